@@ -1,0 +1,89 @@
+// swift-tools-version: 6.2
+
+import PackageDescription
+
+/// Held for every target, so that no module is laxer than its neighbours.
+let strict: [SwiftSetting] = [
+    .enableUpcomingFeature("ExistentialAny"),
+    .enableUpcomingFeature("InternalImportsByDefault"),
+    .enableUpcomingFeature("MemberImportVisibility"),
+    .treatAllWarnings(as: .error),
+]
+
+let package = Package(
+    name: "prwlock",
+    products: [
+        .library(name: "PRWLock", targets: ["PRWLock"]),
+        .executable(name: "prwlockd", targets: ["prwlockd"]),
+        .executable(name: "prwlock", targets: ["prwlock-tool"]),
+        .executable(name: "prwlock-bench", targets: ["prwlock-bench"]),
+    ],
+    traits: [
+        .trait(
+            name: "Systemd",
+            description: "Readiness, watchdog, socket activation and the journal, through libsystemd."),
+        .default(enabledTraits: ["Systemd"]),
+    ],
+    dependencies: [
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2")
+    ],
+    // In the order of dependency: what stands lower may use what stands higher.
+    targets: [
+        // Words
+        .target(name: "LockVocabulary"),
+
+        // Rules and wire: no sockets, no clock, and they do not know each other
+        .target(name: "LockCore", dependencies: ["LockVocabulary"], exclude: ["README.md"]),
+        .target(name: "LockWire", dependencies: ["LockVocabulary"]),
+
+        // Composition: the daemon without I/O
+        .target(name: "LockServer", dependencies: ["LockCore", "LockWire", "LockVocabulary"]),
+
+        // The system
+        .target(name: "CLinux"),
+        .target(name: "Posix", dependencies: ["CLinux"]),
+        .systemLibrary(
+            name: "CSystemd", pkgConfig: "libsystemd", providers: [.apt(["libsystemd-dev"])]),
+        .target(
+            name: "Systemd",
+            dependencies: [
+                "Posix", .target(name: "CSystemd", condition: .when(traits: ["Systemd"])),
+            ]),
+        .target(name: "Rendezvous", dependencies: ["Posix"]),
+
+        // Shells
+        .target(
+            name: "LockDaemon",
+            dependencies: ["LockServer", "LockVocabulary", "Posix", "Rendezvous", "Systemd"]),
+        .target(name: "PRWLock", dependencies: ["LockWire", "LockVocabulary", "Posix", "Rendezvous"]),
+        .executableTarget(name: "prwlockd", dependencies: ["LockDaemon"]),
+        .executableTarget(
+            name: "prwlock-tool",
+            dependencies: [
+                "PRWLock", "LockWire", "LockVocabulary", "Posix", "Rendezvous",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+            ]),
+
+        // The benchmark, with the servers it compares with
+        .target(name: "CBench"),
+        .executableTarget(
+            name: "prwlock-bench",
+            dependencies: [
+                "CBench", "Posix",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+            ]),
+
+        // Tests
+        .testTarget(name: "LockVocabularyTests", dependencies: ["LockVocabulary"]),
+        .testTarget(name: "LockCoreTests", dependencies: ["LockCore", "LockVocabulary"]),
+        .testTarget(name: "LockWireTests", dependencies: ["LockWire", "LockVocabulary"]),
+        .testTarget(
+            name: "LockServerTests", dependencies: ["LockServer", "LockWire", "LockVocabulary"]),
+        .testTarget(name: "PosixTests", dependencies: ["Posix"]),
+        .testTarget(name: "RendezvousTests", dependencies: ["Rendezvous", "Posix"]),
+    ]
+)
+
+for target in package.targets where target.type != .system {
+    target.swiftSettings = (target.swiftSettings ?? []) + strict
+}

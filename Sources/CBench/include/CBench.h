@@ -1,0 +1,1 @@
+/* The servers and loads that the benchmark compares. */

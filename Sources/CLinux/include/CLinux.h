@@ -1,0 +1,1 @@
+/* What Glibc's Swift module lacks. */

@@ -1,0 +1,44 @@
+/// The name of a lock: 1 to 255 bytes out of the name alphabet.
+///
+/// The alphabet is `A-Z a-z 0-9 - . _ ~ / : @ + %`. Any other byte is written as `%` and two upper-case
+/// hex digits, and a byte of the alphabet (but `%` itself) is never written so: one name has one spelling.
+///
+/// Invariant: `text` obeys the rule above; it cannot be made otherwise.
+public struct LockName: Hashable, Sendable {
+    /// The name as it stands in the protocol.
+    public let text: String
+
+    /// The longest name, in bytes.
+    public static let maximumLength = 255
+
+    /// A name from its spelling in the protocol; nil if it is not one.
+    public init?(_ text: String) {
+        var copy = text
+        let valid = copy.withUTF8 { NameAlphabet.isWellFormed(UnsafeRawBufferPointer($0)) }
+        guard valid, text.utf8.count <= Self.maximumLength else { return nil }
+        self.text = text
+    }
+
+    /// A name from its bytes in the protocol; nil if they are not one.
+    public init?(bytes: UnsafeRawBufferPointer) {
+        guard bytes.count <= Self.maximumLength, NameAlphabet.isWellFormed(bytes) else { return nil }
+        text = String(asciiBytes: bytes)
+    }
+
+    /// A name from any bytes but none, percent-encoded where needed; nil if the result is too long or empty.
+    public init?(encoding text: String) {
+        self.init(NameAlphabet.encode(text))
+    }
+
+    /// The text that `init(encoding:)` was given.
+    public var decoded: String { NameAlphabet.decode(text) }
+}
+
+extension LockName: Comparable {
+    /// By bytes.
+    public static func < (left: LockName, right: LockName) -> Bool { left.text < right.text }
+}
+
+extension LockName: CustomStringConvertible {
+    public var description: String { text }
+}

@@ -1,0 +1,90 @@
+/// The bytes that may stand in names and notes, and how any others are spelled.
+public enum NameAlphabet {
+    /// Whether the byte may stand for itself. `%` may not: it begins a spelled byte.
+    public static func contains(_ byte: UInt8) -> Bool {
+        switch byte {
+        case UInt8(ascii: "A")...UInt8(ascii: "Z"), UInt8(ascii: "a")...UInt8(ascii: "z"),
+            UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "-"), UInt8(ascii: "."),
+            UInt8(ascii: "_"), UInt8(ascii: "~"), UInt8(ascii: "/"), UInt8(ascii: ":"),
+            UInt8(ascii: "@"), UInt8(ascii: "+"):
+            true
+        default: false
+        }
+    }
+
+    /// Whether the bytes are one or more of the alphabet, each spelled in the only way it may be.
+    public static func isWellFormed(_ bytes: UnsafeRawBufferPointer) -> Bool {
+        guard !bytes.isEmpty else { return false }
+        var index = 0
+        while index < bytes.count {
+            let byte = bytes[index]
+            if contains(byte) {
+                index += 1
+            } else if byte == UInt8(ascii: "%"), index + 2 < bytes.count,
+                let high = hexValue(bytes[index + 1]), let low = hexValue(bytes[index + 2]),
+                !contains(high << 4 | low)
+            {
+                index += 3
+            } else {
+                return false
+            }
+        }
+        return true
+    }
+
+    /// The spelling of any text.
+    public static func encode(_ text: String) -> String {
+        var bytes: [UInt8] = []
+        bytes.reserveCapacity(text.utf8.count)
+        for byte in text.utf8 {
+            if contains(byte) {
+                bytes.append(byte)
+            } else {
+                bytes += [UInt8(ascii: "%"), hexDigit(byte >> 4), hexDigit(byte & 15)]
+            }
+        }
+        return String(decoding: bytes, as: UTF8.self)
+    }
+
+    /// The text that was spelled so; a `%` that begins no spelled byte stands for itself.
+    public static func decode(_ text: String) -> String {
+        guard text.utf8.contains(UInt8(ascii: "%")) else { return text }
+        let spelled = Array(text.utf8)
+        var bytes: [UInt8] = []
+        var index = 0
+        while index < spelled.count {
+            if spelled[index] == UInt8(ascii: "%"), index + 2 < spelled.count,
+                let high = hexValue(spelled[index + 1]), let low = hexValue(spelled[index + 2])
+            {
+                bytes.append(high << 4 | low)
+                index += 3
+            } else {
+                bytes.append(spelled[index])
+                index += 1
+            }
+        }
+        return String(decoding: bytes, as: UTF8.self)
+    }
+
+    private static func hexValue(_ byte: UInt8) -> UInt8? {
+        switch byte {
+        case UInt8(ascii: "0")...UInt8(ascii: "9"): byte - UInt8(ascii: "0")
+        case UInt8(ascii: "A")...UInt8(ascii: "F"): byte - UInt8(ascii: "A") + 10
+        default: nil
+        }
+    }
+
+    private static func hexDigit(_ value: UInt8) -> UInt8 {
+        value < 10 ? UInt8(ascii: "0") + value : UInt8(ascii: "A") + value - 10
+    }
+}
+
+extension String {
+    /// A string from bytes that are known to be ASCII.
+    init(asciiBytes bytes: UnsafeRawBufferPointer) {
+        self.init(unsafeUninitializedCapacity: bytes.count) { buffer in
+            for index in 0..<bytes.count { buffer.initializeElement(at: index, to: bytes[index]) }
+            return bytes.count
+        }
+    }
+}

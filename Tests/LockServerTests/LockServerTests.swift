@@ -1,0 +1,3 @@
+import Testing
+
+@Test("the module is there") func moduleIsThere() {}
