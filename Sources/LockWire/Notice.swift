@@ -1,0 +1,89 @@
+public import LockVocabulary
+
+/// What the daemon says unasked.
+public enum Notice: Hashable, Sendable {
+    /// The lease of this session's grant ended.
+    case expired(LockName, Token)
+    /// This session's grant was taken away.
+    case revoked(LockName, Token)
+    /// Somebody waits for what this session holds.
+    case recall(LockName, Token)
+    /// As many notices were dropped, because the session did not read them.
+    case missed(Int)
+    /// The daemon is going away.
+    case drain
+    /// Something happened on a lock that this session watches.
+    case changed(Changed)
+
+    /// What happened on a lock, and to whose grant or request.
+    public struct Changed: Hashable, Sendable {
+        public var name: LockName
+        public var change: Change
+        /// Nil for a process that cannot be seen from where the daemon is.
+        public var processID: Int32?
+        public var mode: LockMode
+        /// Nil for a request.
+        public var token: Token?
+
+        public init(name: LockName, change: Change, processID: Int32?, mode: LockMode, token: Token?) {
+            self.name = name
+            self.change = change
+            self.processID = processID
+            self.mode = mode
+            self.token = token
+        }
+    }
+
+    /// What can happen on a lock.
+    public enum Change: String, CaseIterable, Sendable {
+        // To a grant
+        case granted, released, downgraded, expired, revoked, died
+        // To a request
+        case waiting, timeout, cancelled, refused
+    }
+
+    /// Appends the line that says this.
+    public func encode(into output: inout [UInt8]) {
+        output.appendLine(atMost: 128 + nameLength) { line in line.put(self) }
+    }
+
+    private var nameLength: Int {
+        switch self {
+        case .expired(let name, _), .revoked(let name, _), .recall(let name, _): name.text.utf8.count
+        case .changed(let changed): changed.name.text.utf8.count
+        case .missed, .drain: 0
+        }
+    }
+}
+
+extension LineWriter {
+    fileprivate mutating func put(_ notice: Notice) {
+        switch notice {
+        case .expired(let name, let token): put("! EXPIRED", name, token)
+        case .revoked(let name, let token): put("! REVOKED", name, token)
+        case .recall(let name, let token): put("! RECALL", name, token)
+        case .missed(let count):
+            put("! MISSED ")
+            put(count)
+        case .drain: put("! DRAIN")
+        case .changed(let changed):
+            put("! CHANGED")
+            field(changed.name)
+            put(.space)
+            put(changed.change.rawValue)
+            put(" pid=")
+            put(processID: changed.processID)
+            put(" mode=")
+            put(changed.mode)
+            put(" token=")
+            if let token = changed.token { put(token) } else { put(UInt8(ascii: "-")) }
+        }
+    }
+
+    private mutating func put(_ word: StaticString, _ name: LockName, _ token: Token) {
+        put(word)
+        field(name)
+        put(" token=")
+        put(token)
+    }
+}

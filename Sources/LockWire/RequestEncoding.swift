@@ -1,0 +1,151 @@
+import LockVocabulary
+
+extension Request {
+    /// Appends the line that asks for this.
+    public func encode(into output: inout [UInt8]) {
+        output.appendLine(atMost: 256 + (tag?.text.utf8.count ?? 0) + verb.textLength) { line in
+            line.put(tag: tag)
+            line.put(verb)
+        }
+    }
+}
+
+extension Verb {
+    /// The bytes of names, notes and words in it.
+    fileprivate var textLength: Int {
+        switch self {
+        case .acquire(let acquire):
+            acquire.name.text.utf8.count + acquire.owner.text.utf8.count + acquire.note.text.utf8.count
+        case .release(let name, let chooser), .upgrade(let name, let chooser, _),
+            .downgrade(let name, let chooser, _), .renew(let name, let chooser, _):
+            name.text.utf8.count + (chooser.owner?.text.utf8.count ?? 0)
+        case .cancel(let name, let owner): name.text.utf8.count + (owner?.text.utf8.count ?? 0)
+        case .cancelTagged(let tag): tag.text.utf8.count
+        case .validate(let name, _), .revoke(let name, _), .status(let name): name.text.utf8.count
+        case .list(let prefix, let after, _): prefix.utf8.count + (after?.text.utf8.count ?? 0)
+        case .watch(let prefix): prefix.utf8.count
+        case .hello(let client, _): client.text.utf8.count
+        case .sessions, .stats, .help, .ping, .quit: 0
+        }
+    }
+}
+
+extension LineWriter {
+    fileprivate mutating func put(_ verb: Verb) {
+        switch verb {
+        case .acquire(let acquire): put(acquire)
+        case .release(let name, let chooser):
+            put("RELEASE")
+            field(name)
+            option(chooser)
+        case .upgrade(let name, let chooser, let wait):
+            put("UPGRADE")
+            field(name)
+            option(chooser)
+            option(wait: wait)
+        case .downgrade(let name, let chooser, let mode):
+            put("DOWNGRADE")
+            field(name)
+            option(chooser)
+            put(" to=")
+            put(mode)
+        case .renew(let name, let chooser, let lease):
+            put("RENEW")
+            field(name)
+            option(chooser)
+            if let lease {
+                put(" lease=")
+                put(asked: lease)
+            }
+        case .cancel(let name, let owner):
+            put("CANCEL")
+            field(name)
+            option(Chooser(owner: owner))
+        case .cancelTagged(let tag):
+            put("CANCEL ")
+            put(tag)
+        case .validate(let name, let token):
+            put("VALIDATE")
+            field(name)
+            option(Chooser(token: token))
+        case .revoke(let name, let token):
+            put("REVOKE")
+            field(name)
+            option(Chooser(token: token))
+        case .status(let name):
+            put("STATUS")
+            field(name)
+        case .list(let prefix, let after, let limit): list(prefix, after, limit)
+        case .sessions: put("SESSIONS")
+        case .stats: put("STATS")
+        case .help: put("HELP")
+        case .watch(let prefix):
+            put("WATCH")
+            option(prefix: prefix)
+        case .hello(let client, let recall):
+            put("HELLO")
+            if !client.isEmpty {
+                put(" client=")
+                put(client)
+            }
+            if recall { put(" recall=1") }
+        case .ping: put("PING")
+        case .quit: put("QUIT")
+        }
+    }
+
+    private mutating func put(_ acquire: Acquire) {
+        switch acquire.mode {
+        case .read: put("READ")
+        case .update: put("UPDATE")
+        case .write: put("WRITE")
+        }
+        field(acquire.name)
+        option(wait: acquire.wait)
+        if acquire.lease != .forever {
+            put(" lease=")
+            put(asked: acquire.lease)
+        }
+        if !acquire.owner.isSession { option(Chooser(owner: acquire.owner)) }
+        if !acquire.note.isEmpty {
+            put(" note=")
+            put(acquire.note)
+        }
+    }
+
+    private mutating func list(_ prefix: String, _ after: LockName?, _ limit: Int?) {
+        put("LIST")
+        option(prefix: prefix)
+        if let after {
+            put(" after=")
+            put(after.text)
+        }
+        if let limit {
+            put(" limit=")
+            put(limit)
+        }
+    }
+
+    private mutating func option(_ chooser: Chooser) {
+        if let token = chooser.token {
+            put(" token=")
+            put(token)
+        }
+        if let owner = chooser.owner {
+            put(" owner=")
+            put(owner)
+        }
+    }
+
+    private mutating func option(wait: TimeLimit) {
+        guard wait != .forever else { return }
+        put(" wait=")
+        put(asked: wait)
+    }
+
+    private mutating func option(prefix: String) {
+        guard !prefix.isEmpty else { return }
+        put(.space)
+        put(prefix)
+    }
+}

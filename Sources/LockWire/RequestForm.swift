@@ -1,0 +1,121 @@
+import LockVocabulary
+
+/// The keys of options, `key=value`.
+struct OptionKeys: OptionSet {
+    let rawValue: UInt16
+
+    static let wait = OptionKeys(rawValue: 1 << 0)
+    static let lease = OptionKeys(rawValue: 1 << 1)
+    static let owner = OptionKeys(rawValue: 1 << 2)
+    static let note = OptionKeys(rawValue: 1 << 3)
+    static let token = OptionKeys(rawValue: 1 << 4)
+    static let to = OptionKeys(rawValue: 1 << 5)
+    static let after = OptionKeys(rawValue: 1 << 6)
+    static let limit = OptionKeys(rawValue: 1 << 7)
+    static let client = OptionKeys(rawValue: 1 << 8)
+    static let recall = OptionKeys(rawValue: 1 << 9)
+
+    /// The key that a word spells; nil if there is none such. Keys are lower case only.
+    init?(_ word: UnsafeRawBufferPointer) {
+        switch word.count {
+        case 2 where word.spells("to"): self = .to
+        case 4 where word.spells("wait"): self = .wait
+        case 4 where word.spells("note"): self = .note
+        case 5 where word.spells("lease"): self = .lease
+        case 5 where word.spells("owner"): self = .owner
+        case 5 where word.spells("token"): self = .token
+        case 5 where word.spells("after"): self = .after
+        case 5 where word.spells("limit"): self = .limit
+        case 6 where word.spells("client"): self = .client
+        case 6 where word.spells("recall"): self = .recall
+        default: return nil
+        }
+    }
+
+    init(rawValue: UInt16) { self.rawValue = rawValue }
+}
+
+/// The form of each request: its word, the options that it takes, and how to type it.
+enum RequestForm: CaseIterable {
+    case read, update, write, release, upgrade, downgrade, renew, cancel, validate, revoke
+    case status, list, sessions, stats, watch, hello, ping, quit, help
+
+    /// The form that begins with a word, in any case; nil if there is none such.
+    init?(_ word: UnsafeRawBufferPointer) {
+        switch word.count {
+        case 4:
+            if word.spellsVerb("READ") { self = .read; return }
+            if word.spellsVerb("PING") { self = .ping; return }
+            if word.spellsVerb("LIST") { self = .list; return }
+            if word.spellsVerb("QUIT") { self = .quit; return }
+            if word.spellsVerb("HELP") { self = .help; return }
+        case 5:
+            if word.spellsVerb("WRITE") { self = .write; return }
+            if word.spellsVerb("RENEW") { self = .renew; return }
+            if word.spellsVerb("HELLO") { self = .hello; return }
+            if word.spellsVerb("STATS") { self = .stats; return }
+            if word.spellsVerb("WATCH") { self = .watch; return }
+        case 6:
+            if word.spellsVerb("UPDATE") { self = .update; return }
+            if word.spellsVerb("CANCEL") { self = .cancel; return }
+            if word.spellsVerb("STATUS") { self = .status; return }
+            if word.spellsVerb("REVOKE") { self = .revoke; return }
+        case 7:
+            if word.spellsVerb("RELEASE") { self = .release; return }
+            if word.spellsVerb("UPGRADE") { self = .upgrade; return }
+        case 8:
+            if word.spellsVerb("VALIDATE") { self = .validate; return }
+            if word.spellsVerb("SESSIONS") { self = .sessions; return }
+        case 9:
+            if word.spellsVerb("DOWNGRADE") { self = .downgrade; return }
+        default: break
+        }
+        return nil
+    }
+
+    /// The options that may stand in such a request, each once.
+    var options: OptionKeys {
+        switch self {
+        case .read, .update, .write: [.wait, .lease, .owner, .note]
+        case .release: [.token, .owner]
+        case .upgrade: [.wait, .token, .owner]
+        case .downgrade: [.to, .token, .owner]
+        case .renew: [.lease, .token, .owner]
+        case .cancel: [.owner]
+        case .validate, .revoke: [.token]
+        case .list: [.after, .limit]
+        case .hello: [.client, .recall]
+        case .status, .sessions, .stats, .watch, .ping, .quit, .help: []
+        }
+    }
+
+    /// How to type such a request.
+    var usage: String {
+        switch self {
+        case .read: "READ name [wait=5s] [lease=30s] [owner=word] [note=text]"
+        case .update: "UPDATE name [wait=5s] [lease=30s] [owner=word] [note=text]"
+        case .write: "WRITE name [wait=5s] [lease=30s] [owner=word] [note=text]"
+        case .release: "RELEASE name [token=n] [owner=word]"
+        case .upgrade: "UPGRADE name [wait=5s] [token=n] [owner=word]"
+        case .downgrade: "DOWNGRADE name [to=read|update] [token=n] [owner=word]"
+        case .renew: "RENEW name [lease=30s] [token=n] [owner=word]"
+        case .cancel: "CANCEL name [owner=word], or CANCEL #tag"
+        case .validate: "VALIDATE name token=n"
+        case .revoke: "REVOKE name token=n"
+        case .status: "STATUS name"
+        case .list: "LIST [prefix] [after=name] [limit=n]"
+        case .sessions: "SESSIONS"
+        case .stats: "STATS"
+        case .watch: "WATCH [prefix]"
+        case .hello: "HELLO [client=text] [recall=1]"
+        case .ping: "PING"
+        case .quit: "QUIT"
+        case .help: "HELP"
+        }
+    }
+}
+
+extension Request {
+    /// How each request is typed, one to a line: what `HELP` answers.
+    public static var forms: [String] { RequestForm.allCases.map(\.usage) }
+}

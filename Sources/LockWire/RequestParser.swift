@@ -1,0 +1,284 @@
+import LockVocabulary
+
+extension Request {
+    /// Reads a line, without its line end.
+    public static func parse(_ line: UnsafeRawBufferPointer) -> Parsed {
+        var words = Words(line)
+        guard var word = words.next() else { return .fault(nil, .noVerb) }
+        var tag: Tag?
+        if word[0] == UInt8(ascii: "#") {
+            tag = Tag(bytes: word.part(1, word.count))
+            guard tag != nil else { return .fault(nil, WireError(line.isPrintable ? .badTag : .badByte)) }
+            guard let next = words.next() else { return .fault(tag, .noVerb) }
+            word = next
+        }
+        guard line.isPrintable else { return .fault(tag, WireError(.badByte)) }
+        guard let form = RequestForm(word) else { return .fault(tag, WireError(.unknownVerb)) }
+        do throws(WireError) {
+            var arguments = Arguments(words, of: form)
+            let verb = try arguments.verb()
+            return .request(Request(tag: tag, verb: verb))
+        } catch {
+            return .fault(tag, error)
+        }
+    }
+}
+
+extension WireError {
+    fileprivate static let noVerb = WireError(.unknownVerb, "a request stands after the tag; HELP lists them")
+}
+
+/// The words after the verb: positional ones first, then options in any order, each at most once.
+private struct Arguments {
+    private var words: Words
+    private let form: RequestForm
+    /// The first word that no one has taken yet.
+    private var word: UnsafeRawBufferPointer?
+
+    init(_ words: Words, of form: RequestForm) {
+        self.words = words
+        self.form = form
+        word = self.words.next()
+    }
+
+    mutating func verb() throws(WireError) -> Verb {
+        switch form {
+        case .read: try acquire(.read)
+        case .update: try acquire(.update)
+        case .write: try acquire(.write)
+        case .release: try release()
+        case .upgrade: try upgrade()
+        case .downgrade: try downgrade()
+        case .renew: try renew()
+        case .cancel: try cancel()
+        case .validate: try validate()
+        case .revoke: try revoke()
+        case .status: try status()
+        case .list: try list()
+        case .sessions: try bare(.sessions)
+        case .stats: try bare(.stats)
+        case .watch: try watch()
+        case .hello: try hello()
+        case .ping: try bare(.ping)
+        case .quit: try bare(.quit)
+        case .help: try bare(.help)
+        }
+    }
+
+    // MARK: Requests
+
+    private mutating func acquire(_ mode: LockMode) throws(WireError) -> Verb {
+        var acquire = Acquire(name: try name(), mode: mode)
+        var seen: OptionKeys = []
+        while let (key, value) = try option(&seen) {
+            switch key {
+            case .wait: acquire.wait = try limit(value)
+            case .lease: acquire.lease = try lease(value)
+            case .owner: acquire.owner = try owner(value)
+            default: acquire.note = try note(value)
+            }
+        }
+        return .acquire(acquire)
+    }
+
+    private mutating func release() throws(WireError) -> Verb {
+        let name = try name()
+        var chooser = Chooser()
+        var seen: OptionKeys = []
+        while let (key, value) = try option(&seen) { try choose(&chooser, key, value) }
+        return .release(name, chooser)
+    }
+
+    private mutating func upgrade() throws(WireError) -> Verb {
+        let name = try name()
+        var chooser = Chooser()
+        var wait = TimeLimit.forever
+        var seen: OptionKeys = []
+        while let (key, value) = try option(&seen) {
+            if key == .wait { wait = try limit(value) } else { try choose(&chooser, key, value) }
+        }
+        return .upgrade(name, chooser, wait: wait)
+    }
+
+    private mutating func downgrade() throws(WireError) -> Verb {
+        let name = try name()
+        var chooser = Chooser()
+        var mode = LockMode.read
+        var seen: OptionKeys = []
+        while let (key, value) = try option(&seen) {
+            if key == .to { mode = try weakerMode(value) } else { try choose(&chooser, key, value) }
+        }
+        return .downgrade(name, chooser, to: mode)
+    }
+
+    private mutating func renew() throws(WireError) -> Verb {
+        let name = try name()
+        var chooser = Chooser()
+        var renewed: TimeLimit?
+        var seen: OptionKeys = []
+        while let (key, value) = try option(&seen) {
+            if key == .lease { renewed = try lease(value) } else { try choose(&chooser, key, value) }
+        }
+        return .renew(name, chooser, lease: renewed)
+    }
+
+    private mutating func cancel() throws(WireError) -> Verb {
+        if let first = word, first[0] == UInt8(ascii: "#") {
+            guard let tag = Tag(bytes: first.part(1, first.count)) else { throw WireError(.badTag) }
+            word = words.next()
+            guard word == nil else { throw misfit(.unknownArgument) }
+            return .cancelTagged(tag)
+        }
+        let name = try name()
+        var chosen: OwnerID?
+        var seen: OptionKeys = []
+        while let (_, value) = try option(&seen) { chosen = try owner(value) }
+        return .cancel(name, owner: chosen)
+    }
+
+    private mutating func validate() throws(WireError) -> Verb {
+        let name = try name()
+        return .validate(name, try onlyToken())
+    }
+
+    private mutating func revoke() throws(WireError) -> Verb {
+        let name = try name()
+        return .revoke(name, try onlyToken())
+    }
+
+    private mutating func status() throws(WireError) -> Verb {
+        try bare(.status(try name()))
+    }
+
+    private mutating func list() throws(WireError) -> Verb {
+        let prefix = try prefix()
+        var after: LockName?
+        var limit: Int?
+        var seen: OptionKeys = []
+        while let (key, value) = try option(&seen) {
+            if key == .after {
+                guard let name = LockName(bytes: value) else { throw WireError(.badName) }
+                after = name
+            } else {
+                guard let number = value.decimal(), number > 0, let count = Int(exactly: number) else {
+                    throw WireError(.badNumber, "limit= is a decimal number from 1 to 9223372036854775807")
+                }
+                limit = count
+            }
+        }
+        return .list(prefix: prefix, after: after, limit: limit)
+    }
+
+    private mutating func watch() throws(WireError) -> Verb {
+        try bare(.watch(prefix: try prefix()))
+    }
+
+    private mutating func hello() throws(WireError) -> Verb {
+        var client = Note.none
+        var recall = false
+        var seen: OptionKeys = []
+        while let (key, value) = try option(&seen) {
+            if key == .client {
+                client = try note(value)
+            } else if value.spells("1") {
+                recall = true
+            } else if !value.spells("0") {
+                throw WireError(.badNumber, "recall= is 0 or 1")
+            }
+        }
+        return .hello(client: client, recall: recall)
+    }
+
+    /// A request that takes nothing more.
+    private mutating func bare(_ verb: Verb) throws(WireError) -> Verb {
+        guard word == nil else { throw misfit(.unknownArgument) }
+        return verb
+    }
+
+    // MARK: Their parts
+
+    /// The next positional word; nil if an option or nothing comes next.
+    private mutating func positional() -> UnsafeRawBufferPointer? {
+        guard let current = word, current.offset(of: UInt8(ascii: "=")) == nil else { return nil }
+        word = words.next()
+        return current
+    }
+
+    private mutating func name() throws(WireError) -> LockName {
+        guard let bytes = positional() else { throw misfit(.missingArgument) }
+        guard let name = LockName(bytes: bytes) else { throw WireError(.badName) }
+        return name
+    }
+
+    /// The beginning of names; empty if none is given. It may end within a spelled byte.
+    private mutating func prefix() throws(WireError) -> String {
+        guard let bytes = positional() else { return "" }
+        let isPrefix = bytes.allSatisfy { NameAlphabet.contains($0) || $0 == UInt8(ascii: "%") }
+        guard isPrefix, bytes.count <= LockName.maximumLength else { throw WireError(.badName) }
+        return bytes.text
+    }
+
+    /// The next option; nil at the end of the line.
+    private mutating func option(
+        _ seen: inout OptionKeys
+    ) throws(WireError) -> (OptionKeys, UnsafeRawBufferPointer)? {
+        guard let current = word else { return nil }
+        guard let equals = current.offset(of: UInt8(ascii: "=")),
+            let key = OptionKeys(current.part(0, equals)), form.options.contains(key)
+        else { throw misfit(.unknownArgument) }
+        guard seen.insert(key).inserted else { throw misfit(.repeatedArgument) }
+        word = words.next()
+        return (key, current.part(equals + 1, current.count))
+    }
+
+    private mutating func onlyToken() throws(WireError) -> Token {
+        var seen: OptionKeys = []
+        guard let (_, value) = try option(&seen) else { throw misfit(.missingArgument) }
+        let token = try token(value)
+        guard try option(&seen) == nil else { throw misfit(.unknownArgument) }
+        return token
+    }
+
+    private func choose(
+        _ chooser: inout Chooser, _ key: OptionKeys, _ value: UnsafeRawBufferPointer
+    ) throws(WireError) {
+        if key == .token { chooser.token = try token(value) } else { chooser.owner = try owner(value) }
+    }
+
+    private func limit(_ value: UnsafeRawBufferPointer) throws(WireError) -> TimeLimit {
+        guard let limit = DurationSpelling.parseLimit(value) else { throw WireError(.badDuration) }
+        return limit
+    }
+
+    private func lease(_ value: UnsafeRawBufferPointer) throws(WireError) -> TimeLimit {
+        let lease = try limit(value)
+        guard lease != .upTo(.zero) else { throw WireError(.badDuration, "a lease is longer than 0") }
+        return lease
+    }
+
+    private func owner(_ value: UnsafeRawBufferPointer) throws(WireError) -> OwnerID {
+        guard let owner = OwnerID(bytes: value) else { throw WireError(.badOwner) }
+        return owner
+    }
+
+    private func note(_ value: UnsafeRawBufferPointer) throws(WireError) -> Note {
+        guard let note = Note(bytes: value) else { throw WireError(.badNote) }
+        return note
+    }
+
+    private func token(_ value: UnsafeRawBufferPointer) throws(WireError) -> Token {
+        guard let number = value.decimal(), number > 0 else { throw WireError(.badToken) }
+        return Token(rawValue: number)
+    }
+
+    private func weakerMode(_ value: UnsafeRawBufferPointer) throws(WireError) -> LockMode {
+        if value.spells("read") { return .read }
+        if value.spells("update") { return .update }
+        throw WireError(.badMode)
+    }
+
+    /// What is wrong with the arguments as a whole, and how such a request is typed.
+    private func misfit(_ code: ErrorCode) -> WireError {
+        WireError(code, "expected " + form.usage)
+    }
+}

@@ -1,0 +1,94 @@
+/// The words of a line, one after another, in place.
+struct Words {
+    private let line: UnsafeRawBufferPointer
+    private var position = 0
+
+    init(_ line: UnsafeRawBufferPointer) { self.line = line }
+
+    /// The next word; nil at the end of the line. Any number of spaces stand between two words.
+    mutating func next() -> UnsafeRawBufferPointer? {
+        while position < line.count, line[position] == .space { position += 1 }
+        guard position < line.count else { return nil }
+        let start = position
+        repeat { position += 1 } while position < line.count && line[position] != .space
+        return line.part(start, position)
+    }
+
+    /// What is left of the line after the spaces that stand before it.
+    mutating func rest() -> UnsafeRawBufferPointer {
+        while position < line.count, line[position] == .space { position += 1 }
+        defer { position = line.count }
+        return line.part(position, line.count)
+    }
+}
+
+extension UInt8 {
+    static let lineFeed = UInt8(ascii: "\n")
+    static let carriageReturn = UInt8(ascii: "\r")
+    static let space = UInt8(ascii: " ")
+}
+
+extension UnsafeRawBufferPointer {
+    /// The bytes from one offset up to another; both lie within.
+    func part(_ start: Int, _ end: Int) -> UnsafeRawBufferPointer {
+        UnsafeRawBufferPointer(rebasing: self[start..<end])
+    }
+
+    /// Whether every byte is a space or a visible character of ASCII.
+    var isPrintable: Bool {
+        var strange = false
+        for byte in self { strange = strange || byte &- 0x20 > 0x5E }
+        return !strange
+    }
+
+    /// Where a byte stands first.
+    func offset(of wanted: UInt8) -> Int? {
+        var index = 0
+        while index < count {
+            if self[index] == wanted { return index }
+            index += 1
+        }
+        return nil
+    }
+
+    /// Whether these bytes are exactly a word.
+    func spells(_ word: StaticString) -> Bool {
+        guard count == word.utf8CodeUnitCount else { return false }
+        var index = 0
+        while index < count {
+            guard self[index] == word.utf8Start[index] else { return false }
+            index += 1
+        }
+        return true
+    }
+
+    /// Whether these bytes are a word that is given in capital letters, in any case.
+    func spellsVerb(_ word: StaticString) -> Bool {
+        guard count == word.utf8CodeUnitCount else { return false }
+        var index = 0
+        while index < count {
+            // The capital of a letter; no other byte becomes a letter by it.
+            guard self[index] & 0xDF == word.utf8Start[index] else { return false }
+            index += 1
+        }
+        return true
+    }
+
+    /// A decimal number without sign; nil if it is none, or too large.
+    func decimal() -> UInt64? {
+        guard !isEmpty else { return nil }
+        var value: UInt64 = 0
+        for byte in self {
+            let digit = byte &- UInt8(ascii: "0")
+            guard digit <= 9 else { return nil }
+            let (tens, overflow) = value.multipliedReportingOverflow(by: 10)
+            let (sum, carry) = tens.addingReportingOverflow(UInt64(digit))
+            guard !overflow, !carry else { return nil }
+            value = sum
+        }
+        return value
+    }
+
+    /// The bytes as text; anything that is not UTF-8 is replaced.
+    var text: String { String(decoding: self, as: UTF8.self) }
+}
