@@ -30,6 +30,16 @@ public struct LockName: Hashable, Sendable {
         self.init(NameAlphabet.encode(text))
     }
 
+    /// For a record that has no name yet; the text is not looked at.
+    package init(unchecked text: String) { self.text = text }
+
+    /// Calls the body with the name's bytes, in place where they lie in memory of their own.
+    @inlinable
+    public func withBytes<Result>(_ body: (UnsafeRawBufferPointer) -> Result) -> Result {
+        var copy = text
+        return copy.withUTF8 { body(UnsafeRawBufferPointer($0)) }
+    }
+
     /// The text that `init(encoding:)` was given.
     public var decoded: String { NameAlphabet.decode(text) }
 }

@@ -1,0 +1,57 @@
+public import LockVocabulary
+
+/// What an owner asks for: a lock in a mode.
+public struct Acquisition: Sendable {
+    public var name: LockName
+    public var mode: LockMode
+    public var owner: OwnerID
+    /// How long it may wait; zero is decided at once.
+    public var wait: TimeLimit
+    /// How long the grant may last without renewal.
+    public var lease: TimeLimit
+    public var note: Note
+    /// What a cancel may call the request by while it waits.
+    public var tag: Tag?
+
+    public init(
+        _ name: LockName, _ mode: LockMode, owner: OwnerID = .session, wait: TimeLimit = .forever,
+        lease: TimeLimit = .forever, note: Note = .none, tag: Tag? = nil
+    ) {
+        self.name = name
+        self.mode = mode
+        self.owner = owner
+        self.wait = wait
+        self.lease = lease
+        self.note = note
+        self.tag = tag
+    }
+}
+
+/// Which of a session's grants on a lock is meant: with neither, the only one.
+public struct GrantChoice: Sendable {
+    public var token: Token?
+    public var owner: OwnerID?
+
+    public init(token: Token? = nil, owner: OwnerID? = nil) {
+        self.token = token
+        self.owner = owner
+    }
+
+    public static let only = GrantChoice()
+}
+
+/// What became of a request at once.
+public enum Decision: Sendable, Equatable {
+    case granted(Granted)
+    /// The answer will be an effect.
+    case waiting
+    case refused(Refusal)
+}
+
+/// A grant, as its session is told of it.
+public struct Granted: Sendable, Equatable {
+    public let mode: LockMode
+    public let token: Token
+    /// Whether the mark of a writer that died is on the lock (G11).
+    public let ownerDied: Bool
+}

@@ -1,0 +1,103 @@
+import LockVocabulary
+
+/// What is due when: a binary heap whose entries can be taken out again by their handle.
+///
+/// Insertion, removal and taking the first are O(log n) in what is in it.
+///
+/// Invariants:
+/// 1. No entry is due before its parent.
+/// 2. `positions[handle]` is where the entry with that handle stands.
+struct DeadlineHeap<Item> {
+    typealias Handle = Int32
+
+    /// Stands for "not in the heap".
+    static var none: Handle { -1 }
+
+    private struct Entry {
+        var due: Instant
+        var handle: Handle
+        var item: Item
+    }
+
+    private var entries: [Entry] = []
+    private var positions: [Int32] = []
+    private var free: [Handle] = []
+
+    var count: Int { entries.count }
+
+    /// When the first entry is due; nil if there is none.
+    var first: Instant? { entries.first?.due }
+
+    mutating func insert(_ item: Item, due: Instant) -> Handle {
+        let handle: Handle
+        if let used = free.popLast() {
+            handle = used
+        } else {
+            handle = Handle(positions.count)
+            positions.append(0)
+        }
+        entries.append(Entry(due: due, handle: handle, item: item))
+        rise(entries.count - 1)
+        return handle
+    }
+
+    mutating func remove(_ handle: Handle) {
+        let position = Int(positions[Int(handle)])
+        precondition(entries[position].handle == handle, "the handle is of another entry")
+        let last = entries.removeLast()
+        free.append(handle)
+        guard position < entries.count else { return }
+        entries[position] = last
+        sink(position)
+        rise(position)
+    }
+
+    /// Takes out the first entry if it is due by `now`.
+    mutating func popFirst(by now: Instant) -> Item? {
+        guard let first = entries.first, first.due <= now else { return nil }
+        remove(first.handle)
+        return first.item
+    }
+
+    /// When the entry with a handle is due.
+    func due(_ handle: Handle) -> Instant { entries[Int(positions[Int(handle)])].due }
+
+    private mutating func rise(_ start: Int) {
+        var position = start
+        let entry = entries[position]
+        while position > 0 {
+            let parent = (position - 1) / 2
+            if entries[parent].due <= entry.due { break }
+            move(entries[parent], to: position)
+            position = parent
+        }
+        move(entry, to: position)
+    }
+
+    private mutating func sink(_ start: Int) {
+        var position = start
+        let entry = entries[position]
+        while true {
+            var child = 2 * position + 1
+            if child >= entries.count { break }
+            if child + 1 < entries.count, entries[child + 1].due < entries[child].due { child += 1 }
+            if entry.due <= entries[child].due { break }
+            move(entries[child], to: position)
+            position = child
+        }
+        move(entry, to: position)
+    }
+
+    private mutating func move(_ entry: Entry, to position: Int) {
+        entries[position] = entry
+        positions[Int(entry.handle)] = Int32(position)
+    }
+
+    /// Whether the invariants hold.
+    var isSound: Bool {
+        entries.indices.allSatisfy { position in
+            Int(positions[Int(entries[position].handle)]) == position
+                && (position == 0 || entries[(position - 1) / 2].due <= entries[position].due)
+        }
+    }
+}

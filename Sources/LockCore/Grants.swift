@@ -1,0 +1,233 @@
+public import LockVocabulary
+
+/// What a holder can do with a grant, and how grants begin and end.
+extension LockTable {
+    /// Gives a grant back. Returns its token.
+    public mutating func release(
+        _ name: LockName, _ choice: GrantChoice = .only, by session: SessionID, at now: Instant
+    ) -> Result<Token, RefusedCommand> {
+        advance(to: now)
+        switch chooseGrant(name, choice, of: place(of: session)) {
+        case .failure(let refusal): return .failure(refusal)
+        case .success(let grant):
+            let lock = grants[grant].lock
+            let token = grants[grant].token
+            tell(.released, grant)
+            endGrant(grant, cleanly: true)
+            settle(lock)
+            return .success(token)
+        }
+    }
+
+    /// Makes a grant weaker, under the same token, with nothing in between (G10).
+    public mutating func downgrade(
+        _ name: LockName, _ choice: GrantChoice = .only, to mode: LockMode, by session: SessionID,
+        at now: Instant
+    ) -> Decision {
+        advance(to: now)
+        switch chooseGrant(name, choice, of: place(of: session)) {
+        case .failure(let refusal): return .refused(refusal.refusal)
+        case .success(let grant):
+            guard mode < grants[grant].mode, waitingUpgrade(of: grant).isNone else {
+                return .refused(.wrongMode)
+            }
+            let lock = grants[grant].lock
+            if grants[grant].mode == .write { setMark(false, lock) }
+            grants[grant].mode = mode
+            locks[lock].exclusiveMode = mode
+            if mode == .read { locks[lock].exclusive = .none }
+            tell(.downgraded, grant)
+            let granted = granted(grant)
+            settle(lock)
+            return .granted(granted)
+        }
+    }
+
+    /// Makes a lease end that much later from now (G9); without a length, as long as it was given before.
+    ///
+    /// Returns the token and the lease; nil is one without end.
+    public mutating func renew(
+        _ name: LockName, _ choice: GrantChoice = .only, lease: TimeLimit?, by session: SessionID,
+        at now: Instant
+    ) -> Result<(token: Token, lease: Duration?), RefusedCommand> {
+        advance(to: now)
+        switch chooseGrant(name, choice, of: place(of: session)) {
+        case .failure(let refusal): return .failure(refusal)
+        case .success(let grant):
+            guard lease != nil || grants[grant].lease > 0 else { return .failure(RefusedCommand(.noLease)) }
+            switch lease {
+            case .upTo(let duration): grants[grant].lease = duration.wholeNanoseconds
+            case .forever: grants[grant].lease = 0
+            case nil: break
+            }
+            let length = grants[grant].lease
+            startLease(grant, at: now)
+            return .success((grants[grant].token, length == 0 ? nil : .nanoseconds(length)))
+        }
+    }
+
+    /// Whether a token is that of a grant on this lock (G7).
+    public mutating func validate(_ name: LockName, _ token: Token, at now: Instant) -> Bool {
+        advance(to: now)
+        guard let lock = names.find(name, in: locks) else { return false }
+        return tokens[token.rawValue].map { grants[$0].lock == lock } ?? false
+    }
+
+    /// Takes a grant away from whoever has it. Its session is told by an effect.
+    public mutating func revoke(
+        _ name: LockName, _ token: Token, at now: Instant
+    ) -> Result<Void, RefusedCommand> {
+        advance(to: now)
+        guard let grant = tokens[token.rawValue], case let lock = grants[grant].lock, locks[lock].name == name
+        else { return .failure(RefusedCommand(.notHeld)) }
+        effects.append(.revoked(id(of: owners[grants[grant].owner].session), name, token))
+        tell(.revoked, grant)
+        endGrant(grant, cleanly: false)
+        settle(lock)
+        return .success(())
+    }
+
+    /// The upgrade that waits on a grant, if one does.
+    func waitingUpgrade(of grant: Slot<Grant>) -> Slot<Waiter> {
+        let upgrade = locks[grants[grant].lock].upgrade
+        return !upgrade.isNone && waiters[upgrade].upgrades == grant ? upgrade : .none
+    }
+
+    // MARK: - Beginning
+
+    /// Makes a grant that may be made.
+    mutating func makeGrant(
+        _ request: Acquisition, _ lock: Slot<Lock>, owner: Slot<Owner>?, of session: Slot<Session>,
+        at now: Instant
+    ) -> Granted {
+        var lease: Int64 = 0
+        if case .upTo(let duration) = request.lease { lease = duration.wholeNanoseconds }
+        let owner = owner ?? addOwner(request.owner, to: session)
+        return makeGrant(lock, request.mode, owner: owner, lease: lease, note: request.note, at: now)
+    }
+
+    mutating func makeGrant(
+        _ lock: Slot<Lock>, _ mode: LockMode, owner: Slot<Owner>, lease: Int64, note: Note, at now: Instant
+    ) -> Granted {
+        var record = Grant()
+        record.token = takeToken()
+        record.since = now
+        record.lease = lease
+        record.lock = lock
+        record.owner = owner
+        record.previousHolder = locks[lock].lastHolder
+        record.nextOwned = owners[owner].firstGrant
+        record.note = note
+        record.mode = mode
+        let grant = grants.insert(record)
+
+        if record.previousHolder.isNone {
+            locks[lock].firstHolder = grant
+        } else {
+            grants[record.previousHolder].nextHolder = grant
+        }
+        locks[lock].lastHolder = grant
+        locks[lock].holders += 1
+        if mode != .read {
+            locks[lock].exclusive = grant
+            locks[lock].exclusiveMode = mode
+        }
+        if !record.nextOwned.isNone { grants[record.nextOwned].previousOwned = grant }
+        owners[owner].firstGrant = grant
+        let session = owners[owner].session
+        sessions[session].grants += 1
+        if sessions[session].wantsRecall { locks[lock].recallers += 1 }
+        Self.changeStake(in: &holds, of: owner, owners, on: lock) { $0.add(grant.raw) }
+        tokens.set(record.token.rawValue, to: grant)
+        startLease(grant, at: now)
+        tell(.granted, grant)
+        recallHolders(of: lock)
+        return granted(grant)
+    }
+
+    /// Makes the only grant on its lock the write grant, under a new token.
+    mutating func promote(_ grant: Slot<Grant>, at now: Instant) -> Granted {
+        let lock = grants[grant].lock
+        tokens.remove(grants[grant].token.rawValue)
+        grants[grant].token = takeToken()
+        tokens.set(grants[grant].token.rawValue, to: grant)
+        grants[grant].since = now
+        grants[grant].mode = .write
+        grants[grant].isRecalled = false
+        locks[lock].exclusive = grant
+        locks[lock].exclusiveMode = .write
+        tell(.granted, grant)
+        recallHolders(of: lock)
+        return granted(grant)
+    }
+
+    private mutating func takeToken() -> Token {
+        precondition(nextToken <= lastToken, "no token is reserved")
+        let token = nextToken
+        nextToken = token.next
+        return token
+    }
+
+    private mutating func startLease(_ grant: Slot<Grant>, at now: Instant) {
+        if grants[grant].deadline != DeadlineHeap<Due>.none {
+            deadlines.remove(grants[grant].deadline)
+            grants[grant].deadline = DeadlineHeap<Due>.none
+        }
+        let length = grants[grant].lease
+        if length > 0 {
+            let due = now.advanced(by: .nanoseconds(length))
+            grants[grant].deadline = deadlines.insert(.grant(grant), due: due)
+        }
+    }
+
+    func granted(_ grant: Slot<Grant>) -> Granted {
+        Granted(
+            mode: grants[grant].mode, token: grants[grant].token,
+            ownerDied: locks[grants[grant].lock].ownerDied)
+    }
+
+    // MARK: - Ending
+
+    /// Ends a grant, and an upgrade that waits on it; a write grant leaves or clears the mark (G11).
+    ///
+    /// The lock is to be settled afterwards.
+    mutating func endGrant(_ grant: Slot<Grant>, cleanly: Bool, keepingOwner: Bool = false) {
+        if case let upgrade = waitingUpgrade(of: grant), !upgrade.isNone {
+            tell(.cancelled, upgrade)
+            answer(upgrade, .cancelled)
+            removeWaiter(upgrade, keepingOwner: true)
+        }
+        let record = grants[grant]
+        let lock = record.lock
+        if record.previousHolder.isNone {
+            locks[lock].firstHolder = record.nextHolder
+        } else {
+            grants[record.previousHolder].nextHolder = record.nextHolder
+        }
+        if record.nextHolder.isNone {
+            locks[lock].lastHolder = record.previousHolder
+        } else {
+            grants[record.nextHolder].previousHolder = record.previousHolder
+        }
+        locks[lock].holders -= 1
+        if locks[lock].exclusive == grant {
+            locks[lock].exclusive = .none
+            locks[lock].exclusiveMode = .read
+        }
+        if record.previousOwned.isNone {
+            owners[record.owner].firstGrant = record.nextOwned
+        } else {
+            grants[record.previousOwned].nextOwned = record.nextOwned
+        }
+        if !record.nextOwned.isNone { grants[record.nextOwned].previousOwned = record.previousOwned }
+        let session = owners[record.owner].session
+        sessions[session].grants -= 1
+        if sessions[session].wantsRecall { locks[lock].recallers -= 1 }
+        Self.changeStake(in: &holds, of: record.owner, owners, on: lock) { $0.remove(grant.raw) }
+        tokens.remove(record.token.rawValue)
+        if record.deadline != DeadlineHeap<Due>.none { deadlines.remove(record.deadline) }
+        grants.remove(grant)
+        if !keepingOwner, owners[record.owner].isIdle { removeOwner(record.owner) }
+        if record.mode == .write { setMark(!cleanly, lock) }
+    }
+}

@@ -1,0 +1,221 @@
+import LockVocabulary
+
+/// A rule that does not hold: a fault of this program.
+public struct BrokenInvariant: Error, CustomStringConvertible {
+    public let description: String
+}
+
+/// The invariants, by the numbers that README.md gives them. To check them costs in proportion to all there is.
+extension LockTable {
+    /// Throws if one of the invariants does not hold.
+    public func checkInvariants() throws(BrokenInvariant) {
+        var seen = Seen()
+        try forEachLive(locks, { !$0.isVacant }) { slot, _ throws(BrokenInvariant) in
+            seen.locks += 1
+            try checkHolders(of: slot, &seen)
+            try checkQueue(of: slot, &seen)
+            try checkUse(of: slot)
+            seen.marked += locks[slot].ownerDied ? 1 : 0
+        }
+        try forEachLive(sessions, { $0.serial > 0 }) { slot, _ throws(BrokenInvariant) in
+            seen.sessions += 1
+            try checkSession(slot, &seen)
+        }
+        try expect(
+            seen.locks == locks.count && seen.sessions == sessions.count, "12: records that no list has")
+        try expect(seen.held == grants.count && seen.owned == grants.count, "12: a grant outside a list")
+        try expect(seen.queued == waiters.count && seen.asked == waiters.count, "12: a waiter outside a list")
+        try expect(seen.owners == owners.count, "12: an owner outside its session")
+        try expect(tokens.count == grants.count, "9: a token without a grant")
+        try expect(seen.marked == marks.count, "8: the marks are miscounted")
+        try expect(marks.count <= limits.marks, "8: too many marks")
+        try expect(
+            deadlines.count == seen.deadlines && deadlines.isSound, "10: the deadlines are out of order")
+        if let first = deadlines.first { try expect(first > clock, "10: something is overdue") }
+        var listed = 0
+        var previous: LockName?
+        names.forEach(prefix: "", after: nil, in: locks) { lock in
+            let inOrder = previous.map { $0 < locks[lock].name } ?? true
+            listed += inOrder ? 1 : 0
+            previous = locks[lock].name
+            return inOrder
+        }
+        try expect(listed == locks.count, "11: a lock is not to be found by its name, or out of order")
+    }
+
+    private struct Seen {
+        var locks = 0
+        var sessions = 0
+        var owners = 0
+        var held = 0
+        var owned = 0
+        var queued = 0
+        var asked = 0
+        var marked = 0
+        var deadlines = 0
+    }
+
+    // MARK: - Locks
+
+    private func checkHolders(of lock: Slot<Lock>, _ seen: inout Seen) throws(BrokenInvariant) {
+        let record = locks[lock]
+        var modes: [LockMode: Int] = [:]
+        var count = 0
+        var recallers = 0
+        var last = Token(rawValue: 0)
+        var previous = Slot<Grant>.none
+        var slot = record.firstHolder
+        while !slot.isNone {
+            let grant = grants[slot]
+            try expect(
+                grant.lock == lock && grant.previousHolder == previous, "12: holders are linked wrongly")
+            try expect(grant.token > last && grant.token < nextToken, "9: tokens do not rise")
+            try expect(tokens[grant.token.rawValue] == slot, "9: a grant is not to be found by its token")
+            if grant.mode != .read {
+                try expect(record.exclusive == slot, "1: an exclusive grant is not known")
+            }
+            if sessions[owners[grant.owner].session].wantsRecall { recallers += 1 }
+            if grant.deadline != DeadlineHeap<Due>.none {
+                seen.deadlines += 1
+                try expect(grant.lease > 0, "10: a grant without a lease has an end")
+            } else {
+                try expect(grant.lease == 0, "10: a lease has no end")
+            }
+            modes[grant.mode, default: 0] += 1
+            last = grant.token
+            previous = slot
+            count += 1
+            slot = grant.nextHolder
+        }
+        seen.held += count
+        let writers = modes[.write] ?? 0
+        let updaters = modes[.update] ?? 0
+        try expect(writers == 0 || count == 1, "1: a writer is not alone")
+        try expect(updaters <= 1, "1: two updaters")
+        try expect(record.exclusive.isNone == (writers + updaters == 0), "1: the exclusive grant is wrong")
+        try expect(
+            record.exclusiveMode == (writers > 0 ? .write : updaters > 0 ? .update : .read),
+            "1: the exclusive mode is wrong")
+        try expect(count == record.holders && previous == record.lastHolder, "12: the holders are miscounted")
+        try expect(recallers == record.recallers, "12: those to recall are miscounted")
+        try expect(graceEnd == nil || count == 0, "7: a grant within the grace")
+    }
+
+    private func checkQueue(of lock: Slot<Lock>, _ seen: inout Seen) throws(BrokenInvariant) {
+        let record = locks[lock]
+        if !record.upgrade.isNone {
+            let waiter = waiters[record.upgrade]
+            seen.queued += 1
+            try expect(waiter.lock == lock && waiter.mode == .write, "3: the upgrade is of another lock")
+            try expect(grants[waiter.upgrades].lock == lock, "3: the upgraded grant is gone")
+            try expect(grants[waiter.upgrades].owner == waiter.owner, "3: the upgraded grant is another's")
+            try expect(
+                grants[waiter.upgrades].mode != .write && record.holders > 1, "4: the upgrade could be had")
+        }
+        var writers = 0
+        try checkRow(record.contenders, of: lock, &seen) { (waiter) throws(BrokenInvariant) in
+            writers += waiter.mode == .write ? 1 : 0
+            try expect(waiter.mode != .read, "12: a reader among the contenders")
+        }
+        try expect(writers == record.waitingWriters, "12: the waiting writers are miscounted")
+        try checkRow(record.readers, of: lock, &seen) { (waiter) throws(BrokenInvariant) in
+            try expect(waiter.mode == .read, "12: a contender among the readers")
+            let isKeptOut = record.exclusiveMode == .write || record.keepsReadersOut || graceEnd != nil
+            try expect(isKeptOut, "6: a reader waits for nothing")
+            let held = holds[Self.key(waiter.owner, lock)]
+            try expect(held == nil || record.exclusiveMode == .write, "6: a holder waits to read again")
+        }
+        if case let front = record.contenders.first, !front.isNone, graceEnd == nil {
+            let conflict = waiters[front].mode == .write ? record.holders > 0 : !record.exclusive.isNone
+            try expect(conflict || !record.upgrade.isNone, "5: the front contender waits for nothing")
+        }
+    }
+
+    private func checkRow(
+        _ row: WaitQueue, of lock: Slot<Lock>, _ seen: inout Seen,
+        _ check: (Waiter) throws(BrokenInvariant) -> Void
+    ) throws(BrokenInvariant) {
+        var count = 0
+        var number: UInt64?
+        var slot = row.first
+        while !slot.isNone {
+            let waiter = waiters[slot]
+            try expect(waiter.lock == lock && waiter.upgrades.isNone, "12: a waiter is in the wrong row")
+            if let number { try expect(waiter.number > number, "5: waiters are not in the order of coming") }
+            number = waiter.number
+            try check(waiter)
+            count += 1
+            slot = waiter.next
+        }
+        seen.queued += count
+        try expect(count == row.count, "12: a row is miscounted")
+    }
+
+    private func checkUse(of lock: Slot<Lock>) throws(BrokenInvariant) {
+        try expect(!locks[lock].isUnused, "11: a lock that nobody uses is there")
+        try expect(
+            names.find(locks[lock].name, in: locks) == lock, "11: a lock is not to be found by its name")
+    }
+
+    // MARK: - Sessions
+
+    private func checkSession(_ slot: Slot<Session>, _ seen: inout Seen) throws(BrokenInvariant) {
+        let session = sessions[slot]
+        var heldTotal = 0
+        var askedTotal = 0
+        var tagged = 0
+        var owner = session.firstOwner
+        while !owner.isNone {
+            let record = owners[owner]
+            try expect(record.session == slot && !record.isIdle, "12: an owner with nothing is there")
+            try expect(findOwner(record.id, of: slot) == owner, "12: an owner is not to be found by its word")
+            var held: [Slot<Lock>: UInt32] = [:]
+            var grant = record.firstGrant
+            while !grant.isNone {
+                try expect(grants[grant].owner == owner, "12: grants are linked wrongly")
+                held[grants[grant].lock, default: 0] += 1
+                heldTotal += 1
+                grant = grants[grant].nextOwned
+            }
+            for (lock, count) in held {
+                try expect(holds[Self.key(owner, lock)]?.count == count, "12: a stake is wrong")
+            }
+            var asked: [Slot<Lock>: UInt32] = [:]
+            var waiter = record.firstWaiter
+            while !waiter.isNone {
+                try expect(waiters[waiter].owner == owner, "12: requests are linked wrongly")
+                asked[waiters[waiter].lock, default: 0] += 1
+                askedTotal += 1
+                tagged += waiters[waiter].tag == nil ? 0 : 1
+                if waiters[waiter].deadline != DeadlineHeap<Due>.none { seen.deadlines += 1 }
+                waiter = waiters[waiter].nextOwned
+            }
+            for (lock, count) in asked {
+                try expect(waits[Self.key(owner, lock)]?.count == count, "12: a waiting stake is wrong")
+            }
+            seen.owners += 1
+            owner = record.next
+        }
+        try expect(
+            heldTotal == session.grants && askedTotal == session.waiters, "12: a session is miscounted")
+        try expect(tagged == session.tagged.count, "12: the tags are miscounted")
+        seen.owned += heldTotal
+        seen.asked += askedTotal
+    }
+
+    // MARK: - Telling
+
+    private func forEachLive<Record>(
+        _ slab: Slab<Record>, _ isLive: (Record) -> Bool,
+        _ body: (Slot<Record>, Record) throws(BrokenInvariant) -> Void
+    ) throws(BrokenInvariant) {
+        for raw in 0..<slab.bound {
+            let record = slab[Slot(raw: raw)]
+            if isLive(record) { try body(Slot(raw: raw), record) }
+        }
+    }
+
+    private func expect(_ condition: Bool, _ rule: @autoclosure () -> String) throws(BrokenInvariant) {
+        if !condition { throw BrokenInvariant(description: "invariant \(rule())") }
+    }
+}

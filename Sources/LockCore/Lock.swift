@@ -1,0 +1,81 @@
+import LockVocabulary
+
+/// One reader-writer lock: who holds it and who waits.
+///
+///   request                    granted
+///  ─────────▶ [ WAITING ] ──────────────▶ [ HELD ]
+///                 │ cancel, deadline         │ release, expire, revoke, death
+///                 ▼                          ▼
+///               (gone)                     (gone)
+///
+/// The invariants stand in README.md, and `LockTable.checkInvariants()` holds them.
+struct Lock {
+    var name: LockName
+    /// The grants, in the order of their tokens.
+    var firstHolder = Slot<Grant>.none
+    var lastHolder = Slot<Grant>.none
+    var holders: UInt32 = 0
+    /// The update or write grant, of which there is at most one.
+    var exclusive = Slot<Grant>.none
+    var exclusiveMode = LockMode.read
+    /// Whether the last writer ended otherwise than by release (G11).
+    var ownerDied = false
+    /// How many holders asked to be told when somebody waits.
+    var recallers: UInt32 = 0
+    /// The upgrade that waits, of which there is at most one: two would wait for each other.
+    var upgrade = Slot<Waiter>.none
+    /// Writers and updaters that wait, in the order of coming (G3).
+    var contenders = WaitQueue()
+    /// How many of the contenders want to write.
+    var waitingWriters: UInt32 = 0
+    /// Readers that wait, in the order of coming; they go together (G3).
+    var readers = WaitQueue()
+    /// The other locks with a mark, the oldest first.
+    var nextMarked = Slot<Lock>.none
+    var previousMarked = Slot<Lock>.none
+
+    init(name: LockName) { self.name = name }
+
+    /// What stands where no lock is.
+    static let vacant = Lock(name: LockName(unchecked: ""))
+
+    var isVacant: Bool { name.text.isEmpty }
+
+    var hasWaiters: Bool { !upgrade.isNone || !contenders.isEmpty || !readers.isEmpty }
+
+    var waiters: Int { (upgrade.isNone ? 0 : 1) + Int(contenders.count) + Int(readers.count) }
+
+    /// Whether somebody waits to write, so that no new reader gets in (G2, G10).
+    var keepsReadersOut: Bool { waitingWriters > 0 || !upgrade.isNone }
+
+    /// Whether nothing is left that the lock has to be there for.
+    var isUnused: Bool { holders == 0 && !ownerDied && !hasWaiters }
+
+    /// The strongest mode that somebody holds.
+    var mode: LockMode? { holders == 0 ? nil : exclusiveMode }
+}
+
+/// Waiting requests in a row, each of which can leave from where it stands.
+struct WaitQueue {
+    var first = Slot<Waiter>.none
+    var last = Slot<Waiter>.none
+    var count: UInt32 = 0
+
+    var isEmpty: Bool { count == 0 }
+
+    mutating func append(_ waiter: Slot<Waiter>, in waiters: inout Slab<Waiter>) {
+        waiters[waiter].previous = last
+        waiters[waiter].next = .none
+        if last.isNone { first = waiter } else { waiters[last].next = waiter }
+        last = waiter
+        count += 1
+    }
+
+    mutating func remove(_ waiter: Slot<Waiter>, in waiters: inout Slab<Waiter>) {
+        let next = waiters[waiter].next
+        let previous = waiters[waiter].previous
+        if previous.isNone { first = next } else { waiters[previous].next = next }
+        if next.isNone { last = previous } else { waiters[next].previous = previous }
+        count -= 1
+    }
+}

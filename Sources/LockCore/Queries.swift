@@ -1,0 +1,163 @@
+public import LockVocabulary
+
+/// One lock, as a list shows it.
+public struct LockSummary: Sendable, Equatable {
+    public let name: LockName
+    /// The strongest mode that somebody holds; nil if nobody does.
+    public let mode: LockMode?
+    public let holders: Int
+    public let waiters: Int
+    public let ownerDied: Bool
+}
+
+/// One line of a lock's status.
+public enum StakeSummary: Sendable, Equatable {
+    /// A grant: since when it is held, and how long its lease still lasts.
+    case holder(SessionID, LockMode, OwnerID, Token, age: Duration, lease: Duration?, Note)
+    /// A waiting request: how long it waited, and how long it may in all.
+    case waiter(SessionID, LockMode, OwnerID, waited: Duration, timeout: Duration?, Note)
+}
+
+/// How far the telling of a lock's status has come; it goes on where it stopped, whatever happened since.
+public struct StatusCursor: Sendable {
+    enum Row: Sendable {
+        case upgrade
+        case contenders
+        case readers
+    }
+
+    /// The last grant that was told, or the row of waiting requests and the last number in it that was.
+    enum Place: Sendable {
+        case holders(after: Token, at: Slot<Grant>)
+        case waiters(Row, after: UInt64?, at: Slot<Waiter>)
+        case end
+    }
+
+    var place = Place.holders(after: Token(rawValue: 0), at: .none)
+
+    public init() {}
+
+    public var isAtEnd: Bool {
+        if case .end = place { return true }
+        return false
+    }
+}
+
+/// Looking, without changing anything.
+extension LockTable {
+    /// One lock; nil if nobody uses it.
+    public func summary(of name: LockName) -> LockSummary? {
+        names.find(name, in: locks).map(summary)
+    }
+
+    /// Calls the body with the locks whose names begin with `prefix` and come after `after`, in the order of
+    /// the names' bytes, until it returns false.
+    public func forEachLock(prefix: String = "", after: LockName? = nil, _ body: (LockSummary) -> Bool) {
+        names.forEach(prefix: prefix, after: after, in: locks) { body(summary($0)) }
+    }
+
+    private func summary(_ lock: Slot<Lock>) -> LockSummary {
+        LockSummary(
+            name: locks[lock].name, mode: locks[lock].mode, holders: Int(locks[lock].holders),
+            waiters: locks[lock].waiters, ownerDied: locks[lock].ownerDied)
+    }
+
+    /// How many grants and waiting requests a session has.
+    public func stakes(of session: SessionID) -> (grants: Int, waiters: Int) {
+        let place = place(of: session)
+        return (sessions[place].grants, sessions[place].waiters)
+    }
+
+    /// Tells the next of a lock's holders, in the order of their grants, and then of its waiting requests, in
+    /// the order in which they will be served; at most `budget` are looked at, or until the body returns false.
+    ///
+    /// Where the one that was told last is gone, those before it are passed over again, within the same budget.
+    public func forEachStake(
+        on name: LockName, from cursor: inout StatusCursor, budget: Int, at now: Instant,
+        _ body: (StakeSummary) -> Bool
+    ) {
+        guard let lock = names.find(name, in: locks) else {
+            cursor.place = .end
+            return
+        }
+        var budget = budget
+        while budget > 0 {
+            budget -= 1
+            switch cursor.place {
+            case .end: return
+            case .holders(let after, let at):
+                let grant = nextHolder(of: lock, after: after, at: at)
+                guard !grant.isNone else {
+                    cursor.place = .waiters(.upgrade, after: nil, at: .none)
+                    continue
+                }
+                let record = grants[grant]
+                if record.token > after {
+                    cursor.place = .holders(after: record.token, at: grant)
+                    if !body(holder(record, at: now)) { return }
+                } else {
+                    cursor.place = .holders(after: after, at: grant)
+                }
+            case .waiters(let row, let after, let at):
+                let waiter = nextWaiter(of: lock, in: row, after: after, at: at)
+                guard !waiter.isNone else {
+                    cursor.place = Self.rowBehind(row).map { .waiters($0, after: nil, at: .none) } ?? .end
+                    continue
+                }
+                let record = waiters[waiter]
+                if record.number > after ?? 0 || after == nil {
+                    cursor.place = .waiters(row, after: record.number, at: waiter)
+                    if !body(waiting(record, at: now)) { return }
+                } else {
+                    cursor.place = .waiters(row, after: after, at: waiter)
+                }
+            }
+        }
+    }
+
+    /// The holder behind the one where the cursor stands, or the first if that one is gone.
+    private func nextHolder(of lock: Slot<Lock>, after: Token, at: Slot<Grant>) -> Slot<Grant> {
+        let isThere =
+            !at.isNone && at.raw < grants.bound && grants[at].lock == lock && grants[at].token <= after
+        return isThere ? grants[at].nextHolder : locks[lock].firstHolder
+    }
+
+    private func nextWaiter(
+        of lock: Slot<Lock>, in row: StatusCursor.Row, after: UInt64?, at: Slot<Waiter>
+    ) -> Slot<Waiter> {
+        let first: Slot<Waiter>
+        switch row {
+        case .upgrade:
+            let upgrade = locks[lock].upgrade
+            return upgrade.isNone || after.map { $0 >= waiters[upgrade].number } ?? false ? .none : upgrade
+        case .contenders: first = locks[lock].contenders.first
+        case .readers: first = locks[lock].readers.first
+        }
+        guard let after, !at.isNone, at.raw < waiters.bound, waiters[at].lock == lock,
+            waiters[at].upgrades.isNone, (waiters[at].mode == .read) == (row == .readers),
+            waiters[at].number <= after
+        else { return first }
+        return waiters[at].next
+    }
+
+    private static func rowBehind(_ row: StatusCursor.Row) -> StatusCursor.Row? {
+        switch row {
+        case .upgrade: .contenders
+        case .contenders: .readers
+        case .readers: nil
+        }
+    }
+
+    private func holder(_ record: Grant, at now: Instant) -> StakeSummary {
+        let ends = record.deadline == DeadlineHeap<Due>.none ? nil : deadlines.due(record.deadline)
+        return .holder(
+            id(of: owners[record.owner].session), record.mode, owners[record.owner].id, record.token,
+            age: record.since.duration(to: now), lease: ends.map { now.duration(to: $0) }, record.note)
+    }
+
+    private func waiting(_ record: Waiter, at now: Instant) -> StakeSummary {
+        .waiter(
+            id(of: owners[record.owner].session), record.mode, owners[record.owner].id,
+            waited: record.since.duration(to: now), timeout: record.timeout, record.note)
+    }
+}

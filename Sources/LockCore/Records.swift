@@ -1,0 +1,110 @@
+import LockVocabulary
+
+/// The permission that an owner has: a lock in a mode, under a token.
+struct Grant {
+    var token = Token(rawValue: 0)
+    var since = Instant.zero
+    /// How long a renewal makes it last, in nanoseconds; zero without a lease.
+    var lease: Int64 = 0
+    /// Where the end of the lease stands among the deadlines.
+    var deadline = DeadlineHeap<Due>.none
+    var lock = Slot<Lock>.none
+    var owner = Slot<Owner>.none
+    /// The other grants on the lock, in the order of their tokens.
+    var nextHolder = Slot<Grant>.none
+    var previousHolder = Slot<Grant>.none
+    /// The other grants of the owner.
+    var nextOwned = Slot<Grant>.none
+    var previousOwned = Slot<Grant>.none
+    var note = Note.none
+    var mode = LockMode.read
+    /// Whether its session was told that somebody waits for it.
+    var isRecalled = false
+}
+
+/// A request that waits.
+struct Waiter {
+    /// Rises with every request that waits: the order of coming.
+    var number: UInt64 = 0
+    var since = Instant.zero
+    /// The time that it may wait, as it was asked; nil for ever.
+    var timeout: Duration?
+    var deadline = DeadlineHeap<Due>.none
+    var lock = Slot<Lock>.none
+    var owner = Slot<Owner>.none
+    /// The grant that it wants changed, if it is an upgrade.
+    var upgrades = Slot<Grant>.none
+    var next = Slot<Waiter>.none
+    var previous = Slot<Waiter>.none
+    var nextOwned = Slot<Waiter>.none
+    var previousOwned = Slot<Waiter>.none
+    var lease: Int64 = 0
+    var note = Note.none
+    var tag: Tag?
+    var mode = LockMode.read
+}
+
+/// Who asks within a session, while it holds or waits for anything.
+struct Owner {
+    var session = Slot<Session>.none
+    var id = OwnerID.session
+    var firstGrant = Slot<Grant>.none
+    var firstWaiter = Slot<Waiter>.none
+    var next = Slot<Owner>.none
+    var previous = Slot<Owner>.none
+
+    var isIdle: Bool { firstGrant.isNone && firstWaiter.isNone }
+}
+
+/// One client: what lives and dies together.
+struct Session {
+    /// Zero for a place that no session has.
+    var serial: UInt32 = 0
+    var grants = 0
+    var waiters = 0
+    var firstOwner = Slot<Owner>.none
+    /// The session itself as an owner.
+    var itself = Slot<Owner>.none
+    /// The owners that have words.
+    var named: [OwnerID: Slot<Owner>] = [:]
+    /// The waiting requests that have tags.
+    var tagged: [Tag: Slot<Waiter>] = [:]
+    var wantsRecall = false
+}
+
+/// What has a deadline.
+enum Due {
+    /// A waiting request: when it may wait no longer.
+    case waiter(Slot<Waiter>)
+    /// A grant: when its lease ends.
+    case grant(Slot<Grant>)
+}
+
+/// How many of something there are, and which it is when there is but one.
+///
+/// The exclusive or of all places is the place itself when there is one: so adding and taking away need no list.
+struct Stake {
+    var count: UInt32 = 0
+    private var combined: UInt32 = 0
+
+    mutating func add(_ place: UInt32) {
+        count += 1
+        combined ^= place
+    }
+
+    mutating func remove(_ place: UInt32) {
+        count -= 1
+        combined ^= place
+    }
+
+    /// The place of the only one.
+    var only: UInt32? { count == 1 ? combined : nil }
+
+    /// Both together.
+    static func + (left: Stake, right: Stake) -> Stake {
+        var sum = left
+        sum.count += right.count
+        sum.combined ^= right.combined
+        return sum
+    }
+}

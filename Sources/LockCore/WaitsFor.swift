@@ -1,0 +1,201 @@
+import LockVocabulary
+
+/// Who waits for whom, and whether one more request would close a circle (G8).
+///
+/// An owner waits for the holders that conflict with its request and for the conflicting requests ahead of it;
+/// with several requests open, for all of them. A new request adds edges from its owner, and to it from those
+/// whom it goes before; no other event adds an edge between owners that were not already joined by a way. So
+/// it is enough to look when a request is about to wait, and only for circles through its owner.
+///
+/// The search goes backwards, from the owner to those who wait for it: it touches waiting requests and what
+/// their owners hold, never the holders who wait for nothing, of whom there may be thousands. Of a row of
+/// contenders it follows the first, as each of the others waits for the one before.
+struct WaitsFor {
+    enum Finding {
+        case none
+        case circle(Circle)
+        /// The search was longer than it may be.
+        case tooFar
+    }
+
+    /// The new request: nothing of it is in the table yet.
+    struct Request {
+        let owner: Slot<Owner>?
+        let asking: Circle.Hop
+        let lock: Slot<Lock>
+        let mode: LockMode
+        let upgrades: Slot<Grant>
+    }
+
+    /// Why an owner waits: on which lock, and for whom; nil is the owner that asks.
+    private struct Step {
+        let lock: Slot<Lock>
+        let next: Slot<Owner>?
+    }
+
+    private let request: Request
+    private var steps: [Slot<Owner>: Step] = [:]
+    private var frontier: [Slot<Owner>] = []
+    private var readersSeen: Set<Slot<Lock>> = []
+    private var budget: Int
+    /// Set when the asking owner was found to wait, by another of its requests, for one who waits for it.
+    private var closing: Step?
+
+    init(_ request: Request, budget: Int) {
+        self.request = request
+        self.budget = budget
+    }
+
+    mutating func search(_ table: borrowing LockTable) -> Finding {
+        if let owner = request.owner, isBefore(owner, table) {
+            return .circle(Circle(hops: [request.asking]))
+        }
+        addWaitersForRequest(table)
+        if let owner = request.owner { addWaiters(for: owner, as: nil, table) }
+        while closing == nil, budget > 0, let owner = frontier.popLast() {
+            if isBefore(owner, table) {
+                return .circle(circle(from: Step(lock: request.lock, next: owner), table))
+            }
+            addWaiters(for: owner, as: owner, table)
+        }
+        if let closing { return .circle(circle(from: closing, table)) }
+        return budget > 0 ? .none : .tooFar
+    }
+
+    // MARK: - Edges
+
+    /// Whether the new request would wait for this owner.
+    private func isBefore(_ owner: Slot<Owner>, _ table: borrowing LockTable) -> Bool {
+        let key = LockTable.key(owner, request.lock)
+        if let held = table.holds[key] {
+            if request.mode == .write {
+                if held.count > (owner == request.owner && !request.upgrades.isNone ? 1 : 0) { return true }
+            } else if case let exclusive = table.locks[request.lock].exclusive, !exclusive.isNone,
+                table.grants[exclusive].owner == owner,
+                request.mode.conflicts(with: table.grants[exclusive].mode)
+            {
+                return true
+            }
+        }
+        guard request.upgrades.isNone, table.waits[key] != nil else { return false }
+        var waiter = table.owners[owner].firstWaiter
+        while !waiter.isNone {
+            let record = table.waiters[waiter]
+            if record.lock == request.lock, record.mode.conflicts(with: request.mode) { return true }
+            waiter = record.nextOwned
+        }
+        return false
+    }
+
+    /// Those whom the new request would go before.
+    private mutating func addWaitersForRequest(_ table: borrowing LockTable) {
+        guard request.mode == .write else { return }
+        addReaders(of: request.lock, for: nil, table)
+        if !request.upgrades.isNone {
+            add(table.locks[request.lock].contenders.first, for: nil, table)
+        }
+    }
+
+    /// Those who wait for what an owner holds or asked for earlier.
+    private mutating func addWaiters(
+        for owner: Slot<Owner>, as next: Slot<Owner>?, _ table: borrowing LockTable
+    ) {
+        var grant = table.owners[owner].firstGrant
+        while !grant.isNone, budget > 0 {
+            budget -= 1
+            let lock = table.grants[grant].lock
+            if table.locks[lock].hasWaiters { addWaiters(forGrant: grant, on: lock, as: next, table) }
+            grant = table.grants[grant].nextOwned
+        }
+        var waiter = table.owners[owner].firstWaiter
+        while !waiter.isNone, budget > 0 {
+            budget -= 1
+            let record = table.waiters[waiter]
+            if record.mode != .read {
+                let behind =
+                    record.upgrades.isNone ? record.next : table.locks[record.lock].contenders.first
+                add(behind, for: next, table)
+                if record.mode == .write { addReaders(of: record.lock, for: next, table) }
+            }
+            waiter = record.nextOwned
+        }
+    }
+
+    private mutating func addWaiters(
+        forGrant grant: Slot<Grant>, on lock: Slot<Lock>, as next: Slot<Owner>?,
+        _ table: borrowing LockTable
+    ) {
+        let upgrade = table.locks[lock].upgrade
+        if !upgrade.isNone, table.waiters[upgrade].upgrades != grant { add(upgrade, for: next, table) }
+        var contender = table.locks[lock].contenders.first
+        switch table.grants[grant].mode {
+        case .read:
+            while !contender.isNone, table.waiters[contender].mode != .write, budget > 0 {
+                budget -= 1
+                contender = table.waiters[contender].next
+            }
+        case .update: break
+        case .write: addReaders(of: lock, for: next, table)
+        }
+        add(contender, for: next, table)
+    }
+
+    private mutating func addReaders(
+        of lock: Slot<Lock>, for next: Slot<Owner>?, _ table: borrowing LockTable
+    ) {
+        guard !table.locks[lock].readers.isEmpty, readersSeen.insert(lock).inserted else { return }
+        var reader = table.locks[lock].readers.first
+        while !reader.isNone, budget > 0 {
+            add(reader, for: next, table)
+            reader = table.waiters[reader].next
+        }
+    }
+
+    private mutating func add(_ waiter: Slot<Waiter>, for next: Slot<Owner>?, _ table: borrowing LockTable) {
+        guard !waiter.isNone else { return }
+        budget -= 1
+        let owner = table.waiters[waiter].owner
+        let step = Step(lock: table.waiters[waiter].lock, next: next)
+        if owner == request.owner {
+            closing = closing ?? step
+        } else if steps[owner] == nil {
+            steps[owner] = step
+            frontier.append(owner)
+        }
+    }
+
+    // MARK: - The circle
+
+    private func circle(from first: Step, _ table: borrowing LockTable) -> Circle {
+        var hops = [
+            Circle.Hop(
+                session: request.asking.session, owner: request.asking.owner,
+                lock: table.locks[first.lock].name)
+        ]
+        var next = first.next
+        while let owner = next, let step = steps[owner] {
+            hops.append(table.hop(owner, step.lock))
+            next = step.next
+        }
+        return Circle(hops: hops)
+    }
+}
+
+extension LockTable {
+    func searchCircle(
+        closedBy request: Acquisition, on lock: Slot<Lock>, upgrading grant: Slot<Grant>, owner: Slot<Owner>?,
+        of session: Slot<Session>
+    ) -> WaitsFor.Finding {
+        if owner == nil, request.mode != .write || locks[lock].readers.isEmpty { return .none }
+        let asking = Circle.Hop(session: id(of: session), owner: request.owner, lock: locks[lock].name)
+        var search = WaitsFor(
+            WaitsFor.Request(
+                owner: owner, asking: asking, lock: lock, mode: request.mode, upgrades: grant),
+            budget: limits.searchSteps)
+        return search.search(self)
+    }
+
+    func hop(_ owner: Slot<Owner>, _ lock: Slot<Lock>) -> Circle.Hop {
+        Circle.Hop(session: id(of: owners[owner].session), owner: owners[owner].id, lock: locks[lock].name)
+    }
+}
