@@ -1,1 +1,77 @@
+#define _GNU_SOURCE
+
 #include "CLinux.h"
+
+#include <sched.h>
+#include <stddef.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#ifndef SO_PEERPIDFD
+#define SO_PEERPIDFD 77
+#endif
+
+#ifndef SYS_pidfd_open
+#define SYS_pidfd_open 434
+#endif
+
+int linux_accept(int listener) { return accept4(listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC); }
+
+int linux_peer_credentials(int socket, int32_t *process, uint32_t *user, uint32_t *group) {
+    struct ucred peer = {0, 0, 0};
+    socklen_t length = sizeof peer;
+    int result = getsockopt(socket, SOL_SOCKET, SO_PEERCRED, &peer, &length);
+    *process = peer.pid;
+    *user = peer.uid;
+    *group = peer.gid;
+    return result;
+}
+
+int linux_peer_pidfd(int socket) {
+    int descriptor = -1;
+    socklen_t length = sizeof descriptor;
+    return getsockopt(socket, SOL_SOCKET, SO_PEERPIDFD, &descriptor, &length) == 0 ? descriptor : -1;
+}
+
+int linux_pidfd_open(int32_t process) { return (int)syscall(SYS_pidfd_open, process, 0); }
+
+int linux_readable_bytes(int socket, int *count) { return ioctl(socket, FIONREAD, count); }
+
+int linux_allowed_processors(void) {
+    /* The kernel refuses a set smaller than its own; 8,192 processors are its most. */
+    unsigned long set[8192 / (8 * sizeof(unsigned long))];
+    long bytes = syscall(SYS_sched_getaffinity, 0, sizeof set, set);
+    if (bytes < 0) return -1;
+    int count = 0;
+    for (size_t i = 0; i < (size_t)bytes / sizeof set[0]; i++) count += __builtin_popcountl(set[i]);
+    return count;
+}
+
+int linux_descriptor_limit(uint64_t *soft, uint64_t *hard) {
+    struct rlimit limit;
+    int result = getrlimit(RLIMIT_NOFILE, &limit);
+    *soft = limit.rlim_cur;
+    *hard = limit.rlim_max;
+    return result;
+}
+
+int linux_set_descriptor_limit(uint64_t soft, uint64_t hard) {
+    struct rlimit limit = {soft, hard};
+    return setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+int linux_memory_file(const char *name) { return memfd_create(name, MFD_CLOEXEC); }
+
+int linux_spawn_close_from(posix_spawn_file_actions_t *actions, int lowest) {
+    return posix_spawn_file_actions_addclosefrom_np(actions, lowest);
+}
+
+int linux_spawn_change_directory(posix_spawn_file_actions_t *actions, const char *path) {
+    return posix_spawn_file_actions_addchdir_np(actions, path);
+}
+
+const short linux_spawn_new_session = POSIX_SPAWN_SETSID;

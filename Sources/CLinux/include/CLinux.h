@@ -1,1 +1,49 @@
-/* What Glibc's Swift module lacks. */
+/* What Swift's Glibc module lacks: headers that it leaves out, and calls that are hidden there behind _GNU_SOURCE,
+   variadic arguments or numbers newer than Debian 12's headers. Each function is one call and returns what that returns:
+   -1 with errno set where it fails, unless it says otherwise.
+
+   _GNU_SOURCE must not be defined here: Swift builds its own view of glibc without, and the two would not fit. */
+
+#ifndef CLINUX_H
+#define CLINUX_H
+
+#include <spawn.h>
+#include <stdint.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/file.h>
+#include <sys/inotify.h>
+#include <sys/signalfd.h>
+#include <sys/timerfd.h>
+
+/* A connection from the listener's backlog, neither blocking nor inherited. */
+int linux_accept(int listener);
+
+/* Who called connect() on a socket's other end, as the kernel noted it then. */
+int linux_peer_credentials(int socket, int32_t *process, uint32_t *user, uint32_t *group);
+
+/* A descriptor of the process that called connect(), readable when it has ended (Linux 6.5). */
+int linux_peer_pidfd(int socket);
+
+/* A descriptor of a process, readable when it has ended. Never inherited. */
+int linux_pidfd_open(int32_t process);
+
+/* How many bytes stand in the socket to be read. */
+int linux_readable_bytes(int socket, int *count);
+
+/* On how many processors this thread may run. */
+int linux_allowed_processors(void);
+
+/* How many descriptors may be open; UINT64_MAX for no limit. */
+int linux_descriptor_limit(uint64_t *soft, uint64_t *hard);
+int linux_set_descriptor_limit(uint64_t soft, uint64_t hard);
+
+/* A file that lives in memory only, for whoever has its descriptor. */
+int linux_memory_file(const char *name);
+
+/* What posix_spawn has beyond POSIX; these return an error number. */
+int linux_spawn_close_from(posix_spawn_file_actions_t *actions, int lowest);
+int linux_spawn_change_directory(posix_spawn_file_actions_t *actions, const char *path);
+extern const short linux_spawn_new_session;
+
+#endif

@@ -1,0 +1,83 @@
+import CLinux
+import Glibc
+
+/// A program to be started as a child, with nothing inherited but what is named here.
+public struct ChildProcess {
+    /// The program's file; it is not looked for in `PATH`.
+    public var executable: String
+    /// All arguments, the program's own name first.
+    public var arguments: [String]
+    /// `NAME=value` each.
+    public var environment: [String]
+    /// The child's descriptors 0, 1, 2 … in this order; it has no others.
+    public var descriptors: [Int32]
+    /// Where it starts; nil for where the parent is.
+    public var directory: String?
+    /// Whether it leads a session of its own, without a terminal.
+    public var startsSession: Bool
+
+    public init(
+        executable: String, arguments: [String], environment: [String], descriptors: [Int32],
+        directory: String? = nil, startsSession: Bool = false
+    ) {
+        self.executable = executable
+        self.arguments = arguments
+        self.environment = environment
+        self.descriptors = descriptors
+        self.directory = directory
+        self.startsSession = startsSession
+    }
+
+    /// Starts it, with every signal's default action and none blocked, and returns its process id.
+    ///
+    /// The caller has to reap it (`waitpid`). `ENOENT`: no such program.
+    public func spawn() throws(SystemError) -> Int32 {
+        // Out of the way of the numbers that they get in the child, so that none is overwritten before its turn.
+        var sources: [Int32] = []
+        defer { for source in sources { close(source) } }
+        for descriptor in descriptors {
+            sources.append(
+                try checked("fcntl", "\(descriptor)") {
+                    fcntl(descriptor, F_DUPFD_CLOEXEC, Int32(descriptors.count))
+                })
+        }
+
+        var actions = posix_spawn_file_actions_t()
+        posix_spawn_file_actions_init(&actions)
+        defer { posix_spawn_file_actions_destroy(&actions) }
+        for (target, source) in sources.enumerated() {
+            posix_spawn_file_actions_adddup2(&actions, source, Int32(target))
+        }
+        linux_spawn_close_from(&actions, Int32(sources.count))
+        if let directory { linux_spawn_change_directory(&actions, directory) }
+
+        var attributes = posix_spawnattr_t()
+        posix_spawnattr_init(&attributes)
+        defer { posix_spawnattr_destroy(&attributes) }
+        var (none, all) = (sigset_t(), sigset_t())
+        sigemptyset(&none)
+        sigfillset(&all)
+        posix_spawnattr_setsigmask(&attributes, &none)
+        posix_spawnattr_setsigdefault(&attributes, &all)
+        let signals = Int16(POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF)
+        posix_spawnattr_setflags(&attributes, startsSession ? signals | linux_spawn_new_session : signals)
+
+        var process: pid_t = 0
+        let code = Self.withCStrings(arguments) { arguments in
+            Self.withCStrings(environment) { environment in
+                posix_spawn(&process, executable, &actions, &attributes, arguments, environment)
+            }
+        }
+        guard code == 0 else { throw SystemError(code: code, call: "posix_spawn", subject: executable) }
+        return process
+    }
+
+    /// The strings as C takes them, with a null pointer at the end.
+    private static func withCStrings<Result>(
+        _ strings: [String], _ body: ([UnsafeMutablePointer<CChar>?]) -> Result
+    ) -> Result {
+        let copies = strings.map { strdup($0) }
+        defer { for copy in copies { free(copy) } }
+        return body(copies + [nil])
+    }
+}

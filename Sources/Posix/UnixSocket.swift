@@ -1,0 +1,120 @@
+import CLinux
+import Glibc
+
+/// Stream sockets of the Unix domain. None is inherited by a program that is executed.
+public enum UnixSocket {
+    /// The longest path of a socket, in bytes: `sun_path` less the NUL at its end.
+    public static let maximumPathLength = MemoryLayout.size(ofValue: sockaddr_un().sun_path) - 1
+
+    /// A blocking connection to whoever listens at the path.
+    ///
+    /// `ENOENT`: no socket there; `ECONNREFUSED`: one, but nobody listens; `EACCES`: not permitted.
+    public static func connect(to path: String) throws(SystemError) -> OwnedDescriptor {
+        let socket = try unconnected()
+        let address = try Address(path)
+        do throws(SystemError) {
+            _ = try checked("connect", path) {
+                address.withPointer { Glibc.connect(socket.rawValue, $0, $1) }
+            }
+        } catch {
+            // An interrupted connect may have happened all the same.
+            guard error.code == EISCONN else { throw error }
+        }
+        return socket
+    }
+
+    /// A listening socket at a path where nothing is yet (`EADDRINUSE` otherwise); accepting from it does not block.
+    ///
+    /// Nobody can connect before mode and group are in place: until it listens, whoever tries is refused.
+    public static func listen(
+        at path: String, mode: UInt32, group: UInt32? = nil, backlog: Int32 = 4096
+    ) throws(SystemError) -> OwnedDescriptor {
+        let socket = try unconnected(flags: Int32(SOCK_NONBLOCK.rawValue))
+        let address = try Address(path)
+        _ = try checked("bind", path) { address.withPointer { bind(socket.rawValue, $0, $1) } }
+        do throws(SystemError) {
+            if let group {
+                _ = try checked("chown", path) { chown(path, uid_t.max, group) }
+            }
+            _ = try checked("chmod", path) { chmod(path, mode) }
+            _ = try checked("listen", path) { Glibc.listen(socket.rawValue, backlog) }
+        } catch {
+            unlink(path)
+            throw error
+        }
+        return socket
+    }
+
+    /// The next connection out of a listener's backlog, non-blocking; nil if there is none.
+    ///
+    /// `EMFILE` and `ENFILE`: no descriptor is left, and the connection still stands in the backlog.
+    public static func accept(from listener: borrowing OwnedDescriptor) throws(SystemError)
+        -> OwnedDescriptor?
+    {
+        while true {
+            let accepted = linux_accept(listener.rawValue)
+            if accepted >= 0 { return OwnedDescriptor(owning: accepted) }
+            switch errno {
+            case EINTR, ECONNABORTED: continue
+            case EAGAIN: return nil
+            default: throw .last("accept4")
+            }
+        }
+    }
+
+    /// Two blocking sockets, connected to each other.
+    public static func pair() throws(SystemError) -> Pair {
+        var ends: (Int32, Int32) = (-1, -1)
+        _ = try checked("socketpair") {
+            withUnsafeMutableBytes(of: &ends) {
+                socketpair(AF_UNIX, streamType, 0, $0.assumingMemoryBound(to: Int32.self).baseAddress)
+            }
+        }
+        return Pair(first: OwnedDescriptor(owning: ends.0), second: OwnedDescriptor(owning: ends.1))
+    }
+
+    /// The two ends of a connection.
+    public struct Pair: ~Copyable {
+        public let first: OwnedDescriptor
+        public let second: OwnedDescriptor
+
+        /// Both ends, to go their own ways.
+        public consuming func split<Result: ~Copyable>(
+            _ body: (consuming OwnedDescriptor, consuming OwnedDescriptor) -> Result
+        ) -> Result {
+            body(first, second)
+        }
+    }
+
+    private static let streamType = Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue)
+
+    private static func unconnected(flags: Int32 = 0) throws(SystemError) -> OwnedDescriptor {
+        try OwnedDescriptor(checking: "socket") { socket(AF_UNIX, streamType | flags, 0) }
+    }
+
+    /// A socket's path as the kernel takes it.
+    private struct Address {
+        private var storage = sockaddr_un()
+
+        init(_ path: String) throws(SystemError) {
+            let length = path.utf8.count
+            guard length <= maximumPathLength else {
+                let subject = "\(path) (\(length) bytes, and at most \(maximumPathLength) are possible)"
+                throw SystemError(code: ENAMETOOLONG, call: "socket path", subject: subject)
+            }
+            guard length > 0, !path.utf8.contains(0) else {
+                throw SystemError(code: EINVAL, call: "socket path", subject: path)
+            }
+            storage.sun_family = sa_family_t(AF_UNIX)
+            withUnsafeMutableBytes(of: &storage.sun_path) { $0.copyBytes(from: path.utf8) }
+        }
+
+        func withPointer<Result>(_ body: (UnsafePointer<sockaddr>, socklen_t) -> Result) -> Result {
+            withUnsafePointer(to: storage) { pointer in
+                pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+                    body($0, socklen_t(MemoryLayout<sockaddr_un>.size))
+                }
+            }
+        }
+    }
+}
