@@ -49,7 +49,7 @@ let package = Package(
             dependencies: [
                 "Posix", .target(name: "CSystemd", condition: .when(traits: ["Systemd"])),
             ]),
-        .target(name: "Rendezvous", dependencies: ["Posix"]),
+        .target(name: "Rendezvous", dependencies: ["CLinux", "Posix"]),
 
         // Shells
         .target(

@@ -73,7 +73,7 @@ public struct ChildProcess {
     }
 
     /// The strings as C takes them, with a null pointer at the end.
-    private static func withCStrings<Result>(
+    static func withCStrings<Result>(
         _ strings: [String], _ body: ([UnsafeMutablePointer<CChar>?]) -> Result
     ) -> Result {
         let copies = strings.map { strdup($0) }

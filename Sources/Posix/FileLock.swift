@@ -4,7 +4,8 @@ import Glibc
 /// A whole-file lock of `flock(2)`, let go with its only owner; the kernel lets it go when the process dies.
 ///
 /// A child that was forked meanwhile shares it until it executes a program: the file is never inherited beyond.
-/// The file stays where it is, for if it were removed, two could hold the lock on two files of one name.
+/// The file stays where it is, for if it were removed, two could hold the lock on two files of one name; unless
+/// everybody who takes it looks whether its path still names it.
 public struct FileLock: ~Copyable, Sendable {
     /// The locked file.
     public let file: OwnedDescriptor

@@ -8,6 +8,8 @@ public struct FileStatus: Hashable, Sendable {
     public let permissions: UInt32
     public let isSocket: Bool
     public let isDirectory: Bool
+    private let device: dev_t
+    private let inode: ino_t
 
     /// Of an open file.
     public init(of descriptor: borrowing OwnedDescriptor, _ subject: String = "") throws(SystemError) {
@@ -24,7 +26,19 @@ public struct FileStatus: Hashable, Sendable {
         self.init(status)
     }
 
+    /// Of what a path leads to, through symbolic links.
+    public init(following path: String) throws(SystemError) {
+        var status = stat()
+        _ = try checked("stat", path) { stat(path, &status) }
+        self.init(status)
+    }
+
+    /// Whether both are the status of one file, by whatever names.
+    public func isSameFile(as other: FileStatus) -> Bool { device == other.device && inode == other.inode }
+
     private init(_ status: stat) {
+        device = status.st_dev
+        inode = status.st_ino
         userID = status.st_uid
         groupID = status.st_gid
         permissions = status.st_mode & 0o7777

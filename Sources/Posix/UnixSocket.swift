@@ -8,10 +8,14 @@ public enum UnixSocket {
 
     /// A blocking connection to whoever listens at the path.
     ///
-    /// `ENOENT`: no socket there; `ECONNREFUSED`: one, but nobody listens; `EACCES`: not permitted.
-    public static func connect(to path: String) throws(SystemError) -> OwnedDescriptor {
+    /// `ENOENT`: no socket there; `ECONNREFUSED`: one, but nobody listens; `EACCES`: not permitted; `EAGAIN`: the
+    /// backlog was full for as long as `timeout`, which is at least a microsecond (nil: without end).
+    public static func connect(to path: String, timeout: Duration? = nil) throws(SystemError)
+        -> OwnedDescriptor
+    {
         let socket = try unconnected()
         let address = try Address(path)
+        if let timeout { try limitSending(on: socket, to: max(timeout, .microseconds(1))) }
         do throws(SystemError) {
             _ = try checked("connect", path) {
                 address.withPointer { Glibc.connect(socket.rawValue, $0, $1) }
@@ -20,6 +24,7 @@ public enum UnixSocket {
             // An interrupted connect may have happened all the same.
             guard error.code == EISCONN else { throw error }
         }
+        if timeout != nil { try limitSending(on: socket, to: .zero) }
         return socket
     }
 
@@ -90,6 +95,18 @@ public enum UnixSocket {
 
     private static func unconnected(flags: Int32 = 0) throws(SystemError) -> OwnedDescriptor {
         try OwnedDescriptor(checking: "socket") { socket(AF_UNIX, streamType | flags, 0) }
+    }
+
+    /// How long a blocking call may wait to send or to connect; zero for without end.
+    private static func limitSending(
+        on socket: borrowing OwnedDescriptor, to limit: Duration
+    ) throws(SystemError) {
+        let (seconds, attoseconds) = limit.components
+        var time = timeval(tv_sec: Int(seconds), tv_usec: Int(attoseconds / 1_000_000_000_000))
+        let number = socket.rawValue
+        _ = try checked("setsockopt SO_SNDTIMEO") {
+            setsockopt(number, SOL_SOCKET, SO_SNDTIMEO, &time, socklen_t(MemoryLayout<timeval>.size))
+        }
     }
 
     /// A socket's path as the kernel takes it.

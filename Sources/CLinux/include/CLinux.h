@@ -46,4 +46,16 @@ int linux_spawn_close_from(posix_spawn_file_actions_t *actions, int lowest);
 int linux_spawn_change_directory(posix_spawn_file_actions_t *actions, const char *path);
 extern const short linux_spawn_new_session;
 
+/* Starts a program in a session of its own, as nobody's child, with directory /, umask 077, default signals, none
+   blocked, and the descriptors that are named, from 0 on. Safe in a process with threads.
+
+   The arguments and the environment end with a null pointer. Returns 0, or the error number of a fork that failed.
+   That the program cannot be executed is said on its descriptor 2: nobody is left to hear of it otherwise. */
+int linux_spawn_detached(
+    const char *path, char *const arguments[], char *const environment[], const int descriptors[], int count);
+
+/* This process's environment, a mutable global in C, which Swift does not let itself be shown; NULL in a program that
+   runs with more rights than its caller, who must not choose for it. */
+char **linux_environment(void);
+
 #endif

@@ -1,0 +1,92 @@
+#define _GNU_SOURCE
+
+#include "CLinux.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/auxv.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+extern char **environ;
+
+char **linux_environment(void) { return getauxval(AT_SECURE) ? NULL : environ; }
+
+/* How many descriptors a program may be given: a bound for an array on the stack. */
+enum { MOST_DESCRIPTORS = 16 };
+
+/* What a status says of the process in between. */
+enum { STARTED = 0, NO_SESSION = 1, NO_FORK = 2 };
+
+static void say(const char *text) {
+    if (text != NULL && write(STDERR_FILENO, text, strlen(text)) < 0) return;
+}
+
+static void close_from(unsigned first) {
+    if (close_range(first, ~0U, 0) == 0) return;
+    /* A kernel before 5.9, or a container that forbids the call. */
+    long limit = sysconf(_SC_OPEN_MAX);
+    for (long descriptor = first; descriptor < limit; descriptor++) close((int)descriptor);
+}
+
+/* Only what may be called between fork and exec in a process with threads. */
+static _Noreturn void become(
+    const char *path, char *const arguments[], char *const environment[], const int descriptors[], int count) {
+    struct sigaction standard = {.sa_handler = SIG_DFL};
+    for (int number = 1; number < NSIG; number++) sigaction(number, &standard, NULL);
+    sigset_t none;
+    sigemptyset(&none);
+    sigprocmask(SIG_SETMASK, &none, NULL);
+    umask(077);
+
+    /* First out of the way of each other's places, then each to its place, where it stays open over exec. */
+    int sources[MOST_DESCRIPTORS];
+    for (int i = 0; i < count; i++) {
+        sources[i] = fcntl(descriptors[i], F_DUPFD_CLOEXEC, MOST_DESCRIPTORS);
+        if (sources[i] < 0) _exit(126);
+    }
+    for (int i = 0; i < count; i++)
+        if (dup2(sources[i], i) < 0) _exit(126);
+    close_from((unsigned)count);
+    if (chdir("/") != 0) _exit(126);
+
+    execve(path, arguments, environment);
+    const char *reason = strerrordesc_np(errno);
+    say(path);
+    say(": ");
+    say(reason);
+    say("\n");
+    _exit(127);
+}
+
+int linux_spawn_detached(
+    const char *path, char *const arguments[], char *const environment[], const int descriptors[], int count) {
+    if (count < 0 || count > MOST_DESCRIPTORS) return EINVAL;
+    /* No handler of the caller may run in the child, which is a copy of the caller until it executes. */
+    sigset_t all, before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    /* _Fork: no fork handlers of the caller's libraries either. */
+    pid_t between = _Fork();
+    if (between == 0) {
+        if (setsid() < 0) _exit(NO_SESSION);
+        /* The second fork leaves the program without a parent that would have to wait for it. */
+        pid_t program = _Fork();
+        if (program == 0) become(path, arguments, environment, descriptors, count);
+        _exit(program < 0 ? NO_FORK : STARTED);
+    }
+    int error = between < 0 ? errno : 0;
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    if (between < 0) return error;
+
+    int status = 0;
+    while (waitpid(between, &status, 0) < 0) {
+        /* The caller ignores its children's ends, or waits for them all somewhere else. */
+        if (errno != EINTR) return 0;
+    }
+    return WIFEXITED(status) && WEXITSTATUS(status) == STARTED ? 0 : EAGAIN;
+}

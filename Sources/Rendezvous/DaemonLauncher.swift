@@ -1,0 +1,65 @@
+import Glibc
+import Posix
+
+/// Starts the user's own daemon: as a service where the user's manager has it, else as a process of its own.
+///
+/// Such a process belongs to the control group of whoever started it, and may end with that.
+struct DaemonLauncher {
+    private let location: SocketLocation
+    private let surroundings: Surroundings
+
+    init(_ location: SocketLocation, in surroundings: Surroundings) {
+        self.location = location
+        self.surroundings = surroundings
+    }
+
+    /// Has the user's service manager listen; false where it does not know the daemon, or cannot.
+    func startService() throws(RendezvousError) -> Bool {
+        guard UserService.isInstalled(for: location, in: surroundings) else { return false }
+        do throws(SystemError) {
+            return try UserService.start(in: surroundings)
+        } catch {
+            throw .system(error)
+        }
+    }
+
+    /// Listens, and starts a daemon that serves the listener.
+    ///
+    /// The caller listens rather than the daemon, so that whoever comes from now on waits for it in the queue.
+    func start(under lock: borrowing StartLock) throws(RendezvousError) {
+        let program = try DaemonProgram.find(in: surroundings)
+        let listener = try lock.listen()
+        do throws(SystemError) {
+            let nothing = try DirectoryDescriptor("/dev").open("null", flags: O_RDWR)
+            let output = if let file = openOutput() { file } else { try nothing.duplicate() }
+            try DetachedProcess(
+                executable: program.path,
+                arguments: [program.path, "--listen-fd", "3", "--exit-when-idle"],
+                environment: surroundings.daemonEnvironment.map { "\($0.key)=\($0.value)" },
+                descriptors: [nothing.rawValue, output.rawValue, output.rawValue, listener.rawValue]
+            ).spawn()
+        } catch {
+            throw .system(error)
+        }
+    }
+
+    /// The file that takes what a daemon says: beside its state, or beside its socket if nobody says where home is.
+    var outputPath: String { outputFolder + "/" + Self.outputName }
+
+    private var outputFolder: String { surroundings.stateDirectory ?? folder(of: location.path) ?? "/" }
+
+    private static let outputName = "prwlockd.log"
+
+    /// More than this, and a new daemon begins the file anew.
+    private static let mostOutput: Int64 = 1 << 20
+
+    /// Nil where it cannot be written; a daemon is worth more than its words.
+    private func openOutput() -> OwnedDescriptor? {
+        guard
+            let folder = try? DirectoryDescriptor.creating(outputFolder),
+            let output = try? folder.open(Self.outputName, flags: O_WRONLY | O_APPEND | O_CREAT)
+        else { return nil }
+        if lseek(output.rawValue, 0, SEEK_END) > Self.mostOutput { ftruncate(output.rawValue, 0) }
+        return output
+    }
+}

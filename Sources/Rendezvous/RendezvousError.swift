@@ -1,0 +1,81 @@
+public import Posix
+
+/// Why no daemon could be reached, started, or bound to its socket; the description says what to do.
+public enum RendezvousError: Error, Sendable {
+    /// Nobody listens there, and it is not a client's to start one.
+    case notRunning(SocketLocation)
+    /// Nobody listens there, and `PRWLOCK_AUTOSTART=0` forbids to start one.
+    case startForbidden(SocketLocation)
+    /// Somebody may listen there, but this user may not connect.
+    case notPermitted(SocketLocation)
+    /// Somebody listens there, and did not answer in time.
+    case noAnswer(SocketLocation, after: Duration)
+    /// The daemon answered, and turned the session away in these words.
+    case turnedAway(SocketLocation, String)
+    /// The folder of the socket could be somebody else's doing, for the reason given.
+    case unsafeDirectory(String, reason: String)
+    /// What stands at the path is something else than a socket, and is left alone.
+    case notASocket(String)
+    /// Another daemon listens there.
+    case alreadyServed(String)
+    /// Nobody listens there, and no `prwlockd` was found in these folders to start.
+    case noProgram(searched: [String])
+    /// A daemon was started, and ended before it answered; what it said is in the file.
+    case endedAtStart(SocketLocation, output: String)
+    /// Another process has held the lock file for too long.
+    case startLockHeld(String)
+    /// The system said no.
+    case system(SystemError)
+}
+
+extension RendezvousError: CustomStringConvertible {
+    public var description: String {
+        switch self {
+        case .notRunning(let location): Self.notRunning(location)
+        case .startForbidden(let location):
+            "no lock daemon listens at \(location.path), and PRWLOCK_AUTOSTART=0 forbids starting one: "
+                + "run `prwlockd`, or unset PRWLOCK_AUTOSTART"
+        case .notPermitted(let location): Self.notPermitted(location)
+        case .noAnswer(let location, let patience):
+            "the lock daemon at \(location.path) does not answer (waited \(patience)): "
+                + "look whether it is stopped, or stop it and try again"
+        case .turnedAway(let location, let words):
+            "the lock daemon at \(location.path) turned this session away: \(words)"
+        case .unsafeDirectory(let path, let reason):
+            "\(path) \(reason), so the lock daemon in it cannot be trusted: "
+                + "remove it, or set XDG_RUNTIME_DIR to a folder of your own"
+        case .notASocket(let path):
+            "\(path) is not a socket: move it away, or choose another path for the lock daemon's socket"
+        case .alreadyServed(let path):
+            "another lock daemon listens at \(path): stop it first, or choose another path with --socket"
+        case .noProgram(let searched):
+            "no lock daemon is running, and no prwlockd to start was found in \(searched.joined(separator: ", ")): "
+                + "install it, or say where it is in PRWLOCK_DAEMON"
+        case .endedAtStart(let location, let output):
+            "a lock daemon was started for \(location.path) and ended before it answered: see \(output)"
+        case .startLockHeld(let path):
+            "another process has been starting the lock daemon for too long: look who holds \(path) (`fuser \(path)`)"
+        case .system(let error): error.description
+        }
+    }
+
+    private static func notRunning(_ location: SocketLocation) -> String {
+        let nobody = "no lock daemon listens at \(location.path)"
+        return switch location.origin {
+        case .system:
+            "\(nobody), though this system has the service: run `systemctl start prwlockd.socket`, "
+                + "or remove the folder if the service is gone"
+        case .environment:
+            "\(nobody), where PRWLOCK_SOCKET points: run `prwlockd`, or unset PRWLOCK_SOCKET"
+        case .path, .runtimeDirectory, .temporaryDirectory:
+            "\(nobody): run `prwlockd --socket \(location.path)`"
+        }
+    }
+
+    private static func notPermitted(_ location: SocketLocation) -> String {
+        let refused = "you may not connect to the lock daemon at \(location.path)"
+        return location.origin == .system
+            ? "\(refused): ask to be added to the group prwlock (`adduser USER prwlock`), then log in again"
+            : "\(refused): it belongs to another user"
+    }
+}

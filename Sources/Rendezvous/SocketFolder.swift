@@ -1,0 +1,41 @@
+import Glibc
+import Posix
+
+extension SocketLocation {
+    /// Makes the folder of a user's own socket where it is missing, and makes sure that it is the user's alone.
+    ///
+    /// A daemon does this before it makes its socket. Folders that others chose are theirs to make.
+    public func makeFolder(in surroundings: Surroundings = .current()) throws(RendezvousError) {
+        guard isUserOwn, let folder = folder(of: path) else { return }
+        guard mkdir(folder, 0o700) == 0 || errno == EEXIST else { throw .system(.last("mkdir", folder)) }
+        _ = try hasFolder(in: surroundings)
+    }
+
+    /// Whether the folder of a user's own socket is there; not, if it could be a stranger's doing.
+    ///
+    /// In a folder where strangers may write, one of them could have made it first, with a daemon of theirs in it.
+    /// It is looked at when open, so that it cannot be another one by then; nobody but its owner can move it.
+    func hasFolder(in surroundings: Surroundings) throws(RendezvousError) -> Bool {
+        guard isUserOwn, let path = folder(of: path) else { return true }
+        let status: FileStatus
+        do throws(SystemError) {
+            status = try DirectoryDescriptor(path, followingLink: false).status()
+        } catch {
+            switch error.code {
+            case ENOENT: return false
+            case ENOTDIR, ELOOP: throw .unsafeDirectory(path, reason: "is not a folder of its own")
+            case EACCES: throw .unsafeDirectory(path, reason: "belongs to another user")
+            default: throw .system(error)
+            }
+        }
+        guard status.userID == surroundings.userID else {
+            throw .unsafeDirectory(path, reason: "belongs to another user")
+        }
+        // Below a runtime folder, which is the user's alone, the service manager makes it as it likes.
+        let forbidden: UInt32 = origin == .temporaryDirectory ? 0o077 : 0o022
+        guard status.permissions & forbidden == 0 else {
+            throw .unsafeDirectory(path, reason: "is open to other users")
+        }
+        return true
+    }
+}

@@ -1,0 +1,93 @@
+import CLinux
+import Glibc
+
+/// What decides where the daemon is and how one is started: the user, the environment and a few well-known folders.
+///
+/// A value, so that whoever asks twice gets the same answer, and so that tests can say where "/run" is.
+public struct Surroundings: Sendable {
+    /// The environment's variables; empty in a program that runs with more rights than its caller.
+    public var environment: [String: String]
+    /// The user whose locks they are.
+    public var userID: UInt32
+    /// If this folder exists, the system's daemon is meant.
+    public var systemDirectory = "/run/prwlock"
+    /// Where each user's runtime folder is, by the user's number.
+    public var runtimeRoot = "/run/user"
+    /// Where a folder is made for users without a runtime folder.
+    public var temporaryRoot = "/tmp"
+    /// The folder of the running program; nil if the kernel does not tell.
+    public var programDirectory: String?
+    /// Where packages put the daemon.
+    public var packageDirectories = ["/usr/libexec", "/usr/bin"]
+    /// Where packages and administrators put units for users' service managers.
+    public var unitDirectories = [
+        "/etc/systemd/user", "/usr/local/lib/systemd/user", "/usr/lib/systemd/user",
+    ]
+
+    public init(environment: [String: String], userID: UInt32) {
+        self.environment = environment
+        self.userID = userID
+    }
+
+    /// Those of this process, now.
+    public static func current() -> Surroundings {
+        var surroundings = Surroundings(environment: processEnvironment(), userID: geteuid())
+        surroundings.programDirectory = executablePath().flatMap(folder(of:))
+        return surroundings
+    }
+
+    /// A variable's value; nil if it is unset or empty, which mean the same here as everywhere in XDG's rules.
+    public func variable(_ name: String) -> String? {
+        environment[name].flatMap { $0.isEmpty ? nil : $0 }
+    }
+
+    /// A variable's value, if it is an absolute path; a relative one means nothing to a daemon.
+    func absolutePath(in name: String) -> String? {
+        variable(name).flatMap { $0.utf8.first == UInt8(ascii: "/") ? $0 : nil }
+    }
+
+    /// Where the daemon keeps what must outlive it; nil if nobody says where the user's home is.
+    ///
+    /// `$XDG_STATE_HOME/prwlock`, or `~/.local/state/prwlock`. (A service's own is `$STATE_DIRECTORY`.)
+    public var stateDirectory: String? {
+        if let state = absolutePath(in: "XDG_STATE_HOME") { return state + "/prwlock" }
+        return absolutePath(in: "HOME").map { $0 + "/.local/state/prwlock" }
+    }
+
+    /// The part of the environment that a daemon started from here is given.
+    var daemonEnvironment: [String: String] {
+        environment.filter { name, _ in
+            name == "HOME" || name == "PATH" || name.hasPrefix("XDG_") || name.hasPrefix("PRWLOCK_")
+        }
+    }
+
+    private static func processEnvironment() -> [String: String] {
+        var variables: [String: String] = [:]
+        guard var entry = linux_environment() else { return variables }
+        while let text = entry.pointee {
+            let pair = String(cString: text).split(
+                separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
+            // The first of two equal names counts, as it does for getenv(3).
+            if let name = pair.first, let value = pair.dropFirst().first, variables[String(name)] == nil {
+                variables[String(name)] = String(value)
+            }
+            entry += 1
+        }
+        return variables
+    }
+
+    private static func executablePath() -> String? {
+        withUnsafeTemporaryAllocation(of: CChar.self, capacity: Int(PATH_MAX)) { buffer in
+            guard let start = buffer.baseAddress else { return nil }
+            let count = readlink("/proc/self/exe", start, buffer.count)
+            guard count > 0, count < buffer.count else { return nil }
+            return String(decoding: buffer.prefix(count).map(UInt8.init(bitPattern:)), as: UTF8.self)
+        }
+    }
+}
+
+/// The folder that a path's last part is in; nil for a bare name.
+func folder(of path: String) -> String? {
+    guard let slash = path.lastIndex(of: "/") else { return nil }
+    return slash == path.startIndex ? "/" : String(path[..<slash])
+}

@@ -1,0 +1,51 @@
+import Glibc
+import Posix
+
+/// The daemon's socket unit of the user's own service manager.
+enum UserService {
+    private static let unit = "prwlockd.socket"
+
+    /// Whether the unit is installed, and a manager runs that could start it.
+    static func isInstalled(for location: SocketLocation, in surroundings: Surroundings) -> Bool {
+        // The unit listens below the runtime folder, and so does its manager.
+        guard location.origin == .runtimeDirectory,
+            let ours = folder(of: location.path), let runtime = folder(of: ours),
+            (try? FileStatus(at: runtime + "/systemd/private"))?.isSocket ?? false
+        else { return false }
+        return unitDirectories(runtime: runtime, in: surroundings).contains { directory in
+            (try? FileStatus(following: "\(directory)/\(unit)")) != nil
+        }
+    }
+
+    /// Has the manager start it; false if it will not.
+    static func start(in surroundings: Surroundings) throws(SystemError) -> Bool {
+        let nothing = try DirectoryDescriptor("/dev").open("null", flags: O_RDWR)
+        let command = try ChildProcess(
+            executable: "/usr/bin/systemctl",
+            arguments: ["systemctl", "--user", "--quiet", "start", unit],
+            environment: surroundings.environment.map { "\($0.key)=\($0.value)" },
+            descriptors: [nothing.rawValue, nothing.rawValue, nothing.rawValue], directory: "/"
+        ).spawn()
+        var status: Int32 = 0
+        while waitpid(command, &status, 0) < 0 {
+            // Somebody else in this process waits for all children: whether it went well is seen by connecting.
+            guard errno == EINTR else { return true }
+        }
+        return status == 0
+    }
+
+    private static func unitDirectories(runtime: String, in surroundings: Surroundings) -> [String] {
+        var folders = [runtime + "/systemd/user"]
+        if let configuration = surroundings.absolutePath(in: "XDG_CONFIG_HOME") {
+            folders.append(configuration + "/systemd/user")
+        } else if let home = surroundings.absolutePath(in: "HOME") {
+            folders.append(home + "/.config/systemd/user")
+        }
+        if let data = surroundings.absolutePath(in: "XDG_DATA_HOME") {
+            folders.append(data + "/systemd/user")
+        } else if let home = surroundings.absolutePath(in: "HOME") {
+            folders.append(home + "/.local/share/systemd/user")
+        }
+        return folders + surroundings.unitDirectories
+    }
+}

@@ -1,0 +1,117 @@
+import Glibc
+import Posix
+import Testing
+
+@testable import Rendezvous
+
+@Suite struct StartLockTests {
+    private let folder = TemporaryFolder()
+    private var socketPath: String { folder.path + "/prwlock.sock" }
+
+    @Test("only one at a time holds the lock file")
+    func exclusive() throws {
+        let first = try StartLock.tryAcquire(for: socketPath)
+        let firstIsThere = isThere(first)
+        #expect(firstIsThere)
+        #expect(try !canAcquire())
+        do throws(RendezvousError) {
+            _ = try StartLock.acquire(for: socketPath, patience: .milliseconds(5))
+            Issue.record("it is held")
+        } catch {
+            #expect("\(error)".contains(socketPath + ".lock"))
+        }
+        _ = consume first
+        #expect(try canAcquire())
+    }
+
+    @Test("a socket file that a killed daemon left is taken over")
+    func staleSocket() throws {
+        _ = try StartLock.acquire(for: socketPath).listen()
+        // The first listener is closed by now, and its file stands.
+        #expect(access(socketPath, F_OK) == 0)
+        let listener = try StartLock.acquire(for: socketPath).listen()
+        _ = try UnixSocket.connect(to: socketPath)
+        #expect(try hasArrival(at: listener))
+    }
+
+    @Test("a daemon that lives is not taken over, not even with a full backlog")
+    func liveSocket() throws {
+        let listener = try StartLock.acquire(for: socketPath).listen(backlog: 0)
+        let waiting = try UnixSocket.connect(to: socketPath)
+        #expect(refusal() == "alreadyServed")
+        #expect(refusal() == "alreadyServed")
+        _ = consume waiting
+        _ = consume listener
+    }
+
+    @Test("what is not a socket is left alone")
+    func notASocket() {
+        close(creat(socketPath, 0o600))
+        #expect(refusal() == "notASocket")
+        #expect(access(socketPath, F_OK) == 0)
+    }
+
+    @Test("a daemon leaves when nobody came, and nothing of it stays")
+    func leave() throws {
+        let listener = try StartLock.acquire(for: socketPath).listen()
+        let anew = try StartLock.acquire(for: socketPath).leave(listener) { _ in Issue.record("nobody came") }
+        let anewIsThere = isThere(anew)
+        #expect(!anewIsThere)
+        #expect(access(socketPath, F_OK) != 0)
+        #expect(access(socketPath + ".lock", F_OK) != 0)
+    }
+
+    @Test("a daemon stays when somebody came before it shut its listener down, and loses nobody")
+    func stay() throws {
+        let listener = try StartLock.acquire(for: socketPath).listen()
+        let early = [
+            try UnixSocket.connect(to: socketPath).release(),
+            try UnixSocket.connect(to: socketPath).release(),
+        ]
+        defer { for descriptor in early { close(descriptor) } }
+        var arrived: [Int32] = []
+        let anew = try StartLock.acquire(for: socketPath).leave(listener) { arrived.append($0.release()) }
+        #expect(arrived.count == 2)
+        for (near, far) in zip(early, arrived) {
+            #expect(write(far, "x", 1) == 1)
+            var byte: UInt8 = 0
+            #expect(read(near, &byte, 1) == 1)
+            close(far)
+        }
+        // And whoever comes next is served by the new listener.
+        _ = try UnixSocket.connect(to: socketPath)
+        if let anew { #expect(try hasArrival(at: anew)) } else { Issue.record("it left") }
+    }
+
+    @Test("a lock file whose name was taken away while one waited for it is not held")
+    func removedLockFile() throws {
+        let first = try StartLock.acquire(for: socketPath)
+        // As a cleaner of temporary files would do it.
+        unlink(socketPath + ".lock")
+        let second = try StartLock.tryAcquire(for: socketPath)
+        let secondIsThere = isThere(second)
+        #expect(secondIsThere)
+        _ = consume first
+        #expect(try !canAcquire())
+        _ = consume second
+    }
+
+    private func canAcquire() throws -> Bool { isThere(try StartLock.tryAcquire(for: socketPath)) }
+
+    private func hasArrival(at listener: borrowing OwnedDescriptor) throws -> Bool {
+        isThere(try UnixSocket.accept(from: listener))
+    }
+
+    private func refusal() -> String {
+        do throws(RendezvousError) {
+            _ = try StartLock.acquire(for: socketPath).listen()
+            return "listens"
+        } catch {
+            switch error {
+            case .alreadyServed: return "alreadyServed"
+            case .notASocket: return "notASocket"
+            default: return error.description
+            }
+        }
+    }
+}
