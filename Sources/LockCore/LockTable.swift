@@ -60,8 +60,11 @@ public struct LockTable {
         if token > lastToken { lastToken = token }
     }
 
-    /// The token that the next grant gets.
-    public var upcomingToken: Token { nextToken }
+    /// How many grants may be made before more tokens are allowed.
+    public var tokensLeft: UInt64 { lastToken < nextToken ? 0 : lastToken.rawValue - nextToken.rawValue + 1 }
+
+    /// What the rules were last told of the time.
+    public var now: Instant { clock }
 
     // MARK: - Sessions
 
@@ -91,6 +94,8 @@ public struct LockTable {
     }
 
     /// Ends a session: what it waits for is dropped unanswered, and what it holds is free (G6).
+    ///
+    /// The session may do nothing more, and keeps its place until `forgetSession`.
     public mutating func closeSession(_ session: SessionID, at now: Instant) {
         advance(to: now)
         let slot = place(of: session)
@@ -118,8 +123,14 @@ public struct LockTable {
             table.removeOwner(owner)
         }
         if let example { effects.append(.diedHolding(session, example.name, grants: held)) }
-        sessions.remove(slot)
         settle(touched)
+    }
+
+    /// Gives up the place of a session that was closed.
+    public mutating func forgetSession(_ session: SessionID) {
+        let slot = place(of: session)
+        precondition(sessions[slot].firstOwner.isNone, "the session was not closed")
+        sessions.remove(slot)
     }
 
     /// How many sessions there are.

@@ -82,6 +82,7 @@ struct World {
 
     mutating func end(_ letter: Character) {
         table.closeSession(session(letter), at: now)
+        table.forgetSession(session(letter))
         sessions[letter] = nil
     }
 

@@ -1,0 +1,195 @@
+import LockCore
+import LockVocabulary
+import LockWire
+
+/// From a line to a command, and from its answer to a reply.
+extension Server {
+    mutating func carryOut(_ line: LineReader.Line, _ slot: Int, _ now: Instant) {
+        statistics.lines += 1
+        switch line {
+        case .tooLong: reply(.error(WireError(.lineTooLong)), nil, slot)
+        case .text(let text):
+            switch Request.parse(text) {
+            case .fault(let tag, let error): reply(.error(error), tag, slot)
+            case .request(let request): carryOut(request, slot, now)
+            }
+        }
+    }
+
+    private mutating func carryOut(_ request: Request, _ slot: Int, _ now: Instant) {
+        let session = conversations[slot].session
+        let tag = request.tag
+        if let tag, table.isOpen(tag, in: session) {
+            reply(.error(WireError(.tagInUse)), tag, slot)
+            return
+        }
+        switch request.verb {
+        case .acquire(let asked):
+            let acquisition = Acquisition(
+                asked.name, asked.mode, owner: asked.owner, wait: asked.wait, lease: asked.lease,
+                note: asked.note, tag: tag)
+            answer(table.acquire(acquisition, by: session, at: now), asked.name, asked.mode, tag, slot)
+        case .release(let name, let chooser):
+            answer(table.release(name, choice(chooser), by: session, at: now), tag, slot) {
+                .released(name, $0)
+            }
+        case .upgrade(let name, let chooser, let wait):
+            let decision = table.upgrade(
+                name, choice(chooser), wait: wait, tag: tag, by: session, at: now)
+            answer(decision, name, .write, tag, slot)
+        case .downgrade(let name, let chooser, let mode):
+            let decision = table.downgrade(name, choice(chooser), to: mode, by: session, at: now)
+            answer(decision, name, mode, tag, slot)
+        case .renew(let name, let chooser, let lease):
+            answer(table.renew(name, choice(chooser), lease: lease, by: session, at: now), tag, slot) {
+                .renewed(name, $0.token, $0.lease.map(TimeLimit.upTo) ?? .forever)
+            }
+        case .cancel(let name, let owner):
+            let result = table.cancel(name, owner: owner, by: session, at: now)
+            // The request itself is answered first, so that it is decided for whoever reads the second answer.
+            tellEffects()
+            answer(result, tag, slot) { .cancelled(name, $0) }
+        case .cancelTagged(let cancelled):
+            let result = table.cancel(cancelled, by: session, at: now)
+            tellEffects()
+            answer(result, tag, slot) { .cancelled($0.name, $0.mode) }
+        case .revoke(let name, let token): revoke(name, token, tag, slot, now)
+        case .validate(let name, let token):
+            reply(table.validate(name, token, at: now) ? .valid(name, token) : .stale(name, token), tag, slot)
+        case .status(let name):
+            table.advance(to: now)
+            tellEffects()
+            begin(.status(name, StatusCursor()), tag, slot, now)
+        case .list(let prefix, let after, let limit):
+            table.advance(to: now)
+            tellEffects()
+            begin(.locks(prefix: prefix, after: after, left: limit ?? .max), tag, slot, now)
+        case .sessions: begin(.sessions(from: 0), tag, slot, now)
+        case .stats: begin(.rows(statisticsRows()[...]), tag, slot, now)
+        case .help: begin(.rows(Help.rows[...]), tag, slot, now)
+        case .watch(let prefix):
+            reply(.ok(0), tag, slot)
+            watch(prefix, slot)
+        case .hello(let client, let recall):
+            conversations[slot].client = client
+            table.setRecall(recall, of: session)
+            let version = Reply.protocolVersion
+            reply(.hello(version: version, server: program, session: UInt64(session.serial)), tag, slot)
+        case .ping: reply(.pong, tag, slot)
+        case .quit:
+            reply(.bye, tag, slot)
+            end(slot, as: .ending, now)
+        }
+        if !table.effects.isEmpty { tellEffects() }
+    }
+
+    private mutating func revoke(
+        _ name: LockName, _ token: Token, _ tag: Tag?, _ slot: Int, _ now: Instant
+    ) {
+        guard mayRevoke(slot) else {
+            reply(.denied(name, what: "revoke", reason: "not-permitted"), tag, slot)
+            return
+        }
+        let result = table.revoke(name, token, at: now)
+        if case .success = result {
+            note(.revoked(token, by: conversations[slot].peer), name, slot)
+        }
+        answer(result, tag, slot) { .revoked(name, token) }
+    }
+
+    private func choice(_ chooser: Chooser) -> GrantChoice {
+        GrantChoice(token: chooser.token, owner: chooser.owner)
+    }
+
+    // MARK: - Answers
+
+    private mutating func answer(
+        _ decision: Decision, _ name: LockName, _ mode: LockMode, _ tag: Tag?, _ slot: Int
+    ) {
+        switch decision {
+        case .granted(let granted):
+            statistics.grants += 1
+            reply(.granted(name, granted.mode, granted.token, ownerDied: granted.ownerDied), tag, slot)
+        case .waiting: break
+        case .refused(let refusal): refuse(refusal, name, mode, tag, slot)
+        }
+    }
+
+    private mutating func answer<Value>(
+        _ result: Result<Value, RefusedCommand>, _ tag: Tag?, _ slot: Int, _ success: (Value) -> Reply
+    ) {
+        switch result {
+        case .success(let value): reply(success(value), tag, slot)
+        case .failure(let refused): reply(.error(error(for: refused.refusal)), tag, slot)
+        }
+    }
+
+    /// Answers a request for a lock, now or after it waited, with the reason why it is not granted.
+    mutating func refuse(
+        _ refusal: Refusal, _ name: LockName, _ mode: LockMode, _ tag: Tag?, _ slot: Int
+    ) {
+        switch refusal {
+        case .busy(let holders):
+            statistics.busy += 1
+            reply(.busy(name, mode, heldBy(holders)), tag, slot)
+        case .timeout(let waited, let holders):
+            statistics.timeouts += 1
+            reply(.timeout(name, mode, waited: waited, heldBy(holders)), tag, slot)
+        case .deadlock(let circle):
+            statistics.deadlocks += 1
+            let cycle = cycle(circle)
+            note(.deadlockRefused(circle: spell(cycle)), name, slot)
+            reply(.deadlock(name, mode, cycle), tag, slot)
+        case .cancelled: reply(.cancelled(name, mode), tag, slot)
+        default:
+            let error = error(for: refusal)
+            if case .limit = refusal { note(.limitHit(error.code.rawValue), name, slot) }
+            if refusal == .noToken { note(.noToken, name, slot) }
+            reply(.error(error), tag, slot)
+        }
+    }
+
+    private func error(for refusal: Refusal) -> WireError {
+        switch refusal {
+        case .limit(.grants): WireError(.limitGrants)
+        case .limit(.waiters): WireError(.limitWaiters)
+        case .limit(.locks): WireError(.limitLocks)
+        case .limit(.waits): WireError(.limitWaits)
+        case .noToken: WireError(.noToken)
+        case .draining: WireError(.draining)
+        case .notHeld: WireError(.notHeld)
+        case .notWaiting: WireError(.notWaiting)
+        case .ambiguous: WireError(.ambiguous)
+        case .wrongMode: WireError(.wrongMode)
+        case .noLease: WireError(.missingArgument, "the grant has no lease to repeat; say lease=")
+        case .busy, .timeout, .deadlock, .cancelled:
+            preconditionFailure("a refusal with a reply of its own")
+        }
+    }
+
+    private func heldBy(_ holders: Holders) -> HeldBy {
+        var heldBy = HeldBy(
+            holders.first.lazy.map { HeldBy.Holder(processID: processID(of: $0.session), mode: $0.mode) })
+        heldBy.addUnnamed(holders.more)
+        return heldBy
+    }
+
+    private func cycle(_ circle: Circle) -> Cycle {
+        Cycle(
+            circle.hops.lazy.map {
+                Cycle.Hop(processID: processID(of: $0.session), owner: $0.owner, lock: $0.lock)
+            })
+    }
+
+    private func spell(_ cycle: Cycle) -> String {
+        let hops = cycle.named.map { hop in
+            let process = hop.processID.map(String.init) ?? "?"
+            return hop.owner.isSession ? "\(process):\(hop.lock)" : "\(process)/\(hop.owner):\(hop.lock)"
+        }
+        return hops.joined(separator: ">") + (cycle.more > 0 ? ">+\(cycle.more)" : "")
+    }
+
+    mutating func reply(_ reply: Reply, _ tag: Tag?, _ slot: Int) {
+        reply.encode(tag: tag, into: &conversations[slot].output)
+    }
+}

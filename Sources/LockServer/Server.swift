@@ -1,0 +1,337 @@
+public import LockCore
+public import LockVocabulary
+import LockWire
+
+/// The daemon without I/O: bytes, ends and time in; bytes and events out.
+///
+/// Whoever has the sockets calls `open` for a new connection, `receive` with what was read, `endOfInput` or `died` at its
+/// end, and `advance` when `nextDeadline` has come. Then it takes each session from `nextReadySession`, sends what
+/// `withOutput` shows, says with `wrote` how much was taken, and does what `interest` asks for.
+///
+/// Nothing here waits, and no call costs more than a bounded amount for each line; a list is told in parts.
+public struct Server {
+    var table: LockTable
+    /// By the place of their session.
+    var conversations: [Conversation] = []
+    var limits: ServerConfiguration.Limits
+    let program: String
+    private let ownUserID: UInt32
+    private var ready: [SessionID] = []
+    private var unfinished: [SessionID] = []
+    /// The sessions that watch.
+    var watchers: [SessionID] = []
+    /// Bytes that all conversations keep.
+    private(set) var buffered = 0
+    private var events: [ServerEvent] = []
+    private var eventsLeftOut = 0
+    /// The other of two arrays that take turns at collecting effects.
+    private var spareEffects: [Effect] = []
+    private var isTellingEffects = false
+    var statistics = Statistics()
+
+    public init(_ configuration: ServerConfiguration) {
+        limits = configuration.limits
+        program = configuration.program
+        ownUserID = configuration.ownUserID
+        table = LockTable(
+            limits: configuration.limits.rules, firstToken: configuration.firstToken,
+            lastToken: configuration.lastToken, graceEnd: configuration.graceEnd)
+    }
+
+    // MARK: - Sessions
+
+    /// A new connection; nil if there are as many sessions as may be: it is to be sent `refusal` and closed.
+    public mutating func open(_ peer: Peer, at now: Instant) -> SessionID? {
+        guard let session = table.openSession() else {
+            note(ServerEvent(.limitHit(ErrorCode.limitSessions.rawValue), peer: peer))
+            return nil
+        }
+        let slot = Int(session.slot)
+        while conversations.count <= slot { conversations.append(.vacant) }
+        conversations[slot] = Conversation(
+            session: session, peer: peer, since: now, lineLimit: limits.line)
+        return session
+    }
+
+    /// What a connection is told for which there is no session.
+    public static let refusal: [UInt8] = {
+        var line: [UInt8] = []
+        Reply.error(WireError(.limitSessions)).encode(tag: nil, into: &line)
+        return line
+    }()
+
+    /// Carries out the lines that these bytes complete.
+    public mutating func receive(_ bytes: UnsafeRawBufferPointer, from session: SessionID, at now: Instant) {
+        guard let slot = place(of: session), conversations[slot].phase == .open else { return }
+        if conversations[slot].isTelling {
+            conversations[slot].parked.append(contentsOf: bytes)
+        } else {
+            carryOutLines(bytes, slot, now, pausing: true)
+        }
+        settle(slot)
+    }
+
+    /// Nothing more will come: what came is carried out, what would wait is dropped, and what it held is free (G6).
+    ///
+    /// What it is owed can still be sent.
+    public mutating func endOfInput(_ session: SessionID, at now: Instant) {
+        guard let slot = place(of: session), conversations[slot].phase == .open else { return }
+        carryOutParked(slot, now, pausing: false)
+        end(slot, as: .ending, now)
+        settle(slot)
+    }
+
+    /// The process that connected is dead: as at the end of input, and nobody will read.
+    public mutating func died(_ session: SessionID, at now: Instant) {
+        guard let slot = place(of: session) else { return }
+        carryOutParked(slot, now, pausing: false)
+        end(slot, as: .cutOff, now)
+        settle(slot)
+    }
+
+    /// The connection is closed: the session's place may be used again.
+    public mutating func close(_ session: SessionID, at now: Instant) {
+        guard let slot = place(of: session) else { return }
+        end(slot, as: .cutOff, now)
+        buffered -= conversations[slot].counted
+        conversations[slot] = .vacant
+        table.forgetSession(session)
+    }
+
+    // MARK: - Time
+
+    /// When something happens by itself at the earliest; nil for never.
+    public var nextDeadline: Instant? { table.nextDeadline }
+
+    /// Carries out what is due by now.
+    public mutating func advance(to now: Instant) {
+        table.advance(to: now)
+        if !table.effects.isEmpty { tellEffects() }
+    }
+
+    /// Whether there are lists to go on with, though no socket waits to take more.
+    public var hasUnfinishedWork: Bool { !unfinished.isEmpty }
+
+    /// Goes on with lists, each for a turn.
+    public mutating func resumeWork(at now: Instant) {
+        let turn = unfinished
+        unfinished = []
+        for session in turn {
+            guard let slot = place(of: session) else { continue }
+            goOn(slot, now)
+        }
+    }
+
+    // MARK: - Output
+
+    /// The next session that has something to be sent, or is to be closed, each once.
+    public mutating func nextReadySession() -> SessionID? {
+        while let session = ready.popLast() {
+            guard let slot = place(of: session) else { continue }
+            conversations[slot].isReady = false
+            return session
+        }
+        return nil
+    }
+
+    /// Shows what is to be sent, perhaps nothing.
+    public func withOutput<Result>(
+        of session: SessionID, _ body: (UnsafeRawBufferPointer) -> Result
+    ) -> Result {
+        guard let slot = place(of: session) else { return body(UnsafeRawBufferPointer(start: nil, count: 0)) }
+        let sent = conversations[slot].sent
+        return conversations[slot].output.withUnsafeBytes {
+            body(UnsafeRawBufferPointer(rebasing: $0[sent...]))
+        }
+    }
+
+    /// So many bytes were sent. Makes room for more, which is then ready.
+    public mutating func wrote(_ count: Int, to session: SessionID, at now: Instant) {
+        guard let slot = place(of: session) else { return }
+        conversations[slot].dropSent(count)
+        tellMissed(slot)
+        goOn(slot, now)
+    }
+
+    /// What is to be done with a session's connection.
+    public enum Interest: Sendable, Equatable {
+        /// Whether to read from it, and whether to wait until it takes more.
+        case open(reads: Bool, writes: Bool)
+        /// It is to be closed at once.
+        case close
+    }
+
+    public func interest(in session: SessionID) -> Interest {
+        guard let slot = place(of: session) else { return .close }
+        let unread = conversations[slot].unread
+        let isTelling = conversations[slot].isTelling
+        switch conversations[slot].phase {
+        case .vacant, .cutOff: return .close
+        case .ending: return unread > 0 || isTelling ? .open(reads: false, writes: unread > 0) : .close
+        case .open: return .open(reads: !isTelling && unread <= limits.unread, writes: unread > 0)
+        }
+    }
+
+    // MARK: - The whole
+
+    /// Tells every session that the daemon is leaving; new requests are refused from now on.
+    public mutating func drain() {
+        guard !table.isDraining else { return }
+        table.isDraining = true
+        for slot in conversations.indices where conversations[slot].phase == .open {
+            notify(.drain, slot)
+            settle(slot)
+        }
+    }
+
+    /// Whether no session holds or waits for anything.
+    public var isIdle: Bool { table.grantCount == 0 && table.waiterCount == 0 }
+
+    public var sessionCount: Int { table.sessionCount }
+
+    public var lockCount: Int { table.lockCount }
+
+    /// How many grants may still be made before more tokens are reserved.
+    public var tokensLeft: UInt64 { table.tokensLeft }
+
+    /// Tokens up to and with this one are reserved.
+    public mutating func allowTokens(through token: Token) { table.allowTokens(through: token) }
+
+    /// Other limits hold from now on; what is there already stays.
+    public mutating func setLimits(_ limits: ServerConfiguration.Limits) {
+        self.limits = limits
+        table.limits = limits.rules
+    }
+
+    /// What an operator would want to know of, since it was last asked.
+    public mutating func takeEvents() -> [ServerEvent] {
+        guard !events.isEmpty else { return [] }
+        if eventsLeftOut > 0 { events.append(ServerEvent(.more(eventsLeftOut))) }
+        defer {
+            events = []
+            eventsLeftOut = 0
+        }
+        return events
+    }
+
+    /// Throws if an invariant of the rules does not hold; costs in proportion to all there is.
+    public func checkInvariants() throws(BrokenInvariant) { try table.checkInvariants() }
+
+    // MARK: - Within
+
+    func place(of session: SessionID) -> Int? {
+        let slot = Int(session.slot)
+        guard slot < conversations.count, conversations[slot].session == session else { return nil }
+        return slot
+    }
+
+    func processID(of session: SessionID) -> Int32? {
+        place(of: session).flatMap { conversations[$0].peer.processID }
+    }
+
+    func mayRevoke(_ slot: Int) -> Bool {
+        let userID = conversations[slot].peer.userID
+        return userID == 0 || userID == ownUserID
+    }
+
+    /// Carries out lines; where it pauses, what comes behind a list that is not all told is parked.
+    private mutating func carryOutLines(
+        _ bytes: UnsafeRawBufferPointer, _ slot: Int, _ now: Instant, pausing: Bool
+    ) {
+        // Taken out, not copied: a copy would make the reader copy its part of a line.
+        var reader = LineReader(limit: limits.line)
+        swap(&reader, &conversations[slot].reader)
+        let count = reader.read(bytes) { line in
+            carryOut(line, slot, now)
+            return conversations[slot].phase == .open && !(pausing && conversations[slot].isTelling)
+        }
+        conversations[slot].reader = reader
+        if count < bytes.count, conversations[slot].phase == .open {
+            conversations[slot].parked.append(contentsOf: bytes[count...])
+        }
+    }
+
+    /// Carries out what was parked: up to the next list, or all that is there, whose lists are then told in turn.
+    private mutating func carryOutParked(_ slot: Int, _ now: Instant, pausing: Bool) {
+        guard conversations[slot].phase == .open, !conversations[slot].parked.isEmpty else { return }
+        var parked: [UInt8] = []
+        swap(&parked, &conversations[slot].parked)
+        parked.withUnsafeBytes { carryOutLines($0, slot, now, pausing: pausing) }
+    }
+
+    /// Goes on where a list had stopped for want of room.
+    private mutating func goOn(_ slot: Int, _ now: Instant) {
+        if conversations[slot].isTelling {
+            if tellRows(slot, at: now) {
+                unfinished.append(conversations[slot].session)
+            } else if !conversations[slot].isTelling {
+                carryOutParked(slot, now, pausing: true)
+            }
+        }
+        settle(slot)
+    }
+
+    /// Begins to tell a list.
+    mutating func begin(_ subject: Listing.Subject, _ tag: Tag?, _ slot: Int, _ now: Instant) {
+        conversations[slot].listings.append(Listing(tag: tag, subject: subject))
+        if tellRows(slot, at: now) { unfinished.append(conversations[slot].session) }
+    }
+
+    /// Ends what a session holds and waits for.
+    mutating func end(_ slot: Int, as phase: Conversation.Phase, _ now: Instant) {
+        let wasOpen = conversations[slot].phase == .open
+        conversations[slot].phase = phase
+        if phase == .cutOff { conversations[slot].listings = [] }
+        guard wasOpen else { return }
+        conversations[slot].parked = []
+        stopWatching(slot)
+        table.closeSession(conversations[slot].session, at: now)
+        tellEffects()
+    }
+
+    /// Holds a session to its bounds, and tells the shell if there is something to do for it.
+    mutating func settle(_ slot: Int) {
+        let unread = conversations[slot].unread
+        let kept = unread + conversations[slot].parked.count + conversations[slot].reader.partialCount
+        buffered += kept - conversations[slot].counted
+        conversations[slot].counted = kept
+        let isOverdrawn = unread > limits.unreadAtMost || (buffered > limits.buffers && kept > 0)
+        if isOverdrawn, conversations[slot].phase != .cutOff {
+            note(.limitHit(ErrorCode.limitBuffers.rawValue), nil, slot)
+            reply(.error(WireError(.limitBuffers)), nil, slot)
+            end(slot, as: .cutOff, table.now)
+        }
+        // A session that is owed nothing needs no visit.
+        if unread > 0 || conversations[slot].phase != .open || conversations[slot].isTelling {
+            makeReady(slot)
+        }
+    }
+
+    private mutating func makeReady(_ slot: Int) {
+        guard !conversations[slot].isReady else { return }
+        conversations[slot].isReady = true
+        ready.append(conversations[slot].session)
+    }
+
+    mutating func note(_ kind: ServerEvent.Kind, _ lock: LockName?, _ slot: Int?) {
+        let session = slot.map { conversations[$0].session }
+        note(ServerEvent(kind, lock: lock, session: session, peer: slot.map { conversations[$0].peer }))
+    }
+
+    private mutating func note(_ event: ServerEvent) {
+        if events.count < 64 { events.append(event) } else { eventsLeftOut += 1 }
+    }
+
+    /// Takes what happened in the rules and tells those it concerns.
+    mutating func tellEffects() {
+        guard !isTellingEffects else { return }
+        isTellingEffects = true
+        // To tell may cut a session off, and that has effects of its own.
+        while !table.effects.isEmpty {
+            swap(&table.effects, &spareEffects)
+            for index in spareEffects.indices { tell(spareEffects[index]) }
+            spareEffects.removeAll(keepingCapacity: true)
+        }
+        isTellingEffects = false
+    }
+}

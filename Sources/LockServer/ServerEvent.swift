@@ -1,0 +1,35 @@
+public import LockVocabulary
+
+/// What an operator would search the journal for.
+public struct ServerEvent: Sendable, Equatable {
+    public enum Kind: Sendable, Equatable {
+        /// A session ended while it held so many locks; the one that is named was held for writing, if any was.
+        case diedHolding(grants: Int)
+        /// A lease ended, and the grant with it.
+        case leaseExpired(Token)
+        /// A request would have closed a circle.
+        case deadlockRefused(circle: String)
+        /// A request, or a session, ran into a limit, named by its error code.
+        case limitHit(String)
+        /// The oldest of too many marks of dead writers was dropped (G11).
+        case markForgotten
+        /// A grant was taken away by a person.
+        case revoked(Token, by: Peer)
+        /// No token was left (G7).
+        case noToken
+        /// So many more events came at once than are told.
+        case more(Int)
+    }
+
+    public let kind: Kind
+    public var lock: LockName?
+    public var session: SessionID?
+    public var peer: Peer?
+
+    public init(_ kind: Kind, lock: LockName? = nil, session: SessionID? = nil, peer: Peer? = nil) {
+        self.kind = kind
+        self.lock = lock
+        self.session = session
+        self.peer = peer
+    }
+}

@@ -1,0 +1,36 @@
+import LockCore
+import LockWire
+
+/// What has happened since the daemon's start, counted.
+struct Statistics {
+    var lines = 0
+    var grants = 0
+    var busy = 0
+    var timeouts = 0
+    var deadlocks = 0
+    var expired = 0
+    var diedHolding = 0
+}
+
+extension Server {
+    /// The rows of `STATS`: what there is now, then what there was.
+    func statisticsRows() -> [Row] {
+        [
+            .stat(name: "sessions", value: table.sessionCount),
+            .stat(name: "locks", value: table.lockCount),
+            .stat(name: "grants", value: table.grantCount),
+            .stat(name: "waiters", value: table.waiterCount),
+            .stat(name: "marks", value: table.markCount),
+            .stat(name: "watchers", value: watchers.count),
+            .stat(name: "buffered-bytes", value: buffered),
+            .stat(name: "tokens-left", value: Int(clamping: table.tokensLeft)),
+            .stat(name: "total-lines", value: statistics.lines),
+            .stat(name: "total-grants", value: statistics.grants),
+            .stat(name: "total-busy", value: statistics.busy),
+            .stat(name: "total-timeouts", value: statistics.timeouts),
+            .stat(name: "total-deadlocks", value: statistics.deadlocks),
+            .stat(name: "total-expired-leases", value: statistics.expired),
+            .stat(name: "total-died-holding", value: statistics.diedHolding),
+        ]
+    }
+}
