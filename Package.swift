@@ -81,6 +81,9 @@ let package = Package(
             name: "LockServerTests", dependencies: ["LockServer", "LockWire", "LockVocabulary"]),
         .testTarget(name: "PosixTests", dependencies: ["Posix"]),
         .testTarget(name: "RendezvousTests", dependencies: ["Rendezvous", "Posix"]),
+        .testTarget(
+            name: "PRWLockTests",
+            dependencies: ["PRWLock", "LockWire", "LockVocabulary", "Posix", "Rendezvous"]),
     ]
 )
 

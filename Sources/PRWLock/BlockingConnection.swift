@@ -1,0 +1,111 @@
+import Glibc
+package import LockWire
+package import Posix
+package import Rendezvous
+
+/// A session with the daemon for one thread: it sends requests, and waits for lines.
+///
+/// It has no thread of its own, and does not begin again after its end: whoever uses it says what then becomes of
+/// what was held. The session is the process's that made it; a program that this process executes can have it
+/// (`keepOverExec`), a process that it forks cannot (G6).
+package struct BlockingConnection: ~Copyable {
+    private let socket: OwnedDescriptor
+    private var reader = LineReader(limit: 1 << 20)
+    private var chunk = [UInt8](repeating: 0, count: 16_384)
+    /// Lines that have come, in reverse, so that the next one is the last.
+    private var lines: [ServerLine] = []
+    private var outgoing: [UInt8] = []
+
+    /// Connects to the daemon, and starts the user's own if none runs.
+    package init(
+        _ location: SocketLocation? = nil, in surroundings: Surroundings = .current()
+    ) throws(RendezvousError) {
+        let location = location ?? .find(in: surroundings)
+        socket = try DaemonConnector(location, in: surroundings).connect()
+    }
+
+    /// A connection that somebody else made: a blocking socket.
+    package init(over socket: consuming OwnedDescriptor) { self.socket = socket }
+
+    /// The socket's descriptor, to be polled. Lines that came together with another are not seen by polling, but
+    /// by `next(timeout: .zero)`.
+    package var descriptor: Int32 { socket.rawValue }
+
+    /// Leaves the socket open in a program that this process executes, so that the session goes on in it.
+    package borrowing func keepOverExec() throws(SystemError) {
+        guard fcntl(socket.rawValue, F_SETFD, 0) == 0 else { throw .last("fcntl") }
+    }
+
+    /// Sends one request.
+    package mutating func send(_ request: Request) throws(ConnectionEnded) {
+        outgoing.removeAll(keepingCapacity: true)
+        request.encode(into: &outgoing)
+        let descriptor = socket.rawValue
+        var sent = 0
+        while sent < outgoing.count {
+            let count = outgoing.withUnsafeBytes { bytes in
+                Glibc.send(
+                    descriptor, bytes.baseAddress?.advanced(by: sent), bytes.count - sent, Int32(MSG_NOSIGNAL)
+                )
+            }
+            if count >= 0 {
+                sent += count
+            } else if errno != EINTR {
+                throw ConnectionEnded(.last("send"))
+            }
+        }
+    }
+
+    /// The daemon's next line; nil if none came in time. Without a timeout it waits for ever.
+    ///
+    /// Lines that this version of the protocol does not know are passed over.
+    package mutating func next(timeout: Duration? = nil) throws(ConnectionEnded) -> ServerLine? {
+        if let line = lines.popLast() { return line }
+        let end = timeout.map(Deadline.init(after:))
+        while try waitForInput(until: end) {
+            try receive()
+            if let line = lines.popLast() { return line }
+        }
+        return nil
+    }
+
+    /// Whether there is something to read, or the end; false if the deadline came first.
+    private borrowing func waitForInput(until end: Deadline?) throws(ConnectionEnded) -> Bool {
+        while true {
+            var request = pollfd(fd: socket.rawValue, events: Int16(POLLIN), revents: 0)
+            let ready = poll(&request, 1, end?.milliseconds ?? -1)
+            if ready > 0 { return true }
+            if ready == 0, end?.isOver ?? false { return false }
+            if ready < 0, errno != EINTR { throw ConnectionEnded(.last("poll")) }
+        }
+    }
+
+    private mutating func receive() throws(ConnectionEnded) {
+        let descriptor = socket.rawValue
+        let count = chunk.withUnsafeMutableBytes { recv(descriptor, $0.baseAddress, $0.count, 0) }
+        guard count > 0 else {
+            if count < 0, errno == EINTR { return }
+            throw ConnectionEnded(count == 0 ? nil : .last("recv"))
+        }
+        var arrived: [ServerLine] = []
+        chunk.withUnsafeBytes { bytes in
+            _ = reader.read(UnsafeRawBufferPointer(rebasing: bytes[..<count])) { line in
+                if case .text(let text) = line, let line = ServerLine.parse(text) { arrived.append(line) }
+                return true
+            }
+        }
+        lines = arrived.reversed()
+    }
+}
+
+/// The end of a session: the daemon is gone, or has closed it.
+package struct ConnectionEnded: Error, CustomStringConvertible {
+    /// What the system said; nil for an orderly end of input.
+    package let cause: SystemError?
+
+    package init(_ cause: SystemError?) { self.cause = cause }
+
+    package var description: String {
+        "the connection to the lock daemon has ended" + (cause.map { ": \($0)" } ?? "")
+    }
+}
