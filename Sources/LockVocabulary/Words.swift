@@ -38,7 +38,7 @@ public struct OwnerID: Hashable, Sendable, CustomStringConvertible {
     public let text: String
 
     /// The session itself, for clients that name no owners.
-    public static let session = OwnerID(unchecked: "")
+    public static var session: OwnerID { OwnerID(unchecked: "") }
 
     private init(unchecked text: String) { self.text = text }
 
@@ -68,7 +68,7 @@ public struct Note: Hashable, Sendable, CustomStringConvertible {
     public let text: String
 
     /// No note, written `-`.
-    public static let none = Note(unchecked: "")
+    public static var none: Note { Note(unchecked: "") }
 
     private init(unchecked text: String) { self.text = text }
 

@@ -81,7 +81,7 @@ extension Reply {
 
     private static func renewed(from fields: inout Fields) -> Reply? {
         guard let name = fields.name(), let token = fields.token(),
-            let lease = fields.value("lease").flatMap(DurationSpelling.parseLimit)
+            let lease = fields.value("lease").flatMap(Milliseconds.init(spelled:))?.limit
         else { return nil }
         return .renewed(name, token, lease)
     }

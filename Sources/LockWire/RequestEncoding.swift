@@ -42,7 +42,7 @@ extension LineWriter {
             put("UPGRADE")
             field(name)
             option(chooser)
-            option(wait: wait)
+            option(wait: Milliseconds(roundingUp: wait))
         case .downgrade(let name, let chooser, let mode):
             put("DOWNGRADE")
             field(name)
@@ -55,7 +55,7 @@ extension LineWriter {
             option(chooser)
             if let lease {
                 put(" lease=")
-                put(asked: lease)
+                put(Milliseconds(roundingUp: lease))
             }
         case .cancel(let name, let owner):
             put("CANCEL")
@@ -101,10 +101,10 @@ extension LineWriter {
         case .write: put("WRITE")
         }
         field(acquire.name)
-        option(wait: acquire.wait)
-        if acquire.lease != .forever {
+        option(wait: acquire.roundedWait)
+        if acquire.roundedLease != .forever {
             put(" lease=")
-            put(asked: acquire.lease)
+            put(acquire.roundedLease)
         }
         if !acquire.owner.isSession { option(Chooser(owner: acquire.owner)) }
         if !acquire.note.isEmpty {
@@ -137,10 +137,10 @@ extension LineWriter {
         }
     }
 
-    private mutating func option(wait: TimeLimit) {
+    private mutating func option(wait: Milliseconds) {
         guard wait != .forever else { return }
         put(" wait=")
-        put(asked: wait)
+        put(wait)
     }
 
     private mutating func option(prefix: String) {

@@ -16,8 +16,7 @@ extension Request {
         guard let form = RequestForm(word) else { return .fault(tag, WireError(.unknownVerb)) }
         do throws(WireError) {
             var arguments = Arguments(words, of: form)
-            let verb = try arguments.verb()
-            return .request(Request(tag: tag, verb: verb))
+            return .request(Request(tag: tag, verb: try arguments.verb()))
         } catch {
             return .fault(tag, error)
         }
@@ -68,17 +67,23 @@ private struct Arguments {
     // MARK: Requests
 
     private mutating func acquire(_ mode: LockMode) throws(WireError) -> Verb {
-        var acquire = Acquire(name: try name(), mode: mode)
+        let name = try name()
+        var wait = Milliseconds.forever
+        var length = Milliseconds.forever
+        var asker = OwnerID.session
+        var said = Note.none
         var seen: OptionKeys = []
         while let (key, value) = try option(&seen) {
             switch key {
-            case .wait: acquire.wait = try limit(value)
-            case .lease: acquire.lease = try lease(value)
-            case .owner: acquire.owner = try owner(value)
-            default: acquire.note = try note(value)
+            case .wait: wait = try limit(value)
+            case .lease: length = try lease(value)
+            case .owner: asker = try owner(value)
+            default: said = try note(value)
             }
         }
-        return .acquire(acquire)
+        return .acquire(
+            Acquire(
+                name: name, mode: mode, roundedWait: wait, roundedLease: length, owner: asker, note: said))
     }
 
     private mutating func release() throws(WireError) -> Verb {
@@ -95,7 +100,7 @@ private struct Arguments {
         var wait = TimeLimit.forever
         var seen: OptionKeys = []
         while let (key, value) = try option(&seen) {
-            if key == .wait { wait = try limit(value) } else { try choose(&chooser, key, value) }
+            if key == .wait { wait = try limit(value).limit } else { try choose(&chooser, key, value) }
         }
         return .upgrade(name, chooser, wait: wait)
     }
@@ -117,7 +122,7 @@ private struct Arguments {
         var renewed: TimeLimit?
         var seen: OptionKeys = []
         while let (key, value) = try option(&seen) {
-            if key == .lease { renewed = try lease(value) } else { try choose(&chooser, key, value) }
+            if key == .lease { renewed = try lease(value).limit } else { try choose(&chooser, key, value) }
         }
         return .renew(name, chooser, lease: renewed)
     }
@@ -245,14 +250,14 @@ private struct Arguments {
         if key == .token { chooser.token = try token(value) } else { chooser.owner = try owner(value) }
     }
 
-    private func limit(_ value: UnsafeRawBufferPointer) throws(WireError) -> TimeLimit {
-        guard let limit = DurationSpelling.parseLimit(value) else { throw WireError(.badDuration) }
+    private func limit(_ value: UnsafeRawBufferPointer) throws(WireError) -> Milliseconds {
+        guard let limit = Milliseconds(spelled: value) else { throw WireError(.badDuration) }
         return limit
     }
 
-    private func lease(_ value: UnsafeRawBufferPointer) throws(WireError) -> TimeLimit {
+    private func lease(_ value: UnsafeRawBufferPointer) throws(WireError) -> Milliseconds {
         let lease = try limit(value)
-        guard lease != .upTo(.zero) else { throw WireError(.badDuration, "a lease is longer than 0") }
+        guard lease != .zero else { throw WireError(.badDuration, "a lease is longer than 0") }
         return lease
     }
 

@@ -164,7 +164,7 @@ extension LineWriter {
         put(" waited=")
         put(rough: waiter.waited)
         put(" timeout=")
-        put(exact: waiter.timeout)
+        put(Milliseconds(roundingUp: waiter.timeout))
         put(" note=")
         put(waiter.note)
     }

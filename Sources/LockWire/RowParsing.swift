@@ -43,7 +43,7 @@ extension Row.Holder {
             let lease = fields.value("lease"),
             let note = fields.value("note").flatMap(Note.init(bytes:))
         else { return nil }
-        let leaseLeft = DurationSpelling.parse(lease)
+        let leaseLeft = Milliseconds(spelled: lease)?.duration
         guard leaseLeft != nil || lease.spells("-") else { return nil }
         self.init(
             processID: processID, mode: mode, owner: owner, token: token, age: age, leaseLeft: leaseLeft,
@@ -57,7 +57,7 @@ extension Row.Waiter {
             let mode = fields.value("mode").flatMap(LockMode.init(word:)),
             let owner = fields.value("owner").flatMap(OwnerID.init(bytes:)),
             let waited = fields.duration("waited"),
-            let timeout = fields.value("timeout").flatMap(DurationSpelling.parseLimit),
+            let timeout = fields.value("timeout").flatMap(Milliseconds.init(spelled:))?.limit,
             let note = fields.value("note").flatMap(Note.init(bytes:))
         else { return nil }
         self.init(

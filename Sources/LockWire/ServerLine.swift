@@ -54,7 +54,9 @@ struct Fields {
     mutating func mode() -> LockMode? { next().flatMap(LockMode.init(word:)) }
     mutating func token() -> Token? { value("token").flatMap(Token.init(decimal:)) }
     mutating func count(_ key: StaticString) -> Int? { value(key)?.decimal().flatMap(Int.init(exactly:)) }
-    mutating func duration(_ key: StaticString) -> Duration? { value(key).flatMap(DurationSpelling.parse) }
+    mutating func duration(_ key: StaticString) -> Duration? {
+        value(key).flatMap(Milliseconds.init(spelled:))?.duration
+    }
 
     /// The next field as a process id; nil if it is none, and an empty optional if it is `?`.
     mutating func processID() -> Int32?? { value("pid").flatMap(Int32.processID) }

@@ -6,6 +6,7 @@ struct Words {
     init(_ line: UnsafeRawBufferPointer) { self.line = line }
 
     /// The next word; nil at the end of the line. Any number of spaces stand between two words.
+    @inline(__always)
     mutating func next() -> UnsafeRawBufferPointer? {
         while position < line.count, line[position] == .space { position += 1 }
         guard position < line.count else { return nil }
@@ -30,18 +31,33 @@ extension UInt8 {
 
 extension UnsafeRawBufferPointer {
     /// The bytes from one offset up to another; both lie within.
+    @inline(__always)
     func part(_ start: Int, _ end: Int) -> UnsafeRawBufferPointer {
         UnsafeRawBufferPointer(rebasing: self[start..<end])
     }
 
     /// Whether every byte is a space or a visible character of ASCII.
     var isPrintable: Bool {
-        var strange = false
-        for byte in self { strange = strange || byte &- 0x20 > 0x5E }
-        return !strange
+        var strange: UInt64 = 0
+        var index = 0
+        while index + 8 <= count {
+            // The high bit of a byte that is below a space, is DEL, or has its high bit set already.
+            let eight = loadUnaligned(fromByteOffset: index, as: UInt64.self)
+            let delete = eight ^ 0x7F7F_7F7F_7F7F_7F7F
+            strange |= (eight &- 0x2020_2020_2020_2020) & ~eight
+            strange |= (delete &- 0x0101_0101_0101_0101) & ~delete
+            strange |= eight
+            index += 8
+        }
+        while index < count {
+            strange |= self[index] &- 0x20 > 0x5E ? 0x80 : 0
+            index += 1
+        }
+        return strange & 0x8080_8080_8080_8080 == 0
     }
 
     /// Where a byte stands first.
+    @inline(__always)
     func offset(of wanted: UInt8) -> Int? {
         var index = 0
         while index < count {
@@ -52,6 +68,7 @@ extension UnsafeRawBufferPointer {
     }
 
     /// Whether these bytes are exactly a word.
+    @inline(__always)
     func spells(_ word: StaticString) -> Bool {
         guard count == word.utf8CodeUnitCount else { return false }
         var index = 0
@@ -63,6 +80,7 @@ extension UnsafeRawBufferPointer {
     }
 
     /// Whether these bytes are a word that is given in capital letters, in any case.
+    @inline(__always)
     func spellsVerb(_ word: StaticString) -> Bool {
         guard count == word.utf8CodeUnitCount else { return false }
         var index = 0
@@ -75,6 +93,7 @@ extension UnsafeRawBufferPointer {
     }
 
     /// A decimal number without sign; nil if it is none, or too large.
+    @inline(__always)
     func decimal() -> UInt64? {
         guard !isEmpty else { return nil }
         var value: UInt64 = 0

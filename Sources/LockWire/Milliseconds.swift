@@ -1,0 +1,86 @@
+import LockVocabulary
+
+/// A time limit as the protocol says it: a number of milliseconds up to a hundred years, or `forever`.
+///
+/// Spelled as a whole number and `ms`, `s`, `m` or `h`, or `0`, or `forever`.
+struct Milliseconds: Hashable, Sendable {
+    /// The number; the largest there is for no limit.
+    let count: Int64
+
+    static let zero = Milliseconds(count: 0)
+    static let forever = Milliseconds(count: .max)
+
+    /// The longest there is: 876000h, a hundred years of 365 days.
+    static let longest = Milliseconds(count: 876_000 * 3_600_000)
+
+    private init(count: Int64) { self.count = count }
+
+    /// The limit as nearly as can be said, and no shorter than asked for.
+    init(roundingUp limit: TimeLimit) {
+        switch limit {
+        case .upTo(let duration):
+            let rounded = (duration + .nanoseconds(999_999)).wholeMilliseconds
+            self.init(count: min(max(rounded, 0), Self.longest.count))
+        case .forever: self = .forever
+        }
+    }
+
+    /// The limit that is spelled so; nil if none is.
+    init?(spelled bytes: UnsafeRawBufferPointer) {
+        var digits = 0
+        while digits < bytes.count, bytes[digits] &- UInt8(ascii: "0") <= 9 { digits += 1 }
+        let unit = bytes.part(digits, bytes.count)
+        guard let number = bytes.part(0, digits).decimal() else {
+            guard unit.spells("forever") else { return nil }
+            self = .forever
+            return
+        }
+        let millisecondsPerUnit: UInt64
+        switch unit.count {
+        case 0 where digits == 1 && number == 0: millisecondsPerUnit = 1
+        case 2 where unit.spells("ms"): millisecondsPerUnit = 1
+        case 1 where unit[0] == UInt8(ascii: "s"): millisecondsPerUnit = 1000
+        case 1 where unit[0] == UInt8(ascii: "m"): millisecondsPerUnit = 60_000
+        case 1 where unit[0] == UInt8(ascii: "h"): millisecondsPerUnit = 3_600_000
+        default: return nil
+        }
+        let (product, overflow) = number.multipliedReportingOverflow(by: millisecondsPerUnit)
+        guard !overflow, product <= UInt64(Self.longest.count) else { return nil }
+        self.init(count: Int64(product))
+    }
+
+    var limit: TimeLimit { self == .forever ? .forever : .upTo(.milliseconds(count)) }
+
+    /// The duration; nil if there is no limit.
+    var duration: Duration? { self == .forever ? nil : .milliseconds(count) }
+}
+
+extension LineWriter {
+    /// A duration as a number of milliseconds, cut off below.
+    mutating func put(milliseconds duration: Duration) {
+        put(UInt64(clamping: duration.wholeMilliseconds))
+        put("ms")
+    }
+
+    /// A duration as a person wants to know it: whole seconds from one second on, below it milliseconds.
+    mutating func put(rough duration: Duration) {
+        let milliseconds = UInt64(clamping: duration.wholeMilliseconds)
+        put(milliseconds >= 1000 ? milliseconds / 1000 : milliseconds)
+        put(milliseconds >= 1000 ? "s" : "ms")
+    }
+
+    /// A limit exactly: in whole seconds if it is so many, else in milliseconds.
+    mutating func put(_ limit: Milliseconds) {
+        if limit == .forever {
+            put("forever")
+        } else if limit == .zero {
+            put(UInt8(ascii: "0"))
+        } else if limit.count.isMultiple(of: 1000) {
+            put(UInt64(limit.count / 1000))
+            put("s")
+        } else {
+            put(UInt64(limit.count))
+            put("ms")
+        }
+    }
+}
