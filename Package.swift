@@ -69,7 +69,7 @@ let package = Package(
         .executableTarget(
             name: "prwlock-bench",
             dependencies: [
-                "CBench", "Posix",
+                "CBench",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ]),
 

@@ -1,1 +1,94 @@
-/* The servers and loads that the benchmark compares. */
+/* The measured half of prwlock-bench: a C echo server to compare with, the load that drives every server alike, and
+ * the processes that take turns and are killed. It is in C so that it costs little beside what it measures.
+ *
+ * Functions that can fail return 0, or an errno. Times are nanoseconds on CLOCK_MONOTONIC, the same in all processes. */
+#ifndef CBENCH_H
+#define CBENCH_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+int64_t bench_now(void);
+
+/* -- histogram.c: durations, exact to 0.8 percent; in memory that forked processes share ------------------------ */
+
+struct bench_histogram;
+struct bench_histogram *bench_histogram_create(void);
+void bench_histogram_free(struct bench_histogram *);
+void bench_histogram_record(struct bench_histogram *, int64_t nanoseconds);
+uint64_t bench_histogram_count(const struct bench_histogram *);
+/* The least duration that a share of all, such as 0.99, does not exceed; 0 if there is none. */
+int64_t bench_histogram_quantile(const struct bench_histogram *, double share);
+
+/* -- echo.c: what a socket, epoll and a copy cost ------------------------------------------------------------- */
+
+/* Serves on a new socket at the path: what arrives is sent back. Returns only with an error. */
+int bench_echo_serve(const char *path);
+
+/* -- lines.c: a connection to a server that answers in lines --------------------------------------------------- */
+
+/* A connected blocking descriptor, or a negated errno. */
+int bench_connect(const char *path);
+int bench_send(int descriptor, const char *text);
+/* Reads one line, its LF cut off, a byte at a time if need be; no more than it. */
+int bench_read_line(int descriptor, char *line, size_t room);
+
+/* -- script.c: requests, rendered before anything is measured --------------------------------------------------- */
+
+struct bench_script;
+struct bench_script *bench_script_create(void);
+void bench_script_free(struct bench_script *);
+/* Adds a request that is answered by one line, which begins with the given byte if all is well. */
+int bench_script_add(struct bench_script *, const char *request, size_t length, char expected);
+
+/* -- load.c: connections that go through their scripts, round and round ------------------------------------------ */
+
+struct bench_load;
+struct bench_load *bench_load_create(void);
+/* Closes the connections; the scripts are not the load's. */
+void bench_load_free(struct bench_load *);
+int bench_load_connect(struct bench_load *, const char *path, const struct bench_script *);
+
+/* One request at a time on the first connection, for so long; each one's round trip is recorded. */
+int bench_load_round_trips(struct bench_load *, int64_t duration, struct bench_histogram *);
+
+/* On every connection `depth` requests in one write, and the next as soon as all are answered; for so long, or until
+ * each connection has done `batches`. A batch's time from write to last answer is recorded. The number of requests in
+ * a script is a multiple of the depth. */
+int bench_load_batches(
+    struct bench_load *, size_t depth, int64_t duration, uint64_t batches, struct bench_histogram *);
+
+/* Answers so far, and how many of them did not begin as expected. */
+uint64_t bench_load_answers(const struct bench_load *);
+uint64_t bench_load_surprises(const struct bench_load *);
+
+/* -- flock.c ----------------------------------------------------------------------------------------------------- */
+
+/* flock(2) on two open descriptions of a new file, in turns, exclusive and free again; each call is recorded. */
+int bench_flock_round_trips(const char *path, int64_t duration, struct bench_histogram *);
+
+/* -- process.c: servers, and what the kernel knows of them ------------------------------------------------------- */
+
+/* Starts a program that ends with the caller; both of its outputs go to the end of a file. Negated errno on failure. */
+pid_t bench_spawn(const char *program, char *const arguments[], char *const environment[], const char *output);
+/* Whether the child has ended; it is collected then. */
+bool bench_has_ended(pid_t);
+/* Ends a child and collects it: TERM, and after a time KILL. */
+void bench_end(pid_t, int64_t patience);
+
+/* Resident bytes; processor time of all threads; how often they were switched to. -1 if it is not there any more. */
+int64_t bench_resident(pid_t);
+int64_t bench_processor_time(pid_t);
+int64_t bench_switches(pid_t);
+
+/* Lets this process, and what it starts, have as many descriptors as it may; returns how many. */
+size_t bench_raise_descriptor_limit(void);
+
+/* -- directory.c ------------------------------------------------------------------------------------------------- */
+
+/* Removes a directory and all that is in it. */
+void bench_remove_tree(const char *path);
+
+#endif

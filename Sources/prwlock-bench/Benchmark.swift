@@ -1,0 +1,96 @@
+import ArgumentParser
+import CBench
+import Glibc
+
+/// The command: which scenarios, how long, and in which form the answer is wanted.
+struct Benchmark: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "prwlock-bench",
+        abstract:
+            "Measure prwlockd beside a C echo server, redis-server and flock(2), and check what it promises.",
+        discussion: """
+            SCENARIOS
+            \(Scenario.allCases.map { "  \($0.rawValue): \($0.summary)." }.joined(separator: "\n"))
+
+            All servers run at the same time, each on a Unix socket in a temporary directory, and are driven by the \
+            same load. In every run each has its turn many times, so that whatever else the machine does meets them \
+            alike; a ratio is between figures of one run. Shown is the median of the runs, and for a promise their \
+            range. Percentiles are exact to one percent.
+
+            The echo server is a C program with a blocking epoll_wait that sends back what it reads; it gets the \
+            same lines as the daemon. What is asked of the daemon is WRITE and RELEASE in turns, of Redis what its \
+            users do for a lock: SET NX and DEL, when pipelined with lease=30s and PX 30000. Every request counts. \
+            A server that refuses one ends the benchmark.
+
+            The status is 0 if all promises hold, 1 if one does not, 2 if something could not be measured.
+            """)
+
+    @Argument(help: ArgumentHelp("What to measure; everything if nothing is named.", valueName: "scenario"))
+    var scenarios: [Scenario] = []
+
+    @Flag(help: "Print one JSON object instead of tables.")
+    var json = false
+
+    @Option(help: ArgumentHelp("How long each server is measured in each run.", valueName: "seconds"))
+    var seconds = 1.0
+
+    @Option(help: ArgumentHelp("How many runs; the median counts.", valueName: "number"))
+    var runs = 5
+
+    @Option(help: ArgumentHelp("The daemon; without it, prwlockd beside this program.", valueName: "path"))
+    var daemon: String?
+
+    func validate() throws {
+        if !(0.01...3600).contains(seconds) { throw ValidationError("--seconds: 0.01 to 3600") }
+        if !(1...1000).contains(runs) { throw ValidationError("--runs: 1 to 1000") }
+    }
+
+    func run() throws {
+        signal(SIGPIPE, SIG_IGN)
+        do {
+            let allHold = try measure()
+            throw ExitCode(allHold ? 0 : 1)
+        } catch let failure as Failure {
+            writeError("prwlock-bench: \(failure)\n")
+            throw ExitCode(2)
+        }
+    }
+
+    /// Measures and prints; whether all claims hold.
+    private func measure() throws -> Bool {
+        bench_raise_descriptor_limit()
+        let bench = Bench(
+            daemon: LockDaemon(program: try daemonPath()), redis: Redis(), runs: runs,
+            duration: .nanoseconds(Int64(seconds * 1e9)), workplace: try Workplace(), progress: Progress())
+        let machine = Machine()
+        if !json { print(machine.text) }
+
+        var reports: [Report] = []
+        for scenario in scenarios.isEmpty ? Scenario.allCases : scenarios {
+            let report = Report(scenario: scenario, outcome: try scenario.measure(bench))
+            bench.progress.clear()
+            if !json { print("\n\(report.table)") }
+            reports.append(report)
+        }
+        if json {
+            let results = JSON.array(reports.map(\.json))
+            print(JSON.object([("machine", machine.json), ("results", results)]).text)
+        }
+        return reports.allSatisfy { $0.outcome.claims.allSatisfy(\.holds) }
+    }
+
+    private func daemonPath() throws -> String {
+        if let daemon { return daemon }
+        var buffer = [CChar](repeating: 0, count: Int(PATH_MAX))
+        guard readlink("/proc/self/exe", &buffer, buffer.count - 1) > 0 else {
+            throw Failure("/proc/self/exe", errno: errno)
+        }
+        let path =
+            text(buffer).split(separator: "/", omittingEmptySubsequences: false).dropLast()
+            .joined(separator: "/") + "/prwlockd"
+        if access(path, X_OK) != 0 {
+            throw Failure("no \(path): build it (swift build -c release), or name one with --daemon")
+        }
+        return path
+    }
+}

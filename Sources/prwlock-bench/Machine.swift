@@ -1,0 +1,26 @@
+import Glibc
+
+/// Where it was measured: without it no figure means anything.
+struct Machine {
+    let processors = sysconf(Int32(_SC_NPROCESSORS_ONLN))
+    /// How much else was going on at the beginning: runnable threads, on the average of the last minute.
+    let load: Double
+    let system: String
+
+    init() {
+        var averages = [0.0]
+        load = getloadavg(&averages, 1) == 1 ? averages[0] : .nan
+        system =
+            contents(of: "/proc/sys/kernel/osrelease").split(separator: "\n").first.map(String.init) ?? "?"
+    }
+
+    var text: String {
+        "\(processors) processors, Linux \(system), load \(Unit.ratio.text(load)) at the beginning"
+    }
+
+    var json: JSON {
+        .object([
+            ("processors", .number(Double(processors))), ("linux", .string(system)), ("load", .number(load)),
+        ])
+    }
+}

@@ -1,0 +1,73 @@
+/// A scenario and what it found, as a table for people or as JSON for programs.
+struct Report {
+    let scenario: Scenario
+    let outcome: Outcome
+
+    /// The figures in columns, each the median of its runs, and the claims below with the range of their runs.
+    var table: String {
+        var lines = ["\(scenario.rawValue): \(scenario.summary)"]
+        let header = outcome.rows.first.map { [""] + $0.figures.map(\.label) } ?? []
+        let rows = outcome.rows.map { row in [row.subject] + row.figures.map { $0.unit.text($0.median) } }
+        let widths = header.indices.map { column in
+            ([header] + rows).map { column < $0.count ? $0[column].count : 0 }.max() ?? 0
+        }
+        for row in [header] + rows {
+            let cells = zip(row, widths).enumerated().map { column, cell in
+                cell.0.padded(to: cell.1, right: column > 0)
+            }
+            lines.append("  " + cells.joined(separator: "  "))
+        }
+        for claim in outcome.claims {
+            let unit = claim.unit
+            let range = "\(unit.text(claim.runs.min() ?? .nan)) to \(unit.text(claim.runs.max() ?? .nan))"
+            lines.append(
+                "  \(claim.holds ? "holds" : "FAILS")  \(claim.text): \(unit.text(claim.measured))"
+                    + (claim.runs.count > 1 ? " (\(range))" : "")
+                    + ", promised \(claim.bound.rawValue) \(unit.text(claim.limit))")
+        }
+        return lines.joined(separator: "\n")
+    }
+
+    var json: JSON {
+        .object([
+            ("scenario", .string(scenario.rawValue)),
+            ("rows", .array(outcome.rows.map(\.json))),
+            ("claims", .array(outcome.claims.map(\.json))),
+        ])
+    }
+}
+
+extension Row {
+    fileprivate var json: JSON {
+        let figures: [JSON] = figures.map { figure in
+            .object([
+                ("label", .string(figure.label)),
+                ("unit", .string(figure.unit.rawValue)),
+                ("median", .number(figure.median)),
+                ("runs", .array(figure.runs.map(JSON.number))),
+            ])
+        }
+        return .object([("subject", .string(subject)), ("figures", .array(figures))])
+    }
+}
+
+extension Claim {
+    fileprivate var json: JSON {
+        .object([
+            ("claim", .string(text)),
+            ("unit", .string(unit.rawValue)),
+            ("bound", .string(bound.rawValue)),
+            ("limit", .number(limit)),
+            ("measured", .number(measured)),
+            ("runs", .array(runs.map(JSON.number))),
+            ("holds", .bool(holds)),
+        ])
+    }
+}
+
+extension String {
+    fileprivate func padded(to width: Int, right: Bool) -> String {
+        let padding = String(repeating: " ", count: max(0, width - count))
+        return right ? padding + self : self + padding
+    }
+}

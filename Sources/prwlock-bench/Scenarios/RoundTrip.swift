@@ -1,0 +1,46 @@
+import CBench
+
+/// One client, one request at a time, nobody else: what a lock costs that is free.
+struct RoundTrip {
+    static let lock = "n"
+
+    func measure(_ bench: Bench) throws -> Outcome {
+        let contenders = try Self.contenders(bench) + [Self.flock(bench)]
+        let samples = try bench.contest(contenders, "round-trip")
+        let (ours, echo) = (samples[0], samples[1])
+        return Outcome(
+            rows: zip(contenders, samples).map { $1.row($0.name, processorTime: $0.server != nil) },
+            claims: [
+                Claim(
+                    "p50 against echo", .atMost, 1.0,
+                    runs: ours.quantiles(0.5).ratios(to: echo.quantiles(0.5))),
+                Claim(
+                    "p99 against echo", .atMost, 1.5,
+                    runs: ours.quantiles(0.99).ratios(to: echo.quantiles(0.99))),
+            ])
+    }
+
+    /// The servers, each with one connection that takes a lock and gives it back; the daemon first, then echo.
+    static func contenders(_ bench: Bench) throws -> [Contender] {
+        try bench.startAll("round-trip").map { server in
+            let load = Load(of: server.name)
+            let script = Script()
+            try server.service.addPair(lock, lease: false, to: script)
+            try load.connect(to: server.socket, script)
+            return Contender(name: server.name, server: server) { duration, histogram in
+                let before = load.answers
+                try load.roundTrips(for: duration, into: histogram)
+                return load.answers - before
+            }
+        }
+    }
+
+    private static func flock(_ bench: Bench) -> Contender {
+        let file = bench.workplace.file("flock")
+        return Contender(name: "flock(2)") { duration, histogram in
+            let before = histogram.count
+            try check(bench_flock_round_trips(file, duration.nanoseconds, histogram.raw), "flock")
+            return histogram.count - before
+        }
+    }
+}

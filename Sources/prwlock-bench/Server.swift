@@ -1,0 +1,172 @@
+import CBench
+import Glibc
+
+/// What can be started and driven: a program that serves lines on a Unix socket.
+protocol Service {
+    /// How it is called in the table.
+    var name: String { get }
+    /// The program and its arguments, to serve on a socket and keep whatever it keeps in a directory.
+    func command(socket: String, directory: String) -> [String]
+    /// A request that any state of the server answers by one line, and how the answer begins.
+    var greeting: (request: String, answer: String) { get }
+    /// Take and give back a lock; two requests, each answered by one line.
+    func addPair(_ lock: String, lease: Bool, to script: Script) throws
+    /// Take a lock and keep it.
+    func addHold(_ lock: String, to script: Script) throws
+}
+
+/// The daemon under test.
+struct LockDaemon: Service {
+    let program: String
+    let name = "prwlockd"
+    let greeting = (request: "PING\n", answer: "PONG")
+
+    func command(socket: String, directory: String) -> [String] {
+        [program, "--socket", socket, "--state-directory", directory]
+    }
+
+    func addPair(_ lock: String, lease: Bool, to script: Script) throws {
+        try script.add("WRITE \(lock) wait=0\(lease ? " lease=30s" : "")\n", answered: "G")
+        try script.add("RELEASE \(lock)\n", answered: "R")
+    }
+
+    func addHold(_ lock: String, to script: Script) throws {
+        try script.add("WRITE \(lock) wait=0\n", answered: "G")
+    }
+}
+
+/// What a socket, epoll and a copy cost: a C program that sends back what it gets, here the daemon's own requests.
+struct EchoServer: Service {
+    static let argument = "--serve-echo"
+    let name = "echo in C"
+    let greeting = (request: "PING\n", answer: "PING")
+
+    func command(socket: String, directory: String) -> [String] {
+        ["/proc/self/exe", Self.argument, socket]
+    }
+
+    func addPair(_ lock: String, lease: Bool, to script: Script) throws {
+        try script.add("WRITE \(lock) wait=0\(lease ? " lease=30s" : "")\n", answered: "W")
+        try script.add("RELEASE \(lock)\n", answered: "R")
+    }
+
+    func addHold(_ lock: String, to script: Script) throws {
+        try script.add("WRITE \(lock) wait=0\n", answered: "W")
+    }
+}
+
+/// Redis as it is used for locks: a key that is set if it is not there, with a time to live, and deleted.
+struct Redis: Service {
+    let program: String
+    let name = "redis-server"
+    let greeting = (request: "PING\r\n", answer: "+PONG")
+
+    /// Redis, if it is installed.
+    init?() {
+        let path = getenv("PATH").map { String(cString: $0) } ?? ""
+        let candidates = path.split(separator: ":").map { "\($0)/redis-server" }
+        guard let program = candidates.first(where: { access($0, X_OK) == 0 }) else { return nil }
+        self.program = program
+    }
+
+    func command(socket: String, directory: String) -> [String] {
+        [
+            program, "--unixsocket", socket, "--port", "0", "--save", "", "--appendonly", "no",
+            "--maxclients", "15000", "--dir", directory,
+        ]
+    }
+
+    func addPair(_ lock: String, lease: Bool, to script: Script) throws {
+        let expiry = lease ? ["PX", "30000"] : []
+        try script.add(request(["SET", lock, "v", "NX"] + expiry), answered: "+")
+        try script.add(request(["DEL", lock]), answered: ":")
+    }
+
+    func addHold(_ lock: String, to script: Script) throws {
+        try script.add(request(["SET", lock, "v", "NX"]), answered: "+")
+    }
+
+    private func request(_ words: [String]) -> String {
+        words.reduce(into: "*\(words.count)\r\n") { $0 += "$\($1.utf8.count)\r\n\($1)\r\n" }
+    }
+}
+
+/// A running server: started by the benchmark, on a socket of its own, ended with it.
+final class Server {
+    let service: any Service
+    let socket: String
+    let process: pid_t
+    /// From before the program was started until it had answered its first request.
+    let startUp: Duration
+
+    var name: String { service.name }
+
+    /// Starts the service and waits until it answers.
+    init(_ service: any Service, in workplace: Workplace, named label: String) throws {
+        self.service = service
+        socket = workplace.file("\(label).sock")
+        let directory = workplace.file("\(label).state")
+        let log = workplace.file("\(label).log")
+        mkdir(directory, 0o700)
+
+        let command = service.command(socket: socket, directory: directory)
+        let environment = ["PATH=/usr/bin:/bin", "HOME=\(directory)"]
+        let begin = Duration.now()
+        process = withCStrings(command) { arguments in
+            withCStrings(environment) { bench_spawn(arguments[0], arguments, $0, log) }
+        }
+        if process < 0 { throw Failure("start \(command[0])", errno: -process) }
+        do {
+            startUp = try Self.awaitAnswer(of: service, at: socket, process, since: begin)
+        } catch {
+            let printed = contents(of: log)
+            throw Failure("\(error)\(printed.isEmpty ? "" : "\n\(printed)")")
+        }
+    }
+
+    deinit { end() }
+
+    private var hasEnded = false
+
+    /// Ends it in good order, or after five seconds at all costs.
+    func end() {
+        if hasEnded { return }
+        hasEnded = true
+        bench_end(process, Duration.seconds(5).nanoseconds)
+        unlink(socket)
+    }
+
+    /// Memory in RAM, in bytes.
+    var resident: Double { Double(bench_resident(process)) }
+
+    var processorTime: Duration { .nanoseconds(bench_processor_time(process)) }
+
+    /// How often any of its threads was switched to.
+    var switches: Int { Int(bench_switches(process)) }
+
+    /// Tries to connect every 100 µs until it can, and asks.
+    private static func awaitAnswer(
+        of service: any Service, at socket: String, _ process: pid_t, since begin: Duration
+    ) throws -> Duration {
+        var descriptor = bench_connect(socket)
+        while descriptor < 0 {
+            if bench_has_ended(process) { throw Failure("\(service.name) ended at once") }
+            if Duration.now() - begin > .seconds(10) {
+                bench_end(process, 0)
+                throw Failure("\(service.name): no socket after ten seconds")
+            }
+            usleep(100)
+            descriptor = bench_connect(socket)
+        }
+        defer { close(descriptor) }
+        try check(bench_send(descriptor, service.greeting.request), service.name)
+        var line = [CChar](repeating: 0, count: 256)
+        try check(bench_read_line(descriptor, &line, line.count), service.name)
+        let took = Duration.now() - begin
+        let answer = text(line)
+        if !answer.hasPrefix(service.greeting.answer) {
+            throw Failure("\(service.name) answered \"\(answer)\"")
+        }
+        return took
+    }
+}
