@@ -2,15 +2,15 @@
 public enum NameAlphabet {
     /// Whether the byte may stand for itself. `%` may not: it begins a spelled byte.
     public static func contains(_ byte: UInt8) -> Bool {
-        switch byte {
-        case UInt8(ascii: "A")...UInt8(ascii: "Z"), UInt8(ascii: "a")...UInt8(ascii: "z"),
-            UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "-"), UInt8(ascii: "."),
-            UInt8(ascii: "_"), UInt8(ascii: "~"), UInt8(ascii: "/"), UInt8(ascii: ":"),
-            UInt8(ascii: "@"), UInt8(ascii: "+"):
-            true
-        default: false
-        }
+        // A bit for each byte, as every byte of every name is asked about.
+        let bits = byte < 64 ? low : byte < 128 ? high : 0
+        return bits >> (byte & 63) & 1 == 1
     }
+
+    /// `+ - . / 0-9 :` by their codes.
+    private static var low: UInt64 { 0x07FF_E800_0000_0000 }
+    /// `@ A-Z _ a-z ~` by their codes less 64.
+    private static var high: UInt64 { 0x47FF_FFFE_87FF_FFFF }
 
     /// Whether the bytes are one or more of the alphabet, each spelled in the only way it may be.
     public static func isWellFormed(_ bytes: UnsafeRawBufferPointer) -> Bool {

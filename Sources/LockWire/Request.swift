@@ -3,8 +3,8 @@ public import LockVocabulary
 /// One line from a client, understood.
 public struct Request: Hashable, Sendable {
     /// What the client wants to know the reply by.
-    public var tag: Tag?
-    public var verb: Verb
+    public let tag: Tag?
+    public let verb: Verb
 
     public init(tag: Tag? = nil, verb: Verb) {
         self.tag = tag
@@ -90,8 +90,8 @@ public struct Acquire: Hashable, Sendable {
 
 /// Which of a session's grants on a lock is meant: by token, by owner, by both; by neither, the only one.
 public struct Chooser: Hashable, Sendable {
-    public var token: Token?
-    public var owner: OwnerID?
+    public let token: Token?
+    public let owner: OwnerID?
 
     public init(token: Token? = nil, owner: OwnerID? = nil) {
         self.token = token

@@ -4,27 +4,34 @@ extension Request {
     /// Reads a line, without its line end.
     public static func parse(_ line: UnsafeRawBufferPointer) -> Parsed {
         var words = Words(line)
-        guard var word = words.next() else { return .fault(nil, .noVerb) }
+        guard var word = words.next() else { return fault(nil, .noVerb, in: line) }
         var tag: Tag?
         if word[0] == UInt8(ascii: "#") {
             tag = Tag(bytes: word.part(1, word.count))
-            guard tag != nil else { return .fault(nil, WireError(line.isPrintable ? .badTag : .badByte)) }
-            guard let next = words.next() else { return .fault(tag, .noVerb) }
+            guard tag != nil else { return fault(nil, WireError(.badTag), in: line) }
+            guard let next = words.next() else { return fault(tag, .noVerb, in: line) }
             word = next
         }
-        guard line.isPrintable else { return .fault(tag, WireError(.badByte)) }
-        guard let form = RequestForm(word) else { return .fault(tag, WireError(.unknownVerb)) }
+        guard let form = RequestForm(word) else { return fault(tag, WireError(.unknownVerb), in: line) }
         do throws(WireError) {
             var arguments = Arguments(words, of: form)
             return .request(Request(tag: tag, verb: try arguments.verb()))
         } catch {
-            return .fault(tag, error)
+            return fault(tag, error, in: line)
         }
+    }
+
+    /// A fault, which is the strange byte wherever there is one: nothing that is understood has room for it, so
+    /// that lines without a fault need not be looked through.
+    private static func fault(_ tag: Tag?, _ error: WireError, in line: UnsafeRawBufferPointer) -> Parsed {
+        .fault(tag, line.isPrintable ? error : WireError(.badByte))
     }
 }
 
 extension WireError {
-    fileprivate static let noVerb = WireError(.unknownVerb, "a request stands after the tag; HELP lists them")
+    fileprivate static var noVerb: WireError {
+        WireError(.unknownVerb, "a request stands after the tag; HELP lists them")
+    }
 }
 
 /// The words after the verb: positional ones first, then options in any order, each at most once.
@@ -88,43 +95,51 @@ private struct Arguments {
 
     private mutating func release() throws(WireError) -> Verb {
         let name = try name()
-        var chooser = Chooser()
+        var token: Token?
+        var owner: OwnerID?
         var seen: OptionKeys = []
-        while let (key, value) = try option(&seen) { try choose(&chooser, key, value) }
-        return .release(name, chooser)
+        while let (key, value) = try option(&seen) { try choose(&token, &owner, key, value) }
+        return .release(name, Chooser(token: token, owner: owner))
     }
 
     private mutating func upgrade() throws(WireError) -> Verb {
         let name = try name()
-        var chooser = Chooser()
+        var token: Token?
+        var owner: OwnerID?
         var wait = TimeLimit.forever
         var seen: OptionKeys = []
         while let (key, value) = try option(&seen) {
-            if key == .wait { wait = try limit(value).limit } else { try choose(&chooser, key, value) }
+            if key == .wait { wait = try limit(value).limit } else { try choose(&token, &owner, key, value) }
         }
-        return .upgrade(name, chooser, wait: wait)
+        return .upgrade(name, Chooser(token: token, owner: owner), wait: wait)
     }
 
     private mutating func downgrade() throws(WireError) -> Verb {
         let name = try name()
-        var chooser = Chooser()
+        var token: Token?
+        var owner: OwnerID?
         var mode = LockMode.read
         var seen: OptionKeys = []
         while let (key, value) = try option(&seen) {
-            if key == .to { mode = try weakerMode(value) } else { try choose(&chooser, key, value) }
+            if key == .to { mode = try weakerMode(value) } else { try choose(&token, &owner, key, value) }
         }
-        return .downgrade(name, chooser, to: mode)
+        return .downgrade(name, Chooser(token: token, owner: owner), to: mode)
     }
 
     private mutating func renew() throws(WireError) -> Verb {
         let name = try name()
-        var chooser = Chooser()
+        var token: Token?
+        var owner: OwnerID?
         var renewed: TimeLimit?
         var seen: OptionKeys = []
         while let (key, value) = try option(&seen) {
-            if key == .lease { renewed = try lease(value).limit } else { try choose(&chooser, key, value) }
+            if key == .lease {
+                renewed = try lease(value).limit
+            } else {
+                try choose(&token, &owner, key, value)
+            }
         }
-        return .renew(name, chooser, lease: renewed)
+        return .renew(name, Chooser(token: token, owner: owner), lease: renewed)
     }
 
     private mutating func cancel() throws(WireError) -> Verb {
@@ -245,9 +260,9 @@ private struct Arguments {
     }
 
     private func choose(
-        _ chooser: inout Chooser, _ key: OptionKeys, _ value: UnsafeRawBufferPointer
+        _ token: inout Token?, _ owner: inout OwnerID?, _ key: OptionKeys, _ value: UnsafeRawBufferPointer
     ) throws(WireError) {
-        if key == .token { chooser.token = try token(value) } else { chooser.owner = try owner(value) }
+        if key == .token { token = try self.token(value) } else { owner = try self.owner(value) }
     }
 
     private func limit(_ value: UnsafeRawBufferPointer) throws(WireError) -> Milliseconds {

@@ -37,24 +37,7 @@ extension UnsafeRawBufferPointer {
     }
 
     /// Whether every byte is a space or a visible character of ASCII.
-    var isPrintable: Bool {
-        var strange: UInt64 = 0
-        var index = 0
-        while index + 8 <= count {
-            // The high bit of a byte that is below a space, is DEL, or has its high bit set already.
-            let eight = loadUnaligned(fromByteOffset: index, as: UInt64.self)
-            let delete = eight ^ 0x7F7F_7F7F_7F7F_7F7F
-            strange |= (eight &- 0x2020_2020_2020_2020) & ~eight
-            strange |= (delete &- 0x0101_0101_0101_0101) & ~delete
-            strange |= eight
-            index += 8
-        }
-        while index < count {
-            strange |= self[index] &- 0x20 > 0x5E ? 0x80 : 0
-            index += 1
-        }
-        return strange & 0x8080_8080_8080_8080 == 0
-    }
+    var isPrintable: Bool { allSatisfy { (0x20...0x7E).contains($0) } }
 
     /// Where a byte stands first.
     @inline(__always)
