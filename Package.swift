@@ -46,9 +46,7 @@ let package = Package(
             name: "CSystemd", pkgConfig: "libsystemd", providers: [.apt(["libsystemd-dev"])]),
         .target(
             name: "Systemd",
-            dependencies: [
-                "Posix", .target(name: "CSystemd", condition: .when(traits: ["Systemd"])),
-            ]),
+            dependencies: [.target(name: "CSystemd", condition: .when(traits: ["Systemd"]))]),
         .target(name: "Rendezvous", dependencies: ["CLinux", "Posix"]),
 
         // Shells
@@ -84,6 +82,7 @@ let package = Package(
         .testTarget(
             name: "PRWLockTests",
             dependencies: ["PRWLock", "LockWire", "LockVocabulary", "Posix", "Rendezvous"]),
+        .testTarget(name: "SystemdTests", dependencies: ["Systemd"]),
     ]
 )
 

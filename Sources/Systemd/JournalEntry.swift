@@ -1,0 +1,83 @@
+/// One thing that an operator may want to know, for the journal or for standard error.
+public struct JournalEntry: Sendable {
+    public var level: LogLevel
+    /// One line for people, that can be understood without the fields.
+    public var message: String
+    /// What happened, if it is of a kind that can be searched for.
+    public var event: Event?
+    /// What it happened to, in the order in which it is shown.
+    public var fields: [Field]
+
+    public init(_ level: LogLevel, _ message: String, event: Event? = nil, fields: [Field] = []) {
+        self.level = level
+        self.message = message
+        self.event = event
+        self.fields = fields
+    }
+
+    /// A field that can be searched for: `journalctl LOCK=jobs CLIENT_PID=811`.
+    public enum Field: Sendable {
+        case lock(String)
+        case session(String)
+        case clientProcess(Int32)
+        case token(UInt64)
+        /// The limit that was hit, as its option is called: `max-sessions`.
+        case limit(String)
+    }
+
+    /// A kind of event, with an identifier that never changes (`journalctl MESSAGE_ID=…`).
+    public enum Event: Sendable, CaseIterable {
+        /// A session ended in another way than it should while it held a lock.
+        case diedHolding
+        case leaseExpired
+        case deadlockRefused
+        case limitHit
+        /// A mark that a lock's last writer died was dropped for want of room.
+        case markForgotten
+        case outOfDescriptors
+        case outOfTokens
+    }
+}
+
+extension JournalEntry.Field {
+    public var name: StaticString {
+        switch self {
+        case .lock: "LOCK"
+        case .session: "SESSION"
+        case .clientProcess: "CLIENT_PID"
+        case .token: "TOKEN"
+        case .limit: "LIMIT"
+        }
+    }
+
+    public var value: String {
+        switch self {
+        case .lock(let text), .session(let text), .limit(let text): text
+        case .clientProcess(let id): "\(id)"
+        case .token(let number): "\(number)"
+        }
+    }
+}
+
+extension JournalEntry.Event {
+    /// The journal's `MESSAGE_ID`: 128 bits as 32 hex digits. Never changed, for others search by it.
+    public var messageID: StaticString {
+        switch self {
+        case .diedHolding: "519d185c543645ba8444da01f4144e07"
+        case .leaseExpired: "ea5ee108ddde4f94a3cde032e4867eee"
+        case .deadlockRefused: "87b2f944cb8d4236a9554129ea4beb1e"
+        case .limitHit: "6428049980d44c57bf8f925b4f13662b"
+        case .markForgotten: "f160de869f51480e8cd5350c447d9a9f"
+        case .outOfDescriptors: "52951b6a7b6446c89fce62c45a4bff05"
+        case .outOfTokens: "972b9e4d664841edb80f81206001ec83"
+        }
+    }
+}
+
+extension JournalEntry: CustomStringConvertible {
+    /// The entry as one line of text, with the fields in the words by which the journal knows them.
+    public var description: String {
+        let words = fields.map { "\($0.name)=\($0.value)" }.joined(separator: " ")
+        return "\(level): \(message)" + (words.isEmpty ? "" : " (\(words))")
+    }
+}
