@@ -69,7 +69,7 @@ extension LockTable {
     /// Whether a token is that of a grant on this lock (G7).
     public mutating func validate(_ name: LockName, _ token: Token, at now: Instant) -> Bool {
         advance(to: now)
-        guard let lock = names.find(name, in: locks) else { return false }
+        guard let lock = names.find(name) else { return false }
         return tokens[token.rawValue].map { grants[$0].lock == lock } ?? false
     }
 
@@ -78,7 +78,7 @@ extension LockTable {
         _ name: LockName, _ token: Token, at now: Instant
     ) -> Result<Void, RefusedCommand> {
         advance(to: now)
-        guard let grant = tokens[token.rawValue], case let lock = grants[grant].lock, locks[lock].name == name
+        guard let grant = tokens[token.rawValue], case let lock = grants[grant].lock, self.name(of: lock) == name
         else { return .failure(RefusedCommand(.notHeld)) }
         effects.append(.revoked(id(of: owners[grants[grant].owner].session), name, token))
         tell(.revoked, grant)
@@ -117,7 +117,7 @@ extension LockTable {
         record.owner = owner
         record.previousHolder = locks[lock].lastHolder
         record.nextOwned = owners[owner].firstGrant
-        record.note = note
+        if !note.isEmpty { record.note = notes.insert(note) }
         record.mode = mode
         let grant = grants.insert(record)
 
@@ -226,8 +226,9 @@ extension LockTable {
         Self.changeStake(in: &holds, of: record.owner, owners, on: lock) { $0.remove(grant.raw) }
         tokens.remove(record.token.rawValue)
         if record.deadline != DeadlineHeap<Due>.none { deadlines.remove(record.deadline) }
+        if !record.note.isNone { notes.remove(record.note) }
         grants.remove(grant)
-        if !keepingOwner, owners[record.owner].isIdle { removeOwner(record.owner) }
+        if !keepingOwner { removeIfIdle(record.owner) }
         if record.mode == .write { setMark(!cleanly, lock) }
     }
 }

@@ -10,7 +10,8 @@ import LockVocabulary
 ///
 /// The invariants stand in README.md, and `LockTable.checkInvariants()` holds them.
 struct Lock {
-    var name: LockName
+    /// Where its name stands; none where no lock is.
+    var entry = Slot<NameTree.Entry>.none
     /// The grants, in the order of their tokens.
     var firstHolder = Slot<Grant>.none
     var lastHolder = Slot<Grant>.none
@@ -34,12 +35,7 @@ struct Lock {
     var nextMarked = Slot<Lock>.none
     var previousMarked = Slot<Lock>.none
 
-    init(name: LockName) { self.name = name }
-
-    /// What stands where no lock is.
-    static let vacant = Lock(name: LockName(unchecked: ""))
-
-    var isVacant: Bool { name.text.isEmpty }
+    var isVacant: Bool { entry.isNone }
 
     var hasWaiters: Bool { !upgrade.isNone || !contenders.isEmpty || !readers.isEmpty }
 

@@ -9,11 +9,14 @@ public import LockVocabulary
 /// The structures and the rules are told in README.md.
 public struct LockTable {
     // The records, and the ways to find them. README.md says what each holds.
-    var locks = Slab<Lock>(vacant: Lock.vacant)
+    var locks = Slab<Lock>(vacant: Lock())
     var grants = Slab<Grant>(vacant: Grant())
     var waiters = Slab<Waiter>(vacant: Waiter())
     var owners = Slab<Owner>(vacant: Owner())
     var sessions = Slab<Session>(vacant: Session())
+    var notes = Slab<Note>(vacant: .none)
+    var ownerWords = Slab<OwnerID>(vacant: .session)
+    var sessionWords = Slab<SessionWords>(vacant: SessionWords())
     var names = NameTree()
     var tokens = IntegerTable<Slot<Grant>>(vacant: .none)
     var holds = IntegerTable<Stake>(vacant: Stake())
@@ -115,7 +118,7 @@ public struct LockTable {
                 let lock = table.grants[grant].lock
                 touched.append(lock)
                 if example == nil || table.grants[grant].mode > example?.mode ?? .read {
-                    example = (table.locks[lock].name, table.grants[grant].mode)
+                    example = (table.name(of: lock), table.grants[grant].mode)
                 }
                 table.tell(.died, grant)
                 table.endGrant(grant, cleanly: false, keepingOwner: true)
@@ -130,6 +133,7 @@ public struct LockTable {
     public mutating func forgetSession(_ session: SessionID) {
         let slot = place(of: session)
         precondition(sessions[slot].firstOwner.isNone, "the session was not closed")
+        if case let words = sessions[slot].words, !words.isNone { sessionWords.remove(words) }
         sessions.remove(slot)
     }
 
@@ -150,6 +154,8 @@ public struct LockTable {
         precondition(sessions[slot].serial == session.serial, "the session has ended")
         return slot
     }
+
+    func name(of lock: Slot<Lock>) -> LockName { names[locks[lock].entry] }
 
     func id(of slot: Slot<Session>) -> SessionID {
         SessionID(slot: slot.raw, serial: sessions[slot].serial)
@@ -199,7 +205,7 @@ public struct LockTable {
         }
         if let end = graceEnd, end <= now {
             graceEnd = nil
-            names.forEach(prefix: "", after: nil, in: locks) { lock in
+            names.forEach(prefix: "", after: nil) { lock in
                 touched.append(lock)
                 return true
             }
@@ -219,7 +225,7 @@ public struct LockTable {
     private mutating func expire(_ grant: Slot<Grant>) {
         let record = grants[grant]
         let session = id(of: owners[record.owner].session)
-        effects.append(.expired(session, locks[record.lock].name, record.token, record.mode))
+        effects.append(.expired(session, name(of: record.lock), record.token, record.mode))
         tell(.expired, grant)
         endGrant(grant, cleanly: false)
     }

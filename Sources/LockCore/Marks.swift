@@ -22,7 +22,7 @@ extension LockTable {
 
     private mutating func forgetOldestMark() {
         let oldest = marks.first
-        effects.append(.markForgotten(locks[oldest].name))
+        effects.append(.markForgotten(name(of: oldest)))
         let isLast = oldest == marks.last
         unlinkMark(oldest)
         // The newest is about to be settled by whoever marked it.

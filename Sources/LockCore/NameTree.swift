@@ -9,21 +9,29 @@ import LockVocabulary
 /// Each inner node names the first bit in which the names below its two sides differ. Bytes beyond a name's
 /// end count as zero, which is in no name.
 ///
+/// The tree keeps the names, so that the records of locks hold nothing that has to be counted when it is copied.
+///
 /// Invariants:
 /// 1. On every way down, the nodes' bits come in rising order: by byte, then from the highest bit.
 /// 2. Below a node's left side all names have a zero in its bit, below its right side a one.
 struct NameTree {
-    /// An inner node (its place in `nodes`) or a lock: the top bit tells which.
+    /// A name and the lock that has it.
+    struct Entry {
+        let name: LockName
+        let lock: Slot<Lock>
+    }
+
+    /// An inner node (its place in `nodes`) or an entry: the top bit tells which.
     private struct Branch: Equatable {
         var raw: UInt32
 
         static let none = Branch(raw: .max)
 
         init(raw: UInt32) { self.raw = raw }
-        init(_ lock: Slot<Lock>) { raw = lock.raw | 1 << 31 }
+        init(_ entry: Slot<Entry>) { raw = entry.raw | 1 << 31 }
         init(_ node: Slot<Node>) { raw = node.raw }
 
-        var lock: Slot<Lock>? { raw >> 31 == 1 ? Slot(raw: raw & ~(1 << 31)) : nil }
+        var entry: Slot<Entry>? { raw >> 31 == 1 ? Slot(raw: raw & ~(1 << 31)) : nil }
         var node: Slot<Node> { Slot(raw: raw) }
     }
 
@@ -41,28 +49,33 @@ struct NameTree {
 
     private var root = Branch.none
     private var nodes = Slab<Node>(vacant: Node(left: .none, right: .none, byte: 0, others: 0))
+    private var entries = Slab<Entry>(vacant: Entry(name: LockName(unchecked: ""), lock: .none))
+
+    /// The name at a place.
+    subscript(entry: Slot<Entry>) -> LockName { entries[entry].name }
 
     /// The lock with a name.
-    func find(_ name: LockName, in locks: borrowing Slab<Lock>) -> Slot<Lock>? {
+    func find(_ name: LockName) -> Slot<Lock>? {
         guard root != .none else { return nil }
-        let lock = name.withBytes { nearest(to: $0) }
-        return locks[lock].name == name ? lock : nil
+        let entry = name.withBytes { nearest(to: $0) }
+        return entries[entry].name == name ? entries[entry].lock : nil
     }
 
-    /// Puts in a lock whose name is not in the tree.
-    mutating func insert(_ lock: Slot<Lock>, in locks: borrowing Slab<Lock>) {
+    /// Puts in a name that is not in the tree; returns its place.
+    mutating func insert(_ name: LockName, for lock: Slot<Lock>) -> Slot<Entry> {
+        let entry = entries.insert(Entry(name: name, lock: lock))
         guard root != .none else {
-            root = Branch(lock)
-            return
+            root = Branch(entry)
+            return entry
         }
-        locks[lock].name.withBytes { name in
-            let other = locks[nearest(to: name)].name
+        name.withBytes { name in
+            let other = entries[nearest(to: name)].name
             let (byte, others, turnsRight) = other.withBytes { Self.difference(name, $0) }
 
             // Down to where the new node belongs: before the first that looks at a later bit.
             var parent: (node: Slot<Node>, isRight: Bool)?
             var branch = root
-            while branch.lock == nil {
+            while branch.entry == nil {
                 let node = nodes[branch.node]
                 if node.byte > byte || (node.byte == byte && node.others > others) { break }
                 let isRight = node.turnsRight(Self.byte(name, node.byte))
@@ -71,26 +84,27 @@ struct NameTree {
             }
             let node = nodes.insert(
                 turnsRight
-                    ? Node(left: branch, right: Branch(lock), byte: byte, others: others)
-                    : Node(left: Branch(lock), right: branch, byte: byte, others: others))
+                    ? Node(left: branch, right: Branch(entry), byte: byte, others: others)
+                    : Node(left: Branch(entry), right: branch, byte: byte, others: others))
             replace(below: parent, with: Branch(node))
         }
+        return entry
     }
 
-    /// Takes out a lock that is in the tree.
-    mutating func remove(_ lock: Slot<Lock>, in locks: borrowing Slab<Lock>) {
-        locks[lock].name.withBytes { name in
+    /// Takes out a name that is in the tree.
+    mutating func remove(_ entry: Slot<Entry>) {
+        entries[entry].name.withBytes { name in
             var grandparent: (node: Slot<Node>, isRight: Bool)?
             var parent: (node: Slot<Node>, isRight: Bool)?
             var branch = root
-            while branch.lock == nil {
+            while branch.entry == nil {
                 let node = nodes[branch.node]
                 let isRight = node.turnsRight(Self.byte(name, node.byte))
                 grandparent = parent
                 parent = (branch.node, isRight)
                 branch = isRight ? node.right : node.left
             }
-            precondition(branch.lock == lock, "the lock is not in the tree")
+            precondition(branch.entry == entry, "the name is not in the tree")
             guard let (node, isRight) = parent else {
                 root = .none
                 return
@@ -98,23 +112,24 @@ struct NameTree {
             replace(below: grandparent, with: isRight ? nodes[node].left : nodes[node].right)
             nodes.remove(node)
         }
+        entries.remove(entry)
     }
 
     /// Calls the body with the locks whose names begin with `prefix` and come after `after`, in order, until
     /// it returns false.
     func forEach(
-        prefix: String, after: LockName?, in locks: borrowing Slab<Lock>, _ body: (Slot<Lock>) -> Bool
+        prefix: String, after: LockName?, _ body: (Slot<Lock>) -> Bool
     ) {
         guard root != .none else { return }
         // What is still to come, the first on top; it begins right of the way down to the first that counts.
         var ahead: [Branch] = []
-        descend(to: max(prefix, after?.text ?? ""), in: locks, &ahead)
+        descend(to: max(prefix, after?.text ?? ""), &ahead)
         while let branch = ahead.popLast() {
-            if let lock = branch.lock {
-                let name = locks[lock].name
+            if let entry = branch.entry {
+                let name = entries[entry].name
                 if let after, name <= after { continue }
                 if !name.text.utf8.starts(with: prefix.utf8) { return }
-                if !body(lock) { return }
+                if !body(entries[entry].lock) { return }
             } else {
                 ahead.append(nodes[branch.node].right)
                 ahead.append(nodes[branch.node].left)
@@ -124,27 +139,27 @@ struct NameTree {
 
     // MARK: - Ways down
 
-    /// The lock whose name shares the most with these bytes, as far as the tree's nodes look.
-    private func nearest(to name: UnsafeRawBufferPointer) -> Slot<Lock> {
+    /// The entry whose name shares the most with these bytes, as far as the tree's nodes look.
+    private func nearest(to name: UnsafeRawBufferPointer) -> Slot<Entry> {
         var branch = root
         while true {
-            if let lock = branch.lock { return lock }
+            if let entry = branch.entry { return entry }
             let node = nodes[branch.node]
             branch = node.turnsRight(Self.byte(name, node.byte)) ? node.right : node.left
         }
     }
 
     /// Fills `ahead` with the branches that hold every name at or after `start`, the first on top.
-    private func descend(to start: String, in locks: borrowing Slab<Lock>, _ ahead: inout [Branch]) {
+    private func descend(to start: String, _ ahead: inout [Branch]) {
         var start = start
         start.withUTF8 { start in
             let start = UnsafeRawBufferPointer(start)
-            let other = locks[nearest(to: start)].name
+            let other = entries[nearest(to: start)].name
             let (byte, others, startIsGreater) = other.withBytes { other in
                 other.elementsEqual(start) ? (UInt8.max, UInt8.max, false) : Self.difference(start, other)
             }
             var branch = root
-            while branch.lock == nil {
+            while branch.entry == nil {
                 let node = nodes[branch.node]
                 if node.byte > byte || (node.byte == byte && node.others > others) { break }
                 if node.turnsRight(Self.byte(start, node.byte)) {

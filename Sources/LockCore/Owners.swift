@@ -2,25 +2,41 @@ import LockVocabulary
 
 /// Owners and their stakes in locks.
 extension LockTable {
-    /// The owner, if it holds or waits for anything.
+    /// The owner, if it holds or waits for anything, or is the session itself.
     func findOwner(_ id: OwnerID, of session: Slot<Session>) -> Slot<Owner>? {
         if id.isSession {
             let itself = sessions[session].itself
             return itself.isNone ? nil : itself
         }
-        return sessions[session].named[id]
+        let words = sessions[session].words
+        return words.isNone ? nil : sessionWords[words].owners[id]
+    }
+
+    /// The word of an owner.
+    func id(of owner: Slot<Owner>) -> OwnerID {
+        let word = owners[owner].word
+        return word.isNone ? .session : ownerWords[word]
     }
 
     mutating func addOwner(_ id: OwnerID, to session: Slot<Session>) -> Slot<Owner> {
         var record = Owner()
         record.session = session
-        record.id = id
         record.next = sessions[session].firstOwner
+        if !id.isSession { record.word = ownerWords.insert(id) }
         let owner = owners.insert(record)
         if !record.next.isNone { owners[record.next].previous = owner }
         sessions[session].firstOwner = owner
-        if id.isSession { sessions[session].itself = owner } else { sessions[session].named[id] = owner }
+        if id.isSession {
+            sessions[session].itself = owner
+        } else {
+            sessionWords[words(of: session)].owners[id] = owner
+        }
         return owner
+    }
+
+    /// Forgets an owner with a word that has nothing any more.
+    mutating func removeIfIdle(_ owner: Slot<Owner>) {
+        if owners[owner].isIdle, !owners[owner].isSession { removeOwner(owner) }
     }
 
     mutating func removeOwner(_ owner: Slot<Owner>) {
@@ -31,12 +47,25 @@ extension LockTable {
             owners[record.previous].next = record.next
         }
         if !record.next.isNone { owners[record.next].previous = record.previous }
-        if record.id.isSession {
+        if record.isSession {
             sessions[record.session].itself = .none
         } else {
-            sessions[record.session].named[record.id] = nil
+            sessionWords[words(of: record.session)].owners[ownerWords[record.word]] = nil
+            ownerWords.remove(record.word)
         }
         owners.remove(owner)
+    }
+
+    /// Where the words of a session stand, made when it first uses one.
+    mutating func words(of session: Slot<Session>) -> Slot<SessionWords> {
+        if sessions[session].words.isNone { sessions[session].words = sessionWords.insert(SessionWords()) }
+        return sessions[session].words
+    }
+
+    /// The waiting request of a session that has a tag.
+    func waiter(_ tag: Tag, of session: Slot<Session>) -> Slot<Waiter>? {
+        let words = sessions[session].words
+        return words.isNone ? nil : sessionWords[words].tags[tag]
     }
 
     // MARK: - Stakes
@@ -61,7 +90,7 @@ extension LockTable {
             return stake.count > 0
         }
         table.update(key(owner, lock), changed)
-        if !owners[owner].id.isSession { table.update(key(owners[owner].session, lock), changed) }
+        if !owners[owner].isSession { table.update(key(owners[owner].session, lock), changed) }
     }
 
     /// What an owner, or a whole session, has in a lock.
@@ -74,7 +103,7 @@ extension LockTable {
         }
         let itself = sessions[session].itself
         let own = itself.isNone ? nil : table[Self.key(itself, lock)]
-        let named = sessions[session].named.isEmpty ? nil : table[Self.key(session, lock)]
+        let named = sessions[session].words.isNone ? nil : table[Self.key(session, lock)]
         return (own ?? Stake()) + (named ?? Stake())
     }
 
@@ -82,11 +111,11 @@ extension LockTable {
     func chooseGrant(
         _ name: LockName, _ choice: GrantChoice, of session: Slot<Session>
     ) -> Result<Slot<Grant>, RefusedCommand> {
-        guard let lock = names.find(name, in: locks) else { return .failure(RefusedCommand(.notHeld)) }
+        guard let lock = names.find(name) else { return .failure(RefusedCommand(.notHeld)) }
         if let token = choice.token {
             guard let grant = tokens[token.rawValue], grants[grant].lock == lock,
                 case let owner = grants[grant].owner, owners[owner].session == session,
-                choice.owner == nil || choice.owner == owners[owner].id
+                choice.owner == nil || choice.owner == id(of: owner)
             else { return .failure(RefusedCommand(.notHeld)) }
             return .success(grant)
         }

@@ -47,18 +47,18 @@ public struct StatusCursor: Sendable {
 extension LockTable {
     /// One lock; nil if nobody uses it.
     public func summary(of name: LockName) -> LockSummary? {
-        names.find(name, in: locks).map(summary)
+        names.find(name).map(summary)
     }
 
     /// Calls the body with the locks whose names begin with `prefix` and come after `after`, in the order of
     /// the names' bytes, until it returns false.
     public func forEachLock(prefix: String = "", after: LockName? = nil, _ body: (LockSummary) -> Bool) {
-        names.forEach(prefix: prefix, after: after, in: locks) { body(summary($0)) }
+        names.forEach(prefix: prefix, after: after) { body(summary($0)) }
     }
 
     private func summary(_ lock: Slot<Lock>) -> LockSummary {
         LockSummary(
-            name: locks[lock].name, mode: locks[lock].mode, holders: Int(locks[lock].holders),
+            name: name(of: lock), mode: locks[lock].mode, holders: Int(locks[lock].holders),
             waiters: locks[lock].waiters, ownerDied: locks[lock].ownerDied)
     }
 
@@ -76,7 +76,7 @@ extension LockTable {
         on name: LockName, from cursor: inout StatusCursor, budget: Int, at now: Instant,
         _ body: (StakeSummary) -> Bool
     ) {
-        guard let lock = names.find(name, in: locks) else {
+        guard let lock = names.find(name) else {
             cursor.place = .end
             return
         }
@@ -151,13 +151,14 @@ extension LockTable {
     private func holder(_ record: Grant, at now: Instant) -> StakeSummary {
         let ends = record.deadline == DeadlineHeap<Due>.none ? nil : deadlines.due(record.deadline)
         return .holder(
-            id(of: owners[record.owner].session), record.mode, owners[record.owner].id, record.token,
-            age: record.since.duration(to: now), lease: ends.map { now.duration(to: $0) }, record.note)
+            id(of: owners[record.owner].session), record.mode, id(of: record.owner), record.token,
+            age: record.since.duration(to: now), lease: ends.map { now.duration(to: $0) },
+            record.note.isNone ? .none : notes[record.note])
     }
 
     private func waiting(_ record: Waiter, at now: Instant) -> StakeSummary {
         .waiter(
-            id(of: owners[record.owner].session), record.mode, owners[record.owner].id,
+            id(of: owners[record.owner].session), record.mode, id(of: record.owner),
             waited: record.since.duration(to: now), timeout: record.timeout, record.note)
     }
 }

@@ -1,5 +1,8 @@
 import LockVocabulary
 
+// Grants, owners and sessions hold numbers only: what a client spelled stands beside them, so that to read a
+// field never counts references.
+
 /// The permission that an owner has: a lock in a mode, under a token.
 struct Grant {
     var token = Token(rawValue: 0)
@@ -16,7 +19,7 @@ struct Grant {
     /// The other grants of the owner.
     var nextOwned = Slot<Grant>.none
     var previousOwned = Slot<Grant>.none
-    var note = Note.none
+    var note = Slot<Note>.none
     var mode = LockMode.read
     /// Whether its session was told that somebody waits for it.
     var isRecalled = false
@@ -44,14 +47,17 @@ struct Waiter {
     var mode = LockMode.read
 }
 
-/// Who asks within a session, while it holds or waits for anything.
+/// Who asks within a session: one with a word, while it holds or waits for anything, or the session itself.
 struct Owner {
     var session = Slot<Session>.none
-    var id = OwnerID.session
+    /// Its word; none for the session itself.
+    var word = Slot<OwnerID>.none
     var firstGrant = Slot<Grant>.none
     var firstWaiter = Slot<Waiter>.none
     var next = Slot<Owner>.none
     var previous = Slot<Owner>.none
+
+    var isSession: Bool { word.isNone }
 
     var isIdle: Bool { firstGrant.isNone && firstWaiter.isNone }
 }
@@ -63,13 +69,17 @@ struct Session {
     var grants = 0
     var waiters = 0
     var firstOwner = Slot<Owner>.none
-    /// The session itself as an owner.
+    /// The session itself as an owner, from its first request on.
     var itself = Slot<Owner>.none
-    /// The owners that have words.
-    var named: [OwnerID: Slot<Owner>] = [:]
-    /// The waiting requests that have tags.
-    var tagged: [Tag: Slot<Waiter>] = [:]
+    /// Its owners' words and its open tags, once it has used one.
+    var words = Slot<SessionWords>.none
     var wantsRecall = false
+}
+
+/// What a session calls its owners and its waiting requests.
+struct SessionWords {
+    var owners: [OwnerID: Slot<Owner>] = [:]
+    var tags: [Tag: Slot<Waiter>] = [:]
 }
 
 /// What has a deadline.

@@ -10,7 +10,7 @@ extension LockTable {
         let place = place(of: session)
         guard !isDraining else { return .refused(.draining) }
         let owner = findOwner(request.owner, of: place)
-        guard let lock = names.find(request.name, in: locks) else {
+        guard let lock = names.find(request.name) else {
             return acquireUnused(request, owner: owner, of: place, at: now)
         }
         if let exceeded = exceededByOneMoreGrant(of: place) { return .refused(.limit(exceeded)) }
@@ -48,7 +48,7 @@ extension LockTable {
         if conflictsWithItself(lock, .write, owner: owner, except: grant) {
             return .refused(.deadlock(circleOfOne(owner, lock)))
         }
-        let request = Acquisition(name, .write, owner: owners[owner].id, wait: wait, tag: tag)
+        let request = Acquisition(name, .write, owner: id(of: owner), wait: wait, tag: tag)
         return self.wait(request, on: lock, upgrading: grant, owner: owner, of: place, at: now)
     }
 
@@ -59,7 +59,7 @@ extension LockTable {
         _ name: LockName, owner: OwnerID? = nil, by session: SessionID, at now: Instant
     ) -> Result<LockMode, RefusedCommand> {
         advance(to: now)
-        guard let lock = names.find(name, in: locks) else { return .failure(.init(.notWaiting)) }
+        guard let lock = names.find(name) else { return .failure(.init(.notWaiting)) }
         let stake = stake(in: waits, on: lock, owner: owner, of: place(of: session))
         guard stake.count > 0 else { return .failure(.init(.notWaiting)) }
         guard let only = stake.only else { return .failure(.init(.ambiguous)) }
@@ -71,17 +71,14 @@ extension LockTable {
         _ tag: Tag, by session: SessionID, at now: Instant
     ) -> Result<(name: LockName, mode: LockMode), RefusedCommand> {
         advance(to: now)
-        guard let waiter = sessions[place(of: session)].tagged[tag] else {
-            return .failure(.init(.notWaiting))
-        }
-        let name = locks[waiters[waiter].lock].name
+        guard let waiter = waiter(tag, of: place(of: session)) else { return .failure(.init(.notWaiting)) }
+        let name = name(of: waiters[waiter].lock)
         return .success((name, withdraw(waiter)))
     }
 
     /// Whether a waiting request of the session has this tag.
     public func isOpen(_ tag: Tag, in session: SessionID) -> Bool {
-        let place = place(of: session)
-        return !sessions[place].tagged.isEmpty && sessions[place].tagged[tag] != nil
+        waiter(tag, of: place(of: session)) != nil
     }
 
     private mutating func withdraw(_ waiter: Slot<Waiter>) -> LockMode {
@@ -208,7 +205,7 @@ extension LockTable {
         if let due = request.wait.deadline(from: now) {
             waiters[waiter].deadline = deadlines.insert(.waiter(waiter), due: due)
         }
-        if let tag = request.tag { sessions[session].tagged[tag] = waiter }
+        if let tag = request.tag { sessionWords[words(of: session)].tags[tag] = waiter }
         sessions[session].waiters += 1
         Self.changeStake(in: &waits, of: owner, owners, on: lock) { $0.add(waiter.raw) }
         if !grant.isNone {
@@ -235,7 +232,7 @@ extension LockTable {
             if record.mode == .write { locks[record.lock].waitingWriters -= 1 }
         }
         Self.changeStake(in: &waits, of: record.owner, owners, on: record.lock) { $0.remove(waiter.raw) }
-        if let tag = record.tag { sessions[session].tagged[tag] = nil }
+        if let tag = record.tag { sessionWords[words(of: session)].tags[tag] = nil }
         sessions[session].waiters -= 1
         if record.deadline != DeadlineHeap<Due>.none { deadlines.remove(record.deadline) }
         if record.previousOwned.isNone {
@@ -245,7 +242,7 @@ extension LockTable {
         }
         if !record.nextOwned.isNone { waiters[record.nextOwned].previousOwned = record.previousOwned }
         waiters.remove(waiter)
-        if !keepingOwner, owners[record.owner].isIdle { removeOwner(record.owner) }
+        if !keepingOwner { removeIfIdle(record.owner) }
     }
 }
 

@@ -3,13 +3,13 @@ import LockVocabulary
 /// What follows when something on a lock has ended: who is next, and whether the lock is still needed.
 extension LockTable {
     mutating func addLock(_ name: LockName) -> Slot<Lock> {
-        let lock = locks.insert(Lock(name: name))
-        names.insert(lock, in: locks)
+        let lock = locks.insert(Lock())
+        locks[lock].entry = names.insert(name, for: lock)
         return lock
     }
 
     mutating func removeLock(_ lock: Slot<Lock>) {
-        names.remove(lock, in: locks)
+        names.remove(locks[lock].entry)
         locks.remove(lock)
     }
 
@@ -51,7 +51,7 @@ extension LockTable {
         }
         let record = waiters[waiter]
         let session = id(of: owners[record.owner].session)
-        let name = locks[record.lock].name
+        let name = name(of: record.lock)
         removeWaiter(waiter, keepingOwner: true)
         let granted =
             record.upgrades.isNone
@@ -91,7 +91,7 @@ extension LockTable {
     mutating func answer(_ waiter: Slot<Waiter>, _ refusal: Refusal) {
         let record = waiters[waiter]
         let session = id(of: owners[record.owner].session)
-        effects.append(.refused(session, record.tag, locks[record.lock].name, record.mode, refusal))
+        effects.append(.refused(session, record.tag, name(of: record.lock), record.mode, refusal))
     }
 
     /// Tells those who watch what happens to a request.
@@ -102,7 +102,7 @@ extension LockTable {
         effects.append(
             .changed(
                 Change(
-                    kind: kind, name: locks[record.lock].name, session: session, mode: record.mode, token: nil
+                    kind: kind, name: name(of: record.lock), session: session, mode: record.mode, token: nil
                 )))
     }
 
@@ -114,7 +114,7 @@ extension LockTable {
         effects.append(
             .changed(
                 Change(
-                    kind: kind, name: locks[record.lock].name, session: session, mode: record.mode,
+                    kind: kind, name: name(of: record.lock), session: session, mode: record.mode,
                     token: record.token)))
     }
 
@@ -127,7 +127,7 @@ extension LockTable {
             let session = owners[grants[grant].owner].session
             if !grants[grant].isRecalled, sessions[session].wantsRecall, isWaitedFor(grant) {
                 grants[grant].isRecalled = true
-                effects.append(.recalled(id(of: session), locks[lock].name, grants[grant].token))
+                effects.append(.recalled(id(of: session), name(of: lock), grants[grant].token))
             }
             grant = next
         }

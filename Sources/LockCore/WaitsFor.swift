@@ -170,7 +170,7 @@ struct WaitsFor {
         var hops = [
             Circle.Hop(
                 session: request.asking.session, owner: request.asking.owner,
-                lock: table.locks[first.lock].name)
+                lock: table.name(of: first.lock))
         ]
         var next = first.next
         while let owner = next, let step = steps[owner] {
@@ -187,7 +187,7 @@ extension LockTable {
         of session: Slot<Session>
     ) -> WaitsFor.Finding {
         if owner == nil, request.mode != .write || locks[lock].readers.isEmpty { return .none }
-        let asking = Circle.Hop(session: id(of: session), owner: request.owner, lock: locks[lock].name)
+        let asking = Circle.Hop(session: id(of: session), owner: request.owner, lock: name(of: lock))
         var search = WaitsFor(
             WaitsFor.Request(
                 owner: owner, asking: asking, lock: lock, mode: request.mode, upgrades: grant),
@@ -196,6 +196,6 @@ extension LockTable {
     }
 
     func hop(_ owner: Slot<Owner>, _ lock: Slot<Lock>) -> Circle.Hop {
-        Circle.Hop(session: id(of: owners[owner].session), owner: owners[owner].id, lock: locks[lock].name)
+        Circle.Hop(session: id(of: owners[owner].session), owner: id(of: owner), lock: name(of: lock))
     }
 }
