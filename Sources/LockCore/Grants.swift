@@ -78,7 +78,8 @@ extension LockTable {
         _ name: LockName, _ token: Token, at now: Instant
     ) -> Result<Void, RefusedCommand> {
         advance(to: now)
-        guard let grant = tokens[token.rawValue], case let lock = grants[grant].lock, self.name(of: lock) == name
+        guard let grant = tokens[token.rawValue], case let lock = grants[grant].lock,
+            self.name(of: lock) == name
         else { return .failure(RefusedCommand(.notHeld)) }
         effects.append(.revoked(id(of: owners[grants[grant].owner].session), name, token))
         tell(.revoked, grant)
@@ -88,6 +89,7 @@ extension LockTable {
     }
 
     /// The upgrade that waits on a grant, if one does.
+    @inline(__always)
     func waitingUpgrade(of grant: Slot<Grant>) -> Slot<Waiter> {
         let upgrade = locks[grants[grant].lock].upgrade
         return !upgrade.isNone && waiters[upgrade].upgrades == grant ? upgrade : .none
@@ -180,6 +182,7 @@ extension LockTable {
         }
     }
 
+    @inline(__always)
     func granted(_ grant: Slot<Grant>) -> Granted {
         Granted(
             mode: grants[grant].mode, token: grants[grant].token,

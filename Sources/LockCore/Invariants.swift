@@ -167,8 +167,11 @@ extension LockTable {
         var owner = session.firstOwner
         while !owner.isNone {
             let record = owners[owner]
-            try expect(record.session == slot && (!record.isIdle || record.isSession), "12: an owner with nothing is there")
-            try expect(findOwner(id(of: owner), of: slot) == owner, "12: an owner is not to be found by its word")
+            try expect(
+                record.session == slot && (!record.isIdle || record.isSession),
+                "12: an owner with nothing is there")
+            try expect(
+                findOwner(id(of: owner), of: slot) == owner, "12: an owner is not to be found by its word")
             var held: [Slot<Lock>: UInt32] = [:]
             var grant = record.firstGrant
             while !grant.isNone {
@@ -198,7 +201,9 @@ extension LockTable {
         }
         try expect(
             heldTotal == session.grants && askedTotal == session.waiters, "12: a session is miscounted")
-        try expect(tagged == (session.words.isNone ? 0 : sessionWords[session.words].tags.count), "12: the tags are miscounted")
+        try expect(
+            tagged == (session.words.isNone ? 0 : sessionWords[session.words].tags.count),
+            "12: the tags are miscounted")
         seen.owned += heldTotal
         seen.asked += askedTotal
     }

@@ -149,14 +149,17 @@ public struct LockTable {
     public var markCount: Int { marks.count }
 
     /// The place of a session that is there.
+    @inline(__always)
     func place(of session: SessionID) -> Slot<Session> {
         let slot = Slot<Session>(raw: session.slot)
         precondition(sessions[slot].serial == session.serial, "the session has ended")
         return slot
     }
 
+    @inline(__always)
     func name(of lock: Slot<Lock>) -> LockName { names[locks[lock].entry] }
 
+    @inline(__always)
     func id(of slot: Slot<Session>) -> SessionID {
         SessionID(slot: slot.raw, serial: sessions[slot].serial)
     }
@@ -176,12 +179,14 @@ public struct LockTable {
     // MARK: - Time
 
     /// When something happens by itself at the earliest; nil for never.
+    @inline(__always)
     public var nextDeadline: Instant? {
         guard let graceEnd else { return deadlines.first }
         return deadlines.first.map { min($0, graceEnd) } ?? graceEnd
     }
 
     /// Carries out what is due by `now`: requests time out, leases end, the grace is over.
+    @inline(__always)
     public mutating func advance(to now: Instant) {
         precondition(now >= clock, "time went back")
         clock = now

@@ -55,6 +55,7 @@ struct NameTree {
     subscript(entry: Slot<Entry>) -> LockName { entries[entry].name }
 
     /// The lock with a name.
+    @inline(__always)
     func find(_ name: LockName) -> Slot<Lock>? {
         guard root != .none else { return nil }
         let entry = name.withBytes { nearest(to: $0) }

@@ -3,6 +3,7 @@ import LockVocabulary
 /// Owners and their stakes in locks.
 extension LockTable {
     /// The owner, if it holds or waits for anything, or is the session itself.
+    @inline(__always)
     func findOwner(_ id: OwnerID, of session: Slot<Session>) -> Slot<Owner>? {
         if id.isSession {
             let itself = sessions[session].itself
@@ -81,6 +82,7 @@ extension LockTable {
     }
 
     /// Changes what an owner has in a lock, and with it what the session's named owners have together.
+    @inline(__always)
     static func changeStake(
         in table: inout IntegerTable<Stake>, of owner: Slot<Owner>, _ owners: borrowing Slab<Owner>,
         on lock: Slot<Lock>, _ change: (inout Stake) -> Void
@@ -94,6 +96,7 @@ extension LockTable {
     }
 
     /// What an owner, or a whole session, has in a lock.
+    @inline(__always)
     func stake(
         in table: IntegerTable<Stake>, on lock: Slot<Lock>, owner: OwnerID?, of session: Slot<Session>
     ) -> Stake {
@@ -108,6 +111,7 @@ extension LockTable {
     }
 
     /// The grant of a session on a lock that a choice means.
+    @inline(__always)
     func chooseGrant(
         _ name: LockName, _ choice: GrantChoice, of session: Slot<Session>
     ) -> Result<Slot<Grant>, RefusedCommand> {

@@ -47,7 +47,8 @@ public struct StatusCursor: Sendable {
 extension LockTable {
     /// One lock; nil if nobody uses it.
     public func summary(of name: LockName) -> LockSummary? {
-        names.find(name).map(summary)
+        guard let lock = names.find(name) else { return nil }
+        return summary(lock)
     }
 
     /// Calls the body with the locks whose names begin with `prefix` and come after `after`, in the order of

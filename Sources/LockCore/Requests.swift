@@ -94,6 +94,7 @@ extension LockTable {
     // MARK: - Whether it may be had
 
     /// Whether the owner may hold the lock in this mode now (G1 to G4).
+    @inline(__always)
     func mayHold(_ lock: Slot<Lock>, _ mode: LockMode, owner: Slot<Owner>?) -> Bool {
         guard graceEnd == nil else { return false }
         switch mode {
@@ -109,6 +110,7 @@ extension LockTable {
         }
     }
 
+    @inline(__always)
     func isHolder(_ owner: Slot<Owner>?, _ lock: Slot<Lock>) -> Bool {
         guard let owner else { return false }
         return holds[Self.key(owner, lock)] != nil
@@ -116,6 +118,7 @@ extension LockTable {
 
     /// Whether a grant or a waiting request of the owner's own, other than the one to be upgraded, stands before
     /// such a request: a circle of one.
+    @inline(__always)
     private func conflictsWithItself(
         _ lock: Slot<Lock>, _ mode: LockMode, owner: Slot<Owner>, except: Slot<Grant>
     ) -> Bool {
@@ -152,6 +155,7 @@ extension LockTable {
         return decision
     }
 
+    @inline(__always)
     private func exceededByOneMoreGrant(of session: Slot<Session>) -> ExceededLimit? {
         let own = sessions[session].grants + sessions[session].waiters
         if own >= limits.sessionGrants || grants.count + waiters.count >= limits.grants { return .grants }

@@ -168,17 +168,20 @@ extension Server {
     }
 
     private func heldBy(_ holders: Holders) -> HeldBy {
-        var heldBy = HeldBy(
-            holders.first.lazy.map { HeldBy.Holder(processID: processID(of: $0.session), mode: $0.mode) })
+        var heldBy = HeldBy()
+        for holder in holders.first {
+            heldBy.add(HeldBy.Holder(processID: processID(of: holder.session), mode: holder.mode))
+        }
         heldBy.addUnnamed(holders.more)
         return heldBy
     }
 
     private func cycle(_ circle: Circle) -> Cycle {
-        Cycle(
-            circle.hops.lazy.map {
-                Cycle.Hop(processID: processID(of: $0.session), owner: $0.owner, lock: $0.lock)
-            })
+        var cycle = Cycle([])
+        for hop in circle.hops {
+            cycle.add(Cycle.Hop(processID: processID(of: hop.session), owner: hop.owner, lock: hop.lock))
+        }
+        return cycle
     }
 
     private func spell(_ cycle: Cycle) -> String {

@@ -219,12 +219,14 @@ public struct Server {
 
     // MARK: - Within
 
+    @inline(__always)
     func place(of session: SessionID) -> Int? {
         let slot = Int(session.slot)
         guard slot < conversations.count, conversations[slot].session == session else { return nil }
         return slot
     }
 
+    @inline(__always)
     func processID(of session: SessionID) -> Int32? {
         place(of: session).flatMap { conversations[$0].peer.processID }
     }
