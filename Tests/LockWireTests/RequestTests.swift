@@ -2,33 +2,125 @@ import LockVocabulary
 import LockWire
 import Testing
 
-/// Parses a line of text.
-func parse(_ line: String) -> Request.Parsed {
-    Array(line.utf8).withUnsafeBytes { Request.parse($0) }
-}
-
 @Suite("Requests")
 struct RequestTests {
-    @Test(
-        "A request is understood",
-        arguments: [
-            "PING", "QUIT", "HELP", "STATS", "SESSIONS", "HELLO", "HELLO client=backup recall=1",
-            "READ jobs", "WRITE jobs wait=5s lease=30s owner=t1 note=nightly", "#a UPDATE jobs wait=0",
-            "RELEASE jobs token=42", "UPGRADE jobs owner=t1 wait=1s", "DOWNGRADE jobs to=update",
-            "RENEW jobs", "RENEW jobs lease=forever", "CANCEL jobs", "CANCEL #a", "VALIDATE jobs token=1",
-            "REVOKE jobs token=18446744073709551615", "STATUS jobs", "LIST", "LIST a after=b limit=3",
-            "WATCH",
-            "WATCH %2",
-        ])
-    func understood(line: String) throws {
-        guard case .request(let request) = parse(line) else {
-            Issue.record("\(parse(line))")
-            return
+    @Test("A request for a lock has every option, in any order, and sensible defaults without")
+    func acquire() throws {
+        let bare = Acquire(name: try name("jobs"), mode: .read)
+        #expect(bare.wait == .forever)
+        #expect(bare.lease == .forever)
+        #expect(bare.owner == .session)
+        #expect(bare.note == .none)
+        #expect(try request("READ jobs") == Request(verb: .acquire(bare)))
+        let full = Acquire(
+            name: try name("jobs"), mode: .write, wait: .upTo(.seconds(5)), lease: .upTo(.seconds(30)),
+            owner: try owner("t1"), note: try note("nightly-backup"))
+        let expected = Request(tag: try tag("7"), verb: .acquire(full))
+        #expect(try request("#7 WRITE jobs wait=5s lease=30s owner=t1 note=nightly-backup") == expected)
+        #expect(try request("#7 WRITE jobs note=nightly-backup owner=t1 lease=30s wait=5s") == expected)
+    }
+
+    @Test("Each request is understood and written again")
+    func roundTrips() throws {
+        let jobs = try name("jobs")
+        let chooser = Chooser(token: token(42), owner: try owner("t1"))
+        let verbs: [(String, Verb)] = [
+            ("READ jobs", .acquire(Acquire(name: jobs, mode: .read))),
+            ("UPDATE jobs wait=0", .acquire(Acquire(name: jobs, mode: .update, wait: .upTo(.zero)))),
+            (
+                "WRITE jobs lease=1500ms",
+                .acquire(Acquire(name: jobs, mode: .write, lease: .upTo(.milliseconds(1500))))
+            ),
+            ("RELEASE jobs", .release(jobs, Chooser())),
+            ("RELEASE jobs token=42 owner=t1", .release(jobs, chooser)),
+            ("UPGRADE jobs", .upgrade(jobs, Chooser(), wait: .forever)),
+            ("UPGRADE jobs token=42 owner=t1 wait=1s", .upgrade(jobs, chooser, wait: .upTo(.seconds(1)))),
+            ("DOWNGRADE jobs to=read", .downgrade(jobs, Chooser(), to: .read)),
+            ("DOWNGRADE jobs token=42 owner=t1 to=update", .downgrade(jobs, chooser, to: .update)),
+            ("RENEW jobs", .renew(jobs, Chooser(), lease: nil)),
+            ("RENEW jobs lease=forever", .renew(jobs, Chooser(), lease: .forever)),
+            ("RENEW jobs token=42 owner=t1 lease=30s", .renew(jobs, chooser, lease: .upTo(.seconds(30)))),
+            ("CANCEL jobs", .cancel(jobs, owner: nil)),
+            ("CANCEL jobs owner=-", .cancel(jobs, owner: .session)),
+            ("CANCEL #a.b_c-1", .cancelTagged(try tag("a.b_c-1"))),
+            ("VALIDATE jobs token=1", .validate(jobs, token(1))),
+            ("REVOKE jobs token=18446744073709551615", .revoke(jobs, token(.max))),
+            ("STATUS jobs", .status(jobs)),
+            ("LIST", .list(prefix: "", after: nil, limit: nil)),
+            (
+                "LIST jobs after=jobs/a limit=9223372036854775807",
+                .list(prefix: "jobs", after: try name("jobs/a"), limit: .max)
+            ),
+            ("SESSIONS", .sessions),
+            ("STATS", .stats),
+            ("HELP", .help),
+            ("WATCH", .watch(prefix: "")),
+            ("WATCH a%2", .watch(prefix: "a%2")),
+            ("HELLO", .hello(client: .none, recall: false)),
+            ("HELLO client=a%20b recall=1", .hello(client: try note("a b"), recall: true)),
+            ("PING", .ping),
+            ("QUIT", .quit),
+        ]
+        for (line, verb) in verbs {
+            for tag in [nil, try tag("x")] {
+                let tagged = (tag.map { "\($0) " } ?? "") + line
+                #expect(try request(tagged) == Request(tag: tag, verb: verb))
+                #expect(try text(Request(tag: tag, verb: verb).encode) == tagged)
+            }
         }
-        var bytes: [UInt8] = []
-        request.encode(into: &bytes)
-        #expect(bytes.last == UInt8(ascii: "\n"))
-        let again = bytes.dropLast().withUnsafeBytes { Request.parse($0) }
-        #expect(again == .request(request))
+    }
+
+    @Test("What is the default may be said")
+    func spelledDefaults() throws {
+        #expect(try request("READ a wait=forever lease=forever owner=- note=-") == request("READ a"))
+        #expect(try request("DOWNGRADE a") == request("DOWNGRADE a to=read"))
+        #expect(try request("HELLO client=- recall=0") == request("HELLO"))
+    }
+
+    @Test("Verbs are matched in any case, names are not; spaces may be many")
+    func casesAndSpaces() throws {
+        #expect(try request("ReAd jobs") == request("READ jobs"))
+        #expect(try request("downgrade Jobs") != request("DOWNGRADE jobs"))
+        #expect(try request("  #1   read   jobs   wait=1s  ") == request("#1 READ jobs wait=1s"))
+        // The bytes that differ from a letter in the bit of its case alone, and are none.
+        #expect(parse("\u{12}EAD jobs") == .fault(nil, WireError(.badByte)))
+        #expect(parse("rE@D jobs") == .fault(nil, WireError(.unknownVerb)))
+    }
+
+    @Test("The longest of everything is taken")
+    func longest() throws {
+        let long = String(repeating: "x", count: 255)
+        let word = String(repeating: "w", count: 32)
+        let line = "#\(word) WRITE \(long) wait=876000h lease=876000h owner=\(word) note=\(long)"
+        let request = try request(line)
+        #expect(try LockWireTests.request(text(request.encode)) == request)
+        guard case .acquire(let acquire) = request.verb else { throw Unexpected(description: line) }
+        #expect(acquire.name.text == long)
+        #expect(acquire.note.text == long)
+        #expect(acquire.wait == .upTo(.seconds(876_000 * 3600)))
+    }
+
+    @Test(
+        "Durations are understood to the millisecond",
+        arguments: [
+            ("0", 0), ("0ms", 0), ("0h", 0), ("1ms", 1), ("250ms", 250), ("5s", 5000), ("007s", 7000),
+            ("2m", 120_000),
+            ("1h", 3_600_000), ("876000h", 3_153_600_000_000), ("3153600000000ms", 3_153_600_000_000),
+        ])
+    func durations(spelling: String, milliseconds: Int) throws {
+        guard case .acquire(let acquire) = try request("READ a wait=\(spelling)").verb else { return }
+        #expect(acquire.wait == .upTo(.milliseconds(milliseconds)))
+    }
+
+    @Test("A duration that the protocol cannot say is rounded up, so that nothing ends too early")
+    func rounding() throws {
+        func spelled(_ wait: Duration) throws -> String {
+            let acquire = Acquire(name: try name("a"), mode: .read, wait: .upTo(wait))
+            return String(try text(Request(verb: .acquire(acquire)).encode).dropFirst("READ a wait=".count))
+        }
+        #expect(try spelled(.nanoseconds(1)) == "1ms")
+        #expect(try spelled(.microseconds(1500)) == "2ms")
+        #expect(try spelled(.seconds(-1)) == "0")
+        #expect(try spelled(.seconds(Int64.max)) == "3153600000s")
     }
 }
