@@ -1,6 +1,11 @@
 #define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
 #include <ftw.h>
+#include <signal.h>
 #include <stdio.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "CBench.h"
 
@@ -9,6 +14,26 @@ static int remove_one(const char *path, const struct stat *status, int kind, str
     return remove(path);
 }
 
-void bench_remove_tree(const char *path) {
+pid_t bench_sweeper_start(const char *path, int *lifeline) {
+    int ends[2];
+    if (pipe2(ends, O_CLOEXEC) != 0) return -errno;
+    pid_t sweeper = fork();
+    if (sweeper < 0) return -errno;
+    if (sweeper > 0) {
+        close(ends[0]);
+        *lifeline = ends[1];
+        return sweeper;
+    }
+    /* What a terminal sends to all of its processes is for the benchmark. */
+    setsid();
+    close(ends[1]);
+    char byte;
+    while (read(ends[0], &byte, 1) < 0) continue;
     nftw(path, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+    _exit(0);
+}
+
+void bench_sweeper_end(pid_t sweeper, int lifeline) {
+    close(lifeline);
+    waitpid(sweeper, NULL, 0);
 }

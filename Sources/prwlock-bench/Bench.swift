@@ -71,14 +71,17 @@ extension [Sample] {
 
     var rates: [Double] { map(\.rate) }
 
-    /// The percentiles and the rate that every contest reports.
-    func row(_ subject: String, processorTime: Bool = true) -> Row {
-        var figures = [
+    var latencies: [Figure] {
+        [
             Figure("p50", .nanoseconds, quantiles(0.5)),
             Figure("p99", .nanoseconds, quantiles(0.99)),
             Figure("p99.9", .nanoseconds, quantiles(0.999)),
-            Figure("requests", .perSecond, rates),
         ]
+    }
+
+    /// The percentiles and the rate, and what the server spent.
+    func row(_ subject: String, processorTime: Bool = true) -> Row {
+        var figures = latencies + [Figure("requests", .perSecond, rates)]
         if processorTime { figures.append(Figure("server CPU", .nanoseconds, map(\.processorTimeEach))) }
         return Row(subject: subject, figures: figures)
     }

@@ -10,6 +10,8 @@ final class Histogram {
 
     var count: Int { Int(bench_histogram_count(raw)) }
 
+    func record(_ duration: Duration) { bench_histogram_record(raw, duration.nanoseconds) }
+
     /// The least duration that this share of all does not exceed.
     func quantile(_ share: Double) -> Double { Double(bench_histogram_quantile(raw, share)) }
 }
@@ -21,6 +23,11 @@ final class Script {
     init() { raw = bench_script_create() }
 
     deinit { bench_script_free(raw) }
+
+    func add(_ exchange: (request: String, answer: String)) throws {
+        guard let expected = exchange.answer.unicodeScalars.first else { return }
+        try add(exchange.request, answered: expected)
+    }
 
     func add(_ request: String, answered expected: Unicode.Scalar) throws {
         let expectation = CChar(truncatingIfNeeded: expected.value)

@@ -1,18 +1,25 @@
 import CBench
 import Glibc
 
-/// A temporary directory for sockets, state and what the servers print; gone at the end with all that is in it.
+/// A temporary directory for sockets, state and what the servers print.
+///
+/// It goes with all that is in it at the end, also of a benchmark that is interrupted or killed: a process of its own
+/// waits for that.
 final class Workplace {
     let path: String
+    private let sweeper: pid_t
+    private var lifeline: Int32 = -1
 
     init() throws {
         let base = getenv("TMPDIR").map { String(cString: $0) } ?? "/tmp"
         var template = Array("\(base)/prwlock-bench.XXXXXX".utf8CString)
         guard mkdtemp(&template) != nil else { throw Failure("temporary directory in \(base)", errno: errno) }
         path = template.withUnsafeBufferPointer { $0.baseAddress.map { String(cString: $0) } } ?? base
+        sweeper = bench_sweeper_start(path, &lifeline)
+        if sweeper < 0 { throw Failure("fork", errno: -sweeper) }
     }
 
-    deinit { bench_remove_tree(path) }
+    deinit { bench_sweeper_end(sweeper, lifeline) }
 
     /// The path of a file in it.
     func file(_ name: String) -> String { "\(path)/\(name)" }

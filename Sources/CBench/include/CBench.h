@@ -64,6 +64,31 @@ int bench_load_batches(
 uint64_t bench_load_answers(const struct bench_load *);
 uint64_t bench_load_surprises(const struct bench_load *);
 
+/* -- handover.c: two processes take turns on one lock, and the waiter sleeps each time ---------------------------- */
+
+/* From when the holder begins to release until the waiter has the lock: through the daemon, and by flock(2) on a
+ * file. */
+int bench_hand_over(const char *socket, int64_t duration, struct bench_histogram *);
+int bench_flock_hand_over(const char *path, int64_t duration, struct bench_histogram *);
+
+/* -- deaths.c: processes that are killed, and whoever is next ----------------------------------------------------- */
+
+enum bench_victim {
+    BENCH_HOLDER,
+    /* A writer that waits for a reader, with another reader behind it. */
+    BENCH_WAITER,
+    BENCH_HOLDER_WITH_CHILD,
+    /* No daemon at all: the other end of a socket pair, until its end is seen. */
+    BENCH_PEER,
+};
+
+struct bench_deaths;
+/* What it makes is to be freed, even if it fails. */
+int bench_deaths_create(const char *socket, enum bench_victim, struct bench_deaths **);
+void bench_deaths_free(struct bench_deaths *);
+/* Kills one; the time from the kill until the next in line has the lock is recorded. `told`: with ownerdied=1. */
+int bench_deaths_one(struct bench_deaths *, struct bench_histogram *, bool *told);
+
 /* -- flock.c ----------------------------------------------------------------------------------------------------- */
 
 /* flock(2) on two open descriptions of a new file, in turns, exclusive and free again; each call is recorded. */
@@ -88,7 +113,9 @@ size_t bench_raise_descriptor_limit(void);
 
 /* -- directory.c ------------------------------------------------------------------------------------------------- */
 
-/* Removes a directory and all that is in it. */
-void bench_remove_tree(const char *path);
+/* Starts a process that removes a directory and all that is in it as soon as the caller ends it, or has ended itself in
+ * whatever way. Negated errno on failure. */
+pid_t bench_sweeper_start(const char *path, int *lifeline);
+void bench_sweeper_end(pid_t, int lifeline);
 
 #endif

@@ -2,10 +2,8 @@ import CBench
 
 /// One client, one request at a time, nobody else: what a lock costs that is free.
 struct RoundTrip {
-    static let lock = "n"
-
     func measure(_ bench: Bench) throws -> Outcome {
-        let contenders = try Self.contenders(bench) + [Self.flock(bench)]
+        let contenders = try bench.startAll("round-trip").map(Self.contender) + [Self.flock(bench)]
         let samples = try bench.contest(contenders, "round-trip")
         let (ours, echo) = (samples[0], samples[1])
         return Outcome(
@@ -20,18 +18,16 @@ struct RoundTrip {
             ])
     }
 
-    /// The servers, each with one connection that takes a lock and gives it back; the daemon first, then echo.
-    static func contenders(_ bench: Bench) throws -> [Contender] {
-        try bench.startAll("round-trip").map { server in
-            let load = Load(of: server.name)
-            let script = Script()
-            try server.service.addPair(lock, lease: false, to: script)
-            try load.connect(to: server.socket, script)
-            return Contender(name: server.name, server: server) { duration, histogram in
-                let before = load.answers
-                try load.roundTrips(for: duration, into: histogram)
-                return load.answers - before
-            }
+    /// One connection that takes a lock and gives it back.
+    static func contender(_ server: Server) throws -> Contender {
+        let load = Load(of: server.name)
+        let script = Script()
+        try server.service.addPair("n", lease: false, to: script)
+        try load.connect(to: server.socket, script)
+        return Contender(name: server.name, server: server) { duration, histogram in
+            let before = load.answers
+            try load.roundTrips(for: duration, into: histogram)
+            return load.answers - before
         }
     }
 
