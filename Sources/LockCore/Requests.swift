@@ -100,24 +100,31 @@ extension LockTable {
         switch mode {
         case .read:
             if locks[lock].exclusiveMode == .write { return false }
-            return !locks[lock].keepsReadersOut || isHolder(owner, lock)
+            return !locks[lock].keepsReadersOut || mayHoldMore(owner, lock)
         case .update:
             guard locks[lock].exclusive.isNone else { return false }
             let isFirst = locks[lock].contenders.isEmpty && locks[lock].upgrade.isNone
-            return isFirst || isHolder(owner, lock)
+            return isFirst || mayHoldMore(owner, lock)
         case .write:
             return locks[lock].holders == 0 && locks[lock].contenders.isEmpty
         }
     }
 
+    /// Whether the owner holds the lock, so that it goes past those who wait (G4); but for its own upgrade, which
+    /// would then wait for its own owner.
     @inline(__always)
-    func isHolder(_ owner: Slot<Owner>?, _ lock: Slot<Lock>) -> Bool {
+    private func mayHoldMore(_ owner: Slot<Owner>?, _ lock: Slot<Lock>) -> Bool {
         guard let owner else { return false }
-        return holds[Self.key(owner, lock)] != nil
+        return holds[Self.key(owner, lock)] != nil && !waitsToUpgrade(owner, lock)
     }
 
-    /// Whether a grant or a waiting request of the owner's own, other than the one to be upgraded, stands before
-    /// such a request: a circle of one.
+    private func waitsToUpgrade(_ owner: Slot<Owner>, _ lock: Slot<Lock>) -> Bool {
+        let upgrade = locks[lock].upgrade
+        return !upgrade.isNone && waiters[upgrade].owner == owner
+    }
+
+    /// Whether such a request conflicts with a grant of the owner's own, other than the one to be upgraded, or
+    /// with what its own upgrade will make of one: a circle of one (G4).
     @inline(__always)
     private func conflictsWithItself(
         _ lock: Slot<Lock>, _ mode: LockMode, owner: Slot<Owner>, except: Slot<Grant>
@@ -127,6 +134,7 @@ extension LockTable {
             let held = holds[Self.key(owner, lock)]?.count ?? 0
             return held > (except.isNone ? 0 : 1)
         case .update, .read:
+            if waitsToUpgrade(owner, lock) { return true }
             let exclusive = locks[lock].exclusive
             guard !exclusive.isNone, grants[exclusive].owner == owner else { return false }
             return mode.conflicts(with: grants[exclusive].mode)

@@ -81,7 +81,9 @@ struct WaitsFor {
         var waiter = table.owners[owner].firstWaiter
         while !waiter.isNone {
             let record = table.waiters[waiter]
-            if record.lock == request.lock, record.mode.conflicts(with: request.mode) { return true }
+            // A reader that waits is ahead of nobody: whoever conflicts with it goes before it.
+            let isAhead = record.lock == request.lock && record.mode != .read
+            if isAhead, record.mode.conflicts(with: request.mode) { return true }
             waiter = record.nextOwned
         }
         return false
