@@ -10,41 +10,28 @@ extension LockTable {
     /// Throws if one of the invariants does not hold.
     public func checkInvariants() throws(BrokenInvariant) {
         var seen = Seen()
-        try forEachLive(locks, { !$0.isVacant }) { slot, _ throws(BrokenInvariant) in
-            seen.locks += 1
-            try checkHolders(of: slot, &seen)
-            try checkQueue(of: slot, &seen)
-            try checkUse(of: slot)
-            seen.marked += locks[slot].ownerDied ? 1 : 0
+        for lock in try locksInOrder() {
+            try checkHolders(of: lock, &seen)
+            try checkQueue(of: lock, &seen)
+            try checkUse(of: lock)
+            seen.marked += locks[lock].ownerDied ? 1 : 0
         }
-        try forEachLive(sessions, { $0.serial > 0 }) { slot, _ throws(BrokenInvariant) in
+        for raw in 0..<sessions.bound where sessions[Slot(raw: raw)].serial > 0 {
             seen.sessions += 1
-            try checkSession(slot, &seen)
+            try checkSession(Slot(raw: raw), &seen)
         }
-        try expect(
-            seen.locks == locks.count && seen.sessions == sessions.count, "12: records that no list has")
+        try expect(seen.sessions == sessions.count, "12: the sessions are miscounted")
         try expect(seen.held == grants.count && seen.owned == grants.count, "12: a grant outside a list")
         try expect(seen.queued == waiters.count && seen.asked == waiters.count, "12: a waiter outside a list")
         try expect(seen.owners == owners.count, "12: an owner outside its session")
         try expect(tokens.count == grants.count, "9: a token without a grant")
-        try expect(seen.marked == marks.count, "8: the marks are miscounted")
-        try expect(marks.count <= limits.marks, "8: too many marks")
+        try checkMarks(seen.marked)
         try expect(
             deadlines.count == seen.deadlines && deadlines.isSound, "10: the deadlines are out of order")
         if let first = deadlines.first { try expect(first > clock, "10: something is overdue") }
-        var listed = 0
-        var previous: LockName?
-        names.forEach(prefix: "", after: nil) { lock in
-            let inOrder = previous.map { $0 < name(of: lock) } ?? true
-            listed += inOrder ? 1 : 0
-            previous = name(of: lock)
-            return inOrder
-        }
-        try expect(listed == locks.count, "11: a lock is not to be found by its name, or out of order")
     }
 
     private struct Seen {
-        var locks = 0
         var sessions = 0
         var owners = 0
         var held = 0
@@ -56,6 +43,35 @@ extension LockTable {
     }
 
     // MARK: - Locks
+
+    private func locksInOrder() throws(BrokenInvariant) -> [Slot<Lock>] {
+        var listed: [Slot<Lock>] = []
+        names.forEach(prefix: "", after: nil) {
+            listed.append($0)
+            return true
+        }
+        try expect(listed.count == locks.count, "11: a lock is not in the tree of names")
+        for (lock, next) in zip(listed, listed.dropFirst()) {
+            try expect(name(of: lock) < name(of: next), "11: names are out of order")
+        }
+        return listed
+    }
+
+    private func checkMarks(_ marked: Int) throws(BrokenInvariant) {
+        var count = 0
+        var previous = Slot<Lock>.none
+        var lock = marks.first
+        while !lock.isNone {
+            try expect(
+                locks[lock].ownerDied && locks[lock].previousMarked == previous, "8: marks are linked wrongly"
+            )
+            count += 1
+            previous = lock
+            lock = locks[lock].nextMarked
+        }
+        try expect(
+            count == marks.count && count == marked && previous == marks.last, "8: the marks are miscounted")
+    }
 
     private func checkHolders(of lock: Slot<Lock>, _ seen: inout Seen) throws(BrokenInvariant) {
         let record = locks[lock]
@@ -209,16 +225,6 @@ extension LockTable {
     }
 
     // MARK: - Telling
-
-    private func forEachLive<Record>(
-        _ slab: Slab<Record>, _ isLive: (Record) -> Bool,
-        _ body: (Slot<Record>, Record) throws(BrokenInvariant) -> Void
-    ) throws(BrokenInvariant) {
-        for raw in 0..<slab.bound {
-            let record = slab[Slot(raw: raw)]
-            if isLive(record) { try body(Slot(raw: raw), record) }
-        }
-    }
 
     private func expect(_ condition: Bool, _ rule: @autoclosure () -> String) throws(BrokenInvariant) {
         if !condition { throw BrokenInvariant(description: "invariant \(rule())") }

@@ -4,11 +4,18 @@ import Testing
 
 /// A lock table with a clock that stands still until it is told, and sessions that have letters for names.
 ///
-/// Scenarios read as timelines: each line is what somebody does, and what comes of it.
+/// `play` has it live through a timeline: each line is what somebody does, and after ` : ` what comes of it, first the
+/// answer, then what others are told.
+///
+///     a write jobs          : write 1
+///     b/t1 read jobs wait=5s : waiting
+///     + 4s                  :
+///     a release jobs        : released 1 | b jobs read 2
 struct World {
     var table: LockTable
-    var now = Instant.zero
+    private(set) var now = Instant.zero
     private var sessions: [Character: SessionID] = [:]
+    private var letters: [SessionID: Character] = [:]
 
     init(limits: Limits = Limits(), tokens: UInt64 = 1_000_000, grace: Duration? = nil) {
         table = LockTable(
@@ -16,70 +23,91 @@ struct World {
             graceEnd: grace.map { Instant.zero.advanced(by: $0) })
     }
 
+    /// Lives through a timeline. The invariants are checked after every line.
+    mutating func play(_ timeline: String, sourceLocation: SourceLocation = #_sourceLocation) {
+        for line in timeline.split(separator: "\n") {
+            let halves = line.split(separator: " :", maxSplits: 1)
+            let said = halves.first.map { $0.trimmed } ?? ""
+            let expected = halves.dropFirst().first.map { $0.trimmed } ?? ""
+            let answer = carryOut(TimelineStep(said))
+            let came = (answer.isEmpty ? [] : [answer]) + news()
+            #expect(came.joined(separator: " | ") == expected, "\(said)", sourceLocation: sourceLocation)
+            do {
+                try table.checkInvariants()
+            } catch {
+                Issue.record("after \(said): \(error)", sourceLocation: sourceLocation)
+            }
+        }
+    }
+
+    // MARK: - Sessions
+
     /// The session with a letter, opened when it is first named.
     mutating func session(_ letter: Character) -> SessionID {
         if let session = sessions[letter] { return session }
         guard let session = table.openSession() else { fatalError("no session is left") }
         sessions[letter] = session
+        letters[session] = letter
         return session
     }
 
-    func letter(of session: SessionID) -> Character {
-        sessions.first { $0.value == session }?.key ?? "?"
+    func letter(of session: SessionID) -> Character { letters[session] ?? "?" }
+
+    // MARK: - Steps
+
+    private mutating func carryOut(_ step: TimelineStep) -> String {
+        switch step.verb {
+        case "+": pass(step.duration)
+        case "held": return holders(of: step.lock).joined(separator: ", ")
+        case "awaited": return queue(of: step.lock).joined(separator: ", ")
+        case "marked": return table.summary(of: step.lock)?.ownerDied == true ? "yes" : "no"
+        case "allow": table.allowTokens(through: step.token ?? Token(rawValue: 0))
+        case "drain": table.isDraining = true
+        case "ends": end(step.letter)
+        case "recall": table.setRecall(step.isOn, of: session(step.letter))
+        default: return ask(step)
+        }
+        return ""
     }
 
-    // MARK: - What sessions do
-
-    @discardableResult
-    mutating func ask(
-        _ letter: Character, _ mode: LockMode, _ lock: String = "jobs", owner: String = "-",
-        wait: TimeLimit = .forever, lease: TimeLimit = .forever, tag: String? = nil
-    ) -> String {
-        let request = Acquisition(
-            name(lock), mode, owner: OwnerID(owner) ?? .session, wait: wait, lease: lease,
-            tag: tag.flatMap { Tag($0) })
-        return spell(table.acquire(request, by: session(letter), at: now))
-    }
-
-    @discardableResult
-    mutating func release(
-        _ letter: Character, _ lock: String = "jobs", owner: String? = nil, token: UInt64? = nil
-    ) -> String {
-        switch table.release(name(lock), choice(owner, token), by: session(letter), at: now) {
-        case .success(let token): "released \(token)"
-        case .failure(let refusal): spell(refusal.refusal)
+    private mutating func ask(_ step: TimelineStep) -> String {
+        let session = session(step.letter)
+        let choice = GrantChoice(token: step.token, owner: step.owner)
+        switch step.verb {
+        case "read", "update", "write":
+            let request = Acquisition(
+                step.lock, step.mode, owner: step.owner ?? .session, wait: step.wait ?? .forever,
+                lease: step.lease ?? .forever, tag: step.tag)
+            return spell(table.acquire(request, by: session, at: now))
+        case "release":
+            return spell(table.release(step.lock, choice, by: session, at: now)) { "released \($0)" }
+        case "upgrade":
+            return spell(
+                table.upgrade(
+                    step.lock, choice, wait: step.wait ?? .forever, tag: step.tag, by: session, at: now))
+        case "downgrade":
+            return spell(table.downgrade(step.lock, choice, to: step.newMode, by: session, at: now))
+        case "renew":
+            return spell(table.renew(step.lock, choice, lease: step.lease, by: session, at: now)) {
+                "renewed \($0.token) \($0.lease.map { "\($0.wholeMilliseconds)ms" } ?? "forever")"
+            }
+        case "cancel":
+            if let tag = step.tag {
+                return spell(table.cancel(tag, by: session, at: now)) { "cancelled \($0.name) \($0.mode)" }
+            }
+            return spell(table.cancel(step.lock, owner: step.owner, by: session, at: now)) {
+                "cancelled \($0)"
+            }
+        case "validate":
+            let token = step.token ?? Token(rawValue: 0)
+            return table.validate(step.lock, token, at: now) ? "valid" : "stale"
+        case "revoke":
+            return spell(table.revoke(step.lock, step.token ?? Token(rawValue: 0), at: now)) { "revoked" }
+        default: fatalError("a timeline has no verb \(step.verb)")
         }
     }
 
-    @discardableResult
-    mutating func upgrade(
-        _ letter: Character, _ lock: String = "jobs", owner: String? = nil, token: UInt64? = nil,
-        wait: TimeLimit = .forever
-    ) -> String {
-        spell(table.upgrade(name(lock), choice(owner, token), wait: wait, by: session(letter), at: now))
-    }
-
-    @discardableResult
-    mutating func downgrade(_ letter: Character, _ lock: String = "jobs", to mode: LockMode) -> String {
-        spell(table.downgrade(name(lock), to: mode, by: session(letter), at: now))
-    }
-
-    @discardableResult
-    mutating func renew(_ letter: Character, _ lock: String = "jobs", lease: TimeLimit?) -> String {
-        switch table.renew(name(lock), lease: lease, by: session(letter), at: now) {
-        case .success(let renewed): "renewed \(renewed.token) \(renewed.lease.map { "\($0)" } ?? "forever")"
-        case .failure(let refusal): spell(refusal.refusal)
-        }
-    }
-
-    @discardableResult
-    mutating func cancel(_ letter: Character, _ lock: String = "jobs", owner: String? = nil) -> String {
-        switch table.cancel(name(lock), owner: owner.flatMap { OwnerID($0) }, by: session(letter), at: now) {
-        case .success(let mode): "cancelled \(mode)"
-        case .failure(let refusal): spell(refusal.refusal)
-        }
-    }
-
+    /// The session's connection is gone, and its place is free.
     mutating func end(_ letter: Character) {
         table.closeSession(session(letter), at: now)
         table.forgetSession(session(letter))
@@ -97,33 +125,38 @@ struct World {
         table.advance(to: now)
     }
 
+    /// Lets time pass unseen: what is due meanwhile is only carried out with the next command.
+    mutating func skip(_ duration: Duration) { now = now.advanced(by: duration) }
+
+    // MARK: - Looking
+
     /// What happened to others since it was last asked, with letters for sessions.
     mutating func news() -> [String] {
-        defer { table.effects.removeAll() }
+        defer { table.effects.removeAll(keepingCapacity: true) }
         return table.effects.map(spell)
     }
 
-    /// The lock's holders, as letters and modes.
-    func holders(_ lock: String = "jobs") -> [String] {
+    /// A lock's holders in the order of their grants.
+    func holders(of lock: LockName) -> [String] {
         stakes(lock).compactMap { stake in
             guard case .holder(let session, let mode, let owner, _, _, _, _) = stake else { return nil }
-            return "\(letter(of: session))\(owner.isSession ? "" : "/\(owner)") \(mode)"
+            return "\(who(session, owner)) \(mode)"
         }
     }
 
     /// Those who wait, in the order in which they will be served.
-    func queue(_ lock: String = "jobs") -> [String] {
+    func queue(of lock: LockName) -> [String] {
         stakes(lock).compactMap { stake in
             guard case .waiter(let session, let mode, let owner, _, _, _) = stake else { return nil }
-            return "\(letter(of: session))\(owner.isSession ? "" : "/\(owner)") \(mode)"
+            return "\(who(session, owner)) \(mode)"
         }
     }
 
-    func stakes(_ lock: String, chunk: Int = 100) -> [StakeSummary] {
+    func stakes(_ lock: LockName, chunk: Int = 100) -> [StakeSummary] {
         var all: [StakeSummary] = []
         var cursor = StatusCursor()
         while !cursor.isAtEnd {
-            table.forEachStake(on: name(lock), from: &cursor, budget: chunk, at: now) {
+            table.forEachStake(on: lock, from: &cursor, budget: chunk, at: now) {
                 all.append($0)
                 return true
             }
@@ -133,13 +166,8 @@ struct World {
 
     // MARK: - Spelling
 
-    func name(_ text: String) -> LockName {
-        guard let name = LockName(text) else { fatalError("not a name: \(text)") }
-        return name
-    }
-
-    private func choice(_ owner: String?, _ token: UInt64?) -> GrantChoice {
-        GrantChoice(token: token.map { Token(rawValue: $0) }, owner: owner.flatMap { OwnerID($0) })
+    private func who(_ session: SessionID, _ owner: OwnerID, tag: LockVocabulary.Tag? = nil) -> String {
+        "\(letter(of: session))\(owner.isSession ? "" : "/\(owner)")\(tag.map { "\($0)" } ?? "")"
     }
 
     private func spell(_ decision: Decision) -> String {
@@ -147,6 +175,13 @@ struct World {
         case .granted(let granted): spell(granted)
         case .waiting: "waiting"
         case .refused(let refusal): spell(refusal)
+        }
+    }
+
+    private func spell<Value>(_ result: Result<Value, RefusedCommand>, _ value: (Value) -> String) -> String {
+        switch result {
+        case .success(let success): value(success)
+        case .failure(let refused): spell(refused.refusal)
         }
     }
 
@@ -171,25 +206,25 @@ struct World {
     }
 
     private func spell(_ circle: Circle) -> String {
-        circle.hops.map { hop in
-            "\(letter(of: hop.session))\(hop.owner.isSession ? "" : "/\(hop.owner)"):\(hop.lock)"
-        }.joined(separator: ">")
+        circle.hops.map { "\(who($0.session, $0.owner)):\($0.lock)" }.joined(separator: ">")
     }
 
     private func spell(_ effect: Effect) -> String {
         switch effect {
-        case .granted(let session, _, let name, let granted):
-            "\(letter(of: session)) \(name) \(spell(granted))"
-        case .refused(let session, _, let name, let mode, let refusal):
-            "\(letter(of: session)) \(name) \(mode) \(spell(refusal))"
+        case .granted(let session, let tag, let name, let granted):
+            "\(who(session, .session, tag: tag)) \(name) \(spell(granted))"
+        case .refused(let session, let tag, let name, let mode, let refusal):
+            "\(who(session, .session, tag: tag)) \(name) \(mode) \(spell(refusal))"
         case .expired(let session, let name, let token, _):
             "\(letter(of: session)) \(name) expired \(token)"
         case .revoked(let session, let name, let token): "\(letter(of: session)) \(name) revoked \(token)"
         case .recalled(let session, let name, let token): "\(letter(of: session)) \(name) recalled \(token)"
-        case .diedHolding(_, let name, let grants): "died holding \(name) \(grants)"
-        case .markForgotten(let name): "forgotten \(name)"
+        case .diedHolding(let session, let name, let grants):
+            "\(letter(of: session)) died holding \(grants), \(name)"
+        case .markForgotten(let name): "\(name) forgotten"
         case .changed(let change):
-            "changed \(change.name) \(change.kind) \(change.mode) \(change.token.map(\.description) ?? "-")"
+            "~ \(letter(of: change.session)) \(change.name) \(change.kind) \(change.mode)"
+                + (change.token.map { " \($0)" } ?? "")
         }
     }
 }
