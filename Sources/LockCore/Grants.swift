@@ -117,34 +117,20 @@ extension LockTable {
         record.lease = lease
         record.lock = lock
         record.owner = owner
-        record.previousHolder = locks[lock].lastHolder
         record.nextOwned = owners[owner].firstGrant
         if !note.isEmpty { record.note = notes.insert(note) }
         record.mode = mode
         let grant = grants.insert(record)
-
-        if record.previousHolder.isNone {
-            locks[lock].firstHolder = grant
-        } else {
-            grants[record.previousHolder].nextHolder = grant
-        }
-        locks[lock].lastHolder = grant
-        locks[lock].holders += 1
-        if mode != .read {
-            locks[lock].exclusive = grant
-            locks[lock].exclusiveMode = mode
-        }
         if !record.nextOwned.isNone { grants[record.nextOwned].previousOwned = grant }
-        owners[owner].firstGrant = grant
-        let session = owners[owner].session
-        sessions[session].grants += 1
-        if sessions[session].wantsRecall { locks[lock].recallers += 1 }
+        let session = owners[owner].addGrant(grant)
+        let wantsRecall = sessions[session].addGrant()
+        locks[lock].addHolder(grant, mode, wantsRecall: wantsRecall, in: &grants)
         Self.changeStake(in: &holds, of: owner, owners, on: lock) { $0.add(grant.raw) }
         tokens.set(record.token.rawValue, to: grant)
-        startLease(grant, at: now)
+        if lease > 0 { startLease(grant, at: now) }
         tell(.granted, grant)
         recallHolders(of: lock)
-        return granted(grant)
+        return Granted(mode: mode, token: record.token, ownerDied: locks[lock].ownerDied)
     }
 
     /// Makes the only grant on its lock the write grant, under a new token.
@@ -202,30 +188,15 @@ extension LockTable {
         }
         let record = grants[grant]
         let lock = record.lock
-        if record.previousHolder.isNone {
-            locks[lock].firstHolder = record.nextHolder
-        } else {
-            grants[record.previousHolder].nextHolder = record.nextHolder
-        }
-        if record.nextHolder.isNone {
-            locks[lock].lastHolder = record.previousHolder
-        } else {
-            grants[record.nextHolder].previousHolder = record.previousHolder
-        }
-        locks[lock].holders -= 1
-        if locks[lock].exclusive == grant {
-            locks[lock].exclusive = .none
-            locks[lock].exclusiveMode = .read
-        }
+        let session = owners[record.owner].session
+        let wantsRecall = sessions[session].removeGrant()
+        locks[lock].removeHolder(grant, record, wantsRecall: wantsRecall, in: &grants)
         if record.previousOwned.isNone {
             owners[record.owner].firstGrant = record.nextOwned
         } else {
             grants[record.previousOwned].nextOwned = record.nextOwned
         }
         if !record.nextOwned.isNone { grants[record.nextOwned].previousOwned = record.previousOwned }
-        let session = owners[record.owner].session
-        sessions[session].grants -= 1
-        if sessions[session].wantsRecall { locks[lock].recallers -= 1 }
         Self.changeStake(in: &holds, of: record.owner, owners, on: lock) { $0.remove(grant.raw) }
         tokens.remove(record.token.rawValue)
         if record.deadline != DeadlineHeap<Due>.none { deadlines.remove(record.deadline) }

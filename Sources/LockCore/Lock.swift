@@ -49,6 +49,41 @@ struct Lock {
 
     /// The strongest mode that somebody holds.
     var mode: LockMode? { holders == 0 ? nil : exclusiveMode }
+
+    /// Adds the newest grant.
+    mutating func addHolder(
+        _ grant: Slot<Grant>, _ mode: LockMode, wantsRecall: Bool, in grants: inout Slab<Grant>
+    ) {
+        if lastHolder.isNone {
+            firstHolder = grant
+        } else {
+            grants[grant].previousHolder = lastHolder
+            grants[lastHolder].nextHolder = grant
+        }
+        lastHolder = grant
+        holders += 1
+        if mode != .read {
+            exclusive = grant
+            exclusiveMode = mode
+        }
+        if wantsRecall { recallers += 1 }
+    }
+
+    /// Takes out a grant, whose record is this.
+    mutating func removeHolder(
+        _ grant: Slot<Grant>, _ record: Grant, wantsRecall: Bool, in grants: inout Slab<Grant>
+    ) {
+        let next = record.nextHolder
+        let previous = record.previousHolder
+        if previous.isNone { firstHolder = next } else { grants[previous].nextHolder = next }
+        if next.isNone { lastHolder = previous } else { grants[next].previousHolder = previous }
+        holders -= 1
+        if exclusive == grant {
+            exclusive = .none
+            exclusiveMode = .read
+        }
+        if wantsRecall { recallers -= 1 }
+    }
 }
 
 /// Waiting requests in a row, each of which can leave from where it stands.

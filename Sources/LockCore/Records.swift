@@ -60,6 +60,12 @@ struct Owner {
     var isSession: Bool { word.isNone }
 
     var isIdle: Bool { firstGrant.isNone && firstWaiter.isNone }
+
+    /// Puts a grant before its others; returns its session.
+    mutating func addGrant(_ grant: Slot<Grant>) -> Slot<Session> {
+        firstGrant = grant
+        return session
+    }
 }
 
 /// One client: what lives and dies together.
@@ -74,6 +80,18 @@ struct Session {
     /// Its owners' words and its open tags, once it has used one.
     var words = Slot<SessionWords>.none
     var wantsRecall = false
+
+    /// Counts a grant; returns whether the session is to be told when somebody waits for it.
+    mutating func addGrant() -> Bool {
+        grants += 1
+        return wantsRecall
+    }
+
+    /// Counts a grant no more; returns whether the session was to be told when somebody waits for it.
+    mutating func removeGrant() -> Bool {
+        grants -= 1
+        return wantsRecall
+    }
 }
 
 /// What a session calls its owners and its waiting requests.

@@ -16,7 +16,8 @@ extension Server {
         }
     }
 
-    private mutating func carryOut(_ request: Request, _ slot: Int, _ now: Instant) {
+    @inline(__always)
+    private mutating func carryOut(_ request: consuming Request, _ slot: Int, _ now: Instant) {
         let session = conversations[slot].session
         let tag = request.tag
         if let tag, table.isOpen(tag, in: session) {
@@ -97,6 +98,7 @@ extension Server {
         answer(result, tag, slot) { .revoked(name, token) }
     }
 
+    @inline(__always)
     private func choice(_ chooser: Chooser) -> GrantChoice {
         GrantChoice(token: chooser.token, owner: chooser.owner)
     }
@@ -192,6 +194,7 @@ extension Server {
         return hops.joined(separator: ">") + (cycle.more > 0 ? ">+\(cycle.more)" : "")
     }
 
+    @inline(__always)
     mutating func reply(_ reply: Reply, _ tag: Tag?, _ slot: Int) {
         reply.encode(tag: tag, into: &conversations[slot].output)
     }
