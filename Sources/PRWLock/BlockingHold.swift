@@ -1,0 +1,71 @@
+import LockVocabulary
+import LockWire
+
+/// One grant as its thread has it: what stands behind a `BlockingGrant`.
+final class BlockingHold {
+    let name: LockName
+    var terms: Hold.Terms
+    private var loss: LockLost?
+    private var isReleased = false
+    private let session: BlockingClient.Session
+
+    init(_ granted: ConnectionState.Granted, in session: BlockingClient.Session) {
+        name = granted.name
+        terms = Hold.Terms(granted)
+        self.session = session
+    }
+
+    /// How it was lost, as far as the daemon has said so by now; nil if it was not.
+    var lost: LockLost? {
+        session.update()
+        // What a process holds, its children do not.
+        if !session.isUsable, !isReleased { lose(.disconnected) }
+        return loss
+    }
+
+    func lose(_ cause: LockLost.Cause) {
+        loss = loss ?? LockLost(lock: name, token: terms.token, cause: cause)
+    }
+
+    private var chooser: Chooser { Chooser(token: terms.token) }
+
+    /// Gives it back, and waits until the daemon has said so.
+    func release() throws {
+        defer { isReleased = true }
+        try ask(.release(name, chooser))
+    }
+
+    /// Gives it back without waiting.
+    func abandon() {
+        guard !isReleased, loss == nil else { return }
+        session.abandon(terms.token, of: name)
+        isReleased = true
+    }
+
+    func upgrade(timeout: Duration?) throws {
+        try ask(.upgrade(name, chooser, wait: TimeLimit(timeout: timeout)))
+    }
+
+    func downgrade(to mode: LockMode) throws { try ask(.downgrade(name, chooser, to: mode)) }
+
+    func renew(lease: Duration?) throws { try ask(.renew(name, chooser, lease: lease.map(TimeLimit.upTo))) }
+
+    /// Asks for something, and throws what the answer says against this grant.
+    private func ask(_ verb: Verb) throws {
+        if let loss { throw loss }
+        switch session.answer(to: verb) {
+        case .granted: return
+        case .ended:
+            lose(.disconnected)
+        case .reply(.cancelled, _):
+            // A waiting upgrade ends with its grant.
+            lose(.revoked)
+        case .reply(.error(let error), _) where error.code == .notHeld:
+            lose(.revoked)
+        case .reply(let reply, _):
+            if let error = LockError(refusal: reply) { throw error }
+            return
+        }
+        if let loss { throw loss }
+    }
+}

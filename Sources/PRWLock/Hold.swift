@@ -1,0 +1,119 @@
+import LockVocabulary
+import LockWire
+import Synchronization
+
+/// One grant as this process has it: what stands behind a `Grant` and its `LossWatch`.
+final class Hold: Sendable {
+    /// What the daemon said of it last.
+    struct Terms {
+        var mode: LockMode
+        var token: Token
+        var ownerDied: Bool
+
+        init(_ granted: ConnectionState.Granted) {
+            mode = granted.mode
+            token = granted.token
+            ownerDied = granted.ownerDied
+        }
+    }
+
+    let name: LockName
+    /// How it ended: lost, or released (nil).
+    let fate = Promise<LockLost?>()
+    private let connection: Connection
+    private let latest: Mutex<Terms>
+
+    init(_ granted: ConnectionState.Granted, on connection: Connection) {
+        name = granted.name
+        self.connection = connection
+        latest = Mutex(Terms(granted))
+    }
+
+    var terms: Terms { latest.withLock { $0 } }
+
+    /// How it was lost; nil if it was not.
+    var lost: LockLost? { fate.valueNow ?? nil }
+
+    /// The daemon changed its mode.
+    func change(to granted: ConnectionState.Granted) {
+        latest.withLock { $0 = Terms(granted) }
+    }
+
+    /// The daemon took it away, or is gone.
+    func lose(_ cause: LockLost.Cause) {
+        fate.fulfil(LockLost(lock: name, token: terms.token, cause: cause))
+    }
+
+    private var chooser: Chooser { Chooser(token: terms.token) }
+
+    /// Gives it back, and waits until the daemon has said so.
+    ///
+    /// - Throws: `LockLost` if it was not held to the end.
+    func release() async throws {
+        if let lost { throw lost }
+        let answer = await connection.answer(to: .release(name, chooser))
+        try check(answer)
+        fate.fulfil(nil)
+    }
+
+    /// Gives it back without waiting; whoever holds it lets go of it so.
+    func abandon() {
+        guard fate.valueNow == nil else { return }
+        connection.send(.release(name, chooser))
+        fate.fulfil(nil)
+    }
+
+    /// Asks for another mode; what was granted stands if that is refused.
+    func upgrade(timeout: Duration?) async throws {
+        let wait = TimeLimit(timeout: timeout)
+        try check(await connection.answer(to: .upgrade(name, chooser, wait: wait)))
+    }
+
+    func downgrade(to mode: LockMode) async throws {
+        try check(await connection.answer(to: .downgrade(name, chooser, to: mode)))
+    }
+
+    func renew(lease: Duration?) async throws {
+        try check(await connection.answer(to: .renew(name, chooser, lease: lease.map(TimeLimit.upTo))))
+    }
+
+    /// Throws what an answer says against this grant.
+    private func check(_ answer: Connection.Answer) throws {
+        switch answer {
+        case .granted: return
+        case .withdrawn: throw CancellationError()
+        case .ended: throw lost ?? LockLost(lock: name, token: terms.token, cause: .disconnected)
+        case .reply(.error(let error), _) where error.code == .notHeld:
+            // The notice of it came before.
+            throw lost ?? LockLost(lock: name, token: terms.token, cause: .revoked)
+        case .reply(.cancelled, _):
+            // A waiting upgrade ends with its grant, or with the task that waits for it.
+            if let lost { throw lost }
+            throw CancellationError()
+        case .reply(let reply, _):
+            if let error = LockError(refusal: reply) { throw error }
+        }
+    }
+}
+
+extension TimeLimit {
+    /// How long to wait: without end if nothing is said.
+    init(timeout: Duration?) { self = timeout.map { .upTo(max($0, .zero)) } ?? .forever }
+}
+
+extension LockError {
+    /// What a reply says against a request; nil if it says nothing against it.
+    init?(refusal reply: Reply) {
+        switch reply {
+        case .busy(let name, let mode, let heldBy):
+            self = .timedOut(name, mode, waited: .zero, heldBy: heldBy)
+        case .timeout(let name, let mode, let waited, let heldBy):
+            self = .timedOut(name, mode, waited: waited, heldBy: heldBy)
+        case .deadlock(let name, let mode, let cycle): self = .deadlock(name, mode, cycle)
+        case .denied(let name, _, let reason): self = .denied(name, reason: reason)
+        case .error(let error) where error.code == .wrongMode: self = .wrongMode
+        case .error(let error): self = .refused(error.code, error.text)
+        default: return nil
+        }
+    }
+}

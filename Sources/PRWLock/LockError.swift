@@ -1,0 +1,62 @@
+public import LockVocabulary
+public import LockWire
+public import Rendezvous
+
+/// Why a lock was not granted, or a question not answered.
+public enum LockError: Error, Sendable {
+    /// It could not be had in time: these held it then.
+    case timedOut(LockName, LockMode, waited: Duration, heldBy: HeldBy)
+    /// To wait for it would have been to wait for ever: these owners wait for each other in a circle.
+    case deadlock(LockName, LockMode, Cycle)
+    /// The daemon's rules do not allow it.
+    case denied(LockName, reason: String)
+    /// The grant's mode does not allow the change that was asked for; for an upgrade also: it was a writer already.
+    case wrongMode
+    /// The daemon could not do it: a limit, a disk, or that it is leaving.
+    case refused(ErrorCode, String)
+    /// There is no daemon to ask; the error says what to do about it.
+    case unreachable(RendezvousError)
+    /// The daemon went away before it answered.
+    case disconnected
+}
+
+extension LockError: CustomStringConvertible {
+    public var description: String {
+        switch self {
+        case .timedOut(let lock, let mode, let waited, let heldBy):
+            "the lock \(lock) could not be had for \(mode) in \(waited): held by \(heldBy.inWords)"
+        case .deadlock(let lock, let mode, let cycle):
+            "to wait for the lock \(lock) for \(mode) would be a deadlock: \(cycle.inWords)"
+        case .denied(let lock, let reason): "the lock \(lock) is denied: \(reason)"
+        case .wrongMode: "the grant is in a mode that does not allow this change"
+        case .refused(let code, let text): "the lock daemon refused: \(code.rawValue), \(text)"
+        case .unreachable(let error): error.description
+        case .disconnected: "the connection to the lock daemon ended before it answered"
+        }
+    }
+}
+
+extension HeldBy {
+    /// For people: `process 811 (write) and 2 more`.
+    var inWords: String {
+        if isEmpty { return "nobody, but the daemon has just started and grants nothing yet" }
+        let holders = named.map { "\(process($0.processID)) (\($0.mode))" }
+        return (holders + (more > 0 ? ["\(more) more"] : [])).joined(separator: ", ")
+    }
+}
+
+extension Cycle {
+    /// For people: `process 811 waits for jobs, process 902 for mail`.
+    var inWords: String {
+        let hops = named.map { hop in
+            let owner = hop.owner.isSession ? "" : "/\(hop.owner)"
+            return "\(process(hop.processID))\(owner) waits for \(hop.lock)"
+        }
+        return (hops + (more > 0 ? ["\(more) more"] : [])).joined(separator: ", ")
+    }
+}
+
+/// A process, for people.
+private func process(_ id: Int32?) -> String {
+    id.map { "process \($0)" } ?? "a process that cannot be seen from here"
+}
