@@ -52,9 +52,9 @@ let package = Package(
         // Shells
         .target(
             name: "LockDaemon",
-            dependencies: ["LockServer", "LockVocabulary", "Posix", "Rendezvous", "Systemd"]),
+            dependencies: ["CLinux", "LockCore", "LockServer", "LockVocabulary", "Posix", "Rendezvous", "Systemd"]),
         .target(name: "PRWLock", dependencies: ["LockWire", "LockVocabulary", "Posix", "Rendezvous"]),
-        .executableTarget(name: "prwlockd", dependencies: ["LockDaemon"]),
+        .executableTarget(name: "prwlockd", dependencies: ["LockDaemon", "Rendezvous"]),
         .executableTarget(
             name: "prwlock-tool",
             dependencies: [
@@ -71,7 +71,9 @@ let package = Package(
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ]),
 
-        // Tests
+        // Tests, and what they share: a daemon and its peers as real processes
+        .target(name: "CTestSupport", path: "Tests/CTestSupport"),
+        .target(name: "TestSupport", dependencies: ["CTestSupport", "Posix"], path: "Tests/TestSupport"),
         .testTarget(name: "LockVocabularyTests", dependencies: ["LockVocabulary"]),
         .testTarget(name: "LockCoreTests", dependencies: ["LockCore", "LockVocabulary"]),
         .testTarget(name: "LockWireTests", dependencies: ["LockWire", "LockVocabulary"]),
@@ -79,6 +81,9 @@ let package = Package(
             name: "LockServerTests", dependencies: ["LockServer", "LockWire", "LockVocabulary"]),
         .testTarget(name: "PosixTests", dependencies: ["Posix"]),
         .testTarget(name: "RendezvousTests", dependencies: ["Rendezvous", "Posix"]),
+        .testTarget(
+            name: "LockDaemonTests",
+            dependencies: ["LockDaemon", "LockVocabulary", "Posix", "TestSupport", "prwlockd"]),
         .testTarget(
             name: "PRWLockTests",
             dependencies: ["PRWLock", "LockWire", "LockVocabulary", "Posix", "Rendezvous"]),

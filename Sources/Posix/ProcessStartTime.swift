@@ -5,6 +5,14 @@ public struct ProcessStartTime: Hashable, Comparable, Sendable {
     /// Clock ticks since the host was booted (`/proc/PID/stat`, field 22).
     public let ticks: UInt64
 
+    /// What the start of a process would be that started now.
+    public static var now: ProcessStartTime {
+        let ticksPerSecond = UInt64(max(1, sysconf(Int32(_SC_CLK_TCK))))
+        return ProcessStartTime(ticks: UInt64(BootClock.now()) / (1_000_000_000 / ticksPerSecond))
+    }
+
+    private init(ticks: UInt64) { self.ticks = ticks }
+
     /// The start of the process that has the id now; nil if there is none, or `/proc` does not show it.
     public init?(of process: Int32) {
         guard let line = try? FileContents.read("/proc/\(process)/stat", limit: 4096) else { return nil }

@@ -67,6 +67,36 @@ public enum UnixSocket {
         }
     }
 
+    /// Whether the descriptor is a Unix socket that listens.
+    public static func isListening(_ descriptor: Int32) -> Bool {
+        option(SO_DOMAIN, of: descriptor) == AF_UNIX && option(SO_ACCEPTCONN, of: descriptor) == 1
+    }
+
+    private static func option(_ name: Int32, of descriptor: Int32) -> Int32? {
+        var value: Int32 = 0
+        var length = socklen_t(MemoryLayout<Int32>.size)
+        return getsockopt(descriptor, SOL_SOCKET, name, &value, &length) == 0 ? value : nil
+    }
+
+    /// Takes over a listening socket that was inherited: accepting from it does not block, and nobody inherits it further.
+    public static func adoptListener(_ descriptor: Int32) -> OwnedDescriptor {
+        _ = fcntl(descriptor, F_SETFD, FD_CLOEXEC)
+        _ = fcntl(descriptor, F_SETFL, fcntl(descriptor, F_GETFL) | O_NONBLOCK)
+        return OwnedDescriptor(owning: descriptor)
+    }
+
+    /// The path that a socket is bound to; nil if it has none in the file system.
+    public static func path(of descriptor: Int32) -> String? {
+        var address = sockaddr_un()
+        var length = socklen_t(MemoryLayout<sockaddr_un>.size)
+        let result = withUnsafeMutablePointer(to: &address) { pointer in
+            pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) { getsockname(descriptor, $0, &length) }
+        }
+        guard result == 0, address.sun_family == sa_family_t(AF_UNIX) else { return nil }
+        let path = withUnsafeBytes(of: &address.sun_path) { Array($0.prefix { $0 != 0 }) }
+        return path.isEmpty ? nil : String(decoding: path, as: UTF8.self)
+    }
+
     /// Two blocking sockets, connected to each other.
     public static func pair() throws(SystemError) -> Pair {
         var ends: (Int32, Int32) = (-1, -1)

@@ -1,1 +1,11 @@
-// The program.
+import LockDaemon
+import Rendezvous
+
+// The daemon: options, environment and file into a configuration, and that into a daemon.
+
+let environment = Surroundings.current().environment
+switch Invocation(arguments: Array(CommandLine.arguments.dropFirst()), environment: environment) {
+case .run(let configuration): Daemon.run(configuration)
+case .print(let text): print(text, terminator: "")
+case .refuse(let reason): Daemon.refuse(reason)
+}

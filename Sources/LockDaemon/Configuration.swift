@@ -1,0 +1,79 @@
+public import LockServer
+import Systemd
+
+/// Everything that can be said to a daemon before it starts; `Option` says how.
+public struct Configuration: Sendable {
+    /// The path of the socket to make; nil for where clients look.
+    public var socket: String?
+    public var socketMode: UInt32?
+    /// The group that the socket belongs to, by name or number.
+    public var socketGroup: String?
+    /// A descriptor that listens already.
+    public var listenDescriptor: Int32?
+    public var stateDirectory: String?
+    /// How long nothing is granted after the daemon before ended without a word (G1).
+    public var grace = Duration.milliseconds(500)
+    /// How long those who hold and wait may go on when the daemon is to end.
+    public var drain = Duration.seconds(5)
+    /// After how long without a session it ends by itself; nil for never.
+    public var exitWhenIdle: Duration?
+    var logLevel = LogLevel.info
+    /// What is read anew on HUP; nil for the default one, which need not be there.
+    public var file: String?
+    public var limits = ServerConfiguration.Limits()
+    /// Where the values came from.
+    var sources = Sources()
+
+    public init() {}
+
+    static let defaultFile = "/etc/prwlock/prwlockd.conf"
+
+    /// The mode of the socket: for the user alone, or for the group that was named as well.
+    var effectiveSocketMode: UInt32 { socketMode ?? (socketGroup == nil ? 0o600 : 0o660) }
+}
+
+/// What cannot be understood in options, environment or file, in one line.
+struct ConfigurationFault: Error, CustomStringConvertible {
+    let description: String
+}
+
+/// What the command line asks for.
+public enum Invocation {
+    case run(Configuration)
+    /// A text to print, and nothing else to do.
+    case print(String)
+    /// The command line is wrong in the way that the text says.
+    case refuse(String)
+
+    /// Reads the file, the environment and the arguments (without the program's name); each goes over those before it.
+    public init(arguments: [String], environment: [String: String]) {
+        do throws(ConfigurationFault) {
+            self = try Self.read(arguments, environment)
+        } catch {
+            self = .refuse("\(error) (try --help)")
+        }
+    }
+
+    private static func read(
+        _ arguments: [String], _ environment: [String: String]
+    ) throws(ConfigurationFault) -> Invocation {
+        var settings: [(Option, String)] = []
+        var rest = arguments[...]
+        while let argument = rest.popFirst() {
+            switch argument {
+            case "--help", "-h": return .print(Option.help)
+            case "--version": return .print("prwlockd \(Option.version)\n")
+            default: settings.append(try Option.parse(argument, &rest))
+            }
+        }
+        var named = Configuration()
+        try named.read(environment: environment)
+        try named.set(settings)
+        var configuration = Configuration()
+        try configuration.read(file: named.file)
+        try configuration.read(environment: environment)
+        try configuration.set(settings)
+        configuration.sources = Configuration.Sources(settings: settings, environment: environment)
+        return .run(configuration)
+    }
+}

@@ -1,0 +1,116 @@
+import CLinux
+import Glibc
+import LockVocabulary
+import Posix
+
+/// One session's socket.
+///
+///               end of input              all is sent
+///  [ READ ] ──────────────────▶ [ ENDED ] ─────────────▶ (closed)
+///    │  ▲
+///    ▼  │  unread replies over, under the limit
+///  [ PAUSED ]
+///
+/// The server says which of these it is in; here it is only remembered what the event set was told of it.
+final class Connection {
+    let session: SessionID
+    let socket: OwnedDescriptor
+    /// How the end of its process would be seen.
+    let watch: ProcessWatches.Outcome
+    /// What the event set waits for.
+    var awaited: Conditions = [.readable, .halfClosed]
+    /// Whether it is read from.
+    var reads = true
+    /// Whether its end was carried out.
+    var hasEnded = false
+    /// Whether it took less than it was sent, and has not said since that it has room.
+    var isFull = false
+    /// The batch in which it was last read, and what came.
+    var lastRead: (batch: UInt64, slice: Arena.Slice?) = (0, nil)
+
+    init(_ session: SessionID, _ socket: consuming OwnedDescriptor, watch: ProcessWatches.Outcome) {
+        self.session = session
+        self.socket = socket
+        self.watch = watch
+    }
+
+    enum ReadOutcome {
+        case bytes(Int)
+        /// Nothing is there now.
+        case nothing
+        /// Nothing will come any more.
+        case end
+    }
+
+    /// Reads once into the room given.
+    func read(into room: UnsafeMutableRawBufferPointer) -> ReadOutcome {
+        while true {
+            let count = recv(socket.rawValue, room.baseAddress, room.count, Int32(MSG_DONTWAIT))
+            if count > 0 { return .bytes(count) }
+            if count == 0 { return .end }
+            switch errno {
+            case EINTR: continue
+            case EAGAIN: return .nothing
+            default: return .end
+            }
+        }
+    }
+
+    /// How much stands in the socket now.
+    var readableBytes: Int {
+        var count: Int32 = 0
+        return linux_readable_bytes(socket.rawValue, &count) == 0 ? Int(count) : 0
+    }
+
+    enum SendOutcome {
+        case all(Int)
+        /// The socket is full.
+        case part(Int)
+        /// Nobody will read it.
+        case broken
+    }
+
+    /// Sends what the socket takes at once.
+    func send(_ bytes: UnsafeRawBufferPointer) -> SendOutcome { Self.send(bytes, to: socket) }
+
+    /// Sends what a socket takes at once.
+    static func send(_ bytes: UnsafeRawBufferPointer, to socket: borrowing OwnedDescriptor) -> SendOutcome {
+        let flags = Int32(MSG_DONTWAIT | MSG_NOSIGNAL)
+        while true {
+            let count = Glibc.send(socket.rawValue, bytes.baseAddress, bytes.count, flags)
+            if count >= 0 { return count == bytes.count ? .all(count) : .part(count) }
+            switch errno {
+            case EINTR: continue
+            case EAGAIN: return .part(0)
+            default: return .broken
+            }
+        }
+    }
+}
+
+/// The sockets of all sessions, by the place of their session.
+struct Connections {
+    private var places: [Connection?] = []
+    private(set) var count = 0
+
+    /// Nil if the session's connection was closed.
+    subscript(_ session: SessionID) -> Connection? {
+        let place = Int(session.slot)
+        guard place < places.count, let connection = places[place], connection.session == session
+        else { return nil }
+        return connection
+    }
+
+    mutating func insert(_ connection: Connection) {
+        let place = Int(connection.session.slot)
+        while places.count <= place { places.append(nil) }
+        precondition(places[place] == nil, "the session's place is taken")
+        places[place] = connection
+        count += 1
+    }
+
+    mutating func remove(_ connection: Connection) {
+        places[Int(connection.session.slot)] = nil
+        count -= 1
+    }
+}

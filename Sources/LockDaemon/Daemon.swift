@@ -1,0 +1,264 @@
+import CLinux
+import Glibc
+import LockCore
+import LockServer
+import LockVocabulary
+import Posix
+import Rendezvous
+import Systemd
+
+/// The daemon from its start to its end.
+///
+///              TERM, INT, a system's daemon appears
+///  [ SERVING ] ─────────────────────────────────────▶ [ DRAINING ] ───▶ (ended)
+///    │    ▲                                            nobody holds or waits, or
+///    │    │ somebody came meanwhile                    the time for that is over
+///    ▼    │
+///  [ LEAVING ] ──────────────────────────────────────────────────────▶ (ended)
+///   no session for a while                nobody came
+///
+/// All of it is one thread's. `Reactor` has the sessions; the house is kept here, between two of its batches.
+public final class Daemon {
+    private enum Phase {
+        case serving
+        case draining(until: Instant)
+        case ended
+    }
+
+    private var configuration: Configuration
+    private var journal: Journal
+    private var supervision = Supervision()
+    private let endpoint: Endpoint
+    private let signals: Signals
+    private let state: TokenState
+    private let reactor: Reactor
+    private var listener: Listener?
+    private var systemFolder: SystemFolder?
+    private var phase = Phase.serving
+    /// When it has been without a session for long enough; nil while there is one.
+    private var idleEnd: Instant?
+    private var isTokenFaultKnown = false
+
+    /// Runs a daemon, and ends the process with its status.
+    public static func run(_ configuration: Configuration) -> Never {
+        let journal = Journal(program: "prwlockd", level: configuration.logLevel)
+        do throws(Departure) {
+            let daemon = try Daemon(configuration, journal)
+            daemon.serve()
+            // What is left in memory goes with the process, which is quicker than to take it apart.
+            exit(Departure.Status.done.rawValue)
+        } catch {
+            journal.write(.error, error.reason)
+            exit(error.status.rawValue)
+        }
+    }
+
+    /// Ends the process because its command line cannot be followed.
+    public static func refuse(_ reason: String) -> Never {
+        Journal(program: "prwlockd", level: .error).write(.error, reason)
+        exit(Departure.Status.usage.rawValue)
+    }
+
+    private init(_ configuration: Configuration, _ journal: Journal) throws(Departure) {
+        let surroundings = Surroundings.current()
+        self.configuration = configuration
+        self.journal = journal
+        // No file that it makes is anybody else's.
+        umask(0o077)
+        do throws(SystemError) { signals = try Signals() } catch {
+            throw Departure(.cannotListen, "\(error)")
+        }
+        let room = DescriptorLimit.raise()
+        if room < configuration.limits.rules.sessions {
+            journal.write(
+                .notice,
+                "the limit of open files leaves room for \(room) sessions: raise it, or lower --max-sessions")
+        }
+        endpoint = try Endpoint(configuration, in: surroundings)
+        let socket = try endpoint.listen()
+        do throws(Departure) {
+            state = try TokenState(configuration, endpoint, surroundings, journal)
+        } catch {
+            endpoint.remove(socket)
+            throw error
+        }
+        do throws(SystemError) {
+            reactor = try Self.makeReactor(configuration, state)
+            try reactor.events.add(signals.rawValue, .signals, .readable)
+            if let reserve = state.reserve { try reactor.events.add(reserve.rawValue, .tokens, .readable) }
+            if endpoint.isUserOwn { systemFolder = try? SystemFolder(surroundings.systemDirectory) }
+            if let number = systemFolder?.rawValue {
+                try reactor.events.add(number, .systemFolder, .readable)
+            }
+            listener = try Listener(socket, in: reactor.events)
+        } catch {
+            throw Departure(.cannotListen, "\(error)")
+        }
+    }
+
+    private static func makeReactor(
+        _ configuration: Configuration, _ state: borrowing TokenState
+    ) throws(SystemError) -> Reactor {
+        var server = ServerConfiguration()
+        server.limits = configuration.limits
+        server.program = "prwlockd/\(Option.version)"
+        server.ownUserID = geteuid()
+        server.firstToken = state.first
+        server.lastToken = state.last
+        if state.followsUncleanEnd, configuration.grace > .zero {
+            server.graceEnd = Instant(nanoseconds: BootClock.now()).advanced(by: configuration.grace)
+        }
+        // For tests of how it goes on kernels before Linux 6.5.
+        let asksSocket = getenv("PRWLOCK_TEST_NO_PEERPIDFD") == nil
+        let polling = Polling(processors: Int(linux_allowed_processors()))
+        return try Reactor(Server(server), polling: polling, asksSocketForProcess: asksSocket)
+    }
+
+    // MARK: - Serving
+
+    private func serve() {
+        journal.write(.info, "serving \(endpoint.path ?? "a socket without a name")")
+        supervision.begin(at: reactor.now)
+        while true {
+            let occasions = reactor.turn(until: nextDeadline)
+            if occasions.contains(.signals) { heedSignals() }
+            if occasions.contains(.tokens) { takeTokens() }
+            if occasions.contains(.systemFolder), systemFolder?.hasAppeared() ?? false {
+                drain(because: "the system's daemon is to serve this host now")
+            }
+            if occasions.contains(.connections) { listener?.accept(into: reactor, journal) }
+            keepHouse()
+            if case .ended = phase { return }
+        }
+    }
+
+    /// When the house is to be looked after though nothing happens.
+    private var nextDeadline: Instant? {
+        let retry = listener?.retry
+        return switch phase {
+        case .serving: earliest(earliest(idleEnd, retry), supervision.deadline)
+        case .draining(let end): earliest(end, supervision.deadline)
+        case .ended: reactor.now
+        }
+    }
+
+    private func keepHouse() {
+        report(reactor.server.takeEvents())
+        if let reserve = state.reserve { reserve.has(left: reactor.server.tokensLeft) }
+        resumeListening()
+        supervision.keep(status, at: reactor.now)
+        switch phase {
+        case .serving: lookWhetherIdle()
+        case .draining(let end):
+            if reactor.server.isIdle || reactor.now >= end { self.end() }
+        case .ended: break
+        }
+    }
+
+    private var status: Supervision.Status {
+        Supervision.Status(sessions: reactor.server.sessionCount, locks: reactor.server.lockCount)
+    }
+
+    private func resumeListening() {
+        let isTime = listener?.retry.map { $0 <= reactor.now } ?? false
+        if reactor.hasClosedSome || isTime { listener?.resume(in: reactor) }
+        reactor.hasClosedSome = false
+    }
+
+    private func heedSignals() {
+        while let signal = signals.next() {
+            switch signal {
+            case .end: drain(because: "told to end")
+            case .reload: supervision.reload(reload)
+            }
+        }
+    }
+
+    private func takeTokens() {
+        guard let reserve = state.reserve else { return }
+        let fault = reserve.takeAnswer()
+        reactor.server.allowTokens(through: reserve.reserved)
+        if let fault, !isTokenFaultKnown {
+            journal.write(.outOfTokens(fault))
+        } else if fault == nil, isTokenFaultKnown {
+            journal.write(.info, "tokens can be reserved again")
+        }
+        isTokenFaultKnown = fault != nil
+    }
+
+    private func reload() {
+        do throws(ConfigurationFault) {
+            let new = try configuration.readAgain()
+            let unchanged = new.needingRestart(comparedTo: configuration)
+            configuration.limits = new.limits
+            configuration.logLevel = new.logLevel
+            journal.level = new.logLevel
+            reactor.server.setLimits(new.limits)
+            journal.write(.info, "limits and log level are read again")
+            if !unchanged.isEmpty {
+                journal.write(.warning, "only a restart changes \(unchanged.joined(separator: ", "))")
+            }
+        } catch {
+            journal.write(.error, "nothing is changed: \(error)")
+        }
+    }
+
+    private func report(_ events: [ServerEvent]) {
+        for event in events { journal.write(JournalEntry(event)) }
+    }
+
+    // MARK: - Ending
+
+    private func drain(because reason: String) {
+        guard case .serving = phase else { return }
+        journal.write(.info, "draining: \(reason)")
+        phase = .draining(until: reactor.now.advanced(by: configuration.drain))
+        supervision.end(status)
+        listener?.shut(in: reactor)
+        reactor.drain()
+    }
+
+    private func end() {
+        phase = .ended
+        // Who holds a lock to the last has the next daemon wait for a while, as after a crash (G1).
+        if reactor.server.isIdle { state.finish(left: reactor.server.tokensLeft) }
+        if let listener = listener.take() { endpoint.remove(listener.release()) }
+        journal.write(.info, "ended")
+    }
+
+    private func lookWhetherIdle() {
+        guard let patience = configuration.exitWhenIdle else { return }
+        guard reactor.sessionCount == 0 else {
+            idleEnd = nil
+            return
+        }
+        guard let end = idleEnd else {
+            idleEnd = reactor.now.advanced(by: patience)
+            return
+        }
+        if reactor.now >= end { leave() }
+    }
+
+    /// Ends unless somebody comes at this moment.
+    private func leave() {
+        idleEnd = nil
+        guard let leaving = listener.take() else { return }
+        let reactor = reactor
+        do {
+            let outcome = try endpoint.leave(leaving.release()) { connection in
+                try? reactor.admit(connection)
+            }
+            switch consume outcome {
+            case .left:
+                phase = .ended
+                state.finish(left: reactor.server.tokensLeft)
+                journal.write(.info, "ended, after \(configuration.exitWhenIdle ?? .zero) without a session")
+            case .stayed(let socket):
+                listener = try Listener(socket, in: reactor.events)
+            }
+        } catch {
+            journal.write(.error, "no longer listening (\(error))")
+            phase = .ended
+        }
+    }
+}

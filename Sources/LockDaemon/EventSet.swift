@@ -1,0 +1,130 @@
+import CLinux
+import LockVocabulary
+import Posix
+
+/// The one epoll set, with everything in it that the daemon waits for.
+///
+/// All members are level-triggered: what was not dealt with is told again. So one may look at the set twice before
+/// acting, and nothing that the second look was not made for is lost.
+struct EventSet: ~Copyable {
+    private let descriptor: OwnedDescriptor
+    private var events: [epoll_event]
+    private var found = 0
+
+    init() throws(SystemError) {
+        let number = epoll_create1(Int32(EPOLL_CLOEXEC))
+        guard number >= 0 else { throw .last("epoll_create1") }
+        descriptor = OwnedDescriptor(owning: number)
+        events = Array(repeating: epoll_event(), count: 256)
+    }
+
+    /// Waits for something to happen, in milliseconds at the most; -1 for without end. Returns how many did.
+    ///
+    /// It looks at all members: if what it found fills the room for it, it makes more room and looks again, so that
+    /// no death hides behind the end of what was told.
+    mutating func wait(_ milliseconds: Int32) -> Int {
+        var milliseconds = milliseconds
+        while true {
+            let count = epoll_wait(descriptor.rawValue, &events, Int32(events.count), milliseconds)
+            // Interrupted, which only a debugger or a stop does here: the caller looks again.
+            found = max(0, Int(count))
+            if found < events.count { return found }
+            events += Array(repeating: epoll_event(), count: events.count)
+            milliseconds = 0
+        }
+    }
+
+    /// What happened: as many as `wait` returned, in the order in which they became ready.
+    subscript(index: Int) -> Event {
+        precondition(index < found, "no such event")
+        return Event(source: Source(encoded: events[index].data.u64), conditions: events[index].events)
+    }
+
+    func add(_ member: Int32, _ source: Source, _ conditions: Conditions) throws(SystemError) {
+        try control(EPOLL_CTL_ADD, member, source, conditions)
+    }
+
+    /// Waits for other conditions from now on.
+    func change(_ member: Int32, _ source: Source, _ conditions: Conditions) {
+        do { try control(EPOLL_CTL_MOD, member, source, conditions) } catch {
+            preconditionFailure("\(source) is not a member: \(error)")
+        }
+    }
+
+    /// Waits for it no longer. (A descriptor that is closed leaves by itself.)
+    func remove(_ member: Int32) {
+        var unused = epoll_event()
+        epoll_ctl(descriptor.rawValue, EPOLL_CTL_DEL, member, &unused)
+    }
+
+    private func control(
+        _ operation: Int32, _ member: Int32, _ source: Source, _ conditions: Conditions
+    ) throws(SystemError) {
+        var event = epoll_event(events: conditions.rawValue, data: epoll_data_t(u64: source.encoded))
+        guard epoll_ctl(descriptor.rawValue, operation, member, &event) == 0 else { throw .last("epoll_ctl") }
+    }
+}
+
+/// One thing that happened in an `EventSet`.
+struct Event {
+    let source: Source
+    let conditions: Conditions
+
+    init(source: Source, conditions: UInt32) {
+        self.source = source
+        self.conditions = Conditions(rawValue: conditions)
+    }
+}
+
+/// What a descriptor is waited for, and what it turned out to be.
+struct Conditions: OptionSet {
+    let rawValue: UInt32
+
+    static let readable = Conditions(rawValue: EPOLLIN.rawValue)
+    static let writable = Conditions(rawValue: EPOLLOUT.rawValue)
+    /// The peer sends nothing more.
+    static let halfClosed = Conditions(rawValue: EPOLLRDHUP.rawValue)
+    /// Nobody is at the other end. Told unasked.
+    static let closed = Conditions(rawValue: EPOLLHUP.rawValue | EPOLLERR.rawValue)
+}
+
+/// Whom an event concerns.
+enum Source: Equatable {
+    case session(SessionID)
+    /// A process watch, by the number of its descriptor.
+    case process(Int32)
+    case listener
+    case timer
+    case signals
+    case tokens
+    case systemFolder
+
+    /// The source in the 64 bits that epoll keeps for it: a kind, 24 bits for a place, 32 bits for a number.
+    var encoded: UInt64 {
+        switch self {
+        case .session(let id):
+            precondition(id.slot < 1 << 24, "more sessions than descriptors can be")
+            return UInt64(id.slot) << 32 | UInt64(id.serial)
+        case .process(let descriptor): return 1 << 56 | UInt64(UInt32(bitPattern: descriptor))
+        case .listener: return 2 << 56
+        case .timer: return 3 << 56
+        case .signals: return 4 << 56
+        case .tokens: return 5 << 56
+        case .systemFolder: return 6 << 56
+        }
+    }
+
+    init(encoded: UInt64) {
+        switch encoded >> 56 {
+        case 0:
+            self = .session(
+                SessionID(slot: UInt32(encoded >> 32), serial: UInt32(truncatingIfNeeded: encoded)))
+        case 1: self = .process(Int32(bitPattern: UInt32(truncatingIfNeeded: encoded)))
+        case 2: self = .listener
+        case 3: self = .timer
+        case 4: self = .signals
+        case 5: self = .tokens
+        default: self = .systemFolder
+        }
+    }
+}

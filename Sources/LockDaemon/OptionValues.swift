@@ -1,0 +1,65 @@
+import LockVocabulary
+import Systemd
+
+/// How the values of options are spelled.
+extension Option {
+    static func word(_ text: String) throws(ConfigurationFault) -> String {
+        guard !text.isEmpty else { throw ConfigurationFault(description: "a value is empty") }
+        return text
+    }
+
+    static func path(_ text: String) throws(ConfigurationFault) -> String {
+        guard text.hasPrefix("/") else {
+            throw ConfigurationFault(description: "`\(text)` is not an absolute path")
+        }
+        return text
+    }
+
+    static func number(_ text: String, _ range: ClosedRange<Int>) throws(ConfigurationFault) -> Int {
+        guard let number = Int(text), range.contains(number) else {
+            throw ConfigurationFault(
+                description: "`\(text)` is not a number from \(range.lowerBound) to \(range.upperBound)")
+        }
+        return number
+    }
+
+    static func mode(_ text: String) throws(ConfigurationFault) -> UInt32 {
+        guard let mode = UInt32(text, radix: 8), mode <= 0o777 else {
+            throw ConfigurationFault(description: "`\(text)` is not an octal mode such as 0660")
+        }
+        return mode
+    }
+
+    static func level(_ text: String) throws(ConfigurationFault) -> LogLevel {
+        guard let level = LogLevel(text) else {
+            throw ConfigurationFault(
+                description: "`\(text)` is not a log level (error, warning, notice, info, debug)")
+        }
+        return level
+    }
+
+    /// Spelled as in the protocol: a whole number and `ms`, `s`, `m` or `h`, or `0`.
+    static func duration(_ text: String) throws(ConfigurationFault) -> Duration {
+        if text == "0" { return .zero }
+        let digits = text.prefix { ("0"..."9").contains($0) }
+        let milliseconds: Int64? =
+            switch text.dropFirst(digits.count) {
+            case "ms": 1
+            case "s": 1_000
+            case "m": 60_000
+            case "h": 3_600_000
+            default: nil
+            }
+        // A hundred years, as in the protocol.
+        guard let number = Int64(digits), let milliseconds, number <= 876_000 * 3_600_000 / milliseconds
+        else {
+            throw ConfigurationFault(description: "`\(text)` is not a duration such as 500ms, 5s, 2m or 1h")
+        }
+        return .milliseconds(number * milliseconds)
+    }
+
+    static func spelling(_ duration: Duration) -> String {
+        let milliseconds = duration.wholeMilliseconds
+        return milliseconds % 1_000 == 0 ? "\(milliseconds / 1_000)s" : "\(milliseconds)ms"
+    }
+}

@@ -1,0 +1,345 @@
+import LockServer
+import LockVocabulary
+import Posix
+
+/// The loop of the one thread that owns all state: it waits, reads, carries out, and sends, a batch at a time.
+///
+///            ┌───────────────────────────────────────────────────────────────┐
+///            ▼                                                               │
+///  [ WAIT ] ──▶ [ READ ] ──▶ [ LOOK AGAIN ] ──▶ [ CARRY OUT ] ──▶ [ SEND ] ──┤
+///    ▲ sleep, or look on                         ends, lines,                │ occasions
+///    │ for a moment after work                   deadlines                   ▼
+///    └───────────────────────────────────────────────────────────── [ HOUSEKEEPING ]
+///                                                                  (`Daemon`: accept, signals, tokens)
+///
+/// - WAIT: which sockets are ready. Ends are not acted on yet.
+/// - READ: each ready socket once, into the arena. What finds no room stays for the next batch, and is then first.
+/// - LOOK AGAIN: which sessions have ended: sockets hung up, processes dead. Of this look nothing else counts.
+/// - CARRY OUT: first every session that has ended: what was read from it, what is left in its socket, its end. Then
+///   everybody else's lines, in the order in which their sockets became ready. Then what is due by now.
+/// - SEND: to every session that is owed something, once; lists go on in the next batch.
+///
+/// Why in this order (G6), where A holds what B asks for without waiting:
+/// 1. A dies, then B asks. Whenever B's line is read, the look after that sees A's death: B is granted.
+/// 2. A sends RELEASE and dies. A's end makes its socket be read to the end before it counts: nothing sent is lost.
+/// 3. B's line was read, and A dies before the look: A's end is carried out first. B gains what nobody promised it.
+/// 4. A dies after the look: the next batch sees it. B was told the truth of the moment.
+/// 5. A's child keeps A's socket. Then only the process watch tells A's end, and the child may write on for ever: what
+///    stands in the socket when the death is seen is carried out, and no more.
+///
+/// Invariants:
+/// 1. No call here waits but WAIT's, and that only when nothing is left to do.
+/// 2. A batch costs in proportion to what is ready, not to the sessions there are: nothing is asked of the
+///    kernel for a session that is idle, and what is waited for is changed only when it differs.
+final class Reactor {
+    var server: Server
+    var events: EventSet
+    /// The time, taken anew for each batch.
+    private(set) var now: Instant
+    /// Whether descriptors were closed since it was last asked.
+    var hasClosedSome = false
+
+    private var connections = Connections()
+    private var watches: ProcessWatches
+    private var timer: DeadlineTimer
+    private var polling: Polling
+    private var arena = Arena()
+
+    private var batch: UInt64 = 0
+    private var hasWorked = false
+    /// Sockets to be read: those that were left over, then those that became ready.
+    private var readable: [SessionID] = []
+    /// Sessions that have ended.
+    private var ends: [End] = []
+    /// Sessions to be visited at the end of the batch.
+    private var visits: [SessionID] = []
+
+    private struct End {
+        enum Cause {
+            /// The peer sends nothing more, and may read on.
+            case halfClosed
+            /// Nobody is at the other end.
+            case closed
+            /// The process is dead, and its socket may live on.
+            case processDied
+        }
+
+        let session: SessionID
+        let cause: Cause
+    }
+
+    init(_ server: consuming Server, polling: Polling, asksSocketForProcess: Bool) throws(SystemError) {
+        self.server = server
+        self.polling = polling
+        events = try EventSet()
+        timer = try DeadlineTimer()
+        watches = ProcessWatches(asksSocket: asksSocketForProcess)
+        now = Instant(nanoseconds: BootClock.now())
+        try events.add(timer.rawValue, .timer, .readable)
+    }
+
+    /// One batch. Returns which occasions there are for housekeeping, at `deadline` at the latest.
+    func turn(until deadline: Instant?) -> Occasions {
+        timer.cover(earliest(server.nextDeadline, deadline))
+        batch += 1
+        let occasions = sort(wait())
+        read()
+        lookAgain()
+        tick()
+        hasWorked = !ends.isEmpty || !arena.slices.isEmpty
+        carryOutEnds()
+        carryOutLines()
+        server.advance(to: now)
+        if server.hasUnfinishedWork { server.resumeWork(at: now) }
+        send()
+        return occasions
+    }
+
+    private func tick() { now = Instant(nanoseconds: BootClock.now()) }
+
+    // MARK: - Wait
+
+    /// Whether there is more to do without anything new.
+    private var hasLeftOvers: Bool {
+        !readable.isEmpty || !ends.isEmpty || !visits.isEmpty || server.hasUnfinishedWork
+    }
+
+    private func wait() -> Int {
+        if hasLeftOvers { return events.wait(0) }
+        if hasWorked {
+            tick()
+            if let end = polling.end(from: now) {
+                let start = now
+                repeat {
+                    let count = events.wait(0)
+                    if count > 0 { return count }
+                    tick()
+                } while now < end
+                polling.wasInVain(from: start, to: now)
+            }
+        }
+        return events.wait(-1)
+    }
+
+    /// Notes what is to be read and whom there is room to send to.
+    private func sort(_ count: Int) -> Occasions {
+        var occasions = Occasions()
+        for index in 0..<count {
+            let event = events[index]
+            switch event.source {
+            case .session(let session):
+                if event.conditions.contains(.readable) { readable.append(session) }
+                if event.conditions.contains(.writable) { hasRoom(session) }
+            case .process: break
+            case .timer: timer.fired()
+            case .listener: occasions.insert(.connections)
+            case .signals: occasions.insert(.signals)
+            case .tokens: occasions.insert(.tokens)
+            case .systemFolder: occasions.insert(.systemFolder)
+            }
+        }
+        return occasions
+    }
+
+    private func hasRoom(_ session: SessionID) {
+        connections[session]?.isFull = false
+        visits.append(session)
+    }
+
+    // MARK: - Read
+
+    private func read() {
+        arena.empty()
+        var leftOver: [SessionID] = []
+        for session in readable {
+            guard let connection = connections[session], connection.reads, connection.lastRead.batch != batch
+            else { continue }
+            if arena.isFull {
+                leftOver.append(session)
+                continue
+            }
+            connection.lastRead = (batch, nil)
+            // The end is the next look's to tell.
+            if case .bytes(let count) = connection.read(into: arena.room) {
+                connection.lastRead.slice = arena.take(count, for: session)
+            }
+        }
+        swap(&readable, &leftOver)
+    }
+
+    private func lookAgain() {
+        for index in 0..<events.wait(0) {
+            let event = events[index]
+            switch event.source {
+            case .session(let session):
+                if event.conditions.contains(.closed) {
+                    ends.append(End(session: session, cause: .closed))
+                } else if event.conditions.contains(.halfClosed) {
+                    ends.append(End(session: session, cause: .halfClosed))
+                }
+            case .process(let watch):
+                for session in watches.sessions(of: watch) {
+                    ends.append(End(session: session, cause: .processDied))
+                }
+            default: break
+            }
+        }
+    }
+
+    // MARK: - Carry out
+
+    private func carryOutEnds() {
+        for end in ends {
+            guard let connection = connections[end.session] else { continue }
+            if !connection.hasEnded {
+                if connection.lastRead.batch == batch, let slice = connection.lastRead.slice {
+                    receive(slice)
+                }
+                receiveRest(
+                    of: connection, atMost: end.cause == .processDied ? connection.readableBytes : .max)
+                connection.hasEnded = true
+                server.endOfInput(end.session, at: now)
+            }
+            if end.cause != .halfClosed { server.died(end.session, at: now) }
+            visits.append(end.session)
+        }
+        ends.removeAll(keepingCapacity: true)
+    }
+
+    private func carryOutLines() {
+        for slice in arena.slices where connections[slice.session]?.hasEnded == false {
+            receive(slice)
+            // A long batch must not hold back what is due meanwhile.
+            tick()
+        }
+    }
+
+    private func receive(_ slice: Arena.Slice) {
+        server.receive(arena.bytes(of: slice), from: slice.session, at: now)
+    }
+
+    private func receiveRest(of connection: Connection, atMost most: Int) {
+        var left = most
+        while left > 0 {
+            let room = UnsafeMutableRawBufferPointer(rebasing: arena.spare.prefix(left))
+            guard case .bytes(let count) = connection.read(into: room) else { return }
+            server.receive(
+                UnsafeRawBufferPointer(rebasing: room.prefix(count)), from: connection.session, at: now)
+            left -= count
+        }
+    }
+
+    // MARK: - Send
+
+    private func send() {
+        collectVisits()
+        guard !visits.isEmpty else { return }
+        hasWorked = true
+        var visited: [SessionID] = []
+        swap(&visits, &visited)
+        for session in visited {
+            if let connection = connections[session] { visit(connection) }
+        }
+        visited.removeAll(keepingCapacity: true)
+        swap(&visits, &visited)
+        // Who made room for more rows gets them in the next batch, after everybody else's turn.
+        collectVisits()
+    }
+
+    private func collectVisits() {
+        while let session = server.nextReadySession() { visits.append(session) }
+    }
+
+    /// Sends what the socket takes, and does with it what the server wants.
+    private func visit(_ connection: Connection) {
+        if !connection.isFull { sendOutput(of: connection) }
+        switch server.interest(in: connection.session) {
+        case .close: close(connection)
+        case .open(let reads, let writes):
+            connection.reads = reads && !connection.hasEnded
+            var awaited: Conditions = connection.hasEnded ? [] : .halfClosed
+            if connection.reads { awaited.insert(.readable) }
+            if writes && connection.isFull { awaited.insert(.writable) }
+            guard awaited != connection.awaited else { return }
+            connection.awaited = awaited
+            events.change(connection.socket.rawValue, .session(connection.session), awaited)
+        }
+    }
+
+    private func sendOutput(of connection: Connection) {
+        let session = connection.session
+        let outcome: Connection.SendOutcome? = server.withOutput(of: session) { output in
+            output.isEmpty ? nil : connection.send(output)
+        }
+        switch outcome {
+        case .all(let count): server.wrote(count, to: session, at: now)
+        case .part(let count):
+            connection.isFull = true
+            server.wrote(count, to: session, at: now)
+        case .broken: server.died(session, at: now)
+        case nil: break
+        }
+    }
+
+    // MARK: - Sessions
+
+    var sessionCount: Int { connections.count }
+
+    /// Has all sessions told that the daemon is leaving.
+    func drain() {
+        server.drain()
+        collectVisits()
+    }
+
+    /// Begins a session on a connection that was just accepted.
+    ///
+    /// An error says that the system has no room for it; the connection is closed.
+    func admit(_ socket: consuming OwnedDescriptor) throws(SystemError) {
+        let credentials = try PeerCredentials(of: socket)
+        let peer = Peer(
+            processID: credentials.processID == 0 ? nil : credentials.processID, userID: credentials.userID,
+            groupID: credentials.groupID)
+        guard let session = server.open(peer, at: now) else {
+            // The first bytes of a socket are always taken; whoever is gone needs no answer.
+            _ = Server.refusal.withUnsafeBytes { Connection.send($0, to: socket) }
+            return
+        }
+        do throws(SystemError) {
+            let watch = try watches.begin(session, socket, process: peer.processID, in: events)
+            let connection = Connection(session, socket, watch: watch)
+            connections.insert(connection)
+            try events.add(connection.socket.rawValue, .session(session), connection.awaited)
+            if watch == .gone { ends.append(End(session: session, cause: .processDied)) }
+        } catch {
+            if let connection = connections[session] {
+                close(connection)
+            } else {
+                server.close(session, at: now)
+            }
+            throw error
+        }
+    }
+
+    private func close(_ connection: Connection) {
+        server.close(connection.session, at: now)
+        if case .watched(let watch) = connection.watch { watches.end(connection.session, of: watch) }
+        connections.remove(connection)
+        hasClosedSome = true
+    }
+}
+
+/// What the loop leaves to whoever keeps house.
+struct Occasions: OptionSet {
+    let rawValue: Int
+
+    static let connections = Occasions(rawValue: 1)
+    static let signals = Occasions(rawValue: 2)
+    static let tokens = Occasions(rawValue: 4)
+    static let systemFolder = Occasions(rawValue: 8)
+}
+
+/// The earlier of two instants, where nil is never.
+func earliest(_ one: Instant?, _ other: Instant?) -> Instant? {
+    guard let one, let other else { return one ?? other }
+    return min(one, other)
+}

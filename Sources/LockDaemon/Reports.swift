@@ -1,0 +1,58 @@
+import LockServer
+import LockVocabulary
+import Posix
+import Systemd
+
+/// What happened in the server, in the words of the journal.
+extension JournalEntry {
+    init(_ event: ServerEvent) {
+        var fields: [Field] = []
+        if let lock = event.lock { fields.append(.lock(lock.text)) }
+        if let session = event.session { fields.append(.session(session.description)) }
+        if let process = event.peer?.processID { fields.append(.clientProcess(process)) }
+        let lock = event.lock.map { " \($0)" } ?? ""
+        switch event.kind {
+        case .diedHolding(let grants):
+            let more = grants > 1 ? " and \(grants - 1) more" : ""
+            self.init(
+                .notice, "a session ended while it held\(lock)\(more)", event: .diedHolding, fields: fields)
+        case .leaseExpired(let token):
+            fields.append(.token(token.rawValue))
+            self.init(
+                .notice, "the lease on\(lock) ended before it was released", event: .leaseExpired,
+                fields: fields)
+        case .deadlockRefused(let circle):
+            self.init(
+                .notice, "a request for\(lock) was refused, for it would wait in a circle: \(circle)",
+                event: .deadlockRefused, fields: fields)
+        case .limitHit(let limit):
+            fields.append(.limit(limit))
+            self.init(.warning, "a limit was hit: \(limit)", event: .limitHit, fields: fields)
+        case .markForgotten:
+            self.init(
+                .warning,
+                "it is forgotten that the last writer of\(lock) died, for there are too many such locks",
+                event: .markForgotten, fields: fields)
+        case .revoked(let token, let person):
+            fields.append(.token(token.rawValue))
+            self.init(.notice, "the grant of\(lock) was revoked by user \(person.userID)", fields: fields)
+        case .noToken:
+            self.init(.error, "a request was refused for want of tokens", event: .outOfTokens, fields: fields)
+        case .more(let count):
+            self.init(.notice, "\(count) more events were too many to tell")
+        }
+    }
+
+    /// No descriptor or memory is left for another session.
+    static func outOfRoom(_ error: SystemError) -> JournalEntry {
+        JournalEntry(
+            .warning, "no new sessions until there is room; those there are go on (\(error))",
+            event: .outOfDescriptors)
+    }
+
+    /// The disk does not take what would let more tokens be given out.
+    static func outOfTokens(_ error: SystemError) -> JournalEntry {
+        JournalEntry(
+            .error, "no more tokens until the disk takes it (\(error)); releases go on", event: .outOfTokens)
+    }
+}

@@ -1,0 +1,101 @@
+import Glibc
+import LockVocabulary
+import Posix
+
+/// The file that remembers, over every kind of end, up to which token some may have been given out (G7).
+///
+/// Two pages take turns at being written, so that a write that is cut short by a crash spoils at most one, and the
+/// other still tells what was true before. A page is a line for people, filled up with blanks:
+///
+///     prwlock tokens: write 7, up to 2097152, in use, check 8d2f4a1c6b03e957
+///
+/// Invariants:
+/// 1. No token is given out before a page on the disk says `up to` it or more.
+/// 2. `done` stands in the newest page only if the daemon ended in order, with nobody holding a lock; then no
+///    token above `up to` was given out, and that is the last that was.
+struct TokenFile: ~Copyable {
+    /// What a page says.
+    struct Record: Equatable {
+        /// Counts the writes; the higher of two pages is the newer.
+        var write: UInt64
+        /// The last token that may have been given out.
+        var upTo: Token
+        /// Whether the daemon ended in order.
+        var isDone: Bool
+    }
+
+    private static let pageSize = 4_096
+
+    private let file: OwnedDescriptor
+    /// The newest page; nil if nothing was ever written.
+    private(set) var newest: Record?
+    /// Whether a page that may have been newer could not be understood.
+    let hasLostPage: Bool
+
+    /// Opens the file, which is made if missing.
+    init(in directory: borrowing DirectoryDescriptor) throws(SystemError) {
+        let file = try directory.open("tokens", flags: O_RDWR | O_CREAT)
+        // The name has to be on the disk before anything in the file counts.
+        try directory.synchronize()
+        let contents = try FileContents.read(file, "tokens", limit: 2 * Self.pageSize)
+        let pages = [contents.prefix(Self.pageSize), contents.dropFirst(Self.pageSize)].filter { !$0.isEmpty }
+        let records = pages.compactMap(Record.init(page:))
+        self.file = file
+        newest = records.max { $0.write < $1.write }
+        hasLostPage = records.count < pages.count
+    }
+
+    /// Whether there is something, and none of it can be understood: what tokens were given out is not known.
+    var isDamaged: Bool { hasLostPage && newest == nil }
+
+    /// Writes a page, and waits until it is on the disk.
+    mutating func write(upTo: Token, isDone: Bool) throws(SystemError) {
+        let record = Record(write: (newest?.write ?? 0) + 1, upTo: upTo, isDone: isDone)
+        let page = record.page(of: Self.pageSize)
+        let place = off_t((record.write - 1) % 2) * off_t(Self.pageSize)
+        let count = pwrite(file.rawValue, page, page.count, place)
+        guard count >= 0 else { throw .last("write", "tokens") }
+        guard count == page.count else { throw SystemError(code: ENOSPC, call: "write", subject: "tokens") }
+        guard fdatasync(file.rawValue) == 0 else { throw .last("fdatasync", "tokens") }
+        newest = record
+    }
+}
+
+extension TokenFile.Record {
+    /// The record that a page tells; nil if it is not whole.
+    init?(page: some Collection<UInt8>) {
+        let line = page.prefix { $0 != UInt8(ascii: "\n") }
+        let words = String(decoding: line, as: UTF8.self).split(
+            separator: ", ", omittingEmptySubsequences: false)
+        guard words.count == 4, let last = words.last,
+            let write = UInt64(words[0].dropFirst("prwlock tokens: write ".count)),
+            let upTo = UInt64(words[1].dropFirst("up to ".count))
+        else { return nil }
+        self.init(write: write, upTo: Token(rawValue: upTo), isDone: words[2] == "done")
+        // The blanks end where the line feed is, and the line is spelled in one way only.
+        guard last.trimmingBlanks() == "check \(check)", self.text == words.dropLast().joined(separator: ", ")
+        else { return nil }
+    }
+
+    func page(of size: Int) -> [UInt8] {
+        let line = Array("\(text), check \(check)".utf8)
+        return line + Array(repeating: UInt8(ascii: " "), count: size - line.count - 1) + [UInt8(ascii: "\n")]
+    }
+
+    private var text: String {
+        "prwlock tokens: write \(write), up to \(upTo.rawValue), \(isDone ? "done" : "in use")"
+    }
+
+    /// The line's FNV-1a hash, 64 bits: against what a disk or a crash did, not against people.
+    private var check: String {
+        var hash: UInt64 = 0xcbf2_9ce4_8422_2325
+        for byte in text.utf8 { hash = (hash ^ UInt64(byte)) &* 0x0000_0100_0000_01b3 }
+        return String(hash, radix: 16)
+    }
+}
+
+extension Substring {
+    fileprivate func trimmingBlanks() -> Substring {
+        self[..<(lastIndex { $0 != " " }.map(index(after:)) ?? startIndex)]
+    }
+}

@@ -1,0 +1,104 @@
+#define _GNU_SOURCE
+
+#include "CTestSupport.h"
+
+#include <ftw.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+union control_buffer {
+    struct cmsghdr header;
+    char bytes[CMSG_SPACE(sizeof(int))];
+};
+
+static int hand_over(int control, int descriptor) {
+    char byte = 'c';
+    struct iovec data = {&byte, 1};
+    union control_buffer buffer;
+    memset(&buffer, 0, sizeof buffer);
+    struct msghdr message = {.msg_iov = &data, .msg_iovlen = 1};
+    if (descriptor >= 0) {
+        message.msg_control = buffer.bytes;
+        message.msg_controllen = sizeof buffer.bytes;
+        struct cmsghdr *header = CMSG_FIRSTHDR(&message);
+        header->cmsg_level = SOL_SOCKET;
+        header->cmsg_type = SCM_RIGHTS;
+        header->cmsg_len = CMSG_LEN(sizeof(int));
+        memcpy(CMSG_DATA(header), &descriptor, sizeof descriptor);
+    }
+    return sendmsg(control, &message, MSG_NOSIGNAL) == 1 ? 0 : -1;
+}
+
+/* Orders are for whoever still has the control socket to itself: after a fork, only its end is told. */
+static void wait_for_end(int control) {
+    struct pollfd end = {control, POLLRDHUP, 0};
+    while (poll(&end, 1, -1) != 1) {
+    }
+    _exit(0);
+}
+
+static void serve(const char *path, int control) {
+    sigset_t none;
+    sigemptyset(&none);
+    sigprocmask(SIG_SETMASK, &none, NULL);
+    int connection = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    strncpy(address.sun_path, path, sizeof address.sun_path - 1);
+    if (connect(connection, (struct sockaddr *)&address, sizeof address) != 0) {
+        hand_over(control, -1);
+        _exit(1);
+    }
+    if (hand_over(control, connection) != 0) _exit(1);
+    char order;
+    while (read(control, &order, 1) == 1) {
+        if (order == 'f') {
+            int32_t child = (int32_t)fork();
+            if (child == 0) wait_for_end(control);
+            if (write(control, &child, sizeof child) != sizeof child) _exit(1);
+        } else if (order == 'c') {
+            close(connection);
+            if (write(control, &order, 1) != 1) _exit(1);
+        }
+    }
+    _exit(0);
+}
+
+int32_t support_start_peer(const char *path, int control) {
+    pid_t process = fork();
+    if (process == 0) {
+        /* Nothing of the test's stays open here, or the ends of its sockets would not be ends. */
+        dup2(control, 3);
+        close_range(4, ~0U, 0);
+        serve(path, 3);
+    }
+    return (int32_t)process;
+}
+
+int support_receive_connection(int control) {
+    char byte;
+    struct iovec data = {&byte, 1};
+    union control_buffer buffer;
+    struct msghdr message = {
+        .msg_iov = &data,
+        .msg_iovlen = 1,
+        .msg_control = buffer.bytes,
+        .msg_controllen = sizeof buffer.bytes,
+    };
+    if (recvmsg(control, &message, MSG_CMSG_CLOEXEC) != 1) return -1;
+    struct cmsghdr *header = CMSG_FIRSTHDR(&message);
+    int descriptor = -1;
+    if (header != NULL && header->cmsg_type == SCM_RIGHTS) memcpy(&descriptor, CMSG_DATA(header), sizeof descriptor);
+    return descriptor;
+}
+
+static int remove_entry(const char *path, const struct stat *status, int kind, struct FTW *place) {
+    (void)status, (void)kind, (void)place;
+    return remove(path);
+}
+
+void support_remove_tree(const char *path) { nftw(path, remove_entry, 8, FTW_DEPTH | FTW_PHYS); }

@@ -1,0 +1,22 @@
+/* A process that connects to a daemon and does nothing else, so that a test can have it die. It is written in C because
+   between fork and exec a program with threads may do little, and Swift's runtime does more. */
+
+#ifndef CTESTSUPPORT_H
+#define CTESTSUPPORT_H
+
+#include <stdint.h>
+
+/* Forks a process that connects to the socket, and hands the connection over `control`, a socket that the caller made
+   with socketpair; its other end stays with the caller. It then takes orders, a byte each:
+     f  fork a child that keeps the connection open; the child's process id comes back
+     c  close its own copy of the connection; a byte comes back
+   and ends, like its child, when the caller closes its end. Returns the process id, or -1. */
+int32_t support_start_peer(const char *path, int control);
+
+/* The connection that the process made; -1 if it could not. */
+int support_receive_connection(int control);
+
+/* Removes a directory and all that is in it. */
+void support_remove_tree(const char *path);
+
+#endif

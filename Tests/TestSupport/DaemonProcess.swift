@@ -1,0 +1,135 @@
+import Glibc
+import Posix
+
+/// A real `prwlockd` on a socket of its own in a temporary directory; killed with this object, if it still runs.
+public final class DaemonProcess {
+    public let directory: TemporaryDirectory
+    public let socketPath: String
+    public private(set) var processID: Int32
+    private var arguments: [String]
+    private var environment: [String: String]
+    private var hasEnded = false
+
+    /// The program to test, beside the tests themselves; or `PRWLOCK_DAEMON`.
+    public static let executable: String = {
+        if let chosen = getenv("PRWLOCK_DAEMON") { return String(cString: chosen) }
+        var buffer = [UInt8](repeating: 0, count: Int(PATH_MAX))
+        let count = buffer.withUnsafeMutableBytes {
+            $0.withMemoryRebound(to: CChar.self) { path in
+                path.baseAddress.map { readlink("/proc/self/exe", $0, path.count) } ?? -1
+            }
+        }
+        let own = String(decoding: buffer.prefix(max(0, count)), as: UTF8.self)
+        return own[..<(own.lastIndex(of: "/") ?? own.startIndex)] + "/prwlockd"
+    }()
+
+    /// Starts a daemon, and returns once it takes connections.
+    ///
+    /// - Parameters:
+    ///   - arguments: beyond `--socket`, `--state-directory` and a grace of none.
+    ///   - waits: whether to wait until it takes connections; not, for one that is to refuse.
+    public init(
+        _ arguments: String..., environment: [String: String] = [:], in directory: TemporaryDirectory? = nil,
+        waits: Bool = true
+    ) throws {
+        let directory = try directory ?? TemporaryDirectory()
+        self.directory = directory
+        socketPath = directory("s")
+        self.arguments =
+            ["--socket", socketPath, "--state-directory", directory("state"), "--grace", "0"] + arguments
+        self.environment = environment
+        processID = 0
+        processID = try spawn()
+        if waits { try waitUntilReady() }
+    }
+
+    deinit {
+        if !hasEnded {
+            Glibc.kill(processID, SIGCONT)
+            kill()
+        }
+    }
+
+    private func spawn() throws -> Int32 {
+        let null = open("/dev/null", O_RDWR | O_CLOEXEC)
+        let output = open(logPath, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0o600)
+        defer {
+            close(null)
+            close(output)
+        }
+        return try ChildProcess(
+            executable: Self.executable, arguments: ["prwlockd"] + arguments,
+            environment: environment.map { "\($0.key)=\($0.value)" }, descriptors: [null, output, output]
+        ).spawn()
+    }
+
+    private func waitUntilReady() throws {
+        for _ in 0..<30_000 {
+            if let session = try? connect(), try session.ask("PING") == "PONG" { return }
+            if let status = try exitStatus(waiting: false) {
+                throw Failure(description: "prwlockd ended with \(status): \(log)")
+            }
+            usleep(1_000)
+        }
+        throw Failure(description: "prwlockd takes no connections: \(log)")
+    }
+
+    public struct Failure: Error, CustomStringConvertible {
+        public let description: String
+    }
+
+    /// Starts it again with other arguments, if some are given, once it has ended.
+    public func restart(_ more: String..., waits: Bool = true) throws {
+        arguments += more
+        processID = try spawn()
+        hasEnded = false
+        if waits { try waitUntilReady() }
+    }
+
+    /// A session of this process.
+    public func connect() throws -> RawSession { try RawSession(connectingTo: socketPath) }
+
+    /// Sends a signal.
+    public func signal(_ number: Int32) { Glibc.kill(processID, number) }
+
+    /// Kills it, and waits for its end.
+    public func kill() {
+        Glibc.kill(processID, SIGKILL)
+        _ = try? exitStatus()
+    }
+
+    /// Tells it to end, and returns its exit status.
+    @discardableResult
+    public func stop() throws -> Int32 {
+        signal(SIGTERM)
+        return try exitStatus() ?? -1
+    }
+
+    /// Waits for its end. Its exit status, or minus the signal that ended it; nil if it still runs.
+    public func exitStatus(waiting: Bool = true) throws -> Int32? {
+        if hasEnded { return -SIGKILL }
+        if waiting { try waitForEnd(of: processID) }
+        var status: Int32 = 0
+        guard waitpid(processID, &status, WNOHANG) == processID else { return nil }
+        hasEnded = true
+        return status & 0x7f == 0 ? (status >> 8) & 0xff : -(status & 0x7f)
+    }
+
+    public var logPath: String { directory("log") }
+
+    /// What it has said.
+    public var log: String {
+        (try? FileContents.read(logPath)).map { String(decoding: $0, as: UTF8.self) } ?? ""
+    }
+}
+
+/// Blocks until a process has ended, for half a minute at the most.
+func waitForEnd(of process: Int32) throws {
+    let watch = try ProcessWatch(process: process)
+    var request = pollfd(fd: watch.rawValue, events: Int16(POLLIN), revents: 0)
+    while poll(&request, 1, 30_000) != 1 {
+        guard errno == EINTR else {
+            throw RawSession.TimedOut(description: "process \(process) does not end")
+        }
+    }
+}
