@@ -88,6 +88,7 @@ let package = Package(
             name: "PRWLockTests",
             dependencies: ["PRWLock", "LockWire", "LockVocabulary", "Posix", "Rendezvous"]),
         .testTarget(name: "SystemdTests", dependencies: ["Systemd"]),
+        .testTarget(name: "CBenchTests", dependencies: ["CBench"]),
     ]
 )
 

@@ -43,12 +43,11 @@ uint64_t bench_histogram_count(const struct bench_histogram *histogram) {
 }
 
 int64_t bench_histogram_quantile(const struct bench_histogram *histogram, double share) {
-    uint64_t rank = (uint64_t)(share * (double)histogram->count);
-    if (rank >= histogram->count) rank = histogram->count - 1;
-    uint64_t below = 0;
+    double rank = share * (double)histogram->count;
+    uint64_t passed = 0;
     for (unsigned bucket = 0; histogram->count > 0 && bucket < BUCKETS; bucket += 1) {
-        below += histogram->buckets[bucket];
-        if (below <= rank) continue;
+        passed += histogram->buckets[bucket];
+        if (passed == 0 || (double)passed < rank) continue;
         unsigned shift = bucket < 2 * SUB ? 0 : bucket / SUB - 1;
         uint64_t first = (uint64_t)(bucket - shift * SUB) << shift;
         return (int64_t)(first + (((uint64_t)1 << shift) >> 1));

@@ -40,17 +40,19 @@ struct Sample {
 }
 
 extension Bench {
-    /// Measures all contenders in every run, in turns of a twentieth of the time: whatever else the machine does
-    /// meets them alike. Returns their samples, a row for each contender.
+    /// Measures all contenders in every run, in turns of a twentieth of the time, each turn begun by another one:
+    /// whatever else the machine does, and whatever one leaves behind for the next, meets them alike. Returns their
+    /// samples, an array of runs for each contender.
     func contest(_ contenders: [Contender], _ what: String) throws -> [[Sample]] {
         let turns = 20
         var samples: [[Sample]] = Array(repeating: [], count: contenders.count)
         for run in 1...runs {
             progress.say("\(what): run \(run) of \(runs)")
             for index in contenders.indices { samples[index].append(Sample()) }
-            for _ in 1...turns {
-                for (index, contender) in contenders.enumerated() {
-                    try take(turn: duration / turns, contender, &samples[index][run - 1])
+            for turn in 0..<turns {
+                for place in contenders.indices {
+                    let index = (turn + place) % contenders.count
+                    try take(turn: duration / turns, contenders[index], &samples[index][run - 1])
                 }
             }
         }

@@ -9,20 +9,19 @@ struct Benchmark: ParsableCommand {
         abstract:
             "Measure prwlockd beside a C echo server, redis-server and flock(2), and check what it promises.",
         discussion: """
-            SCENARIOS
-            \(Scenario.allCases.map { "  \($0.rawValue): \($0.summary)." }.joined(separator: "\n"))
-
             All servers run at the same time, each on a Unix socket in a temporary directory, and are driven by the \
             same load. In every run each has its turn many times, so that whatever else the machine does meets them \
             alike; a ratio is between figures of one run. Shown is the median of the runs, and for a promise their \
             range. Percentiles are exact to one percent.
 
-            The echo server is a C program with a blocking epoll_wait that sends back what it reads; it gets the \
-            same lines as the daemon. What is asked of the daemon is WRITE and RELEASE in turns, of Redis what its \
-            users do for a lock: SET NX and DEL, when pipelined with lease=30s and PX 30000. Every request counts. \
-            A server that refuses one ends the benchmark.
+            The echo server is a C program with a blocking epoll_wait that sends back what it reads. A server that \
+            refuses what it is asked ends the benchmark: a refusal is fast, and no measure.
 
             The status is 0 if all promises hold, 1 if one does not, 2 if something could not be measured.
+
+            SCENARIOS
+
+            \(Scenario.allCases.map { "\($0.rawValue): \($0.summary). \($0.method)" }.joined(separator: "\n\n"))
             """)
 
     @Argument(help: ArgumentHelp("What to measure; everything if nothing is named.", valueName: "scenario"))

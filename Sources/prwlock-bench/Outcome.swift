@@ -83,6 +83,8 @@ struct Claim {
 struct Outcome {
     let rows: [Row]
     let claims: [Claim]
+    /// Comparisons of like with like: how far a ratio may be from 1 on this machine, now.
+    var noise: [Figure] = []
 }
 
 extension [Double] {

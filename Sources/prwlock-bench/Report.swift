@@ -18,14 +18,21 @@ struct Report {
             lines.append("  " + cells.joined(separator: "  "))
         }
         for claim in outcome.claims {
-            let unit = claim.unit
-            let range = "\(unit.text(claim.runs.min() ?? .nan)) to \(unit.text(claim.runs.max() ?? .nan))"
             lines.append(
-                "  \(claim.holds ? "holds" : "FAILS")  \(claim.text): \(unit.text(claim.measured))"
-                    + (claim.runs.count > 1 ? " (\(range))" : "")
-                    + ", promised \(claim.bound.rawValue) \(unit.text(claim.limit))")
+                "  \(claim.holds ? "holds" : "FAILS")  \(claim.text): \(median(claim.runs, claim.unit))"
+                    + ", promised \(claim.bound.rawValue) \(claim.unit.text(claim.limit))")
+        }
+        for figure in outcome.noise {
+            lines.append("  noise  \(figure.label): \(median(figure.runs, figure.unit))")
         }
         return lines.joined(separator: "\n")
+    }
+
+    /// The median, and the range if there is one.
+    private func median(_ runs: [Double], _ unit: Unit) -> String {
+        let median = unit.text(runs.median)
+        guard runs.count > 1, let least = runs.min(), let most = runs.max() else { return median }
+        return "\(median) (\(unit.text(least)) to \(unit.text(most)))"
     }
 
     var json: JSON {
@@ -33,21 +40,25 @@ struct Report {
             ("scenario", .string(scenario.rawValue)),
             ("rows", .array(outcome.rows.map(\.json))),
             ("claims", .array(outcome.claims.map(\.json))),
+            ("noise", .array(outcome.noise.map(\.json))),
         ])
     }
 }
 
 extension Row {
     fileprivate var json: JSON {
-        let figures: [JSON] = figures.map { figure in
-            .object([
-                ("label", .string(figure.label)),
-                ("unit", .string(figure.unit.rawValue)),
-                ("median", .number(figure.median)),
-                ("runs", .array(figure.runs.map(JSON.number))),
-            ])
-        }
-        return .object([("subject", .string(subject)), ("figures", .array(figures))])
+        .object([("subject", .string(subject)), ("figures", .array(figures.map(\.json)))])
+    }
+}
+
+extension Figure {
+    fileprivate var json: JSON {
+        .object([
+            ("label", .string(label)),
+            ("unit", .string(unit.rawValue)),
+            ("median", .number(median)),
+            ("runs", .array(runs.map(JSON.number))),
+        ])
     }
 }
 

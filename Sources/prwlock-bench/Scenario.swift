@@ -11,6 +11,7 @@ enum Scenario: String, CaseIterable, ExpressibleByArgument {
     case startUp = "start-up"
     case deaths
 
+    /// What is measured, as the table's heading.
     var summary: String {
         switch self {
         case .roundTrip: "one request at a time, WRITE and RELEASE of a free lock in turns"
@@ -22,6 +23,43 @@ enum Scenario: String, CaseIterable, ExpressibleByArgument {
         case .idle: "wake-ups in 10 s, from 8 s after the last request"
         case .startUp: "from exec to the first answer"
         case .deaths: "\(Deaths.count) of each kind killed, until the next in line has the lock"
+        }
+    }
+
+    /// How it is measured, as far as a reader could wonder.
+    var method: String {
+        switch self {
+        case .roundTrip:
+            """
+            `WRITE n wait=0` and `RELEASE n`; echo gets the same lines, Redis SET NX and DEL, flock(2) two open \
+            descriptions of one file. A second echo server tells how far the machine's noise moves a ratio.
+            """
+        case .pipelined:
+            """
+            A batch of 16 is one write, and the next follows when all are answered, as redis-benchmark does it. In \
+            turns: `WRITE k wait=0 lease=30s` and `RELEASE k`; for Redis `SET k v NX PX 30000` and `DEL k`. Every \
+            request counts, and each connection has locks of its own. p50 and p99 are those of a batch.
+            """
+        case .handOver:
+            """
+            Two processes take turns; each holds for 20 µs after the other is known to wait, and the time runs from \
+            before its RELEASE is sent until the other has read its grant. It is compared with a round trip to echo, \
+            which also wakes two processes.
+            """
+        case .manyLocks:
+            """
+            One daemon with \(ManyLocks.many) locks held by 100 sessions and one with \(ManyLocks.few) get the same \
+            requests in turns: one at a time, and pipelined over 3,200 other names.
+            """
+        case .idleSessions: "Each has been answered one PING. Memory is what is resident."
+        case .idle: "Context switches of all threads, with sessions open and a lock held."
+        case .startUp: "From before fork until PONG, with attempts to connect every 100 µs."
+        case .deaths:
+            """
+            By kill -9, from before the kill until the grant is read: a holder; a waiting writer, with a reader \
+            behind it; a holder whose child goes on with the socket open. Beside it what the kernel alone takes \
+            until the other end of a socket pair sees the end.
+            """
         }
     }
 

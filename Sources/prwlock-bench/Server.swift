@@ -38,8 +38,10 @@ struct LockDaemon: Service {
 /// What a socket, epoll and a copy cost: a C program that sends back what it gets, here the daemon's own requests.
 struct EchoServer: Service {
     static let argument = "--serve-echo"
-    let name = "echo in C"
+    let name: String
     let greeting = (request: "PING\n", answer: "PING")
+
+    init(_ name: String = "echo in C") { self.name = name }
 
     func command(socket: String, directory: String) -> [String] {
         ["/proc/self/exe", Self.argument, socket]

@@ -3,9 +3,12 @@ import CBench
 /// One client, one request at a time, nobody else: what a lock costs that is free.
 struct RoundTrip {
     func measure(_ bench: Bench) throws -> Outcome {
-        let contenders = try bench.startAll("round-trip").map(Self.contender) + [Self.flock(bench)]
+        var contenders = try bench.startAll("round-trip").map(Self.contender)
+        contenders.append(Self.flock(bench))
+        contenders.append(
+            try Self.contender(Server(EchoServer("echo again"), in: bench.workplace, named: "control")))
         let samples = try bench.contest(contenders, "round-trip")
-        let (ours, echo) = (samples[0], samples[1])
+        let (ours, echo, control) = (samples[0], samples[1], samples[samples.count - 1])
         return Outcome(
             rows: zip(contenders, samples).map { $1.row($0.name, processorTime: $0.server != nil) },
             claims: [
@@ -15,6 +18,13 @@ struct RoundTrip {
                 Claim(
                     "p99 against echo", .atMost, 1.5,
                     runs: ours.quantiles(0.99).ratios(to: echo.quantiles(0.99))),
+            ],
+            noise: [
+                Figure(
+                    "echo against echo, p50", .ratio, control.quantiles(0.5).ratios(to: echo.quantiles(0.5))),
+                Figure(
+                    "echo against echo, p99", .ratio, control.quantiles(0.99).ratios(to: echo.quantiles(0.99))
+                ),
             ])
     }
 
