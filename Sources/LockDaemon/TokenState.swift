@@ -33,9 +33,7 @@ struct TokenState: ~Copyable {
             if case .inUse = error { throw Departure(.alreadyServed, "\(error)") }
             guard isAutoStarted, !error.isDamage else { throw Departure(.noState, "\(error)") }
             journal.write(.warning, "\(error); they begin with the wall clock instead")
-            var time = timespec()
-            clock_gettime(CLOCK_REALTIME, &time)
-            first = Token(rawValue: UInt64(time.tv_sec) * 1_000_000 + UInt64(time.tv_nsec) / 1_000)
+            first = Token(rawValue: WallClock.now())
             // Nobody remembers how the one before ended.
             followsUncleanEnd = true
             reserve = nil
