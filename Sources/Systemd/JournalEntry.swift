@@ -34,6 +34,8 @@ public struct JournalEntry: Sendable {
         case limitHit
         /// A mark that a lock's last writer died was dropped for want of room.
         case markForgotten
+        /// A grant was taken away by an operator.
+        case revoked
         case outOfDescriptors
         case outOfTokens
     }
@@ -68,6 +70,7 @@ extension JournalEntry.Event {
         case .deadlockRefused: "87b2f944cb8d4236a9554129ea4beb1e"
         case .limitHit: "6428049980d44c57bf8f925b4f13662b"
         case .markForgotten: "f160de869f51480e8cd5350c447d9a9f"
+        case .revoked: "f4786da64b2c4b049185c913ea01918f"
         case .outOfDescriptors: "52951b6a7b6446c89fce62c45a4bff05"
         case .outOfTokens: "972b9e4d664841edb80f81206001ec83"
         }
