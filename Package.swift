@@ -89,6 +89,7 @@ let package = Package(
             dependencies: ["PRWLock", "LockWire", "LockVocabulary", "Posix", "Rendezvous"]),
         .testTarget(name: "SystemdTests", dependencies: ["Systemd"]),
         .testTarget(name: "CBenchTests", dependencies: ["CBench"]),
+        .testTarget(name: "TidyTests", dependencies: ["prwlockd"]),
     ]
 )
 

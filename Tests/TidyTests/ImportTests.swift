@@ -1,0 +1,68 @@
+import Testing
+
+/// The arrows of `Sources/ARCHITECTURE.md`: what each module may import, and nothing else.
+@Suite("Imports follow the architecture")
+struct ImportTests {
+    /// The rules and the wire know nothing but words: no sockets, no clock, no system.
+    static let arrows: [String: Set<String>] = [
+        "LockVocabulary": [],
+        "LockCore": ["LockVocabulary"],
+        "LockWire": ["LockVocabulary"],
+        "LockServer": ["LockCore", "LockWire", "LockVocabulary"],
+        "Posix": ["CLinux", "Glibc"],
+        "Systemd": ["CSystemd", "Glibc"],
+        "Rendezvous": ["Posix", "CLinux", "Glibc"],
+        "LockDaemon": [
+            "LockServer", "LockCore", "LockVocabulary", "Posix", "Rendezvous", "Systemd", "CLinux", "Glibc",
+            "Synchronization",
+        ],
+        "prwlockd": ["LockDaemon", "Rendezvous"],
+        "PRWLock": [
+            "LockWire", "LockVocabulary", "Posix", "Rendezvous", "CLinux", "Glibc", "Synchronization",
+        ],
+        "prwlock-tool": [
+            "PRWLock", "LockWire", "LockVocabulary", "Posix", "Rendezvous", "CLinux", "Glibc",
+            "Synchronization", "ArgumentParser",
+        ],
+        "prwlock-bench": ["CBench", "Posix", "Glibc", "ArgumentParser"],
+    ]
+
+    @Test("a module imports only what the arrows allow", arguments: arrows.keys.sorted())
+    func imports(module: String) throws {
+        let allowed = Self.arrows[module] ?? []
+        for file in try SourceTree.files(below: "Sources/\(module)", endings: [".swift"]) {
+            for line in file.lines {
+                guard let imported = importedModule(line) else { continue }
+                #expect(allowed.contains(imported), "\(file.path): import \(imported)")
+            }
+        }
+    }
+
+    @Test("every module with Swift in it has its arrows here")
+    func completeness() throws {
+        let modules = try SourceTree.entries("Sources").filter { folder in
+            guard !folder.contains(".") else { return false }
+            return try !SourceTree.files(below: "Sources/\(folder)", endings: [".swift"]).isEmpty
+        }
+        #expect(Set(modules) == Set(Self.arrows.keys))
+    }
+
+    @Test("the architecture speaks of every module")
+    func architecture() throws {
+        let text = try SourceTree.text("Sources/ARCHITECTURE.md")
+        for module in Self.arrows.keys { #expect(text.contains("`\(module)`"), "\(module)") }
+    }
+
+    /// The module that a line imports, whatever stands before the word; nil for any other line.
+    private func importedModule(_ line: Substring) -> String? {
+        let words = line.split(separator: " ")
+        guard let place = words.firstIndex(of: "import"), place + 1 < words.count else { return nil }
+        let modifiers: Set<Substring> = ["public", "package", "internal", "private", "fileprivate"]
+        guard words[..<place].allSatisfy({ modifiers.contains($0) || $0.hasPrefix("@") }) else { return nil }
+        let kinds: Set<Substring> = [
+            "struct", "class", "enum", "protocol", "func", "var", "let", "typealias",
+        ]
+        let name = words[(place + 1)...].first { !kinds.contains($0) }
+        return name?.split(separator: ".").first.map(String.init)
+    }
+}

@@ -1,0 +1,35 @@
+import Foundation
+
+/// A program of the system, or of this package, that a test asks something.
+struct Program {
+    let path: String
+
+    /// One that is installed; nil if it is not.
+    init?(installed name: String) {
+        let folders = (ProcessInfo.processInfo.environment["PATH"] ?? "").split(separator: ":")
+        let places = folders.map { "\($0)/\(name)" }
+        guard let found = places.first(where: FileManager.default.isExecutableFile) else { return nil }
+        path = found
+    }
+
+    /// One that was built with the tests, and lies beside them.
+    init(built name: String) throws {
+        let tests = try FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe")
+        path = URL(filePath: tests).deletingLastPathComponent().appending(path: name).path
+    }
+
+    /// All that it prints, to standard output and standard error.
+    func output(_ arguments: String...) throws -> String {
+        let process = Process()
+        let pipe = Pipe()
+        process.executableURL = URL(filePath: path)
+        process.arguments = arguments
+        process.standardInput = FileHandle.nullDevice
+        process.standardOutput = pipe
+        process.standardError = pipe
+        try process.run()
+        let output = try pipe.fileHandleForReading.readToEnd() ?? Data()
+        process.waitUntilExit()
+        return String(decoding: output, as: UTF8.self)
+    }
+}
