@@ -35,7 +35,9 @@ extension JournalEntry {
                 event: .markForgotten, fields: fields)
         case .revoked(let token, let person):
             fields.append(.token(token.rawValue))
-            self.init(.notice, "the grant of\(lock) was revoked by user \(person.userID)", fields: fields)
+            self.init(
+                .notice, "the grant of\(lock) was revoked by user \(person.userID)", event: .revoked,
+                fields: fields)
         case .noToken:
             self.init(.error, "a request was refused for want of tokens", event: .outOfTokens, fields: fields)
         case .more(let count):

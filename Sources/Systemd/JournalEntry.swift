@@ -21,7 +21,7 @@ public struct JournalEntry: Sendable {
         case session(String)
         case clientProcess(Int32)
         case token(UInt64)
-        /// The limit that was hit, as its option is called: `max-sessions`.
+        /// The limit that was hit, by the protocol's code for it: `limit-grants`.
         case limit(String)
     }
 
