@@ -43,34 +43,27 @@ enum RequestForm: CaseIterable {
     /// The form that begins with a word, in any case; nil if there is none such.
     init?(_ word: UnsafeRawBufferPointer) {
         switch word.count {
-        case 4:
-            if word.spellsVerb("READ") { self = .read; return }
-            if word.spellsVerb("PING") { self = .ping; return }
-            if word.spellsVerb("LIST") { self = .list; return }
-            if word.spellsVerb("QUIT") { self = .quit; return }
-            if word.spellsVerb("HELP") { self = .help; return }
-        case 5:
-            if word.spellsVerb("WRITE") { self = .write; return }
-            if word.spellsVerb("RENEW") { self = .renew; return }
-            if word.spellsVerb("HELLO") { self = .hello; return }
-            if word.spellsVerb("STATS") { self = .stats; return }
-            if word.spellsVerb("WATCH") { self = .watch; return }
-        case 6:
-            if word.spellsVerb("UPDATE") { self = .update; return }
-            if word.spellsVerb("CANCEL") { self = .cancel; return }
-            if word.spellsVerb("STATUS") { self = .status; return }
-            if word.spellsVerb("REVOKE") { self = .revoke; return }
-        case 7:
-            if word.spellsVerb("RELEASE") { self = .release; return }
-            if word.spellsVerb("UPGRADE") { self = .upgrade; return }
-        case 8:
-            if word.spellsVerb("VALIDATE") { self = .validate; return }
-            if word.spellsVerb("SESSIONS") { self = .sessions; return }
-        case 9:
-            if word.spellsVerb("DOWNGRADE") { self = .downgrade; return }
-        default: break
+        case 4 where word.spellsVerb("READ"): self = .read
+        case 4 where word.spellsVerb("PING"): self = .ping
+        case 4 where word.spellsVerb("LIST"): self = .list
+        case 4 where word.spellsVerb("QUIT"): self = .quit
+        case 4 where word.spellsVerb("HELP"): self = .help
+        case 5 where word.spellsVerb("WRITE"): self = .write
+        case 5 where word.spellsVerb("RENEW"): self = .renew
+        case 5 where word.spellsVerb("HELLO"): self = .hello
+        case 5 where word.spellsVerb("STATS"): self = .stats
+        case 5 where word.spellsVerb("WATCH"): self = .watch
+        case 6 where word.spellsVerb("UPDATE"): self = .update
+        case 6 where word.spellsVerb("CANCEL"): self = .cancel
+        case 6 where word.spellsVerb("STATUS"): self = .status
+        case 6 where word.spellsVerb("REVOKE"): self = .revoke
+        case 7 where word.spellsVerb("RELEASE"): self = .release
+        case 7 where word.spellsVerb("UPGRADE"): self = .upgrade
+        case 8 where word.spellsVerb("VALIDATE"): self = .validate
+        case 8 where word.spellsVerb("SESSIONS"): self = .sessions
+        case 9 where word.spellsVerb("DOWNGRADE"): self = .downgrade
+        default: return nil
         }
-        return nil
     }
 
     /// The options that may stand in such a request, each once.

@@ -217,24 +217,21 @@ private struct Arguments {
 
     // MARK: Their parts
 
-    /// The next positional word; nil if an option or nothing comes next.
-    private mutating func positional() -> UnsafeRawBufferPointer? {
-        guard let current = word, current.offset(of: UInt8(ascii: "=")) == nil else { return nil }
-        word = words.next()
-        return current
-    }
-
     private mutating func name() throws(WireError) -> LockName {
-        guard let bytes = positional() else { throw misfit(.missingArgument) }
-        guard let name = LockName(bytes: bytes) else { throw WireError(.badName) }
+        guard let bytes = word else { throw misfit(.missingArgument) }
+        guard let name = LockName(bytes: bytes) else {
+            throw bytes.isOption ? misfit(.missingArgument) : WireError(.badName)
+        }
+        word = words.next()
         return name
     }
 
     /// The beginning of names; empty if none is given. It may end within a spelled byte.
     private mutating func prefix() throws(WireError) -> String {
-        guard let bytes = positional() else { return "" }
+        guard let bytes = word, !bytes.isOption else { return "" }
         let isPrefix = bytes.allSatisfy { NameAlphabet.contains($0) || $0 == UInt8(ascii: "%") }
         guard isPrefix, bytes.count <= LockName.maximumLength else { throw WireError(.badName) }
+        word = words.next()
         return bytes.text
     }
 
@@ -301,4 +298,9 @@ private struct Arguments {
     private func misfit(_ code: ErrorCode) -> WireError {
         WireError(code, "expected " + form.usage)
     }
+}
+
+extension UnsafeRawBufferPointer {
+    /// Whether this word is an option, which no name can be.
+    fileprivate var isOption: Bool { offset(of: UInt8(ascii: "=")) != nil }
 }
