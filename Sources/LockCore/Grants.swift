@@ -105,8 +105,12 @@ extension LockTable {
         var lease: Int64 = 0
         if case .upTo(let duration) = request.lease { lease = duration.wholeNanoseconds }
         let owner = owner ?? addOwner(request.owner, to: session)
-        return makeGrant(lock, request.mode, owner: owner, lease: lease, note: request.note, at: now)
+        let granted = makeGrant(lock, request.mode, owner: owner, lease: lease, note: request.note, at: now)
+        recallLastHolder(of: lock)
+        return granted
     }
+
+    /// Makes a grant that its session is told of before it is recalled: by the caller.
 
     mutating func makeGrant(
         _ lock: Slot<Lock>, _ mode: LockMode, owner: Slot<Owner>, lease: Int64, note: Note, at now: Instant
@@ -129,11 +133,10 @@ extension LockTable {
         tokens.set(record.token.rawValue, to: grant)
         if lease > 0 { startLease(grant, at: now) }
         tell(.granted, grant)
-        recallHolders(of: lock)
         return Granted(mode: mode, token: record.token, ownerDied: locks[lock].ownerDied)
     }
 
-    /// Makes the only grant on its lock the write grant, under a new token.
+    /// Makes the only grant on its lock the write grant, under a new token; the caller recalls it.
     mutating func promote(_ grant: Slot<Grant>, at now: Instant) -> Granted {
         let lock = grants[grant].lock
         tokens.remove(grants[grant].token.rawValue)
@@ -145,7 +148,6 @@ extension LockTable {
         locks[lock].exclusive = grant
         locks[lock].exclusiveMode = .write
         tell(.granted, grant)
-        recallHolders(of: lock)
         return granted(grant)
     }
 

@@ -43,7 +43,9 @@ extension LockTable {
         }
         if graceEnd == nil, locks[lock].holders == 1 {
             guard nextToken <= lastToken else { return .refused(.noToken) }
-            return .granted(promote(grant, at: now))
+            let granted = promote(grant, at: now)
+            recallLastHolder(of: lock)
+            return .granted(granted)
         }
         if conflictsWithItself(lock, .write, owner: owner, except: grant) {
             return .refused(.deadlock(circleOfOne(owner, lock)))

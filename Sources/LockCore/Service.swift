@@ -60,6 +60,7 @@ extension LockTable {
                 at: clock)
             : promote(record.upgrades, at: clock)
         effects.append(.granted(session, record.tag, name, granted))
+        recallLastHolder(of: record.lock)
     }
 
     // MARK: - Who stands before
@@ -124,13 +125,23 @@ extension LockTable {
         var grant = locks[lock].firstHolder
         while !grant.isNone {
             let next = grants[grant].nextHolder
-            let session = owners[grants[grant].owner].session
-            if !grants[grant].isRecalled, sessions[session].wantsRecall, isWaitedFor(grant) {
-                grants[grant].isRecalled = true
-                effects.append(.recalled(id(of: session), name(of: lock), grants[grant].token))
-            }
+            recall(grant)
             grant = next
         }
+    }
+
+    /// The same for the grant that was made last: the others were told when those who wait came.
+    @inline(__always)
+    mutating func recallLastHolder(of lock: Slot<Lock>) {
+        guard locks[lock].recallers > 0, locks[lock].hasWaiters else { return }
+        recall(locks[lock].lastHolder)
+    }
+
+    private mutating func recall(_ grant: Slot<Grant>) {
+        let session = owners[grants[grant].owner].session
+        guard !grants[grant].isRecalled, sessions[session].wantsRecall, isWaitedFor(grant) else { return }
+        grants[grant].isRecalled = true
+        effects.append(.recalled(id(of: session), name(of: grants[grant].lock), grants[grant].token))
     }
 
     /// Whether a waiting request conflicts with a grant.

@@ -103,7 +103,7 @@ import Testing
             """)
     }
 
-    @Test("a grant on which somebody waits already when it is made is recalled at once") func atOnce() {
+    @Test("a grant for which somebody waits already is recalled as soon as it was told") func atOnce() {
         var world = World()
         world.play(
             """
@@ -111,7 +111,7 @@ import Testing
             a write jobs   : write 1
             b write jobs   : waiting
             c write jobs   : waiting
-            a release jobs : released 1 | b jobs recalled 2 | b jobs write 2
+            a release jobs : released 1 | b jobs write 2 | b jobs recalled 2
             """)
     }
 
@@ -149,7 +149,7 @@ import Testing
             b read jobs    : read 2
             a upgrade jobs : waiting | b jobs recalled 2
             c write jobs   : waiting | a jobs recalled 1
-            b release jobs : released 2 | a jobs recalled 3 | a jobs write 3
+            b release jobs : released 2 | a jobs write 3 | a jobs recalled 3
             """)
     }
 
