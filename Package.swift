@@ -87,6 +87,7 @@ let package = Package(
         .testTarget(
             name: "PRWLockTests",
             dependencies: ["PRWLock", "LockWire", "LockVocabulary", "Posix", "Rendezvous"]),
+        .testTarget(name: "ProtocolDocumentTests", dependencies: ["LockWire", "Posix", "TestSupport", "prwlockd"]),
         .testTarget(name: "SystemdTests", dependencies: ["Systemd"]),
         .testTarget(name: "CBenchTests", dependencies: ["CBench"]),
         .testTarget(name: "TidyTests", dependencies: ["prwlockd"]),

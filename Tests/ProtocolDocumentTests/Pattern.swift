@@ -1,0 +1,85 @@
+/// What a received line has to look like: text, and in angle brackets what may differ from run to run.
+///
+/// `<pid A>` is the process of session A; `<t1>` and `<n1>`, with any digits, a number that is the same wherever it
+/// stands again; `<n>` any number; `<ms>` a duration in milliseconds; `<age>` one in seconds or milliseconds; `<word>`
+/// any word; `<text>` anything up to the line's end.
+struct Pattern {
+    /// The numbers that were found for numbered placeholders, by name.
+    typealias Bindings = [String: Substring]
+
+    private enum Piece {
+        case literal(Substring)
+        case placeholder(Substring)
+    }
+
+    private let pieces: [Piece]
+
+    init(_ text: String) {
+        var pieces: [Piece] = []
+        var rest = text[...]
+        while let match = rest.firstMatch(of: /<([a-z]+[0-9]*|pid [A-Z])>/) {
+            pieces.append(.literal(rest[..<match.range.lowerBound]))
+            pieces.append(.placeholder(match.output.1))
+            rest = rest[match.range.upperBound...]
+        }
+        pieces.append(.literal(rest))
+        self.pieces = pieces
+    }
+
+    /// Whether a line looks like this. If it does, the placeholders that stand here first are bound.
+    func matches(_ line: String, _ bindings: inout Bindings, processes: [Character: Int32]) -> Bool {
+        var rest = line[...]
+        var bound = bindings
+        for piece in pieces {
+            switch piece {
+            case .literal(let text):
+                guard rest.hasPrefix(text) else { return false }
+                rest = rest.dropFirst(text.count)
+            case .placeholder(let name):
+                guard let length = Self.length(of: name, in: rest, processes), length > 0 else {
+                    return false
+                }
+                let value = rest.prefix(length)
+                rest = rest.dropFirst(length)
+                guard name.last?.isNumber ?? false else { continue }
+                guard bound[String(name), default: value] == value else { return false }
+                bound[String(name)] = value
+            }
+        }
+        guard rest.isEmpty else { return false }
+        bindings = bound
+        return true
+    }
+
+    /// The line that is meant, with the placeholders that are bound in it.
+    static func fill(_ text: String, _ bindings: Bindings) -> String {
+        Pattern(text).pieces.map { piece in
+            switch piece {
+            case .literal(let text): String(text)
+            case .placeholder(let name): bindings[String(name)].map(String.init) ?? "<\(name)>"
+            }
+        }.joined()
+    }
+
+    /// How much of the text a placeholder stands for; nil if there is no such placeholder.
+    private static func length(of name: Substring, in text: Substring, _ processes: [Character: Int32])
+        -> Int?
+    {
+        let digits = text.prefix { ("0"..."9").contains($0) }
+        let unit = text.dropFirst(digits.count)
+        switch name {
+        case "text": return text.count
+        case "word": return text.prefix { $0 != " " }.count
+        case "n": return digits.count
+        case "ms": return unit.hasPrefix("ms") ? digits.count + 2 : 0
+        case "age":
+            return unit.hasPrefix("ms") ? digits.count + 2 : unit.hasPrefix("s") ? digits.count + 1 : 0
+        case _ where name.hasPrefix("pid "):
+            guard let process = name.last.flatMap({ processes[$0] }) else { return nil }
+            return digits == String(process) ? digits.count : 0
+        case _ where name.first == "t" || name.first == "n":
+            return name.last?.isNumber ?? false ? digits.count : nil
+        default: return nil
+        }
+    }
+}

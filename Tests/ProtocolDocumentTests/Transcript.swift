@@ -1,0 +1,108 @@
+import Testing
+
+/// A conversation between sessions and a fresh daemon, as it stands in a document: a fenced block marked
+/// `transcript`.
+///
+///     A> WRITE jobs                       sent by session A, which connects when it is first named
+///     A< GRANTED jobs write token=<t1>    the next line that A receives
+///     A< ...                              lines up to the one that follows, whatever they are
+///     A< (closed)                         the daemon closes A's connection
+///     A! ends                             A closes its connection
+///     A! is killed                        A's process dies; its connection stays open elsewhere
+///     A! end of input                     A closes its sending side
+///     daemon! drains                      the daemon is told to end, by TERM
+///
+/// A session is one capital letter. What is received is compared with a `Pattern`; `\x07` in what is sent is one byte.
+/// Before the next line is sent, the one before has been carried out.
+struct Transcript: Sendable {
+    enum Step: Equatable, Sendable {
+        case send(Character, String)
+        case receive(Character, String)
+        case skip(Character)
+        case closed(Character)
+        case end(Character)
+        case kill(Character)
+        case endInput(Character)
+        case drain
+    }
+
+    /// Where it begins, for whoever has to look at it.
+    let place: String
+    /// Each step with the place of its line.
+    private(set) var steps: [(place: String, step: Step)] = []
+
+    /// The transcripts in a document.
+    static func all(in document: String, named name: String) throws -> [Transcript] {
+        var transcripts: [Transcript] = []
+        var current: Transcript?
+        for (index, line) in document.split(separator: "\n", omittingEmptySubsequences: false).enumerated() {
+            if line.hasPrefix("```") {
+                if let transcript = current { transcripts.append(transcript) }
+                current = line == "```transcript" ? Transcript(place: "\(name):\(index + 2)") : nil
+            } else if current != nil {
+                let place = "\(name):\(index + 1)"
+                current?.steps.append((place, try step(line, at: place)))
+            }
+        }
+        guard current == nil else {
+            throw MalformedTranscript(place: name, line: "a block that does not end")
+        }
+        return transcripts
+    }
+
+    private static func step(_ line: Substring, at place: String) throws -> Step {
+        if line == "daemon! drains" { return .drain }
+        let malformed = MalformedTranscript(place: place, line: String(line))
+        guard let session = line.first, session.isUppercase, session.isASCII else { throw malformed }
+        // Trailing spaces do not survive every editor, so the one after the sign is not asked for.
+        var rest = line.dropFirst(2)
+        if rest.first == " " { rest = rest.dropFirst() }
+        switch (line.dropFirst().first, rest) {
+        case (">", _) where bytes(of: String(rest)) != nil: return .send(session, String(rest))
+        case ("<", "..."): return .skip(session)
+        case ("<", "(closed)"): return .closed(session)
+        case ("<", _) where !rest.isEmpty: return .receive(session, String(rest))
+        case ("!", "ends"): return .end(session)
+        case ("!", "is killed"): return .kill(session)
+        case ("!", "end of input"): return .endInput(session)
+        default: throw malformed
+        }
+    }
+
+    /// The bytes that a line to be sent stands for; nil if a `\\` in it begins no byte.
+    static func bytes(of text: String) -> [UInt8]? {
+        var bytes: [UInt8] = []
+        var rest = text.utf8[...]
+        while let byte = rest.popFirst() {
+            guard byte == UInt8(ascii: "\\") else {
+                bytes.append(byte)
+                continue
+            }
+            guard rest.popFirst() == UInt8(ascii: "x"),
+                let spelled = UInt8(String(decoding: rest.prefix(2), as: UTF8.self), radix: 16)
+            else { return nil }
+            bytes.append(spelled)
+            rest = rest.dropFirst(2)
+        }
+        return bytes
+    }
+
+    /// The verbs of the requests in it, in capital letters.
+    var verbs: [String] {
+        steps.compactMap { _, step in
+            guard case .send(_, let line) = step else { return nil }
+            return line.split(separator: " ").first { !$0.hasPrefix("#") }?.uppercased()
+        }
+    }
+}
+
+extension Transcript: CustomTestStringConvertible {
+    var testDescription: String { place }
+}
+
+struct MalformedTranscript: Error, Equatable, CustomStringConvertible {
+    let place: String
+    let line: String
+
+    var description: String { "\(place): this is no step of a transcript: \(line)" }
+}

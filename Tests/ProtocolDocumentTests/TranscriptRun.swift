@@ -1,0 +1,95 @@
+import Glibc
+import TestSupport
+
+/// A transcript carried out against a fresh daemon.
+struct TranscriptRun {
+    private let transcript: Transcript
+    private let daemon: DaemonProcess
+    private var sessions: [Character: TranscriptSession] = [:]
+    /// The processes of all sessions that there were.
+    private var processes: [Character: Int32] = [:]
+    private var bindings: Pattern.Bindings = [:]
+    /// The session of which lines are passed over until one looks like the next that it is to receive.
+    private var skipping: Character?
+
+    /// Carries a transcript out, up to the first step that does not go as it says.
+    static func run(_ transcript: Transcript) throws {
+        var run = TranscriptRun(transcript: transcript, daemon: try DaemonProcess())
+        for (place, step) in transcript.steps { try run.carryOut(step, place) }
+        for (name, session) in run.sessions {
+            let lines = try session.leftOver()
+            guard lines.isEmpty else {
+                throw Mismatch(
+                    place: transcript.place, expected: "nothing more for \(name)", received: "\(lines)")
+            }
+        }
+    }
+
+    private init(transcript: Transcript, daemon: DaemonProcess) {
+        self.transcript = transcript
+        self.daemon = daemon
+    }
+
+    private mutating func carryOut(_ step: Transcript.Step, _ place: String) throws {
+        switch step {
+        case .send(let name, let line):
+            try session(name).send(Transcript.bytes(of: Pattern.fill(line, bindings)) ?? [])
+        case .receive(let name, let expected): try receive(name, expected, place)
+        case .skip(let name): skipping = name
+        case .closed(let name):
+            if let received = try next(name, expected: "the end", place) {
+                throw Mismatch(place: place, expected: "the end", received: received)
+            }
+        case .end(let name):
+            try session(name).end()
+            sessions[name] = nil
+        case .kill(let name):
+            // It is kept, as its connection is to stay open.
+            try session(name).kill()
+        case .endInput(let name): try session(name).endInput()
+        case .drain: daemon.signal(SIGTERM)
+        }
+    }
+
+    private mutating func receive(_ name: Character, _ expected: String, _ place: String) throws {
+        let pattern = Pattern(expected)
+        let maySkip = skipping == name
+        skipping = nil
+        while true {
+            let received = try next(name, expected: Pattern.fill(expected, bindings), place)
+            if let received, pattern.matches(received, &bindings, processes: processes) {
+                return
+            }
+            guard maySkip, received != nil else {
+                throw Mismatch(
+                    place: place, expected: Pattern.fill(expected, bindings),
+                    received: received ?? "the end")
+            }
+        }
+    }
+
+    private mutating func next(_ name: Character, expected: String, _ place: String) throws -> String? {
+        do {
+            return try session(name).nextLine()
+        } catch is RawSession.TimedOut {
+            throw Mismatch(place: place, expected: expected, received: "nothing")
+        }
+    }
+
+    private mutating func session(_ name: Character) throws -> TranscriptSession {
+        if let session = sessions[name] { return session }
+        let session = try TranscriptSession(of: daemon)
+        sessions[name] = session
+        processes[name] = session.processID
+        return session
+    }
+}
+
+/// The daemon did something else than the document says.
+struct Mismatch: Error, CustomStringConvertible {
+    let place: String
+    let expected: String
+    let received: String
+
+    var description: String { "\(place): expected \(expected), received \(received)" }
+}
