@@ -15,7 +15,8 @@ extension LockTable {
 
     /// Grants what may be granted now on each lock, and forgets the locks that nobody uses.
     mutating func settle(_ touched: [Slot<Lock>]) {
-        for lock in touched where !locks[lock].isVacant { settle(lock) }
+        // A lock may be touched twice, and its place gone with the first: the last lock takes all places with it.
+        for lock in touched where lock.raw < locks.bound && !locks[lock].isVacant { settle(lock) }
     }
 
     mutating func settle(_ lock: Slot<Lock>) {

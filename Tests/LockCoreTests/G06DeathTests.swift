@@ -104,4 +104,21 @@ import Testing
         #expect(world.table.lockCount == 0)
         try world.table.checkInvariants()
     }
+
+    @Test(
+        "a session that holds hundreds of locks, one of them twice, ends; so do as many leases at once (G6, G9)"
+    )
+    func oneOfThemTwice() throws {
+        var world = World()
+        for lease in [TimeLimit.forever, .upTo(.seconds(1))] {
+            let session = world.session("a")
+            for number in [0] + Array(0..<1_000) {
+                _ = world.table.acquire(
+                    Acquisition(name("lock-\(number)"), .read, lease: lease), by: session, at: world.now)
+            }
+            if lease == .forever { world.end("a") } else { world.pass(.seconds(1)) }
+            #expect(world.table.lockCount == 0)
+            try world.table.checkInvariants()
+        }
+    }
 }
