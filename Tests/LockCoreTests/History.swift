@@ -37,6 +37,8 @@ struct History {
         table = LockTable(
             limits: limits, firstToken: Token(rawValue: 1), lastToken: Token(rawValue: .max - 1),
             graceEnd: habits.grace.map { Instant.zero.advanced(by: $0) })
+        // So that the ledger is told which of a session's grants died first.
+        table.isObserved = true
         for _ in 0..<habits.sessions { openSession() }
     }
 
@@ -67,8 +69,7 @@ struct History {
         case ..<92: try cancel(session, lock)
         case ..<94: revoke()
         case ..<97: try end(session)
-        case ..<98: table.setRecall(generator.happens(50), of: session)
-        default: table.isObserved = generator.happens(50)
+        default: table.setRecall(generator.happens(50), of: session)
         }
         try see()
         try checkWhole()
@@ -264,7 +265,7 @@ struct History {
     private mutating func end(_ session: SessionID) throws {
         table.closeSession(session, at: now)
         table.forgetSession(session)
-        try ledger.end(session)
+        ledger.end(session)
         sessions.removeAll { $0 == session }
         openSession()
     }

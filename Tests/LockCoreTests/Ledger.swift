@@ -93,10 +93,9 @@ struct Ledger {
         holds[token]?.leaseEnd = lease.map { now.advanced(by: $0) }
     }
 
-    /// A session ends, with all that it has.
-    mutating func end(_ session: SessionID) throws(Complaint) {
+    /// A session has ended: what it asked for is gone, and each of its grants is told of as it dies.
+    mutating func end(_ session: SessionID) {
         requests = requests.filter { $0.value.party.session != session }
-        for (token, hold) in holds where hold.party.session == session { try end(token, cleanly: false) }
     }
 
     mutating func see(_ effect: Effect, at now: Instant) throws(Complaint) {
@@ -130,7 +129,11 @@ struct Ledger {
             try expect(
                 holds[token]?.lock == name && holds[token]?.party.session == session,
                 "recalled what is not held")
-        case .diedHolding, .changed: break
+        case .changed(let change):
+            if change.kind == .died, let token = change.token { try end(token, cleanly: false) }
+        case .diedHolding(let session, _, _):
+            try expect(
+                !holds.values.contains { $0.party.session == session }, "G6: a dead session holds a lock")
         }
     }
 
