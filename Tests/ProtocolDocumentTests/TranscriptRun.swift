@@ -1,4 +1,5 @@
 import Glibc
+import LockWire
 import TestSupport
 
 /// A transcript carried out against a fresh daemon.
@@ -70,7 +71,11 @@ struct TranscriptRun {
 
     private mutating func next(_ name: Character, expected: String, _ place: String) throws -> String? {
         do {
-            return try session(name).nextLine()
+            guard let line = try session(name).nextLine() else { return nil }
+            guard Array(line.utf8).withUnsafeBytes({ ServerLine.parse($0) }) != nil else {
+                throw Mismatch(place: place, expected: "a line that LockWire understands", received: line)
+            }
+            return line
         } catch is RawSession.TimedOut {
             throw Mismatch(place: place, expected: expected, received: "nothing")
         }
