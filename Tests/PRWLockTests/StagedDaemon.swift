@@ -1,0 +1,125 @@
+import Glibc
+import Posix
+import Synchronization
+import Testing
+
+@testable import PRWLock
+
+/// A daemon that says what a test has written for it, so that lines cross in the order that the test is about.
+final class StagedDaemon: Sendable {
+    let path: String
+    private let folder: String
+    private let listener: OwnedDescriptor
+    /// Fulfilled with the first line that was not the expected one; nil when the play has ended as written.
+    private let ending = Promise<String?>()
+
+    /// Plays the scenes one after the other, one connection each, on a thread of its own.
+    init(_ scenes: (@Sendable (inout Session) throws -> Void)...) throws {
+        var template = Array("/tmp/prwlock-test-XXXXXX".utf8CString)
+        guard mkdtemp(&template) != nil else { throw SystemError.last("mkdtemp") }
+        folder = String(decoding: template.dropLast().map(UInt8.init(bitPattern:)), as: UTF8.self)
+        path = folder + "/prwlock.sock"
+        listener = try UnixSocket.listen(at: path, mode: 0o600)
+        // Accepting waits.
+        _ = fcntl(listener.rawValue, F_SETFL, 0)
+        try Thread.start { [self] in
+            do {
+                for scene in scenes {
+                    let descriptor = accept(listener.rawValue, nil, nil)
+                    guard descriptor >= 0 else { throw SystemError.last("accept") }
+                    var session = Session(descriptor)
+                    try session.expect("PING", reply: "PONG")
+                    try session.expect(
+                        matching: "#1 HELLO client=", reply: "#1 HELLO version=1 server=staged/1 session=1")
+                    try scene(&session)
+                }
+                ending.fulfil(nil)
+            } catch {
+                // Whoever comes again is turned away at once.
+                shutdown(listener.rawValue, Int32(SHUT_RDWR))
+                ending.fulfil("\(error)")
+            }
+        }
+    }
+
+    deinit {
+        unlink(path)
+        rmdir(folder)
+    }
+
+    /// Waits for the last scene's end; what went otherwise than written, if anything did.
+    func hasPlayed() async -> String? { await ending.value }
+
+    /// One connection of the play.
+    struct Session: ~Copyable {
+        private let socket: OwnedDescriptor
+        private var received: [UInt8] = []
+
+        init(_ descriptor: Int32) { socket = OwnedDescriptor(owning: descriptor) }
+
+        func say(_ line: String) {
+            let bytes = Array((line + "\n").utf8)
+            _ = send(socket.rawValue, bytes, bytes.count, Int32(MSG_NOSIGNAL))
+        }
+
+        mutating func expect(_ expected: String, reply: String? = nil) throws {
+            let line = try next()
+            guard line == expected else { throw Surprise(expected: expected, line: line) }
+            if let reply { say(reply) }
+        }
+
+        mutating func expectEnd() throws {
+            if let line = try? next() { throw Surprise(expected: "the end", line: line) }
+        }
+
+        /// Waits for the test.
+        func wait(for event: Promise<Void>) {
+            let (reading, writing) = event.pipe()
+            var byte: UInt8 = 0
+            _ = read(reading, &byte, 1)
+            close(reading)
+            close(writing)
+        }
+
+        mutating func expect(matching beginning: String, reply: String) throws {
+            let line = try next()
+            guard line.hasPrefix(beginning) else { throw Surprise(expected: beginning, line: line) }
+            say(reply)
+        }
+
+        /// The next line from the client, with all owners called `t`: their numbers depend on the other tests.
+        private mutating func next() throws -> String {
+            while true {
+                if let end = received.firstIndex(of: UInt8(ascii: "\n")) {
+                    defer { received.removeFirst(end + 1) }
+                    let words = received[..<end].split(separator: UInt8(ascii: " ")).map { word in
+                        let word = String(decoding: word, as: UTF8.self)
+                        return word.hasPrefix("owner=t") ? "owner=t" : word
+                    }
+                    return words.joined(separator: " ")
+                }
+                var chunk = [UInt8](repeating: 0, count: 4096)
+                let count = read(socket.rawValue, &chunk, chunk.count)
+                guard count > 0 else { throw Surprise(expected: "a line", line: "the end") }
+                received += chunk.prefix(count)
+            }
+        }
+    }
+
+    struct Surprise: Error, CustomStringConvertible {
+        let expected: String
+        let line: String
+        var description: String { "expected \(expected), got \(line)" }
+    }
+}
+
+extension Promise<Void> {
+    /// A pipe that becomes readable with the promise, for a thread that waits.
+    fileprivate func pipe() -> (reading: Int32, writing: Int32) {
+        var ends: [Int32] = [-1, -1]
+        guard Glibc.pipe(&ends) == 0 else { fatalError("no pipe: \(errno)") }
+        let (reading, writing) = (ends[0], ends[1])
+        whenFulfilled { _ in _ = write(writing, "x", 1) }
+        return (reading, writing)
+    }
+}
