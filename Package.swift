@@ -86,7 +86,9 @@ let package = Package(
             dependencies: ["LockDaemon", "LockVocabulary", "Posix", "TestSupport", "prwlockd"]),
         .testTarget(
             name: "PRWLockTests",
-            dependencies: ["PRWLock", "LockWire", "LockVocabulary", "Posix", "Rendezvous"]),
+            dependencies: [
+                "PRWLock", "LockWire", "LockVocabulary", "Posix", "Rendezvous", "TestSupport", "prwlockd",
+            ]),
         .testTarget(name: "ProtocolDocumentTests", dependencies: ["LockWire", "Posix", "TestSupport", "prwlockd"]),
         .testTarget(name: "SystemdTests", dependencies: ["Systemd"]),
         .testTarget(name: "CBenchTests", dependencies: ["CBench"]),

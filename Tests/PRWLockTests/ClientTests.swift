@@ -1,0 +1,316 @@
+import LockVocabulary
+import Posix
+import TestSupport
+import Testing
+
+@testable import PRWLock
+
+/// The client with a real daemon.
+@Suite(.timeLimit(.minutes(1))) struct ClientTests {
+    private let daemon: DaemonProcess
+    private let client: Client
+    private let lock: RWLock
+
+    init() throws {
+        daemon = try DaemonProcess()
+        client = Client(socketPath: daemon.socketPath, name: "tests")
+        lock = client.lock("jobs")
+    }
+
+    @Test("readers share the lock, a writer has it alone (G1)") func exclusion() async throws {
+        let (readersFree, writerFree) = try await lock.withReadLock {
+            (try await lock.isFree(for: .read), try await lock.isFree(for: .write))
+        }
+        #expect(readersFree && !writerFree)
+        let free = try await lock.withWriteLock { try await lock.isFree(for: .read) }
+        #expect(!free)
+    }
+
+    @Test("a thousand tasks take turns") func turns() async throws {
+        let counter = Counter()
+        try await withThrowingTaskGroup { group in
+            for _ in 0..<1000 {
+                group.addTask { [lock] in
+                    try await lock.withWriteLock {
+                        let count = counter.value
+                        await Task.yield()
+                        counter.value = count + 1
+                    }
+                }
+            }
+            try await group.waitForAll()
+        }
+        #expect(counter.value == 1000)
+    }
+
+    @Test("tokens rise, and tell whether a grant still stands (G7)") func tokens() async throws {
+        let (first, second) = try await (
+            lock.withWriteLock { grant in grant.token },
+            lock.withWriteLock { grant in
+                let isValid = try await lock.validate(grant.token)
+                #expect(isValid)
+                return grant.token
+            }
+        )
+        #expect(first < second)
+        #expect(try await !lock.validate(first))
+    }
+
+    @Test("to ask again in the body is recursion, also past a waiting writer (G4)") func recursion()
+        async throws
+    {
+        try await lock.withReadLock {
+            let writer = Task { [lock] in try await lock.withWriteLock {} }
+            try await daemon.waits(for: "jobs", count: 1)
+            try await lock.withReadLock(timeout: .zero) {}
+            // A task that is started in the body is somebody else, and waits behind the writer.
+            #expect(try await !lock.isFree(for: .read), "a new reader went past a waiting writer (G2)")
+            writer.cancel()
+        }
+    }
+
+    @Test("to ask for what one has oneself is a deadlock, and said so at once (G8)") func selfDeadlock()
+        async throws
+    {
+        try await lock.withReadLock {
+            do {
+                try await lock.withWriteLock {}
+                Issue.record("it waited for itself")
+            } catch LockError.deadlock(_, let mode, let cycle) {
+                #expect(mode == .write)
+                #expect(cycle.named.first?.lock == lock.name)
+            }
+        }
+    }
+
+    @Test("tasks that say they are one owner are one") func commonOwner() async throws {
+        let owner = LockOwner()
+        try await owner.withOwner {
+            let grant = try await lock.acquireRead()
+            let isDeadlock = await Task { [lock] in
+                do { _ = try await lock.acquireWrite() } catch LockError.deadlock { return true } catch {}
+                return false
+            }.value
+            #expect(isDeadlock)
+            try await grant.release()
+        }
+    }
+
+    @Test("an update lock becomes a write lock when the readers have left, and a read lock again (G10)")
+    func upgrade() async throws {
+        let reader = try daemon.connect()
+        #expect(try reader.ask("READ jobs") == "GRANTED jobs read token=1")
+        try await lock.withUpdateLock { grant in
+            let before = grant.token
+            do {
+                try await grant.upgrade(timeout: .milliseconds(5))
+                Issue.record("there is a reader")
+            } catch LockError.timedOut(_, let mode, let waited, let heldBy) {
+                #expect(mode == .write)
+                #expect(waited >= .milliseconds(5))
+                #expect(heldBy.named.map(\.mode) == [.read])
+            }
+            #expect(grant.mode == .update)
+            #expect(grant.token == before)
+            #expect(try reader.ask("RELEASE jobs") == "RELEASED jobs token=1")
+            try await grant.upgrade()
+            #expect(grant.mode == .write)
+            #expect(grant.token > before)
+            try await grant.downgrade()
+            #expect(grant.mode == .read)
+            #expect(try await lock.isFree(for: .read))
+        }
+    }
+
+    @Test("a timeout is in milliseconds, and its error says who holds the lock (G5)") func timeout()
+        async throws
+    {
+        let holder = try PeerProcess(of: daemon)
+        #expect(try holder.session.ask("WRITE jobs note=nightly") == "GRANTED jobs write token=1")
+        do {
+            _ = try await lock.acquireRead(timeout: .milliseconds(20))
+            Issue.record("it is held")
+        } catch LockError.timedOut(let name, let mode, let waited, let heldBy) {
+            #expect(name == lock.name)
+            #expect(mode == .read)
+            #expect(waited >= .milliseconds(20))
+            #expect(heldBy.named.map(\.processID) == [holder.processID])
+            #expect(
+                "\(LockError.timedOut(name, mode, waited: waited, heldBy: heldBy))"
+                    .contains("process \(holder.processID) (write)"))
+        }
+        let status = try await lock.status()
+        #expect(status.holders.map(\.note.description) == ["nightly"])
+        #expect(status.waiters == [])
+    }
+
+    @Test("the next holder learns that the last writer died (G6, G11)") func ownerDied() async throws {
+        let holder = try PeerProcess(of: daemon)
+        #expect(try holder.session.ask("WRITE jobs") == "GRANTED jobs write token=1")
+        holder.kill()
+        try await lock.withWriteLock { grant in
+            let died = grant.previousOwnerDied
+            #expect(died)
+        }
+        try await lock.withWriteLock { grant in
+            let died = grant.previousOwnerDied
+            #expect(!died)
+        }
+    }
+
+    @Test("a task that is cancelled while it waits leaves the queue") func cancellation() async throws {
+        let grant = try await lock.acquireWrite()
+        let waiting = Task { [lock] in try await lock.withWriteLock {} }
+        try await daemon.waits(for: "jobs", count: 1)
+        waiting.cancel()
+        await #expect(throws: CancellationError.self) { try await waiting.value }
+        try await daemon.waits(for: "jobs", count: 0)
+        try await grant.release()
+    }
+
+    @Test("cancelling at any moment neither leaks a grant nor loses one") func cancellationStorm()
+        async throws
+    {
+        for round in 0..<300 {
+            let task = Task { [lock] in try await lock.withWriteLock { await Task.yield() } }
+            for _ in 0..<(round % 30) { await Task.yield() }
+            task.cancel()
+            _ = await task.result
+        }
+        let grant = try await lock.acquireWrite(timeout: .seconds(5))
+        try await grant.release()
+        #expect(try await client.list().isEmpty)
+    }
+
+    @Test("a lease that ends cancels the body, and the caller is told (G9)") func expiry() async throws {
+        do {
+            try await lock.withWriteLock(lease: .milliseconds(20)) { try await Task.sleep(for: .seconds(60)) }
+            Issue.record("it was lost")
+        } catch let lost as LockLost {
+            #expect(lost.cause == .expired)
+        }
+        #expect(!Task.isCancelled)
+        try await lock.withWriteLock { grant in
+            let died = grant.previousOwnerDied
+            #expect(died)
+        }
+    }
+
+    @Test("a lease that is renewed goes on (G9)") func renewal() async throws {
+        let grant = try await lock.acquireWrite(lease: .milliseconds(500))
+        try await grant.renew(lease: .seconds(60))
+        let left = try #require(try await lock.status().holders.first?.leaseLeft)
+        #expect(left > .seconds(1))
+        try await grant.renew()
+        try await grant.release()
+    }
+
+    @Test("a grant that is revoked is lost") func revocation() async throws {
+        let administrator = try PeerProcess(of: daemon)
+        do {
+            try await lock.withWriteLock { grant in
+                let line = try administrator.session.ask("REVOKE jobs token=\(grant.token)")
+                #expect(line == "REVOKED jobs token=\(grant.token)")
+                try await Task.sleep(for: .seconds(60))
+            }
+            Issue.record("it was lost")
+        } catch let lost as LockLost {
+            #expect(lost.cause == .revoked)
+        }
+    }
+
+    @Test("when the daemon is killed, what was held is lost, and the next daemon serves what is asked")
+    func reconnect() async throws {
+        do {
+            try await lock.withWriteLock { grant in
+                daemon.kill()
+                try daemon.restart()
+                try await Task.sleep(for: .seconds(60))
+            }
+            Issue.record("it was lost")
+        } catch let lost as LockLost {
+            #expect(lost.cause == .disconnected)
+        }
+        try await lock.withWriteLock { grant in #expect(grant.lost == nil) }
+    }
+
+    @Test("who waits when the daemon is killed gets the lock from the next one") func waitingOverRestart()
+        async throws
+    {
+        let holder = try PeerProcess(of: daemon)
+        #expect(try holder.session.ask("WRITE jobs") == "GRANTED jobs write token=1")
+        let waiting = Task { [lock] in try await lock.withWriteLock { $0.token } }
+        try await daemon.waits(for: "jobs", count: 1)
+        daemon.kill()
+        try daemon.restart()
+        #expect(try await waiting.value > Token(rawValue: 1))
+    }
+
+    @Test("without a daemon the error says what to do, and a later request finds it") func noDaemon()
+        async throws
+    {
+        daemon.kill()
+        do {
+            _ = try await lock.tryRead()
+            Issue.record("there is no daemon")
+        } catch LockError.unreachable(let reason) {
+            #expect("\(reason)".contains("prwlockd --socket \(daemon.socketPath)"))
+        }
+        try daemon.restart()
+        try await lock.withReadLock {}
+    }
+
+    @Test("what happens on locks is seen by whoever watches") func watching() async throws {
+        var changes = client.watch(prefix: "jo").makeAsyncIterator()
+        // The stream begins some time after it was asked for.
+        let noise = Task { [lock] in while !Task.isCancelled { try await lock.withReadLock {} } }
+        let first = try await changes.next()
+        noise.cancel()
+        #expect(first?.name == lock.name)
+    }
+
+    @Test("names of any text name one lock each") func names() async throws {
+        let lock = client.lock("a name with spaces, ü and %")
+        let listed = try await lock.withWriteLock { try await client.list(prefix: "a name") }
+        #expect(listed.map(\.name) == [lock.name])
+        #expect(lock.description == "a name with spaces, ü and %")
+    }
+
+    @Test("the session is called as its client is") func greeting() async throws {
+        try await client.ping()
+        let session = try daemon.connect()
+        try session.send("SESSIONS")
+        #expect(try session.lines(through: "OK").contains { $0.contains("client=tests") })
+    }
+}
+
+/// A number that only a lock protects.
+private final class Counter: @unchecked Sendable {
+    // Unchecked: that nobody else is at it is what the tests are about.
+    var value = 0
+}
+
+extension RWLock {
+    /// Whether another task would get the lock at once.
+    fileprivate func isFree(for mode: LockMode) async throws -> Bool {
+        try await Task {
+            let grant = mode == .read ? try await tryRead() : try await tryWrite()
+            guard let grant else { return false }
+            try await grant.release()
+            return true
+        }.value
+    }
+}
+
+extension DaemonProcess {
+    /// Returns once so many requests wait for a lock.
+    func waits(for name: String, count: Int) async throws {
+        let session = try connect()
+        while true {
+            try session.send("STATUS \(name)")
+            let waiters = try session.lines(through: "OK").filter { $0.hasPrefix("* waiter") }
+            if waiters.count == count { return }
+            await Task.yield()
+        }
+    }
+}
