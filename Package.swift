@@ -80,7 +80,10 @@ let package = Package(
         .testTarget(
             name: "LockServerTests", dependencies: ["LockServer", "LockWire", "LockVocabulary"]),
         .testTarget(name: "PosixTests", dependencies: ["Posix"]),
-        .testTarget(name: "RendezvousTests", dependencies: ["Rendezvous", "Posix"]),
+        .executableTarget(name: "test-client", dependencies: ["PRWLock"], path: "Tests/TestClient"),
+        .testTarget(
+            name: "RendezvousTests",
+            dependencies: ["Rendezvous", "Posix", "TestSupport", "prwlockd", "test-client"]),
         .testTarget(
             name: "LockDaemonTests",
             dependencies: ["LockDaemon", "LockVocabulary", "Posix", "TestSupport", "prwlockd"]),
@@ -88,6 +91,7 @@ let package = Package(
             name: "PRWLockTests",
             dependencies: [
                 "PRWLock", "LockWire", "LockVocabulary", "Posix", "Rendezvous", "TestSupport", "prwlockd",
+                "test-client",
             ]),
         .testTarget(name: "ProtocolDocumentTests", dependencies: ["LockWire", "Posix", "TestSupport", "prwlockd"]),
         .testTarget(name: "SystemdTests", dependencies: ["Systemd"]),

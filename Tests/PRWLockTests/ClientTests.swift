@@ -197,10 +197,10 @@ import Testing
     }
 
     @Test("a lease that is renewed goes on (G9)") func renewal() async throws {
-        let grant = try await lock.acquireWrite(lease: .milliseconds(500))
-        try await grant.renew(lease: .seconds(60))
+        let grant = try await lock.acquireWrite(lease: .seconds(60))
+        try await grant.renew(lease: .seconds(3600))
         let left = try #require(try await lock.status().holders.first?.leaseLeft)
-        #expect(left > .seconds(1))
+        #expect(left > .seconds(60))
         try await grant.renew()
         try await grant.release()
     }

@@ -1,25 +1,21 @@
 import Glibc
 import Posix
-import Synchronization
-import Testing
+import TestSupport
 
 @testable import PRWLock
 
 /// A daemon that says what a test has written for it, so that lines cross in the order that the test is about.
 final class StagedDaemon: Sendable {
-    let path: String
-    private let folder: String
+    var path: String { directory("s") }
+    private let directory: TemporaryDirectory
     private let listener: OwnedDescriptor
     /// Fulfilled with the first line that was not the expected one; nil when the play has ended as written.
     private let ending = Promise<String?>()
 
     /// Plays the scenes one after the other, one connection each, on a thread of its own.
     init(_ scenes: (@Sendable (inout Session) throws -> Void)...) throws {
-        var template = Array("/tmp/prwlock-test-XXXXXX".utf8CString)
-        guard mkdtemp(&template) != nil else { throw SystemError.last("mkdtemp") }
-        folder = String(decoding: template.dropLast().map(UInt8.init(bitPattern:)), as: UTF8.self)
-        path = folder + "/prwlock.sock"
-        listener = try UnixSocket.listen(at: path, mode: 0o600)
+        directory = try TemporaryDirectory()
+        listener = try UnixSocket.listen(at: directory("s"), mode: 0o600)
         // Accepting waits.
         _ = fcntl(listener.rawValue, F_SETFL, 0)
         try Thread.start { [self] in
@@ -40,11 +36,6 @@ final class StagedDaemon: Sendable {
                 ending.fulfil("\(error)")
             }
         }
-    }
-
-    deinit {
-        unlink(path)
-        rmdir(folder)
     }
 
     /// Waits for the last scene's end; what went otherwise than written, if anything did.

@@ -1,12 +1,15 @@
 import Glibc
 import Posix
+import TestSupport
 import Testing
 
 @testable import Rendezvous
 
 @Suite struct StartLockTests {
-    private let folder = TemporaryFolder()
-    private var socketPath: String { folder.path + "/prwlock.sock" }
+    private let directory: TemporaryDirectory
+    private var socketPath: String { directory("s") }
+
+    init() throws { directory = try TemporaryDirectory() }
 
     @Test("only one at a time holds the lock file")
     func exclusive() throws {

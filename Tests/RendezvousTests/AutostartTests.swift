@@ -1,0 +1,188 @@
+import Glibc
+import Posix
+import TestSupport
+import Testing
+
+@testable import Rendezvous
+
+/// Daemons that clients start, and that leave by themselves: real processes, all at once.
+@Suite(.serialized, .timeLimit(.minutes(2))) struct AutostartTests {
+    private let home = try? UserHome()
+
+    @Test("a hundred processes at once with no daemon: one daemon, all served")
+    func hundredAtOnce() throws {
+        let home = try #require(home)
+        let tokens = try home.runTogether(count: 100)
+        #expect(Set(tokens).count == 100)
+        #expect(home.daemons().count == 1)
+        // Nothing of the one that started it stays with it.
+        let daemon = try #require(home.daemons().first)
+        #expect(try home.link("cwd", of: daemon) == "/")
+        #expect(getsid(daemon) != getsid(0))
+        #expect(try home.parent(of: daemon) != getpid())
+        let variables = try home.environment(of: daemon)
+        #expect(
+            variables.allSatisfy { $0.hasPrefix("PRWLOCK_") || $0.hasPrefix("XDG_") || $0.hasPrefix("HOME=") }
+        )
+    }
+
+    @Test("an idle daemon that leaves turns nobody away")
+    func arrivalsWhileLeaving() throws {
+        let home = try #require(home)
+        // It leaves after a moment, and clients come at every moment.
+        try home.setIdleTime("5ms")
+        var tokens: [UInt64] = []
+        for round in 0..<40 {
+            tokens += try home.runTogether(count: 3)
+            usleep(UInt32(round % 10) * 1000)
+        }
+        #expect(tokens.count == 120)
+        #expect(Set(tokens).count == 120)
+        #expect(home.daemons().count <= 1)
+    }
+
+    @Test("a daemon that was killed is replaced by the next client")
+    func killed() throws {
+        let home = try #require(home)
+        let before = try home.runTogether(count: 1)
+        let first = try #require(home.daemons().first)
+        kill(first, SIGKILL)
+        try home.waitForEnd(of: first)
+        let after = try home.runTogether(count: 10)
+        #expect(home.daemons().count == 1)
+        #expect(home.daemons().first != first)
+        #expect(after.allSatisfy { $0 > before[0] }, "tokens rise over crashes (G7)")
+    }
+
+    @Test("a daemon that ends at once is an error that says where it has said why")
+    func endsAtOnce() throws {
+        let home = try #require(home)
+        try home.setDaemon("#!/bin/sh\necho no luck today\nexit 3\n")
+        do throws(RendezvousError) {
+            _ = try DaemonConnector(in: home.surroundings).connect()
+            Issue.record("there is no daemon")
+        } catch {
+            #expect("\(error)".contains("\(home.path)/state/prwlock/prwlockd.log"))
+            let output = try FileContents.read("\(home.path)/state/prwlock/prwlockd.log")
+            #expect(String(decoding: output, as: UTF8.self).contains("no luck today"))
+        }
+    }
+
+    @Test("a program that cannot be executed says so in the same place")
+    func notExecutable() throws {
+        let home = try #require(home)
+        try home.setDaemon("#!/nowhere/at/all\n")
+        do throws(RendezvousError) {
+            _ = try DaemonConnector(in: home.surroundings).connect()
+            Issue.record("there is no daemon")
+        } catch {
+            let output = try FileContents.read("\(home.path)/state/prwlock/prwlockd.log")
+            #expect(String(decoding: output, as: UTF8.self).contains("No such file"))
+        }
+    }
+}
+
+/// A user's home, with a runtime directory, a daemon to start, and clients.
+private final class UserHome {
+    private let directory: TemporaryDirectory
+    let surroundings: Surroundings
+    var path: String { directory.path }
+
+    /// What every process of this user has in its environment.
+    private var environment: [String] { surroundings.environment.map { "\($0.key)=\($0.value)" } }
+
+    init() throws {
+        directory = try TemporaryDirectory()
+        mkdir(directory("runtime"), 0o700)
+        surroundings = Surroundings(
+            environment: [
+                "HOME": directory.path, "XDG_RUNTIME_DIR": directory("runtime"),
+                "XDG_STATE_HOME": directory("state"),
+                "PRWLOCK_DAEMON": directory("daemon"),
+            ], userID: geteuid())
+        symlink(DaemonProcess.executable, directory("daemon"))
+    }
+
+    deinit { for daemon in daemons() { kill(daemon, SIGKILL) } }
+
+    /// Has clients start this as the daemon.
+    func setDaemon(_ script: String) throws {
+        unlink(directory("daemon"))
+        let file = open(directory("daemon"), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o700)
+        try FileContents.write(Array(script.utf8), to: OwnedDescriptor(owning: file))
+    }
+
+    /// Has daemons that are started leave after another time without a session.
+    func setIdleTime(_ time: String) throws {
+        try setDaemon("#!/bin/sh\nexec '\(DaemonProcess.executable)' \"$@\" --exit-when-idle=\(time)\n")
+    }
+
+    /// Runs clients that are let go at one moment, each of which takes the lock for a turn; the tokens that they got.
+    func runTogether(count: Int) throws -> [UInt64] {
+        let client = DaemonProcess.executable.replacing("prwlockd", with: "test-client")
+        unlink(directory("output"))
+        let output = OwnedDescriptor(
+            owning: open(directory("output"), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0o600))
+        let gate = try UnixSocket.pair()
+        var clients: [Int32] = []
+        for _ in 0..<count {
+            clients.append(
+                try ChildProcess(
+                    executable: client, arguments: ["test-client", "turn", "jobs"], environment: environment,
+                    descriptors: [gate.first.rawValue, output.rawValue, output.rawValue]
+                ).spawn())
+        }
+        _ = consume gate
+        for client in clients {
+            var status: Int32 = 0
+            waitpid(client, &status, 0)
+        }
+        let lines = String(decoding: try FileContents.read(directory("output")), as: UTF8.self).split(
+            separator: "\n")
+        for line in lines where !line.hasPrefix("token ") { Issue.record("a client said: \(line)") }
+        return lines.compactMap { $0.hasPrefix("token ") ? UInt64($0.dropFirst(6)) : nil }
+    }
+
+    /// The daemons that run for this user.
+    func daemons() -> [Int32] {
+        guard let processes = opendir("/proc") else { return [] }
+        defer { closedir(processes) }
+        var found: [Int32] = []
+        while let entry = readdir(processes) {
+            let name = withUnsafeBytes(of: &entry.pointee.d_name) { bytes in
+                String(decoding: bytes.prefix { $0 != 0 }, as: UTF8.self)
+            }
+            guard let process = Int32(name),
+                (try? environment(of: process))?.contains("HOME=\(path)") ?? false,
+                (try? link("exe", of: process))?.hasSuffix("/prwlockd") ?? false
+            else { continue }
+            found.append(process)
+        }
+        return found
+    }
+
+    func environment(of process: Int32) throws -> [String] {
+        let bytes = try FileContents.read("/proc/\(process)/environ")
+        return bytes.split(separator: 0).map { String(decoding: $0, as: UTF8.self) }
+    }
+
+    func link(_ name: String, of process: Int32) throws -> String {
+        var buffer = [CChar](repeating: 0, count: Int(PATH_MAX))
+        guard readlink("/proc/\(process)/\(name)", &buffer, buffer.count - 1) >= 0 else {
+            throw SystemError.last("readlink")
+        }
+        return String(decoding: buffer.prefix { $0 != 0 }.map(UInt8.init(bitPattern:)), as: UTF8.self)
+    }
+
+    func parent(of process: Int32) throws -> Int32 {
+        let status = String(decoding: try FileContents.read("/proc/\(process)/status"), as: UTF8.self)
+        let line = status.split(separator: "\n").first { $0.hasPrefix("PPid:") }
+        return line.flatMap { $0.split(separator: "\t").last }.flatMap { Int32($0) } ?? -1
+    }
+
+    func waitForEnd(of process: Int32) throws {
+        guard let watch = try? ProcessWatch(process: process) else { return }
+        var request = pollfd(fd: watch.rawValue, events: Int16(POLLIN), revents: 0)
+        poll(&request, 1, 10_000)
+    }
+}

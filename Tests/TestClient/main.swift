@@ -1,0 +1,73 @@
+// A client in a process of its own, for tests that need one: `turn NAME`, `fork NAME` or `fork-async NAME`.
+
+import Glibc
+import PRWLock
+
+let arguments = CommandLine.arguments
+guard arguments.count == 3 else { exit(64) }
+let name = arguments[2]
+
+/// Says a line at once: what a buffer keeps is said twice after a fork.
+func say(_ line: String) {
+    let bytes = Array((line + "\n").utf8)
+    write(STDOUT_FILENO, bytes, bytes.count)
+}
+
+/// Forks; the body runs in the child, which then ends without a word to anybody.
+func inChild(_ body: () throws -> Void) rethrows {
+    let child = fork()
+    if child == 0 {
+        try body()
+        _exit(0)
+    }
+    var status: Int32 = 0
+    waitpid(child, &status, 0)
+    say("child ended with \(status)")
+}
+
+do {
+    switch arguments[1] {
+    case "turn":
+        // Until all are there, and are let go together.
+        while getchar() != EOF {}
+        let grant = try BlockingRWLock(name).acquireWrite()
+        say("token \(grant.token)")
+        try grant.release()
+
+    case "fork":
+        let lock = BlockingClient().lock(name)
+        var grant: BlockingGrant? = try lock.acquireWrite()
+        try inChild {
+            if let loss = grant?.lost { say("child: \(loss.cause)") }
+            // In the parent's session this would release the lock.
+            grant = nil
+            do {
+                _ = try lock.acquireWrite(timeout: .zero)
+                say("child has it")
+            } catch LockError.timedOut(_, _, _, let heldBy) {
+                say("child: held by parent: \(heldBy.named.first?.processID == getppid())")
+            }
+        }
+        if let grant = grant.take() {
+            try grant.release()
+            say("parent released")
+        }
+
+    case "fork-async":
+        let client = Client()
+        var grant: Grant? = try await client.lock(name).acquireWrite()
+        inChild {
+            grant = nil
+            say("child dropped it")
+        }
+        if let grant = grant.take() {
+            try await grant.release()
+            say("parent released")
+        }
+
+    default: exit(64)
+    }
+} catch {
+    say("error: \(error)")
+    exit(1)
+}
