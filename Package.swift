@@ -52,7 +52,9 @@ let package = Package(
         // Shells
         .target(
             name: "LockDaemon",
-            dependencies: ["CLinux", "LockCore", "LockServer", "LockVocabulary", "Posix", "Rendezvous", "Systemd"]),
+            dependencies: [
+                "CLinux", "LockCore", "LockServer", "LockVocabulary", "Posix", "Rendezvous", "Systemd",
+            ]),
         .target(name: "PRWLock", dependencies: ["LockWire", "LockVocabulary", "Posix", "Rendezvous"]),
         .executableTarget(name: "prwlockd", dependencies: ["LockDaemon", "Rendezvous"]),
         .executableTarget(
@@ -93,7 +95,8 @@ let package = Package(
                 "PRWLock", "LockWire", "LockVocabulary", "Posix", "Rendezvous", "TestSupport", "prwlockd",
                 "test-client",
             ]),
-        .testTarget(name: "ProtocolDocumentTests", dependencies: ["LockWire", "Posix", "TestSupport", "prwlockd"]),
+        .testTarget(
+            name: "ProtocolDocumentTests", dependencies: ["LockWire", "Posix", "TestSupport", "prwlockd"]),
         .testTarget(name: "SystemdTests", dependencies: ["Systemd"]),
         .testTarget(name: "CBenchTests", dependencies: ["CBench"]),
         .testTarget(name: "TidyTests", dependencies: ["prwlockd"]),
