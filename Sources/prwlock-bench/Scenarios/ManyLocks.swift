@@ -24,6 +24,7 @@ struct ManyLocks {
                     Figure("a lock", .bytes, [crowds[index].bytesEach]),
                     Figure("p50", .nanoseconds, alone[index].quantiles(0.5)),
                     Figure("pipelined", .perSecond, pipelined[index].rates),
+                    Figure("server CPU", .nanoseconds, pipelined[index].map(\.processorTimeEach)),
                 ])
         }
         return Outcome(
