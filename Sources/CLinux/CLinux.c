@@ -19,6 +19,10 @@
 #define SYS_pidfd_open 434
 #endif
 
+#ifndef SYS_pidfd_send_signal
+#define SYS_pidfd_send_signal 424
+#endif
+
 int linux_accept(int listener) { return accept4(listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC); }
 
 int linux_peer_credentials(int socket, int32_t *process, uint32_t *user, uint32_t *group) {
@@ -38,6 +42,18 @@ int linux_peer_pidfd(int socket) {
 }
 
 int linux_pidfd_open(int32_t process) { return (int)syscall(SYS_pidfd_open, process, 0); }
+
+int linux_pidfd_send_signal(int pidfd, int signal) {
+    return (int)syscall(SYS_pidfd_send_signal, pidfd, signal, NULL, 0);
+}
+
+int linux_close_range(unsigned first, unsigned last) {
+    if (close_range(first, last, 0) == 0) return 0;
+    /* A kernel before 5.9, or a container that forbids the call. */
+    long limit = sysconf(_SC_OPEN_MAX);
+    for (long descriptor = first; descriptor <= last && descriptor < limit; descriptor++) close((int)descriptor);
+    return 0;
+}
 
 int linux_readable_bytes(int socket, int *count) { return ioctl(socket, FIONREAD, count); }
 

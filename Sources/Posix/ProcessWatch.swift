@@ -27,4 +27,12 @@ public struct ProcessWatch: ~Copyable, Sendable {
         var request = pollfd(fd: descriptor.rawValue, events: Int16(POLLIN), revents: 0)
         return poll(&request, 1, 0) == 1
     }
+
+    /// Sends a signal to this process, and never to a later one with its id.
+    ///
+    /// `ESRCH`: it has ended; `EPERM`: it is another user's.
+    public func send(_ signal: Int32) throws(SystemError) {
+        let number = descriptor.rawValue
+        _ = try checked("pidfd_send_signal") { linux_pidfd_send_signal(number, signal) }
+    }
 }

@@ -28,6 +28,12 @@ int linux_peer_pidfd(int socket);
 /* A descriptor of a process, readable when it has ended. Never inherited. */
 int linux_pidfd_open(int32_t process);
 
+/* Sends a signal to the process of such a descriptor, and never to a later one with its id. */
+int linux_pidfd_send_signal(int pidfd, int signal);
+
+/* Closes all descriptors from one number to another, both included. */
+int linux_close_range(unsigned first, unsigned last);
+
 /* How many bytes stand in the socket to be read. */
 int linux_readable_bytes(int socket, int *count);
 

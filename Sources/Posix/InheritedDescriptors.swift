@@ -1,0 +1,15 @@
+import CLinux
+
+/// What a forked process has open because its parent had.
+public enum InheritedDescriptors {
+    /// Closes all but these.
+    public static func closeAll(but kept: [Int32]) {
+        var first: UInt32 = 0
+        for descriptor in Set(kept).sorted() {
+            let number = UInt32(descriptor)
+            if number > first { linux_close_range(first, number - 1) }
+            first = number + 1
+        }
+        linux_close_range(first, .max)
+    }
+}
