@@ -60,7 +60,7 @@ let package = Package(
         .executableTarget(
             name: "prwlock-tool",
             dependencies: [
-                "PRWLock", "LockWire", "LockVocabulary", "Posix", "Rendezvous",
+                "PRWLock", "LockWire", "LockVocabulary", "CLinux", "Posix", "Rendezvous",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ]),
 
@@ -97,6 +97,12 @@ let package = Package(
             ]),
         .testTarget(
             name: "ProtocolDocumentTests", dependencies: ["LockWire", "Posix", "TestSupport", "prwlockd"]),
+        .testTarget(
+            name: "ToolTests",
+            dependencies: [
+                "prwlock-tool", "prwlockd", "LockWire", "LockVocabulary", "Posix", "CTestSupport",
+                "TestSupport",
+            ]),
         .testTarget(name: "SystemdTests", dependencies: ["Systemd"]),
         .testTarget(name: "CBenchTests", dependencies: ["CBench"]),
         .testTarget(name: "TidyTests", dependencies: ["prwlockd"]),

@@ -2,10 +2,12 @@
 
 #include "CTestSupport.h"
 
+#include <fcntl.h>
 #include <ftw.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -102,3 +104,15 @@ static int remove_entry(const char *path, const struct stat *status, int kind, s
 }
 
 void support_remove_tree(const char *path) { nftw(path, remove_entry, 8, FTW_DEPTH | FTW_PHYS); }
+
+int support_open_terminal(int *terminal) {
+    int control = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC);
+    if (control < 0) return -1;
+    char path[64];
+    if (grantpt(control) == 0 && unlockpt(control) == 0 && ptsname_r(control, path, sizeof path) == 0) {
+        *terminal = open(path, O_RDWR | O_NOCTTY | O_CLOEXEC);
+        if (*terminal >= 0) return control;
+    }
+    close(control);
+    return -1;
+}

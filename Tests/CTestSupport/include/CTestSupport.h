@@ -16,6 +16,9 @@ int32_t support_start_peer(const char *path, int control);
 /* The connection that the process made; -1 if it could not. */
 int support_receive_connection(int control);
 
+/* Opens a new terminal: what is written to it comes out of the returned descriptor. Returns -1 if there is none. */
+int support_open_terminal(int *terminal);
+
 /* Removes a directory and all that is in it. */
 void support_remove_tree(const char *path);
 

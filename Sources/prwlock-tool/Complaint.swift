@@ -1,0 +1,94 @@
+import ArgumentParser
+import Glibc
+import LockWire
+import PRWLock
+import Posix
+import Rendezvous
+
+/// Why a command ends without having done what it was asked: one line that says what to do, and an exit code.
+///
+/// The line is empty where the code says all, as for a lock that others hold.
+///
+/// The codes are those of `sysexits.h`, as in `flock(1)`.
+struct Complaint: Error {
+    var line: String
+    var code: Int32
+
+    /// What was asked for is not so, or is not to be had now.
+    static let no: Int32 = 1
+    /// The command was typed wrongly.
+    static let usage: Int32 = 64
+    /// There is no such process.
+    static let noInput: Int32 = 66
+    /// No daemon, or it ended.
+    static let unavailable: Int32 = 69
+    /// The system refused something.
+    static let system: Int32 = 71
+    /// A limit was reached, or the daemon is leaving: later it may work.
+    static let temporary: Int32 = 75
+    /// The daemon said something that was not expected.
+    static let protocolFault: Int32 = 76
+    /// This user may not.
+    static let notPermitted: Int32 = 77
+
+    init(_ line: String, code: Int32) {
+        self.line = line
+        self.code = code
+    }
+
+    init(_ error: RendezvousError) {
+        let code =
+            switch error {
+            case .notPermitted, .unsafeDirectory: Self.notPermitted
+            case .noAnswer, .turnedAway, .startLockHeld: Self.temporary
+            case .system: Self.system
+            case .notRunning, .startForbidden, .notASocket, .alreadyServed, .noProgram, .endedAtStart:
+                Self.unavailable
+            }
+        self.init(error.description, code: code)
+    }
+
+    init(_ error: ConnectionEnded) {
+        self.init("\(error); look at its journal, and try again", code: Self.unavailable)
+    }
+
+    init(_ error: SystemError) {
+        self.init(error.description, code: Self.system)
+    }
+
+    /// What the daemon found wrong, and what to do about it.
+    init(_ error: WireError) {
+        switch error.code {
+        case .limitSessions, .limitGrants, .limitWaiters, .limitLocks, .limitWaits, .limitBuffers:
+            self.init(
+                "the lock daemon is full: \(error.text); try again later, or raise its limits",
+                code: Self.temporary)
+        case .draining:
+            self.init("\(error.text); try again when another runs", code: Self.temporary)
+        case .notHeld: self.init(error.text, code: Self.no)
+        case .noToken: self.init(error.text, code: Self.unavailable)
+        case .badName, .badNote, .badOwner, .badDuration, .badToken, .badNumber:
+            self.init(error.text, code: Self.usage)
+        default: self.init(error.text, code: Self.protocolFault)
+        }
+    }
+
+    static let unexpected = Complaint(
+        "the lock daemon answered what this version does not expect; are they of one release?",
+        code: protocolFault)
+
+    /// Says the line, and ends the command with the code.
+    func exit() -> any Error {
+        if !line.isEmpty { StandardError.say(line) }
+        return ExitCode(code)
+    }
+}
+
+/// Runs a part of a command that may have to complain.
+func complaining<Result>(_ body: () throws(Complaint) -> Result) throws -> Result {
+    do throws(Complaint) {
+        return try body()
+    } catch {
+        throw error.exit()
+    }
+}

@@ -1,0 +1,61 @@
+import ArgumentParser
+import LockWire
+import PRWLock
+
+/// `prwlock validate`: whether a fencing token still holds (G7).
+struct ValidateCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "validate", abstract: "Tell whether a fencing token still holds.",
+        discussion: "Exit code 0 if it does, 1 if it is stale.")
+
+    @OptionGroup var show: ShowOptions
+    @OptionGroup var daemon: DaemonOptions
+
+    @Argument(help: "The lock's name.")
+    var name: NameArgument
+
+    @Argument(help: "The token.")
+    var token: TokenArgument
+
+    func run() throws {
+        let isValid = try complaining { () throws(Complaint) -> Bool in
+            var connection = try daemon.connect()
+            switch try connection.ask(.validate(name.name, token.token)) {
+            case .valid: return true
+            case .stale: return false
+            default: throw Complaint.unexpected
+            }
+        }
+        let words = isValid ? "valid" : "stale"
+        StandardOutput.write((show.json ? JSON.object([("valid", .bool(isValid))]).encoded : words) + "\n")
+        if !isValid { throw ExitCode(Complaint.no) }
+    }
+}
+
+/// `prwlock revoke`: takes a grant from its holder.
+struct RevokeCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "revoke", abstract: "Take a grant from its holder; for root and the daemon's own user.",
+        discussion: "The token is what `prwlock status` shows, so that nobody else's grant is hit by then.")
+
+    @OptionGroup var daemon: DaemonOptions
+
+    @Argument(help: "The lock's name.")
+    var name: NameArgument
+
+    @Argument(help: "The grant's token.")
+    var token: TokenArgument
+
+    func run() throws {
+        try complaining { () throws(Complaint) in
+            var connection = try daemon.connect()
+            switch try connection.ask(.revoke(name.name, token.token)) {
+            case .revoked: return
+            case .denied:
+                throw Complaint(
+                    "only root and the lock daemon's own user may revoke", code: Complaint.notPermitted)
+            default: throw Complaint.unexpected
+            }
+        }
+    }
+}

@@ -1,0 +1,35 @@
+/// Text of strangers, shown to a person: what a terminal would obey is spelled out instead.
+///
+/// A command line and a note are somebody else's words. An escape sequence in them could move the cursor and paint
+/// another table over this one; a change of direction could show a name backwards.
+enum Harmless {
+    /// The text with every harmful character as `\xNN` or `\u{NNNN}`.
+    static func show(_ text: String) -> String {
+        guard text.unicodeScalars.contains(where: isHarmful) else { return text }
+        var shown = ""
+        for scalar in text.unicodeScalars {
+            if !isHarmful(scalar) {
+                shown.unicodeScalars.append(scalar)
+            } else if scalar.value < 0x100 {
+                shown += "\\x" + hex(scalar.value, digits: 2)
+            } else {
+                shown += "\\u{" + hex(scalar.value, digits: 4) + "}"
+            }
+        }
+        return shown
+    }
+
+    /// Whether a terminal does something else with it than to show it: controls, and what orders or hides text.
+    static func isHarmful(_ scalar: Unicode.Scalar) -> Bool {
+        switch scalar.value {
+        case 0..<0x20, 0x7F..<0xA0: true
+        case 0x200B...0x200F, 0x2028...0x202E, 0x2060...0x206F, 0xFEFF: true
+        default: false
+        }
+    }
+
+    static func hex(_ value: UInt32, digits: Int) -> String {
+        let spelled = String(value, radix: 16, uppercase: true)
+        return String(repeating: "0", count: max(0, digits - spelled.utf8.count)) + spelled
+    }
+}

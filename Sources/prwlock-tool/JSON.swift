@@ -1,0 +1,70 @@
+/// A value to be written as JSON (RFC 8259), the members of an object in the order in which they were given.
+enum JSON {
+    case null
+    case bool(Bool)
+    case integer(Int)
+    case unsigned(UInt64)
+    case string(String)
+    case array([JSON])
+    case object([(String, JSON)])
+
+    /// In one line.
+    var encoded: String {
+        var output = ""
+        encode(into: &output)
+        return output
+    }
+
+    private func encode(into output: inout String) {
+        switch self {
+        case .null: output += "null"
+        case .bool(let value): output += value ? "true" : "false"
+        case .integer(let value): output += String(value)
+        case .unsigned(let value): output += String(value)
+        case .string(let value): Self.encode(value, into: &output)
+        case .array(let values):
+            output += "["
+            for (index, value) in values.enumerated() {
+                if index > 0 { output += "," }
+                value.encode(into: &output)
+            }
+            output += "]"
+        case .object(let members):
+            output += "{"
+            for (index, (key, value)) in members.enumerated() {
+                if index > 0 { output += "," }
+                Self.encode(key, into: &output)
+                output += ":"
+                value.encode(into: &output)
+            }
+            output += "}"
+        }
+    }
+
+    /// Control characters are escaped, also those that JSON lets stand but a terminal obeys.
+    private static func encode(_ text: String, into output: inout String) {
+        output += "\""
+        for scalar in text.unicodeScalars {
+            switch scalar {
+            case "\"": output += "\\\""
+            case "\\": output += "\\\\"
+            case "\n": output += "\\n"
+            case "\t": output += "\\t"
+            case _ where Harmless.isHarmful(scalar): output += "\\u" + Harmless.hex(scalar.value, digits: 4)
+            default: output.unicodeScalars.append(scalar)
+            }
+        }
+        output += "\""
+    }
+}
+
+extension JSON {
+    static func optional(_ value: Int32?) -> JSON { value.map { .integer(Int($0)) } ?? .null }
+    static func optional(_ value: String?) -> JSON { value.map(JSON.string) ?? .null }
+    static func milliseconds(_ value: Duration?) -> JSON {
+        value.map {
+            .integer(Int($0.components.seconds * 1000 + $0.components.attoseconds / 1_000_000_000_000_000))
+        }
+            ?? .null
+    }
+}

@@ -1,0 +1,118 @@
+import ArgumentParser
+import LockVocabulary
+import LockWire
+
+/// `prwlock list`: the locks that are held, waited for or marked.
+struct ListCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "list", abstract: "List locks, in the order of their names.",
+        discussion: "A lock that nobody holds or waits for is listed only if its last writer died.")
+
+    @OptionGroup var show: ShowOptions
+    @OptionGroup var daemon: DaemonOptions
+
+    @Argument(help: "Only the locks whose names begin so.")
+    var prefix = ""
+
+    func run() throws {
+        var listing = Listing(
+            [
+                .init("MODE"), .init("HOLDERS", isNumber: true), .init("WAITING", isNumber: true),
+                .init("LAST WRITER"), .init("NAME"),
+            ], show)
+        try complaining { () throws(Complaint) in
+            var connection = try daemon.connect()
+            _ = try connection.ask(.list(prefix: prefix, after: nil, limit: nil)) { row in
+                if case .lock(let lock) = row { listing.add(lock.cells, lock.json) }
+            }
+        }
+        listing.finish(orSay: "no locks")
+    }
+}
+
+/// `prwlock sessions`: the clients that are connected.
+struct SessionsCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "sessions", abstract: "List the clients that are connected.")
+
+    @OptionGroup var show: ShowOptions
+    @OptionGroup var daemon: DaemonOptions
+
+    func run() throws {
+        var listing = Listing(
+            [
+                .init("SESSION", isNumber: true), .init("PID", isNumber: true), .init("USER"),
+                .init("GRANTS", isNumber: true), .init("WAITING", isNumber: true), .init("FOR"),
+                .init("CLIENT"),
+                .init("UNIT"), .init("COMMAND"),
+            ], show)
+        try complaining { () throws(Complaint) in
+            var connection = try daemon.connect()
+            _ = try connection.ask(.sessions) { row in
+                if case .session(let session) = row {
+                    let process = ProcessFacts(of: session.processID)
+                    listing.add(session.cells(process), session.json(process))
+                }
+            }
+        }
+        listing.finish(orSay: "no sessions")
+    }
+}
+
+/// `prwlock stats`: the daemon's counters.
+struct StatsCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "stats", abstract: "Show the daemon's counters.")
+
+    @OptionGroup var show: ShowOptions
+    @OptionGroup var daemon: DaemonOptions
+
+    func run() throws {
+        var counters: [(String, Int)] = []
+        try complaining { () throws(Complaint) in
+            var connection = try daemon.connect()
+            _ = try connection.ask(.stats) { row in
+                if case .stat(let name, let value) = row { counters.append((name, value)) }
+            }
+        }
+        if show.json {
+            StandardOutput.write(JSON.object(counters.map { ($0, .integer($1)) }).encoded + "\n")
+        } else {
+            var table = Table([.init("COUNTER"), .init("VALUE", isNumber: true)], style: show.style)
+            StandardOutput.write(table.render(counters.map { [$0, String($1)] }))
+        }
+    }
+}
+
+extension Row.Lock {
+    var cells: [String] {
+        [mode?.description ?? "", String(holders), String(waiters), ownerDied ? "died" : "", name.text]
+    }
+
+    var json: JSON {
+        .object([
+            ("name", .string(name.text)), ("mode", .optional(mode?.description)),
+            ("holders", .integer(holders)),
+            ("waiters", .integer(waiters)), ("owner_died", .bool(ownerDied)),
+        ])
+    }
+}
+
+extension Row.Session {
+    func cells(_ process: ProcessFacts) -> [String] {
+        [
+            String(id), processID.map(String.init) ?? "?", ProcessFacts.userName(userID), String(grants),
+            String(waiters), age.inWords, NameAlphabet.decode(client.text), process.unit ?? "",
+            process.command ?? "",
+        ]
+    }
+
+    func json(_ process: ProcessFacts) -> JSON {
+        .object([
+            ("id", .unsigned(id)), ("pid", .optional(processID)), ("uid", .integer(Int(userID))),
+            ("client", .note(client)), ("grants", .integer(grants)), ("waiters", .integer(waiters)),
+            ("age_ms", .milliseconds(age)), ("user", .string(ProcessFacts.userName(userID))),
+            ("unit", .optional(process.unit)), ("command", .optional(process.command)),
+        ])
+    }
+}

@@ -1,0 +1,101 @@
+import LockVocabulary
+import LockWire
+import PRWLock
+
+/// Who holds a lock and who waits for it, with what `/proc` tells of them.
+struct LockStatus {
+    struct Holder {
+        var row: Row.Holder
+        var process: ProcessFacts
+        /// For whom a background holder holds it.
+        var client: Client?
+    }
+
+    struct Waiter {
+        var row: Row.Waiter
+        var process: ProcessFacts
+        /// Those that stand before it, holders first: what it waits for.
+        var waitsFor: [Int32?]
+    }
+
+    /// A process that had `prwlock hold` hold a lock for it.
+    struct Client {
+        var processID: Int32
+        var process: ProcessFacts
+    }
+
+    let name: LockName
+    private(set) var holders: [Holder] = []
+    /// In the order in which they would be served.
+    private(set) var waiters: [Waiter] = []
+
+    /// Asks the daemon, and then `/proc`.
+    init(
+        of name: LockName, at daemon: DaemonOptions
+    ) throws(Complaint) {
+        var connection = try daemon.connect()
+        try self.init(of: name, over: &connection)
+    }
+
+    init(of name: LockName, over connection: inout BlockingConnection) throws(Complaint) {
+        var holders: [Row.Holder] = []
+        var waiters: [Row.Waiter] = []
+        _ = try connection.ask(.status(name)) { row in
+            switch row {
+            case .holder(let holder): holders.append(holder)
+            case .waiter(let waiter): waiters.append(waiter)
+            default: break
+            }
+        }
+        self.init(name, holders, waiters) { ProcessFacts(of: $0) }
+    }
+
+    /// Out of the daemon's rows; `facts` tells of processes.
+    init(
+        _ name: LockName, _ holders: [Row.Holder], _ waiters: [Row.Waiter], facts: (Int32?) -> ProcessFacts
+    ) {
+        self.name = name
+        self.holders = holders.map { row in
+            let client = HoldOwner(row.owner).map {
+                Client(processID: $0.process, process: facts($0.process))
+            }
+            return Holder(row: row, process: facts(row.processID), client: client)
+        }
+        self.waiters = waiters.enumerated().map { index, row in
+            Waiter(
+                row: row, process: facts(row.processID),
+                waitsFor: Self.obstacles(of: row, holders, waiters[..<index]))
+        }
+    }
+
+    /// Whom a waiter waits for: holders that its mode conflicts with, and conflicting requests ahead of it (G2, G3).
+    private static func obstacles(
+        of waiter: Row.Waiter, _ holders: [Row.Holder], _ ahead: ArraySlice<Row.Waiter>
+    ) -> [Int32?] {
+        // The grant that waits to be upgraded does not stand in its own way.
+        let holding = holders.filter {
+            $0.mode.conflicts(with: waiter.mode)
+                && !($0.processID == waiter.processID && $0.owner == waiter.owner && $0.note == waiter.note)
+        }
+        let waiting = ahead.filter { $0.mode.conflicts(with: waiter.mode) }
+        return holding.map(\.processID) + waiting.map(\.processID)
+    }
+}
+
+/// The owner's word of a grant that a background process holds for another: how `release` and `status` know it.
+struct HoldOwner: Equatable {
+    let process: Int32
+
+    init(process: Int32) { self.process = process }
+
+    init?(_ owner: OwnerID) {
+        let text = owner.text
+        guard text.hasPrefix(Self.prefix), let process = Int32(text.dropFirst(Self.prefix.count)), process > 0
+        else { return nil }
+        self.process = process
+    }
+
+    var owner: OwnerID { OwnerID(Self.prefix + String(process)) ?? .session }
+
+    private static let prefix = "hold."
+}

@@ -1,0 +1,155 @@
+import ArgumentParser
+import LockVocabulary
+import LockWire
+import PRWLock
+import Rendezvous
+
+/// Where the daemon is.
+struct DaemonOptions: ParsableArguments {
+    @Option(help: ArgumentHelp("The lock daemon's socket; PRWLOCK_SOCKET without it.", valueName: "path"))
+    var socket: String?
+
+    func location(in surroundings: Surroundings) -> SocketLocation {
+        socket.map(SocketLocation.init(path:)) ?? .find(in: surroundings)
+    }
+
+    /// A session with the daemon; the user's own is started if none runs.
+    func connect() throws(Complaint) -> BlockingConnection {
+        let surroundings = Surroundings.current()
+        do throws(RendezvousError) {
+            return try BlockingConnection(location(in: surroundings), in: surroundings)
+        } catch {
+            throw Complaint(error)
+        }
+    }
+}
+
+/// How what a command shows is shown.
+struct ShowOptions: ParsableArguments {
+    @Flag(help: "Print JSON, for programs.")
+    var json = false
+
+    var style: Style { .standardOutput(environment: Surroundings.current().environment) }
+}
+
+/// A lock's name on the command line; bytes outside the name alphabet are spelled as the protocol wants them.
+struct NameArgument: ExpressibleByArgument {
+    let name: LockName
+
+    /// A name that is well-formed already stands for itself, so that what `list` shows can be typed.
+    init?(argument: String) {
+        guard let name = LockName(argument) ?? LockName(encoding: argument) else { return nil }
+        self.name = name
+    }
+}
+
+struct TokenArgument: ExpressibleByArgument {
+    let token: Token
+
+    init?(argument: String) {
+        guard argument.utf8.allSatisfy({ (UInt8(ascii: "0")...UInt8(ascii: "9")).contains($0) }),
+            let number = UInt64(argument), number > 0
+        else { return nil }
+        token = Token(rawValue: number)
+    }
+}
+
+/// The mode, in `flock(1)`'s letters and in this program's words; the last one counts, as there.
+enum ModeFlag: EnumerableFlag {
+    case read, write, update
+
+    static func name(for value: ModeFlag) -> NameSpecification {
+        switch value {
+        case .read: [.customShort("s"), .customLong("shared"), .customLong("read")]
+        case .write:
+            [.customShort("x"), .customShort("e"), .customLong("exclusive"), .customLong("write")]
+        case .update: [.customLong("update")]
+        }
+    }
+
+    static func help(for value: ModeFlag) -> ArgumentHelp? {
+        switch value {
+        case .read: "Lock for reading: any number of readers together."
+        case .write: "Lock for writing: alone. The default."
+        case .update: "Lock for reading together with readers, but with no other updater or writer."
+        }
+    }
+
+    var mode: LockMode {
+        switch self {
+        case .read: .read
+        case .write: .write
+        case .update: .update
+        }
+    }
+}
+
+/// What is asked for, and how long to wait for it: the same for `run` and `hold`.
+struct LockOptions: ParsableArguments {
+    @Flag(exclusivity: .chooseLast)
+    var mode = ModeFlag.write
+
+    @Flag(
+        name: [.customShort("n"), .customLong("nb"), .customLong("nonblock"), .customLong("nonblocking")],
+        help: "Fail rather than wait.")
+    var nonblock = false
+
+    @Option(
+        name: [
+            .customShort("w", allowingJoined: true), .customLong("wait"), .customLong("timeout"),
+        ],
+        help: ArgumentHelp(
+            "Fail if the lock is not granted in so many seconds; also 250ms, 2m, 1h.", valueName: "seconds"))
+    var wait: Seconds?
+
+    @Option(
+        name: [.customShort("E", allowingJoined: true), .customLong("conflict-exit-code")],
+        help: ArgumentHelp(
+            "The exit code when the lock is held by others, with -n or -w.", valueName: "number"))
+    var conflictExitCode: UInt8 = 1
+
+    @Option(
+        help: ArgumentHelp(
+            "The grant ends by itself if it is not renewed in time; it is renewed while it is needed.",
+            valueName: "seconds"))
+    var lease: Seconds?
+
+    @Option(help: ArgumentHelp("Words for whoever asks who holds the lock.", valueName: "text"))
+    var note: String?
+
+    @Flag(help: "Say how long it took to get the lock, or why it was not to be had.")
+    var verbose = false
+
+    @Flag(name: [.customShort("u"), .customLong("unlock")], help: .hidden)
+    var unlock = false
+
+    func validate() throws {
+        if unlock {
+            throw ValidationError("-u unlocks a descriptor in flock(1); here it is `prwlock release NAME`")
+        }
+        if let lease, lease.duration < .milliseconds(1) {
+            throw ValidationError("--lease must be at least 1ms")
+        }
+        if let note, Note(encoding: note) == nil {
+            throw ValidationError("--note is longer than 255 bytes")
+        }
+    }
+
+    var limit: TimeLimit {
+        nonblock ? .upTo(.zero) : wait.map { .upTo($0.duration) } ?? .forever
+    }
+}
+
+extension LockOptions {
+    func request(for name: LockName, owner: OwnerID = .session) -> Acquire {
+        Acquire(
+            name: name, mode: mode.mode, wait: limit, lease: lease.map { .upTo($0.duration) } ?? .forever,
+            owner: owner, note: note.flatMap(Note.init(encoding:)) ?? .none)
+    }
+
+    /// Others hold it: an exit code, and words only if they are wanted, as in `flock(1)`.
+    func conflict(_ name: LockName, _ holders: HeldBy, after elapsed: Duration) -> Complaint {
+        let words = "\(name): not granted after \(elapsed.inWords); held by \(holders.inWords)"
+        return Complaint(verbose ? words : "", code: Int32(conflictExitCode))
+    }
+}

@@ -1,0 +1,39 @@
+import ArgumentParser
+import LockVocabulary
+import LockWire
+import PRWLock
+import Rendezvous
+
+/// `prwlock ping`: whether the daemon answers, which it is and where.
+struct PingCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "ping", abstract: "Ask the daemon for a sign of life.",
+        discussion: "The user's own daemon is started if none runs.")
+
+    @OptionGroup var show: ShowOptions
+    @OptionGroup var daemon: DaemonOptions
+
+    func run() throws {
+        let path = daemon.location(in: .current()).path
+        let (server, time) = try complaining { () throws(Complaint) in
+            var connection = try daemon.connect()
+            guard case .hello(_, let server, _) = try connection.ask(.hello(client: .none, recall: false))
+            else {
+                throw Complaint.unexpected
+            }
+            let start = Instant.now
+            guard try connection.ask(.ping) == .pong else { throw Complaint.unexpected }
+            return (server, start.duration(to: .now))
+        }
+        let microseconds = time.wholeNanoseconds / 1000
+        if show.json {
+            let object = JSON.object([
+                ("server", .string(server)), ("socket", .string(path)),
+                ("round_trip_us", .integer(Int(microseconds))),
+            ])
+            StandardOutput.write(object.encoded + "\n")
+        } else {
+            StandardOutput.write("\(Harmless.show(server)) answers at \(path) in \(microseconds) µs\n")
+        }
+    }
+}

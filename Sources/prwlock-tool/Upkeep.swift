@@ -1,0 +1,57 @@
+import LockVocabulary
+import LockWire
+import PRWLock
+
+/// What a grant needs while it is held: its lease renewed, and somebody who hears of its loss.
+struct Upkeep {
+    /// How a grant ended that nobody gave back.
+    enum Loss {
+        case expired, revoked, daemonGone
+
+        var inWords: String {
+            switch self {
+            case .expired: "its lease ended"
+            case .revoked: "it was revoked"
+            case .daemonGone: "the lock daemon has ended"
+            }
+        }
+    }
+
+    enum Event {
+        case lost(Loss)
+        /// One of the watched descriptors is ready, by its place among them.
+        case ready(Int)
+    }
+
+    private let name: LockName
+    private let token: Token
+    /// How long after one renewal the next is due: so that two may fail before the lease ends.
+    private let interval: Duration?
+    private var nextRenewal: Instant?
+
+    init(_ request: Acquire, _ token: Token) {
+        name = request.name
+        self.token = token
+        if case .upTo(let lease) = request.lease { interval = lease / 3 } else { interval = nil }
+        nextRenewal = interval.map { Instant.now.advanced(by: $0) }
+    }
+
+    /// Keeps the grant until it is lost, or one of the descriptors is ready.
+    mutating func keep(over connection: inout BlockingConnection, watching descriptors: [Int32]) -> Event {
+        while true {
+            switch connection.nextEvent(watching: descriptors, until: nextRenewal) {
+            case .ready(let index): return .ready(index)
+            case .ended: return .lost(.daemonGone)
+            case .line(.notice(.expired(name, token))): return .lost(.expired)
+            case .line(.notice(.revoked(name, token))): return .lost(.revoked)
+            case .line(.reply(_, .error(let error))) where error.code == .notHeld: return .lost(.expired)
+            case .line: break
+            case .moment:
+                nextRenewal = interval.map { Instant.now.advanced(by: $0) }
+                let renewal = Request(verb: .renew(name, Chooser(token: token), lease: nil))
+                // That the session has ended is the next event.
+                try? connection.send(renewal)
+            }
+        }
+    }
+}

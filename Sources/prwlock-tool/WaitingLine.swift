@@ -1,0 +1,55 @@
+import LockVocabulary
+import LockWire
+import PRWLock
+
+/// The line on a terminal that says for whom one waits, kept up to date; nothing where nobody looks.
+///
+/// It is told by a second session that asks for the lock's status, so that the first is left to its one answer.
+struct WaitingLine: ~Copyable {
+    private let request: Acquire
+    private let daemon: DaemonOptions
+    private let columns: Int
+    /// When it is to be told, or told anew; nil for never.
+    private(set) var nextUpdate: Instant?
+    private var isShown = false
+
+    private static let interval = Duration.seconds(1)
+
+    init(_ request: Acquire, _ daemon: DaemonOptions) {
+        self.request = request
+        self.daemon = daemon
+        columns = StandardError.columns ?? 80
+        let isTold = request.wait != .upTo(.zero) && StandardError.isTerminal
+        nextUpdate = isTold ? Instant.now.advanced(by: Self.interval) : nil
+    }
+
+    mutating func update(waited: Duration) {
+        nextUpdate = Instant.now.advanced(by: Self.interval)
+        // To say less is better than to fail: who waits wants the lock, not the line.
+        let holders = (try? LockStatus(of: request.name, at: daemon))?.holders ?? []
+        let text = Self.text(request.name, request.mode, holders: holders, waited: waited)
+        StandardError.write("\r\u{1B}[K" + Style(columns: columns).fit(text))
+        isShown = true
+    }
+
+    /// Leaves the terminal as it was.
+    mutating func erase() {
+        guard isShown else { return }
+        StandardError.write("\r\u{1B}[K")
+        isShown = false
+    }
+
+    static func text(_ name: LockName, _ mode: LockMode, holders: [LockStatus.Holder], waited: Duration)
+        -> String
+    {
+        var text = "prwlock: waiting for \(name) (\(mode)) since \(waited.inWords)"
+        if let first = holders.first {
+            text += "; held by \(first.row.processID.map(String.init) ?? "?")"
+            if let user = first.process.user { text += " (\(user))" }
+            text += " since \(first.row.age.inWords)"
+            if holders.count > 1 { text += " and \(holders.count - 1) more" }
+            if let command = first.process.command { text += ": \(command)" }
+        }
+        return Harmless.show(text)
+    }
+}

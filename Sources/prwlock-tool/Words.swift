@@ -1,0 +1,49 @@
+import Glibc
+
+extension Duration {
+    /// How long it is, in words: the largest unit that it has one of, and no more than a person wants to know.
+    var inWords: String {
+        let seconds = components.seconds
+        if seconds < 1 { return "\(components.attoseconds / 1_000_000_000_000_000) ms" }
+        let units: [(Int64, String)] = [(86_400, "day"), (3600, "hour"), (60, "minute"), (1, "second")]
+        for (index, (length, unit)) in units.enumerated() where seconds >= length {
+            let words = Self.count(seconds / length, unit)
+            // Two hours and a half is worth telling from two hours; three minutes and a second is not worth reading.
+            guard seconds / length < 10, length > 60 else { return words }
+            let (smaller, smallerUnit) = units[index + 1]
+            let rest = seconds % length / smaller
+            return rest == 0 ? words : "\(words) \(Self.count(rest, smallerUnit))"
+        }
+        return "0 ms"
+    }
+
+    private static func count(_ number: Int64, _ unit: String) -> String {
+        number == 1 ? "1 \(unit)" : "\(number) \(unit)s"
+    }
+}
+
+/// The time on the wall, for people who compare it with their logs.
+struct WallClock {
+    private let now: Int
+
+    /// Seconds since 1970, so that a test can say what time it is.
+    init(now: Int = Glibc.time(nil)) { self.now = now }
+
+    /// When it was so long ago: the time of day, and the date if it was another day.
+    func time(before age: Duration) -> String {
+        let then = fields(now - Int(age.components.seconds))
+        let today = fields(now)
+        let clock = "\(pad(then.tm_hour)):\(pad(then.tm_min)):\(pad(then.tm_sec))"
+        if then.tm_yday == today.tm_yday, then.tm_year == today.tm_year { return clock }
+        return "\(Int(then.tm_year) + 1900)-\(pad(then.tm_mon + 1))-\(pad(then.tm_mday)) \(clock)"
+    }
+
+    private func fields(_ seconds: Int) -> tm {
+        var seconds = seconds
+        var fields = tm()
+        localtime_r(&seconds, &fields)
+        return fields
+    }
+
+    private func pad(_ number: Int32) -> String { number < 10 ? "0\(number)" : "\(number)" }
+}

@@ -1,0 +1,146 @@
+import Foundation
+import Glibc
+import LockVocabulary
+import LockWire
+import Posix
+import TestSupport
+import Testing
+
+@testable import prwlock_tool
+
+/// What the commands show that only look.
+@Suite struct LookTests {
+    private func status() throws -> LockStatus {
+        let name = try #require(LockName("deploy"))
+        let note = try #require(Note(encoding: "of two words"))
+        let client = try #require(OwnerID("hold.700"))
+        let holders = [
+            Row.Holder(
+                processID: 811, mode: .update, owner: .session, token: Token(rawValue: 42),
+                age: .seconds(200),
+                leaseLeft: .milliseconds(2500), note: note),
+            Row.Holder(
+                processID: 820, mode: .read, owner: client, token: Token(rawValue: 43), age: .seconds(90_000),
+                leaseLeft: nil, note: .none),
+        ]
+        let waiters = [
+            Row.Waiter(
+                processID: 902, mode: .write, owner: .session, waited: .seconds(2),
+                timeout: .upTo(.seconds(5)),
+                note: .none),
+            Row.Waiter(
+                processID: nil, mode: .read, owner: .session, waited: .milliseconds(250), timeout: .forever,
+                note: .none),
+        ]
+        return LockStatus(name, holders, waiters) { process in
+            switch process {
+            case 700: ProcessFacts(user: "ann", command: "sh ./deploy.sh", unit: "cron.service")
+            case 811: ProcessFacts(user: "bob", command: "evil \u{1B}[2J\u{202E}name", unit: nil)
+            default: ProcessFacts()
+            }
+        }
+    }
+
+    @Test("status tells who holds a lock, since when, and whom each waiter waits for (G2, G3)")
+    func statusTable() throws {
+        setenv("TZ", "UTC", 1)
+        tzset()
+        let text = try status().text(.plain, WallClock(now: 1_700_000_000))
+        #expect(
+            text == """
+                deploy: held (update), 2 holders, 2 waiting
+
+                HOLDER  MODE    SINCE                FOR           LEASE LEFT  TOKEN  USER  UNIT          NOTE          COMMAND
+                   811  update  22:10:00             3 minutes     2 seconds      42  bob   -             of two words  evil \\x1B[2J\\u{202E}name
+                   820  read    2023-11-13 21:13:20  1 day 1 hour  -              43  ann   cron.service  -             for 700: sh ./deploy.sh
+
+                WAITING  MODE   FOR        GIVES UP IN  WAITS FOR  USER  UNIT  NOTE  COMMAND
+                    902  write  2 seconds  3 seconds    811, 820   -     -     -     -
+                      ?  read   250 ms     -            902        -     -     -     -
+
+                """)
+    }
+
+    @Test("status --json says the same, and is JSON")
+    func statusJSON() throws {
+        let data = Data(try status().json.encoded.utf8)
+        let object = try #require(try JSONSerialization.jsonObject(with: data) as? [String: Any])
+        #expect(object["name"] as? String == "deploy")
+        let holders = try #require(object["holders"] as? [[String: Any]])
+        #expect(holders.first?["command"] as? String == "evil \u{1B}[2J\u{202E}name")
+        #expect(holders.first?["lease_left_ms"] as? Int == 2500)
+        #expect((holders.last?["for"] as? [String: Any])?["pid"] as? Int == 700)
+        let waiters = try #require(object["waiters"] as? [[String: Any]])
+        #expect(waiters.first?["waits_for"] as? [Int] == [811, 820])
+        #expect(waiters.last?["pid"] is NSNull)
+        #expect(waiters.last?["waits_for"] as? [Int] == [902])
+    }
+
+    @Test("lists, counters and changes are shown as tables and as JSON")
+    func lists() throws {
+        let daemon = try DaemonProcess()
+        let session = try daemon.connect()
+        #expect(try session.ask("WRITE a/1") == "GRANTED a/1 write token=1")
+        #expect(try session.ask("READ b") == "GRANTED b read token=2")
+        #expect(
+            try ToolProcess(["list"], at: daemon).rest() == """
+                MODE   HOLDERS  WAITING  LAST WRITER  NAME
+                write        1        0  -            a/1
+                read         1        0  -            b
+
+                """)
+        #expect(
+            try ToolProcess(["list", "a", "--json"], at: daemon).rest()
+                == #"[{"name":"a/1","mode":"write","holders":1,"waiters":0,"owner_died":false}]"# + "\n")
+        #expect(try ToolProcess(["list", "none"], at: daemon).rest() == "no locks\n")
+        #expect(try ToolProcess(["list", "none", "--json"], at: daemon).rest() == "[]\n")
+
+        for command in ["sessions", "stats", "ping"] {
+            let data = Data(try ToolProcess([command, "--json"], at: daemon).rest().utf8)
+            #expect(throws: Never.self) { try JSONSerialization.jsonObject(with: data) }
+            #expect(try !ToolProcess([command], at: daemon).rest().isEmpty)
+        }
+        #expect(
+            try ToolProcess(["status", "a/1"], at: daemon).rest().hasPrefix(
+                "a/1: held (write), 1 holder, nobody waits\n"))
+        #expect(try ToolProcess(["status", "a/1"], at: daemon).rest().contains(String(getpid())))
+        #expect(try ToolProcess(["status", "free"], at: daemon).rest() == "free: free\n")
+
+        let watch = try ToolProcess(["watch", "b", "--json"], at: daemon)
+        // It watches once the daemon knows of it; a lock of the same beginning is then asked for until it is seen.
+        while try session.ask("STATS") != nil, try session.lines(through: "OK").isEmpty {}
+        var line: String?
+        while line == nil {
+            #expect(try session.ask("READ b2")?.hasPrefix("GRANTED") == true)
+            var request = pollfd(fd: watch.outputDescriptor, events: Int16(POLLIN), revents: 0)
+            if poll(&request, 1, 20) == 1 { line = try watch.nextLine() }
+        }
+        let change = try JSONSerialization.jsonObject(with: Data((line ?? "").utf8)) as? [String: Any]
+        #expect(change?["name"] as? String == "b2")
+        #expect(change?["change"] as? String == "granted")
+    }
+
+    @Test("a token is told valid or stale, and a grant can be taken away by its token (G7)")
+    func fencing() throws {
+        let daemon = try DaemonProcess()
+        let session = try daemon.connect()
+        #expect(try session.ask("WRITE jobs") == "GRANTED jobs write token=1")
+        let valid = try ToolProcess(["validate", "jobs", "1"], at: daemon)
+        #expect(try valid.rest() == "valid\n")
+        #expect(try valid.status() == 0)
+        #expect(try ToolProcess(["revoke", "jobs", "1"], at: daemon).status() == 0)
+        #expect(try session.nextLine() == "! REVOKED jobs token=1")
+        let stale = try ToolProcess(["validate", "jobs", "1"], at: daemon)
+        #expect(try stale.rest() == "stale\n")
+        #expect(try stale.status() == 1)
+        #expect(try ToolProcess(["revoke", "jobs", "1"], at: daemon).status() == 1)
+    }
+
+    @Test("a reader that goes away ends the command without a word")
+    func closedPipe() throws {
+        let daemon = try DaemonProcess()
+        let pipeline = try ToolProcess(shell: "{ prwlock stats; echo $? >&2; } | :", at: daemon)
+        let said = try pipeline.complaints()
+        #expect(said == "141\n" || said == "0\n")
+    }
+}

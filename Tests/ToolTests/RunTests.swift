@@ -1,0 +1,255 @@
+import CTestSupport
+import Glibc
+import Posix
+import TestSupport
+import Testing
+
+@Suite struct RunTests {
+    let daemon: DaemonProcess
+    let session: RawSession
+
+    init() throws {
+        daemon = try DaemonProcess()
+        session = try daemon.connect()
+    }
+
+    private func run(_ arguments: String...) throws -> ToolProcess {
+        try ToolProcess(["run"] + arguments, at: daemon)
+    }
+
+    /// A command that holds the lock, says so, and goes on until it is told to end.
+    private func hold(_ options: String..., script: String = "echo $PRWLOCK_TOKEN; read end") throws
+        -> ToolProcess
+    {
+        let command = try ToolProcess(["run"] + options + ["jobs", "sh", "-c", script], at: daemon)
+        #expect(try command.nextLine() == "1")
+        return command
+    }
+
+    private func isHeld() throws -> Bool { try session.ask("READ jobs wait=0")?.hasPrefix("BUSY") == true }
+
+    @Test("the process becomes the command: its id, exit status and signals are the command's own")
+    func transparency() throws {
+        let command = try hold()
+        #expect(
+            try session.ask("STATUS jobs")?.hasPrefix(
+                "* holder pid=\(command.processID) mode=write owner=- token=1") == true)
+        #expect(try session.nextLine() == "OK 1")
+        let name = try FileContents.read("/proc/\(command.processID)/comm")
+        #expect(String(decoding: name, as: UTF8.self) == "sh\n")
+        command.signal(SIGUSR1)
+        #expect(try command.status() == -SIGUSR1)
+        #expect(try run("jobs", "sh", "-c", "exit 7").status() == 7)
+    }
+
+    @Test("a command is given in each of the ways that flock(1) knows, and after a pair of dashes")
+    func waysToSayIt() throws {
+        let ways = [
+            ["jobs", "echo", "-n", "a  b"], ["jobs", "--", "echo", "-n", "a  b"],
+            ["-c", "echo -n 'a  b'", "jobs"],
+            ["jobs", "-c", "echo -n 'a  b'"], ["-xnw5", "jobs", "echo", "-n", "a  b"],
+            ["-s", "-w.5", "-E3", "--note", "of two words", "jobs", "echo", "-n", "a  b"],
+        ]
+        for way in ways {
+            let command = try ToolProcess(["run"] + way, at: daemon)
+            #expect(try command.rest() == "a  b", "\(way)")
+            #expect(try command.status() == 0)
+        }
+    }
+
+    @Test("what cannot be understood or executed has flock's code for usage and the shells' for execution")
+    func failures() throws {
+        let wrongs = [
+            [], ["jobs"], ["-u", "jobs", "true"], ["-q", "jobs", "true"], ["-F", "-o", "jobs", "true"],
+            ["-c", "true", "jobs", "true"], ["-w", "soon", "jobs", "true"],
+        ]
+        for wrong in wrongs {
+            let command = try ToolProcess(["run"] + wrong, at: daemon)
+            #expect(try command.complaints().hasPrefix("Error: "))
+            #expect(try command.status() == 64, "\(wrong)")
+        }
+        #expect(try run("jobs", "/nowhere/nothing").status() == 127)
+        #expect(try run("jobs", "/etc/passwd").status() == 126)
+    }
+
+    @Test("a lock that others hold is told by the exit code alone, at once or in time (G5)")
+    func conflict() throws {
+        #expect(try session.ask("READ jobs") == "GRANTED jobs read token=1")
+        for (options, code) in [
+            (["-n"], 1), (["-nE", "44"], 44), (["-w", "0"], 1), (["-w", ".05", "-E", "0"], 0),
+        ] {
+            let command = try ToolProcess(["run"] + options + ["jobs", "echo", "ran"], at: daemon)
+            #expect(try command.rest() == "")
+            #expect(try command.complaints() == "")
+            #expect(try command.status() == Int32(code), "\(options)")
+        }
+        #expect(try run("-ns", "jobs", "true").status() == 0)
+        let verbose = try run("-n", "--verbose", "jobs", "true")
+        #expect(try verbose.complaints().hasSuffix("; held by \(getpid()) (read)\n"))
+    }
+
+    @Test("the lock lives as long as the command though its monitor is killed (G6)")
+    func killedMonitor() throws {
+        let command = try hold()
+        let monitors = try daemon.processes(named: "prwlock-monitor")
+        #expect(monitors.count == 1)
+        for monitor in monitors {
+            let watch = try ProcessWatch(process: monitor)
+            try watch.send(SIGKILL)
+            var request = pollfd(fd: watch.rawValue, events: Int16(POLLIN), revents: 0)
+            #expect(poll(&request, 1, 30_000) == 1)
+        }
+        #expect(try isHeld())
+        command.enter()
+        #expect(try command.status() == 0)
+        #expect(try session.ask("READ jobs wait=10s")?.hasPrefix("GRANTED") == true)
+    }
+
+    @Test("the monitor shrugs off what a terminal, a manager or a group's killer sends")
+    func signalledMonitor() throws {
+        let command = try hold()
+        for monitor in try daemon.processes(named: "prwlock-monitor") {
+            for signal in [SIGHUP, SIGINT, SIGQUIT, SIGTERM] { kill(monitor, signal) }
+            #expect(getpgid(monitor) != getpgid(command.processID))
+        }
+        #expect(try session.ask("REVOKE jobs token=1") == "REVOKED jobs token=1")
+        #expect(try command.status() == -SIGTERM)
+    }
+
+    @Test("the lock lives as long as a command that closes every descriptor it does not know")
+    func closedConnection() throws {
+        let script =
+            "for f in /proc/self/fd/*; do f=${f##*/}; [ $f -lt 3 ] || eval \"exec $f>&-\"; done 2>/dev/null;"
+        // bash, for numbers beyond 9.
+        let command = try ToolProcess(
+            ["run", "jobs", "bash", "-c", script + "echo $PRWLOCK_TOKEN; read end"], at: daemon)
+        #expect(try command.nextLine() == "1")
+        #expect(try isHeld())
+    }
+
+    @Test("-o leaves the command without the connection, and the lock where it is")
+    func close() throws {
+        let command = try hold("-o")
+        #expect(access("/proc/\(command.processID)/fd/200", F_OK) != 0)
+        #expect(try isHeld())
+        #expect(try session.ask("STATUS jobs")?.hasPrefix("* holder pid=\(command.processID) ") == true)
+    }
+
+    @Test("-F leaves the command alone with the lock")
+    func noFork() throws {
+        let command = try hold("-F")
+        #expect(try daemon.processes(named: "prwlock-monitor") == [])
+        #expect(try isHeld())
+        command.signal(SIGKILL)
+        #expect(try session.ask("WRITE jobs") == "GRANTED jobs write token=2 ownerdied=1")
+    }
+
+    @Test("children of the command keep neither the lock nor its monitor (G6)")
+    func children() throws {
+        let command = try run("jobs", "sh", "-c", "sleep 1000 >&- & echo $!")
+        let child = try #require(try command.nextLine().flatMap { Int32($0) })
+        defer { kill(child, SIGKILL) }
+        #expect(try command.status() == 0)
+        #expect(access("/proc/\(child)/fd/200", F_OK) == 0)
+        #expect(try session.ask("READ jobs wait=10s")?.hasPrefix("GRANTED") == true)
+    }
+
+    @Test("a command that waits for all its children does not wait for the monitor")
+    func waitingForAll() throws {
+        #expect(try run("jobs", "perl", "-e", "1 while wait > 0; exit 9").status() == 9)
+    }
+
+    @Test("nothing that the command was given is kept open by the monitor")
+    func endOfOutput() throws {
+        let command = try hold(script: "echo $PRWLOCK_TOKEN; exec >&-; read end")
+        #expect(try command.nextLine() == nil)
+        #expect(try isHeld())
+    }
+
+    @Test("a command that lost its grant gets TERM, and may end as it likes (G13)")
+    func revoked() throws {
+        let command = try hold(
+            script: "trap 'kill $!; echo ended; exit 5' TERM; sleep 1000 & echo $PRWLOCK_TOKEN; wait")
+        #expect(try session.ask("REVOKE jobs token=1") == "REVOKED jobs token=1")
+        #expect(try command.nextLine() == "ended")
+        #expect(try command.status() == 5)
+    }
+
+    @Test("a command that lost its grant and ignores TERM gets KILL")
+    func killed() throws {
+        let command = try hold("-k", "0.05", script: "trap '' TERM; echo $PRWLOCK_TOKEN; exec sleep 1000")
+        #expect(try session.ask("REVOKE jobs token=1") == "REVOKED jobs token=1")
+        #expect(try command.status() == -SIGKILL)
+    }
+
+    @Test("a stopped command that lost its grant ends too")
+    func stopped() throws {
+        let command = try hold()
+        command.signal(SIGSTOP)
+        #expect(try session.ask("REVOKE jobs token=1") == "REVOKED jobs token=1")
+        #expect(try command.status() == -SIGTERM)
+    }
+
+    @Test("a command whose daemon ends has lost its grant")
+    func daemonGone() throws {
+        let command = try hold()
+        daemon.kill()
+        #expect(try command.status() == -SIGTERM)
+    }
+
+    @Test("a lease is renewed for as long as the command lives (G9)")
+    func renewal() throws {
+        let command = try hold("--lease", "2s")
+        #expect(try session.ask("WRITE jobs wait=3s")?.hasPrefix("TIMEOUT jobs write") == true)
+        command.enter()
+        #expect(try command.status() == 0)
+    }
+
+    @Test("who waits on no terminal is silent, and waits on at the next daemon")
+    func nextDaemon() throws {
+        #expect(try session.ask("WRITE jobs") == "GRANTED jobs write token=1")
+        #expect(try session.ask("WATCH") == "OK 0")
+        let command = try run("jobs", "echo", "ran")
+        #expect(
+            try session.nextLine() == "! CHANGED jobs waiting pid=\(command.processID) mode=write token=-")
+        daemon.kill()
+        try daemon.restart()
+        #expect(try command.nextLine() == "ran")
+        #expect(try command.status() == 0)
+        #expect(try command.complaints() == "")
+    }
+
+    @Test("who waits on a terminal says for whom, and wipes it away when the lock is granted")
+    func waitingLine() throws {
+        var number: Int32 = -1
+        let control = OwnedDescriptor(owning: support_open_terminal(&number))
+        let terminal = OwnedDescriptor(owning: number)
+
+        #expect(try session.ask("WRITE jobs note=nightly") == "GRANTED jobs write token=1")
+        let command = try ToolProcess(["run", "jobs", "echo", "ran"], at: daemon, errors: terminal.rawValue)
+        var shown = ""
+        while !shown.contains("held by \(getpid())") {
+            shown += String(decoding: try ToolProcess.read(control.rawValue), as: UTF8.self)
+        }
+        #expect(shown.hasPrefix("\r\u{1B}[Kprwlock: waiting for jobs (write) since 1 second; held by"))
+        #expect(!shown.contains("\n"))
+        #expect(try session.ask("RELEASE jobs") == "RELEASED jobs token=1")
+        #expect(try command.nextLine() == "ran")
+        #expect(try command.status() == 0)
+        while !shown.hasSuffix("\r\u{1B}[K") || shown == "\r\u{1B}[K" {
+            shown += String(decoding: try ToolProcess.read(control.rawValue), as: UTF8.self)
+        }
+    }
+
+    @Test("where no daemon listens and none may be started, one line says what to do")
+    func noDaemon() throws {
+        let command = try ToolProcess(
+            ToolProcess.programs + "/prwlock", ["prwlock", "run", "jobs", "true"],
+            socket: daemon.directory("nobody"))
+        let complaint = try command.complaints()
+        #expect(complaint.hasPrefix("prwlock: no lock daemon listens at "))
+        #expect(complaint.contains("run `prwlockd`"))
+        #expect(complaint.filter { $0 == "\n" }.count == 1)
+        #expect(try command.status() == 69)
+    }
+}

@@ -1,0 +1,81 @@
+import LockVocabulary
+import Testing
+
+@testable import prwlock_tool
+
+@Suite struct WordsTests {
+    @Test(
+        "a time is seconds with a fraction, or has a unit",
+        arguments: [
+            ("5", 5_000_000_000), ("0.25", 250_000_000), (".007", 7_000_000), ("5.", 5_000_000_000),
+            ("250ms", 250_000_000), ("2m", 120_000_000_000), ("1.5h", 5_400_000_000_000), ("0", 0),
+            ("0.0000000019", 1),
+        ] as [(String, Int64)])
+    func seconds(text: String, nanoseconds: Int64) {
+        #expect(Seconds(argument: text)?.duration == .nanoseconds(nanoseconds))
+    }
+
+    @Test(
+        "what is no time is none",
+        arguments: [
+            "", ".", "s", "-1", "+1", "1e3", "inf", "1.2.3", "5 s", "5d", "0x10", "99999999999999999999",
+            "876001h",
+        ])
+    func noSeconds(text: String) {
+        #expect(Seconds(argument: text) == nil)
+    }
+
+    @Test("letters that stand together are taken apart up to the name, and not beyond")
+    func letters() {
+        #expect(
+            LetterOptions.spread(["run", "-xnw5", "x", "ls", "-la"]) == [
+                "run", "-x", "-n", "-w5", "x", "ls", "-la",
+            ])
+        #expect(
+            LetterOptions.spread(["run", "-nE", "7", "x", "-nE"]) == ["run", "-n", "-E", "7", "x", "-nE"])
+        #expect(
+            LetterOptions.spread(["hold", "--note", "-sn", "-sn", "x"]) == [
+                "hold", "--note", "-sn", "-s", "-n", "x",
+            ])
+        #expect(LetterOptions.spread(["run", "--", "-sn"]) == ["run", "--", "-sn"])
+        #expect(LetterOptions.spread(["run", "-nq", "x"]) == ["run", "-nq", "x"])
+        #expect(LetterOptions.spread(["list", "-sn"]) == ["list", "-sn"])
+    }
+
+    @Test(
+        "a duration is told in the units that a person would use",
+        arguments: [
+            (250, "250 ms"), (1000, "1 second"), (59_999, "59 seconds"), (60_000, "1 minute"),
+            (61_000, "1 minute"), (7_200_000, "2 hours"), (9_000_000, "2 hours 30 minutes"),
+            (36_000_000, "10 hours"), (90_000_000, "1 day 1 hour"),
+        ])
+    func durations(milliseconds: Int, words: String) {
+        #expect(Duration.milliseconds(milliseconds).inWords == words)
+    }
+
+    @Test("text of strangers cannot move the cursor, or turn round what stands behind it")
+    func harmless() {
+        #expect(Harmless.show("a\u{1B}[1mb\r\n\u{7F}\u{9B}") == "a\\x1B[1mb\\x0D\\x0A\\x7F\\x9B")
+        #expect(Harmless.show("\u{202E}é") == "\\u{202E}é")
+        #expect(JSON.string("\"\\\u{1B}\u{9B}\u{202E}é\n").encoded == #""\"\\\u001B\u009B\u202Eé\n""#)
+    }
+
+    @Test(
+        "a command line is told with quotes where a blank would tear an argument apart, and a unit by its name"
+    )
+    func processFacts() {
+        #expect(ProcessFacts.command(Array("sh\0-c\0a b\0\0".utf8)) == "sh -c 'a b' ''")
+        #expect(ProcessFacts.command([]) == nil)
+        let slices = "0::/user.slice/user-1000.slice/user@1000.service/app.slice/backup.service/inner\n"
+        #expect(ProcessFacts.unit(Array(slices.utf8)) == "backup.service")
+        #expect(ProcessFacts.unit(Array("1:name=systemd:/x.service\n0::/\n".utf8)) == nil)
+    }
+
+    @Test("a table keeps its columns aligned over parts, and cuts what a terminal has no room for")
+    func table() {
+        var table = Table([.init("A"), .init("N", isNumber: true)], style: Style(columns: 8))
+        #expect(table.render([["long", "1"], ["", "12"]]) == "A      N\nlong   1\n-     12\n")
+        #expect(table.render([["x", "3"]]) == "x      3\n")
+        #expect(table.render([["much longer", "3"]]) == "much lo…\n")
+    }
+}
