@@ -80,7 +80,8 @@ let package = Package(
         .testTarget(name: "LockCoreTests", dependencies: ["LockCore", "LockVocabulary"]),
         .testTarget(name: "LockWireTests", dependencies: ["LockWire", "LockVocabulary"]),
         .testTarget(
-            name: "LockServerTests", dependencies: ["LockServer", "LockWire", "LockVocabulary"]),
+            name: "LockServerTests",
+            dependencies: ["LockServer", "LockCore", "LockWire", "LockVocabulary"]),
         .testTarget(name: "PosixTests", dependencies: ["Posix"]),
         .executableTarget(name: "test-client", dependencies: ["PRWLock"], path: "Tests/TestClient"),
         .testTarget(

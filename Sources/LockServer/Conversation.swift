@@ -10,7 +10,7 @@ import LockWire
 ///      └──────────────────────────▶ [ CUT OFF ] ──────────────────────────────┘
 ///
 /// Invariants:
-/// 1. Parked bytes are there only while a list is being told, and then no further line is carried out.
+/// 1. Parked bytes are there only while a list is being told or too much is unread, and then no line is carried out.
 /// 2. `unread` never goes over the hard limit by more than one reply: then the session is cut off.
 struct Conversation {
     enum Phase {
@@ -28,7 +28,7 @@ struct Conversation {
     let since: Instant
     var phase: Phase
     var reader: LineReader
-    /// Lines, and a part of one, that came behind a request whose rows are not all told.
+    /// Lines, and a part of one, that came while a list was told or too much was unread.
     var parked: [UInt8] = []
     /// The lists that are to be told, the first of them begun.
     var listings: [Listing] = []
@@ -66,6 +66,9 @@ struct Conversation {
     static let vacant = Conversation()
 
     var unread: Int { output.count - sent }
+
+    /// The bytes that it keeps the daemon from giving back.
+    var kept: Int { unread + parked.count + reader.partialCount }
 
     /// Whether a list is being told, so that no further line is carried out.
     var isTelling: Bool { !listings.isEmpty }

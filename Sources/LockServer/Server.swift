@@ -63,7 +63,7 @@ public struct Server {
     /// Carries out the lines that these bytes complete.
     public mutating func receive(_ bytes: UnsafeRawBufferPointer, from session: SessionID, at now: Instant) {
         guard let slot = place(of: session), conversations[slot].phase == .open else { return }
-        if conversations[slot].isTelling {
+        if isPaused(slot) {
             conversations[slot].parked.append(contentsOf: bytes)
         } else {
             carryOutLines(bytes, slot, now, pausing: true)
@@ -168,7 +168,7 @@ public struct Server {
         switch conversations[slot].phase {
         case .vacant, .cutOff: return .close
         case .ending: return unread > 0 || isTelling ? .open(reads: false, writes: unread > 0) : .close
-        case .open: return .open(reads: !isTelling && unread <= limits.unread, writes: unread > 0)
+        case .open: return .open(reads: !isPaused(slot), writes: unread > 0)
         }
     }
 
@@ -236,7 +236,13 @@ public struct Server {
         return userID == 0 || userID == ownUserID
     }
 
-    /// Carries out lines; where it pauses, what comes behind a list that is not all told is parked.
+    /// Whether a session's lines have to wait: for a list that is not all told, or until it has read more of what it
+    /// is owed (G12).
+    private func isPaused(_ slot: Int) -> Bool {
+        conversations[slot].isTelling || conversations[slot].unread > limits.unread
+    }
+
+    /// Carries out lines; where it pauses, what comes behind is parked.
     private mutating func carryOutLines(
         _ bytes: UnsafeRawBufferPointer, _ slot: Int, _ now: Instant, pausing: Bool
     ) {
@@ -245,7 +251,7 @@ public struct Server {
         swap(&reader, &conversations[slot].reader)
         let count = reader.read(bytes) { line in
             carryOut(line, slot, now)
-            return conversations[slot].phase == .open && !(pausing && conversations[slot].isTelling)
+            return conversations[slot].phase == .open && !(pausing && isPaused(slot))
         }
         conversations[slot].reader = reader
         if count < bytes.count, conversations[slot].phase == .open {
@@ -261,15 +267,12 @@ public struct Server {
         parked.withUnsafeBytes { carryOutLines($0, slot, now, pausing: pausing) }
     }
 
-    /// Goes on where a list had stopped for want of room.
+    /// Goes on where a list, or lines, had stopped for want of room.
     private mutating func goOn(_ slot: Int, _ now: Instant) {
-        if conversations[slot].isTelling {
-            if tellRows(slot, at: now) {
-                unfinished.append(conversations[slot].session)
-            } else if !conversations[slot].isTelling {
-                carryOutParked(slot, now, pausing: true)
-            }
+        if conversations[slot].isTelling, tellRows(slot, at: now) {
+            unfinished.append(conversations[slot].session)
         }
+        if !isPaused(slot) { carryOutParked(slot, now, pausing: true) }
         settle(slot)
     }
 
@@ -291,22 +294,40 @@ public struct Server {
         tellEffects()
     }
 
-    /// Holds a session to its bounds, and tells the shell if there is something to do for it.
+    /// Holds a session to its bounds, and all together to theirs; tells the shell if there is something to do.
     mutating func settle(_ slot: Int) {
-        let unread = conversations[slot].unread
-        let kept = unread + conversations[slot].parked.count + conversations[slot].reader.partialCount
-        buffered += kept - conversations[slot].counted
-        conversations[slot].counted = kept
-        let isOverdrawn = unread > limits.unreadAtMost || (buffered > limits.buffers && kept > 0)
-        if isOverdrawn, conversations[slot].phase != .cutOff {
-            note(.limitHit(ErrorCode.limitBuffers.rawValue), nil, slot)
-            reply(.error(WireError(.limitBuffers)), nil, slot)
-            end(slot, as: .cutOff, table.now)
+        countBuffers(of: slot)
+        if conversations[slot].unread > limits.unreadAtMost { cutOff(slot) }
+        // Not whoever comes next: the one who keeps most, so that nobody is harmed by what others do not read.
+        while buffered > max(limits.buffers, 0), let most = conversations.indices.max(by: keepsLess) {
+            cutOff(most)
         }
         // A session that is owed nothing needs no visit.
-        if unread > 0 || conversations[slot].phase != .open || conversations[slot].isTelling {
+        if conversations[slot].unread > 0 || conversations[slot].phase != .open
+            || conversations[slot].isTelling
+        {
             makeReady(slot)
         }
+    }
+
+    /// Counts what a session keeps; one that is cut off is closed at once, and keeps nothing.
+    private mutating func countBuffers(of slot: Int) {
+        let kept = conversations[slot].phase == .cutOff ? 0 : conversations[slot].kept
+        buffered += kept - conversations[slot].counted
+        conversations[slot].counted = kept
+    }
+
+    private func keepsLess(_ slot: Int, _ other: Int) -> Bool {
+        conversations[slot].counted < conversations[other].counted
+    }
+
+    private mutating func cutOff(_ slot: Int) {
+        guard conversations[slot].phase != .cutOff else { return }
+        note(.limitHit(ErrorCode.limitBuffers.rawValue), nil, slot)
+        reply(.error(WireError(.limitBuffers)), nil, slot)
+        end(slot, as: .cutOff, table.now)
+        countBuffers(of: slot)
+        makeReady(slot)
     }
 
     private mutating func makeReady(_ slot: Int) {

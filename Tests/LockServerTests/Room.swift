@@ -1,0 +1,157 @@
+import LockServer
+import LockVocabulary
+import Testing
+
+/// The server with clients that have letters for names and numbers for process ids, in virtual time.
+///
+/// `play` has them live through a transcript: `a> ` is what a client sends, `a< ` what it is told after that; everybody
+/// reads at once, and nobody is told anything else. `+ 5s` lets time pass; `a ends` is the end of its input, `a dies` that
+/// of its process; `drain` the daemon's.
+struct Room {
+    var server: Server
+    private(set) var now = Instant.zero
+    private var sessions: [Character: SessionID] = [:]
+
+    init(_ change: (inout ServerConfiguration) -> Void = { _ in }) {
+        var configuration = ServerConfiguration()
+        configuration.program = "prwlockd/test"
+        configuration.ownUserID = 500
+        configuration.lastToken = Token(rawValue: 1_000_000)
+        change(&configuration)
+        server = Server(configuration)
+    }
+
+    // MARK: - Transcripts
+
+    mutating func play(_ transcript: String, sourceLocation: SourceLocation = #_sourceLocation) {
+        var before = "the beginning"
+        var expected: [Character: [String]] = [:]
+        for line in transcript.split(separator: "\n") {
+            if line.dropFirst().hasPrefix("< "), let letter = line.first {
+                expected[letter, default: []].append(String(line.dropFirst(3)))
+                continue
+            }
+            compare(expected, after: before, sourceLocation)
+            expected = [:]
+            before = String(line)
+            act(line)
+        }
+        compare(expected, after: before, sourceLocation)
+    }
+
+    private mutating func act(_ line: Substring) {
+        let letter = line.first ?? "?"
+        let rest = line.dropFirst(2)
+        if line.dropFirst().hasPrefix("> ") {
+            say(letter, String(line.dropFirst(3)) + "\n")
+        } else if letter == "+" {
+            let number = Int64(rest.prefix { $0.isNumber }) ?? 0
+            pass(rest.hasSuffix("ms") ? .milliseconds(number) : .seconds(number))
+        } else if line == "drain" {
+            server.drain()
+        } else if rest == "ends" {
+            endOfInput(letter)
+        } else if rest == "dies" {
+            die(letter)
+        } else {
+            Issue.record("a transcript has no line such as \(line)")
+        }
+    }
+
+    private mutating func compare(
+        _ expected: [Character: [String]], after line: String, _ sourceLocation: SourceLocation
+    ) {
+        for letter in Set(sessions.keys).union(expected.keys).sorted() {
+            let heard = hear(letter)
+            #expect(
+                heard == expected[letter] ?? [], "\(letter), after \(line)", sourceLocation: sourceLocation)
+        }
+        #expect(throws: Never.self, sourceLocation: sourceLocation) { try server.checkInvariants() }
+    }
+
+    // MARK: - Clients
+
+    /// Opens the session of a letter: `a` has the process id 1, `b` 2 and so on.
+    @discardableResult
+    mutating func open(_ letter: Character, userID: UInt32 = 1000) -> SessionID? {
+        let processID = Int32(letter.asciiValue ?? 0) - 96
+        let session = server.open(Peer(processID: processID, userID: userID, groupID: userID), at: now)
+        sessions[letter] = session
+        return session
+    }
+
+    func session(_ letter: Character) -> SessionID {
+        guard let session = sessions[letter] else { fatalError("\(letter) has no session") }
+        return session
+    }
+
+    /// Sends bytes, whatever they are.
+    mutating func say(_ letter: Character, _ bytes: some Collection<UInt8>) {
+        if sessions[letter] == nil { open(letter) }
+        Array(bytes).withUnsafeBytes { server.receive($0, from: session(letter), at: now) }
+    }
+
+    mutating func say(_ letter: Character, _ text: String) { say(letter, text.utf8) }
+
+    /// Sends bytes and returns what the sender is told, as lines.
+    @discardableResult
+    mutating func send(_ letter: Character, _ text: String) -> [String] {
+        say(letter, text)
+        return hear(letter)
+    }
+
+    /// What a session is told, read to the end.
+    @discardableResult
+    mutating func hear(_ letter: Character) -> [String] {
+        guard sessions[letter] != nil else { return [] }
+        var bytes: [UInt8] = []
+        while true {
+            let part = take(letter, .max)
+            if part.isEmpty, !server.hasUnfinishedWork { break }
+            bytes += part
+            server.resumeWork(at: now)
+        }
+        return String(decoding: bytes, as: UTF8.self).split(separator: "\n").map(String.init)
+    }
+
+    /// Reads at most so many bytes of what a session is told.
+    @discardableResult
+    mutating func take(_ letter: Character, _ most: Int) -> [UInt8] {
+        let part = server.withOutput(of: session(letter)) { Array($0.prefix(most)) }
+        server.wrote(part.count, to: session(letter), at: now)
+        return part
+    }
+
+    /// How much a session has to read.
+    func owed(_ letter: Character) -> Int { server.withOutput(of: session(letter)) { $0.count } }
+
+    func interest(in letter: Character) -> Server.Interest { server.interest(in: session(letter)) }
+
+    mutating func endOfInput(_ letter: Character) { server.endOfInput(session(letter), at: now) }
+
+    mutating func die(_ letter: Character) { server.died(session(letter), at: now) }
+
+    mutating func close(_ letter: Character) {
+        server.close(session(letter), at: now)
+        sessions[letter] = nil
+    }
+
+    // MARK: - Time
+
+    mutating func pass(_ duration: Duration) {
+        let end = now.advanced(by: duration)
+        while let due = server.nextDeadline, due <= end {
+            now = max(now, due)
+            server.advance(to: now)
+        }
+        now = end
+        server.advance(to: now)
+    }
+
+    /// A number of `STATS`.
+    mutating func stat(_ name: String) -> Int? {
+        if sessions["~"] == nil { open("~") }
+        let row = send("~", "STATS\n").first { $0.hasPrefix("* \(name) ") }
+        return row.flatMap { Int($0.split(separator: " ").last ?? "") }
+    }
+}
