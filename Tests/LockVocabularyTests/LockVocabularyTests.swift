@@ -1,3 +1,0 @@
-import Testing
-
-@Test("the module is there") func moduleIsThere() {}

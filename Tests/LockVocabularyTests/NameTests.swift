@@ -1,0 +1,58 @@
+import LockVocabulary
+import Testing
+
+@Suite("Names, notes and words") struct NameTests {
+    @Test(
+        "one name has one spelling",
+        arguments: ["a", "jobs", "a/b:c@d+e~f-g.h_i", "%20", "%25", "%00", "caf%C3%A9", "0"])
+    func names(text: String) {
+        #expect(LockName(text)?.text == text)
+        #expect(LockName(text).flatMap { LockName(encoding: $0.decoded) }?.text == text)
+    }
+
+    @Test(
+        "what is not a name is none: unspelled bytes, spelled ones that could stand bare, lower case, cut off",
+        arguments: ["", " ", "a b", "é", "%41", "%2f", "%2", "%", "a%", "%zz", "a=b", "#a", "*", "\n", "a\0"])
+    func notNames(text: String) {
+        #expect(LockName(text) == nil)
+    }
+
+    @Test("a name has at most 255 bytes, as it is spelled") func length() {
+        #expect(LockName(String(repeating: "x", count: 255)) != nil)
+        #expect(LockName(String(repeating: "x", count: 256)) == nil)
+        #expect(LockName(encoding: String(repeating: " ", count: 85)) != nil)
+        #expect(LockName(encoding: String(repeating: " ", count: 86)) == nil)
+        #expect(LockName(encoding: "") == nil)
+    }
+
+    @Test("every byte can be spelled, and comes back") func everyByte() {
+        for scalar in UInt8.min...UInt8.max {
+            let bytes = [UInt8(ascii: "a"), scalar]
+            let text = String(decoding: bytes, as: UTF8.self)
+            #expect(LockName(encoding: text)?.decoded == text)
+        }
+    }
+
+    @Test("names are in the order of their bytes") func order() {
+        let names = ["z", "a/1", "a", "B", "a-1", "%20", "a/10", "~"].compactMap { LockName($0) }
+        #expect(names.sorted().map(\.text) == ["%20", "B", "a", "a-1", "a/1", "a/10", "z", "~"])
+    }
+
+    @Test("a note is spelled as a name; - is none") func notes() {
+        func note(_ text: String) -> Note? { Array(text.utf8).withUnsafeBytes { Note(bytes: $0) } }
+        #expect(note("nightly")?.text == "nightly")
+        #expect(note("-") == Note.none && Note.none.description == "-" && Note.none.isEmpty)
+        #expect(note("") == nil && note("a b") == nil && note(String(repeating: "x", count: 256)) == nil)
+        #expect(Note(encoding: "for Anna")?.text == "for%20Anna")
+    }
+
+    @Test("tags and owners are words of 1 to 32 bytes; the owner - is the session itself") func words() {
+        #expect(Tag("r-1_2.3")?.description == "#r-1_2.3")
+        for text in ["", "a/b", "a b", "#a", String(repeating: "x", count: 33)] {
+            #expect(Tag(text) == nil && OwnerID(text) == nil)
+        }
+        #expect(Tag(String(repeating: "x", count: 32)) != nil)
+        #expect(OwnerID("-") == .session && OwnerID.session.description == "-" && OwnerID.session.isSession)
+        #expect(OwnerID("t1")?.isSession == false)
+    }
+}
