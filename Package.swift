@@ -104,9 +104,10 @@ let package = Package(
                 "prwlock-tool", "prwlockd", "LockWire", "LockVocabulary", "Posix", "CTestSupport",
                 "TestSupport",
             ]),
-        .testTarget(name: "SystemdTests", dependencies: ["Systemd"]),
+        .testTarget(
+            name: "SystemdTests", dependencies: ["Systemd", "TestSupport", "prwlockd"], exclude: ["box.sh"]),
         .testTarget(name: "CBenchTests", dependencies: ["CBench"]),
-        .testTarget(name: "TidyTests", dependencies: ["prwlockd"]),
+        .testTarget(name: "TidyTests", dependencies: ["TestSupport", "prwlockd"]),
     ]
 )
 

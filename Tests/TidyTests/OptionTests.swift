@@ -45,7 +45,7 @@ struct OptionTests {
 
     /// The options and their defaults by the daemon's own word.
     private func helpOptions() throws -> [Option] {
-        let help = try Program(built: "prwlockd").output("--help")
+        let help = try Program.daemon.output("--help")
         let entries = help.split(separator: /\n\s+--/).dropFirst()
         return entries.map { entry in
             let name = entry.prefix { $0.isLetter || $0 == "-" }

@@ -1,4 +1,5 @@
 import Foundation
+import TestSupport
 
 /// A program of the system, or of this package, that a test asks something.
 struct Program {
@@ -12,11 +13,10 @@ struct Program {
         path = found
     }
 
-    /// One that was built with the tests, and lies beside them.
-    init(built name: String) throws {
-        let tests = try FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe")
-        path = URL(filePath: tests).deletingLastPathComponent().appending(path: name).path
-    }
+    /// The daemon that was built with the tests.
+    static let daemon = Program(path: DaemonProcess.executable)
+
+    private init(path: String) { self.path = path }
 
     /// All that it prints, to standard output and standard error.
     func output(_ arguments: String...) throws -> String {
