@@ -69,11 +69,6 @@ public final class Daemon {
             throw Departure(.cannotListen, "\(error)")
         }
         let room = DescriptorLimit.raise()
-        if room < configuration.limits.rules.sessions {
-            journal.write(
-                .notice,
-                "the limit of open files leaves room for \(room) sessions: raise it, or lower --max-sessions")
-        }
         endpoint = try Endpoint(configuration, in: surroundings)
         let socket = try endpoint.listen()
         do throws(Departure) {
@@ -93,6 +88,11 @@ public final class Daemon {
             listener = try Listener(socket, in: reactor.events)
         } catch {
             throw Departure(.cannotListen, "\(error)")
+        }
+        if room < configuration.limits.rules.sessions {
+            journal.write(
+                .notice,
+                "the limit of open files leaves room for \(room) sessions: raise it, or lower --max-sessions")
         }
     }
 
@@ -120,6 +120,8 @@ public final class Daemon {
         journal.write(.info, "serving \(endpoint.path ?? "a socket without a name")")
         supervision.begin(at: reactor.now)
         while true {
+            keepHouse()
+            if case .ended = phase { return }
             let occasions = reactor.turn(until: nextDeadline)
             if occasions.contains(.signals) { heedSignals() }
             if occasions.contains(.tokens) { takeTokens() }
@@ -127,8 +129,6 @@ public final class Daemon {
                 drain(because: "the system's daemon is to serve this host now")
             }
             if occasions.contains(.connections) { listener?.accept(into: reactor, journal) }
-            keepHouse()
-            if case .ended = phase { return }
         }
     }
 

@@ -288,7 +288,7 @@ final class Reactor {
     /// Has all sessions told that the daemon is leaving.
     func drain() {
         server.drain()
-        collectVisits()
+        send()
     }
 
     /// Begins a session on a connection that was just accepted.

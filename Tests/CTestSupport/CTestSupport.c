@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -97,6 +98,20 @@ int support_receive_connection(int control) {
     if (header != NULL && header->cmsg_type == SCM_RIGHTS) memcpy(&descriptor, CMSG_DATA(header), sizeof descriptor);
     return descriptor;
 }
+
+/* The hard limit stays, so that the soft one can be raised again. */
+static int limit_other(int32_t process, int resource, uint64_t value) {
+    struct rlimit limit;
+    if (prlimit(process, resource, NULL, &limit) != 0) return -1;
+    limit.rlim_cur = value < limit.rlim_max ? value : limit.rlim_max;
+    return prlimit(process, resource, &limit, NULL);
+}
+
+int support_limit_descriptors(int32_t process, uint64_t count) {
+    return limit_other(process, RLIMIT_NOFILE, count);
+}
+
+int support_limit_file_size(int32_t process, uint64_t bytes) { return limit_other(process, RLIMIT_FSIZE, bytes); }
 
 static int remove_entry(const char *path, const struct stat *status, int kind, struct FTW *place) {
     (void)status, (void)kind, (void)place;

@@ -44,4 +44,109 @@ import Testing
         // The daemon has closed its end, whoever has the other.
         #expect(try holder.session.nextLine() == nil)
     }
+
+    @Test("a waiter that is killed leaves the queue, and the one behind it is next (G6)", arguments: kernels)
+    func killedWaiter(kernel: [String: String]) throws {
+        let daemon = try DaemonProcess(environment: kernel)
+        let holder = try daemon.connect()
+        #expect(try holder.ask("WRITE jobs") == "GRANTED jobs write token=1")
+        let first = try PeerProcess(of: daemon)
+        try first.session.send("WRITE jobs", "PING")
+        #expect(try first.session.nextLine() == "PONG")
+        let second = try daemon.connect()
+        try second.send("WRITE jobs", "PING")
+        #expect(try second.nextLine() == "PONG")
+        #expect(first.forkChild() > 0)
+        first.kill()
+        #expect(try first.session.nextLine() == nil)
+        #expect(try holder.ask("RELEASE jobs") == "RELEASED jobs token=1")
+        #expect(try second.nextLine() == "GRANTED jobs write token=2")
+    }
+
+    @Test("nobody is told `busy` for a holder that was dead when he asked (G6)", arguments: kernels)
+    func deadWhenAsked(kernel: [String: String]) throws {
+        let daemon = try DaemonProcess(environment: kernel)
+        let holder = try PeerProcess(of: daemon)
+        let asker = try daemon.connect()
+        #expect(try asker.ask("PING") == "PONG")
+        #expect(try holder.session.ask("WRITE jobs") == "GRANTED jobs write token=1")
+        #expect(holder.forkChild() > 0)
+        // Both stand in one batch, and the line in front.
+        daemon.signal(SIGSTOP)
+        try asker.send("WRITE jobs wait=0")
+        holder.kill()
+        try asker.send("VALIDATE jobs token=1")
+        daemon.signal(SIGCONT)
+        #expect(try asker.nextLine() == "GRANTED jobs write token=2 ownerdied=1")
+        #expect(try asker.nextLine() == "STALE jobs token=1")
+    }
+
+    @Test(
+        "a release that was sent before the death counts, so the data is in order (G6, G11)",
+        arguments: kernels)
+    func releaseBeforeDeath(kernel: [String: String]) throws {
+        let daemon = try DaemonProcess(environment: kernel)
+        let holder = try PeerProcess(of: daemon)
+        let waiter = try daemon.connect()
+        #expect(try holder.session.ask("WRITE jobs") == "GRANTED jobs write token=1")
+        try waiter.send("WRITE jobs", "PING")
+        #expect(try waiter.nextLine() == "PONG")
+        daemon.signal(SIGSTOP)
+        // More than is read from one session in one batch.
+        try holder.session.send(bytes: Array(String(repeating: "PING\n", count: 4_000).utf8))
+        try holder.session.send("RELEASE jobs", "half a li")
+        holder.kill()
+        daemon.signal(SIGCONT)
+        #expect(try waiter.nextLine() == "GRANTED jobs write token=2")
+    }
+
+    @Test(
+        "who died before the daemon looked at his connection has his lines carried out, and is gone (G6)",
+        arguments: kernels)
+    func deadInBacklog(kernel: [String: String]) throws {
+        let daemon = try DaemonProcess(environment: kernel)
+        let watcher = try daemon.connect()
+        #expect(try watcher.ask("WATCH") == "OK 0")
+        daemon.signal(SIGSTOP)
+        let peer = try PeerProcess(of: daemon)
+        #expect(peer.forkChild() > 0)
+        try peer.session.send("READ mail", "WRITE jobs")
+        peer.kill()
+        daemon.signal(SIGCONT)
+        let process = "pid=\(peer.processID)"
+        #expect(try watcher.nextLine() == "! CHANGED mail granted \(process) mode=read token=1")
+        #expect(try watcher.nextLine() == "! CHANGED jobs granted \(process) mode=write token=2")
+        let ends = try [watcher.nextLine(), watcher.nextLine()].compactMap { $0 }.sorted()
+        #expect(ends.first == "! CHANGED jobs died \(process) mode=write token=2")
+        #expect(ends.last == "! CHANGED mail died \(process) mode=read token=1")
+    }
+
+    @Test("the sessions of one process share one watch, and all end with it", arguments: kernels)
+    func sharedWatch(kernel: [String: String]) throws {
+        let daemon = try DaemonProcess(environment: kernel)
+        let first = try daemon.connect()
+        #expect(try first.ask("PING") == "PONG")
+        let before = daemon.descriptorCount
+        let more = try (0..<10).map { _ in try daemon.connect() }
+        for session in more { #expect(try session.ask("PING") == "PONG") }
+        #expect(daemon.descriptorCount == before + 10)
+        for session in more { session.close() }
+        let peer = try PeerProcess(of: daemon)
+        #expect(try peer.session.ask("PING") == "PONG")
+        #expect(try first.ask("SESSIONS")?.hasPrefix("* session") == true)
+        _ = try first.lines(through: "OK")
+        #expect(daemon.descriptorCount == before + 2)
+    }
+
+    @Test("end of input ends a session: what it holds is free, and what it is owed is sent (G6)")
+    func endOfInput() throws {
+        let daemon = try DaemonProcess()
+        let session = try daemon.connect()
+        let other = try daemon.connect()
+        try session.send("WRITE jobs", "READ jobs owner=t2", "PING")
+        try session.send(bytes: "RELEASE jo".utf8)
+        session.endInput()
+        #expect(try session.linesToEnd() == ["GRANTED jobs write token=1", "PONG"])
+        #expect(try other.ask("WRITE jobs wait=0") == "GRANTED jobs write token=2 ownerdied=1")
+    }
 }

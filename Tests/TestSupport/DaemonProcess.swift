@@ -1,3 +1,4 @@
+import CTestSupport
 import Glibc
 import Posix
 
@@ -28,8 +29,16 @@ public final class DaemonProcess {
     /// - Parameters:
     ///   - arguments: beyond `--socket`, `--state-directory` and a grace of none.
     ///   - waits: whether to wait until it takes connections; not, for one that is to refuse.
-    public init(
+    public convenience init(
         _ arguments: String..., environment: [String: String] = [:], in directory: TemporaryDirectory? = nil,
+        waits: Bool = true
+    ) throws {
+        try self.init(arguments: arguments, environment: environment, in: directory, waits: waits)
+    }
+
+    /// As above, with the arguments in an array.
+    public init(
+        arguments: [String], environment: [String: String] = [:], in directory: TemporaryDirectory? = nil,
         waits: Bool = true
     ) throws {
         let directory = try directory ?? TemporaryDirectory()
@@ -113,6 +122,35 @@ public final class DaemonProcess {
         guard waitpid(processID, &status, WNOHANG) == processID else { return nil }
         hasEnded = true
         return status & 0x7f == 0 ? (status >> 8) & 0xff : -(status & 0x7f)
+    }
+
+    /// How many descriptors it has open.
+    public var descriptorCount: Int {
+        guard let folder = opendir("/proc/\(processID)/fd") else { return 0 }
+        defer { closedir(folder) }
+        var count = 0
+        while readdir(folder) != nil { count += 1 }
+        // `.` and `..`
+        return count - 2
+    }
+
+    /// From now on it may have so many descriptors open; nil for as many as it may at most.
+    public func limitDescriptors(to count: Int?) {
+        support_limit_descriptors(processID, count.map(UInt64.init) ?? .max)
+    }
+
+    /// From now on it may write no file beyond so many bytes; nil for without end.
+    public func limitFileSize(to bytes: Int?) {
+        support_limit_file_size(processID, bytes.map(UInt64.init) ?? .max)
+    }
+
+    /// Blocks until it has said something with these words in it.
+    public func waitForLog(_ words: String) throws {
+        for _ in 0..<30_000 {
+            if log.contains(words) { return }
+            usleep(1_000)
+        }
+        throw Failure(description: "prwlockd did not say `\(words)`: \(log)")
     }
 
     public var logPath: String { directory("log") }

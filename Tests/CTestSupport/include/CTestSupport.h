@@ -19,6 +19,10 @@ int support_receive_connection(int control);
 /* Opens a new terminal: what is written to it comes out of the returned descriptor. Returns -1 if there is none. */
 int support_open_terminal(int *terminal);
 
+/* Limits another process: how many descriptors it may have open, how large its files may become. */
+int support_limit_descriptors(int32_t process, uint64_t count);
+int support_limit_file_size(int32_t process, uint64_t bytes);
+
 /* Removes a directory and all that is in it. */
 void support_remove_tree(const char *path);
 

@@ -1,0 +1,78 @@
+import Glibc
+import Posix
+import TestSupport
+import Testing
+
+/// How a daemon ends.
+@Suite struct EndTests {
+    @Test(
+        "told to end, it tells its sessions and ends at once if nobody holds or waits",
+        arguments: [SIGTERM, SIGINT])
+    func idleEnd(signal: Int32) throws {
+        let daemon = try DaemonProcess("--drain", "1h")
+        let session = try daemon.connect()
+        #expect(try session.ask("PING") == "PONG")
+        daemon.signal(signal)
+        #expect(try session.linesToEnd() == ["! DRAIN"])
+        #expect(try daemon.exitStatus() == 0)
+        #expect(throws: SystemError.self) { try FileStatus(at: daemon.socketPath) }
+    }
+
+    @Test("told to end, it lets those who hold and wait go on, and takes nobody new")
+    func drain() throws {
+        let daemon = try DaemonProcess("--drain", "1h")
+        let holder = try daemon.connect()
+        let waiter = try daemon.connect()
+        #expect(try holder.ask("WRITE jobs") == "GRANTED jobs write token=1")
+        try waiter.send("WRITE jobs", "PING")
+        #expect(try waiter.nextLine() == "PONG")
+        daemon.signal(SIGTERM)
+        #expect(try holder.nextLine() == "! DRAIN")
+        #expect(try waiter.nextLine() == "! DRAIN")
+        let late = try daemon.connect()
+        try late.send("PING")
+        #expect(try holder.ask("READ other")?.hasPrefix("ERROR draining") == true)
+        #expect(try holder.ask("RELEASE jobs") == "RELEASED jobs token=1")
+        #expect(try waiter.nextLine() == "GRANTED jobs write token=2")
+        #expect(!late.hasSomething)
+        #expect(try waiter.ask("RELEASE jobs") == "RELEASED jobs token=2")
+        #expect(try daemon.exitStatus() == 0)
+        #expect(try late.nextLine() == nil)
+    }
+
+    @Test(
+        "a drain ends when its time is over, whoever holds, and the next daemon grants nothing for a while (G1)"
+    )
+    func drainTimeout() throws {
+        let daemon = try DaemonProcess("--drain", "50ms")
+        let holder = try daemon.connect()
+        #expect(try holder.ask("WRITE jobs") == "GRANTED jobs write token=1")
+        daemon.signal(SIGTERM)
+        #expect(try holder.linesToEnd() == ["! DRAIN"])
+        #expect(try daemon.exitStatus() == 0)
+        try daemon.restart("--grace", "1h")
+        #expect(try daemon.connect().ask("WRITE jobs wait=0") == "BUSY jobs write held-by=?")
+    }
+
+    @Test("an idle daemon that was told so leaves, and takes socket and lock file with it")
+    func idleExit() throws {
+        let daemon = try DaemonProcess("--exit-when-idle=20ms", waits: false)
+        #expect(try daemon.exitStatus() == 0)
+        #expect(throws: SystemError.self) { try FileStatus(at: daemon.socketPath) }
+        #expect(throws: SystemError.self) { try FileStatus(at: daemon.socketPath + ".lock") }
+    }
+
+    @Test("an idle daemon does not leave while somebody is about to come, and serves him")
+    func idleExitMeets() throws {
+        let daemon = try DaemonProcess("--exit-when-idle=1ms")
+        for _ in 0..<200 {
+            guard let session = try? daemon.connect() else { break }
+            // Whoever got in gets an answer or, if he came too late, an end.
+            let answer = try? session.ask("PING")
+            #expect(answer == "PONG" || answer == nil)
+            session.close()
+            if try daemon.exitStatus(waiting: false) != nil { break }
+        }
+        #expect(try daemon.exitStatus() == 0)
+    }
+}
