@@ -44,6 +44,8 @@ extension LockTable {
         var asked = 0
         var marked = 0
         var deadlines = 0
+        /// The owners that were come to on the search for circles, and whether they were left again.
+        var isLeft: [Slot<Owner>: Bool] = [:]
     }
 
     // MARK: - Locks
@@ -92,7 +94,7 @@ extension LockTable {
             try expect(grant.token > last && grant.token < nextToken, "9: tokens do not rise")
             try expect(tokens[grant.token.rawValue] == slot, "9: a grant is not to be found by its token")
             if grant.mode != .read {
-                try expect(record.exclusive == slot, "1: an exclusive grant is not known")
+                try expect(record.exclusive == slot, "2: an exclusive grant is not known")
             }
             if sessions[owners[grant.owner].session].wantsRecall { recallers += 1 }
             if grant.deadline != DeadlineHeap<Due>.none {
@@ -112,10 +114,10 @@ extension LockTable {
         let updaters = modes[.update] ?? 0
         try expect(writers == 0 || count == 1, "1: a writer is not alone")
         try expect(updaters <= 1, "1: two updaters")
-        try expect(record.exclusive.isNone == (writers + updaters == 0), "1: the exclusive grant is wrong")
+        try expect(record.exclusive.isNone == (writers + updaters == 0), "2: the exclusive grant is wrong")
         try expect(
             record.exclusiveMode == (writers > 0 ? .write : updaters > 0 ? .update : .read),
-            "1: the exclusive mode is wrong")
+            "2: the exclusive mode is wrong")
         try expect(count == record.holders && previous == record.lastHolder, "12: the holders are miscounted")
         try expect(recallers == record.recallers, "12: those to recall are miscounted")
         try expect(graceEnd == nil || count == 0, "7: a grant within the grace")
@@ -184,6 +186,7 @@ extension LockTable {
         var heldTotal = 0
         var askedTotal = 0
         var tagged = 0
+        var heldByAll: [Slot<Lock>: UInt32] = [:]
         var owner = session.firstOwner
         while !owner.isNone {
             let record = owners[owner]
@@ -197,6 +200,7 @@ extension LockTable {
             while !grant.isNone {
                 try expect(grants[grant].owner == owner, "12: grants are linked wrongly")
                 held[grants[grant].lock, default: 0] += 1
+                heldByAll[grants[grant].lock, default: 0] += 1
                 heldTotal += 1
                 grant = grants[grant].nextOwned
             }
@@ -216,8 +220,13 @@ extension LockTable {
             for (lock, count) in asked {
                 try expect(waits[Self.key(owner, lock)]?.count == count, "12: a waiting stake is wrong")
             }
+            if !record.firstWaiter.isNone { try goEveryWay(from: owner, &seen) }
             seen.owners += 1
             owner = record.next
+        }
+        for (lock, count) in heldByAll {
+            let stake = stake(in: holds, on: lock, owner: nil, of: slot)
+            try expect(stake.count == count, "12: a session's stake is wrong")
         }
         try expect(
             heldTotal == session.grants && askedTotal == session.waiters, "12: a session is miscounted")
@@ -228,7 +237,52 @@ extension LockTable {
         seen.asked += askedTotal
     }
 
-    // MARK: - Telling
+    // MARK: - Circles
+
+    /// Goes every way from an owner that waits, each edge once for all owners; whoever comes to an owner that it
+    /// has not left again has gone round in a circle.
+    private func goEveryWay(from start: Slot<Owner>, _ seen: inout Seen) throws(BrokenInvariant) {
+        var ahead = [(owner: start, leaving: false)]
+        while let (owner, leaving) = ahead.popLast() {
+            if leaving {
+                seen.isLeft[owner] = true
+            } else if let left = seen.isLeft[owner] {
+                try expect(left, "13: owners wait for each other in a circle")
+            } else {
+                seen.isLeft[owner] = false
+                ahead.append((owner, true))
+                ahead += waitedFor(by: owner).map { ($0, false) }
+            }
+        }
+    }
+
+    /// Those whom an owner waits for, but for some to whom a way leads over others of them.
+    private func waitedFor(by owner: Slot<Owner>) -> [Slot<Owner>] {
+        var waitedFor: [Slot<Owner>] = []
+        var slot = owners[owner].firstWaiter
+        while !slot.isNone {
+            let waiter = waiters[slot]
+            let lock = locks[waiter.lock]
+            var holder = lock.firstHolder
+            while !holder.isNone {
+                if holder != waiter.upgrades, waiter.mode.conflicts(with: grants[holder].mode) {
+                    waitedFor.append(grants[holder].owner)
+                }
+                holder = grants[holder].nextHolder
+            }
+            if waiter.upgrades.isNone {
+                if !lock.upgrade.isNone { waitedFor.append(waiters[lock.upgrade].owner) }
+                // Contenders conflict with each other: each waits for the one before, and so for all.
+                var before = waiter.mode == .read ? lock.contenders.last : waiter.previous
+                while !before.isNone, !waiter.mode.conflicts(with: waiters[before].mode) {
+                    before = waiters[before].previous
+                }
+                if !before.isNone { waitedFor.append(waiters[before].owner) }
+            }
+            slot = waiter.nextOwned
+        }
+        return waitedFor
+    }
 
     private func expect(_ condition: Bool, _ rule: @autoclosure () -> String) throws(BrokenInvariant) {
         if !condition { throw BrokenInvariant(description: "invariant \(rule())") }
