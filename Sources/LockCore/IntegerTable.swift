@@ -3,16 +3,23 @@
 /// The table is cut into segments by the first bits of the hash, and each grows by itself: no insertion pays for
 /// moving more than its segment. Keys are places and tokens, never bytes that a client chose, so the hash needs
 /// no secret.
-struct IntegerTable<Value> {
+struct IntegerTable<Value: BitwiseCopyable>: ~Copyable {
     private static var segmentBits: UInt64 { 8 }
+    private static var segmentCount: Int { 1 << Int(segmentBits) }
 
-    private var segments: [Segment<Value>]
+    private let segments: UnsafeMutablePointer<Segment<Value>>
     private let vacant: Value
     private(set) var count = 0
 
     init(vacant: Value) {
         self.vacant = vacant
-        segments = Array(repeating: Segment(), count: 1 << Int(Self.segmentBits))
+        segments = .allocate(capacity: Self.segmentCount)
+        segments.initialize(repeating: Segment(), count: Self.segmentCount)
+    }
+
+    deinit {
+        for index in 0..<Self.segmentCount { segments[index].dispose() }
+        segments.deallocate()
     }
 
     subscript(key: UInt64) -> Value? {
@@ -46,21 +53,25 @@ struct IntegerTable<Value> {
         (key ^ (key >> 29)) &* 0x9E37_79B9_7F4A_7C15
     }
 
+    /// The first bits of the hash: always below `segmentCount`.
     @inline(__always)
     private static func segment(_ hash: UInt64) -> Int { Int(hash >> (64 - segmentBits)) }
 
     /// Where a key's place in its segment comes from: what is left of the hash.
+    @inline(__always)
     fileprivate static func rest(_ key: UInt64) -> UInt64 { hash(key) << segmentBits }
 }
 
 /// A part of a table: open addressing with linear probing, and deletion by moving back (Knuth, The Art of Computer
 /// Programming, volume 3, section 6.4, algorithms L and R), behind a multiplicative hash.
 ///
+/// Its memory is its own, as a slab's is. Every index is a hash or a sum, cut down to the capacity.
+///
 /// Invariants:
 /// 1. The capacity is zero or a power of two, and at most three quarters are used.
 /// 2. From a key's home to its place there is no empty place.
-private struct Segment<Value> {
-    private struct Entry {
+private struct Segment<Value: BitwiseCopyable>: BitwiseCopyable {
+    private struct Entry: BitwiseCopyable {
         var key: UInt64
         var value: Value
     }
@@ -69,14 +80,18 @@ private struct Segment<Value> {
     private static var empty: UInt64 { .max }
     private static var smallest: Int { 8 }
 
-    private var entries: [Entry] = []
+    private var entries: UnsafeMutablePointer<Entry>?
+    private var capacity = 0
     private var count = 0
 
     init() {}
 
+    func dispose() { entries?.deallocate() }
+
+    @inline(__always)
     func value(_ key: UInt64, _ hash: UInt64) -> Value? {
-        guard !entries.isEmpty else { return nil }
-        let place = place(of: key, hash)
+        guard let entries else { return nil }
+        let place = place(of: key, hash, in: entries)
         return entries[place].key == key ? entries[place].value : nil
     }
 
@@ -85,11 +100,11 @@ private struct Segment<Value> {
     mutating func update(
         _ key: UInt64, _ hash: UInt64, _ vacant: Value, _ change: (inout Value) -> Bool
     ) -> Int {
-        if !entries.isEmpty {
-            let place = place(of: key, hash)
+        if let entries {
+            let place = place(of: key, hash, in: entries)
             if entries[place].key == key {
                 if change(&entries[place].value) { return 0 }
-                remove(at: place, vacant)
+                remove(at: place, in: entries, vacant)
                 return -1
             }
         }
@@ -100,28 +115,31 @@ private struct Segment<Value> {
     }
 
     /// Where a key stands, or the empty place where it would.
-    private func place(of key: UInt64, _ hash: UInt64) -> Int {
+    @inline(__always)
+    private func place(of key: UInt64, _ hash: UInt64, in entries: UnsafeMutablePointer<Entry>) -> Int {
         var place = home(hash)
         while true {
             let found = entries[place].key
             if found == key || found == Self.empty { return place }
-            place = (place + 1) & (entries.count - 1)
+            place = (place + 1) & (capacity - 1)
         }
     }
 
     /// Where a key would stand if no other stood there.
-    private func home(_ hash: UInt64) -> Int {
-        Int(hash >> UInt64(64 - entries.count.trailingZeroBitCount))
-    }
+    @inline(__always)
+    private func home(_ hash: UInt64) -> Int { Int(hash >> UInt64(64 - capacity.trailingZeroBitCount)) }
 
     private mutating func insert(_ entry: Entry, _ hash: UInt64, _ vacant: Value) {
-        if (count + 1) * 4 > entries.count * 3 { resize(to: max(Self.smallest, entries.count * 2), vacant) }
-        entries[place(of: entry.key, hash)] = entry
+        if (count + 1) * 4 > capacity * 3 { resize(to: max(Self.smallest, capacity * 2), vacant) }
+        guard let entries else { return }
+        entries[place(of: entry.key, hash, in: entries)] = entry
         count += 1
     }
 
-    private mutating func remove(at place: Int, _ vacant: Value) {
-        let mask = entries.count - 1
+    private mutating func remove(
+        at place: Int, in entries: UnsafeMutablePointer<Entry>, _ vacant: Value
+    ) {
+        let mask = capacity - 1
         var hole = place
         var next = place
         while true {
@@ -135,18 +153,22 @@ private struct Segment<Value> {
                 hole = next
             }
         }
-        entries[hole] = Entry(key: Self.empty, value: vacant)
+        entries[hole].key = Self.empty
         count -= 1
-        if entries.count > Self.smallest, count * 8 < entries.count {
-            resize(to: max(Self.smallest, entries.count / 4), vacant)
+        if capacity > Self.smallest, count * 8 < capacity {
+            resize(to: max(Self.smallest, capacity / 4), vacant)
         }
     }
 
-    private mutating func resize(to capacity: Int, _ vacant: Value) {
-        let old = entries
-        entries = Array(repeating: Entry(key: Self.empty, value: vacant), count: capacity)
+    private mutating func resize(to newCapacity: Int, _ vacant: Value) {
+        let old = UnsafeMutableBufferPointer(start: entries, count: capacity)
+        let new = UnsafeMutablePointer<Entry>.allocate(capacity: newCapacity)
+        new.initialize(repeating: Entry(key: Self.empty, value: vacant), count: newCapacity)
+        entries = new
+        capacity = newCapacity
         for entry in old where entry.key != Self.empty {
-            entries[place(of: entry.key, IntegerTable<Value>.rest(entry.key))] = entry
+            new[place(of: entry.key, IntegerTable<Value>.rest(entry.key), in: new)] = entry
         }
+        old.deallocate()
     }
 }

@@ -9,7 +9,9 @@ import LockVocabulary
 ///               (gone)                     (gone)
 ///
 /// The invariants stand in README.md, and `LockTable.checkInvariants()` holds them.
-struct Lock {
+struct Lock: Placeable {
+    static var vacant: Lock { Lock() }
+
     /// Where its name stands; none where no lock is.
     var entry = Slot<NameTree.Entry>.none
     /// The grants, in the order of their tokens.

@@ -7,16 +7,16 @@ public import LockVocabulary
 /// is carried out, everything that was due by then is (G5), so nothing is ever granted after its deadline.
 ///
 /// The structures and the rules are told in README.md.
-public struct LockTable {
+public struct LockTable: ~Copyable {
     // The records, and the ways to find them. README.md says what each holds.
-    var locks = Slab<Lock>(vacant: Lock())
-    var grants = Slab<Grant>(vacant: Grant())
-    var waiters = Slab<Waiter>(vacant: Waiter())
-    var owners = Slab<Owner>(vacant: Owner())
-    var sessions = Slab<Session>(vacant: Session())
-    var notes = Slab<Note>(vacant: .none)
-    var ownerWords = Slab<OwnerID>(vacant: .session)
-    var sessionWords = Slab<SessionWords>(vacant: SessionWords())
+    var locks = Slab<Lock>()
+    var grants = Slab<Grant>()
+    var waiters = Slab<Waiter>()
+    var owners = Slab<Owner>()
+    var sessions = Slab<Session>()
+    var notes = Slab<Note>()
+    var ownerWords = Slab<OwnerID>()
+    var sessionWords = Slab<SessionWords>()
     var names = NameTree()
     var tokens = IntegerTable<Slot<Grant>>(vacant: .none)
     var holds = IntegerTable<Stake>(vacant: Stake())

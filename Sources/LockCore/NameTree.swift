@@ -14,11 +14,13 @@ import LockVocabulary
 /// Invariants:
 /// 1. On every way down, the nodes' bits come in rising order: by byte, then from the highest bit.
 /// 2. Below a node's left side all names have a zero in its bit, below its right side a one.
-struct NameTree {
+struct NameTree: ~Copyable {
     /// A name and the lock that has it.
-    struct Entry {
+    struct Entry: Placeable {
         let name: LockName
         let lock: Slot<Lock>
+
+        static var vacant: Entry { Entry(name: LockName(unchecked: ""), lock: .none) }
     }
 
     /// An inner node (its place in `nodes`) or an entry: the top bit tells which.
@@ -35,7 +37,7 @@ struct NameTree {
         var node: Slot<Node> { Slot(raw: raw) }
     }
 
-    private struct Node {
+    private struct Node: Placeable {
         var left: Branch
         var right: Branch
         /// The byte that holds the bit.
@@ -43,13 +45,15 @@ struct NameTree {
         /// All bits but the one.
         var others: UInt8
 
+        static var vacant: Node { Node(left: .none, right: .none, byte: 0, others: 0) }
+
         /// Whether a name with this byte goes to the right.
         func turnsRight(_ value: UInt8) -> Bool { others | value == .max }
     }
 
     private var root = Branch.none
-    private var nodes = Slab<Node>(vacant: Node(left: .none, right: .none, byte: 0, others: 0))
-    private var entries = Slab<Entry>(vacant: Entry(name: LockName(unchecked: ""), lock: .none))
+    private var nodes = Slab<Node>()
+    private var entries = Slab<Entry>()
 
     /// The name at a place.
     subscript(entry: Slot<Entry>) -> LockName { entries[entry].name }

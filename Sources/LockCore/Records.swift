@@ -4,7 +4,9 @@ import LockVocabulary
 // field never counts references.
 
 /// The permission that an owner has: a lock in a mode, under a token.
-struct Grant {
+struct Grant: Placeable {
+    static var vacant: Grant { Grant() }
+
     var token = Token(rawValue: 0)
     var since = Instant.zero
     /// How long a renewal makes it last, in nanoseconds; zero without a lease.
@@ -26,7 +28,9 @@ struct Grant {
 }
 
 /// A request that waits.
-struct Waiter {
+struct Waiter: Placeable {
+    static var vacant: Waiter { Waiter() }
+
     /// Rises with every request that waits: the order of coming.
     var number: UInt64 = 0
     var since = Instant.zero
@@ -48,7 +52,9 @@ struct Waiter {
 }
 
 /// Who asks within a session: one with a word, while it holds or waits for anything, or the session itself.
-struct Owner {
+struct Owner: Placeable {
+    static var vacant: Owner { Owner() }
+
     var session = Slot<Session>.none
     /// Its word; none for the session itself.
     var word = Slot<OwnerID>.none
@@ -69,7 +75,9 @@ struct Owner {
 }
 
 /// One client: what lives and dies together.
-struct Session {
+struct Session: Placeable {
+    static var vacant: Session { Session() }
+
     /// Zero for a place that no session has.
     var serial: UInt32 = 0
     var grants = 0
@@ -95,9 +103,19 @@ struct Session {
 }
 
 /// What a session calls its owners and its waiting requests.
-struct SessionWords {
+struct SessionWords: Placeable {
+    static var vacant: SessionWords { SessionWords() }
+
     var owners: [OwnerID: Slot<Owner>] = [:]
     var tags: [Tag: Slot<Waiter>] = [:]
+}
+
+extension Note: Placeable {
+    static var vacant: Note { .none }
+}
+
+extension OwnerID: Placeable {
+    static var vacant: OwnerID { .session }
 }
 
 /// What has a deadline.

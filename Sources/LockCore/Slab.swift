@@ -1,3 +1,5 @@
+import LockVocabulary
+
 /// The place of a record in its slab; typed, so that a grant's place cannot be taken for a lock's.
 struct Slot<Record>: Hashable {
     let raw: UInt32
@@ -8,43 +10,55 @@ struct Slot<Record>: Hashable {
     var isNone: Bool { raw == .max }
 }
 
+/// What can stand in a slab.
+protocol Placeable {
+    /// What stands where no record is; it keeps nothing alive.
+    static var vacant: Self { get }
+}
+
 /// Records at places that stay the same and are used again.
 ///
 /// The storage grows by chunks, so that no insertion pays for moving all that is there; a million records
-/// that are gone give their memory back with the last of them.
+/// that are gone give their memory back with the last of them. It is memory of its own and not an array of arrays,
+/// which would ask at every change, twice, whether it is shared: nothing shares it, as a slab cannot be copied.
 ///
 /// Invariants:
-/// 1. A place is live or on the free list, never both.
-/// 2. A place that is not live holds `vacant`, so that it keeps nothing alive.
-struct Slab<Record> {
+/// 1. A place below `bound` is live or on the free list, never both.
+/// 2. Every place below `bound` is initialized; one that is not live holds `vacant`.
+struct Slab<Record: Placeable>: ~Copyable {
+    private typealias Chunk = UnsafeMutablePointer<Record>
+
     private static var chunkBits: UInt32 { 9 }
     private static var chunkSize: Int { 1 << Int(chunkBits) }
 
-    private var chunks: [[Record]] = []
+    private var chunks = UnsafeMutablePointer<Chunk>.allocate(capacity: 8)
+    private var capacity = 8
     private var free: [UInt32] = []
-    private let vacant: Record
+    /// Places below this may be live; all others are not.
+    private(set) var bound: UInt32 = 0
     /// How many records are live.
     private(set) var count = 0
 
-    init(vacant: Record) { self.vacant = vacant }
+    init() {}
 
-    /// Places below this may be live; all others are not.
-    var bound: UInt32 { UInt32(chunks.count) << Self.chunkBits }
+    deinit {
+        for index in 0..<Int(bound >> Self.chunkBits) { Self.dispose(of: chunks[index]) }
+        chunks.deallocate()
+    }
 
     subscript(slot: Slot<Record>) -> Record {
-        _read { yield chunks[Int(slot.raw >> Self.chunkBits)][Int(slot.raw) & (Self.chunkSize - 1)] }
-        _modify {
-            yield &chunks[Int(slot.raw >> Self.chunkBits)][Int(slot.raw) & (Self.chunkSize - 1)]
-        }
+        @inline(__always) _read { yield pointer(to: slot).pointee }
+        @inline(__always) _modify { yield &pointer(to: slot).pointee }
+    }
+
+    @inline(__always)
+    private func pointer(to slot: Slot<Record>) -> UnsafeMutablePointer<Record> {
+        precondition(slot.raw < bound, "no record has this place")
+        return chunks[Int(slot.raw >> Self.chunkBits)] + (Int(slot.raw) & (Self.chunkSize - 1))
     }
 
     mutating func insert(_ record: Record) -> Slot<Record> {
-        if free.isEmpty {
-            let first = bound
-            precondition(first < 1 << 31, "a slab holds at most 2^31 records")
-            chunks.append(Array(repeating: vacant, count: Self.chunkSize))
-            free.append(contentsOf: (first..<first + UInt32(Self.chunkSize)).reversed())
-        }
+        if free.isEmpty { grow() }
         let slot = Slot<Record>(raw: free.removeLast())
         self[slot] = record
         count += 1
@@ -52,13 +66,36 @@ struct Slab<Record> {
     }
 
     mutating func remove(_ slot: Slot<Record>) {
-        self[slot] = vacant
+        self[slot] = .vacant
         count -= 1
-        if count == 0, chunks.count > 1 {
-            chunks = []
+        if count == 0, bound > 1 << Self.chunkBits {
+            for index in 0..<Int(bound >> Self.chunkBits) { Self.dispose(of: chunks[index]) }
+            bound = 0
             free = []
         } else {
             free.append(slot.raw)
         }
+    }
+
+    private mutating func grow() {
+        precondition(bound < 1 << 31, "a slab holds at most 2^31 records")
+        let index = Int(bound >> Self.chunkBits)
+        if index == capacity {
+            let larger = UnsafeMutablePointer<Chunk>.allocate(capacity: 2 * capacity)
+            larger.moveInitialize(from: chunks, count: capacity)
+            chunks.deallocate()
+            chunks = larger
+            capacity *= 2
+        }
+        let chunk = Chunk.allocate(capacity: Self.chunkSize)
+        chunk.initialize(repeating: .vacant, count: Self.chunkSize)
+        chunks[index] = chunk
+        free.append(contentsOf: (bound..<bound + UInt32(Self.chunkSize)).reversed())
+        bound += UInt32(Self.chunkSize)
+    }
+
+    private static func dispose(of chunk: Chunk) {
+        chunk.deinitialize(count: chunkSize)
+        chunk.deallocate()
     }
 }

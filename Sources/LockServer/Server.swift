@@ -9,7 +9,7 @@ import LockWire
 /// `withOutput` shows, says with `wrote` how much was taken, and does what `interest` asks for.
 ///
 /// Nothing here waits, and no call costs more than a bounded amount for each line; a list is told in parts.
-public struct Server {
+public struct Server: ~Copyable {
     var table: LockTable
     /// By the place of their session.
     var conversations: [Conversation] = []
