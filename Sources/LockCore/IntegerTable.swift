@@ -70,8 +70,8 @@ struct IntegerTable<Value: BitwiseCopyable>: ~Copyable {
 /// Invariants:
 /// 1. The capacity is zero or a power of two, and at most three quarters are used.
 /// 2. From a key's home to its place there is no empty place.
-private struct Segment<Value: BitwiseCopyable>: BitwiseCopyable {
-    private struct Entry: BitwiseCopyable {
+struct Segment<Value: BitwiseCopyable>: BitwiseCopyable {
+    struct Entry: BitwiseCopyable {
         var key: UInt64
         var value: Value
     }

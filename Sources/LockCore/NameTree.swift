@@ -24,7 +24,7 @@ struct NameTree: ~Copyable {
     }
 
     /// An inner node (its place in `nodes`) or an entry: the top bit tells which.
-    private struct Branch: Equatable {
+    struct Branch: Equatable {
         var raw: UInt32
 
         static let none = Branch(raw: .max)
@@ -37,7 +37,7 @@ struct NameTree: ~Copyable {
         var node: Slot<Node> { Slot(raw: raw) }
     }
 
-    private struct Node: Placeable {
+    struct Node: Placeable {
         var left: Branch
         var right: Branch
         /// The byte that holds the bit.

@@ -98,7 +98,8 @@ extension LockTable {
     /// What an owner, or a whole session, has in a lock.
     @inline(__always)
     func stake(
-        in table: borrowing IntegerTable<Stake>, on lock: Slot<Lock>, owner: OwnerID?, of session: Slot<Session>
+        in table: borrowing IntegerTable<Stake>, on lock: Slot<Lock>, owner: OwnerID?,
+        of session: Slot<Session>
     ) -> Stake {
         if let owner {
             guard let owner = findOwner(owner, of: session) else { return Stake() }

@@ -26,7 +26,7 @@ protocol Placeable {
 /// 1. A place below `bound` is live or on the free list, never both.
 /// 2. Every place below `bound` is initialized; one that is not live holds `vacant`.
 struct Slab<Record: Placeable>: ~Copyable {
-    private typealias Chunk = UnsafeMutablePointer<Record>
+    typealias Chunk = UnsafeMutablePointer<Record>
 
     private static var chunkBits: UInt32 { 9 }
     private static var chunkSize: Int { 1 << Int(chunkBits) }

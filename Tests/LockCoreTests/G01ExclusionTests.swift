@@ -3,7 +3,7 @@ import Testing
 
 @Suite("G1 exclusion") struct ExclusionTests {
     @Test("a write grant stands alone (G1)") func writerAlone() {
-        var world = World()
+        let world = World()
         world.play(
             """
             a write jobs         : write 1
@@ -16,7 +16,7 @@ import Testing
     }
 
     @Test("any number of readers stand together, and keep writers out (G1)") func readersTogether() {
-        var world = World()
+        let world = World()
         world.play(
             """
             a read jobs         : read 1
@@ -30,7 +30,7 @@ import Testing
     }
 
     @Test("one updater stands beside the readers, a second does not (G1)") func oneUpdater() {
-        var world = World()
+        let world = World()
         world.play(
             """
             a read jobs          : read 1
@@ -45,7 +45,7 @@ import Testing
     }
 
     @Test("locks of different names have nothing to do with each other (G1)") func differentLocks() {
-        var world = World()
+        let world = World()
         world.play(
             """
             a write jobs  : write 1
@@ -56,7 +56,7 @@ import Testing
 
     @Test("during the grace nothing is granted; after it, all at once in their order (G1, G2)")
     func grace() {
-        var world = World(grace: .milliseconds(500))
+        let world = World(grace: .milliseconds(500))
         world.play(
             """
             a read jobs wait=0        : busy ?
@@ -74,7 +74,7 @@ import Testing
     }
 
     @Test("a request that times out during the grace leaves no lock behind (G1)") func graceLeavesNothing() {
-        var world = World(grace: .milliseconds(500))
+        let world = World(grace: .milliseconds(500))
         world.play(
             """
             a write jobs wait=10ms : waiting
@@ -85,7 +85,7 @@ import Testing
 
     @Test("a request whose time is over with the grace is refused, not granted (G1, G5)")
     func graceEndsWithIt() {
-        var world = World(grace: .milliseconds(500))
+        let world = World(grace: .milliseconds(500))
         world.play(
             """
             a write jobs wait=500ms : waiting

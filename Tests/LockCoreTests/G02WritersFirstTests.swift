@@ -2,7 +2,7 @@ import Testing
 
 @Suite("G2 writers first") struct WritersFirstTests {
     @Test("while a write request waits, no new reader gets in (G2)") func noNewReader() {
-        var world = World()
+        let world = World()
         world.play(
             """
             a read jobs        : read 1
@@ -15,7 +15,7 @@ import Testing
     }
 
     @Test("a new owner of a session that holds the lock is new all the same (G2)") func newOwner() {
-        var world = World()
+        let world = World()
         world.play(
             """
             a/t1 read jobs        : read 1
@@ -27,7 +27,7 @@ import Testing
 
     @Test("when the lock falls free, the oldest writer goes before readers that came earlier (G2)")
     func oldestWriterFirst() {
-        var world = World()
+        let world = World()
         world.play(
             """
             a write jobs   : write 1
@@ -43,7 +43,7 @@ import Testing
     }
 
     @Test("a writer that gives up lets the readers in that it kept out (G2)") func writerGivesUp() {
-        var world = World()
+        let world = World()
         world.play(
             """
             a read jobs            : read 1

@@ -2,7 +2,7 @@ import Testing
 
 @Suite("G3 order") struct OrderTests {
     @Test("writers and updaters go first come, first served (G3)") func firstComeFirstServed() {
-        var world = World()
+        let world = World()
         world.play(
             """
             a write jobs   : write 1
@@ -17,7 +17,7 @@ import Testing
 
     @Test("an updater does not pass a writer that waits, though nobody holds update (G3)")
     func updaterBehindWriter() {
-        var world = World()
+        let world = World()
         world.play(
             """
             a read jobs          : read 1
@@ -29,7 +29,7 @@ import Testing
     }
 
     @Test("a waiting updater alone keeps no reader out (G3)") func updaterKeepsNobodyOut() {
-        var world = World()
+        let world = World()
         world.play(
             """
             a update jobs      : update 1
@@ -41,7 +41,7 @@ import Testing
     }
 
     @Test("an upgrade goes before all waiting writers (G3)") func upgradeFirst() {
-        var world = World()
+        let world = World()
         world.play(
             """
             a update jobs  : update 1
@@ -57,7 +57,7 @@ import Testing
 
     @Test("when no writer waits, all waiting readers go together, and an updater with them (G3)")
     func readersGoTogether() {
-        var world = World()
+        let world = World()
         world.play(
             """
             a write jobs   : write 1
@@ -72,7 +72,7 @@ import Testing
 
     @Test("an updater may go while a writer behind it goes on waiting, with the readers behind that (G3)")
     func updaterBeforeWriter() {
-        var world = World()
+        let world = World()
         world.play(
             """
             a write jobs   : write 1
@@ -86,7 +86,7 @@ import Testing
     }
 
     @Test("a contender that leaves the middle of the row lets the next move up (G3)") func leaveTheMiddle() {
-        var world = World()
+        let world = World()
         world.play(
             """
             a update jobs  : update 1

@@ -2,7 +2,7 @@ import Testing
 
 @Suite("G4 recursion") struct RecursionTests {
     @Test("an owner that reads gets another read at once, even past waiting writers (G4)") func readAgain() {
-        var world = World()
+        let world = World()
         world.play(
             """
             a read jobs         : read 1
@@ -14,7 +14,7 @@ import Testing
     }
 
     @Test("an updater gets a read at once, even past waiting writers (G4)") func updaterReads() {
-        var world = World()
+        let world = World()
         world.play(
             """
             a update jobs      : update 1
@@ -26,7 +26,7 @@ import Testing
 
     @Test("another's waiting upgrade keeps a reader from nothing that it may have again (G4)")
     func pastAnUpgrade() {
-        var world = World()
+        let world = World()
         world.play(
             """
             a update jobs      : update 1
@@ -40,7 +40,7 @@ import Testing
 
     @Test("a reader gets update at once where no other updater is, past waiting writers (G4)")
     func readerUpdates() {
-        var world = World()
+        let world = World()
         world.play(
             """
             a read jobs          : read 1
@@ -53,7 +53,7 @@ import Testing
     }
 
     @Test("each grant has its own token and its own release (G4, G7)") func ownReleases() {
-        var world = World()
+        let world = World()
         world.play(
             """
             a read jobs            : read 1
@@ -69,7 +69,7 @@ import Testing
 
     @Test("what conflicts with the owner's own grant is a circle of one, also with wait=0 (G4, G8)")
     func circleOfOne() {
-        var world = World()
+        let world = World()
         world.play(
             """
             a write jobs         : write 1
@@ -87,7 +87,7 @@ import Testing
     }
 
     @Test("two owners of one session stand in each other's way as any two do (G4)") func twoOwners() {
-        var world = World()
+        let world = World()
         world.play(
             """
             a/t1 write jobs       : write 1
@@ -101,7 +101,7 @@ import Testing
 
     @Test("an owner whose upgrade waits may not add a grant that it would wait for itself (G4, G8)")
     func upgradeAndOwnGrant() {
-        var world = World()
+        let world = World()
         world.play(
             """
             a read jobs          : read 1

@@ -4,7 +4,7 @@ import Testing
 
 @Suite("G5 deadlines") struct DeadlineTests {
     @Test("wait=0 is decided at once and leaves nothing (G5)") func atOnce() {
-        var world = World()
+        let world = World()
         world.play(
             """
             a write jobs        : write 1
@@ -16,7 +16,7 @@ import Testing
     }
 
     @Test("a request is decided at its deadline, to the millisecond (G5)") func toTheMillisecond() {
-        var world = World()
+        let world = World()
         world.play(
             """
             a write jobs             : write 1
@@ -30,7 +30,7 @@ import Testing
     }
 
     @Test("of two things at one instant, the deadline comes before the release (G5)") func deadlineFirst() {
-        var world = World()
+        let world = World()
         world.play(
             """
             a write jobs           : write 1
@@ -41,7 +41,7 @@ import Testing
     }
 
     @Test("a request is granted up to the last moment before its deadline (G5)") func lastMoment() {
-        var world = World()
+        let world = World()
         world.play(
             """
             a write jobs           : write 1
@@ -56,7 +56,7 @@ import Testing
         "a command that comes late finds what was due before it done, and nothing granted after its time (G5)"
     )
     func neverAfter() {
-        var world = World()
+        let world = World()
         world.play(
             """
             a write jobs lease=20ms : write 1
@@ -74,7 +74,7 @@ import Testing
 
     @Test("a lease that ends with a deadline frees for others, not for the one whose time is over (G5, G9)")
     func leaseAndDeadline() {
-        var world = World()
+        let world = World()
         world.play(
             """
             a write jobs lease=10ms : write 1
@@ -85,7 +85,7 @@ import Testing
     }
 
     @Test("deadlines run by their own time, whatever the order of the queue (G5)") func anyOrder() {
-        var world = World()
+        let world = World()
         world.play(
             """
             a write jobs           : write 1
@@ -101,7 +101,7 @@ import Testing
 
     @Test("an upgrade that is not had in time leaves the old grant as it was (G5, G10)") func upgradeInTime()
     {
-        var world = World()
+        let world = World()
         world.play(
             """
             a read jobs              : read 1
@@ -115,7 +115,7 @@ import Testing
 
     @Test("whoever lets the next deadline pass is told of it, and of none when there is none (G5)")
     func nextDeadline() {
-        var world = World()
+        let world = World()
         #expect(world.table.nextDeadline == nil)
         world.play(
             """

@@ -4,7 +4,7 @@ import Testing
 
 @Suite("G6 death") struct DeathTests {
     @Test("all that a session held goes to the next in line (G6)") func heldIsFree() {
-        var world = World()
+        let world = World()
         world.play(
             """
             a write jobs   : write 1
@@ -19,7 +19,7 @@ import Testing
 
     @Test("all that a session waited for is gone, unanswered, and lets those behind move up (G6)")
     func waitedForIsGone() {
-        var world = World()
+        let world = World()
         world.play(
             """
             a read jobs    : read 1
@@ -31,7 +31,7 @@ import Testing
     }
 
     @Test("a session's own requests get nothing of what its own end sets free (G6)") func nothingForItself() {
-        var world = World()
+        let world = World()
         world.play(
             """
             a/t1 write jobs : write 1
@@ -44,7 +44,7 @@ import Testing
     }
 
     @Test("the end of a session that had nothing is nothing to anybody (G6)") func nothingAtAll() {
-        var world = World()
+        let world = World()
         world.play(
             """
             a write jobs   : write 1
@@ -55,14 +55,14 @@ import Testing
     }
 
     @Test("what is due by then happens before the end (G6, G9)") func dueFirst() {
-        var world = World()
+        let world = World()
         world.play("a write jobs lease=5ms : write 1")
         world.skip(.milliseconds(5))
         world.play("a ends : a jobs expired 1")
     }
 
     @Test("a session that waits for its upgrade dies (G6, G10)") func dyingUpgrade() {
-        var world = World()
+        let world = World()
         world.play(
             """
             a update jobs  : update 1
@@ -75,7 +75,7 @@ import Testing
 
     @Test("a place that was given up is used again by another session, which has nothing of the last (G6)")
     func placesAreUsedAgain() {
-        var world = World()
+        let world = World()
         let first = world.session("a")
         world.play(
             """
@@ -88,7 +88,7 @@ import Testing
     }
 
     @Test("a session that holds ten thousand locks ends, and all are free (G6)") func manyLocks() throws {
-        var world = World()
+        let world = World()
         let session = world.session("a")
         for number in 0..<10_000 {
             let decision = world.table.acquire(

@@ -4,7 +4,7 @@ import Testing
 
 @Suite("G7 fencing") struct FencingTests {
     @Test("tokens rise with every grant, over all locks (G7)") func tokensRise() {
-        var world = World()
+        let world = World()
         world.play(
             """
             a write jobs   : write 1
@@ -17,7 +17,7 @@ import Testing
 
     @Test("UPGRADE gives a new token, and the old one is stale; DOWNGRADE and RENEW keep it (G7)")
     func newOrKept() {
-        var world = World()
+        let world = World()
         world.play(
             """
             a update jobs lease=1s    : update 1
@@ -34,7 +34,7 @@ import Testing
     }
 
     @Test("VALIDATE tells anybody whether a token still holds, on this lock (G7)") func validate() {
-        var world = World()
+        let world = World()
         world.play(
             """
             a write jobs lease=10ms : write 1
@@ -50,14 +50,14 @@ import Testing
     }
 
     @Test("VALIDATE looks at the time before it answers (G7, G9)") func validateInTime() {
-        var world = World()
+        let world = World()
         world.play("a write jobs lease=10ms : write 1")
         world.skip(.milliseconds(10))
         world.play("b validate jobs token=1 : stale | a jobs expired 1")
     }
 
     @Test("when no token is left requests are refused, and releases go on (G7)") func noToken() {
-        var world = World(tokens: 2)
+        let world = World(tokens: 2)
         world.play(
             """
             a read jobs        : read 1
@@ -76,7 +76,7 @@ import Testing
 
     @Test("whoever waits is refused when his turn comes and no token is left; the next one is looked at (G7)")
     func noTokenForWaiters() {
-        var world = World(tokens: 2)
+        let world = World(tokens: 2)
         world.play(
             """
             a update jobs  : update 1
@@ -92,7 +92,7 @@ import Testing
     }
 
     @Test("a token that was allowed once is not taken back (G7)") func allowedStays() {
-        var world = World(tokens: 5)
+        let world = World(tokens: 5)
         world.table.allowTokens(through: Token(rawValue: 3))
         #expect(world.table.tokensLeft == 5)
     }

@@ -4,7 +4,7 @@ import Testing
 
 @Suite("G8 deadlock") struct DeadlockTests {
     @Test("two owners and two locks: the second is refused, and the circle is named (G8)") func twoAndTwo() {
-        var world = World()
+        let world = World()
         world.play(
             """
             a write jobs   : write 1
@@ -18,7 +18,7 @@ import Testing
     }
 
     @Test("three owners of three sessions (G8)") func three() {
-        var world = World()
+        let world = World()
         world.play(
             """
             a write one   : write 1
@@ -32,7 +32,7 @@ import Testing
     }
 
     @Test("owners of one session wait for each other as those of two do (G8)") func withinASession() {
-        var world = World()
+        let world = World()
         world.play(
             """
             a/t1 write jobs : write 1
@@ -44,7 +44,7 @@ import Testing
     }
 
     @Test("two readers that both ask to upgrade: the second is refused (G8, G10)") func twoUpgrades() {
-        var world = World()
+        let world = World()
         world.play(
             """
             a read jobs           : read 1
@@ -58,7 +58,7 @@ import Testing
 
     @Test("a reader that wants to upgrade beside an updater whose upgrade waits (G8)") func besideAnUpdater()
     {
-        var world = World()
+        let world = World()
         world.play(
             """
             a update jobs  : update 1
@@ -70,7 +70,7 @@ import Testing
 
     @Test("a circle through a place in the queue: a writer ahead that holds nothing there (G8)")
     func throughTheQueue() {
-        var world = World()
+        let world = World()
         world.play(
             """
             a read jobs   : read 1
@@ -88,7 +88,7 @@ import Testing
 
     @Test("a circle through a row of contenders, each of whom waits for the one ahead (G8)")
     func throughARow() {
-        var world = World()
+        let world = World()
         world.play(
             """
             a write jobs  : write 1
@@ -103,7 +103,7 @@ import Testing
 
     @Test("a new writer goes before waiting readers, and may close a circle by that alone (G8, G2)")
     func goingBeforeReaders() {
-        var world = World()
+        let world = World()
         world.play(
             """
             a write jobs  : write 1
@@ -117,7 +117,7 @@ import Testing
 
     @Test("an upgrade goes before waiting writers, and may close a circle by that alone (G8, G3)")
     func goingBeforeWriters() {
-        var world = World()
+        let world = World()
         world.play(
             """
             a read jobs    : read 1
@@ -133,7 +133,7 @@ import Testing
 
     @Test("several requests of an owner are open, and the circle goes through any of them (G8)")
     func severalRequests() {
-        var world = World()
+        let world = World()
         world.play(
             """
             a write one   : write 1
@@ -150,7 +150,7 @@ import Testing
 
     @Test("an owner's own request ahead of another conflicting one of its own is a circle of one (G8)")
     func ownRequests() {
-        var world = World()
+        let world = World()
         world.play(
             """
             a write jobs : write 1
@@ -165,7 +165,7 @@ import Testing
 
     @Test("the circle ends with the request that it needs: cancelled, it may be closed no more (G8)")
     func afterACancel() {
-        var world = World()
+        let world = World()
         world.play(
             """
             a write jobs  : write 1
@@ -178,7 +178,7 @@ import Testing
     }
 
     @Test("two writers and a reader that waits between them are no circle (G8)") func notACircle() {
-        var world = World()
+        let world = World()
         world.play(
             """
             a write jobs  : write 1
@@ -192,7 +192,7 @@ import Testing
     }
 
     @Test("readers of one lock, crosswise, are no circle (G8)") func readersCrosswise() {
-        var world = World()
+        let world = World()
         world.play(
             """
             a read jobs  : read 1
@@ -207,7 +207,7 @@ import Testing
 
     @Test("a reader does not wait for an updater, nor for one that waits to be one (G8)")
     func readersAndUpdaters() {
-        var world = World()
+        let world = World()
         world.play(
             """
             a update jobs : update 1
@@ -222,7 +222,7 @@ import Testing
 
     @Test("a circle over many owners, locks and sessions is found, and named from the one who asked (G8)")
     func manyOwners() {
-        var world = World()
+        let world = World()
         let count = 2_000
         let sessions = "abcdefghij".map { world.session($0) }
         func lock(_ number: Int) -> LockName { name("lock-\(number)") }
@@ -247,7 +247,7 @@ import Testing
     func bound() {
         var limits = Limits()
         limits.searchSteps = 20
-        var world = World(limits: limits)
+        let world = World(limits: limits)
         world.play("a write first : write 1")
         for (index, letter) in "bcdefghijklmnop".enumerated() {
             world.play("\(letter) write first wait=1h : waiting")
@@ -265,7 +265,7 @@ import Testing
     @Test("what waits for thousands of readers is not what the search looks at (G8)") func manyHolders() {
         var limits = Limits()
         limits.searchSteps = 100
-        var world = World(limits: limits)
+        let world = World(limits: limits)
         let reader = world.session("r")
         for number in 0..<5_000 {
             let request = Acquisition(name("jobs"), .read, owner: word("t\(number)"))

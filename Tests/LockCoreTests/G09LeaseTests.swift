@@ -3,7 +3,7 @@ import Testing
 
 @Suite("G9 leases") struct LeaseTests {
     @Test("a lease ends on time, its holder is told, and the next has the lock (G9)") func onTime() {
-        var world = World()
+        let world = World()
         world.play(
             """
             a write jobs lease=30s : write 1
@@ -15,7 +15,7 @@ import Testing
     }
 
     @Test("no grant without a lease ever ends by time (G9)") func noLease() {
-        var world = World()
+        let world = World()
         world.play(
             """
             a write jobs            : write 1
@@ -27,7 +27,7 @@ import Testing
     }
 
     @Test("the lease of a request begins with its grant (G9)") func beginsWithTheGrant() {
-        var world = World()
+        let world = World()
         world.play(
             """
             a write jobs            : write 1
@@ -40,7 +40,7 @@ import Testing
     }
 
     @Test("RENEW counts from now; without a length, as long as before (G9)") func renewal() {
-        var world = World()
+        let world = World()
         world.play(
             """
             a read jobs lease=10ms : read 1
@@ -57,7 +57,7 @@ import Testing
     }
 
     @Test("RENEW may make a lease shorter, begin one, or take it away (G9)") func otherLeases() {
-        var world = World()
+        let world = World()
         world.play(
             """
             a write jobs              : write 1
@@ -72,14 +72,14 @@ import Testing
     }
 
     @Test("a renewal that comes at the end comes too late (G9)") func tooLate() {
-        var world = World()
+        let world = World()
         world.play("a write jobs lease=10ms : write 1")
         world.skip(.milliseconds(10))
         world.play("a renew jobs : notHeld | a jobs expired 1")
     }
 
     @Test("each of an owner's grants has its own lease (G9, G4)") func eachItsOwn() {
-        var world = World()
+        let world = World()
         world.play(
             """
             a read jobs lease=10ms    : read 1
@@ -95,7 +95,7 @@ import Testing
     }
 
     @Test("an upgrade and a downgrade keep the lease and its end (G9, G10)") func throughModes() {
-        var world = World()
+        let world = World()
         world.play(
             """
             a update jobs lease=10ms : update 1

@@ -3,7 +3,7 @@ import Testing
 @Suite("G10 change of mode") struct ChangeOfModeTests {
     @Test("a downgrade lets nothing in between: the writer that waits goes on waiting (G10)")
     func nothingInBetween() {
-        var world = World()
+        let world = World()
         world.play(
             """
             a write jobs     : write 1
@@ -16,7 +16,7 @@ import Testing
     }
 
     @Test("a downgrade lets those in that stand together with the weaker mode (G10, G3)") func letsIn() {
-        var world = World()
+        let world = World()
         world.play(
             """
             a write jobs               : write 1
@@ -29,7 +29,7 @@ import Testing
     }
 
     @Test("only a stronger mode is downgraded, only a weaker one upgraded (G10)") func wrongMode() {
-        var world = World()
+        let world = World()
         world.play(
             """
             a read jobs                : read 1
@@ -45,7 +45,7 @@ import Testing
     }
 
     @Test("an upgrade from update waits only for readers to leave (G10)") func waitsForReaders() {
-        var world = World()
+        let world = World()
         world.play(
             """
             a update jobs         : update 1
@@ -60,7 +60,7 @@ import Testing
     }
 
     @Test("an upgrade that waits lets no new reader in, nor updater (G10)") func letsNobodyIn() {
-        var world = World()
+        let world = World()
         world.play(
             """
             a read jobs          : read 1
@@ -76,7 +76,7 @@ import Testing
     }
 
     @Test("an upgrade alone is had at once, from read or update, whoever waits (G10)") func atOnce() {
-        var world = World()
+        let world = World()
         world.play(
             """
             a read jobs           : read 1
@@ -90,7 +90,7 @@ import Testing
 
     @Test("an upgrade whose grant ends meanwhile is cancelled: released, expired, revoked (G10)")
     func cancelled() {
-        var world = World()
+        let world = World()
         world.play(
             """
             a update jobs lease=10ms   : update 1
@@ -109,7 +109,7 @@ import Testing
     }
 
     @Test("a grant whose upgrade waits is neither upgraded again nor downgraded (G10)") func onlyOnce() {
-        var world = World()
+        let world = World()
         world.play(
             """
             a update jobs     : update 1
@@ -124,7 +124,7 @@ import Testing
 
     @Test("of two readers that both ask to upgrade, the first has it when the second leaves (G10, G8)")
     func twoReaders() {
-        var world = World()
+        let world = World()
         world.play(
             """
             a read jobs    : read 1
@@ -137,7 +137,7 @@ import Testing
     }
 
     @Test("an owner with two grants cannot upgrade one past the other (G10, G4)") func ownSecondGrant() {
-        var world = World()
+        let world = World()
         world.play(
             """
             a read jobs                   : read 1

@@ -3,7 +3,7 @@ import Testing
 
 @Suite("G11 owner died") struct OwnerDiedTests {
     @Test("a write grant that ends by death, expiry or revocation marks the lock (G11)") func allWays() {
-        var world = World()
+        let world = World()
         world.play(
             """
             a write dead            : write 1
@@ -20,7 +20,7 @@ import Testing
 
     @Test("RELEASE and DOWNGRADE leave no mark, nor does the end of a read or update grant (G11)")
     func cleanWays() {
-        var world = World()
+        let world = World()
         world.play(
             """
             a write one              : write 1
@@ -40,7 +40,7 @@ import Testing
     }
 
     @Test("every later grant says so, until a write grant made afterwards was released (G11)") func until() {
-        var world = World()
+        let world = World()
         world.play(
             """
             a write jobs   : write 1
@@ -56,7 +56,7 @@ import Testing
     }
 
     @Test("… or downgraded; the answer to that says nothing of it any more (G11)") func untilDowngraded() {
-        var world = World()
+        let world = World()
         world.play(
             """
             a write jobs              : write 1
@@ -68,7 +68,7 @@ import Testing
     }
 
     @Test("a writer that dies over the repair leaves the mark (G11)") func diesOverTheRepair() {
-        var world = World()
+        let world = World()
         world.play(
             """
             a write jobs : write 1
@@ -81,7 +81,7 @@ import Testing
 
     @Test("an updater that was upgraded and downgraded again, and then dies, leaves no mark (G11)")
     func downgradedAgain() {
-        var world = World()
+        let world = World()
         world.play(
             """
             a update jobs              : update 1
@@ -95,7 +95,7 @@ import Testing
     @Test("a marked lock counts as a lock, though nobody holds it (G11, G12)") func counts() {
         var limits = Limits()
         limits.locks = 1
-        var world = World(limits: limits)
+        let world = World(limits: limits)
         world.play(
             """
             a write jobs    : write 1
@@ -110,7 +110,7 @@ import Testing
     @Test("of more marks than may be, the oldest goes, and it is told (G11)") func oldestGoes() {
         var limits = Limits()
         limits.marks = 2
-        var world = World(limits: limits)
+        let world = World(limits: limits)
         world.play(
             """
             a write one   : write 1
@@ -130,7 +130,7 @@ import Testing
     @Test("a lock that is in use loses only its mark (G11)") func inUse() {
         var limits = Limits()
         limits.marks = 1
-        var world = World(limits: limits)
+        let world = World(limits: limits)
         world.play(
             """
             a write one : write 1
@@ -145,7 +145,7 @@ import Testing
     @Test("no marks at all may be kept (G11)") func noMarks() {
         var limits = Limits()
         limits.marks = 0
-        var world = World(limits: limits)
+        let world = World(limits: limits)
         world.play(
             """
             a write one : write 1

@@ -10,7 +10,7 @@ import Testing
 
     @Test("a session's grants are limited, with the requests that wait to become one (G12)")
     func sessionGrants() {
-        var world = Self.world { $0.sessionGrants = 2 }
+        let world = Self.world { $0.sessionGrants = 2 }
         world.play(
             """
             a write one   : write 1
@@ -26,7 +26,7 @@ import Testing
     }
 
     @Test("the grants of all sessions together are limited (G12)") func allGrants() {
-        var world = Self.world { $0.grants = 2 }
+        let world = Self.world { $0.grants = 2 }
         world.play(
             """
             a write one   : write 1
@@ -38,7 +38,7 @@ import Testing
     }
 
     @Test("waiting requests are limited, of a session and of all (G12)") func waiters() {
-        var world = Self.world {
+        let world = Self.world {
             $0.sessionWaiters = 1
             $0.waiters = 2
         }
@@ -57,7 +57,7 @@ import Testing
     }
 
     @Test("an upgrade that would wait is limited as any request that waits (G12)") func upgrades() {
-        var world = Self.world { $0.waiters = 0 }
+        let world = Self.world { $0.waiters = 0 }
         world.play(
             """
             a read one    : read 1
@@ -69,7 +69,7 @@ import Testing
     }
 
     @Test("locks are limited; those that are there go on (G12)") func locks() {
-        var world = Self.world { $0.locks = 1 }
+        let world = Self.world { $0.locks = 1 }
         world.play(
             """
             a read one    : read 1
@@ -82,7 +82,7 @@ import Testing
     }
 
     @Test("sessions are limited (G12)") func sessions() {
-        var world = Self.world { $0.sessions = 1 }
+        let world = Self.world { $0.sessions = 1 }
         _ = world.session("a")
         #expect(world.table.openSession() == nil)
         world.end("a")
@@ -90,7 +90,7 @@ import Testing
     }
 
     @Test("a limit that is lowered takes nothing away (G12)") func lowered() {
-        var world = World()
+        let world = World()
         world.play(
             """
             a write one : write 1
@@ -111,7 +111,7 @@ import Testing
     }
 
     @Test("a name that nobody uses costs nothing (G12)") func nothingIsLeft() {
-        var world = World()
+        let world = World()
         world.play(
             """
             a write one     : write 1

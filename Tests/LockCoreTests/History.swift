@@ -5,7 +5,7 @@ import LockVocabulary
 ///
 /// Every command is held against what the guarantees say of it: what a request must be answered, which grant is meant,
 /// and afterwards that no circle is there and nobody waits for nothing.
-struct History {
+final class History {
     /// What is asked for how often, of a hundred commands.
     struct Habits: Sendable {
         var asks = 42
@@ -42,7 +42,7 @@ struct History {
         for _ in 0..<habits.sessions { openSession() }
     }
 
-    private mutating func openSession() {
+    private func openSession() {
         guard let session = table.openSession() else { fatalError("no session is left") }
         sessions.append(session)
     }
@@ -50,7 +50,7 @@ struct History {
     // MARK: - Steps
 
     /// One command, and all that it leads to.
-    mutating func step() throws {
+    func step() throws {
         if generator.happens(10) {
             now = now.advanced(by: .milliseconds(generator.number(0...15)))
         }
@@ -76,7 +76,7 @@ struct History {
     }
 
     /// All sessions end.
-    mutating func endAll() throws {
+    func endAll() throws {
         for session in sessions {
             try end(session)
             try see()
@@ -84,7 +84,7 @@ struct History {
         try checkWhole()
     }
 
-    private mutating func see() throws {
+    private func see() throws {
         let effects = table.effects
         table.effects.removeAll(keepingCapacity: true)
         for effect in effects { try ledger.see(effect, at: now) }
@@ -115,7 +115,7 @@ struct History {
 
     // MARK: - Requests
 
-    private mutating func acquire(_ session: SessionID, _ lock: LockName) throws {
+    private func acquire(_ session: SessionID, _ lock: LockName) throws {
         let owner = word(generator.pick(habits.owners))
         let wait = generator.pick([TimeLimit.forever, .upTo(.zero), .upTo(.milliseconds(20))])
         let lease = generator.happens(25) ? Duration.milliseconds(30) : nil
@@ -131,7 +131,7 @@ struct History {
         try take(decision, request, tag)
     }
 
-    private mutating func upgrade(_ session: SessionID, _ lock: LockName) throws {
+    private func upgrade(_ session: SessionID, _ lock: LockName) throws {
         let choice = choose(session, lock)
         let matches = ledger.holders(of: lock).filter { fits($0, session, choice) }
         let wait = generator.pick([TimeLimit.forever, .forever, .upTo(.zero), .upTo(.milliseconds(20))])
@@ -150,7 +150,7 @@ struct History {
     }
 
     /// Holds a decision against what the guarantees say, and enters it.
-    private mutating func take(_ decision: Decision, _ request: Ledger.Request, _ tag: Tag) throws {
+    private func take(_ decision: Decision, _ request: Ledger.Request, _ tag: Tag) throws {
         let graph = WaitGraph(ledger, with: request, locks: locks)
         let closes = graph.hasCircle(through: request.party)
         switch decision {
@@ -197,7 +197,7 @@ struct History {
 
     // MARK: - Grants
 
-    private mutating func release(_ session: SessionID, _ lock: LockName) throws {
+    private func release(_ session: SessionID, _ lock: LockName) throws {
         let choice = choose(session, lock)
         let matches = ledger.holders(of: lock).filter { fits($0, session, choice) }
         switch table.release(lock, choice, by: session, at: now) {
@@ -209,7 +209,7 @@ struct History {
         }
     }
 
-    private mutating func downgrade(_ session: SessionID, _ lock: LockName) throws {
+    private func downgrade(_ session: SessionID, _ lock: LockName) throws {
         let choice = choose(session, lock)
         let mode = generator.pick([LockMode.read, .update])
         let matches = ledger.holders(of: lock).filter { fits($0, session, choice) }
@@ -229,7 +229,7 @@ struct History {
         }
     }
 
-    private mutating func renew(_ session: SessionID, _ lock: LockName) throws {
+    private func renew(_ session: SessionID, _ lock: LockName) throws {
         let choice = choose(session, lock)
         let lease = generator.pick([nil, TimeLimit.forever, .upTo(.milliseconds(50))])
         let matches = ledger.holders(of: lock).filter { fits($0, session, choice) }
@@ -244,7 +244,7 @@ struct History {
         }
     }
 
-    private mutating func cancel(_ session: SessionID, _ lock: LockName) throws {
+    private func cancel(_ session: SessionID, _ lock: LockName) throws {
         let owner = generator.happens(50) ? word(generator.pick(habits.owners)) : nil
         let matches = ledger.queue(of: lock).filter {
             $0.party.session == session && (owner == nil || $0.party.owner == owner)
@@ -257,12 +257,12 @@ struct History {
         }
     }
 
-    private mutating func revoke() {
+    private func revoke() {
         guard let (token, hold) = ledger.holds.min(by: { $0.key < $1.key }) else { return }
         _ = table.revoke(hold.lock, token, at: now)
     }
 
-    private mutating func end(_ session: SessionID) throws {
+    private func end(_ session: SessionID) throws {
         table.closeSession(session, at: now)
         table.forgetSession(session)
         ledger.end(session)
@@ -272,7 +272,7 @@ struct History {
 
     // MARK: - Choosing
 
-    private mutating func choose(_ session: SessionID, _ lock: LockName) -> GrantChoice {
+    private func choose(_ session: SessionID, _ lock: LockName) -> GrantChoice {
         switch generator.number(0...3) {
         case 0: return .only
         case 1: return GrantChoice(owner: word(generator.pick(habits.owners)))
@@ -290,7 +290,7 @@ struct History {
             && (choice.owner == nil || choice.owner == holder.hold.party.owner)
     }
 
-    private mutating func nextTag() -> Tag {
+    private func nextTag() -> Tag {
         asked += 1
         guard let tag = Tag("r\(asked)") else { fatalError("not a tag") }
         return tag
@@ -298,7 +298,7 @@ struct History {
 
     // MARK: - Complaining
 
-    private mutating func count(_ answer: String) { answers[answer, default: 0] += 1 }
+    private func count(_ answer: String) { answers[answer, default: 0] += 1 }
 
     /// Whether a refusal is the one for so many grants that might be meant.
     private func expect(_ refusal: Refusal, _ matches: Int) throws {

@@ -4,7 +4,7 @@ import Testing
 
 @Suite("Which request, which grant") struct RequestsAndGrantsTests {
     @Test("without owner or token the only grant of the whole session is meant") func theOnlyOne() {
-        var world = World()
+        let world = World()
         world.play(
             """
             a/t1 read jobs    : read 1
@@ -23,7 +23,7 @@ import Testing
     }
 
     @Test("a cancel needs no more than what tells one request from the others") func cancel() {
-        var world = World()
+        let world = World()
         world.play(
             """
             a write jobs            : write 1
@@ -43,7 +43,7 @@ import Testing
     }
 
     @Test("a tag is open exactly while its request waits") func openTags() {
-        var world = World()
+        let world = World()
         guard let tag = LockVocabulary.Tag("x") else { return }
         let session = world.session("b")
         world.play(
@@ -51,13 +51,16 @@ import Testing
             a write jobs      : write 1
             b read jobs tag=x : waiting
             """)
-        #expect(world.table.isOpen(tag, in: session) && !world.table.isOpen(tag, in: world.session("a")))
+        let isOpen = world.table.isOpen(tag, in: session)
+        let isOpenElsewhere = world.table.isOpen(tag, in: world.session("a"))
+        #expect(isOpen && !isOpenElsewhere)
         world.play("a release jobs : released 1 | b#x jobs read 2")
-        #expect(!world.table.isOpen(tag, in: session))
+        let isStillOpen = world.table.isOpen(tag, in: session)
+        #expect(!isStillOpen)
     }
 
     @Test("a revocation needs the lock and the token of one grant") func revoke() {
-        var world = World()
+        let world = World()
         world.play(
             """
             a read jobs           : read 1
@@ -72,7 +75,7 @@ import Testing
     }
 
     @Test("while the daemon drains, new requests are refused and the rest goes on") func drain() {
-        var world = World()
+        let world = World()
         world.play(
             """
             a update jobs   : update 1
@@ -92,7 +95,7 @@ import Testing
 
 @Suite("Recall") struct RecallTests {
     @Test("who asked to be told is told once for a grant when somebody waits for it") func toldOnce() {
-        var world = World()
+        let world = World()
         world.play(
             """
             a recall on    :
@@ -104,7 +107,7 @@ import Testing
     }
 
     @Test("a grant for which somebody waits already is recalled as soon as it was told") func atOnce() {
-        var world = World()
+        let world = World()
         world.play(
             """
             b recall on    :
@@ -116,7 +119,7 @@ import Testing
     }
 
     @Test("who asks while somebody waits is told then") func askedLate() {
-        var world = World()
+        let world = World()
         world.play(
             """
             a/t1 read jobs : read 1
@@ -128,7 +131,7 @@ import Testing
     }
 
     @Test("nobody is told of a request that does not conflict with what he holds") func noConflict() {
-        var world = World()
+        let world = World()
         world.play(
             """
             a recall on    :
@@ -140,7 +143,7 @@ import Testing
     }
 
     @Test("an updater is not recalled for its own upgrade, but the readers are") func ownUpgrade() {
-        var world = World()
+        let world = World()
         world.play(
             """
             a recall on    :
@@ -154,7 +157,7 @@ import Testing
     }
 
     @Test("nobody who did not ask is told") func notAsked() {
-        var world = World()
+        let world = World()
         world.play(
             """
             a recall on  :
@@ -167,7 +170,7 @@ import Testing
 
 @Suite("Watching") struct WatchingTests {
     @Test("while it is observed, every step of a grant and a request is told") func everyStep() {
-        var world = World()
+        let world = World()
         world.table.isObserved = true
         world.play(
             """

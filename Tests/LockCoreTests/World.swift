@@ -11,7 +11,7 @@ import Testing
 ///     b/t1 read jobs wait=5s : waiting
 ///     + 4s                  :
 ///     a release jobs        : released 1 | b jobs read 2
-struct World {
+final class World {
     var table: LockTable
     private(set) var now = Instant.zero
     private var sessions: [Character: SessionID] = [:]
@@ -24,7 +24,7 @@ struct World {
     }
 
     /// Lives through a timeline. The invariants are checked after every line.
-    mutating func play(_ timeline: String, sourceLocation: SourceLocation = #_sourceLocation) {
+    func play(_ timeline: String, sourceLocation: SourceLocation = #_sourceLocation) {
         for line in timeline.split(separator: "\n") {
             let halves = line.split(separator: " :", maxSplits: 1)
             let said = halves.first.map { $0.trimmed } ?? ""
@@ -43,7 +43,7 @@ struct World {
     // MARK: - Sessions
 
     /// The session with a letter, opened when it is first named.
-    mutating func session(_ letter: Character) -> SessionID {
+    func session(_ letter: Character) -> SessionID {
         if let session = sessions[letter] { return session }
         guard let session = table.openSession() else { fatalError("no session is left") }
         sessions[letter] = session
@@ -55,7 +55,7 @@ struct World {
 
     // MARK: - Steps
 
-    private mutating func carryOut(_ step: TimelineStep) -> String {
+    private func carryOut(_ step: TimelineStep) -> String {
         switch step.verb {
         case "+": pass(step.duration)
         case "held": return holders(of: step.lock).joined(separator: ", ")
@@ -70,7 +70,7 @@ struct World {
         return ""
     }
 
-    private mutating func ask(_ step: TimelineStep) -> String {
+    private func ask(_ step: TimelineStep) -> String {
         let session = session(step.letter)
         let choice = GrantChoice(token: step.token, owner: step.owner)
         switch step.verb {
@@ -108,14 +108,14 @@ struct World {
     }
 
     /// The session's connection is gone, and its place is free.
-    mutating func end(_ letter: Character) {
+    func end(_ letter: Character) {
         table.closeSession(session(letter), at: now)
         table.forgetSession(session(letter))
         sessions[letter] = nil
     }
 
     /// Lets time pass, from one thing that is due to the next.
-    mutating func pass(_ duration: Duration) {
+    func pass(_ duration: Duration) {
         let end = now.advanced(by: duration)
         while let due = table.nextDeadline, due <= end {
             now = max(now, due)
@@ -126,12 +126,12 @@ struct World {
     }
 
     /// Lets time pass unseen: what is due meanwhile is only carried out with the next command.
-    mutating func skip(_ duration: Duration) { now = now.advanced(by: duration) }
+    func skip(_ duration: Duration) { now = now.advanced(by: duration) }
 
     // MARK: - Looking
 
     /// What happened to others since it was last asked, with letters for sessions.
-    mutating func news() -> [String] {
+    func news() -> [String] {
         defer { table.effects.removeAll(keepingCapacity: true) }
         return table.effects.map(spell)
     }
