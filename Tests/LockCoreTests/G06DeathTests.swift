@@ -109,7 +109,7 @@ import Testing
         "a session that holds hundreds of locks, one of them twice, ends; so do as many leases at once (G6, G9)"
     )
     func oneOfThemTwice() throws {
-        var world = World()
+        let world = World()
         for lease in [TimeLimit.forever, .upTo(.seconds(1))] {
             let session = world.session("a")
             for number in [0] + Array(0..<1_000) {

@@ -5,19 +5,19 @@ import Testing
 
 @Suite("NameTree") struct NameTreeTests {
     /// A tree beside the sorted list of what is in it.
-    private struct Pair {
+    private final class Pair {
         var tree = NameTree()
         var entries: [LockName: (entry: Slot<NameTree.Entry>, lock: Slot<Lock>)] = [:]
         private var next: UInt32 = 0
 
-        mutating func insert(_ name: LockName) {
+        func insert(_ name: LockName) {
             guard entries[name] == nil else { return }
             let lock = Slot<Lock>(raw: next)
             next += 1
             entries[name] = (tree.insert(name, for: lock), lock)
         }
 
-        mutating func remove(_ name: LockName) {
+        func remove(_ name: LockName) {
             if let (entry, _) = entries.removeValue(forKey: name) { tree.remove(entry) }
         }
 
@@ -55,7 +55,7 @@ import Testing
     @Test("it finds and lists what a sorted list would", arguments: SeededGenerator.seeds)
     func againstASortedList(seed: UInt64) {
         var generator = SeededGenerator(seed: seed)
-        var pair = Pair()
+        let pair = Pair()
         for step in 0..<1_500 {
             let some = Self.anyName(&generator)
             if generator.happens(step < 750 ? 75 : 30) { pair.insert(some) } else { pair.remove(some) }
@@ -76,7 +76,7 @@ import Testing
     }
 
     @Test("an empty tree and a tree of one answer as well") func small() {
-        var pair = Pair()
+        let pair = Pair()
         #expect(pair.listed(prefix: "a", after: name("b")) == [])
         pair.insert(name("ab"))
         #expect(pair.tree.find(name("a")) == nil && pair.tree.find(name("abc")) == nil)

@@ -2,9 +2,13 @@ import Testing
 
 @testable import LockCore
 
+extension Int: Placeable {
+    static var vacant: Int { -1 }
+}
+
 @Suite("Slab") struct SlabTests {
     @Test("places stay the same, and are used again") func places() {
-        var slab = Slab<Int>(vacant: -1)
+        var slab = Slab<Int>()
         let slots = (0..<2_000).map { slab.insert($0) }
         #expect(Set(slots).count == 2_000 && slab.count == 2_000)
         #expect(slots.enumerated().allSatisfy { slab[$0.element] == $0.offset })
@@ -16,7 +20,7 @@ import Testing
     }
 
     @Test("many records give their memory back with the last of them") func memory() {
-        var slab = Slab<Int>(vacant: -1)
+        var slab = Slab<Int>()
         let slots = (0..<2_000).map { slab.insert($0) }
         for slot in slots { slab.remove(slot) }
         #expect(slab.bound == 0 && slab.count == 0)
