@@ -299,7 +299,7 @@ public struct Server: ~Copyable {
         countBuffers(of: slot)
         if conversations[slot].unread > limits.unreadAtMost { cutOff(slot) }
         // Not whoever comes next: the one who keeps most, so that nobody is harmed by what others do not read.
-        while buffered > max(limits.buffers, 0), let most = conversations.indices.max(by: keepsLess) {
+        while buffered > max(limits.buffers, 0), let most = hungriest {
             cutOff(most)
         }
         // A session that is owed nothing needs no visit.
@@ -317,8 +317,9 @@ public struct Server: ~Copyable {
         conversations[slot].counted = kept
     }
 
-    private func keepsLess(_ slot: Int, _ other: Int) -> Bool {
-        conversations[slot].counted < conversations[other].counted
+    /// The place of the session that keeps most.
+    private var hungriest: Int? {
+        conversations.indices.max { conversations[$0].counted < conversations[$1].counted }
     }
 
     private mutating func cutOff(_ slot: Int) {

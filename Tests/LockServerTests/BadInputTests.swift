@@ -21,7 +21,7 @@ import Testing
             ("DOWNGRADE jobs", "not-held"), ("CANCEL jobs", "not-waiting"), ("CANCEL #x", "not-waiting"),
         ])
     func faults(line: String, code: String) {
-        var room = Room()
+        let room = Room()
         let told = room.send("a", "\(line)\nPING\n")
         #expect(told.count == 2 && told.last == "PONG")
         let words = told.first?.split(separator: " ").filter { !$0.hasPrefix("#") } ?? []
@@ -30,7 +30,7 @@ import Testing
     }
 
     @Test("a line that is too long is told of once, and skipped up to its end") func tooLong() {
-        var room = Room { $0.limits.line = 100 }
+        let room = Room { $0.limits.line = 100 }
         let long = String(repeating: "x", count: 1_000)
         room.say("a", "READ ")
         for _ in 0..<10 { room.say("a", long) }
@@ -41,7 +41,7 @@ import Testing
     }
 
     @Test("a million empty lines are passed over in silence") func emptyLines() {
-        var room = Room()
+        let room = Room()
         let lines = [UInt8](repeating: UInt8(ascii: "\n"), count: 1_000_000)
         room.say("a", lines)
         #expect(room.owed("a") == 0)
@@ -49,14 +49,14 @@ import Testing
     }
 
     @Test("a thousand requests in one read are answered one by one") func pipelined() {
-        var room = Room()
+        let room = Room()
         let told = room.send("a", String(repeating: "WRITE jobs\nRELEASE jobs\n", count: 1_000))
         #expect(told.count == 2_000)
         #expect(told.last == "RELEASED jobs token=1000")
     }
 
     @Test("a flood of short faults in one read is answered to the last, in parts (G12)") func flood() {
-        var room = Room()
+        let room = Room()
         room.say("a", String(repeating: "x\n", count: 100_000))
         #expect(room.interest(in: "a") == .open(reads: false, writes: true))
         #expect(room.owed("a") < 300_000)
@@ -69,11 +69,11 @@ import Testing
     func anyCut(seed: UInt64) {
         var generator = SeededGenerator(seed: seed)
         let stream = randomStream(&generator)
-        var whole = Room { $0.limits.line = 300 }
+        let whole = Room { $0.limits.line = 300 }
         whole.say("a", stream)
         let expected = whole.hear("a")
 
-        var cut = Room { $0.limits.line = 300 }
+        let cut = Room { $0.limits.line = 300 }
         cut.open("a")
         var rest = stream[...]
         var told: [String] = []
@@ -95,7 +95,7 @@ import Testing
     @Test("random bytes get errors, and the server stays whole", arguments: SeededGenerator.seeds)
     func randomBytes(seed: UInt64) {
         var generator = SeededGenerator(seed: seed)
-        var room = Room()
+        let room = Room()
         for _ in 0..<50 {
             let letter = "abc".randomElement(using: &generator) ?? "a"
             room.say(letter, (0..<2_000).map { _ in UInt8.random(in: 0...255, using: &generator) })

@@ -8,7 +8,7 @@ import Testing
         "a list of thousands of locks is made as its reader takes it, and others are served between (G12, G13)"
     )
     func longList() {
-        var room = Room()
+        let room = Room()
         for number in 0..<8_000 { room.send(Character("a"), "READ lock-\(number)\n") }
         room.say("b", "#l LIST\n")
         var most = 0
@@ -30,7 +30,7 @@ import Testing
 
     @Test("two lists at once are told by turns, and rows of one session are never mixed (G13)")
     func twoLists() {
-        var room = Room()
+        let room = Room()
         for number in 0..<3_000 { room.send("a", "READ lock-\(number)\n") }
         room.say("b", "LIST\nSTATS\nLIST lock-1\nPING\n")
         room.say("c", "LIST\n")
@@ -41,7 +41,7 @@ import Testing
     }
 
     @Test("STATUS goes on where it was while holders and waiters vanish and come (G12)") func statusCursor() {
-        var room = Room()
+        let room = Room()
         for number in 0..<3_000 { room.send("a", "READ jobs owner=t\(number)\n") }
         for number in 0..<500 { room.send("b", "WRITE jobs owner=t\(number)\n") }
         room.say("c", "STATUS jobs\n")
@@ -62,7 +62,7 @@ import Testing
     }
 
     @Test("a lock that vanishes while it is told ends its STATUS (G12)") func vanishingLock() {
-        var room = Room()
+        let room = Room()
         for number in 0..<3_000 { room.send("a", "READ jobs owner=t\(number)\n") }
         room.say("c", "STATUS jobs\n")
         room.take("c", 30_000)
@@ -74,7 +74,7 @@ import Testing
 
     @Test("whoever does not read is no longer read from, and is read from again when he has (G12)")
     func unread() {
-        var room = Room { $0.limits.unread = 1_000 }
+        let room = Room { $0.limits.unread = 1_000 }
         room.say("a", String(repeating: "PING\n", count: 150))
         #expect(room.interest(in: "a") == .open(reads: true, writes: true))
         room.say("a", String(repeating: "PING\n", count: 100))
@@ -86,7 +86,7 @@ import Testing
 
     @Test("notices that a watcher is too slow for are counted, and told when there is room (G12)")
     func missed() {
-        var room = Room { $0.limits.unread = 1_000 }
+        let room = Room { $0.limits.unread = 1_000 }
         room.send("w", "WATCH\n")
         for _ in 0..<100 { room.send("a", "WRITE jobs\nRELEASE jobs\n") }
         #expect(room.owed("w") < 1_200)
@@ -99,7 +99,7 @@ import Testing
     }
 
     @Test("over the hard limit a session is cut off, and what it held is free (G12)") func cutOff() {
-        var room = Room {
+        let room = Room {
             $0.limits.unread = 1_000
             $0.limits.unreadAtMost = 2_000
         }
@@ -118,7 +118,7 @@ import Testing
 
     @Test("over the limit of all buffers the one who keeps most is cut off, not the one who comes next (G12)")
     func allBuffers() {
-        var room = Room { $0.limits.buffers = 10_000 }
+        let room = Room { $0.limits.buffers = 10_000 }
         room.say("a", String(repeating: "PING\n", count: 600))
         room.say("b", String(repeating: "PING\n", count: 1_300))
         room.send("c", "WRITE jobs\n")
@@ -132,7 +132,7 @@ import Testing
     }
 
     @Test("half lines of many sessions count, and are given back (G12)") func halfLines() {
-        var room = Room()
+        let room = Room()
         for letter in "abcdefgh" { room.say(letter, String(repeating: "x", count: 1_000)) }
         #expect(room.stat("buffered-bytes") == 8_000)
         for letter in "abcd" { room.close(letter) }
@@ -141,7 +141,7 @@ import Testing
     }
 
     @Test("limits have their codes: sessions, grants, waiters, locks (G12)") func codes() {
-        var room = Room {
+        let room = Room {
             $0.limits.rules.sessions = 2
             $0.limits.rules.sessionGrants = 2
             $0.limits.rules.sessionWaiters = 1
@@ -163,7 +163,7 @@ import Testing
     }
 
     @Test("of a flood of events a few are told, and the rest counted") func events() {
-        var room = Room()
+        let room = Room()
         for _ in 0..<100 { room.send("a", "WRITE jobs\nWRITE jobs\nRELEASE jobs\n") }
         let events = room.server.takeEvents()
         #expect(events.count == 65 && events.last?.kind == .more(36))
@@ -171,7 +171,7 @@ import Testing
     }
 
     @Test("each session that has something to be sent is told of once") func readySessions() {
-        var room = Room()
+        let room = Room()
         room.say("a", "WRITE jobs\nPING\n")
         room.say("b", "#w WRITE jobs\n")
         room.say("a", "RELEASE jobs\n")

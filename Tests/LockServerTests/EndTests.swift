@@ -4,7 +4,7 @@ import Testing
 
 @Suite("G6 ends") struct EndTests {
     @Test("a death frees, marks and tells (G6, G11)") func death() {
-        var room = Room()
+        let room = Room()
         room.send("a", "WRITE jobs\n")
         room.send("b", "WRITE jobs\n")
         room.die("a")
@@ -17,7 +17,7 @@ import Testing
         "at the end of input complete lines are carried out, what would wait is dropped, a half line is nothing (G6)"
     )
     func endOfInput() {
-        var room = Room()
+        let room = Room()
         room.send("a", "WRITE jobs\n")
         room.say("b", "PING\nREAD jobs wait=5s\nWRITE mail\nRELEASE ma")
         room.endOfInput("b")
@@ -31,7 +31,7 @@ import Testing
     }
 
     @Test("a session whose input has ended takes nothing more, and dies but once (G6)") func afterTheEnd() {
-        var room = Room()
+        let room = Room()
         room.send("a", "WRITE jobs\n")
         room.endOfInput("a")
         room.say("a", "WRITE jobs\n")
@@ -43,7 +43,7 @@ import Testing
 
     @Test("lines behind a long list wait for it, and a release among them is not lost at the end (G6)")
     func parkedLines() {
-        var room = Room()
+        let room = Room()
         for number in 0..<5_000 { room.send("a", "READ lock-\(number)\n") }
         room.send("b", "WRITE mine\n")
         room.send("d", "WRITE other\n")
@@ -61,7 +61,7 @@ import Testing
 
     @Test("a place that is free again is another session's, and nothing of the last one's comes to it (G6)")
     func anotherSession() {
-        var room = Room()
+        let room = Room()
         room.send("a", "HELLO client=first recall=1\n")
         room.send("a", "WATCH\n")
         room.say("a", "WRITE half")

@@ -4,7 +4,7 @@ import Testing
 
 @Suite("Requests and their replies") struct RequestTests {
     @Test("a lock is granted, refused, waited for and handed over (G1)") func handOver() {
-        var room = Room()
+        let room = Room()
         room.play(
             """
             a> WRITE jobs note=nightly
@@ -25,7 +25,7 @@ import Testing
 
     @Test("a request that is not granted in time says for how long it waited, and for whom (G5)")
     func timeout() {
-        var room = Room()
+        let room = Room()
         room.play(
             """
             a> READ jobs
@@ -43,7 +43,7 @@ import Testing
         "a process that cannot be seen is shown by a question mark; a few holders by name, the rest by number"
     )
     func heldBy() {
-        var room = Room()
+        let room = Room()
         let unseen = room.server.open(Peer(processID: nil, userID: 1000, groupID: 1000), at: room.now)
         let line = Array("READ jobs\n".utf8)
         if let unseen { line.withUnsafeBytes { room.server.receive($0, from: unseen, at: room.now) } }
@@ -56,7 +56,7 @@ import Testing
     }
 
     @Test("during the grace nobody is named, as nobody is known (G1)") func grace() {
-        var room = Room { $0.graceEnd = Instant.zero.advanced(by: .milliseconds(500)) }
+        let room = Room { $0.graceEnd = Instant.zero.advanced(by: .milliseconds(500)) }
         room.play(
             """
             a> WRITE jobs wait=0
@@ -68,7 +68,7 @@ import Testing
     }
 
     @Test("a circle is told owner by owner (G8)") func deadlock() {
-        var room = Room()
+        let room = Room()
         room.play(
             """
             a> WRITE jobs owner=t1
@@ -85,7 +85,7 @@ import Testing
     }
 
     @Test("modes change, under the same token or a new one (G7, G10)") func changeOfMode() {
-        var room = Room()
+        let room = Room()
         room.play(
             """
             a> UPDATE jobs note=n
@@ -114,7 +114,7 @@ import Testing
     }
 
     @Test("a lease is renewed, or ends and is told of (G9)") func leases() {
-        var room = Room()
+        let room = Room()
         room.play(
             """
             a> WRITE jobs lease=30s
@@ -139,7 +139,7 @@ import Testing
     }
 
     @Test("a cancel is answered twice: for the request, and for itself") func cancel() {
-        var room = Room()
+        let room = Room()
         room.play(
             """
             a> WRITE jobs
@@ -162,7 +162,7 @@ import Testing
     }
 
     @Test("a tag that is open is refused, and is free again once it was answered") func tags() {
-        var room = Room()
+        let room = Room()
         room.play(
             """
             a> WRITE jobs
@@ -182,7 +182,7 @@ import Testing
     }
 
     @Test("root and the daemon's own user revoke, others are denied (G11)") func revoke() {
-        var room = Room()
+        let room = Room()
         room.open("r", userID: 0)
         room.open("o", userID: 500)
         room.play(
@@ -207,7 +207,7 @@ import Testing
     }
 
     @Test("HELLO names the session, and asks to be recalled") func hello() {
-        var room = Room()
+        let room = Room()
         room.play(
             """
             a> #h HELLO client=back%20up recall=1
@@ -225,7 +225,7 @@ import Testing
     }
 
     @Test("LIST tells names in the order of their bytes, from a prefix or after a name") func list() {
-        var room = Room()
+        let room = Room()
         for lock in ["b", "a/2", "a/10", "a", "B", "a/1"] { room.send("a", "READ \(lock)\n") }
         room.play(
             """
@@ -248,7 +248,7 @@ import Testing
     }
 
     @Test("STATUS tells holders and waiters, a mark, and nothing of a lock that nobody uses") func status() {
-        var room = Room()
+        let room = Room()
         room.play(
             """
             a> WRITE jobs
@@ -271,7 +271,7 @@ import Testing
     }
 
     @Test("WATCH tells of every change under a prefix, another replaces it") func watch() {
-        var room = Room()
+        let room = Room()
         room.play(
             """
             w> #w WATCH jobs
@@ -299,7 +299,7 @@ import Testing
     }
 
     @Test("PING, HELP and STATS answer; QUIT ends, and what follows it is not carried out") func quit() {
-        var room = Room()
+        let room = Room()
         #expect(room.send("a", "ping\r\n\r\n  Ping  \n") == ["PONG", "PONG"])
         #expect(room.send("a", "#h HELP\n").last?.hasPrefix("#h OK ") == true)
         #expect(room.send("a", "STATS\n").contains("* sessions 1"))
@@ -311,7 +311,7 @@ import Testing
     }
 
     @Test("without tokens requests are refused, and releases go on (G7)") func noToken() {
-        var room = Room { $0.lastToken = Token(rawValue: 1) }
+        let room = Room { $0.lastToken = Token(rawValue: 1) }
         #expect(room.send("a", "WRITE jobs\n") == ["GRANTED jobs write token=1"])
         #expect(room.send("a", "WRITE mail\n").first?.hasPrefix("ERROR no-token ") == true)
         #expect(room.send("a", "RELEASE jobs\n") == ["RELEASED jobs token=1"])
@@ -321,7 +321,7 @@ import Testing
     }
 
     @Test("a drain is told to all, refuses what is new, and goes on with the rest") func drain() {
-        var room = Room()
+        let room = Room()
         room.play(
             """
             a> UPDATE jobs
@@ -338,8 +338,8 @@ import Testing
             a< RELEASED jobs token=2
             b< #w GRANTED jobs write token=3
             """)
-        #expect(!room.server.isIdle)
+        #expect(room.server.isIdle == false)
         room.send("b", "RELEASE jobs\n")
-        #expect(room.server.isIdle)
+        #expect(room.server.isIdle == true)
     }
 }

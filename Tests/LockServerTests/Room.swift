@@ -7,7 +7,7 @@ import Testing
 /// `play` has them live through a transcript: `a> ` is what a client sends, `a< ` what it is told after that; everybody
 /// reads at once, and nobody is told anything else. `+ 5s` lets time pass; `a ends` is the end of its input, `a dies` that
 /// of its process; `drain` the daemon's.
-struct Room {
+final class Room {
     var server: Server
     private(set) var now = Instant.zero
     private var sessions: [Character: SessionID] = [:]
@@ -23,7 +23,7 @@ struct Room {
 
     // MARK: - Transcripts
 
-    mutating func play(_ transcript: String, sourceLocation: SourceLocation = #_sourceLocation) {
+    func play(_ transcript: String, sourceLocation: SourceLocation = #_sourceLocation) {
         var before = "the beginning"
         var expected: [Character: [String]] = [:]
         for line in transcript.split(separator: "\n") {
@@ -39,7 +39,7 @@ struct Room {
         compare(expected, after: before, sourceLocation)
     }
 
-    private mutating func act(_ line: Substring) {
+    private func act(_ line: Substring) {
         let letter = line.first ?? "?"
         let rest = line.dropFirst(2)
         if line.dropFirst().hasPrefix("> ") {
@@ -58,7 +58,7 @@ struct Room {
         }
     }
 
-    private mutating func compare(
+    private func compare(
         _ expected: [Character: [String]], after line: String, _ sourceLocation: SourceLocation
     ) {
         for letter in Set(sessions.keys).union(expected.keys).sorted() {
@@ -73,7 +73,7 @@ struct Room {
 
     /// Opens the session of a letter: `a` has the process id 1, `b` 2 and so on.
     @discardableResult
-    mutating func open(_ letter: Character, userID: UInt32 = 1000) -> SessionID? {
+    func open(_ letter: Character, userID: UInt32 = 1000) -> SessionID? {
         let processID = Int32(letter.asciiValue ?? 0) - 96
         let session = server.open(Peer(processID: processID, userID: userID, groupID: userID), at: now)
         sessions[letter] = session
@@ -86,23 +86,23 @@ struct Room {
     }
 
     /// Sends bytes, whatever they are.
-    mutating func say(_ letter: Character, _ bytes: some Collection<UInt8>) {
+    func say(_ letter: Character, _ bytes: some Collection<UInt8>) {
         if sessions[letter] == nil { open(letter) }
         Array(bytes).withUnsafeBytes { server.receive($0, from: session(letter), at: now) }
     }
 
-    mutating func say(_ letter: Character, _ text: String) { say(letter, text.utf8) }
+    func say(_ letter: Character, _ text: String) { say(letter, text.utf8) }
 
     /// Sends bytes and returns what the sender is told, as lines.
     @discardableResult
-    mutating func send(_ letter: Character, _ text: String) -> [String] {
+    func send(_ letter: Character, _ text: String) -> [String] {
         say(letter, text)
         return hear(letter)
     }
 
     /// What a session is told, read to the end.
     @discardableResult
-    mutating func hear(_ letter: Character) -> [String] {
+    func hear(_ letter: Character) -> [String] {
         guard sessions[letter] != nil else { return [] }
         var bytes: [UInt8] = []
         while true {
@@ -116,7 +116,7 @@ struct Room {
 
     /// Reads at most so many bytes of what a session is told.
     @discardableResult
-    mutating func take(_ letter: Character, _ most: Int) -> [UInt8] {
+    func take(_ letter: Character, _ most: Int) -> [UInt8] {
         let part = server.withOutput(of: session(letter)) { Array($0.prefix(most)) }
         server.wrote(part.count, to: session(letter), at: now)
         return part
@@ -127,18 +127,18 @@ struct Room {
 
     func interest(in letter: Character) -> Server.Interest { server.interest(in: session(letter)) }
 
-    mutating func endOfInput(_ letter: Character) { server.endOfInput(session(letter), at: now) }
+    func endOfInput(_ letter: Character) { server.endOfInput(session(letter), at: now) }
 
-    mutating func die(_ letter: Character) { server.died(session(letter), at: now) }
+    func die(_ letter: Character) { server.died(session(letter), at: now) }
 
-    mutating func close(_ letter: Character) {
+    func close(_ letter: Character) {
         server.close(session(letter), at: now)
         sessions[letter] = nil
     }
 
     // MARK: - Time
 
-    mutating func pass(_ duration: Duration) {
+    func pass(_ duration: Duration) {
         let end = now.advanced(by: duration)
         while let due = server.nextDeadline, due <= end {
             now = max(now, due)
@@ -149,7 +149,7 @@ struct Room {
     }
 
     /// A number of `STATS`.
-    mutating func stat(_ name: String) -> Int? {
+    func stat(_ name: String) -> Int? {
         if sessions["~"] == nil { open("~") }
         let row = send("~", "STATS\n").first { $0.hasPrefix("* \(name) ") }
         return row.flatMap { Int($0.split(separator: " ").last ?? "") }
