@@ -15,6 +15,8 @@ public final class BlockingClient {
     private let location: SocketLocation?
     private let greeting: Note
     private var session: Session?
+    private var connectedAt = Instant.now
+    private var backOff = BackOff()
 
     /// How often a request is asked anew because the daemon went away before it answered.
     private static let mostTries = 5
@@ -50,10 +52,13 @@ public final class BlockingClient {
     /// The session, or a new one where there is none that this process can use.
     private func connected() throws(LockError) -> Session {
         if let session, session.isUsable { return session }
+        let isAgain = session?.wasLost ?? false
         // Gone before the next one begins: in a child that was forked, nothing is said on its parent's socket.
         session = nil
+        if Instant.now > connectedAt.advanced(by: BackOff.patience) { backOff = BackOff() }
+        connectedAt = .now
         do throws(RendezvousError) {
-            let new = Session(try BlockingConnection(location))
+            let new = Session(BlockingConnection(over: try backOff.connect(to: location, isAgain: isAgain)))
             new.send(.hello(client: greeting, recall: false))
             session = new
             return new
@@ -83,6 +88,9 @@ public final class BlockingClient {
 
         /// Whether this process may use it, and the daemon is there.
         var isUsable: Bool { getpid() == processID && !state.hasEnded }
+
+        /// Whether the daemon was there, for this process, and went away.
+        var wasLost: Bool { getpid() == processID && state.hasEnded }
 
         /// Sends a request and waits for its answer.
         func answer(to verb: Verb) -> Answer {

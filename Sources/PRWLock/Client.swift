@@ -1,7 +1,5 @@
-import Glibc
 import LockVocabulary
 import LockWire
-import Posix
 import Rendezvous
 import Synchronization
 
@@ -97,7 +95,7 @@ public final class Client: Sendable {
         let (existing, former, pauses) = current.withLock { current in current.replace(with: connection) }
         if let existing { return existing }
         former?.leaveToParent()
-        start(connection, isAgain: former != nil, pauses: pauses)
+        start(connection, isAgain: former?.wasLost ?? false, pauses: pauses)
         return connection
     }
 
@@ -105,24 +103,8 @@ public final class Client: Sendable {
     func start(_ connection: Connection, isAgain: Bool = false, pauses: BackOff = BackOff()) {
         connection.send(.hello(client: greeting, recall: false))
         connection.start { [location] () throws(RendezvousError) in
-            try Self.connect(to: location, isAgain: isAgain, pauses: pauses)
-        }
-    }
-
-    /// Connects, again and again for a while if a daemon was there a moment ago: it may be on its way back.
-    private static func connect(
-        to location: SocketLocation?, isAgain: Bool, pauses: BackOff
-    ) throws(RendezvousError) -> OwnedDescriptor {
-        let end = Deadline(after: BackOff.patience)
-        var pauses = pauses
-        while true {
-            pauses.pause()
-            do throws(RendezvousError) {
-                // Looked for anew: the system's daemon may have come in the place of the user's own.
-                return try DaemonConnector(location ?? .find()).connect()
-            } catch {
-                guard isAgain, error.mayPass, !end.isOver else { throw error }
-            }
+            var pauses = pauses
+            return try pauses.connect(to: location, isAgain: isAgain)
         }
     }
 }
@@ -142,15 +124,5 @@ extension Client.Current {
         connection = new
         connectedAt = .now
         return (nil, former, pauses)
-    }
-}
-
-extension RendezvousError {
-    /// Whether it may go away by itself: there is no daemon, and somebody may be about to start one.
-    fileprivate var mayPass: Bool {
-        switch self {
-        case .notRunning, .startForbidden: true
-        default: false
-        }
     }
 }

@@ -62,6 +62,12 @@ final class Connection: Sendable {
     /// Whether this process may use it, and requests have a chance.
     var isUsable: Bool { getpid() == processID && shared.withLock { !$0.state.hasEnded && !$0.isRetired } }
 
+    /// Whether a daemon was there, for this process, and went away.
+    var wasLost: Bool {
+        guard getpid() == processID else { return false }
+        return shared.withLock { if case .unreachable = $0.failure { false } else { $0.state.hasEnded } }
+    }
+
     // MARK: Asking
 
     /// Sends a request and waits for its answer, also in a task that is cancelled; see `ConnectionState.cancel`.
@@ -82,7 +88,6 @@ final class Connection: Sendable {
 
     /// Sends a request whose answer nobody waits for.
     func send(_ verb: Verb) {
-        guard getpid() == processID else { return }
         perform { shared in ((), shared.state.submit(verb).1) }
     }
 
@@ -167,6 +172,7 @@ final class Connection: Sendable {
     ///
     /// With `waiting`, it waits until the daemon has taken it all: then it holds up only its own thread.
     private func flush(waiting: Bool) {
+        guard getpid() == processID else { return }
         while let (socket, bytes) = takeOutgoing() {
             let sent = Self.send(bytes, on: socket, waiting: waiting)
             shared.withLock { shared in

@@ -29,9 +29,8 @@ struct DaemonProgram {
     private static func folders(in surroundings: Surroundings) -> [String] {
         // A relative entry of PATH names another folder in every working directory, so it is passed over.
         let path = (surroundings.variable("PATH") ?? "").split(separator: ":").filter { $0.hasPrefix("/") }
-        let all =
-            surroundings.programDirectory.map { [$0] } ?? [] + path.map(String.init)
-            + surroundings.packageDirectories
+        let beside = surroundings.programDirectory.map { [$0] } ?? []
+        let all = beside + path.map(String.init) + surroundings.packageDirectories
         var seen: Set<String> = []
         return all.filter { seen.insert($0).inserted }
     }

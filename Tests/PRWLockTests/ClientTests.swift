@@ -246,6 +246,22 @@ import Testing
         #expect(try await waiting.value > Token(rawValue: 1))
     }
 
+    @Test("an upgrade that waits when its lease ends is a loss (G9, G10)") func upgradeExpires() async throws
+    {
+        let reader = try daemon.connect()
+        #expect(try reader.ask("READ jobs") == "GRANTED jobs read token=1")
+        await #expect(throws: LockLost.self) {
+            try await lock.withUpdateLock(lease: .milliseconds(20)) { grant in
+                do {
+                    try await grant.upgrade()
+                    Issue.record("there is a reader")
+                } catch let lost as LockLost {
+                    #expect(lost.cause == .expired)
+                }
+            }
+        }
+    }
+
     @Test("without a daemon the error says what to do, and a later request finds it") func noDaemon()
         async throws
     {

@@ -54,6 +54,29 @@ import Testing
         #expect(after.allSatisfy { $0 > before[0] }, "tokens rise over crashes (G7)")
     }
 
+    @Test("who comes while a daemon drains waits for the next one, and starts none beside it (G1)")
+    func arrivalWhileDraining() throws {
+        let home = try #require(home)
+        _ = try home.runTogether(count: 1)
+        let first = try #require(home.daemons().first)
+        let holder = try RawSession(connectingTo: "\(home.path)/runtime/prwlock/prwlock.sock")
+        #expect(try holder.ask("WRITE jobs") == "GRANTED jobs write token=2")
+        kill(first, SIGTERM)
+        #expect(try holder.nextLine() == "! DRAIN")
+
+        let late = try home.startTogether(count: 3)
+        for _ in 0..<20 {
+            #expect(home.daemons() == [first])
+            usleep(5_000)
+        }
+        #expect(try holder.ask("RELEASE jobs") == "RELEASED jobs token=2")
+        let tokens = try home.finish(late)
+        #expect(tokens.count == 3)
+        #expect(tokens.allSatisfy { $0 > 2 })
+        #expect(home.daemons().count == 1)
+        #expect(home.daemons() != [first])
+    }
+
     @Test("a daemon that ends at once is an error that says where it has said why")
     func endsAtOnce() throws {
         let home = try #require(home)
@@ -118,21 +141,27 @@ private final class UserHome {
     }
 
     /// Runs clients that are let go at one moment, each of which takes the lock for a turn; the tokens that they got.
-    func runTogether(count: Int) throws -> [UInt64] {
+    func runTogether(count: Int) throws -> [UInt64] { try finish(try startTogether(count: count)) }
+
+    /// Starts clients that are let go at one moment.
+    func startTogether(count: Int) throws -> [Int32] {
         let client = DaemonProcess.executable.replacing("prwlockd", with: "test-client")
         unlink(directory("output"))
         let output = OwnedDescriptor(
             owning: open(directory("output"), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0o600))
+        // They wait for its other end to be closed.
         let gate = try UnixSocket.pair()
-        var clients: [Int32] = []
-        for _ in 0..<count {
-            clients.append(
-                try ChildProcess(
-                    executable: client, arguments: ["test-client", "turn", "jobs"], environment: environment,
-                    descriptors: [gate.first.rawValue, output.rawValue, output.rawValue]
-                ).spawn())
+        let (gateRead, outputWrite) = (gate.first.rawValue, output.rawValue)
+        return try (0..<count).map { _ in
+            try ChildProcess(
+                executable: client, arguments: ["test-client", "turn", "jobs"], environment: environment,
+                descriptors: [gateRead, outputWrite, outputWrite]
+            ).spawn()
         }
-        _ = consume gate
+    }
+
+    /// Waits for clients, and returns the tokens that they got.
+    func finish(_ clients: [Int32]) throws -> [UInt64] {
         for client in clients {
             var status: Int32 = 0
             waitpid(client, &status, 0)

@@ -1,0 +1,56 @@
+import Glibc
+import TestSupport
+import Testing
+
+@testable import Rendezvous
+
+@Suite struct DaemonProgramTests {
+    private let folder: TemporaryDirectory
+    private var surroundings: Surroundings
+
+    /// A system where the daemon is in every place where it is looked for.
+    init() throws {
+        folder = try TemporaryDirectory()
+        surroundings = try folder.surroundings(["PATH": "relative:\(folder.path)/path1:\(folder.path)/path2"])
+        surroundings.programDirectory = folder("beside")
+        surroundings.packageDirectories = [folder("libexec"), folder("bin")]
+        for place in ["chosen", "beside", "path1", "path2", "libexec", "bin"] { try install(in: place) }
+    }
+
+    @Test("it is looked for where it was chosen, beside the program, on PATH, and where packages put it")
+    mutating func order() throws {
+        surroundings.environment["PRWLOCK_DAEMON"] = folder("chosen/prwlockd")
+        #expect(try found() == "chosen")
+        surroundings.environment["PRWLOCK_DAEMON"] = nil
+        for place in ["beside", "path1", "path2", "libexec", "bin"] {
+            #expect(try found() == place)
+            unlink(folder(place) + "/prwlockd")
+        }
+        #expect(throws: RendezvousError.self) { try DaemonProgram.find(in: surroundings) }
+    }
+
+    @Test("a choice that cannot be followed is an error, and nothing else is run")
+    mutating func badChoice() {
+        surroundings.environment["PRWLOCK_DAEMON"] = folder("nowhere/prwlockd")
+        #expect(throws: RendezvousError.self) { try DaemonProgram.find(in: surroundings) }
+    }
+
+    @Test("what cannot be executed is passed over")
+    func notExecutable() throws {
+        chmod(folder("beside/prwlockd"), 0o600)
+        unlink(folder("path1/prwlockd"))
+        mkdir(folder("path1/prwlockd"), 0o700)
+        // Root may execute a file if anybody may, and no folder.
+        #expect(try found() == "path2")
+    }
+
+    private func install(in place: String) throws {
+        close(creat(try folder.make(place) + "/prwlockd", 0o700))
+    }
+
+    /// The place where it is found.
+    private func found() throws -> String {
+        let path = try DaemonProgram.find(in: surroundings).path
+        return String(path.dropFirst(folder.path.count + 1).dropLast("/prwlockd".count))
+    }
+}
