@@ -1,7 +1,7 @@
 import LockVocabulary
 import LockWire
+import Posix
 import Rendezvous
-import Synchronization
 
 /// This process's way to the lock daemon: one session, shared by all its tasks.
 ///
@@ -22,7 +22,7 @@ public final class Client: Sendable {
 
     private let location: SocketLocation?
     private let greeting: Note
-    private let current = Mutex(Current())
+    private let current = Guarded(Current())
 
     /// How often a request is asked anew because the daemon went away before it answered.
     private static let mostTries = 5

@@ -3,7 +3,6 @@ import LockVocabulary
 import LockWire
 import Posix
 import Rendezvous
-import Synchronization
 
 /// One session and its socket, shared by all tasks of this process.
 ///
@@ -51,7 +50,7 @@ final class Connection: Sendable {
     /// What it takes to be told, without the lock.
     fileprivate typealias Telling = @Sendable () -> Void
 
-    private let shared = Mutex(Shared())
+    private let shared = Guarded(Shared())
     private let processID = getpid()
     private let observer: (@Sendable (Notice.Changed) -> Void)?
     /// Fulfilled when it has ended, with the reason.

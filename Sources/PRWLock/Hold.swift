@@ -1,6 +1,6 @@
 import LockVocabulary
 import LockWire
-import Synchronization
+import Posix
 
 /// One grant as this process has it: what stands behind a `Grant` and its `LossWatch`.
 final class Hold: Sendable {
@@ -21,12 +21,12 @@ final class Hold: Sendable {
     /// How it ended: lost, or released (nil).
     let fate = Promise<LockLost?>()
     private let connection: Connection
-    private let latest: Mutex<Terms>
+    private let latest: Guarded<Terms>
 
     init(_ granted: ConnectionState.Granted, on connection: Connection) {
         name = granted.name
         self.connection = connection
-        latest = Mutex(Terms(granted))
+        latest = Guarded(Terms(granted))
     }
 
     var terms: Terms { latest.withLock { $0 } }

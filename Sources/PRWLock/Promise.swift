@@ -1,4 +1,4 @@
-import Synchronization
+import Posix
 
 /// A value that will be there once; whoever wants it waits, or is called.
 final class Promise<Value: Sendable>: Sendable {
@@ -7,7 +7,7 @@ final class Promise<Value: Sendable>: Sendable {
         case fulfilled(Value)
     }
 
-    private let state = Mutex(State.open([]))
+    private let state = Guarded(State.open([]))
 
     /// Gives the value to all who wait; only the first one counts.
     func fulfil(_ value: Value) {
