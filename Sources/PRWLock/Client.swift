@@ -9,7 +9,9 @@ import Rendezvous
 /// was held through it is lost, and told to be so (`LockLost`); it is never silently taken again. What was only asked
 /// for is asked of the next daemon. The session ends when the client and all its grants are gone.
 ///
-/// A process that was forked has a session of its own: it leaves its parent's alone.
+/// The daemon bounds what one session may hold (10,000 grants) and wait for (1,000 requests); what goes over is
+/// `LockError.refused`, and harms nothing else. A process that was forked has a session of its own: it leaves its
+/// parent's alone, and holds nothing of it.
 public final class Client: Sendable {
     /// The one that locks use unless they are told otherwise.
     public static let shared = Client()

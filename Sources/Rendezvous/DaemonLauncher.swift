@@ -15,9 +15,9 @@ struct DaemonLauncher {
 
     /// Has the user's service manager listen; false where it does not know the daemon, or cannot.
     func startService() throws(RendezvousError) -> Bool {
-        guard UserService.isInstalled(for: location, in: surroundings) else { return false }
+        guard let service = UserService(for: location, in: surroundings) else { return false }
         do throws(SystemError) {
-            return try UserService.start(in: surroundings)
+            return try service.start()
         } catch {
             throw .system(error)
         }

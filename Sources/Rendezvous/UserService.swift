@@ -1,29 +1,38 @@
 import Glibc
 import Posix
 
-/// The daemon's socket unit of the user's own service manager.
-enum UserService {
+/// The daemon's socket unit of the user's own service manager, where it is installed and the manager runs.
+struct UserService {
     private static let unit = "prwlockd.socket"
 
-    /// Whether the unit is installed, and a manager runs that could start it.
-    static func isInstalled(for location: SocketLocation, in surroundings: Surroundings) -> Bool {
+    /// The user's runtime folder, by which the manager is found.
+    private let runtime: String
+    private let surroundings: Surroundings
+
+    /// Nil if no such unit is installed, or no manager runs that could start it.
+    init?(for location: SocketLocation, in surroundings: Surroundings) {
         // The unit listens below the runtime folder, and so does its manager.
         guard location.origin == .runtimeDirectory,
             let ours = folder(of: location.path), let runtime = folder(of: ours),
             (try? FileStatus(at: runtime + "/systemd/private"))?.isSocket ?? false
-        else { return false }
-        return unitDirectories(runtime: runtime, in: surroundings).contains { directory in
-            (try? FileStatus(following: "\(directory)/\(unit)")) != nil
+        else { return nil }
+        self.runtime = runtime
+        self.surroundings = surroundings
+        let isInstalled = Self.unitDirectories(runtime: runtime, in: surroundings).contains { directory in
+            (try? FileStatus(following: "\(directory)/\(Self.unit)")) != nil
         }
+        guard isInstalled else { return nil }
     }
 
     /// Has the manager start it; false if it will not.
-    static func start(in surroundings: Surroundings) throws(SystemError) -> Bool {
+    func start() throws(SystemError) -> Bool {
         let nothing = try DirectoryDescriptor("/dev").open("null", flags: O_RDWR)
+        // `cron` and `su` leave the variable unset, and without it the manager is not found.
+        let environment = surroundings.environment.merging(["XDG_RUNTIME_DIR": runtime]) { $1 }
         let command = try ChildProcess(
             executable: "/usr/bin/systemctl",
-            arguments: ["systemctl", "--user", "--quiet", "start", unit],
-            environment: surroundings.environment.map { "\($0.key)=\($0.value)" },
+            arguments: ["systemctl", "--user", "--quiet", "start", Self.unit],
+            environment: environment.map { "\($0.key)=\($0.value)" },
             descriptors: [nothing.rawValue, nothing.rawValue, nothing.rawValue], directory: "/"
         ).spawn()
         var status: Int32 = 0
