@@ -19,6 +19,21 @@ extension LockTable {
         }
     }
 
+    /// Gives a grant back for when its session ends, whatever its end: no mark is then left (G11). Returns its token.
+    ///
+    /// Until then nothing changes. It is for whoever ends without being able to say a last word.
+    public mutating func releaseAtEnd(
+        _ name: LockName, _ choice: GrantChoice = .only, by session: SessionID, at now: Instant
+    ) -> Result<Token, RefusedCommand> {
+        advance(to: now)
+        switch chooseGrant(name, choice, of: place(of: session)) {
+        case .failure(let refusal): return .failure(refusal)
+        case .success(let grant):
+            grants[grant].isReleasedAtEnd = true
+            return .success(grants[grant].token)
+        }
+    }
+
     /// Makes a grant weaker, under the same token, with nothing in between (G10).
     public mutating func downgrade(
         _ name: LockName, _ choice: GrantChoice = .only, to mode: LockMode, by session: SessionID,

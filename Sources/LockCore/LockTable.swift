@@ -111,21 +111,25 @@ public struct LockTable: ~Copyable {
                 table.removeWaiter(waiter, keepingOwner: true)
             }
         }
-        let held = sessions[slot].grants
+        var lost = 0
         var example: (name: LockName, mode: LockMode)?
         forEachOwner(of: slot) { table, owner in
             while case let grant = table.owners[owner].firstGrant, !grant.isNone {
                 let lock = table.grants[grant].lock
                 touched.append(lock)
-                if example == nil || table.grants[grant].mode > example?.mode ?? .read {
-                    example = (table.name(of: lock), table.grants[grant].mode)
+                let isReleased = table.grants[grant].isReleasedAtEnd
+                if !isReleased {
+                    lost += 1
+                    if example == nil || table.grants[grant].mode > example?.mode ?? .read {
+                        example = (table.name(of: lock), table.grants[grant].mode)
+                    }
                 }
-                table.tell(.died, grant)
-                table.endGrant(grant, cleanly: false, keepingOwner: true)
+                table.tell(isReleased ? .released : .died, grant)
+                table.endGrant(grant, cleanly: isReleased, keepingOwner: true)
             }
             table.removeOwner(owner)
         }
-        if let example { effects.append(.diedHolding(session, example.name, grants: held)) }
+        if let example { effects.append(.diedHolding(session, example.name, grants: lost)) }
         settle(touched)
     }
 

@@ -25,6 +25,8 @@ struct Grant: Placeable {
     var mode = LockMode.read
     /// Whether its session was told that somebody waits for it.
     var isRecalled = false
+    /// Whether it is released if its session ends, rather than lost by a death (G11).
+    var isReleasedAtEnd = false
 }
 
 /// A request that waits.

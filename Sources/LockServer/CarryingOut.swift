@@ -34,6 +34,9 @@ extension Server {
             answer(table.release(name, choice(chooser), by: session, at: now), tag, slot) {
                 .released(name, $0)
             }
+        case .releaseAtEnd(let name, let chooser):
+            let result = table.releaseAtEnd(name, choice(chooser), by: session, at: now)
+            answer(result, tag, slot) { _ in .ok(0) }
         case .upgrade(let name, let chooser, let wait):
             let decision = table.upgrade(
                 name, choice(chooser), wait: wait, tag: tag, by: session, at: now)

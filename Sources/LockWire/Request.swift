@@ -23,6 +23,8 @@ public enum Verb: Hashable, Sendable {
     /// `READ`, `UPDATE` or `WRITE`, by the mode.
     case acquire(Acquire)
     case release(LockName, Chooser)
+    /// `RELEASE … at=end`: when the session ends.
+    case releaseAtEnd(LockName, Chooser)
     case upgrade(LockName, Chooser, wait: TimeLimit)
     case downgrade(LockName, Chooser, to: LockMode)
     /// Without a lease: the same length again.

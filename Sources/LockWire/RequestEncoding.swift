@@ -16,7 +16,8 @@ extension Verb {
         switch self {
         case .acquire(let acquire):
             acquire.name.text.utf8.count + acquire.owner.text.utf8.count + acquire.note.text.utf8.count
-        case .release(let name, let chooser), .upgrade(let name, let chooser, _),
+        case .release(let name, let chooser), .releaseAtEnd(let name, let chooser),
+            .upgrade(let name, let chooser, _),
             .downgrade(let name, let chooser, _), .renew(let name, let chooser, _):
             name.text.utf8.count + (chooser.owner?.text.utf8.count ?? 0)
         case .cancel(let name, let owner): name.text.utf8.count + (owner?.text.utf8.count ?? 0)
@@ -38,6 +39,11 @@ extension LineWriter {
             put("RELEASE")
             field(name)
             option(chooser)
+        case .releaseAtEnd(let name, let chooser):
+            put("RELEASE")
+            field(name)
+            option(chooser)
+            put(" at=end")
         case .upgrade(let name, let chooser, let wait):
             put("UPGRADE")
             field(name)

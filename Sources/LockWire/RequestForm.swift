@@ -14,11 +14,13 @@ struct OptionKeys: OptionSet {
     static let limit = OptionKeys(rawValue: 1 << 7)
     static let client = OptionKeys(rawValue: 1 << 8)
     static let recall = OptionKeys(rawValue: 1 << 9)
+    static let at = OptionKeys(rawValue: 1 << 10)
 
     /// The key that a word spells; nil if there is none such. Keys are lower case only.
     init?(_ word: UnsafeRawBufferPointer) {
         switch word.count {
         case 2 where word.spells("to"): self = .to
+        case 2 where word.spells("at"): self = .at
         case 4 where word.spells("wait"): self = .wait
         case 4 where word.spells("note"): self = .note
         case 5 where word.spells("lease"): self = .lease
@@ -70,7 +72,7 @@ enum RequestForm: CaseIterable {
     var options: OptionKeys {
         switch self {
         case .read, .update, .write: [.wait, .lease, .owner, .note]
-        case .release: [.token, .owner]
+        case .release: [.token, .owner, .at]
         case .upgrade: [.wait, .token, .owner]
         case .downgrade: [.to, .token, .owner]
         case .renew: [.lease, .token, .owner]
@@ -88,7 +90,7 @@ enum RequestForm: CaseIterable {
         case .read: "READ name [wait=5s] [lease=30s] [owner=word] [note=text]"
         case .update: "UPDATE name [wait=5s] [lease=30s] [owner=word] [note=text]"
         case .write: "WRITE name [wait=5s] [lease=30s] [owner=word] [note=text]"
-        case .release: "RELEASE name [token=n] [owner=word]"
+        case .release: "RELEASE name [token=n] [owner=word] [at=end]"
         case .upgrade: "UPGRADE name [wait=5s] [token=n] [owner=word]"
         case .downgrade: "DOWNGRADE name [to=read|update] [token=n] [owner=word]"
         case .renew: "RENEW name [lease=30s] [token=n] [owner=word]"

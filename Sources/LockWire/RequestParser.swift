@@ -98,8 +98,15 @@ private struct Arguments {
         var token: Token?
         var owner: OwnerID?
         var seen: OptionKeys = []
-        while let (key, value) = try option(&seen) { try choose(&token, &owner, key, value) }
-        return .release(name, Chooser(token: token, owner: owner))
+        while let (key, value) = try option(&seen) {
+            if key != .at {
+                try choose(&token, &owner, key, value)
+            } else if !value.spells("end") {
+                throw misfit(.unknownArgument)
+            }
+        }
+        let chooser = Chooser(token: token, owner: owner)
+        return seen.contains(.at) ? .releaseAtEnd(name, chooser) : .release(name, chooser)
     }
 
     private mutating func upgrade() throws(WireError) -> Verb {

@@ -29,8 +29,9 @@ import Posix
 /// The monitor is nobody's child and has a session of its own: a command that waits for all its children would
 /// otherwise wait for it for ever, and an interrupt from the terminal would end it before the command.
 ///
-/// When a write grant ends without a word the daemon marks the lock (G11), and nobody can say that word for a command
-/// that has ended: its parent alone learns how. So the mark says what is true, that the last writer was not heard of.
+/// Nobody can say a last word for a command that has ended, so the release is said before it begins, for its end
+/// (`RELEASE … at=end`): a command that ends leaves no mark that the last writer died (G11). How it ended, its parent
+/// alone learns.
 struct RunCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "run",
@@ -93,6 +94,8 @@ struct RunCommand: ParsableCommand {
                 }
                 setenv("PRWLOCK_TOKEN", token.description, 1)
                 if ownerDied { setenv("PRWLOCK_OWNERDIED", "1", 1) } else { unsetenv("PRWLOCK_OWNERDIED") }
+                let release = Verb.releaseAtEnd(target.name, Chooser(token: token))
+                guard case .ok = try acquisition.connection.ask(release) else { throw Complaint.unexpected }
                 try keepConnection(acquisition.connection)
                 if !hasNoMonitor {
                     try Monitor(request, token, killAfter: killAfter.duration)

@@ -39,6 +39,36 @@ import Testing
         #expect(world.table.lockCount == 0)
     }
 
+    @Test("what was released for the session's end beforehand leaves no mark at any end (G11)") func atEnd() {
+        let world = World()
+        world.play(
+            """
+            a write one                : write 1
+            a leave one                : leaves 1
+            a update two               : update 2
+            a leave two                : leaves 2
+            a upgrade two              : write 3
+            a write three              : write 4
+            b write one                : waiting
+            a leave four               : notHeld
+            a ends                     : a died holding 1, three | b one write 5
+            two marked                 : no
+            three marked               : yes
+            """)
+    }
+
+    @Test("what was released for the session's end can still be revoked, and leaves its mark (G11)")
+    func revokedBeforeTheEnd() {
+        let world = World()
+        world.play(
+            """
+            a write one            : write 1
+            a leave one            : leaves 1
+            b revoke one token=1   : revoked | a one revoked 1
+            one marked             : yes
+            """)
+    }
+
     @Test("every later grant says so, until a write grant made afterwards was released (G11)") func until() {
         let world = World()
         world.play(

@@ -81,6 +81,8 @@ final class World {
             return spell(table.acquire(request, by: session, at: now))
         case "release":
             return spell(table.release(step.lock, choice, by: session, at: now)) { "released \($0)" }
+        case "leave":
+            return spell(table.releaseAtEnd(step.lock, choice, by: session, at: now)) { "leaves \($0)" }
         case "upgrade":
             return spell(
                 table.upgrade(

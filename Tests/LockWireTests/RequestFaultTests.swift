@@ -22,6 +22,7 @@ struct RequestFaultTests {
         ("READ a token=1", .unknownArgument), ("READ a WAIT=5s", .unknownArgument),
         ("READ a =5s", .unknownArgument),
         ("READ a wait=5s b", .unknownArgument), ("RELEASE a wait=5s", .unknownArgument),
+        ("RELEASE a at=once", .unknownArgument),
         ("CANCEL #a owner=b", .unknownArgument), ("CANCEL a token=1", .unknownArgument),
         ("VALIDATE a token=1 b", .unknownArgument), ("STATUS a b", .unknownArgument),
         ("LIST a b", .unknownArgument),

@@ -33,6 +33,7 @@ struct RequestTests {
             ),
             ("RELEASE jobs", .release(jobs, Chooser())),
             ("RELEASE jobs token=42 owner=t1", .release(jobs, chooser)),
+            ("RELEASE jobs token=42 owner=t1 at=end", .releaseAtEnd(jobs, chooser)),
             ("UPGRADE jobs", .upgrade(jobs, Chooser(), wait: .forever)),
             ("UPGRADE jobs token=42 owner=t1 wait=1s", .upgrade(jobs, chooser, wait: .upTo(.seconds(1)))),
             ("DOWNGRADE jobs to=read", .downgrade(jobs, Chooser(), to: .read)),

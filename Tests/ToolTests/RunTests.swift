@@ -141,7 +141,17 @@ import Testing
         #expect(try daemon.processes(named: "prwlock-monitor") == [])
         #expect(try isHeld())
         command.signal(SIGKILL)
-        #expect(try session.ask("WRITE jobs") == "GRANTED jobs write token=2 ownerdied=1")
+        #expect(try session.ask("WRITE jobs") == "GRANTED jobs write token=2")
+    }
+
+    @Test("the end of a command is an orderly end of its grant: no mark, no lock left (G11)")
+    func end() throws {
+        for ending in ["exit 0", "exit 1", "kill -KILL $$"] {
+            _ = try run("jobs", "sh", "-c", ending).status()
+            #expect(try session.ask("WRITE jobs wait=10s")?.contains("ownerdied") == false)
+            #expect(try session.ask("RELEASE jobs")?.hasPrefix("RELEASED") == true)
+        }
+        #expect(try session.ask("LIST") == "OK 0")
     }
 
     @Test("children of the command keep neither the lock nor its monitor (G6)")
