@@ -125,6 +125,8 @@ struct RunCommand: ParsableCommand {
     /// The name and the command out of the words, in any of the ways to say them.
     private func target() throws -> Target {
         guard let spelled = words.first else { throw ValidationError("a lock's name is missing") }
+        // The parser takes what it does not know for the first word, and help is asked of commands without words.
+        if spelled == "--help" || spelled == "-h" { throw CleanExit.helpRequest(self) }
         if spelled.hasPrefix("-") { throw ValidationError("unknown option '\(spelled)'") }
         guard let name = NameArgument(argument: spelled)?.name else {
             throw ValidationError("a lock's name has 1 to 255 bytes")
