@@ -253,7 +253,7 @@ final class Reactor {
     /// Sends what the socket takes, and does with it what the server wants.
     private func visit(_ connection: Connection) {
         if !connection.isFull { sendOutput(of: connection) }
-        switch server.interest(in: connection.session) {
+        switch server.wish(for: connection) {
         case .close: close(connection)
         case .open(let reads, let writes):
             connection.reads = reads && !connection.hasEnded
@@ -268,10 +268,7 @@ final class Reactor {
 
     private func sendOutput(of connection: Connection) {
         let session = connection.session
-        let outcome: Connection.SendOutcome? = server.withOutput(of: session) { output in
-            output.isEmpty ? nil : connection.send(output)
-        }
-        switch outcome {
+        switch server.sendOutput(to: connection) {
         case .all(let count): server.wrote(count, to: session, at: now)
         case .part(let count):
             connection.isFull = true
@@ -325,6 +322,19 @@ final class Reactor {
         if case .watched(let watch) = connection.watch { watches.end(connection.session, of: watch) }
         connections.remove(connection)
         hasClosedSome = true
+    }
+}
+
+/// Mutating though they change nothing: a call that cannot mutate a class's property is given a copy of it, and to copy
+/// the server costs as much as a request.
+extension Server {
+    /// What came of sending a session's output; nil if there is none.
+    fileprivate mutating func sendOutput(to connection: Connection) -> Connection.SendOutcome? {
+        withOutput(of: connection.session) { $0.isEmpty ? nil : connection.send($0) }
+    }
+
+    fileprivate mutating func wish(for connection: Connection) -> Interest {
+        interest(in: connection.session)
     }
 }
 
