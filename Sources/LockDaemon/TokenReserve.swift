@@ -2,7 +2,6 @@ import CLinux
 import Glibc
 import LockVocabulary
 import Posix
-import Synchronization
 
 /// Tokens that may be given out because the disk already says so, and the thread that has the disk say more (G7).
 ///
@@ -23,7 +22,7 @@ final class TokenReserve: Sendable {
     private let block: UInt64
     private let wish: OwnedDescriptor
     private let answer: OwnedDescriptor
-    private let state: Mutex<State>
+    private let state: Guarded<State>
 
     private struct State {
         var reserved: Token
@@ -52,7 +51,7 @@ final class TokenReserve: Sendable {
         first = Token(rawValue: past + 1)
         let reserved = Token(rawValue: past + 2 * block)
         try file.write(upTo: reserved, isDone: false)
-        state = Mutex(State(reserved: reserved))
+        state = Guarded(State(reserved: reserved))
         wish = try Self.makeEventDescriptor()
         answer = try Self.makeEventDescriptor()
         try startHelper(file)

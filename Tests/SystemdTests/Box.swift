@@ -12,13 +12,19 @@ struct Box {
         .deletingLastPathComponent()
         .deletingLastPathComponent()
 
-    /// What makes one; nil if there is nothing that does.
-    static let command: String? = {
+    /// What makes one; nil if nothing does, or if what the tests use is missing in it.
+    ///
+    /// One that is named is taken at its word: it must do, or the tests fail.
+    static let command: [String]? = {
         if let named = ProcessInfo.processInfo.environment["PRWLOCK_SYSTEMD_BOX"], !named.isEmpty {
-            return named
+            return named.split(separator: " ").map(String.init)
         }
-        let beside = package.appending(path: "../shared/tools/systemd-box").standardized.path
-        return FileManager.default.isExecutableFile(atPath: beside) && geteuid() == 0 ? beside : nil
+        let beside = [package.appending(path: "../shared/tools/systemd-box").standardized.path]
+        let needed = "type systemctl systemd-analyze nc man useradd runuser ps"
+        let trial = process(beside + ["bash", "-c", needed], in: package, output: .nullDevice)
+        guard (try? trial.run()) != nil else { return nil }
+        trial.waitUntilExit()
+        return trial.terminationStatus == 0 ? beside : nil
     }()
 
     /// Something was not as it should be in the box; what was printed there.
@@ -40,29 +46,28 @@ struct Box {
         try Data(lines.utf8).write(to: folder.appending(path: "test.sh"))
 
         let output = folder.appending(path: "output")
-        let status = try await status(
-            of: command.split(separator: " ").map(String.init) + ["bash", "test.sh"], in: folder,
-            output: output)
-        guard status == 0 else {
+        try Data().write(to: output)
+        let process = process(
+            command + ["bash", "test.sh"], in: folder, output: try FileHandle(forWritingTo: output))
+        // Other tests may run meanwhile.
+        try await withCheckedThrowingContinuation { continuation in
+            process.terminationHandler = { _ in continuation.resume() }
+            do { try process.run() } catch { continuation.resume(throwing: error) }
+        }
+        guard process.terminationStatus == 0 else {
             throw Failure(description: String(decoding: try Data(contentsOf: output), as: UTF8.self))
         }
     }
 
-    /// Runs a command without keeping other tests from running meanwhile.
-    private static func status(of command: [String], in folder: URL, output: URL) async throws -> Int32 {
-        try Data().write(to: output)
-        let file = try FileHandle(forWritingTo: output)
+    private static func process(_ command: [String], in folder: URL, output: FileHandle) -> Process {
         let process = Process()
         process.executableURL = URL(filePath: "/usr/bin/env")
         process.arguments = command
         process.currentDirectoryURL = folder
         process.standardInput = FileHandle.nullDevice
-        process.standardOutput = file
-        process.standardError = file
-        return try await withCheckedThrowingContinuation { continuation in
-            process.terminationHandler = { continuation.resume(returning: $0.terminationStatus) }
-            do { try process.run() } catch { continuation.resume(throwing: error) }
-        }
+        process.standardOutput = output
+        process.standardError = output
+        return process
     }
 
     /// Copies what is to be installed, for a box need not see where the package lies.
@@ -82,7 +87,7 @@ struct Box {
 /// What needs a machine with systemd, one test at a time: each has it for itself.
 @Suite(
     "Under a real systemd",
-    .enabled("needs a machine with systemd: name what makes one in PRWLOCK_SYSTEMD_BOX") {
+    .enabled("needs a machine with systemd, nc and man: name what makes one in PRWLOCK_SYSTEMD_BOX") {
         Box.command != nil
     },
     .serialized)

@@ -14,7 +14,6 @@ struct ImportTests {
         "Rendezvous": ["Posix", "CLinux", "Glibc"],
         "LockDaemon": [
             "LockServer", "LockCore", "LockVocabulary", "Posix", "Rendezvous", "Systemd", "CLinux", "Glibc",
-            "Synchronization",
         ],
         "prwlockd": ["LockDaemon", "Rendezvous"],
         "PRWLock": [
