@@ -31,7 +31,7 @@ public final class Daemon {
     private let endpoint: Endpoint
     private let signals: Signals
     private let state: TokenState
-    private let reactor: Reactor
+    private var reactor: Reactor
     private var listener: Listener?
     private var systemFolder: SystemFolder?
     private var phase = Phase.serving
@@ -128,7 +128,7 @@ public final class Daemon {
             if occasions.contains(.systemFolder), systemFolder?.hasAppeared() ?? false {
                 drain(because: "the system's daemon is to serve this host now")
             }
-            if occasions.contains(.connections) { listener?.accept(into: reactor, journal) }
+            if occasions.contains(.connections) { listener?.accept(into: &reactor, journal) }
         }
     }
 
@@ -243,7 +243,6 @@ public final class Daemon {
     private func leave() {
         idleEnd = nil
         guard let leaving = listener.take() else { return }
-        let reactor = reactor
         do {
             let outcome = try endpoint.leave(leaving.release()) { connection in
                 try? reactor.admit(connection)

@@ -41,7 +41,7 @@ struct Listener: ~Copyable {
     consuming func release() -> OwnedDescriptor { socket }
 
     /// Lets in who waits, for a turn.
-    mutating func accept(into reactor: Reactor, _ journal: Journal) {
+    mutating func accept(into reactor: inout Reactor, _ journal: Journal) {
         guard state == .open else { return }
         for _ in 0..<Self.turn {
             do throws(SystemError) {
@@ -56,7 +56,7 @@ struct Listener: ~Copyable {
     }
 
     /// There may be room again.
-    mutating func resume(in reactor: Reactor) {
+    mutating func resume(in reactor: borrowing Reactor) {
         guard state == .outOfRoom else { return }
         state = .open
         retry = nil
@@ -64,14 +64,14 @@ struct Listener: ~Copyable {
     }
 
     /// Lets nobody in any more.
-    mutating func shut(in reactor: Reactor) {
+    mutating func shut(in reactor: borrowing Reactor) {
         state = .shut
         retry = nil
         spare = nil
         reactor.events.remove(socket.rawValue)
     }
 
-    private mutating func stop(for error: SystemError, _ reactor: Reactor, _ journal: Journal) {
+    private mutating func stop(for error: SystemError, _ reactor: borrowing Reactor, _ journal: Journal) {
         state = .outOfRoom
         retry = reactor.now.advanced(by: Self.pause)
         reactor.events.change(socket.rawValue, .listener, [])

@@ -31,7 +31,9 @@ import Posix
 /// 1. No call here waits but WAIT's, and that only when nothing is left to do.
 /// 2. A batch costs in proportion to what is ready, not to the sessions there are: nothing is asked of the
 ///    kernel for a session that is idle, and what is waited for is changed only when it differs.
-final class Reactor {
+///
+/// A value with one owner and not an object: within a batch nothing then has to ask whether its state is in use.
+struct Reactor: ~Copyable {
     var server: Server
     var events: EventSet
     /// The time, taken anew for each batch.
@@ -69,17 +71,19 @@ final class Reactor {
     }
 
     init(_ server: consuming Server, polling: Polling, asksSocketForProcess: Bool) throws(SystemError) {
+        let events = try EventSet()
+        let timer = try DeadlineTimer()
+        try events.add(timer.rawValue, .timer, .readable)
         self.server = server
+        self.events = events
+        self.timer = timer
         self.polling = polling
-        events = try EventSet()
-        timer = try DeadlineTimer()
         watches = ProcessWatches(asksSocket: asksSocketForProcess)
         now = Instant(nanoseconds: BootClock.now())
-        try events.add(timer.rawValue, .timer, .readable)
     }
 
     /// One batch. Returns which occasions there are for housekeeping, at `deadline` at the latest.
-    func turn(until deadline: Instant?) -> Occasions {
+    mutating func turn(until deadline: Instant?) -> Occasions {
         timer.cover(earliest(server.nextDeadline, deadline))
         batch += 1
         let occasions = sort(wait())
@@ -95,7 +99,7 @@ final class Reactor {
         return occasions
     }
 
-    private func tick() { now = Instant(nanoseconds: BootClock.now()) }
+    private mutating func tick() { now = Instant(nanoseconds: BootClock.now()) }
 
     // MARK: - Wait
 
@@ -104,7 +108,7 @@ final class Reactor {
         !readable.isEmpty || !ends.isEmpty || !visits.isEmpty || server.hasUnfinishedWork
     }
 
-    private func wait() -> Int {
+    private mutating func wait() -> Int {
         if hasLeftOvers { return events.wait(0) }
         if hasWorked {
             tick()
@@ -122,7 +126,7 @@ final class Reactor {
     }
 
     /// Notes what is to be read and whom there is room to send to.
-    private func sort(_ count: Int) -> Occasions {
+    private mutating func sort(_ count: Int) -> Occasions {
         var occasions = Occasions()
         for index in 0..<count {
             let event = events[index]
@@ -141,14 +145,14 @@ final class Reactor {
         return occasions
     }
 
-    private func hasRoom(_ session: SessionID) {
+    private mutating func hasRoom(_ session: SessionID) {
         connections[session]?.isFull = false
         visits.append(session)
     }
 
     // MARK: - Read
 
-    private func read() {
+    private mutating func read() {
         arena.empty()
         var leftOver: [SessionID] = []
         for session in readable {
@@ -167,7 +171,7 @@ final class Reactor {
         swap(&readable, &leftOver)
     }
 
-    private func lookAgain() {
+    private mutating func lookAgain() {
         for index in 0..<events.wait(0) {
             let event = events[index]
             switch event.source {
@@ -188,7 +192,7 @@ final class Reactor {
 
     // MARK: - Carry out
 
-    private func carryOutEnds() {
+    private mutating func carryOutEnds() {
         for end in ends {
             guard let connection = connections[end.session] else { continue }
             if !connection.hasEnded {
@@ -206,7 +210,7 @@ final class Reactor {
         ends.removeAll(keepingCapacity: true)
     }
 
-    private func carryOutLines() {
+    private mutating func carryOutLines() {
         for slice in arena.slices where connections[slice.session]?.hasEnded == false {
             receive(slice)
             // A long batch must not hold back what is due meanwhile.
@@ -214,11 +218,11 @@ final class Reactor {
         }
     }
 
-    private func receive(_ slice: Arena.Slice) {
+    private mutating func receive(_ slice: Arena.Slice) {
         server.receive(arena.bytes(of: slice), from: slice.session, at: now)
     }
 
-    private func receiveRest(of connection: Connection, atMost most: Int) {
+    private mutating func receiveRest(of connection: Connection, atMost most: Int) {
         var left = most
         while left > 0 {
             let room = UnsafeMutableRawBufferPointer(rebasing: arena.spare.prefix(left))
@@ -231,7 +235,7 @@ final class Reactor {
 
     // MARK: - Send
 
-    private func send() {
+    private mutating func send() {
         collectVisits()
         guard !visits.isEmpty else { return }
         hasWorked = true
@@ -246,12 +250,12 @@ final class Reactor {
         collectVisits()
     }
 
-    private func collectVisits() {
+    private mutating func collectVisits() {
         while let session = server.nextReadySession() { visits.append(session) }
     }
 
     /// Sends what the socket takes, and does with it what the server wants.
-    private func visit(_ connection: Connection) {
+    private mutating func visit(_ connection: Connection) {
         if !connection.isFull { sendOutput(of: connection) }
         switch server.wish(for: connection) {
         case .close: close(connection)
@@ -266,7 +270,7 @@ final class Reactor {
         }
     }
 
-    private func sendOutput(of connection: Connection) {
+    private mutating func sendOutput(of connection: Connection) {
         let session = connection.session
         switch server.sendOutput(to: connection) {
         case .all(let count): server.wrote(count, to: session, at: now)
@@ -283,7 +287,7 @@ final class Reactor {
     var sessionCount: Int { connections.count }
 
     /// Has all sessions told that the daemon is leaving.
-    func drain() {
+    mutating func drain() {
         server.drain()
         send()
     }
@@ -291,7 +295,7 @@ final class Reactor {
     /// Begins a session on a connection that was just accepted.
     ///
     /// An error says that the system has no room for it; the connection is closed.
-    func admit(_ socket: consuming OwnedDescriptor) throws(SystemError) {
+    mutating func admit(_ socket: consuming OwnedDescriptor) throws(SystemError) {
         let credentials = try PeerCredentials(of: socket)
         let peer = Peer(
             processID: credentials.processID == 0 ? nil : credentials.processID, userID: credentials.userID,
@@ -317,7 +321,7 @@ final class Reactor {
         }
     }
 
-    private func close(_ connection: Connection) {
+    private mutating func close(_ connection: Connection) {
         server.close(connection.session, at: now)
         if case .watched(let watch) = connection.watch { watches.end(connection.session, of: watch) }
         connections.remove(connection)
