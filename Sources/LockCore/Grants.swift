@@ -85,7 +85,7 @@ extension LockTable {
     public mutating func validate(_ name: LockName, _ token: Token, at now: Instant) -> Bool {
         advance(to: now)
         guard let lock = names.find(name) else { return false }
-        return tokens[token.rawValue].map { grants[$0].lock == lock } ?? false
+        return findGrant(token, on: lock) != nil
     }
 
     /// Takes a grant away from whoever has it. Its session is told by an effect.
@@ -93,8 +93,7 @@ extension LockTable {
         _ name: LockName, _ token: Token, at now: Instant
     ) -> Result<Void, RefusedCommand> {
         advance(to: now)
-        guard let grant = tokens[token.rawValue], case let lock = grants[grant].lock,
-            self.name(of: lock) == name
+        guard let lock = names.find(name), let grant = findGrant(token, on: lock)
         else { return .failure(RefusedCommand(.notHeld)) }
         effects.append(.revoked(id(of: owners[grants[grant].owner].session), name, token))
         tell(.revoked, grant)
@@ -144,8 +143,7 @@ extension LockTable {
         let session = owners[owner].addGrant(grant)
         let wantsRecall = sessions[session].addGrant()
         locks[lock].addHolder(grant, mode, wantsRecall: wantsRecall, in: &grants)
-        Self.changeStake(in: &holds, of: owner, owners, on: lock) { $0.add(grant.raw) }
-        tokens.set(record.token.rawValue, to: grant)
+        index(grant, on: lock)
         if lease > 0 { startLease(grant, at: now) }
         tell(.granted, grant)
         return Granted(mode: mode, token: record.token, ownerDied: locks[lock].ownerDied)
@@ -154,9 +152,9 @@ extension LockTable {
     /// Makes the only grant on its lock the write grant, under a new token; the caller recalls it.
     mutating func promote(_ grant: Slot<Grant>, at now: Instant) -> Granted {
         let lock = grants[grant].lock
-        tokens.remove(grants[grant].token.rawValue)
+        if locks[lock].isIndexed { tokens.remove(grants[grant].token.rawValue) }
         grants[grant].token = takeToken()
-        tokens.set(grants[grant].token.rawValue, to: grant)
+        if locks[lock].isIndexed { tokens.set(grants[grant].token.rawValue, to: grant) }
         grants[grant].since = now
         grants[grant].mode = .write
         grants[grant].isRecalled = false
@@ -214,8 +212,7 @@ extension LockTable {
             grants[record.previousOwned].nextOwned = record.nextOwned
         }
         if !record.nextOwned.isNone { grants[record.nextOwned].previousOwned = record.previousOwned }
-        Self.changeStake(in: &holds, of: record.owner, owners, on: lock) { $0.remove(grant.raw) }
-        tokens.remove(record.token.rawValue)
+        if locks[lock].isIndexed { removeFromIndex(grant, record) }
         if record.deadline != DeadlineHeap<Due>.none { deadlines.remove(record.deadline) }
         if !record.note.isNone { notes.remove(record.note) }
         grants.remove(grant)

@@ -21,6 +21,8 @@ struct Lock: Placeable {
     /// The update or write grant, of which there is at most one.
     var exclusive = Slot<Grant>.none
     var exclusiveMode = LockMode.read
+    /// Whether its tokens stand in the index: from more than `fewHolders` on, until the last of them is gone.
+    var isIndexed = false
     /// Whether the last writer ended otherwise than by release (G11).
     var ownerDied = false
     /// How many holders asked to be told when somebody waits.
@@ -36,6 +38,9 @@ struct Lock: Placeable {
     /// The other locks with a mark, the oldest first.
     var nextMarked = Slot<Lock>.none
     var previousMarked = Slot<Lock>.none
+
+    /// How many holders are quicker looked at than looked up.
+    static var fewHolders: UInt32 { 8 }
 
     var isVacant: Bool { entry.isNone }
 

@@ -118,13 +118,13 @@ extension LockTable {
     ) -> Result<Slot<Grant>, RefusedCommand> {
         guard let lock = names.find(name) else { return .failure(RefusedCommand(.notHeld)) }
         if let token = choice.token {
-            guard let grant = tokens[token.rawValue], grants[grant].lock == lock,
+            guard let grant = findGrant(token, on: lock),
                 case let owner = grants[grant].owner, owners[owner].session == session,
                 choice.owner == nil || choice.owner == id(of: owner)
             else { return .failure(RefusedCommand(.notHeld)) }
             return .success(grant)
         }
-        let stake = stake(in: holds, on: lock, owner: choice.owner, of: session)
+        let stake = held(by: choice.owner, of: session, on: lock)
         guard stake.count > 0 else { return .failure(RefusedCommand(.notHeld)) }
         guard let only = stake.only else { return .failure(RefusedCommand(.ambiguous)) }
         return .success(Slot(raw: only))

@@ -117,7 +117,7 @@ extension LockTable {
     @inline(__always)
     private func mayHoldMore(_ owner: Slot<Owner>?, _ lock: Slot<Lock>) -> Bool {
         guard let owner else { return false }
-        return holds[Self.key(owner, lock)] != nil && !waitsToUpgrade(owner, lock)
+        return held(by: owner, on: lock).count > 0 && !waitsToUpgrade(owner, lock)
     }
 
     private func waitsToUpgrade(_ owner: Slot<Owner>, _ lock: Slot<Lock>) -> Bool {
@@ -133,7 +133,7 @@ extension LockTable {
     ) -> Bool {
         switch mode {
         case .write:
-            let held = holds[Self.key(owner, lock)]?.count ?? 0
+            let held = held(by: owner, on: lock).count
             return held > (except.isNone ? 0 : 1)
         case .update, .read:
             if waitsToUpgrade(owner, lock) { return true }

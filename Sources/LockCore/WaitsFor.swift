@@ -67,7 +67,7 @@ struct WaitsFor {
     /// Whether the new request would wait for this owner.
     private func isBefore(_ owner: Slot<Owner>, _ table: borrowing LockTable) -> Bool {
         let key = LockTable.key(owner, request.lock)
-        if let held = table.holds[key] {
+        if case let held = table.held(by: owner, on: request.lock), held.count > 0 {
             if request.mode == .write {
                 if held.count > (owner == request.owner && !request.upgrades.isNone ? 1 : 0) { return true }
             } else if case let exclusive = table.locks[request.lock].exclusive, !exclusive.isNone,

@@ -1,3 +1,4 @@
+import Glibc
 import LockServer
 import LockVocabulary
 import Posix
@@ -115,6 +116,9 @@ struct Reactor: ~Copyable {
             if let end = polling.end(from: now) {
                 let start = now
                 repeat {
+                    // Whoever was woken by a reply and has only this processor goes first; its next line then needs
+                    // no wake-up of this thread.
+                    sched_yield()
                     let count = events.wait(0)
                     if count > 0 { return count }
                     tick()
