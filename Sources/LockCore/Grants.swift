@@ -178,7 +178,7 @@ extension LockTable {
         }
         let length = grants[grant].lease
         if length > 0 {
-            let due = now.advanced(by: .nanoseconds(length))
+            let due = now.advanced(byNanoseconds: length)
             grants[grant].deadline = deadlines.insert(.grant(grant), due: due)
         }
     }

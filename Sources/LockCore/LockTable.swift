@@ -23,6 +23,7 @@ public struct LockTable: ~Copyable {
     var waits = IntegerTable<Stake>(vacant: Stake())
     var deadlines = DeadlineHeap<Due>()
     var marks = MarkList()
+    private let anchor = Anchor()
 
     var nextToken: Token
     var lastToken: Token

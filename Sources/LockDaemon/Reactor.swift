@@ -36,6 +36,7 @@ import Posix
 /// A value with one owner and not an object: within a batch nothing then has to ask whether its state is in use.
 struct Reactor: ~Copyable {
     var server: Server
+    private let anchor = Anchor()
     var events: EventSet
     /// The time, taken anew for each batch.
     private(set) var now: Instant
@@ -215,10 +216,11 @@ struct Reactor: ~Copyable {
     }
 
     private mutating func carryOutLines() {
-        for slice in arena.slices where connections[slice.session]?.hasEnded == false {
+        for (index, slice) in arena.slices.enumerated()
+        where connections[slice.session]?.hasEnded == false {
             receive(slice)
             // A long batch must not hold back what is due meanwhile.
-            tick()
+            if index % 16 == 15 || slice.range.count > 4_096 { tick() }
         }
     }
 

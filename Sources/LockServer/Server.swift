@@ -11,6 +11,7 @@ import LockWire
 /// Nothing here waits, and no call costs more than a bounded amount for each line; a list is told in parts.
 public struct Server: ~Copyable {
     var table: LockTable
+    private let anchor = Anchor()
     /// By the place of their session.
     var conversations: [Conversation] = []
     var limits: ServerConfiguration.Limits

@@ -5,7 +5,7 @@ import Testing
 struct ImportTests {
     /// The rules and the wire know nothing but words: no sockets, no clock, no system.
     static let arrows: [String: Set<String>] = [
-        "LockVocabulary": [],
+        "LockVocabulary": ["Synchronization"],
         "LockCore": ["LockVocabulary"],
         "LockWire": ["LockVocabulary"],
         "LockServer": ["LockCore", "LockWire", "LockVocabulary"],
