@@ -245,7 +245,7 @@ public final class Daemon {
         guard let leaving = listener.take() else { return }
         do {
             let outcome = try endpoint.leave(leaving.release()) { connection in
-                try? reactor.admit(connection)
+                try? self.reactor.admit(connection)
             }
             switch consume outcome {
             case .left:

@@ -1,14 +1,29 @@
 import LockVocabulary
 
-/// Decides whether to look at the event set for a while before the thread sleeps.
+/// Decides, when there is nothing left to do, whether to look on for a moment or to sleep at once.
 ///
-/// To wake a sleeping thread costs more than a request does, so after work it pays to look on for a moment: whoever
-/// got a reply often asks again at once. Looks that find something cost nothing that counts. Looks in vain are
-/// paid from an account that fills with time, so that they are never more than a small share of it, and whoever
-/// sends a line now and then costs a few of them a second.
+/// To wake a sleeping thread costs more than a request does, and whoever got a reply often asks again at once. But to
+/// look on keeps a processor: where others want it, perhaps the very client, it is quicker to make room. Which of the two
+/// is better depends on the host and on what else runs, so it is measured: how long it takes until something comes,
+/// with either. The better one is kept, and the other tried again now and then.
+///
+/// Two rules keep it from looking on in vain:
+/// 1. It looks on only where the last few answers came quickly. Whoever sends a line now and then costs nothing.
+/// 2. Looks in vain are paid from an account that fills with time, so they are never more than a small share of it.
 struct Polling {
-    /// How long to look on at the most.
+    enum Way {
+        case sleep
+        case lookOn
+    }
+
+    /// How long to look on at the most; an answer within this is a quick one.
     static let span = Duration.microseconds(50)
+    private static let spanNanoseconds = span.wholeNanoseconds
+    /// So many quick answers in a row make another one likely.
+    private static let likely = 4
+    /// After so many quick answers the other way is tried, for so many.
+    private static let untilTrial = 256
+    private static let trial = 32
     /// One part in so many of the time may be spent in vain.
     private static let share: Int64 = 20
     /// How much the account holds at the most, in nanoseconds: enough for a burst after a rest.
@@ -18,20 +33,54 @@ struct Polling {
     private let isPossible: Bool
     private var account = most
     private var filled = Instant.zero
+    private var quickInARow = 0
+    private var better = Way.lookOn
+    /// Counts the quick answers since the last trial began.
+    private var round = 0
+    /// How long an answer takes with either way, in nanoseconds: an average that forgets.
+    private var answerTime = (sleep: spanNanoseconds, lookOn: Int64(0))
 
     init(processors: Int) { isPossible = processors >= 2 }
 
-    /// Until when to look on, after work that was done by `now`; nil for not at all.
-    mutating func end(from now: Instant) -> Instant? {
-        guard isPossible else { return nil }
+    /// What to do now.
+    mutating func choose(at now: Instant) -> Way {
+        guard isPossible, quickInARow >= Self.likely else { return .sleep }
+        guard (round < Self.trial ? other(than: better) : better) == .lookOn else { return .sleep }
         let (passed, overflow) = now.nanoseconds.subtractingReportingOverflow(filled.nanoseconds)
         account = min(Self.most, account + (overflow ? 0 : max(0, passed) / Self.share))
         filled = now
-        return account >= Self.span.wholeNanoseconds ? now.advanced(by: Self.span) : nil
+        return account >= Self.spanNanoseconds ? .lookOn : .sleep
     }
 
-    /// Nothing came: what that took is paid.
-    mutating func wasInVain(from start: Instant, to end: Instant) {
-        account -= start.duration(to: end).wholeNanoseconds
+    /// Something came, so long after that choice.
+    mutating func answered(_ way: Way, after time: Duration) {
+        let nanoseconds = time.wholeNanoseconds
+        // A way that makes answers slow must not look as if it made them rare.
+        let counted = min(nanoseconds, 2 * Self.spanNanoseconds)
+        switch way {
+        case .sleep: answerTime.sleep += (counted - answerTime.sleep) / 8
+        case .lookOn: answerTime.lookOn += (counted - answerTime.lookOn) / 8
+        }
+        guard nanoseconds <= 4 * Self.spanNanoseconds else {
+            quickInARow = 0
+            return
+        }
+        quickInARow = min(quickInARow + 1, Self.likely)
+        round += 1
+        if round == Self.trial { settle() }
+        if round == Self.untilTrial { round = 0 }
     }
+
+    /// Nothing came while it looked on; what that took is paid.
+    mutating func wasInVain(_ time: Duration) {
+        account -= time.wholeNanoseconds
+        quickInARow = 0
+    }
+
+    /// A trial is over: the way that was quicker is kept.
+    private mutating func settle() {
+        better = answerTime.lookOn <= answerTime.sleep ? .lookOn : .sleep
+    }
+
+    private func other(than way: Way) -> Way { way == .lookOn ? .sleep : .lookOn }
 }

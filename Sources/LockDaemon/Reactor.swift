@@ -15,7 +15,8 @@ import Posix
 ///
 /// - WAIT: which sockets are ready. Ends are not acted on yet.
 /// - READ: each ready socket once, into the arena. What finds no room stays for the next batch, and is then first.
-/// - LOOK AGAIN: which sessions have ended: sockets hung up, processes dead. Of this look nothing else counts.
+/// - LOOK AGAIN: which sessions have ended: sockets hung up, processes dead. Of this look nothing else counts. It is
+///   spared where no end could make a difference.
 /// - CARRY OUT: first every session that has ended: what was read from it, what is left in its socket, its end. Then
 ///   everybody else's lines, in the order in which their sockets became ready. Then what is due by now.
 /// - SEND: to every session that is owed something, once; lists go on in the next batch.
@@ -51,6 +52,10 @@ struct Reactor: ~Copyable {
 
     private var batch: UInt64 = 0
     private var hasWorked = false
+    /// What was chosen when there was nothing to do, and when; nil if nobody was to be measured by it.
+    private var choice: (way: Polling.Way, start: Instant)?
+    /// Whether an end was among what the batch began with.
+    private var hasSeenEnd = false
     /// Sockets to be read: those that were left over, then those that became ready.
     private var readable: [SessionID] = []
     /// Sessions that have ended.
@@ -90,8 +95,9 @@ struct Reactor: ~Copyable {
         batch += 1
         let occasions = sort(wait())
         read()
-        lookAgain()
+        if needsLook { lookAgain() }
         tick()
+        if let choice { polling.answered(choice.way, after: choice.start.duration(to: now)) }
         hasWorked = !ends.isEmpty || !arena.slices.isEmpty
         carryOutEnds()
         carryOutLines()
@@ -111,35 +117,40 @@ struct Reactor: ~Copyable {
     }
 
     private mutating func wait() -> Int {
+        choice = nil
         if hasLeftOvers { return events.wait(0) }
-        if hasWorked {
+        guard hasWorked else { return events.wait(-1) }
+        tick()
+        let start = now
+        let way = polling.choose(at: start)
+        choice = (way, start)
+        guard way == .lookOn else { return events.wait(-1) }
+        let end = start.advanced(by: Polling.span)
+        repeat {
+            // Whoever was woken by a reply and has only this processor goes first; its next line then needs no
+            // wake-up of this thread.
+            sched_yield()
+            let count = events.wait(0)
+            if count > 0 { return count }
             tick()
-            if let end = polling.end(from: now) {
-                let start = now
-                repeat {
-                    // Whoever was woken by a reply and has only this processor goes first; its next line then needs
-                    // no wake-up of this thread.
-                    sched_yield()
-                    let count = events.wait(0)
-                    if count > 0 { return count }
-                    tick()
-                } while now < end
-                polling.wasInVain(from: start, to: now)
-            }
-        }
+        } while now < end
+        polling.wasInVain(start.duration(to: now))
+        choice = nil
         return events.wait(-1)
     }
 
     /// Notes what is to be read and whom there is room to send to.
     private mutating func sort(_ count: Int) -> Occasions {
         var occasions = Occasions()
+        hasSeenEnd = false
         for index in 0..<count {
             let event = events[index]
             switch event.source {
             case .session(let session):
                 if event.conditions.contains(.readable) { readable.append(session) }
                 if event.conditions.contains(.writable) { hasRoom(session) }
-            case .process: break
+                if !event.conditions.isDisjoint(with: [.halfClosed, .closed]) { hasSeenEnd = true }
+            case .process: hasSeenEnd = true
             case .timer: timer.fired()
             case .listener: occasions.insert(.connections)
             case .signals: occasions.insert(.signals)
@@ -159,21 +170,28 @@ struct Reactor: ~Copyable {
 
     private mutating func read() {
         arena.empty()
-        var leftOver: [SessionID] = []
-        for session in readable {
+        var count = 0
+        while count < readable.count, !arena.isFull {
+            let session = readable[count]
+            count += 1
             guard let connection = connections[session], connection.reads, connection.lastRead.batch != batch
             else { continue }
-            if arena.isFull {
-                leftOver.append(session)
-                continue
-            }
             connection.lastRead = (batch, nil)
             // The end is the next look's to tell.
             if case .bytes(let count) = connection.read(into: arena.room) {
                 connection.lastRead.slice = arena.take(count, for: session)
             }
         }
-        swap(&readable, &leftOver)
+        readable.removeFirst(count)
+    }
+
+    /// Whether an end could make a difference to the lines that were read.
+    ///
+    /// Not if they are one session's, and nobody else holds or waits for anything: nobody else can be told of it, or
+    /// be spared. An end that the batch began with is only noted by the look.
+    private var needsLook: Bool {
+        guard !hasSeenEnd, arena.slices.count <= 1 else { return true }
+        return arena.slices.first.map { !server.isAlone($0.session) } ?? false
     }
 
     private mutating func lookAgain() {
@@ -263,7 +281,7 @@ struct Reactor: ~Copyable {
     /// Sends what the socket takes, and does with it what the server wants.
     private mutating func visit(_ connection: Connection) {
         if !connection.isFull { sendOutput(of: connection) }
-        switch server.wish(for: connection) {
+        switch server.interest(in: connection.session) {
         case .close: close(connection)
         case .open(let reads, let writes):
             connection.reads = reads && !connection.hasEnded
@@ -278,7 +296,10 @@ struct Reactor: ~Copyable {
 
     private mutating func sendOutput(of connection: Connection) {
         let session = connection.session
-        switch server.sendOutput(to: connection) {
+        let outcome: Connection.SendOutcome? = server.withOutput(of: session) { output in
+            output.isEmpty ? nil : connection.send(output)
+        }
+        switch outcome {
         case .all(let count): server.wrote(count, to: session, at: now)
         case .part(let count):
             connection.isFull = true
@@ -332,19 +353,6 @@ struct Reactor: ~Copyable {
         if case .watched(let watch) = connection.watch { watches.end(connection.session, of: watch) }
         connections.remove(connection)
         hasClosedSome = true
-    }
-}
-
-/// Mutating though they change nothing: a call that cannot mutate a class's property is given a copy of it, and to copy
-/// the server costs as much as a request.
-extension Server {
-    /// What came of sending a session's output; nil if there is none.
-    fileprivate mutating func sendOutput(to connection: Connection) -> Connection.SendOutcome? {
-        withOutput(of: connection.session) { $0.isEmpty ? nil : connection.send($0) }
-    }
-
-    fileprivate mutating func wish(for connection: Connection) -> Interest {
-        interest(in: connection.session)
     }
 }
 

@@ -188,6 +188,13 @@ public struct Server: ~Copyable {
     /// Whether no session holds or waits for anything.
     public var isIdle: Bool { table.grantCount == 0 && table.waiterCount == 0 }
 
+    /// Whether nobody but this session holds or waits for anything.
+    public func isAlone(_ session: SessionID) -> Bool {
+        guard place(of: session) != nil else { return false }
+        let stakes = table.stakes(of: session)
+        return stakes.grants == table.grantCount && stakes.waiters == table.waiterCount
+    }
+
     public var sessionCount: Int { table.sessionCount }
 
     public var lockCount: Int { table.lockCount }

@@ -5,38 +5,72 @@ import Testing
 
 /// That looking on pays for itself.
 @Suite struct PollingTests {
-    @Test("while nothing comes, no more than a twentieth of the time is spent looking on")
-    func share() {
+    /// A client that asks again a while after each answer, seen from the daemon.
+    private struct Client {
         var polling = Polling(processors: 2)
         var now = Instant(nanoseconds: 5_000_000_000)
-        let start = now
-        var spent = Duration.zero
-        // Work every 100 µs, and never anything within the 50 µs after it.
-        while start.duration(to: now) < .seconds(1) {
-            if let end = polling.end(from: now) {
-                polling.wasInVain(from: now, to: end)
-                spent += now.duration(to: end)
-                now = end
+        var inVain = Duration.zero
+        var looks = 0
+
+        /// Answers so many requests, each so long after the last, by the way that was chosen.
+        mutating func ask(_ count: Int, pause: (Polling.Way) -> Duration) {
+            for _ in 0..<count {
+                let way = polling.choose(at: now)
+                let pause = pause(way)
+                if way == .lookOn { looks += 1 }
+                if way == .lookOn, pause > Polling.span {
+                    polling.wasInVain(Polling.span)
+                    inVain += Polling.span
+                } else {
+                    polling.answered(way, after: pause)
+                }
+                now = now.advanced(by: pause)
             }
-            now = now.advanced(by: .microseconds(100))
         }
-        #expect(spent <= .milliseconds(52))
-        #expect(spent >= .milliseconds(45))
     }
 
-    @Test("while something comes each time, it always looks on")
+    @Test("while something comes at once each time, it looks on")
     func traffic() {
-        var polling = Polling(processors: 2)
-        var now = Instant(nanoseconds: 5_000_000_000)
-        for _ in 0..<10_000 {
-            #expect(polling.end(from: now) != nil)
-            now = now.advanced(by: .microseconds(20))
+        var client = Client()
+        client.ask(10_000) { way in way == .lookOn ? .microseconds(10) : .microseconds(30) }
+        // All but the trials of the other way.
+        #expect(client.looks > 8_000)
+    }
+
+    @Test("where answers come sooner when it sleeps, it sleeps")
+    func crowded() {
+        var client = Client()
+        client.ask(10_000) { way in way == .lookOn ? .microseconds(20) : .microseconds(10) }
+        #expect(client.looks < 2_000)
+    }
+
+    @Test("for a client that asks now and then, it never looks on")
+    func sporadic() {
+        var client = Client()
+        client.ask(1_000) { _ in .milliseconds(100) }
+        #expect(client.looks == 0)
+    }
+
+    @Test("it looks on in vain for no more than a twentieth of the time")
+    func share() {
+        var client = Client()
+        let start = client.now
+        for _ in 0..<20_000 {
+            // Enough quick ones to make the next likely, and then it does not come.
+            client.ask(4) { _ in .microseconds(10) }
+            client.ask(1) { _ in .microseconds(100) }
         }
+        let passed = start.duration(to: client.now)
+        #expect(client.inVain > .zero)
+        #expect(client.inVain <= passed / 20 + .milliseconds(1))
     }
 
     @Test("with one processor it never looks on")
     func oneProcessor() {
         var polling = Polling(processors: 1)
-        #expect(polling.end(from: Instant(nanoseconds: 5_000_000_000)) == nil)
+        for _ in 0..<100 {
+            #expect(polling.choose(at: .zero) == .sleep)
+            polling.answered(.sleep, after: .microseconds(1))
+        }
     }
 }
