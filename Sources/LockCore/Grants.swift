@@ -19,7 +19,8 @@ extension LockTable {
         }
     }
 
-    /// Gives a grant back for when its session ends, whatever its end: no mark is then left (G11). Returns its token.
+    /// Gives a grant back for when its session ends: no mark is then left (G11), unless it is known that the process was
+    /// killed. Returns its token.
     ///
     /// Until then nothing changes. It is for whoever ends without being able to say a last word.
     public mutating func releaseAtEnd(
@@ -32,6 +33,20 @@ extension LockTable {
             grants[grant].isReleasedAtEnd = true
             return .success(grants[grant].token)
         }
+    }
+
+    /// Whether a session has given back a grant for when it ends.
+    public func releasesAtEnd(_ session: SessionID) -> Bool {
+        var owner = sessions[place(of: session)].firstOwner
+        while !owner.isNone {
+            var grant = owners[owner].firstGrant
+            while !grant.isNone {
+                if grants[grant].isReleasedAtEnd { return true }
+                grant = grants[grant].nextOwned
+            }
+            owner = owners[owner].next
+        }
+        return false
     }
 
     /// Makes a grant weaker, under the same token, with nothing in between (G10).

@@ -99,8 +99,9 @@ public struct LockTable: ~Copyable {
 
     /// Ends a session: what it waits for is dropped unanswered, and what it holds is free (G6).
     ///
-    /// The session may do nothing more, and keeps its place until `forgetSession`.
-    public mutating func closeSession(_ session: SessionID, at now: Instant) {
+    /// The session may do nothing more, and keeps its place until `forgetSession`. Where its process was killed, nothing
+    /// counts as released that was to be at the end.
+    public mutating func closeSession(_ session: SessionID, wasKilled: Bool = false, at now: Instant) {
         advance(to: now)
         let slot = place(of: session)
         var touched: [Slot<Lock>] = []
@@ -118,7 +119,7 @@ public struct LockTable: ~Copyable {
             while case let grant = table.owners[owner].firstGrant, !grant.isNone {
                 let lock = table.grants[grant].lock
                 touched.append(lock)
-                let isReleased = table.grants[grant].isReleasedAtEnd
+                let isReleased = table.grants[grant].isReleasedAtEnd && !wasKilled
                 if !isReleased {
                     lost += 1
                     if example == nil || table.grants[grant].mode > example?.mode ?? .read {

@@ -17,6 +17,8 @@ final class Connection {
     let socket: OwnedDescriptor
     /// How the end of its process would be seen.
     let watch: ProcessWatches.Outcome
+    /// Who connected; nil for a process that cannot be seen from here.
+    let process: Int32?
     /// What the event set waits for.
     var awaited: Conditions = [.readable, .halfClosed]
     /// Whether it is read from.
@@ -28,7 +30,11 @@ final class Connection {
     /// The batch in which it was last read, and what came.
     var lastRead: (batch: UInt64, slice: Arena.Slice?) = (0, nil)
 
-    init(_ session: SessionID, _ socket: consuming OwnedDescriptor, watch: ProcessWatches.Outcome) {
+    init(
+        _ session: SessionID, _ socket: consuming OwnedDescriptor, process: Int32?,
+        watch: ProcessWatches.Outcome
+    ) {
+        self.process = process
         self.session = session
         self.socket = socket
         self.watch = watch
@@ -60,6 +66,15 @@ final class Connection {
     var readableBytes: Int {
         var count: Int32 = 0
         return linux_readable_bytes(socket.rawValue, &count) == 0 ? Int(count) : 0
+    }
+
+    /// Whether the process that connected is known to have been killed by a signal.
+    var wasProcessKilled: Bool {
+        guard let process else { return false }
+        if case .watched(let descriptor) = watch {
+            return ProcessEnd.wasKilled(process, descriptor: descriptor)
+        }
+        return ProcessEnd.wasKilled(process, descriptor: nil)
     }
 
     enum SendOutcome {

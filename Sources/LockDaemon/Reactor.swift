@@ -225,7 +225,7 @@ struct Reactor: ~Copyable {
                 receiveRest(
                     of: connection, atMost: end.cause == .processDied ? connection.readableBytes : .max)
                 connection.hasEnded = true
-                server.endOfInput(end.session, at: now)
+                server.endOfInput(end.session, wasKilled: { connection.wasProcessKilled }, at: now)
             }
             if end.cause != .halfClosed { server.died(end.session, at: now) }
             visits.append(end.session)
@@ -334,7 +334,7 @@ struct Reactor: ~Copyable {
         }
         do throws(SystemError) {
             let watch = try watches.begin(session, socket, process: peer.processID, in: events)
-            let connection = Connection(session, socket, watch: watch)
+            let connection = Connection(session, socket, process: peer.processID, watch: watch)
             connections.insert(connection)
             try events.add(connection.socket.rawValue, .session(session), connection.awaited)
             if watch == .gone { ends.append(End(session: session, cause: .processDied)) }

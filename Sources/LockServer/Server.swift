@@ -75,10 +75,15 @@ public struct Server: ~Copyable {
     /// Nothing more will come: what came is carried out, what would wait is dropped, and what it held is free (G6).
     ///
     /// What it is owed can still be sent.
-    public mutating func endOfInput(_ session: SessionID, at now: Instant) {
+    ///
+    /// `wasKilled` is asked only where it matters: whether the process is known to have been killed by a signal.
+    public mutating func endOfInput(
+        _ session: SessionID, wasKilled: () -> Bool = { false }, at now: Instant
+    ) {
         guard let slot = place(of: session), conversations[slot].phase == .open else { return }
         carryOutParked(slot, now, pausing: false)
-        end(slot, as: .ending, now)
+        let isKilled = conversations[slot].phase == .open && table.releasesAtEnd(session) && wasKilled()
+        end(slot, as: .ending, wasKilled: isKilled, now)
         settle(slot)
     }
 
@@ -291,14 +296,16 @@ public struct Server: ~Copyable {
     }
 
     /// Ends what a session holds and waits for.
-    mutating func end(_ slot: Int, as phase: Conversation.Phase, _ now: Instant) {
+    mutating func end(
+        _ slot: Int, as phase: Conversation.Phase, wasKilled: Bool = false, _ now: Instant
+    ) {
         let wasOpen = conversations[slot].phase == .open
         conversations[slot].phase = phase
         if phase == .cutOff { conversations[slot].listings = [] }
         guard wasOpen else { return }
         conversations[slot].parked = []
         stopWatching(slot)
-        table.closeSession(conversations[slot].session, at: now)
+        table.closeSession(conversations[slot].session, wasKilled: wasKilled, at: now)
         tellEffects()
     }
 

@@ -37,6 +37,9 @@ int linux_close_range(unsigned first, unsigned last);
 /* How many bytes stand in the socket to be read. */
 int linux_readable_bytes(int socket, int *count);
 
+/* The status, as wait gives it, of a process that somebody has waited for, by a descriptor of it (Linux 6.15). */
+int linux_exit_status(int pidfd, int *status);
+
 /* On how many processors this thread may run. */
 int linux_allowed_processors(void);
 
