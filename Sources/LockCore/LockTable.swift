@@ -104,15 +104,8 @@ public struct LockTable: ~Copyable {
     public mutating func closeSession(_ session: SessionID, wasKilled: Bool = false, at now: Instant) {
         advance(to: now)
         let slot = place(of: session)
-        var touched: [Slot<Lock>] = []
         // All requests first: none of them may be granted by the end of the session's own grants.
-        forEachOwner(of: slot) { table, owner in
-            while case let waiter = table.owners[owner].firstWaiter, !waiter.isNone {
-                touched.append(table.waiters[waiter].lock)
-                table.tell(.cancelled, waiter)
-                table.removeWaiter(waiter, keepingOwner: true)
-            }
-        }
+        var touched = removeRequests(of: slot)
         var lost = 0
         var example: (name: LockName, mode: LockMode)?
         forEachOwner(of: slot) { table, owner in
@@ -133,6 +126,27 @@ public struct LockTable: ~Copyable {
         }
         if let example { effects.append(.diedHolding(session, example.name, grants: lost)) }
         settle(touched)
+    }
+
+    /// Drops what a session waits for, unanswered. Of several sessions that end together this comes first for all, so
+    /// that none is granted what another of them held.
+    public mutating func dropRequests(of session: SessionID, at now: Instant) {
+        advance(to: now)
+        settle(removeRequests(of: place(of: session)))
+    }
+
+    /// Takes a session's requests out of their queues; returns the locks that are to be settled.
+    private mutating func removeRequests(of session: Slot<Session>) -> [Slot<Lock>] {
+        var touched: [Slot<Lock>] = []
+        forEachOwner(of: session) { table, owner in
+            while case let waiter = table.owners[owner].firstWaiter, !waiter.isNone {
+                touched.append(table.waiters[waiter].lock)
+                table.tell(.cancelled, waiter)
+                table.removeWaiter(waiter, keepingOwner: true)
+            }
+            table.removeIfIdle(owner)
+        }
+        return touched
     }
 
     /// Gives up the place of a session that was closed.

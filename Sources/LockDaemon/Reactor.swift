@@ -216,14 +216,21 @@ struct Reactor: ~Copyable {
     // MARK: - Carry out
 
     private mutating func carryOutEnds() {
+        // Nobody who is dead waits while others' last lines are carried out: what they release goes to the living.
+        for end in ends { server.prepareEnd(end.session, at: now) }
+        for end in ends {
+            guard let connection = connections[end.session], !connection.hasEnded else { continue }
+            if connection.lastRead.batch == batch, let slice = connection.lastRead.slice {
+                receive(slice)
+                connection.lastRead.slice = nil
+            }
+            receiveRest(
+                of: connection, atMost: end.cause == .processDied ? connection.readableBytes : .max)
+            server.prepareEnd(end.session, at: now)
+        }
         for end in ends {
             guard let connection = connections[end.session] else { continue }
             if !connection.hasEnded {
-                if connection.lastRead.batch == batch, let slice = connection.lastRead.slice {
-                    receive(slice)
-                }
-                receiveRest(
-                    of: connection, atMost: end.cause == .processDied ? connection.readableBytes : .max)
                 connection.hasEnded = true
                 server.endOfInput(end.session, wasKilled: { connection.wasProcessKilled }, at: now)
             }

@@ -72,6 +72,18 @@ public struct Server: ~Copyable {
         settle(slot)
     }
 
+    /// Nothing more will come, and others end with it: what came is carried out, and what it waits for is dropped.
+    ///
+    /// To be called for all sessions that end together, before and after their last lines, and before `endOfInput` for
+    /// any: so the lock of one that is dead does not pass through the hands of another.
+    public mutating func prepareEnd(_ session: SessionID, at now: Instant) {
+        guard let slot = place(of: session), conversations[slot].phase == .open else { return }
+        carryOutParked(slot, now, pausing: false)
+        if conversations[slot].phase == .open { table.dropRequests(of: session, at: now) }
+        tellEffects()
+        settle(slot)
+    }
+
     /// Nothing more will come: what came is carried out, what would wait is dropped, and what it held is free (G6).
     ///
     /// What it is owed can still be sent.

@@ -59,6 +59,17 @@ import Testing
         #expect(room.interest(in: "d") == .close)
     }
 
+    @Test("of a holder and a waiter that die together, the lock passes to the living, once marked (G6, G11)")
+    func deadTogether() {
+        let room = Room()
+        room.send("a", "WRITE jobs\n")
+        room.send("b", "WRITE jobs\n")
+        room.send("c", "WRITE jobs\n")
+        room.dieTogether("a", "b")
+        #expect(room.hear("c") == ["GRANTED jobs write token=2 ownerdied=1"])
+        #expect(room.server.takeEvents().map(\.kind) == [.diedHolding(grants: 1)])
+    }
+
     @Test("a place that is free again is another session's, and nothing of the last one's comes to it (G6)")
     func anotherSession() {
         let room = Room()

@@ -129,6 +129,11 @@ final class Room {
 
     func endOfInput(_ letter: Character) { server.endOfInput(session(letter), at: now) }
 
+    func dieTogether(_ letters: Character...) {
+        for letter in letters { server.prepareEnd(session(letter), at: now) }
+        for letter in letters { die(letter) }
+    }
+
     func die(_ letter: Character) { server.died(session(letter), at: now) }
 
     func close(_ letter: Character) {
