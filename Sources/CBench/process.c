@@ -2,6 +2,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -111,4 +112,9 @@ size_t bench_raise_descriptor_limit(void) {
     setrlimit(RLIMIT_NOFILE, &limit);
     getrlimit(RLIMIT_NOFILE, &limit);
     return limit.rlim_cur;
+}
+
+bool bench_set_real_time(bool wanted) {
+    struct sched_param priority = {.sched_priority = wanted ? 20 : 0};
+    return sched_setscheduler(0, wanted ? SCHED_FIFO : SCHED_OTHER, &priority) == 0;
 }

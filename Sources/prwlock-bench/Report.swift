@@ -1,11 +1,13 @@
 /// A scenario and what it found, as a table for people or as JSON for programs.
 struct Report {
     let scenario: Scenario
+    /// Whether all that was measured had real-time priority.
+    let isRealTime: Bool
     let outcome: Outcome
 
     /// The figures in columns, each the median of its runs, and the claims below with the range of their runs.
     var table: String {
-        var lines = ["\(scenario.rawValue): \(scenario.summary)"]
+        var lines = ["\(scenario.rawValue): \(scenario.summary)\(isRealTime ? " (real-time priority)" : "")"]
         let header = outcome.rows.first.map { [""] + $0.figures.map(\.label) } ?? []
         let rows = outcome.rows.map { row in [row.subject] + row.figures.map { $0.unit.text($0.median) } }
         let widths = header.indices.map { column in
@@ -38,6 +40,7 @@ struct Report {
     var json: JSON {
         .object([
             ("scenario", .string(scenario.rawValue)),
+            ("real-time", .bool(isRealTime)),
             ("rows", .array(outcome.rows.map(\.json))),
             ("claims", .array(outcome.claims.map(\.json))),
             ("noise", .array(outcome.noise.map(\.json))),

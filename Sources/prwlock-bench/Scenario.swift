@@ -11,6 +11,9 @@ enum Scenario: String, CaseIterable, ExpressibleByArgument {
     case startUp = "start-up"
     case deaths
 
+    /// Whether it is one request at a time that counts, and with it where the scheduler puts each process.
+    var isOfLatency: Bool { self == .roundTrip || self == .handOver }
+
     /// What is measured, as the table's heading.
     var summary: String {
         switch self {

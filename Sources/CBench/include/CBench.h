@@ -111,6 +111,9 @@ int64_t bench_switches(pid_t);
 /* Lets this process, and what it starts, have as many descriptors as it may; returns how many. */
 size_t bench_raise_descriptor_limit(void);
 
+/* Gives this process, and all that it starts, real-time priority or the usual one; false if it may not. */
+bool bench_set_real_time(bool);
+
 /* -- directory.c ------------------------------------------------------------------------------------------------- */
 
 /* Starts a process that removes a directory and all that is in it as soon as the caller ends it, or has ended itself in
