@@ -40,7 +40,9 @@ struct RunCommand: ParsableCommand {
             prwlock run [<options>] <name> [--] <command> [<argument> ...]
             prwlock run [<options>] <name> -c <command line>
             """,
-        discussion: "The command sees the fencing token in PRWLOCK_TOKEN.")
+        discussion: """
+            The command sees the fencing token in PRWLOCK_TOKEN, and PRWLOCK_OWNERDIED=1 if the last writer died.
+            """)
 
     @OptionGroup var lock: LockOptions
 
