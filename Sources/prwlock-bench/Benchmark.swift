@@ -18,9 +18,9 @@ struct Benchmark: ParsableCommand {
             refuses what it is asked ends the benchmark: a refusal is fast, and no measure.
 
             A round trip takes a quarter of the time where the scheduler happens to put client and server on one \
-            processor, and it does so for one server and not for its twin. So where it may (as root), it measures \
-            round-trip and hand-over with real-time priority for all, which gives each a processor of its own; \
-            --as-scheduled leaves that.
+            processor, and it does so for one server and not for its twin: the row "noise" tells. --real-time (as \
+            root) measures round-trip and hand-over with real-time priority for all, which gives each a processor \
+            of its own.
 
             The status is 0 if all promises hold, 1 if one does not, 2 if something could not be measured.
 
@@ -44,8 +44,8 @@ struct Benchmark: ParsableCommand {
     @Option(help: ArgumentHelp("The daemon; without it, prwlockd beside this program.", valueName: "path"))
     var daemon: String?
 
-    @Flag(help: "Measure round-trip and hand-over without real-time priority.")
-    var asScheduled = false
+    @Flag(help: "Measure round-trip and hand-over with real-time priority.")
+    var realTime = false
 
     func validate() throws {
         if !(0.01...3600).contains(seconds) { throw ValidationError("--seconds: 0.01 to 3600") }
@@ -74,7 +74,8 @@ struct Benchmark: ParsableCommand {
 
         var reports: [Report] = []
         for scenario in scenarios.isEmpty ? Scenario.allCases : scenarios {
-            let isRealTime = scenario.isOfLatency && !asScheduled && bench_set_real_time(true)
+            let isRealTime = scenario.isOfLatency && realTime
+            if isRealTime, !bench_set_real_time(true) { throw Failure("--real-time: not permitted") }
             let outcome = try scenario.measure(bench)
             if isRealTime { bench_set_real_time(false) }
             let report = Report(scenario: scenario, isRealTime: isRealTime, outcome: outcome)
