@@ -1,0 +1,159 @@
+"""Reader-writer locks for processes, from a daemon that frees what a dead process held.
+
+    from prwlock import RWLock
+
+    lock = RWLock()                         # handed on by fork or pickle; RWLock("jobs") for everybody who says "jobs"
+    with lock.reader_lock(timeout=5):
+        ...
+
+The documentation is the package's README; `RWLock`, `Client` and `Grant` say the rest.
+"""
+
+from __future__ import annotations
+
+from . import _rwlock
+from ._errors import (
+    AccessRefused,
+    AcquireTimeout,
+    Cancelled,
+    Closed,
+    DaemonUnavailable,
+    Deadlock,
+    Denied,
+    DurationTooLong,
+    HeldBy,
+    Hop,
+    LimitExceeded,
+    LockError,
+    LockLost,
+    NestedUse,
+    NotHeld,
+    ProtocolError,
+    WouldBlock,
+)
+from ._rwlock import GenericLockContextManager, RWLock
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from ._client import Client
+    from ._grant import Grant
+    from ._status import Change, Holder, LockStatus, LockSummary, Missed, SessionStatus, Waiter
+    from ._watch import Watch
+    from ._wire import Seconds
+
+__version__ = "1.0.0"
+
+__all__ = [
+    "AccessRefused",
+    "AcquireTimeout",
+    "Cancelled",
+    "Change",
+    "Client",
+    "Closed",
+    "DaemonUnavailable",
+    "Deadlock",
+    "Denied",
+    "DurationTooLong",
+    "GenericLockContextManager",
+    "Grant",
+    "HeldBy",
+    "Holder",
+    "Hop",
+    "LimitExceeded",
+    "LockError",
+    "LockLost",
+    "LockStatus",
+    "LockSummary",
+    "Missed",
+    "NestedUse",
+    "NotHeld",
+    "ProtocolError",
+    "RWLock",
+    "SessionStatus",
+    "Waiter",
+    "Watch",
+    "WouldBlock",
+    "get_pthread_process_shared",
+    "set_pthread_process_shared",
+]
+
+#: What is only loaded when it is first named: `import prwlock` is for who only makes a lock.
+_ELSEWHERE = {
+    "Change": "_status",
+    "Client": "_client",
+    "Grant": "_grant",
+    "Holder": "_status",
+    "LockStatus": "_status",
+    "LockSummary": "_status",
+    "Missed": "_status",
+    "SessionStatus": "_status",
+    "Waiter": "_status",
+    "Watch": "_watch",
+}
+
+
+def __getattr__(name: str) -> object:
+    module = _ELSEWHERE.get(name)
+    if module is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    value: object = getattr(import_module(f"{__name__}.{module}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_ELSEWHERE})
+
+
+def status(name: str) -> LockStatus:
+    """Who holds the lock of that name and who waits for it."""
+    return _client().status(name)
+
+
+def list(prefix: str = "") -> Iterator[LockSummary]:
+    """All locks whose names begin with a prefix."""
+    return _client().list(prefix)
+
+
+def watch(prefix: str = "") -> Watch:
+    """Every change on locks whose names begin with a prefix, as an iterator."""
+    return _client().watch(prefix)
+
+
+def _client() -> Client:
+    from ._client import Client
+    from ._location import find
+
+    return Client._at(find())
+
+
+def reader_lock(lock: RWLock, timeout: Seconds | None = None) -> GenericLockContextManager:
+    """As `RWLock.reader_lock`."""
+    return lock.reader_lock(timeout)
+
+
+def writer_lock(lock: RWLock, timeout: Seconds | None = None) -> GenericLockContextManager:
+    """As `RWLock.writer_lock`."""
+    return lock.writer_lock(timeout)
+
+
+def set_pthread_process_shared(n_process: int) -> None:
+    """Deprecated: locks are of all processes. A value other than 0 and 1 makes the next `RWLock()` fail."""
+    _deprecated("set_pthread_process_shared")
+    _rwlock.process_shared = n_process
+
+
+def get_pthread_process_shared() -> int:
+    """Deprecated: the value that was set; it has no meaning."""
+    _deprecated("get_pthread_process_shared")
+    return _rwlock.process_shared
+
+
+def _deprecated(name: str) -> None:
+    from warnings import warn
+
+    warn(f"prwlock.{name} has no meaning any more", DeprecationWarning, stacklevel=3)

@@ -1,0 +1,273 @@
+"""A process's way to one daemon: its connection, made when first needed, and anew after a fork or a lost one."""
+
+from __future__ import annotations
+
+import os
+from _thread import allocate_lock
+
+from . import _forking, _location
+from ._connection import Connection, SentInVain, getpid, nested_use
+from ._errors import Closed, DaemonUnavailable
+from ._grant import Grant
+from ._location import Location
+from ._log import log
+from ._rendezvous import connect
+from ._request import PATIENCE, Request, threads
+from ._wire import acquire_options, encode_name, milliseconds, refusal
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from typing import Any, Optional, Union
+
+    from ._rwlock import RWLock
+    from ._status import LockStatus, LockSummary, SessionStatus
+    from ._watch import Watch
+    from ._wire import Mode, Seconds
+
+#: How often a request begins again where the daemon had ended, or is leaving, before it was read.
+_ATTEMPTS = 3
+_shared: dict[str, Client] = {}
+
+
+class Client:
+    """The locks of one daemon.
+
+    All threads share one connection: it is made when it is first needed, and with it, where that is allowed, the daemon.
+    A forked child gets a connection of its own. Each thread is an owner: threads of one process exclude each other as
+    processes do.
+
+    Args:
+        socket: The path of the daemon's socket; by default where `protocol.md` says that clients look.
+    """
+
+    def __init__(self, socket: Optional[Union[str, os.PathLike[str]]] = None) -> None:
+        self._setup(_location.find() if socket is None else Location(os.fspath(socket)))
+
+    @classmethod
+    def _at(cls, location: Location) -> Client:
+        """The one that all locks of this process at that place share."""
+        client = _shared.get(location.path)
+        if client is None or client._is_closed:
+            client = cls.__new__(cls)
+            client._setup(location)
+            _shared[location.path] = client
+        return client
+
+    def _setup(self, location: Location) -> None:
+        self._location = location
+        self._connection: Optional[Connection] = None
+        self._connecting = allocate_lock()
+        self._is_closed = False
+        _forking.remember(self)
+
+    def after_fork(self) -> None:
+        """Forgets the parent's connection, and whatever its other threads were doing here."""
+        self._connection = None
+        self._connecting = allocate_lock()
+
+    @property
+    def path(self) -> str:
+        """The path of the daemon's socket."""
+        return self._location.path
+
+    def __repr__(self) -> str:
+        return f"<prwlock.Client at {self.path}>"
+
+    # Locks
+
+    def lock(self, name: str) -> RWLock:
+        """The lock of that name, as an object."""
+        from ._rwlock import RWLock
+
+        return RWLock(name, client=self)
+
+    def acquire(
+        self,
+        name: str,
+        mode: Mode = "write",
+        timeout: Optional[Seconds] = None,
+        *,
+        lease: Optional[Seconds] = None,
+        note: Optional[str] = None,
+        on_lost: Optional[Callable[[Grant], Any]] = None,
+    ) -> Grant:
+        """Asks for a lock, and waits for it for `timeout` seconds (for ever if None, not at all if 0).
+
+        Args:
+            name: Any text of at most 255 bytes as it is encoded (UTF-8, three bytes for most signs but letters).
+            mode: ``read``, ``update`` or ``write``.
+            timeout: In seconds, to the millisecond.
+            lease: The grant ends by itself after so many seconds unless it is renewed.
+            note: For people who look at the lock.
+            on_lost: Called with the grant, in a thread of its own, if it ends before it is released.
+
+        Raises:
+            WouldBlock, AcquireTimeout: it could not be had in time; they say who has it.
+            Deadlock: to wait would close a circle.
+            LockError: the daemon could not be reached, or something else that its class says.
+        """
+        if mode not in ("read", "update", "write"):
+            raise ValueError(f"a mode is 'read', 'update' or 'write', not {mode!r}")
+        options = acquire_options(timeout, lease, note)
+        grants: list[Grant] = []
+        self._acquire(mode.upper().encode(), encode_name(name), options, timeout, grants)
+        if on_lost is not None:
+            grants[0]._tell(on_lost)
+        return grants[0]
+
+    def _acquire(
+        self, verb: bytes, name: bytes, options: bytes, timeout: Optional[Seconds], grants: list[Grant]
+    ) -> None:
+        """Asks for a lock, and puts the grant into a list as the very last thing.
+
+        An exception, whichever and whenever, leaves neither a grant nor a request.
+        """
+        thread = threads.own
+        if thread.is_inside:
+            raise nested_use()
+        connection: Optional[Connection] = None
+        request: Optional[Request] = None
+        grant: Optional[Grant] = None
+        try:
+            thread.is_inside = True
+            patience = None if timeout is None else PATIENCE + milliseconds(timeout) / 1_000
+            text = b"%s %s owner=%s%s" % (verb, name, thread.owner, options)
+            for _ in range(_ATTEMPTS):
+                connection = self._connected()
+                request = Request(thread, patience)
+                try:
+                    words = connection.exchange(request, text).split(b" ")
+                except SentInVain:
+                    continue
+                if words[1] == b"GRANTED":
+                    grant = Grant(connection, words, thread)
+                    grants.append(grant)
+                    return
+                if words[2] != b"draining":
+                    raise refusal(words[1:])
+                connection.is_draining = True
+            raise DaemonUnavailable(f"the lock daemon at {self.path} ends again and again")
+        except BaseException:
+            if grant is not None:
+                grant._disown()
+                if grant in grants:
+                    grants.remove(grant)
+            if connection is not None and request is not None:
+                connection.withdraw(request)
+            raise
+        finally:
+            thread.is_inside = False
+
+    # The connection
+
+    def _connected(self) -> Connection:
+        """The connection that requests go to now."""
+        connection = self._connection
+        if connection is not None and connection.is_usable and connection.pid == getpid():
+            return connection
+        with self._connecting:
+            return self._connect()
+
+    def _connect(self) -> Connection:
+        if self._is_closed:
+            raise Closed("this client is closed")
+        connection = self._connection
+        if connection is not None and connection.pid == getpid():
+            if connection.is_usable:
+                return connection
+            # Whoever still holds something on it keeps it alive.
+            log("WARNING", f"connecting anew to the lock daemon at {self.path}: {connection.fault or 'it is leaving'}")
+        self._connection = connection = Connection(*connect(self._location), self.path)
+        return connection
+
+    def _ask(self, text: bytes) -> Request:
+        """A request that changes nothing, on whichever connection serves."""
+        thread = threads.own
+        if thread.is_inside:
+            raise nested_use()
+        for _ in range(_ATTEMPTS):
+            try:
+                thread.is_inside = True
+                connection = self._connected()
+            finally:
+                thread.is_inside = False
+            try:
+                return connection.ask(text)
+            except SentInVain:
+                continue
+        raise DaemonUnavailable(f"the lock daemon at {self.path} ends again and again")
+
+    def _rows(self, text: bytes) -> list[bytes]:
+        request = self._ask(text)
+        words = (request.reply or b"").split(b" ")
+        if words[1] != b"OK":
+            raise refusal(words[1:])
+        return request.rows
+
+    def close(self) -> None:
+        """Ends the session: what it holds is free, and whoever waits gets an error. The client is of no more use."""
+        self._is_closed = True
+        if self._connection is not None:
+            self._connection.close("the client was closed")
+
+    def __enter__(self) -> Client:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    # Looking
+
+    def ping(self) -> None:
+        """Returns when the daemon has answered; starts one where there is none and that is allowed."""
+        self._ask(b"PING")
+
+    def status(self, name: str) -> LockStatus:
+        """Who holds a lock and who waits for it."""
+        from . import _status
+
+        return _status.lock_status(name, self._rows(b"STATUS " + encode_name(name)))
+
+    def list(self, prefix: str = "") -> Iterator[LockSummary]:
+        """All locks whose names begin with a prefix, in the order of their names, page by page."""
+        from . import _status
+
+        return _status.list_locks(self._rows, prefix)
+
+    def sessions(self) -> list[SessionStatus]:
+        """Who is connected, in no order."""
+        from . import _status
+
+        return _status.sessions(self._rows(b"SESSIONS"))
+
+    def stats(self) -> dict[str, int]:
+        """The daemon's counters."""
+        rows = (row.split(b" ") for row in self._rows(b"STATS"))
+        return {words[1].decode(): int(words[2]) for words in rows}
+
+    def watch(self, prefix: str = "") -> Watch:
+        """Every change on the locks whose names begin with a prefix, from now on, as an iterator."""
+        from ._watch import Watch
+
+        return Watch(self._location, prefix)
+
+    def validate(self, name: str, token: int) -> bool:
+        """Whether a grant on that lock has this token at this moment; of whichever session."""
+        reply = self._ask(b"VALIDATE %s token=%d" % (encode_name(name), token)).reply or b""
+        words = reply.split(b" ")
+        if words[1] not in (b"VALID", b"STALE"):
+            raise refusal(words[1:])
+        return words[1] == b"VALID"
+
+    def revoke(self, name: str, token: int) -> None:
+        """Takes a grant away from whoever has it. For root and the daemon's own user.
+
+        Raises:
+            Denied: this user may not.
+            LockLost: there is no such grant any more.
+        """
+        reply = self._ask(b"REVOKE %s token=%d" % (encode_name(name), token)).reply or b""
+        words = reply.split(b" ")
+        if words[1] != b"REVOKED":
+            raise refusal(words[1:])

@@ -1,0 +1,215 @@
+"""The permission that a daemon gave: a lock, a mode, a token."""
+
+from __future__ import annotations
+
+from ._connection import Connection, getpid
+from ._errors import DaemonUnavailable, LockLost, NotHeld
+from ._request import PATIENCE, Request, Thread, threads
+from ._wire import decode_name, milliseconds, refusal
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import TracebackType
+    from typing import Any, Literal, Optional
+
+    from ._wire import Mode, Seconds
+
+
+class Grant:
+    """A lock that is held. Used as a context manager, it is released at the block's end.
+
+    It ends when it is released, when its lease is over, when it is revoked, with the connection, and when nobody refers
+    to it any more. A grant that ended unasked raises ``LockLost`` when it is released, also at a block's end.
+    """
+
+    # Until it is whole there is nothing to release.
+    _is_over = True
+
+    def __init__(self, connection: Connection, words: list[bytes], thread: Thread) -> None:
+        self._connection = connection
+        self._words = words
+        self._thread = thread
+        self._is_over = False
+
+    @property
+    def name(self) -> str:
+        """The lock's name."""
+        return decode_name(self._words[2])
+
+    @property
+    def mode(self) -> Mode:
+        """``read``, ``update`` or ``write``."""
+        return self._words[3].decode()  # type: ignore[return-value]
+
+    @property
+    def token(self) -> int:
+        """The fencing token: higher than that of any grant before, over all locks and restarts of the daemon."""
+        return int(self._words[4][6:])
+
+    @property
+    def owner_died(self) -> bool:
+        """Whether a writer before went without a release, so that what the lock protects may be half written."""
+        return len(self._words) > 5 and self._words[5] == b"ownerdied=1"
+
+    @property
+    def is_held(self) -> bool:
+        """Whether it is neither released nor known to be lost, in the process that it belongs to."""
+        return not self._is_over and self._connection.pid == getpid() and self._lost() is None
+
+    def __repr__(self) -> str:
+        state = "released" if self._is_over else "held" if self.is_held else "lost"
+        return f"<prwlock.Grant {self.name!r} {self.mode} token={self.token} {state}>"
+
+    # The end
+
+    def release(self) -> None:
+        """Gives it back.
+
+        Raises:
+            NotHeld: it was released before, or it belongs to the parent process; a ``ValueError``.
+            LockLost: it had ended before.
+        """
+        connection = self._connection
+        if self._is_over:
+            raise NotHeld("it was released before")
+        if connection.pid != getpid():
+            raise NotHeld("it is held by the parent process")
+        self._is_over = True
+        thread = threads.own
+        words = self._words
+        if thread.is_inside:
+            # In a signal handler, within another request of this thread: that one will read the reply.
+            return connection.release_later(words[2], words[4])
+        request = Request(thread)
+        try:
+            thread.is_inside = True
+            reply = connection.exchange(request, b"RELEASE %s %s" % (words[2], words[4]))
+        except DaemonUnavailable as error:
+            raise self._loss("connection") from error
+        except BaseException:
+            # Interrupted, and released all the same.
+            connection.release_later(words[2], words[4])
+            connection.withdraw(request)
+            raise
+        finally:
+            thread.is_inside = False
+        if b" RELEASED " not in reply:
+            raise self._loss(connection.ended.pop(self.token, "unknown"))
+
+    def __enter__(self) -> Grant:
+        return self
+
+    def __exit__(
+        self,
+        kind: Optional[type[BaseException]],
+        error: Optional[BaseException],
+        traceback: Optional[TracebackType],
+    ) -> None:
+        if not self._is_over:
+            self.release()
+
+    def _disown(self) -> None:
+        """Leaves the release to somebody else."""
+        self._is_over = True
+
+    def __del__(self) -> None:
+        if not self._is_over:
+            try:
+                self._connection.release_later(self._words[2], self._words[4])
+            except Exception:  # At the interpreter's end anything may be gone already.
+                pass
+
+    def _lost(self) -> Optional[str]:
+        if self._connection.fault is not None:
+            return "connection"
+        return self._connection.ended.get(self.token)
+
+    def _loss(self, reason: str) -> LockLost:
+        from ._log import log
+
+        details = {
+            "expired": "its lease ended",
+            "revoked": "it was revoked",
+            "connection": f"the connection to the daemon ended ({self._connection.fault})",
+        }
+        text = f"{self.name!r} (mode {self.mode}, token {self.token}) was lost: "
+        loss = LockLost(text + details.get(reason, "it was no longer held"))
+        loss.reason = reason
+        log("WARNING", str(loss))
+        return loss
+
+    # Changes
+
+    def upgrade(self, timeout: Optional[Seconds] = None) -> None:
+        """Becomes the writer, with nobody in between, as soon as all readers have left; with a new token.
+
+        From ``update`` it always can; of two that upgrade from ``read``, the second is refused. What is refused stands
+        as it was.
+
+        Raises:
+            WouldBlock, AcquireTimeout, Deadlock: it could not be had.
+            Cancelled: the grant ended meanwhile.
+            LockLost: it had ended before.
+        """
+        wait = b"" if timeout is None else b" wait=%dms" % milliseconds(timeout)
+        patience = None if timeout is None else PATIENCE + milliseconds(timeout) / 1_000
+        self._change(b"UPGRADE", wait, patience)
+
+    def downgrade(self, to: Literal["read", "update"] = "read") -> None:
+        """Becomes weaker, with nobody in between; keeps its token.
+
+        Raises:
+            ValueError: `to` is no such mode.
+            ProtocolError: it is not in a stronger mode than that.
+            LockLost: it had ended before.
+        """
+        if to not in ("read", "update"):
+            raise ValueError(f"a grant is downgraded to 'read' or 'update', not {to!r}")
+        self._change(b"DOWNGRADE", b" to=" + to.encode())
+
+    def renew(self, lease: Optional[Seconds] = None) -> None:
+        """Has the lease end so many seconds from now; without `lease`, as many as it was given last.
+
+        Raises:
+            LockLost: it had ended before.
+            ProtocolError: there is no length to repeat.
+        """
+        text = b"" if lease is None else b" lease=%dms" % milliseconds(lease, "a lease")
+        self._change(b"RENEW", text)
+
+    def is_valid(self) -> bool:
+        """Whether the daemon says that it is held at this moment."""
+        words = self._words
+        if self._is_over or self._lost() is not None:
+            return False
+        reply = self._connection.ask(b"VALIDATE %s %s" % (words[2], words[4])).reply or b""
+        return b" VALID " in reply
+
+    def _change(self, verb: bytes, options: bytes, patience: Optional[float] = PATIENCE) -> None:
+        if self._is_over:
+            raise NotHeld("it was released before")
+        if self._connection.pid != getpid():
+            raise NotHeld("it is held by the parent process")
+        words = self._words
+        try:
+            text = b"%s %s %s%s" % (verb, words[2], words[4], options)
+            reply = self._connection.ask(text, patience, self._settle).reply or b""
+        except DaemonUnavailable as error:
+            raise self._loss("connection") from error
+        answer = reply.split(b" ")
+        if answer[1] not in (b"GRANTED", b"RENEWED"):
+            error = refusal(answer[1:])
+            raise self._loss(self._lost() or "unknown") if isinstance(error, LockLost) else error
+
+    def _settle(self, reply: bytes) -> None:
+        words = reply.split(b" ")
+        if words[1] == b"GRANTED":
+            self._words = words
+
+    # Being told
+
+    def _tell(self, on_lost: Callable[[Grant], Any]) -> None:
+        from ._notices import tell
+
+        tell(self, self._connection, on_lost)

@@ -1,0 +1,187 @@
+"""What a daemon shows of itself, as values; only loaded for who looks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Callable, NamedTuple, Optional
+
+from ._wire import decode_name, encode_name, fields
+
+_PAGE = 1_000
+
+
+class Holder(NamedTuple):
+    """A grant. Times are in seconds; `pid` is None where the daemon cannot see the process."""
+
+    pid: Optional[int]
+    mode: str
+    #: The owner's word within its session; None for the session itself.
+    owner: Optional[str]
+    token: int
+    #: Since when.
+    age: float
+    #: How long it still lasts; None for ever.
+    lease: Optional[float]
+    note: Optional[str]
+
+
+class Waiter(NamedTuple):
+    """A request that waits. Times are in seconds."""
+
+    pid: Optional[int]
+    mode: str
+    owner: Optional[str]
+    waited: float
+    #: How long it waits in all; None for ever.
+    timeout: Optional[float]
+    note: Optional[str]
+
+
+class LockStatus(NamedTuple):
+    """Who holds a lock, in the order of the grants, and who waits for it, in the order in which they will be served."""
+
+    name: str
+    holders: tuple[Holder, ...]
+    waiters: tuple[Waiter, ...]
+
+
+class LockSummary(NamedTuple):
+    """One lock of a list."""
+
+    name: str
+    #: The strongest mode that is held; None if nobody holds it.
+    mode: Optional[str]
+    holders: int
+    waiters: int
+    #: Whether a writer went without a release, and nobody has put things in order since.
+    owner_died: bool
+
+
+class SessionStatus(NamedTuple):
+    """A connection."""
+
+    id: int
+    pid: Optional[int]
+    uid: int
+    client: Optional[str]
+    grants: int
+    waiters: int
+    #: Since when, in seconds.
+    age: float
+
+
+class Change(NamedTuple):
+    """What happened to a grant (`token` is its number), or to a request (`token` is None)."""
+
+    name: str
+    #: `granted`, `released`, `downgraded`, `expired`, `revoked`, `died`; `waiting`, `timeout`, `cancelled`, `refused`.
+    what: str
+    pid: Optional[int]
+    mode: str
+    token: Optional[int]
+
+
+class Missed(NamedTuple):
+    """So many changes were left out, as they were not read in time: look at the list again."""
+
+    count: int
+
+
+def lock_status(name: str, rows: list[bytes]) -> LockStatus:
+    """Of the rows of ``STATUS``."""
+    words = [row.split(b" ") for row in rows]
+    return LockStatus(
+        name,
+        tuple(_holder(fields(row)) for row in words if row[1] == b"holder"),
+        tuple(_waiter(fields(row)) for row in words if row[1] == b"waiter"),
+    )
+
+
+def _holder(row: dict[bytes, bytes]) -> Holder:
+    return Holder(
+        pid=_number(row[b"pid"]),
+        mode=row[b"mode"].decode(),
+        owner=_text(row[b"owner"]),
+        token=int(row[b"token"]),
+        age=_seconds(row[b"age"]) or 0,
+        lease=_seconds(row[b"lease"]),
+        note=_text(row[b"note"]),
+    )
+
+
+def _waiter(row: dict[bytes, bytes]) -> Waiter:
+    return Waiter(
+        pid=_number(row[b"pid"]),
+        mode=row[b"mode"].decode(),
+        owner=_text(row[b"owner"]),
+        waited=_seconds(row[b"waited"]) or 0,
+        timeout=_seconds(row[b"timeout"]),
+        note=_text(row[b"note"]),
+    )
+
+
+def list_locks(ask: Callable[[bytes], list[bytes]], prefix: str) -> Iterator[LockSummary]:
+    """Asks for page after page of ``LIST``."""
+    encoded = encode_name(prefix, "a prefix") if prefix else b""
+    text = b"LIST %s limit=%d" % (encoded, _PAGE)
+    after = b""
+    while True:
+        rows = ask(text + after)
+        for row in rows:
+            words = row.split(b" ")
+            values = fields(words)
+            yield LockSummary(
+                name=decode_name(words[2]),
+                mode=_text(values[b"mode"]),
+                holders=int(values[b"holders"]),
+                waiters=int(values[b"waiters"]),
+                owner_died=values[b"ownerdied"] == b"1",
+            )
+        if len(rows) < _PAGE:
+            return
+        after = b" after=" + rows[-1].split(b" ")[2]
+
+
+def sessions(rows: list[bytes]) -> list[SessionStatus]:
+    """Of the rows of ``SESSIONS``."""
+    return [
+        SessionStatus(
+            id=int(row[b"id"]),
+            pid=_number(row[b"pid"]),
+            uid=int(row[b"uid"]),
+            client=_text(row[b"client"]),
+            grants=int(row[b"grants"]),
+            waiters=int(row[b"waiters"]),
+            age=_seconds(row[b"age"]) or 0,
+        )
+        for row in (fields(line.split(b" ")) for line in rows)
+    ]
+
+
+def change(words: list[bytes]) -> Change:
+    """Of the words of a ``CHANGED`` notice."""
+    row = fields(words)
+    return Change(
+        name=decode_name(words[2]),
+        what=words[3].decode(),
+        pid=_number(row[b"pid"]),
+        mode=row[b"mode"].decode(),
+        token=_number(row[b"token"]),
+    )
+
+
+def _number(word: bytes) -> Optional[int]:
+    return None if word in (b"?", b"-") else int(word)
+
+
+def _text(word: bytes) -> Optional[str]:
+    return None if word == b"-" else decode_name(word)
+
+
+def _seconds(word: bytes) -> Optional[float]:
+    """A duration or an age as the daemon writes it: ``250ms``, ``3s``, ``0``; None for ``-`` and ``forever``."""
+    if word in (b"-", b"forever"):
+        return None
+    if word.endswith(b"ms"):
+        return int(word[:-2]) / 1_000
+    return float(int(word.rstrip(b"s")))

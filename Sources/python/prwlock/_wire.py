@@ -1,0 +1,183 @@
+"""Values to bytes and back: the lines of the protocol, as ``protocol.md`` has them."""
+
+from __future__ import annotations
+
+from ._errors import (
+    AcquireTimeout,
+    Cancelled,
+    DaemonUnavailable,
+    Deadlock,
+    Denied,
+    DurationTooLong,
+    HeldBy,
+    Hop,
+    LimitExceeded,
+    LockError,
+    LockLost,
+    ProtocolError,
+    WouldBlock,
+)
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from datetime import timedelta
+    from typing import Literal, Optional, Union
+
+    from typing_extensions import TypeAlias
+
+    Mode: TypeAlias = Literal["read", "update", "write"]
+    Seconds: TypeAlias = Union[int, float, timedelta]
+
+_BARE = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~/:@+"
+_LONGEST_NAME = 255
+_LONGEST_DURATION = 876_000 * 3_600
+
+
+def encode_name(text: str, what: str = "the name of a lock") -> bytes:
+    """A name or note as it is on the wire: UTF-8, with ``%XX`` for what may not stand bare.
+
+    Raises:
+        TypeError: it is not a string.
+        ValueError: it is empty, or longer than 255 bytes as encoded.
+    """
+    if not isinstance(text, str):
+        raise TypeError(f"{what} is a str, not {type(text).__name__}")
+    raw = text.encode("utf-8", "surrogateescape")
+    if raw.translate(None, _BARE):
+        raw = b"".join(b"%c" % byte if byte in _BARE else b"%%%02X" % byte for byte in raw)
+    if not raw:
+        raise ValueError(f"{what} must not be empty")
+    if len(raw) > _LONGEST_NAME:
+        raise ValueError(f"{what} is {len(raw)} bytes long as encoded; at most {_LONGEST_NAME} are allowed")
+    return raw
+
+
+def decode_name(name: bytes) -> str:
+    """The text that `encode_name` was given."""
+    if b"%" in name:
+        head, *rest = name.split(b"%")
+        name = head + b"".join(bytes([int(part[:2], 16)]) + part[2:] for part in rest)
+    return name.decode("utf-8", "surrogateescape")
+
+
+def milliseconds(value: Seconds, what: str = "a timeout") -> int:
+    """Seconds as whole milliseconds, rounded up.
+
+    Raises:
+        TypeError: it is not a number.
+        ValueError: it is negative or not a number (NaN).
+        DurationTooLong: it is infinite, or more than 876,000 hours; a ``ValueError`` and ``OverflowError``.
+    """
+    total_seconds = getattr(value, "total_seconds", None)
+    number = value if total_seconds is None else total_seconds()
+    if not isinstance(number, (int, float)):
+        if not hasattr(type(number), "__float__"):
+            raise TypeError(f"{what} is a number of seconds, not {type(value).__name__}")
+        number = float(number)
+    if number != number:
+        raise ValueError(f"{what} is not a number")
+    if number < 0:
+        raise ValueError(f"{what} must not be negative")
+    if number > _LONGEST_DURATION:
+        raise DurationTooLong(f"{what} is at most {_LONGEST_DURATION} seconds; leave it out to wait for ever")
+    # What floating point adds beyond a microsecond is not what was meant.
+    return int(number * 1_000 + 0.999)
+
+
+def acquire_options(
+    timeout: Optional[Seconds], lease: Optional[Seconds] = None, note: Optional[str] = None
+) -> bytes:
+    """What stands behind the owner in a request for a lock."""
+    options = b"" if timeout is None else b" wait=%dms" % milliseconds(timeout)
+    if lease is not None:
+        length = milliseconds(lease, "a lease")
+        if length == 0:
+            raise ValueError("a lease must not be 0")
+        options += b" lease=%dms" % length
+    if note is not None:
+        options += b" note=" + encode_name(note, "a note")
+    return options
+
+
+def fields(words: list[bytes]) -> dict[bytes, bytes]:
+    """The ``key=value`` words of a line."""
+    return dict(word.split(b"=", 1) for word in words if b"=" in word)
+
+
+def refusal(words: list[bytes], wait: Optional[Seconds] = None) -> LockError:
+    """The exception for any reply that is not the one hoped for. `words` begins with the reply's first word."""
+    word = words[0]
+    if word == b"ERROR":
+        return _error(words)
+    name = decode_name(words[1]) if len(words) > 1 else "?"
+    mode = words[2].decode() if len(words) > 2 else "?"
+    values = fields(words[3:])
+    if word in (b"BUSY", b"TIMEOUT"):
+        holders, more, text = _held_by(values.get(b"held-by", b"?"))
+        if word == b"BUSY":
+            busy: AcquireTimeout = WouldBlock(f"{name!r} cannot be had at once in mode {mode}: {text}")
+        else:
+            waited = values.get(b"waited", b"").decode()
+            busy = AcquireTimeout(f"{name!r} could not be had in mode {mode} within {waited}: {text}")
+        busy.held_by, busy.more = holders, more
+        return busy
+    if word == b"DEADLOCK":
+        hops, more = _cycle(values.get(b"cycle", b""))
+        circle = " > ".join(map(repr, hops)) + (f" > {more} more" if more else "")
+        deadlock = Deadlock(f"to wait for {name!r} in mode {mode} would close a circle: {circle}")
+        deadlock.cycle, deadlock.more = hops, more
+        return deadlock
+    if word == b"DENIED":
+        reason = values.get(b"reason", b"not-permitted").decode()
+        return Denied(f"{name!r}: {mode} is not allowed ({reason})")
+    if word == b"CANCELLED":
+        return Cancelled(f"the request for {name!r} in mode {mode} was cancelled")
+    return ProtocolError(f"unexpected reply: {b' '.join(words)!r}")
+
+
+def _error(words: list[bytes]) -> LockError:
+    code = words[1].decode() if len(words) > 1 else ""
+    text = f"{b' '.join(words[2:]).decode()} ({code})"
+    if code == "not-held":
+        return LockLost("it is no longer held")
+    if code in ("draining", "no-token"):
+        return DaemonUnavailable(text)
+    if code.startswith("limit-"):
+        limit = LimitExceeded(text)
+        limit.code = code
+        return limit
+    error = ProtocolError(text)
+    error.code = code
+    return error
+
+
+def _held_by(value: bytes) -> tuple[tuple[HeldBy, ...], int, str]:
+    if value == b"?":
+        return (), 0, "nothing is granted at this moment"
+    holders = []
+    more = 0
+    for part in value.split(b","):
+        if part.startswith(b"+"):
+            more = int(part[1:])
+        else:
+            pid, _, mode = part.partition(b"/")
+            holders.append(HeldBy(_pid(pid), mode.decode()))
+    text = "held by " + ", ".join(map(repr, holders)) + (f" and {more} more" if more else "")
+    return tuple(holders), more, text
+
+
+def _cycle(value: bytes) -> tuple[tuple[Hop, ...], int]:
+    hops = []
+    more = 0
+    for part in filter(None, value.split(b">")):
+        if part.startswith(b"+"):
+            more = int(part[1:])
+        else:
+            who, _, name = part.partition(b":")
+            pid, _, owner = who.partition(b"/")
+            hops.append(Hop(_pid(pid), owner.decode() or None, decode_name(name)))
+    return tuple(hops), more
+
+
+def _pid(word: bytes) -> Optional[int]:
+    return None if word == b"?" else int(word)
