@@ -33,14 +33,29 @@ static void close_from(unsigned first) {
     for (long descriptor = first; descriptor < limit; descriptor++) close((int)descriptor);
 }
 
-/* Only what may be called between fork and exec in a process with threads. */
-static _Noreturn void become(
-    const char *path, char *const arguments[], char *const environment[], const int descriptors[], int count) {
+static void reset_signals(void) {
     struct sigaction standard = {.sa_handler = SIG_DFL};
     for (int number = 1; number < NSIG; number++) sigaction(number, &standard, NULL);
     sigset_t none;
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);
+}
+
+int linux_detach(void) {
+    pid_t copy = fork();
+    if (copy < 0) return errno;
+    if (copy > 0) _exit(0);
+    reset_signals();
+    /* It fails for a leader of a session, and the copy is none. */
+    setsid();
+    umask(077);
+    return chdir("/") == 0 ? 0 : errno;
+}
+
+/* Only what may be called between fork and exec in a process with threads. */
+static _Noreturn void become(
+    const char *path, char *const arguments[], char *const environment[], const int descriptors[], int count) {
+    reset_signals();
     umask(077);
 
     /* First out of the way of each other's places, then each to its place, where it stays open over exec. */

@@ -17,6 +17,8 @@ public struct Configuration: Sendable {
     public var drain = Duration.seconds(5)
     /// After how long without a session it ends by itself; nil for never.
     public var exitWhenIdle: Duration?
+    /// Whether it leaves whoever started it before it does anything else.
+    var detaches = false
     var logLevel = LogLevel.info
     /// What is read anew on HUP; nil for the default one, which need not be there.
     public var file: String?

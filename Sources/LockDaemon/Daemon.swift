@@ -42,6 +42,15 @@ public final class Daemon {
     /// Runs a daemon, and ends the process with its status.
     public static func run(_ configuration: Configuration) -> Never {
         let journal = Journal(program: "prwlockd", level: configuration.logLevel)
+        if configuration.detaches {
+            // Before there are threads, which a fork would leave behind.
+            let code = linux_detach()
+            guard code == 0 else {
+                let fault = SystemError(code: code, call: "fork")
+                journal.write(.error, "cannot go into the background: \(fault)")
+                exit(Departure.Status.cannotListen.rawValue)
+            }
+        }
         do throws(Departure) {
             let daemon = try Daemon(configuration, journal)
             daemon.serve()

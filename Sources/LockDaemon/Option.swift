@@ -61,6 +61,10 @@ struct Option: Sendable {
             help: "end after so long without a session (60s, if no duration is named; default: never)",
             set: { $0.exitWhenIdle = try duration($1) }, show: { $0.exitWhenIdle.map(spelling) ?? "" }),
         Option(
+            name: "detach", value: "BOOL", bare: "yes",
+            help: "go on in the background, as nobody's child; for clients that cannot fork (yes or no)",
+            set: { $0.detaches = try flag($1) }, show: { $0.detaches ? "yes" : "no" }),
+        Option(
             name: "log-level", value: "LEVEL",
             help: "error, warning, notice, info or debug: say what matters so much or more",
             isReloaded: true, set: { $0.logLevel = try level($1) }, show: { "\($0.logLevel)" }),

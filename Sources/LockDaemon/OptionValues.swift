@@ -23,6 +23,14 @@ extension Option {
         return number
     }
 
+    static func flag(_ text: String) throws(ConfigurationFault) -> Bool {
+        switch text {
+        case "yes": return true
+        case "no": return false
+        default: throw ConfigurationFault(description: "`\(text)` is neither yes nor no")
+        }
+    }
+
     static func mode(_ text: String) throws(ConfigurationFault) -> UInt32 {
         guard let mode = UInt32(text, radix: 8), mode <= 0o777 else {
             throw ConfigurationFault(description: "`\(text)` is not an octal mode such as 0660")

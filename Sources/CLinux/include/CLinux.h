@@ -63,6 +63,11 @@ extern const short linux_spawn_new_session;
 int linux_spawn_detached(
     const char *path, char *const arguments[], char *const environment[], const int descriptors[], int count);
 
+/* Becomes nobody's child: goes on in a copy of this process, in a session of its own, with default signals and none
+   blocked, directory / and umask 077, and ends the process that was called with status 0. Only for a process without
+   other threads. Returns 0 in the copy, or the error number of a fork that failed. */
+int linux_detach(void);
+
 /* This process's environment, a mutable global in C, which Swift does not let itself be shown; NULL in a program that
    runs with more rights than its caller, who must not choose for it. */
 char **linux_environment(void);
