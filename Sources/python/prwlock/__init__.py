@@ -36,6 +36,7 @@ from ._rwlock import GenericLockContextManager, RWLock
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from typing import List, Optional
 
     from ._client import Client
     from ._grant import Grant
@@ -105,38 +106,38 @@ def __getattr__(name: str) -> object:
     return value
 
 
-def __dir__() -> list[str]:
+def __dir__() -> List[str]:
     return sorted({*globals(), *_ELSEWHERE})
 
 
 def status(name: str) -> LockStatus:
     """Who holds the lock of that name and who waits for it."""
-    return _client().status(name)
+    return _default_client().status(name)
 
 
 def list(prefix: str = "") -> Iterator[LockSummary]:
     """All locks whose names begin with a prefix."""
-    return _client().list(prefix)
+    return _default_client().list(prefix)
 
 
 def watch(prefix: str = "") -> Watch:
     """Every change on locks whose names begin with a prefix, as an iterator."""
-    return _client().watch(prefix)
+    return _default_client().watch(prefix)
 
 
-def _client() -> Client:
+def _default_client() -> Client:
     from ._client import Client
     from ._location import find
 
     return Client._at(find())
 
 
-def reader_lock(lock: RWLock, timeout: Seconds | None = None) -> GenericLockContextManager:
+def reader_lock(lock: RWLock, timeout: Optional[Seconds] = None) -> GenericLockContextManager:
     """As `RWLock.reader_lock`."""
     return lock.reader_lock(timeout)
 
 
-def writer_lock(lock: RWLock, timeout: Seconds | None = None) -> GenericLockContextManager:
+def writer_lock(lock: RWLock, timeout: Optional[Seconds] = None) -> GenericLockContextManager:
     """As `RWLock.writer_lock`."""
     return lock.writer_lock(timeout)
 

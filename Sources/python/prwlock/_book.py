@@ -74,7 +74,7 @@ class Book:
         return grant
 
     def descriptor(self) -> int:
-        """A descriptor for programs that look at the original's; open as long as the book is, or until they close it."""
+        """A descriptor for programs that look at the original's; open as long as the book is, unless they close it."""
         if self._descriptor is None:
             self._descriptor = os.memfd_create("prwlock", os.MFD_CLOEXEC)
             self._inode = os.fstat(self._descriptor)

@@ -18,7 +18,7 @@ from ._wire import acquire_options, encode_name, milliseconds, refusal
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from typing import Any, Optional, Union
+    from typing import Any, List, Optional, Union
 
     from ._rwlock import RWLock
     from ._status import LockStatus, LockSummary, SessionStatus
@@ -33,9 +33,9 @@ _shared: dict[str, Client] = {}
 class Client:
     """The locks of one daemon.
 
-    All threads share one connection: it is made when it is first needed, and with it, where that is allowed, the daemon.
-    A forked child gets a connection of its own. Each thread is an owner: threads of one process exclude each other as
-    processes do.
+    All threads share one connection: it is made when it is first needed, and with it, where that is allowed, the
+    daemon. A forked child gets a connection of its own. Each thread is an owner: threads of one process exclude each
+    other as processes do.
 
     Args:
         socket: The path of the daemon's socket; by default where `protocol.md` says that clients look.
@@ -235,7 +235,7 @@ class Client:
 
         return _status.list_locks(self._rows, prefix)
 
-    def sessions(self) -> list[SessionStatus]:
+    def sessions(self) -> List[SessionStatus]:
         """Who is connected, in no order."""
         from . import _status
 

@@ -14,10 +14,10 @@ Of several threads one reads, and hands the others their replies:
 Signals. A handler that raises (``KeyboardInterrupt``) may do so between any two steps of a thread. So:
 
 1. What is read goes from the socket into `_chunks` without a step between: a line is never lost.
-2. A line stays in `_lines` until it has been dispatched. To dispatch one twice changes nothing, as no tag is used twice.
+2. A line stays in `_lines` until it has been dispatched. To dispatch one twice changes nothing: no tag is used twice.
 3. Every request stands in `_pending` before it is sent, and whoever is interrupted calls `withdraw`: it cancels the
-   request, waits until the daemon has said what became of it, and gives back what was granted. `withdraw` begins anew when
-   it is interrupted itself.
+   request, waits until the daemon has said what became of it, and gives back what was granted. `withdraw` begins anew
+   when it is interrupted itself.
 4. A thread is in one request at a time (`Thread.is_inside`): a handler that asks for a lock in the middle of another
    request of its thread would wait for itself, and gets ``NestedUse``.
 
@@ -34,7 +34,7 @@ from errno import EAGAIN, EPIPE
 from . import _forking
 from ._errors import DaemonUnavailable, LockError, NestedUse
 from ._rendezvous import LOOK
-from ._request import PATIENCE, Notice, Request, Thread, threads
+from ._request import PATIENCE, Notice, Request, threads
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from typing import Optional
 
 _SIZE = (16_384,)
+_SPACE = 32
 #: The tag of what nobody waits for.
 _LATER = b"#-"
 #: So many releases of finalizers may be unanswered; more wait for the next request.
@@ -128,12 +129,11 @@ class Connection:
         """
         tag = request.tag
         self._pending[tag] = request
+        line = b"%s %s\n" % (tag, text)
         if self._later:
-            text = self._take_later() + b"%s %s\n" % (tag, text)
-        else:
-            text = b"%s %s\n" % (tag, text)
+            line = self._take_later() + line
         try:
-            if self._send(text, socket.MSG_NOSIGNAL) != len(text):
+            if self._send(line, socket.MSG_NOSIGNAL) != len(line):
                 self._break("a line could not be sent whole")
         except OSError as error:
             self._refuse(error)
@@ -213,13 +213,17 @@ class Connection:
             chunk = chunks[0]
             tag = request.tag
             end = len(tag)
-            if chunk.startswith(tag) and chunk.find(b"\n") == len(chunk) - 1 and chunk[end : end + 3] != b" OK":
-                # By far the most usual: the one line that this thread waits for.
-                if chunk[end] == 32:
-                    request.reply = chunk[:-1]
-                    self._pending.pop(tag, None)
-                    chunks.clear()
-                    return
+            # By far the most usual: the one line that this thread waits for, and no listing's end.
+            if (
+                chunk.startswith(tag)
+                and chunk[end] == _SPACE
+                and chunk.find(b"\n") == len(chunk) - 1
+                and not chunk.startswith(b" OK ", end)
+            ):
+                request.reply = chunk[:-1]
+                self._pending.pop(tag, None)
+                chunks.clear()
+                return
         self._sort()
 
     def _sort(self) -> None:

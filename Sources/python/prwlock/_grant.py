@@ -80,7 +80,8 @@ class Grant:
         words = self._words
         if thread.is_inside:
             # In a signal handler, within another request of this thread: that one will read the reply.
-            return connection.release_later(words[2], words[4])
+            connection.release_later(words[2], words[4])
+            return
         request = Request(thread)
         try:
             thread.is_inside = True
@@ -199,8 +200,8 @@ class Grant:
             raise self._loss("connection") from error
         answer = reply.split(b" ")
         if answer[1] not in (b"GRANTED", b"RENEWED"):
-            error = refusal(answer[1:])
-            raise self._loss(self._lost() or "unknown") if isinstance(error, LockLost) else error
+            refused = refusal(answer[1:])
+            raise self._loss(self._lost() or "unknown") if isinstance(refused, LockLost) else refused
 
     def _settle(self, reply: bytes) -> None:
         words = reply.split(b" ")

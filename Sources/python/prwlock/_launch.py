@@ -172,7 +172,7 @@ def start(location: Location, lock: StartLock) -> None:
 
 
 def daemon_program() -> str:
-    """Which program is started: the first of ``PRWLOCK_DAEMON``, this package's own, ``PATH``, where packages put it."""
+    """The program to start: the first of ``PRWLOCK_DAEMON``, this package's own, ``PATH``, where packages put it."""
     chosen = os.environ.get("PRWLOCK_DAEMON")
     if chosen:
         # A choice that cannot be followed is an error: falling back would run what was not asked for.

@@ -31,8 +31,8 @@ class RWLock:
     user on this host. With a name it is the lock of everybody who says that name to the same daemon.
 
     An owner is a thread. A thread may read again what it holds; whatever else could only wait for itself is refused
-    (``Deadlock``). What is held is given back by `release`, when the lock object is collected, and when the process ends,
-    however it ends. A forked child holds nothing of what its parent holds.
+    (``Deadlock``). What is held is given back by `release`, when the lock object is collected, and when the process
+    ends, however it ends. A forked child holds nothing of what its parent holds.
 
     Making one costs nothing: no descriptor, no connection, no daemon until the lock is first asked for.
 

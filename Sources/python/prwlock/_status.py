@@ -84,7 +84,7 @@ class Change(NamedTuple):
 class Missed(NamedTuple):
     """So many changes were left out, as they were not read in time: look at the list again."""
 
-    count: int
+    number: int
 
 
 def lock_status(name: str, rows: list[bytes]) -> LockStatus:

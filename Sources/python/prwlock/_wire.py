@@ -21,7 +21,7 @@ from ._errors import (
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from datetime import timedelta
-    from typing import Literal, Optional, Union
+    from typing import Any, Literal, Optional, Union
 
     from typing_extensions import TypeAlias
 
@@ -69,7 +69,7 @@ def milliseconds(value: Seconds, what: str = "a timeout") -> int:
         DurationTooLong: it is infinite, or more than 876,000 hours; a ``ValueError`` and ``OverflowError``.
     """
     total_seconds = getattr(value, "total_seconds", None)
-    number = value if total_seconds is None else total_seconds()
+    number: Any = value if total_seconds is None else total_seconds()
     if not isinstance(number, (int, float)):
         if not hasattr(type(number), "__float__"):
             raise TypeError(f"{what} is a number of seconds, not {type(value).__name__}")
@@ -104,7 +104,7 @@ def fields(words: list[bytes]) -> dict[bytes, bytes]:
     return dict(word.split(b"=", 1) for word in words if b"=" in word)
 
 
-def refusal(words: list[bytes], wait: Optional[Seconds] = None) -> LockError:
+def refusal(words: list[bytes]) -> LockError:
     """The exception for any reply that is not the one hoped for. `words` begins with the reply's first word."""
     word = words[0]
     if word == b"ERROR":

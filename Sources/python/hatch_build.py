@@ -1,0 +1,61 @@
+"""Puts the daemon into the wheel: built from the sources around this package, stripped, and tagged by what it needs."""
+
+from __future__ import annotations
+
+import os
+import platform
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from hatchling.builders.hooks.plugin.interface import BuildHookInterface
+
+HERE = Path(__file__).resolve().parent
+#: Where SwiftPM's manifest is: in a clone of the project, or in a source distribution.
+SOURCES = (HERE.parent.parent, HERE / "swift")
+#: One daemon without libsystemd, which does not have to be there.
+BUILD = ["-c", "release", "--static-swift-stdlib", "--disable-default-traits", "--product", "prwlockd"]
+#: No path of the machine that built it gets into the program.
+NAMELESS = ["-Xlinker", "--build-id=none", "-Xlinker", "-s"]
+
+
+class DaemonHook(BuildHookInterface):  # type: ignore[type-arg]
+    """Called by hatchling when it builds a wheel."""
+
+    def initialize(self, version: str, build_data: dict[str, Any]) -> None:
+        if version == "editable":
+            return
+        if platform.libc_ver()[0] != "glibc":
+            sys.exit("prwlock: there is no lock daemon for systems without glibc (musl is not supported)")
+        self._folder = tempfile.TemporaryDirectory()
+        daemon = Path(self._folder.name) / "prwlockd"
+        shutil.copyfile(os.environ.get("PRWLOCK_WHEEL_DAEMON") or build(Path(self._folder.name)), daemon)
+        subprocess.run(["strip", "--strip-all", "--remove-section=.comment", str(daemon)], check=True)
+        daemon.chmod(0o755)
+        build_data["force_include"][str(daemon)] = "prwlock/_bin/prwlockd"
+        build_data["pure_python"] = False
+        build_data["tag"] = f"py3-none-manylinux_2_{glibc_minor(daemon)}_{platform.machine()}"
+
+
+def build(folder: Path) -> Path:
+    """Builds the daemon, and returns its path."""
+    if shutil.which("swift") is None:
+        sys.exit("prwlock: to build the lock daemon needs Swift 6.2 or later (swift.org/install); or install a wheel")
+    sources = next((place for place in SOURCES if (place / "Package.swift").is_file()), None)
+    if sources is None:
+        sys.exit("prwlock: the sources of the lock daemon are missing: build from a clone or a source distribution")
+    scratch = folder / "build"
+    command = ["swift", "build", "--package-path", str(sources), "--scratch-path", str(scratch), *BUILD, *NAMELESS]
+    prefix_map = ["-Xswiftc", "-file-prefix-map", "-Xswiftc", f"{sources}=."]
+    subprocess.run([*command, *prefix_map], check=True, stdout=sys.stderr)
+    return scratch / "release" / "prwlockd"
+
+
+def glibc_minor(program: Path) -> int:
+    """The 2.x of the newest glibc whose symbols a program asks for."""
+    versions = subprocess.run(["readelf", "--version-info", str(program)], check=True, capture_output=True, text=True)
+    return max(int(minor) for minor in re.findall(r"Name: GLIBC_2\.(\d+)", versions.stdout))
