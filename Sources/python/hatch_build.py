@@ -1,4 +1,7 @@
-"""Puts the daemon into the wheel: built from the sources around this package, stripped, and tagged by what it needs."""
+"""Puts the daemon into the wheel: built from the sources around this package, stripped, and tagged by what it needs.
+
+A source distribution is given those sources, below `swift`, so that it can do the same.
+"""
 
 from __future__ import annotations
 
@@ -24,11 +27,22 @@ NAMELESS = ["-Xlinker", "--build-id=none", "-Xlinker", "-s"]
 
 
 class DaemonHook(BuildHookInterface):  # type: ignore[type-arg]
-    """Called by hatchling when it builds a wheel."""
+    """Called by hatchling before it builds a wheel or a source distribution."""
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
-        if version == "editable":
-            return
+        if self.target_name == "sdist":
+            self._add_sources(build_data["force_include"])
+        elif version != "editable":
+            self._add_daemon(build_data)
+
+    def _add_sources(self, files: dict[str, str]) -> None:
+        root = SOURCES[0]
+        # All that the manifest names has to be there.
+        folders = [*(root / "Sources").iterdir(), *(root / "Tests").iterdir()]
+        for path in [root / "Package.swift", *(folder for folder in folders if folder.name != "python")]:
+            files[str(path)] = f"swift/{path.relative_to(root)}"
+
+    def _add_daemon(self, build_data: dict[str, Any]) -> None:
         if platform.libc_ver()[0] != "glibc":
             sys.exit("prwlock: there is no lock daemon for systems without glibc (musl is not supported)")
         self._folder = tempfile.TemporaryDirectory()
