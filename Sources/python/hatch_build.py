@@ -22,7 +22,7 @@ HERE = Path(__file__).resolve().parent
 SOURCES = (HERE.parent.parent, HERE / "swift")
 #: One daemon without libsystemd, which does not have to be there.
 BUILD = ["-c", "release", "--static-swift-stdlib", "--disable-default-traits", "--product", "prwlockd"]
-#: No path of the machine that built it gets into the program.
+#: Nothing of the machine that built it gets into the program.
 NAMELESS = ["-Xlinker", "--build-id=none", "-Xlinker", "-s"]
 
 
@@ -48,7 +48,8 @@ class DaemonHook(BuildHookInterface):  # type: ignore[type-arg]
         self._folder = tempfile.TemporaryDirectory()
         daemon = Path(self._folder.name) / "prwlockd"
         shutil.copyfile(os.environ.get("PRWLOCK_WHEEL_DAEMON") or build(Path(self._folder.name)), daemon)
-        subprocess.run(["strip", "--strip-all", "--remove-section=.comment", str(daemon)], check=True)
+        # The compiler's hashes of its input, which has the paths of this machine, are for building only.
+        subprocess.run(["strip", "--strip-all", "--remove-section=.swift_modhash", str(daemon)], check=True)
         daemon.chmod(0o755)
         build_data["force_include"][str(daemon)] = "prwlock/_bin/prwlockd"
         build_data["pure_python"] = False
