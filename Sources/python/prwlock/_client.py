@@ -6,13 +6,13 @@ import os
 from _thread import allocate_lock
 
 from . import _forking, _location
-from ._connection import Connection, SentInVain, getpid, nested_use
+from ._connection import Connection, SentInVain, getpid
 from ._errors import Closed, DaemonUnavailable
 from ._grant import Grant
 from ._location import Location
 from ._log import log
 from ._rendezvous import connect
-from ._request import PATIENCE, Request, threads
+from ._request import PATIENCE, Request, asking, threads
 from ._wire import acquire_options, encode_name, milliseconds, refusal
 
 TYPE_CHECKING = False
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 #: How often a request begins again where the daemon had ended, or is leaving, before it was read.
 _ATTEMPTS = 3
 _shared: dict[str, Client] = {}
+#: What a thread is in before there is a connection for its request.
+_CONNECTING = Request(None, threads.own)
 
 
 class Client:
@@ -116,6 +118,7 @@ class Client:
             grants[0]._tell(on_lost)
         return grants[0]
 
+    @asking
     def _acquire(
         self, verb: bytes, name: bytes, options: bytes, timeout: Optional[Seconds], grants: list[Grant]
     ) -> None:
@@ -124,24 +127,25 @@ class Client:
         An exception, whichever and whenever, leaves neither a grant nor a request.
         """
         thread = threads.own
-        if thread.is_inside:
-            raise nested_use()
+        if thread.request is not None:
+            thread.settle()
         connection: Optional[Connection] = None
         request: Optional[Request] = None
         grant: Optional[Grant] = None
         try:
-            thread.is_inside = True
+            thread.request = _CONNECTING
             patience = None if timeout is None else PATIENCE + milliseconds(timeout) / 1_000
             text = b"%s %s owner=%s%s" % (verb, name, thread.owner, options)
             for _ in range(_ATTEMPTS):
                 connection = self._connected()
-                request = Request(thread, patience)
+                thread.request = request = Request(connection, thread, patience)
                 try:
                     words = connection.exchange(request, text).split(b" ")
                 except SentInVain:
                     continue
                 if words[1] == b"GRANTED":
                     grant = Grant(connection, words, thread)
+                    thread.request = None
                     grants.append(grant)
                     return
                 if words[2] != b"draining":
@@ -149,15 +153,14 @@ class Client:
                 connection.is_draining = True
             raise DaemonUnavailable(f"the lock daemon at {self.path} ends again and again")
         except BaseException:
-            if grant is not None:
-                grant._disown()
-                if grant in grants:
-                    grants.remove(grant)
+            if grant is not None and grant in grants:
+                grants.remove(grant)
             if connection is not None and request is not None:
                 connection.withdraw(request)
+            if grant is not None:
+                grant._disown()
+            thread.request = None
             raise
-        finally:
-            thread.is_inside = False
 
     # The connection
 
@@ -181,19 +184,23 @@ class Client:
         self._connection = connection = Connection(*connect(self._location), self.path)
         return connection
 
+    @asking
+    def _ready(self) -> Connection:
+        thread = threads.own
+        if thread.request is not None:
+            thread.settle()
+        try:
+            thread.request = _CONNECTING
+            connection = self._connected()
+        finally:
+            thread.request = None
+        return connection
+
     def _ask(self, text: bytes) -> Request:
         """A request that changes nothing, on whichever connection serves."""
-        thread = threads.own
-        if thread.is_inside:
-            raise nested_use()
         for _ in range(_ATTEMPTS):
             try:
-                thread.is_inside = True
-                connection = self._connected()
-            finally:
-                thread.is_inside = False
-            try:
-                return connection.ask(text)
+                return self._ready().ask(text)
             except SentInVain:
                 continue
         raise DaemonUnavailable(f"the lock daemon at {self.path} ends again and again")

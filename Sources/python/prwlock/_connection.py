@@ -3,13 +3,17 @@
 Whoever sends a request reads the socket itself until its reply is there, so that a lock costs one write and one read.
 Of several threads one reads, and hands the others their replies:
 
-                    a reader is there                   its reply came, or it is made reader
-    [ SENT ] ───────────────────────────▶ [ FOLLOWER ] ─────────────────────┐
-       │ nobody reads                          ▲                            ▼
-       └──────────────▶ [ READER ] ────────────┘ another is preferred    (replied, or READER)
-                             │ its reply came: the next follower is made reader
-                             ▼
-                          (replied)
+               somebody else reads                 its reply came, or nobody reads any more
+    [ SENT ] ───────────────────────▶ [ FOLLOWER ] ─────────────────────┐
+       │ nobody reads                        ▲                          ▼
+       └─────────────▶ [ READER ]            └─── another was first ── (looks again)
+                            │ its reply came: a follower is woken
+                            ▼
+                        (replied)
+
+No lock guards this, as whoever is interrupted could keep it. Each step is one operation on a dictionary, a list or an
+attribute, and no wake-up is lost: a follower stands in `_followers` before it looks for its reply and for a reader, and
+what is brought, or given up, is there before `_followers` is looked at. So one of the two sees the other.
 
 Signals. A handler that raises (``KeyboardInterrupt``) may do so between any two steps of a thread. So:
 
@@ -17,8 +21,8 @@ Signals. A handler that raises (``KeyboardInterrupt``) may do so between any two
 2. A line stays in `_lines` until it has been dispatched. To dispatch one twice changes nothing: no tag is used twice.
 3. Every request stands in `_pending` before it is sent, and whoever is interrupted calls `withdraw`: it cancels the
    request, waits until the daemon has said what became of it, and gives back what was granted. `withdraw` begins anew
-   when it is interrupted itself.
-4. A thread is in one request at a time (`Thread.is_inside`): a handler that asks for a lock in the middle of another
+   when it is interrupted itself, and if even its call was, the thread's next request makes up for it.
+4. A thread is in one request at a time (`Thread.settle`): a handler that asks for a lock in the middle of another
    request of its thread would wait for itself, and gets ``NestedUse``.
 
 Finalizers run anywhere, even in between here. They only ever send (`release_later`), and wait for nothing.
@@ -32,9 +36,9 @@ from _thread import allocate_lock
 from errno import EAGAIN, EPIPE
 
 from . import _forking
-from ._errors import DaemonUnavailable, LockError, NestedUse
+from ._errors import DaemonUnavailable, LockError
 from ._rendezvous import LOOK
-from ._request import PATIENCE, Notice, Request, threads
+from ._request import PATIENCE, Notice, Request, Thread, asking, threads
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -51,6 +55,10 @@ _MOST_LATER = 2_000
 _LOST = b""
 
 getpid = os.getpid
+
+
+def _nothing(_: bytes) -> None:
+    pass
 
 
 class SentInVain(DaemonUnavailable):
@@ -77,8 +85,8 @@ class Connection:
         self._lines: list[bytes] = []
         self._rows: list[bytes] = []
         self._pending: dict[bytes, Request] = {}
-        self._mutex = allocate_lock()
-        self._reader: Optional[Request] = None
+        #: The thread that reads, if one does.
+        self._reader: dict[int, Thread] = {}
         self._followers: list[Request] = []
         self._listener: Optional[Request] = None
         self._notices: list[Notice] = []
@@ -93,6 +101,7 @@ class Connection:
 
     # Requests
 
+    @asking
     def ask(
         self,
         text: bytes,
@@ -101,22 +110,20 @@ class Connection:
     ) -> Request:
         """Sends a line for this thread and waits for its reply, which `settle` is told of even if it is interrupted."""
         thread = threads.own
-        if thread.is_inside:
-            raise nested_use()
-        request = Request(thread, patience)
+        if thread.request is not None:
+            thread.settle()
+        request = Request(self, thread, patience, settle or _nothing)
         try:
-            thread.is_inside = True
+            thread.request = request
             reply = self.exchange(request, text)
             if settle is not None:
                 settle(reply)
+            thread.request = None
             return request
         except BaseException:
-            self.withdraw(request, gives_back=False)
-            if settle is not None and request.reply:
-                settle(request.reply)
+            self.withdraw(request)
+            thread.request = None
             raise
-        finally:
-            thread.is_inside = False
 
     def exchange(self, request: Request, text: bytes) -> bytes:
         """Sends a line and waits for its reply, which is returned with its tag and without its end.
@@ -138,18 +145,13 @@ class Connection:
         except OSError as error:
             self._refuse(error)
         thread = request.thread
-        with self._mutex:
-            reader = self._reader
-            # A reader of this very thread was interrupted on its way out.
-            if reader is None or reader.thread is thread:
-                self._reader = request
         while request.reply is None:
-            if self._reader is request:
+            # One who was interrupted may be the reader still.
+            if self._reader.setdefault(0, thread) is thread:
                 self._read(request)
             else:
                 self._follow(request)
-        if self._reader is request:
-            self._hand_over(request)
+        self._hand_over(thread)
         if not request.reply:
             raise DaemonUnavailable(f"the connection to the lock daemon at {self.path} ended: {self.fault}")
         return request.reply
@@ -163,35 +165,34 @@ class Connection:
         if error.errno == EPIPE:
             raise SentInVain(f"the connection to the lock daemon at {self.path} has ended") from error
 
-    def withdraw(self, request: Request, gives_back: bool = True) -> None:
-        """Leaves nothing behind of a request whose caller was interrupted: neither in the queue nor as a grant.
-
-        With `gives_back` false, what was granted is kept: the request's reply tells.
-        """
-        request.is_orphan = gives_back
+    def withdraw(self, request: Request) -> None:
+        """Leaves nothing behind of a request whose caller was interrupted: neither in the queue nor as a grant."""
+        request.was_withdrawn = True
         while self.fault is None and self.pid == getpid():
             try:
-                return self._withdraw(request, gives_back)
+                return self._withdraw(request)
             except LockError:
                 return None
             except BaseException:  # Another interrupt. What it would end is under way already.
                 continue
         return None
 
-    def _withdraw(self, request: Request, gives_back: bool) -> None:
+    def _withdraw(self, request: Request) -> None:
         thread = request.thread
-        with self._mutex:
-            self._followers = [other for other in self._followers if other.thread is not thread]
+        for other in list(self._followers):
+            if other.thread is thread:
+                self._unfollow(other)
         if request.reply is None and request.tag in self._pending:
             # Its answer comes behind the other's, if there is one to come.
-            self.exchange(Request(thread), b"CANCEL " + request.tag)
-        words = (request.reply or b"").split(b" ")
-        if gives_back and len(words) > 4 and words[1] == b"GRANTED":
-            self.exchange(Request(thread), b"RELEASE %s %s" % (words[2], words[4]))
+            self.exchange(Request(self, thread), b"CANCEL " + request.tag)
+        reply = request.reply
+        if reply and request.settle is not None:
+            request.settle(reply)
+        elif reply and b" GRANTED " in reply:
+            words = reply.split(b" ")
+            self.exchange(Request(self, thread), b"RELEASE %s %s" % (words[2], words[4]))
         self._pending.pop(request.tag, None)
-        reader = self._reader
-        if reader is not None and reader.thread is thread:
-            self._hand_over(reader)
+        self._hand_over(thread)
 
     # Reading
 
@@ -253,7 +254,7 @@ class Connection:
                     request.rows, self._rows = self._rows[len(self._rows) - number :], []
                 self._deliver(request, line)
                 self._pending.pop(tag, None)
-                if request.is_orphan:
+                if request.was_withdrawn and request.settle is None:
                     self._give_back(line)
             elif tag == _LATER:
                 self._sent_later -= 1
@@ -268,17 +269,17 @@ class Connection:
             self.release_later(words[2], words[4])
 
     def _deliver(self, request: Request, reply: bytes) -> None:
-        with self._mutex:
-            request.reply = reply
-            self._wake(request)
+        request.reply = reply
+        self._wake(request)
 
-    def _wake(self, request: Request) -> None:
+    @staticmethod
+    def _wake(request: Request) -> None:
         wake = request.wake
         if wake is not None:
-            request.wake = None
-            if request in self._followers:
-                self._followers.remove(request)
-            wake.release()
+            try:
+                wake.release()
+            except RuntimeError:  # It was woken before, and has not come to itself yet.
+                pass
 
     def _note(self, words: list[bytes]) -> None:
         kind = words[1]
@@ -288,47 +289,50 @@ class Connection:
             self.ended[int(words[3][6:])] = kind.decode().lower()
         if self._listener is not None:
             self._notices.append(Notice(kind, words))
-            with self._mutex:
-                self._wake(self._listener)
+            self._wake(self._listener)
 
     def _follow(self, request: Request) -> None:
-        """Waits until the reader brings the reply, or until this thread is made reader."""
-        wake = allocate_lock()
+        """Waits until the reader brings the reply, or reads no more; whoever calls looks what it was."""
+        request.wake = wake = allocate_lock()
         wake.acquire()
-        with self._mutex:
-            if request.reply is not None or self._reader is request or self._has_news_for(request):
-                return
-            if self._reader is None:
-                self._reader = request
-                return
-            request.wake = wake
-            if request not in self._followers:
-                self._followers.append(request)
-        if not wake.acquire(True, LOOK):
-            self._look(request)
+        self._followers.append(request)
+        try:
+            is_early = request.reply is None and self._reader and not self._has_news_for(request)
+            # Not for ever: an interrupted reader may be gone without a word.
+            if is_early and not wake.acquire(True, LOOK):
+                self._look(request)
+        finally:
+            self._unfollow(request)
 
-    def _hand_over(self, request: Request) -> None:
-        with self._mutex:
-            if self._reader is request:
-                self._reader = self._listener if self._listener in self._followers else None
-                if self._reader is None and self._followers:
-                    self._reader = self._followers[0]
-                if self._reader is not None:
-                    self._wake(self._reader)
+    def _unfollow(self, request: Request) -> None:
+        try:
+            self._followers.remove(request)
+        except ValueError:
+            pass
+
+    def _hand_over(self, thread: Thread) -> None:
+        """Reads no more, if this thread did, and wakes one who may."""
+        if self._reader.get(0) is thread:
+            self._reader.pop(0, None)
+        if self._followers:
+            for follower in list(self._followers):
+                if follower.reply is None:
+                    self._wake(follower)
+                    break
 
     def _look(self, request: Request) -> None:
         """Nothing has come for a while."""
         if request.patience is not None:
             request.patience -= LOOK
             if request.patience < 0:
-                self._hand_over(request)
+                self._hand_over(request.thread)
                 raise DaemonUnavailable(f"the lock daemon at {self.path} does not answer")
 
     # Notices
 
     def listen(self) -> None:
         """From now on notices are kept for `next_notice`."""
-        self._listener = Request(threads.own, None)
+        self._listener = Request(self, threads.own, None)
 
     def next_notice(self) -> Optional[Notice]:
         """Waits for a notice; None at the connection's end. One thread at a time may do this."""
@@ -339,12 +343,12 @@ class Connection:
         while not self._notices:
             if self.fault is not None or self.pid != getpid():
                 return None
-            if self._reader is request:
+            if self._reader.setdefault(0, request.thread) is request.thread:
                 self._read(request)
             else:
                 self._follow(request)
         # While the notice is acted on, others must be able to read.
-        self._hand_over(request)
+        self._hand_over(request.thread)
         return self._notices.pop(0)
 
     def _has_news_for(self, request: Request) -> bool:
@@ -378,15 +382,13 @@ class Connection:
     # The end
 
     def _break(self, fault: str) -> None:
-        with self._mutex:
-            if self.fault is None:
-                self.fault = fault
-            for request in list(self._pending.values()):
-                request.reply = _LOST
-                self._wake(request)
-            self._pending.clear()
-            if self._listener is not None:
-                self._wake(self._listener)
+        if self.fault is None:
+            self.fault = fault
+        for request in list(self._pending.values()):
+            self._deliver(request, _LOST)
+        self._pending.clear()
+        if self._listener is not None:
+            self._wake(self._listener)
 
     def close(self, fault: str = "it was closed") -> None:
         """Ends the session at once. Whoever waits gets an error."""
@@ -413,8 +415,3 @@ class Connection:
             self.close()
         except Exception:  # At the interpreter's end anything may be gone already.
             pass
-
-
-def nested_use() -> NestedUse:
-    """The error of rule 4."""
-    return NestedUse("a signal handler or finalizer may not ask in the middle of another request of its thread")

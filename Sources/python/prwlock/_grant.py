@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ._connection import Connection, getpid
 from ._errors import DaemonUnavailable, LockLost, NotHeld
-from ._request import PATIENCE, Request, Thread, threads
+from ._request import PATIENCE, Request, Thread, asking, threads
 from ._wire import decode_name, milliseconds, refusal
 
 TYPE_CHECKING = False
@@ -63,6 +63,7 @@ class Grant:
 
     # The end
 
+    @asking
     def release(self) -> None:
         """Gives it back.
 
@@ -75,26 +76,30 @@ class Grant:
             raise NotHeld("it was released before")
         if connection.pid != getpid():
             raise NotHeld("it is held by the parent process")
-        self._is_over = True
         thread = threads.own
         words = self._words
-        if thread.is_inside:
-            # In a signal handler, within another request of this thread: that one will read the reply.
-            connection.release_later(words[2], words[4])
-            return
-        request = Request(thread)
+        if thread.request is not None:
+            if thread.is_nested():
+                # In a signal handler, within another request of this thread: that one will read the reply.
+                connection.release_later(words[2], words[4])
+                self._is_over = True
+                return
+            thread.settle()
+        request = Request(connection, thread)
         try:
-            thread.is_inside = True
+            self._is_over = True
+            thread.request = request
             reply = connection.exchange(request, b"RELEASE %s %s" % (words[2], words[4]))
+            thread.request = None
         except DaemonUnavailable as error:
+            thread.request = None
             raise self._loss("connection") from error
         except BaseException:
             # Interrupted, and released all the same.
             connection.release_later(words[2], words[4])
             connection.withdraw(request)
+            thread.request = None
             raise
-        finally:
-            thread.is_inside = False
         if b" RELEASED " not in reply:
             raise self._loss(connection.ended.pop(self.token, "unknown"))
 

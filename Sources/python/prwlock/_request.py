@@ -3,48 +3,92 @@
 from __future__ import annotations
 
 import _thread
+import sys
 from itertools import count
+
+from ._errors import NestedUse
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from _thread import LockType
-    from typing import Optional
+    from types import CodeType, FrameType
+    from typing import Callable, Optional, TypeVar
+
+    from ._connection import Connection
+
+    Asking = TypeVar("Asking", bound=Callable[..., object])
 
 #: How long a daemon may think about a reply that needs no wait, or to take a line, in seconds.
 PATIENCE = 10
 
 
 class Thread:
-    """A thread as an owner: its word within the session, and whether it is in a request at this moment."""
+    """A thread as an owner: its word within the session, and the request that it is in at this moment."""
 
-    __slots__ = ("is_inside", "owner")
+    __slots__ = ("owner", "request")
 
     _numbers = count(1)
 
     def __init__(self) -> None:
         self.owner = b"t%d" % next(Thread._numbers)
-        self.is_inside = False
+        #: None between requests; and what an interrupt has left over, until the next one.
+        self.request: Optional[Request] = None
+
+    def settle(self) -> None:
+        """Ends what an interrupt has left over. For a function that is `asking`, before a request of its own.
+
+        Raises:
+            NestedUse: this thread is in the middle of that request: to ask would be to wait for itself.
+        """
+        if self.is_nested():
+            raise NestedUse("a signal handler or finalizer asks in the middle of another request of its thread")
+        left = self.request
+        if left is not None and left.connection is not None:
+            left.connection.withdraw(left)
+        self.request = None
+
+    def is_nested(self) -> bool:
+        """Whether the function that asks was itself called in the middle of another request of this thread."""
+        # Who asks calls this, or `settle` for it; above it nobody else may be asking.
+        is_above = False
+        frame: Optional[FrameType] = sys._getframe(1)
+        while frame is not None:
+            if frame.f_code in _asking:
+                if is_above:
+                    return True
+                is_above = True
+            frame = frame.f_back
+        return False
 
 
 class Request:
     """A line that was sent, or will be, and its reply."""
 
-    __slots__ = ("is_orphan", "patience", "reply", "rows", "tag", "thread", "wake")
+    __slots__ = ("connection", "patience", "reply", "rows", "settle", "tag", "thread", "wake", "was_withdrawn")
 
     _numbers = count(1)
 
-    def __init__(self, thread: Thread, patience: Optional[float] = PATIENCE) -> None:
+    def __init__(
+        self,
+        connection: Optional[Connection],
+        thread: Thread,
+        patience: Optional[float] = PATIENCE,
+        settle: Optional[Callable[[bytes], None]] = None,
+    ) -> None:
         self.tag = b"#%d" % next(Request._numbers)
+        #: None while there is none yet.
+        self.connection = connection
         self.thread = thread
         #: How long the daemon may still take to answer, in seconds, as far as it was looked; None if for ever.
         self.patience = patience
+        #: Told of the reply if the request is withdrawn; without it, what was granted is given back.
+        self.settle = settle
         #: The whole line without its end; empty if the connection ended first.
         self.reply: Optional[bytes] = None
         self.rows: list[bytes] = []
         #: Released to wake a follower; None for everybody else.
         self.wake: Optional[LockType] = None
-        #: Whether nobody waits any more: what is granted is given back.
-        self.is_orphan = False
+        self.was_withdrawn = False
 
 
 class Notice:
@@ -64,3 +108,11 @@ class _Threads(_thread._local):
 
 #: `threads.own` is the thread that runs.
 threads = _Threads()
+
+_asking: set[CodeType] = set()
+
+
+def asking(function: Asking) -> Asking:
+    """Marks a function that has its thread's `request` set while it runs."""
+    _asking.add(function.__code__)
+    return function

@@ -1,0 +1,301 @@
+"""An exception between any two steps of an acquire leaves neither a grant nor a request behind."""
+
+from __future__ import annotations
+
+import ctypes
+import dis
+import os
+import random
+import signal
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from types import CodeType, FrameType
+from typing import Any, Callable
+
+import prwlock
+import pytest
+
+from processes import wait_until
+
+# An interrupt in a finalizer is told, and goes nowhere.
+pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+
+TOOL = 5
+TAKE_OVER = dis.opmap.get("PUSH_EXC_INFO")
+FOLDER = os.path.dirname(prwlock.__file__)
+
+
+class Interrupt(KeyboardInterrupt):
+    pass
+
+
+class Interrupter:
+    """Raises `Interrupt` before the opcodes with these numbers that run in the package's modules."""
+
+    def __init__(self, *steps: int) -> None:
+        self.steps = set(steps)
+        self.count = 0
+        self.raised = 0
+
+    def __enter__(self) -> Interrupter:
+        if sys.version_info >= (3, 12):
+            tools = sys.monitoring
+            tools.use_tool_id(TOOL, "interrupts")
+            tools.register_callback(TOOL, tools.events.INSTRUCTION, self._monitor)
+            tools.set_events(TOOL, tools.events.INSTRUCTION)
+        else:
+            sys.settrace(self._trace)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if sys.version_info >= (3, 12):
+            sys.monitoring.set_events(TOOL, 0)
+            sys.monitoring.register_callback(TOOL, sys.monitoring.events.INSTRUCTION, None)
+            sys.monitoring.free_tool_id(TOOL)
+        else:
+            sys.settrace(None)
+
+    def _monitor(self, code: CodeType, offset: int) -> None:
+        # Not where the interpreter is about to take an exception over: no signal can come between.
+        if code.co_filename.startswith(FOLDER) and code.co_code[offset] != TAKE_OVER:
+            self._step()
+
+    def _trace(self, frame: FrameType, event: str, argument: object) -> Any:
+        if not frame.f_code.co_filename.startswith(FOLDER):
+            return None
+        frame.f_trace_opcodes = True
+        frame.f_trace_lines = False
+        if event == "opcode":
+            self._step()
+        return self._trace
+
+    def _step(self) -> None:
+        self.count += 1
+        if self.count in self.steps:
+            self.raised += 1
+            raise Interrupt
+
+
+@pytest.fixture
+def is_clean(client: prwlock.Client) -> Callable[[prwlock.RWLock], None]:
+    """Checks that the lock is held as often as the object says, that nobody waits, and that it still works."""
+
+    def check(lock: prwlock.RWLock) -> None:
+        status = client.status(lock.name)
+        assert len(status.holders) == lock.nlocks
+        assert not status.waiters
+        while lock.nlocks:
+            lock.release()
+        assert lock.try_acquire_write()
+        lock.release()
+
+    return check
+
+
+def until_complete(action: Callable[[], object], is_clean: Callable[[], object], *more: int) -> int:
+    """Interrupts an action at its first step, at its second, and so on until it is over before that."""
+    step = 1
+    while True:
+        interrupter = Interrupter(step, *(step + distance for distance in more))
+        try:
+            with interrupter:
+                action()
+        except Interrupt:
+            pass
+        is_clean()
+        if not interrupter.raised:
+            return step
+        step += 1
+
+
+ACTIONS = {
+    "acquire_write": lambda lock: lock.acquire_write(),
+    "acquire_read with a timeout": lambda lock: lock.acquire_read(5),
+    "try_acquire_write": lambda lock: lock.try_acquire_write(),
+    "write": lambda lock: lock.write().release(),
+    "reader_lock": lambda lock: lock.reader_lock(1).__enter__(),
+}
+
+
+@pytest.mark.parametrize("action", ACTIONS)
+def test_an_acquire_that_is_interrupted_anywhere_leaves_nothing(action: str, is_clean: Any) -> None:
+    lock = prwlock.RWLock()
+    is_clean(lock)
+    assert until_complete(lambda: ACTIONS[action](lock), lambda: is_clean(lock)) > 100
+
+
+@pytest.mark.parametrize("distance", [1, 2, 3, 5, 8, 13, 21, 34, 55, 89, 144, 233])
+def test_a_second_interrupt_during_the_clean_up_changes_nothing(distance: int, is_clean: Any) -> None:
+    lock = prwlock.RWLock()
+    is_clean(lock)
+    until_complete(lock.acquire_write, lambda: is_clean(lock), distance)
+
+
+def test_a_wait_that_is_interrupted_anywhere_leaves_nothing(
+    peer: Any, client: prwlock.Client, is_clean: Any
+) -> None:
+    lock = prwlock.RWLock("jobs")
+    other = peer()
+    assert other.ask("write", "jobs") == "True"
+
+    def wait() -> None:
+        assert not lock.acquire_write(0.001)
+
+    def check() -> None:
+        wait_until(lambda: not client.status("jobs").waiters)
+        assert [holder.pid for holder in client.status("jobs").holders] == [other.pid]
+        assert lock.nlocks == 0
+
+    assert until_complete(wait, check) > 100
+
+
+def test_the_first_acquire_that_is_interrupted_anywhere_leaves_nothing(client: prwlock.Client, daemon: Any) -> None:
+    for step in range(1, 100_000, 7):
+        own = prwlock.Client(daemon.socket)
+        lock = own.lock("jobs")
+        interrupter = Interrupter(step)
+        try:
+            with interrupter:
+                lock.acquire_write()
+        except Interrupt:
+            pass
+        assert len(client.status("jobs").holders) == lock.nlocks
+        own.close()
+        if not interrupter.raised:
+            return
+
+
+def test_a_release_that_is_interrupted_has_released(client: prwlock.Client) -> None:
+    """Or has not begun: then the lock says that it is held."""
+    lock = prwlock.RWLock("jobs")
+    step = 0
+    interrupter = Interrupter(0)
+    while step == 0 or interrupter.raised:
+        step += 1
+        lock.acquire_write()
+        interrupter = Interrupter(step)
+        try:
+            with interrupter:
+                lock.release()
+        except Interrupt:
+            pass
+        wait_until(lambda: len(client.status("jobs").holders) == lock.nlocks, f"step {step}")
+        while lock.nlocks:
+            lock.release()
+
+
+def test_an_upgrade_that_is_interrupted_leaves_the_grant_as_it_says(client: prwlock.Client) -> None:
+    lock = prwlock.RWLock("jobs")
+    step = 0
+    interrupter = Interrupter(0)
+    while step == 0 or interrupter.raised:
+        step += 1
+        grant = lock.update()
+        interrupter = Interrupter(step)
+        try:
+            with interrupter:
+                grant.upgrade(1)
+        except Interrupt:
+            pass
+        (holder,) = client.status("jobs").holders
+        assert (holder.mode, holder.token) == (grant.mode, grant.token), f"step {step}"
+        grant.release()
+        assert not client.status("jobs").holders
+
+
+@pytest.fixture
+def alarms() -> Iterator[None]:
+    """A signal at random moments, whose handler raises."""
+
+    def handle(*_: object) -> None:
+        raise Interrupt
+
+    before = signal.signal(signal.SIGALRM, handle)
+    yield
+    signal.setitimer(signal.ITIMER_REAL, 0)
+    signal.signal(signal.SIGALRM, before)
+
+
+@pytest.mark.parametrize("contended", [False, True])
+def test_thousands_of_signals_leave_nothing(
+    contended: bool, alarms: None, client: prwlock.Client, peer: Any, is_clean: Any
+) -> None:
+    lock = prwlock.RWLock("jobs")
+    stop = threading.Event()
+    noise = threading.Thread(target=churn, args=(stop,)) if contended else None
+    if noise:
+        noise.start()
+    interrupted = 0
+    randomly = random.Random(1)
+    try:
+        for _ in range(3_000):
+            try:
+                signal.setitimer(signal.ITIMER_REAL, randomly.uniform(1e-6, 250e-6))
+                if lock.acquire_write():
+                    lock.release()
+                signal.setitimer(signal.ITIMER_REAL, 0)
+            except Interrupt:
+                interrupted += 1
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            while lock.nlocks:
+                lock.release()
+    finally:
+        stop.set()
+        if noise:
+            noise.join()
+    assert interrupted > 300
+    wait_until(lambda: not client.status("jobs").holders)
+    is_clean(lock)
+
+
+def churn(stop: threading.Event) -> None:
+    """A thread that takes the same lock again and again."""
+    lock = prwlock.RWLock("jobs")
+    while not stop.is_set():
+        with lock.write():
+            pass
+
+
+def test_an_exception_that_another_thread_sets_leaves_nothing(client: prwlock.Client, is_clean: Any) -> None:
+    lock = prwlock.RWLock("jobs")
+    raised = 0
+    done = threading.Event()
+
+    def work() -> None:
+        nonlocal raised
+        end = time.monotonic() + 2
+        while time.monotonic() < end:
+            try:
+                lock.acquire_write()
+                lock.release()
+            except Interrupt:
+                raised += 1
+            while True:
+                try:
+                    while lock.nlocks:
+                        lock.release()
+                    break
+                except Interrupt:
+                    raised += 1
+        done.set()
+
+    thread = threading.Thread(target=quietly, args=(work, done))
+    thread.start()
+    randomly = random.Random(2)
+    while not done.wait(randomly.uniform(0.0001, 0.002)):
+        ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread.ident or 0), ctypes.py_object(Interrupt))
+    thread.join()
+    assert raised > 50
+    wait_until(lambda: not client.status("jobs").holders)
+    is_clean(lock)
+
+
+def quietly(work: Callable[[], None], done: threading.Event) -> None:
+    """Exceptions that come after the work are nobody's."""
+    while not done.is_set():
+        try:
+            work()
+        except Interrupt:
+            continue
