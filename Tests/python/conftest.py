@@ -14,8 +14,9 @@ from typing import Callable
 
 import prwlock
 import pytest
+from prwlock._private_daemon import PrivateDaemon
 
-from processes import Daemon, Peer
+from processes import Peer
 
 
 @pytest.fixture(autouse=True)
@@ -55,23 +56,20 @@ def running(home: Path) -> Callable[[], list[int]]:
 
 
 @pytest.fixture
-def daemon(home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Daemon]:
+def daemon(prwlock_daemon: PrivateDaemon) -> PrivateDaemon:
     """A daemon of the test's own, which all clients of the test find."""
-    daemon = Daemon(home)
-    monkeypatch.setenv("PRWLOCK_SOCKET", daemon.socket)
-    yield daemon
-    daemon.end()
+    return prwlock_daemon
 
 
 @pytest.fixture
-def client(daemon: Daemon) -> Iterator[prwlock.Client]:
+def client(daemon: PrivateDaemon) -> Iterator[prwlock.Client]:
     """Another session of this process than the one that the locks share, to look at them."""
     with prwlock.Client() as client:
         yield client
 
 
 @pytest.fixture
-def peer(daemon: Daemon) -> Iterator[Callable[[], Peer]]:
+def peer(daemon: PrivateDaemon) -> Iterator[Callable[[], Peer]]:
     """Makes other processes that do with locks what they are told."""
     peers: list[Peer] = []
 

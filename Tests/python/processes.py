@@ -1,16 +1,12 @@
-"""Daemons and other clients, as processes of their own."""
+"""Other clients, as processes of their own."""
 
 from __future__ import annotations
 
 import os
-import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
 from typing import Callable, Optional
-
-from prwlock._launch import daemon_program
 
 PEER = """
 import os, sys, prwlock
@@ -28,50 +24,6 @@ for line in sys.stdin:
     except Exception as error:
         print(type(error).__name__, flush=True)
 """
-
-
-class Daemon:
-    """A real daemon on a socket in a folder; ended by its process id."""
-
-    def __init__(self, folder: Path, *arguments: str) -> None:
-        self.folder = folder
-        self.socket = str(folder / "s")
-        self.arguments = arguments
-        self.start()
-
-    def start(self) -> None:
-        """Starts it, and returns when it listens."""
-        state = str(self.folder / "daemon-state")
-        command = [daemon_program(), "--socket", self.socket, "--state-directory", state, "--grace", "0"]
-        self.process = subprocess.Popen(
-            [*command, *self.arguments], stderr=open(self.folder / "log", "a"), start_new_session=True
-        )
-        wait_until(lambda: self.process.poll() is not None or self._listens())
-        assert self.process.poll() is None, (self.folder / "log").read_text()
-
-    def _listens(self) -> bool:
-        import socket
-
-        with socket.socket(socket.AF_UNIX) as probe:
-            return probe.connect_ex(self.socket) == 0
-
-    @property
-    def pid(self) -> int:
-        return self.process.pid
-
-    def kill(self) -> None:
-        self.process.kill()
-        self.process.wait()
-
-    def stop(self) -> None:
-        """Has it end in good order."""
-        self.process.terminate()
-        self.process.wait()
-
-    def end(self) -> None:
-        if self.process.poll() is None:
-            os.kill(self.pid, signal.SIGCONT)
-            self.kill()
 
 
 class Peer:

@@ -168,6 +168,9 @@ class Connection:
     def withdraw(self, request: Request) -> None:
         """Leaves nothing behind of a request whose caller was interrupted: neither in the queue nor as a grant."""
         request.was_withdrawn = True
+        if request.patience is not None and request.patience < 0:
+            # The daemon is silent. It will read this some time, and whoever reads then gives back what it granted.
+            return self._send_later(b"CANCEL " + request.tag)
         while self.fault is None and self.pid == getpid():
             try:
                 return self._withdraw(request)
@@ -217,8 +220,8 @@ class Connection:
             # By far the most usual: the one line that this thread waits for, and no listing's end.
             if (
                 chunk.startswith(tag)
-                and chunk[end] == _SPACE
                 and chunk.find(b"\n") == len(chunk) - 1
+                and chunk[end] == _SPACE
                 and not chunk.startswith(b" OK ", end)
             ):
                 request.reply = chunk[:-1]
@@ -358,9 +361,11 @@ class Connection:
 
     def release_later(self, name: bytes, token: bytes) -> None:
         """Releases a grant without a wait, from wherever a finalizer may run."""
-        if self.fault is not None or self.pid != getpid():
-            return
-        line = b"%s RELEASE %s %s\n" % (_LATER, name, token)
+        if self.fault is None and self.pid == getpid():
+            self._send_later(b"RELEASE %s %s" % (name, token))
+
+    def _send_later(self, text: bytes) -> None:
+        line = b"%s %s\n" % (_LATER, text)
         try:
             if self._sent_later >= _MOST_LATER:
                 self._later.append(line)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from sys import is_finalizing
+
 from ._connection import Connection, getpid
 from ._errors import DaemonUnavailable, LockLost, NotHeld
 from ._request import PATIENCE, Request, Thread, asking, threads
@@ -20,7 +22,7 @@ class Grant:
     """A lock that is held. Used as a context manager, it is released at the block's end.
 
     It ends when it is released, when its lease is over, when it is revoked, with the connection, and when nobody refers
-    to it any more. A grant that ended unasked raises ``LockLost`` when it is released, also at a block's end.
+    to it any more (but for the interpreter's end, which is the process's death). A grant that ended unasked raises ``LockLost`` when it is released, also at a block's end.
     """
 
     # Until it is whole there is nothing to release.
@@ -120,11 +122,9 @@ class Grant:
         self._is_over = True
 
     def __del__(self) -> None:
-        if not self._is_over:
-            try:
-                self._connection.release_later(self._words[2], self._words[4])
-            except Exception:  # At the interpreter's end anything may be gone already.
-                pass
+        # Not at the interpreter's end: whoever ends in the middle has not released, and the next one must hear of it.
+        if not self._is_over and not is_finalizing():
+            self._connection.release_later(self._words[2], self._words[4])
 
     def _lost(self) -> Optional[str]:
         if self._connection.fault is not None:

@@ -1,0 +1,103 @@
+"""A daemon for one test or one measurement: in a folder for temporary files, and gone afterwards."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import tempfile
+from typing import Optional
+
+from ._client import Client
+from ._errors import DaemonUnavailable
+from ._launch import daemon_program
+from ._location import Location
+from ._rendezvous import attempt
+
+_PATIENCE = 10.0
+
+
+class PrivateDaemon:
+    """A running daemon that nobody finds who is not told its socket.
+
+    Raises:
+        DaemonUnavailable: there is no daemon program, or it ended at once; the text has what it said.
+    """
+
+    def __init__(self, *options: str) -> None:
+        # The path of a socket is short by nature.
+        self._folder = tempfile.mkdtemp(prefix="prw")
+        #: The path of its socket.
+        self.socket = f"{self._folder}/s"
+        self._options = options
+        self._process: Optional[subprocess.Popen[bytes]] = None
+        self._client: Optional[Client] = None
+        try:
+            self._start()
+        except BaseException:
+            self.end()
+            raise
+
+    def _start(self) -> None:
+        command = [daemon_program(), "--socket", self.socket, "--state-directory", f"{self._folder}/state"]
+        with open(f"{self._folder}/log", "ab") as log:
+            self._process = subprocess.Popen(
+                [*command, "--grace", "0", *self._options], stdin=subprocess.DEVNULL, stdout=log, stderr=log
+            )
+        self._await()
+
+    def _await(self) -> None:
+        from time import monotonic, sleep
+
+        end = monotonic() + _PATIENCE
+        while monotonic() < end:
+            connected = attempt(Location(self.socket))
+            if connected is not None:
+                connected[0].close()
+                return
+            if self._process is None or self._process.poll() is not None:
+                break
+            sleep(0.002)
+        with open(f"{self._folder}/log") as log:
+            raise DaemonUnavailable(f"the private lock daemon did not start: {log.read().strip()}")
+
+    @property
+    def pid(self) -> int:
+        """Its process id."""
+        assert self._process is not None
+        return self._process.pid
+
+    @property
+    def client(self) -> Client:
+        """A client of its own, to look at what others do."""
+        if self._client is None:
+            self._client = Client(self.socket)
+        return self._client
+
+    def kill(self) -> None:
+        """Kills it, as a crash would."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+
+    def restart(self) -> None:
+        """Ends it in good order if it runs, and starts it again on the same socket, with the same tokens."""
+        if self._process is not None:
+            self._process.terminate()
+            try:
+                self._process.wait(_PATIENCE)
+            except subprocess.TimeoutExpired:
+                self.kill()
+        self._start()
+
+    def end(self) -> None:
+        """Kills it, and removes all that it had."""
+        if self._client is not None:
+            self._client.close()
+        self.kill()
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    def __enter__(self) -> PrivateDaemon:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.end()

@@ -1,0 +1,154 @@
+"""No set-up: the first lock starts a daemon, one for all, and nothing is left over."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any, Callable
+
+import prwlock
+import pytest
+from prwlock._launch import daemon_program
+
+from processes import wait_until
+
+PROGRAM = """
+import sys, prwlock
+sys.stdin.read()
+lock = prwlock.RWLock("jobs")
+with lock.write() as grant:
+    print(grant.token)
+"""
+
+
+@pytest.fixture
+def leaves_at_once(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Daemons that clients start leave when nobody is there for a moment."""
+    program = home / "daemon"
+    program.write_text(f"#!/bin/sh\nexec '{daemon_program()}' \"$@\" --exit-when-idle=50ms\n")
+    program.chmod(0o700)
+    monkeypatch.setenv("PRWLOCK_DAEMON", str(program))
+
+
+def test_the_first_lock_starts_a_daemon(running: Callable[[], list[int]], home: Path) -> None:
+    lock = prwlock.RWLock()
+    assert not running()
+    assert lock.acquire_read()
+    (daemon,) = running()
+    lock.release()
+    # It is nobody's child, and has nothing of this process.
+    status = Path(f"/proc/{daemon}/status").read_text()
+    assert f"PPid:\t{os.getpid()}\n" not in status
+    assert os.getsid(daemon) == daemon
+    assert os.readlink(f"/proc/{daemon}/cwd") == "/"
+    names = {os.readlink(f"/proc/{daemon}/fd/{number}").split(":")[0] for number in os.listdir(f"/proc/{daemon}/fd")}
+    log = str(home / "state" / "prwlock" / "prwlockd.log")
+    assert names - {"/dev/null", log, "socket", "anon_inode"} <= {
+        name for name in names if name.startswith((str(home), "/run"))
+    }
+    assert (home / "run" / "prwlock").stat().st_mode & 0o777 == 0o700
+    assert (home / "run" / "prwlock" / "prwlock.sock").stat().st_mode & 0o777 == 0o600
+
+
+def test_nothing_of_a_program_goes_into_the_daemon(
+    running: Callable[[], list[int]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SECRET", "hidden")
+    inherited, other = os.pipe()
+    os.set_inheritable(inherited, True)
+    assert prwlock.RWLock().acquire_read()
+    (daemon,) = running()
+    assert b"SECRET" not in Path(f"/proc/{daemon}/environ").read_bytes()
+    pipe = os.readlink(f"/proc/self/fd/{inherited}")
+    assert pipe not in [os.readlink(f"/proc/{daemon}/fd/{number}") for number in os.listdir(f"/proc/{daemon}/fd")]
+    os.close(inherited)
+    os.close(other)
+
+
+def test_a_hundred_processes_at_once_end_up_with_one(running: Callable[[], list[int]]) -> None:
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "-c", PROGRAM], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+        for _ in range(100)
+    ]
+    for process in processes:
+        assert process.stdin is not None
+        process.stdin.close()
+    tokens = []
+    for process in processes:
+        assert process.stdout is not None
+        tokens.append(int(process.stdout.read()))
+        process.stdout.close()
+        assert process.wait() == 0
+    assert sorted(tokens) == list(range(1, 101))
+    assert len(running()) == 1
+
+
+def test_nothing_is_left_over(leaves_at_once: None, running: Callable[[], list[int]], home: Path, run: Any) -> None:
+    assert run("import prwlock\nprint(prwlock.RWLock().acquire_write())").strip() == "True"
+    wait_until(lambda: not running())
+    assert os.listdir(home / "run" / "prwlock") == []
+
+
+def test_a_daemon_that_leaves_while_somebody_comes_turns_nobody_away(leaves_at_once: None, run: Any) -> None:
+    # It comes back at moments around the one at which the daemon leaves.
+    program = """
+import prwlock, sys, time
+last = 0
+for turn in range(60):
+    client = prwlock.Client()
+    with client.acquire("jobs") as grant:
+        assert grant.token > last
+        last = grant.token
+    client.close()
+    time.sleep(0.04 + turn * 0.0005)
+"""
+    run(program)
+
+
+def test_a_socket_that_a_dead_daemon_left_is_replaced(running: Callable[[], list[int]], home: Path) -> None:
+    assert prwlock.RWLock().acquire_read()
+    (daemon,) = running()
+    os.kill(daemon, 9)
+    wait_until(lambda: not running())
+    with prwlock.RWLock("jobs").write(timeout=60) as grant:
+        assert grant.token > 1
+    assert len(running()) == 1
+
+
+def test_what_is_no_socket_is_left_alone(home: Path) -> None:
+    folder = home / "run" / "prwlock"
+    folder.mkdir(mode=0o700)
+    (folder / "prwlock.sock").write_text("precious")
+    with pytest.raises(prwlock.DaemonUnavailable, match="not a socket"):
+        prwlock.RWLock().acquire_read()
+    assert (folder / "prwlock.sock").read_text() == "precious"
+
+
+def test_the_hosts_service_is_used_where_it_is(monkeypatch: pytest.MonkeyPatch, home: Path) -> None:
+    system = home / "system"
+    monkeypatch.setattr("prwlock._location.SYSTEM_DIRECTORY", str(system))
+    assert "run/prwlock" in prwlock.RWLock("jobs").client.path
+    system.mkdir()
+    named = prwlock.RWLock("jobs")
+    assert named.client.path == f"{system}/prwlock.sock"
+    with pytest.raises(prwlock.DaemonUnavailable, match="systemctl start"):
+        named.acquire_read()
+    # Nobody can mean a lock without a name who was not handed it: it goes where there is a daemon.
+    assert "run/prwlock" in prwlock.RWLock().client.path
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(f"{system}/prwlock.sock")
+        assert prwlock.RWLock().client.path == f"{system}/prwlock.sock"
+
+
+def test_the_environment_goes_over_all(daemon: Any, monkeypatch: pytest.MonkeyPatch, home: Path) -> None:
+    assert prwlock.RWLock("jobs").client.path == daemon.socket
+    monkeypatch.delenv("PRWLOCK_SOCKET")
+    assert prwlock.RWLock("jobs").client.path == str(home / "run" / "prwlock" / "prwlock.sock")
+    monkeypatch.delenv("XDG_RUNTIME_DIR")
+    monkeypatch.setattr("prwlock._location.RUNTIME_ROOT", str(home / "nothing"))
+    assert prwlock.RWLock("jobs").client.path == f"/tmp/prwlock-{os.geteuid()}/prwlock.sock"
