@@ -37,7 +37,7 @@ def original(tmp_path_factory: pytest.TempPathFactory) -> Path:
     if loaded.returncode != 0:
         pytest.skip(f"the original cannot be downloaded: {loaded.stderr.strip().splitlines()[-1:]}")
     with tarfile.open(next(folder.glob("*.tar.gz"))) as archive:
-        archive.extractall(folder)
+        archive.extractall(folder, **({"filter": "data"} if hasattr(tarfile, "data_filter") else {}))
     return folder / "prwlock-0.4.1"
 
 

@@ -250,8 +250,9 @@ class Client:
 
     def stats(self) -> dict[str, int]:
         """The daemon's counters."""
-        rows = (row.split(b" ") for row in self._rows(b"STATS"))
-        return {words[1].decode(): int(words[2]) for words in rows}
+        from . import _status
+
+        return _status.stats(self._rows(b"STATS"))
 
     def watch(self, prefix: str = "") -> Watch:
         """Every change on the locks whose names begin with a prefix, from now on, as an iterator."""

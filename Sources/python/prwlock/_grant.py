@@ -6,8 +6,9 @@ from sys import is_finalizing
 
 from ._connection import Connection, getpid
 from ._errors import DaemonUnavailable, LockLost, NotHeld
+from ._granted import Granted, loss
 from ._request import PATIENCE, Request, Thread, asking, threads
-from ._wire import decode_name, milliseconds, refusal
+from ._wire import milliseconds, refusal
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -15,44 +16,25 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Any, Literal, Optional
 
-    from ._wire import Mode, Seconds
+    from ._wire import Seconds
 
 
-class Grant:
+class Grant(Granted):
     """A lock that is held. Used as a context manager, it is released at the block's end.
 
     It ends when it is released, when its lease is over, when it is revoked, with the connection, and when nobody refers
-    to it any more (but for the interpreter's end, which is the process's death). A grant that ended unasked raises ``LockLost`` when it is released, also at a block's end.
+    to it any more (but for the interpreter's end, which is the process's death). A grant that ended unasked raises
+    ``LockLost`` when it is released, also at a block's end.
     """
 
     # Until it is whole there is nothing to release.
     _is_over = True
 
     def __init__(self, connection: Connection, words: list[bytes], thread: Thread) -> None:
+        super().__init__(words)
         self._connection = connection
-        self._words = words
         self._thread = thread
         self._is_over = False
-
-    @property
-    def name(self) -> str:
-        """The lock's name."""
-        return decode_name(self._words[2])
-
-    @property
-    def mode(self) -> Mode:
-        """``read``, ``update`` or ``write``."""
-        return self._words[3].decode()  # type: ignore[return-value]
-
-    @property
-    def token(self) -> int:
-        """The fencing token: higher than that of any grant before, over all locks and restarts of the daemon."""
-        return int(self._words[4][6:])
-
-    @property
-    def owner_died(self) -> bool:
-        """Whether a writer before went without a release, so that what the lock protects may be half written."""
-        return len(self._words) > 5 and self._words[5] == b"ownerdied=1"
 
     @property
     def is_held(self) -> bool:
@@ -132,18 +114,7 @@ class Grant:
         return self._connection.ended.get(self.token)
 
     def _loss(self, reason: str) -> LockLost:
-        from ._log import log
-
-        details = {
-            "expired": "its lease ended",
-            "revoked": "it was revoked",
-            "connection": f"the connection to the daemon ended ({self._connection.fault})",
-        }
-        text = f"{self.name!r} (mode {self.mode}, token {self.token}) was lost: "
-        loss = LockLost(text + details.get(reason, "it was no longer held"))
-        loss.reason = reason
-        log("WARNING", str(loss))
-        return loss
+        return loss(self, reason, self._connection.fault)
 
     # Changes
 

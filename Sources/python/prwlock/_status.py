@@ -7,7 +7,8 @@ from typing import Callable, NamedTuple, Optional
 
 from ._wire import decode_name, encode_name, fields
 
-_PAGE = 1_000
+#: So many locks are listed at a time.
+PAGE = 1_000
 
 
 class Holder(NamedTuple):
@@ -120,26 +121,40 @@ def _waiter(row: dict[bytes, bytes]) -> Waiter:
     )
 
 
+def list_request(prefix: str, after: bytes) -> bytes:
+    """Asks for the page of ``LIST`` that comes after a name as it is on the wire."""
+    text = b"LIST %s limit=%d" % (encode_name(prefix, "a prefix") if prefix else b"", PAGE)
+    return text + b" after=" + after if after else text
+
+
 def list_locks(ask: Callable[[bytes], list[bytes]], prefix: str) -> Iterator[LockSummary]:
-    """Asks for page after page of ``LIST``."""
-    encoded = encode_name(prefix, "a prefix") if prefix else b""
-    text = b"LIST %s limit=%d" % (encoded, _PAGE)
+    """Asks for page after page."""
     after = b""
     while True:
-        rows = ask(text + after)
-        for row in rows:
-            words = row.split(b" ")
-            values = fields(words)
-            yield LockSummary(
-                name=decode_name(words[2]),
-                mode=_text(values[b"mode"]),
-                holders=int(values[b"holders"]),
-                waiters=int(values[b"waiters"]),
-                owner_died=values[b"ownerdied"] == b"1",
-            )
-        if len(rows) < _PAGE:
+        rows = ask(list_request(prefix, after))
+        yield from map(lock_summary, rows)
+        if len(rows) < PAGE:
             return
-        after = b" after=" + rows[-1].split(b" ")[2]
+        after = rows[-1].split(b" ")[2]
+
+
+def lock_summary(row: bytes) -> LockSummary:
+    """Of a row of ``LIST``."""
+    words = row.split(b" ")
+    values = fields(words)
+    return LockSummary(
+        name=decode_name(words[2]),
+        mode=_text(values[b"mode"]),
+        holders=int(values[b"holders"]),
+        waiters=int(values[b"waiters"]),
+        owner_died=values[b"ownerdied"] == b"1",
+    )
+
+
+def stats(rows: list[bytes]) -> dict[str, int]:
+    """Of the rows of ``STATS``."""
+    words = (row.split(b" ") for row in rows)
+    return {name.decode(): int(value) for _, name, value in words}
 
 
 def sessions(rows: list[bytes]) -> list[SessionStatus]:

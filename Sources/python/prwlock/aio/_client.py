@@ -1,0 +1,237 @@
+"""The client for asyncio: a session for each event loop, made when it is first needed."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from collections.abc import AsyncIterator
+from itertools import count
+from os import PathLike, fspath
+from typing import TYPE_CHECKING, Any, Callable, List, Optional, Union
+from weakref import WeakKeyDictionary, ref
+
+from .. import _location, _status
+from .._errors import Closed, DaemonUnavailable
+from .._location import Location
+from .._log import log
+from .._request import PATIENCE
+from .._status import LockStatus, LockSummary, SessionStatus
+from .._wire import acquire_options, encode_name, milliseconds, refusal
+from ._grant import Acquiring, Grant
+from ._session import Asked, Session, open_session
+
+if TYPE_CHECKING:
+    from .._wire import Mode, Seconds
+    from ._rwlock import RWLock
+    from ._watch import Watch
+
+OnLost = Callable[[Grant], Any]
+
+_ATTEMPTS = 3
+_owners: WeakKeyDictionary[asyncio.Task[Any], bytes] = WeakKeyDictionary()
+_numbers = count(1)
+_shared: dict[str, Client] = {}
+
+
+def owner() -> bytes:
+    """The running task's word; all that runs in no task is one owner."""
+    task = asyncio.current_task()
+    if task is None:
+        return b"a0"
+    word = _owners.get(task)
+    if word is None:
+        word = _owners[task] = b"a%d" % next(_numbers)
+    return word
+
+
+class Client:
+    """The locks of one daemon, for asyncio; see `prwlock.Client`."""
+
+    def __init__(self, socket: Optional[Union[str, PathLike[str]]] = None) -> None:
+        self._setup(_location.find() if socket is None else Location(fspath(socket)))
+
+    @classmethod
+    def _at(cls, location: Location) -> Client:
+        """The one that all locks of this process at that place share."""
+        client = _shared.get(location.path)
+        if client is None or client._is_closed:
+            client = cls.__new__(cls)
+            client._setup(location)
+            _shared[location.path] = client
+        return client
+
+    def _setup(self, location: Location) -> None:
+        self._location = location
+        self._sessions: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Future[Session]] = WeakKeyDictionary()
+        self._callbacks: dict[ref[Grant], OnLost] = {}
+        self._running: set[asyncio.Future[Any]] = set()
+        self._is_closed = False
+
+    @property
+    def path(self) -> str:
+        """The path of the daemon's socket."""
+        return self._location.path
+
+    # Locks
+
+    def lock(self, name: str) -> RWLock:
+        """The lock of that name, as an object."""
+        from ._rwlock import RWLock
+
+        return RWLock(name, client=self)
+
+    def acquire(
+        self,
+        name: str,
+        mode: Mode = "write",
+        timeout: Optional[Seconds] = None,
+        *,
+        lease: Optional[Seconds] = None,
+        note: Optional[str] = None,
+        on_lost: Optional[OnLost] = None,
+    ) -> Acquiring:
+        """Asks for a lock, as `prwlock.Client.acquire`; `on_lost` is called on the loop, and may be a coroutine."""
+        if mode not in ("read", "update", "write"):
+            raise ValueError(f"a mode is 'read', 'update' or 'write', not {mode!r}")
+        options = acquire_options(timeout, lease, note)
+        verb = mode.upper().encode()
+        return Acquiring(lambda: self._acquire(verb, encode_name(name), options, timeout, on_lost))
+
+    async def _acquire(
+        self, verb: bytes, name: bytes, options: bytes, timeout: Optional[Seconds], on_lost: Optional[OnLost]
+    ) -> Grant:
+        patience = None if timeout is None else PATIENCE + milliseconds(timeout) / 1_000
+        word = owner()
+        for _ in range(_ATTEMPTS):
+            session = await self._session()
+            asked = await session.ask(b"%s %s owner=%s%s" % (verb, name, word, options), patience)
+            words = asked.words
+            if words[0] == b"GRANTED":
+                grant = Grant(session, [b"", *words], word)
+                if on_lost is not None:
+                    self._callbacks[ref(grant, self._forget)] = on_lost
+                return grant
+            if words[1] != b"draining":
+                raise refusal(words)
+            session.is_draining = True
+        raise DaemonUnavailable(f"the lock daemon at {self.path} ends again and again")
+
+    # Losses
+
+    def _forget(self, reference: ref[Grant]) -> None:
+        self._callbacks.pop(reference, None)
+
+    def _hear(self, _: list[bytes]) -> None:
+        for reference, on_lost in list(self._callbacks.items()):
+            grant = reference()
+            if grant is None or grant._is_over:
+                self._forget(reference)
+            elif grant._lost() is not None:
+                self._forget(reference)
+                self._tell(grant, on_lost)
+
+    def _tell(self, grant: Grant, on_lost: OnLost) -> None:
+        try:
+            told = on_lost(grant)
+        except Exception as error:  # It is the caller's; the session serves others too.
+            log("ERROR", f"on_lost of {grant!r} raised {error!r}")
+            return
+        if inspect.isawaitable(told):
+            running = asyncio.ensure_future(told)
+            self._running.add(running)
+            running.add_done_callback(self._running.discard)
+
+    # The connection
+
+    async def _session(self) -> Session:
+        """This loop's session; all who come while it is made wait for the one attempt."""
+        if self._is_closed:
+            raise Closed("this client is closed")
+        loop = asyncio.get_running_loop()
+        opening = self._sessions.get(loop)
+        if opening is None or _is_of_no_use(opening):
+            opening = self._sessions[loop] = asyncio.ensure_future(self._open())
+        return await asyncio.shield(opening)
+
+    async def _open(self) -> Session:
+        session = await open_session(self._location)
+        session.hear = self._hear
+        return session
+
+    async def _ask(self, text: bytes) -> Asked:
+        return await (await self._session()).ask(text)
+
+    async def _rows(self, text: bytes) -> list[bytes]:
+        asked = await self._ask(text)
+        if asked.words[0] != b"OK":
+            raise refusal(asked.words)
+        return asked.rows
+
+    async def close(self) -> None:
+        """Ends the sessions: what they hold is free, and whoever waits gets an error."""
+        self._is_closed = True
+        for opening in list(self._sessions.values()):
+            if opening.done() and not opening.cancelled() and opening.exception() is None:
+                opening.result().close()
+            else:
+                opening.cancel()
+
+    async def __aenter__(self) -> Client:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    # Looking
+
+    async def ping(self) -> None:
+        """Returns when the daemon has answered."""
+        await self._ask(b"PING")
+
+    async def status(self, name: str) -> LockStatus:
+        """Who holds a lock and who waits for it."""
+        return _status.lock_status(name, await self._rows(b"STATUS " + encode_name(name)))
+
+    async def list(self, prefix: str = "") -> AsyncIterator[LockSummary]:
+        """All locks whose names begin with a prefix, in the order of their names, page by page."""
+        after = b""
+        while True:
+            rows = await self._rows(_status.list_request(prefix, after))
+            for row in rows:
+                yield _status.lock_summary(row)
+            if len(rows) < _status.PAGE:
+                return
+            after = rows[-1].split(b" ")[2]
+
+    async def sessions(self) -> List[SessionStatus]:
+        """Who is connected, in no order."""
+        return _status.sessions(await self._rows(b"SESSIONS"))
+
+    async def stats(self) -> dict[str, int]:
+        """The daemon's counters."""
+        return _status.stats(await self._rows(b"STATS"))
+
+    async def validate(self, name: str, token: int) -> bool:
+        """Whether a grant on that lock has this token at this moment; of whichever session."""
+        words = (await self._ask(b"VALIDATE %s token=%d" % (encode_name(name), token))).words
+        if words[0] not in (b"VALID", b"STALE"):
+            raise refusal(words)
+        return words[0] == b"VALID"
+
+    async def revoke(self, name: str, token: int) -> None:
+        """Takes a grant away from whoever has it; see `prwlock.Client.revoke`."""
+        words = (await self._ask(b"REVOKE %s token=%d" % (encode_name(name), token))).words
+        if words[0] != b"REVOKED":
+            raise refusal(words)
+
+    def watch(self, prefix: str = "") -> Watch:
+        """Every change on the locks whose names begin with a prefix, from the ``async with`` on."""
+        from ._watch import Watch
+
+        return Watch(self._location, prefix)
+
+
+def _is_of_no_use(opening: asyncio.Future[Session]) -> bool:
+    if not opening.done():
+        return False
+    return opening.cancelled() or opening.exception() is not None or not opening.result().is_usable
