@@ -12,11 +12,11 @@ import threading
 from collections.abc import Coroutine
 from typing import Any, Callable
 
-import pytest
-from processes import wait_until
-
 import prwlock
+import pytest
 from prwlock import aio
+
+from processes import wait_until
 
 Run = Callable[[Coroutine[Any, Any, Any]], Any]
 

@@ -1,0 +1,207 @@
+"""In the shape of fasteners' locks for processes: change the import, and nothing else.
+
+    from prwlock.compat.fasteners import InterProcessReaderWriterLock
+
+| fasteners | here |
+|---|---|
+| tries again after pauses (`delay`, `max_delay`, `sleep_func`) | the daemon tells when it is free; these are taken, and not used |
+| whoever tries at the right moment is first | first come, first served, and writers before readers that come later |
+| the file of that path is locked | the path is only a name; the file is made, for who looks for it, and may be missing |
+| the locks of one process do not exclude each other (`fcntl`) | through two lock objects they do; through one, the thread that holds it may acquire it again, in its mode |
+| a read lock that asks for the write lock becomes it, unseen | that is refused: it returns False, or waits until its time is up |
+| a child that was forked may release its parent's lock by closing a file | a child holds nothing of its parent's |
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Callable, Optional, TypeVar
+
+from .._errors import AcquireTimeout, Deadlock
+from .._grant import Grant
+from .._request import threads
+from .._rwlock import RWLock
+from ._paths import PathLike, name_of, touch
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+def _check(delay: float, timeout: Optional[float]) -> None:
+    if delay < 0:
+        raise ValueError("Delay must be greater than or equal to zero")
+    if timeout is not None and timeout < 0:
+        raise ValueError("Timeout must be greater than or equal to zero")
+
+
+class _PathLock:
+    """A lock that a path names, held by this object in at most one mode, however often."""
+
+    MAX_DELAY = 0.1
+    DELAY_INCREMENT = 0.01
+
+    def __init__(self, path: PathLike, sleep_func: Callable[[float], None] = time.sleep, logger: Any = None) -> None:
+        self.path = os.fspath(path)
+        if isinstance(self.path, bytes):
+            self.path = os.fsdecode(self.path)
+        self.sleep_func = sleep_func
+        self.logger = logger
+        self._lock = RWLock(name_of(path))
+        self._grants: list[Grant] = []
+
+    def _take(self, mode: str, blocking: bool, delay: float, timeout: Optional[float]) -> bool:
+        _check(delay, timeout)
+        held = self._own()
+        if held and held[-1].mode == mode and held[-1]._thread is threads.own:
+            # Once more by the same thread: the same grant counts once more.
+            self._grants.append(held[-1])
+            return True
+        touch(self.path)
+        try:
+            ask = self._lock.read if mode == "read" else self._lock.write
+            grant = ask(timeout if blocking else 0)
+        except (AcquireTimeout, Deadlock):
+            return False
+        self._grants.append(grant)
+        return True
+
+    def _own(self) -> list[Grant]:
+        """The grants of this process; a forked child has none of its parent's."""
+        if self._grants and not self._grants[-1].is_held:
+            self._grants = [grant for grant in self._grants if grant.is_held]
+        return self._grants
+
+    def _give_back(self) -> bool:
+        held = self._own()
+        if not held:
+            return False
+        grant = held.pop()
+        if grant not in held:
+            grant.release()
+        return True
+
+    def exists(self) -> bool:
+        """Whether there is a file of that name; it says nothing of the lock."""
+        return os.path.exists(self.path)
+
+
+class InterProcessLock(_PathLock):
+    """In the shape of `fasteners.InterProcessLock`."""
+
+    @property
+    def acquired(self) -> bool:
+        """Whether this object holds it."""
+        return bool(self._own())
+
+    def acquire(
+        self,
+        blocking: bool = True,
+        delay: float = 0.01,
+        max_delay: float = 0.1,
+        timeout: Optional[float] = None,
+    ) -> bool:
+        """Waits for it, for `timeout` seconds if that is given; whether it has it."""
+        return self._take("write", blocking, delay, timeout)
+
+    def trylock(self) -> None:
+        """Takes it, or raises ``BlockingIOError``."""
+        if not self.acquire(blocking=False):
+            raise BlockingIOError(f"{self.path} is locked")
+
+    def release(self) -> None:
+        """Gives it back; a ``threading.ThreadError`` (``RuntimeError``) if this object does not hold it."""
+        if not self._give_back():
+            raise threading.ThreadError("Unable to release an unacquired lock")
+
+    unlock = release
+
+    def __enter__(self) -> InterProcessLock:
+        if not self.acquire():
+            raise threading.ThreadError(f"Unable to acquire the lock of {self.path}")
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.release()
+
+
+class InterProcessReaderWriterLock(_PathLock):
+    """In the shape of `fasteners.InterProcessReaderWriterLock`."""
+
+    def acquire_read_lock(
+        self,
+        blocking: bool = True,
+        delay: float = 0.01,
+        max_delay: float = 0.1,
+        timeout: Optional[float] = None,
+    ) -> bool:
+        """Waits for a read lock, for `timeout` seconds if that is given; whether it has it."""
+        return self._take("read", blocking, delay, timeout)
+
+    def acquire_write_lock(
+        self,
+        blocking: bool = True,
+        delay: float = 0.01,
+        max_delay: float = 0.1,
+        timeout: Optional[float] = None,
+    ) -> bool:
+        """Waits for the write lock, for `timeout` seconds if that is given; whether it has it."""
+        return self._take("write", blocking, delay, timeout)
+
+    def release_read_lock(self) -> None:
+        """Gives it back; nothing happens if this object does not hold it."""
+        self._give_back()
+
+    def release_write_lock(self) -> None:
+        """Gives it back; nothing happens if this object does not hold it."""
+        self._give_back()
+
+    @contextmanager
+    def read_lock(self, delay: float = 0.01, max_delay: float = 0.1) -> Iterator[None]:
+        """Holds a read lock for a ``with`` statement."""
+        if not self.acquire_read_lock(delay=delay, max_delay=max_delay):
+            raise threading.ThreadError(f"Unable to acquire the read lock of {self.path}")
+        try:
+            yield
+        finally:
+            self.release_read_lock()
+
+    @contextmanager
+    def write_lock(self, delay: float = 0.01, max_delay: float = 0.1) -> Iterator[None]:
+        """Holds the write lock for a ``with`` statement."""
+        if not self.acquire_write_lock(delay=delay, max_delay=max_delay):
+            raise threading.ThreadError(f"Unable to acquire the write lock of {self.path}")
+        try:
+            yield
+        finally:
+            self.release_write_lock()
+
+
+def _locked(hold: Callable[[], Any]) -> Callable[[Function], Function]:
+    def decorate(function: Function) -> Function:
+        @functools.wraps(function)
+        def wrapper(*arguments: Any, **named: Any) -> Any:
+            with hold():
+                return function(*arguments, **named)
+
+        return wrapper  # type: ignore[return-value]
+
+    return decorate
+
+
+def interprocess_locked(path: PathLike) -> Callable[[Function], Function]:
+    """Holds the lock of a path while the decorated function runs."""
+    return _locked(lambda: InterProcessLock(path))
+
+
+def interprocess_read_locked(path: PathLike) -> Callable[[Function], Function]:
+    """Holds the read lock of a path while the decorated function runs."""
+    return _locked(lambda: InterProcessReaderWriterLock(path).read_lock())
+
+
+def interprocess_write_locked(path: PathLike) -> Callable[[Function], Function]:
+    """Holds the write lock of a path while the decorated function runs."""
+    return _locked(lambda: InterProcessReaderWriterLock(path).write_lock())

@@ -1,0 +1,354 @@
+"""In the shape of filelock's locks: change the import, and nothing else.
+
+    from prwlock.compat.filelock import FileLock, ReadWriteLock, Timeout
+
+| filelock | here |
+|---|---|
+| tries again every `poll_interval` | the daemon tells when it is free; the interval is taken, and not used |
+| the file of that path is locked (for `ReadWriteLock`, a database) | the path is only a name; the file is made, for who looks for it, and may be missing |
+| `SoftFileLock` stays behind when its process dies | it does not |
+| `ReadWriteLock`: whoever tries at the right moment is first | writers before readers that come later, writers as they came |
+| options about files (`mode`, `preserve_lock_file`, …) | taken, and without effect |
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Iterator
+from contextlib import ContextDecorator, contextmanager
+from typing import Any, Callable, ClassVar, Optional, Union
+from weakref import WeakValueDictionary
+
+from .._errors import AcquireTimeout, Deadlock
+from .._grant import Grant
+from .._request import threads
+from .._rwlock import RWLock
+from ._paths import PathLike, name_of, touch
+
+
+class Timeout(TimeoutError):
+    """The lock of `lock_file` could not be had in time."""
+
+    def __init__(self, lock_file: str) -> None:
+        super().__init__(lock_file)
+        self._lock_file = lock_file
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self._lock_file,)
+
+    def __str__(self) -> str:
+        return f"The file lock '{self._lock_file}' could not be acquired."
+
+    @property
+    def lock_file(self) -> str:
+        """The path that was given."""
+        return self._lock_file
+
+
+class AcquireReturnProxy:
+    """What `acquire` returns: releases at the end of a ``with`` statement what that acquired."""
+
+    def __init__(self, lock: Any) -> None:
+        self.lock = lock
+
+    def __enter__(self) -> Any:
+        return self.lock
+
+    def __exit__(self, *_: object) -> None:
+        self.lock.release()
+
+
+def _wait(timeout: float, blocking: bool) -> Optional[float]:
+    """How long to wait by the rules of filelock: negative is for ever."""
+    return 0 if not blocking else None if timeout < 0 else timeout
+
+
+def _ask(take: Callable[[Optional[float]], Grant], wait: Optional[float], path: str) -> Grant:
+    try:
+        return take(wait)
+    except AcquireTimeout:
+        raise Timeout(path) from None
+    except Deadlock as error:
+        # What could only wait for itself is over at once where there is an end to the wait.
+        if wait is None:
+            raise RuntimeError(str(error)) from error
+        raise Timeout(path) from None
+
+
+class _Hold:
+    """What is held, how often, and by whom."""
+
+    def __init__(self) -> None:
+        self.grant: Optional[Grant] = None
+        self.count = 0
+        self.thread: object = None
+
+    def is_real(self) -> bool:
+        """Whether it is held in this process, and not by a parent."""
+        return self.grant is not None and self.grant.is_held
+
+
+class _LocalHold(_Hold, threading.local):
+    """Another one in every thread."""
+
+
+class FileLock(ContextDecorator):
+    """In the shape of `filelock.FileLock`: re-entrant, counted, one holder at a time.
+
+    With `thread_local` (the default) threads exclude each other through one object too; without, they hold together.
+    """
+
+    _instances: ClassVar[WeakValueDictionary[str, FileLock]] = WeakValueDictionary()
+
+    def __new__(cls, lock_file: PathLike, *_: Any, is_singleton: bool = False, **__: Any) -> FileLock:
+        if not is_singleton:
+            return super().__new__(cls)
+        name = f"{cls.__name__}:{name_of(lock_file)}"
+        instance = cls._instances.get(name)
+        if instance is None:
+            instance = cls._instances[name] = super().__new__(cls)
+        return instance
+
+    def __init__(
+        self,
+        lock_file: PathLike,
+        timeout: float = -1,
+        mode: int = 0o644,
+        thread_local: bool = True,
+        *,
+        blocking: bool = True,
+        is_singleton: bool = False,
+        poll_interval: float = 0.05,
+        **options: Any,
+    ) -> None:
+        if is_singleton and "_lock" in self.__dict__:
+            return
+        self._path = os.fspath(lock_file)
+        self._lock = RWLock(name_of(lock_file))
+        self._hold = _LocalHold() if thread_local else _Hold()
+        self._is_thread_local = thread_local
+        self._is_singleton = is_singleton
+        self.timeout = timeout
+        self.mode = mode
+        self.blocking = blocking
+        self.poll_interval = poll_interval
+
+    @property
+    def lock_file(self) -> str:
+        """The path that was given."""
+        return self._path
+
+    @property
+    def timeout(self) -> float:
+        """For how long `acquire` waits if it is not told; negative is for ever."""
+        return self._timeout
+
+    @timeout.setter
+    def timeout(self, value: Union[float, str]) -> None:
+        self._timeout = float(value)
+
+    @property
+    def is_locked(self) -> bool:
+        """Whether this object holds it (with `thread_local`: in this thread)."""
+        return self._hold.is_real()
+
+    @property
+    def lock_counter(self) -> int:
+        """How often it has been acquired and not released."""
+        return self._hold.count if self._hold.is_real() else 0
+
+    @property
+    def is_singleton(self) -> bool:
+        """Whether all objects for the path are one."""
+        return self._is_singleton
+
+    def is_thread_local(self) -> bool:
+        """Whether threads exclude each other through this object."""
+        return self._is_thread_local
+
+    def acquire(
+        self,
+        timeout: Optional[float] = None,
+        poll_interval: Optional[float] = None,
+        *,
+        poll_intervall: Optional[float] = None,
+        blocking: Optional[bool] = None,
+        cancel_check: Optional[Callable[[], bool]] = None,
+    ) -> AcquireReturnProxy:
+        """Waits for it, or takes it once more; a context manager that releases it.
+
+        Raises:
+            Timeout: it could not be had in time.
+            RuntimeError: to wait would be to wait for oneself.
+        """
+        hold = self._hold
+        if hold.is_real():
+            hold.count += 1
+            return AcquireReturnProxy(self)
+        wait = _wait(
+            self._timeout if timeout is None else timeout, self.blocking if blocking is None else blocking
+        )
+        touch(self._path)
+        hold.grant = _ask(self._lock.write, wait, self._path)
+        hold.count = 1
+        return AcquireReturnProxy(self)
+
+    def release(self, force: bool = False) -> None:
+        """Gives back one acquisition, or all with `force`; nothing happens if it is not held."""
+        hold = self._hold
+        if not hold.is_real():
+            return
+        hold.count = 0 if force else hold.count - 1
+        if hold.count == 0:
+            grant, hold.grant = hold.grant, None
+            if grant is not None:
+                grant.release()
+
+    def __enter__(self) -> FileLock:
+        self.acquire()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.release()
+
+
+class SoftFileLock(FileLock):
+    """The same: what dies with its process needs no file to tell of it."""
+
+
+UnixFileLock = FileLock
+
+
+class ReadWriteLock:
+    """In the shape of `filelock.ReadWriteLock`: re-entrant in its mode, and held by one object in one mode at a time.
+
+    A write hold is its thread's. To ask for the other mode of what one holds is a ``RuntimeError``.
+    """
+
+    _instances: ClassVar[WeakValueDictionary[str, ReadWriteLock]] = WeakValueDictionary()
+
+    def __new__(
+        cls, lock_file: PathLike, timeout: float = -1, *, blocking: bool = True, is_singleton: bool = True
+    ) -> ReadWriteLock:
+        if not is_singleton:
+            return super().__new__(cls)
+        name = name_of(lock_file)
+        instance = cls._instances.get(name)
+        if instance is None:
+            instance = cls._instances[name] = super().__new__(cls)
+        elif (instance.timeout, instance.blocking) != (timeout, blocking):
+            raise ValueError(
+                f"the lock of {lock_file!r} is there with timeout={instance.timeout}, blocking={instance.blocking}"
+            )
+        return instance
+
+    def __init__(
+        self, lock_file: PathLike, timeout: float = -1, *, blocking: bool = True, is_singleton: bool = True
+    ) -> None:
+        if "_lock" in self.__dict__:
+            return
+        self.lock_file = os.fspath(lock_file)
+        self.timeout = timeout
+        self.blocking = blocking
+        self._lock = RWLock(name_of(lock_file))
+        self._hold = _Hold()
+        self._inner = threading.Lock()
+
+    @classmethod
+    def get_lock(cls, lock_file: PathLike, timeout: float = -1, *, blocking: bool = True) -> ReadWriteLock:
+        """The one object for that path."""
+        return cls(lock_file, timeout, blocking=blocking)
+
+    def acquire_read(self, timeout: Optional[float] = None, *, blocking: Optional[bool] = None) -> AcquireReturnProxy:
+        """Waits for a read lock, or takes it once more.
+
+        Raises:
+            Timeout: it could not be had in time.
+            RuntimeError: this object holds the write lock.
+        """
+        return self._acquire("read", timeout, blocking)
+
+    def acquire_write(self, timeout: Optional[float] = None, *, blocking: Optional[bool] = None) -> AcquireReturnProxy:
+        """Waits for the write lock, or takes it once more.
+
+        Raises:
+            Timeout: it could not be had in time.
+            RuntimeError: this object holds a read lock, or another thread has the write lock through it.
+        """
+        return self._acquire("write", timeout, blocking)
+
+    def _acquire(self, mode: str, timeout: Optional[float], blocking: Optional[bool]) -> AcquireReturnProxy:
+        wait = _wait(self.timeout if timeout is None else timeout, self.blocking if blocking is None else blocking)
+        if self._again(mode):
+            return AcquireReturnProxy(self)
+        touch(self.lock_file)
+        grant = _ask(self._lock.read if mode == "read" else self._lock.write, wait, self.lock_file)
+        with self._inner:
+            hold = self._hold
+            if mode == "read" and hold.is_real():
+                # Another thread was quicker: one grant is enough.
+                hold.count += 1
+                grant.release()
+            else:
+                hold.grant, hold.count, hold.thread = grant, 1, threads.own
+        return AcquireReturnProxy(self)
+
+    def _again(self, mode: str) -> bool:
+        with self._inner:
+            hold = self._hold
+            if hold.grant is None or not hold.is_real():
+                return False
+            if hold.grant.mode != mode:
+                change = "upgrade" if mode == "write" else "downgrade"
+                raise RuntimeError(f"Cannot acquire {mode} lock on {self.lock_file}: {change} not allowed")
+            if mode == "write" and hold.thread is not threads.own:
+                raise RuntimeError(f"Cannot acquire write lock on {self.lock_file}: another thread holds it")
+            hold.count += 1
+            return True
+
+    @property
+    def _lock_level(self) -> int:
+        """How often it is held; for tests that look at the original's inside."""
+        return self._hold.count if self._hold.is_real() else 0
+
+    @property
+    def _current_mode(self) -> Optional[str]:
+        """In which mode it is held; for tests that look at the original's inside."""
+        grant = self._hold.grant
+        return grant.mode if grant is not None and self._hold.is_real() else None
+
+    def release(self, *, force: bool = False) -> None:
+        """Gives back one acquisition, or all with `force`.
+
+        Raises:
+            RuntimeError: it is not held, and `force` is false.
+        """
+        with self._inner:
+            hold = self._hold
+            if not hold.is_real():
+                if force:
+                    return
+                raise RuntimeError(f"Cannot release a lock on {self.lock_file} that is not held")
+            hold.count = 0 if force else hold.count - 1
+            if hold.count > 0:
+                return
+            grant, hold.grant = hold.grant, None
+        if grant is not None:
+            grant.release()
+
+    @contextmanager
+    def read_lock(self, timeout: Optional[float] = None, *, blocking: Optional[bool] = None) -> Iterator[None]:
+        """Holds a read lock for a ``with`` statement."""
+        with self.acquire_read(timeout, blocking=blocking):
+            yield
+
+    @contextmanager
+    def write_lock(self, timeout: Optional[float] = None, *, blocking: Optional[bool] = None) -> Iterator[None]:
+        """Holds the write lock for a ``with`` statement."""
+        with self.acquire_write(timeout, blocking=blocking):
+            yield
+
+    def close(self) -> None:
+        """Gives back all that this object holds."""
+        self.release(force=True)

@@ -1,0 +1,294 @@
+"""Locks in the shape of others."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import pickle
+import threading
+from pathlib import Path
+from typing import Any, Callable
+
+import prwlock
+import pytest
+from prwlock import compat
+from prwlock.compat import fasteners, filelock
+
+from processes import wait_until
+
+METHODS = ["fork", "spawn", "forkserver"]
+
+
+def in_thread(body: Callable[[], object]) -> Any:
+    """What it returns in another thread."""
+    results: list[Any] = []
+    thread = threading.Thread(target=lambda: results.append(body()))
+    thread.start()
+    thread.join()
+    return results[0]
+
+
+# As the standard library has them
+
+
+@pytest.mark.parametrize("kind", [compat.Lock, compat.RLock])
+def test_a_lock_as_threading_has_it(kind: Any, daemon: Any) -> None:
+    lock = kind("jobs")
+    with lock:
+        assert in_thread(lambda: lock.acquire(blocking=False)) is False
+        assert in_thread(lambda: lock.acquire(timeout=0.01)) is False
+        assert in_thread(lambda: kind("jobs").acquire(False)) is False
+    assert lock.acquire() is True
+    lock.release()
+    with pytest.raises(RuntimeError, match="not held"):
+        lock.release()
+    with pytest.raises(ValueError, match="non-blocking"):
+        lock.acquire(False, 1)
+    with pytest.raises(ValueError, match="non-negative"):
+        lock.acquire(timeout=-2)
+
+
+def test_a_plain_lock_is_released_by_any_thread_and_tells_who_has_it(daemon: Any, peer: Any) -> None:
+    lock = compat.Lock("jobs")
+    assert not lock.locked()
+    in_thread(lock.acquire)
+    assert lock.locked()
+    lock.release()
+    assert peer().ask("write", "jobs") == "True"
+    assert lock.locked()
+
+
+def test_a_plain_lock_is_not_waited_for_by_its_holder(daemon: Any) -> None:
+    lock = compat.Lock()
+    with lock:
+        assert lock.acquire(timeout=1) is False
+        with pytest.raises(prwlock.Deadlock):
+            lock.acquire()
+
+
+@pytest.mark.parametrize("kind", [compat.RLock, compat.MultiprocessingRLock])
+def test_a_recursive_lock_counts(kind: Any, client: prwlock.Client) -> None:
+    lock = kind("jobs")
+    with lock, lock:
+        assert len(client.status("jobs").holders) == 1
+        with pytest.raises(RuntimeError, match="not held"):
+            raise in_thread(lambda: pytest.raises(RuntimeError, lock.release).value)
+        lock.acquire()
+        lock.release()
+    assert not client.status("jobs").holders
+
+
+def try_it(lock: Any, results: Any) -> None:
+    results.put(lock.acquire(False))
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("kind", [compat.MultiprocessingLock, compat.MultiprocessingRLock])
+def test_a_lock_as_multiprocessing_has_it(kind: Any, method: str, daemon: Any) -> None:
+    context = multiprocessing.get_context(method)
+    lock = kind()
+    for held in (True, False):
+        if held:
+            assert lock.acquire(timeout=-1)
+        results = context.Queue()
+        process = context.Process(target=try_it, args=(lock, results))
+        process.start()
+        assert results.get(timeout=60) is not held
+        process.join()
+        if held:
+            lock.release()
+    # And at any time, not only while a process is started.
+    assert pickle.loads(pickle.dumps(lock)).name == lock.name
+
+
+# As fasteners has them
+
+
+def test_a_path_names_one_lock_however_it_is_written(home: Path, daemon: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(home)
+    (home / "link").symlink_to(home)
+    path = home / "a lock.file"
+    with fasteners.InterProcessLock(path):
+        for other in (str(path), "a lock.file", "./link/a lock.file", Path("a lock.file"), os.fsencode(path)):
+            assert not in_thread(lambda other=other: fasteners.InterProcessLock(other).acquire(blocking=False))
+
+
+def test_a_path_of_any_length_and_letters_names_a_lock(home: Path, daemon: Any) -> None:
+    for path in (home / ("ü" * 80), home / "x" / ("y" * 250), b"/\xff\xfe"):
+        with fasteners.InterProcessLock(path):  # type: ignore[arg-type]
+            assert not in_thread(lambda path=path: fasteners.InterProcessLock(path).acquire(blocking=False))
+
+
+@pytest.mark.parametrize("kind", [fasteners.InterProcessLock, filelock.FileLock, filelock.ReadWriteLock])
+@pytest.mark.parametrize("path", [None, 7, ["x"]])
+def test_what_is_no_path_is_a_type_error(kind: Any, path: Any) -> None:
+    with pytest.raises(TypeError):
+        kind(path)
+
+
+def test_readers_and_writers_as_fasteners_has_them(home: Path, daemon: Any) -> None:
+    path = home / "rw"
+    lock, other = fasteners.InterProcessReaderWriterLock(path), fasteners.InterProcessReaderWriterLock(str(path))
+    with lock.read_lock():
+        assert path.exists()
+        assert in_thread(lambda: other.acquire_read_lock(timeout=1))
+        other.release_read_lock()
+        assert not in_thread(lambda: other.acquire_write_lock(blocking=False))
+        assert not lock.acquire_write_lock(timeout=0.01)
+        assert lock.acquire_read_lock()
+        lock.release_read_lock()
+    with lock.write_lock():
+        assert not in_thread(lambda: other.acquire_read_lock(delay=0.01, max_delay=0.1, timeout=0.01))
+    lock.release_write_lock()
+    for wrong in ({"delay": -1}, {"timeout": -1}):
+        with pytest.raises(ValueError, match="greater than or equal"):
+            lock.acquire_read_lock(**wrong)  # type: ignore[arg-type]
+
+
+def test_one_at_a_time_as_fasteners_has_it(home: Path, client: prwlock.Client) -> None:
+    lock = fasteners.InterProcessLock(home / "one")
+    assert not lock.acquired
+    with lock as same:
+        assert same is lock
+        assert lock.acquired
+        assert lock.acquire()
+        lock.release()
+        with pytest.raises(BlockingIOError):
+            raise in_thread(
+                lambda: pytest.raises(BlockingIOError, fasteners.InterProcessLock(home / "one").trylock).value
+            )
+    with pytest.raises(threading.ThreadError):
+        lock.release()
+    assert lock.exists()
+    assert not list(client.list())
+
+
+def test_functions_are_decorated_as_fasteners_does(home: Path, client: prwlock.Client) -> None:
+    path = str(home / "decorated")
+    for decorator, mode in (
+        (fasteners.interprocess_locked, "write"),
+        (fasteners.interprocess_read_locked, "read"),
+        (fasteners.interprocess_write_locked, "write"),
+    ):
+
+        @decorator(path)
+        def held(value: int, *, other: int) -> tuple[int, int, list[str]]:
+            """It says."""
+            (row,) = client.list("file:")
+            return value, other, [row.mode or ""]
+
+        assert held(1, other=2) == (1, 2, [mode])
+        assert held.__doc__ == "It says."
+
+
+# As filelock has them
+
+
+def test_a_file_lock_counts_and_times_out(home: Path, client: prwlock.Client) -> None:
+    lock = filelock.FileLock(home / "file", timeout=0.01)
+    with lock:
+        with lock.acquire() as same:
+            assert same is lock
+            assert lock.lock_counter == 2
+        assert lock.is_locked
+        error = in_thread(lambda: pytest.raises(filelock.Timeout, filelock.FileLock(home / "file", 0.01).acquire).value)
+        assert error.lock_file == lock.lock_file
+        assert isinstance(error, TimeoutError)
+        assert str(pickle.loads(pickle.dumps(error))) == str(error)
+        # By default threads are others.
+        assert in_thread(lambda: lock.is_locked) is False
+        in_thread(lambda: pytest.raises(filelock.Timeout, lock.acquire))
+        with pytest.raises(RuntimeError, match="circle"):
+            filelock.FileLock(home / "file").acquire()
+    assert not lock.is_locked
+    lock.release()
+    lock.acquire()
+    lock.acquire()
+    lock.release(force=True)
+    assert not list(client.list())
+
+    @filelock.SoftFileLock(home / "file")
+    def decorated() -> int:
+        return len(list(client.list()))
+
+    assert decorated() == 1
+
+
+def test_a_file_lock_that_is_not_local_is_held_by_all_threads(home: Path, daemon: Any) -> None:
+    lock = filelock.FileLock(home / "file", thread_local=False, is_singleton=True)
+    assert filelock.FileLock(home / "file", is_singleton=True) is lock
+    with lock:
+        assert in_thread(lambda: lock.is_locked)
+        assert in_thread(lambda: lock.acquire(timeout=0)) is not None
+        lock.release()
+
+
+def test_readers_and_writers_as_filelock_has_them(home: Path, client: prwlock.Client) -> None:
+    lock = filelock.ReadWriteLock(home / "rw.db")
+    assert filelock.ReadWriteLock.get_lock(home / "rw.db") is lock
+    other = filelock.ReadWriteLock(home / "rw.db", is_singleton=False)
+    with lock.read_lock(), lock.read_lock():
+        assert lock._lock_level == 2
+        with pytest.raises(RuntimeError, match="upgrade not allowed"):
+            lock.acquire_write()
+        in_thread(lambda: pytest.raises(filelock.Timeout, lambda: other.acquire_write(blocking=False)))
+        assert in_thread(lambda: other.acquire_read(timeout=1)) is not None
+        other.close()
+    with lock.write_lock(timeout=1):
+        with pytest.raises(RuntimeError, match="downgrade not allowed"):
+            lock.acquire_read()
+        in_thread(lambda: pytest.raises(RuntimeError, lock.acquire_write))
+        in_thread(lambda: pytest.raises(filelock.Timeout, lambda: other.acquire_read(0.01)))
+    with pytest.raises(RuntimeError, match="not held"):
+        lock.release()
+    lock.release(force=True)
+    with pytest.raises(ValueError, match="is there with"):
+        filelock.ReadWriteLock(home / "rw.db", timeout=3)
+    assert not list(client.list())
+
+
+def hold_and_crash(path: str, socket: str, held: Any) -> None:
+    # A server of forks has the environment of the test that was first to need it.
+    os.environ["PRWLOCK_SOCKET"] = socket
+    lock = filelock.ReadWriteLock(path)
+    lock.acquire_write()
+    held.put(True)
+    held.close()
+    held.join_thread()
+    os._exit(1)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_whoever_crashes_leaves_nothing_locked(method: str, home: Path, daemon: Any) -> None:
+    context = multiprocessing.get_context(method)
+    held = context.Queue()
+    process = context.Process(target=hold_and_crash, args=(str(home / "rw"), daemon.socket, held))
+    process.start()
+    assert held.get(timeout=60)
+    with filelock.ReadWriteLock(home / "rw").write_lock(timeout=60):
+        pass
+    process.join()
+
+
+def test_a_child_holds_nothing_of_its_parents(home: Path, client: prwlock.Client) -> None:
+    locks = [compat.Lock("a"), fasteners.InterProcessLock(home / "b"), filelock.FileLock(home / "c")]
+    for lock in locks:
+        lock.acquire()
+    process = os.fork()
+    if process == 0:
+        status = 1
+        try:
+            with pytest.raises(RuntimeError):
+                locks[0].release()
+            assert not locks[1].acquired  # type: ignore[union-attr]
+            assert not locks[2].is_locked  # type: ignore[union-attr]
+            with pytest.raises(filelock.Timeout):
+                locks[2].acquire(timeout=0)
+            status = 0
+        finally:
+            os._exit(status)
+    assert os.waitpid(process, 0)[1] == 0
+    assert len(list(client.list())) == 3
+    for lock in locks:
+        lock.release()
+    wait_until(lambda: not list(client.list()))
