@@ -1,0 +1,154 @@
+"""What `bench` compares with: each takes a lock that nobody else wants, and gives it back."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from importlib.util import find_spec
+from time import monotonic, sleep
+from typing import Any, Callable, NamedTuple, Optional
+
+from ._rwlock import RWLock
+
+_ORIGINAL = """
+import json, sys, time
+sys.path.insert(0, sys.argv[1])
+import prwlock
+assert prwlock.__version__.startswith("0."), prwlock.__file__
+lock = prwlock.RWLock()
+for line in sys.stdin:
+    end, taken, now = time.perf_counter() + float(line), [], time.perf_counter()
+    while now < end:
+        lock.acquire_write()
+        lock.release()
+        then, now = now, time.perf_counter()
+        taken.append(now - then)
+    print(json.dumps(taken[: 20000]), flush=True)
+"""
+
+
+class Contender(NamedTuple):
+    """Something that is measured in turns with others."""
+
+    name: str
+    pair: Callable[[], object]
+    #: Measures for so many seconds, for what cannot be called from here; a list of seconds.
+    measure: Optional[Callable[[float], list[float]]] = None
+
+
+def prwlock_pair(lock: RWLock) -> Contender:
+    """This package: the drop-in's write lock."""
+    acquire, release = lock.acquire_write, lock.release
+
+    def pair() -> None:
+        acquire()
+        release()
+
+    return Contender("prwlock", pair)
+
+
+def echo_pair(path: str, name: str) -> Contender:
+    """What two bare round trips cost, with lines of the length that the pair has."""
+    connection = socket.socket(socket.AF_UNIX)
+    connection.connect(path)
+    send, receive = connection.send, connection.recv
+    write = b"#123456 WRITE bench owner=t1\n"
+    release = b"#123457 RELEASE bench token=123456\n"
+
+    def pair() -> None:
+        send(write)
+        receive(16_384)
+        send(release)
+        receive(16_384)
+
+    return Contender(name, pair)
+
+
+@contextmanager
+def peers(folder: str, original: Optional[str]) -> Iterator[list[Contender]]:
+    """All others that are installed here."""
+    with ExitStack() as stack:
+        found = [*_fasteners(folder), *_filelock(folder)]
+        found += stack.enter_context(_redis(folder))
+        if original is not None:
+            found.append(stack.enter_context(_original(original)))
+        yield found
+
+
+def _fasteners(folder: str) -> Iterator[Contender]:
+    if find_spec("fasteners") is None:
+        return
+    import fasteners  # type: ignore[import-not-found,import-untyped,unused-ignore]
+
+    one = fasteners.InterProcessLock(f"{folder}/fasteners")
+    both = fasteners.InterProcessReaderWriterLock(f"{folder}/fasteners-rw")
+    yield Contender("fasteners InterProcessLock", lambda: (one.acquire(), one.release()))
+    yield Contender(
+        "fasteners InterProcessReaderWriterLock", lambda: (both.acquire_write_lock(), both.release_write_lock())
+    )
+
+
+def _filelock(folder: str) -> Iterator[Contender]:
+    if find_spec("filelock") is None:
+        return
+    import filelock  # type: ignore[import-not-found,unused-ignore]
+
+    lock = filelock.FileLock(f"{folder}/filelock")
+    yield Contender("filelock FileLock", lambda: (lock.acquire(), lock.release()))
+    if hasattr(filelock, "ReadWriteLock"):
+        both = filelock.ReadWriteLock(f"{folder}/filelock-rw")
+        yield Contender("filelock ReadWriteLock", lambda: (both.acquire_write(), both.release()))
+
+
+@contextmanager
+def _redis(folder: str) -> Iterator[list[Contender]]:
+    program = shutil.which("redis-server")
+    if program is None or find_spec("redis") is None:
+        yield []
+        return
+    import redis  # type: ignore[import-not-found,unused-ignore]
+
+    path = f"{folder}/redis"
+    command = [program, "--unixsocket", path, "--port", "0", "--save", "", "--dir", folder]
+    server = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        client: Any = redis.Redis(unix_socket_path=path)
+        end = monotonic() + 10
+        while not os.path.exists(path) and monotonic() < end:
+            sleep(0.01)
+        lock = client.lock("bench", timeout=30)
+        yield [Contender("redis-py Lock", lambda: (lock.acquire(), lock.release()))]
+    finally:
+        server.kill()
+        server.wait()
+
+
+@contextmanager
+def _original(folder: str) -> Iterator[Contender]:
+    """prwlock 0.4, in a process of its own, as it has the same name."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", _ORIGINAL, folder], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdin is not None
+    assert process.stdout is not None
+    stdin, stdout = process.stdin, process.stdout
+
+    def measure(seconds: float) -> list[float]:
+        stdin.write(f"{seconds}\n")
+        stdin.flush()
+        taken: list[float] = json.loads(stdout.readline())
+        return taken
+
+    try:
+        yield Contender("prwlock 0.4", lambda: None, measure)
+    finally:
+        process.kill()
+        process.wait()
+        stdin.close()
+        stdout.close()
