@@ -15,7 +15,7 @@ from typing import Any, Callable
 
 import prwlock
 import pytest
-from prwlock import _connection, _rendezvous
+from prwlock import _rendezvous, _stream
 
 from processes import descriptors, wait_until
 
@@ -321,7 +321,7 @@ def test_a_socket_that_is_no_daemon(stranger: str, monkeypatch: pytest.MonkeyPat
 def test_a_daemon_that_is_stopped_keeps_nobody_who_has_a_timeout(daemon: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     lock = prwlock.RWLock("jobs")
     lock.acquire_read()
-    monkeypatch.setattr(_connection, "LOOK", 0.05)
+    monkeypatch.setattr(_stream, "LOOK", 0.05)
     monkeypatch.setattr("prwlock._client.PATIENCE", 0.1)
     connection = lock.client._connection
     connection._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, b"\0" * 8 + (50_000).to_bytes(8, "little"))

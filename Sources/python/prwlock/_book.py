@@ -7,9 +7,9 @@ from itertools import count
 from weakref import WeakValueDictionary
 
 from . import _forking
-from ._connection import getpid
 from ._errors import NotHeld
 from ._request import threads
+from ._stream import getpid
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

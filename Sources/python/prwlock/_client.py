@@ -6,13 +6,14 @@ import os
 from _thread import allocate_lock
 
 from . import _forking, _location
-from ._connection import Connection, SentInVain, getpid
+from ._connection import Connection, SentInVain
 from ._errors import Closed, DaemonUnavailable
 from ._grant import Grant
 from ._location import Location
 from ._log import log
 from ._rendezvous import connect
 from ._request import PATIENCE, Request, asking, threads
+from ._stream import getpid
 from ._wire import acquire_options, encode_name, milliseconds, refusal
 
 TYPE_CHECKING = False

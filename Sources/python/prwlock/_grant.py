@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from sys import is_finalizing
 
-from ._connection import Connection, getpid
+from ._connection import Connection
 from ._errors import DaemonUnavailable, LockLost, NotHeld
 from ._granted import Granted, loss
 from ._request import PATIENCE, Request, Thread, asking, threads
+from ._stream import getpid
 from ._wire import milliseconds, refusal
 
 TYPE_CHECKING = False

@@ -6,10 +6,10 @@ from collections.abc import Awaitable, Generator
 from sys import is_finalizing
 from typing import TYPE_CHECKING, Any, Callable, Literal, Optional
 
-from .._connection import getpid
 from .._errors import DaemonUnavailable, LockLost, NotHeld
 from .._granted import Granted, loss
 from .._request import PATIENCE
+from .._stream import getpid
 from .._wire import milliseconds, refusal
 from ._session import Session
 

@@ -9,11 +9,11 @@ from itertools import count
 from typing import Callable, Optional
 
 from .. import _forking
-from .._connection import getpid
 from .._errors import DaemonUnavailable
 from .._location import Location
 from .._rendezvous import connect
 from .._request import PATIENCE
+from .._stream import getpid
 
 Settle = Callable[[bytes], None]
 
