@@ -23,8 +23,7 @@ public struct Server: ~Copyable {
     var watchers: [SessionID] = []
     /// Bytes that all conversations keep.
     private(set) var buffered = 0
-    private var events: [ServerEvent] = []
-    private var eventsLeftOut = 0
+    private var log = EventLog()
     /// The other of two arrays that take turns at collecting effects.
     private var spareEffects: [Effect] = []
     private var isTellingEffects = false
@@ -44,7 +43,7 @@ public struct Server: ~Copyable {
     /// A new connection; nil if there are as many sessions as may be: it is to be sent `refusal` and closed.
     public mutating func open(_ peer: Peer, at now: Instant) -> SessionID? {
         guard let session = table.openSession() else {
-            note(ServerEvent(.limitHit(ErrorCode.limitSessions.rawValue), peer: peer))
+            log.note(ServerEvent(.limitHit(ErrorCode.limitSessions.rawValue), peer: peer), at: now)
             return nil
         }
         let slot = Int(session.slot)
@@ -229,15 +228,7 @@ public struct Server: ~Copyable {
     }
 
     /// What an operator would want to know of, since it was last asked.
-    public mutating func takeEvents() -> [ServerEvent] {
-        guard !events.isEmpty else { return [] }
-        if eventsLeftOut > 0 { events.append(ServerEvent(.more(eventsLeftOut))) }
-        defer {
-            events = []
-            eventsLeftOut = 0
-        }
-        return events
-    }
+    public mutating func takeEvents() -> [ServerEvent] { log.take(at: table.now) }
 
     /// Throws if an invariant of the rules does not hold; costs in proportion to all there is.
     public func checkInvariants() throws(BrokenInvariant) { try table.checkInvariants() }
@@ -366,11 +357,8 @@ public struct Server: ~Copyable {
 
     mutating func note(_ kind: ServerEvent.Kind, _ lock: LockName?, _ slot: Int?) {
         let session = slot.map { conversations[$0].session }
-        note(ServerEvent(kind, lock: lock, session: session, peer: slot.map { conversations[$0].peer }))
-    }
-
-    private mutating func note(_ event: ServerEvent) {
-        if events.count < 64 { events.append(event) } else { eventsLeftOut += 1 }
+        let event = ServerEvent(kind, lock: lock, session: session, peer: slot.map { conversations[$0].peer })
+        log.note(event, at: table.now)
     }
 
     /// Takes what happened in the rules and tells those it concerns.

@@ -17,8 +17,24 @@ public struct ServerEvent: Sendable, Equatable {
         case revoked(Token, by: Peer)
         /// No token was left (G7).
         case noToken
-        /// So many more events came at once than are told.
+        /// So many more events of one kind came than are told.
         case more(Int)
+
+        /// Which kind it is, from 0 to below `count`.
+        var index: Int {
+            switch self {
+            case .diedHolding: 0
+            case .leaseExpired: 1
+            case .deadlockRefused: 2
+            case .limitHit: 3
+            case .markForgotten: 4
+            case .revoked: 5
+            case .noToken: 6
+            case .more: 7
+            }
+        }
+
+        static let count = 8
     }
 
     public let kind: Kind
