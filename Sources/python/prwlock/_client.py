@@ -18,7 +18,7 @@ from ._wire import acquire_options, encode_name, milliseconds, refusal
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
     from typing import Any, List, Optional, Union
 
     from ._rwlock import RWLock
@@ -168,7 +168,13 @@ class Client:
     def _connected(self) -> Connection:
         """The connection that requests go to now."""
         connection = self._connection
-        if connection is not None and connection.is_usable and connection.pid == getpid():
+        # As `is_usable` has it; every request comes this way.
+        if (
+            connection is not None
+            and connection.fault is None
+            and not connection.is_draining
+            and connection.pid == getpid()
+        ):
             return connection
         with self._connecting:
             return self._connect()
@@ -206,7 +212,7 @@ class Client:
                 continue
         raise DaemonUnavailable(f"the lock daemon at {self.path} ends again and again")
 
-    def _rows(self, text: bytes) -> list[bytes]:
+    def _rows(self, text: bytes) -> Sequence[bytes]:
         request = self._ask(text)
         words = (request.reply or b"").split(b" ")
         if words[1] != b"OK":

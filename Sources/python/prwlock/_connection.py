@@ -72,7 +72,7 @@ class Connection(Stream):
         """
         tag = request.tag
         self._pending[tag] = request
-        line = b"%s %s\n" % (tag, text)
+        line = b"%s%s\n" % (tag, text)
         if self._later:
             line = self._take_later() + line
         try:

@@ -32,7 +32,7 @@ class Grant(Granted):
     _is_over = True
 
     def __init__(self, connection: Connection, words: list[bytes], thread: Thread) -> None:
-        super().__init__(words)
+        self._words = words
         self._connection = connection
         self._thread = thread
         self._is_over = False
@@ -48,7 +48,6 @@ class Grant(Granted):
 
     # The end
 
-    @asking
     def release(self) -> None:
         """Gives it back.
 
@@ -61,6 +60,12 @@ class Grant(Granted):
             raise NotHeld("it was released before")
         if connection.pid != getpid():
             raise NotHeld("it is held by the parent process")
+        self._release()
+
+    @asking
+    def _release(self) -> None:
+        """Gives back what is known to be this process's, and was not given back before."""
+        connection = self._connection
         thread = threads.own
         words = self._words
         if thread.request is not None:

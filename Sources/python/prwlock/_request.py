@@ -11,6 +11,7 @@ from ._errors import NestedUse
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from _thread import LockType
+    from collections.abc import Sequence
     from types import CodeType, FrameType
     from typing import Callable, Optional, TypeVar
 
@@ -64,9 +65,14 @@ class Thread:
 class Request:
     """A line that was sent, or will be, and its reply."""
 
-    __slots__ = ("connection", "patience", "reply", "rows", "settle", "tag", "thread", "wake", "was_withdrawn")
-
     _numbers = count(1)
+
+    #: The whole line without its end; empty if the connection ended first.
+    reply: Optional[bytes] = None
+    rows: Sequence[bytes] = ()
+    #: Released to wake a follower; None for everybody else.
+    wake: Optional[LockType] = None
+    was_withdrawn = False
 
     def __init__(
         self,
@@ -75,7 +81,8 @@ class Request:
         patience: Optional[float] = PATIENCE,
         settle: Optional[Callable[[bytes], None]] = None,
     ) -> None:
-        self.tag = b"#%d" % next(Request._numbers)
+        #: With the space behind it, as it stands before the request and its reply.
+        self.tag = b"#%d " % next(Request._numbers)
         #: None while there is none yet.
         self.connection = connection
         self.thread = thread
@@ -83,12 +90,6 @@ class Request:
         self.patience = patience
         #: Told of the reply if the request is withdrawn; without it, what was granted is given back.
         self.settle = settle
-        #: The whole line without its end; empty if the connection ended first.
-        self.reply: Optional[bytes] = None
-        self.rows: list[bytes] = []
-        #: Released to wake a follower; None for everybody else.
-        self.wake: Optional[LockType] = None
-        self.was_withdrawn = False
 
 
 class Notice:

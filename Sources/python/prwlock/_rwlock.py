@@ -143,7 +143,7 @@ class RWLock:
         """
         if self._book is None:
             raise NotHeld("it is not held")
-        self._own_book.take().release()
+        self._own_book.take()._release()
 
     def reader_lock(self, timeout: Optional[Seconds] = None) -> GenericLockContextManager:
         """A context manager that holds a read lock; it raises ``ValueError`` when the time is up."""

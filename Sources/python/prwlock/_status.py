@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Callable, NamedTuple, Optional
 
 from ._wire import decode_name, encode_name, fields
@@ -88,7 +88,7 @@ class Missed(NamedTuple):
     number: int
 
 
-def lock_status(name: str, rows: list[bytes]) -> LockStatus:
+def lock_status(name: str, rows: Sequence[bytes]) -> LockStatus:
     """Of the rows of ``STATUS``."""
     words = [row.split(b" ") for row in rows]
     return LockStatus(
@@ -127,7 +127,7 @@ def list_request(prefix: str, after: bytes) -> bytes:
     return text + b" after=" + after if after else text
 
 
-def list_locks(ask: Callable[[bytes], list[bytes]], prefix: str) -> Iterator[LockSummary]:
+def list_locks(ask: Callable[[bytes], Sequence[bytes]], prefix: str) -> Iterator[LockSummary]:
     """Asks for page after page."""
     after = b""
     while True:
@@ -151,13 +151,13 @@ def lock_summary(row: bytes) -> LockSummary:
     )
 
 
-def stats(rows: list[bytes]) -> dict[str, int]:
+def stats(rows: Sequence[bytes]) -> dict[str, int]:
     """Of the rows of ``STATS``."""
     words = (row.split(b" ") for row in rows)
     return {name.decode(): int(value) for _, name, value in words}
 
 
-def sessions(rows: list[bytes]) -> list[SessionStatus]:
+def sessions(rows: Sequence[bytes]) -> list[SessionStatus]:
     """Of the rows of ``SESSIONS``."""
     return [
         SessionStatus(

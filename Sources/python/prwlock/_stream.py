@@ -43,9 +43,8 @@ if TYPE_CHECKING:
     from typing import Optional
 
 _SIZE = (16_384,)
-_SPACE = 32
 #: The tag of what nobody waits for.
-_LATER = b"#-"
+_LATER = b"#- "
 #: So many releases of finalizers may be unanswered; more wait for the next request.
 _MOST_LATER = 2_000
 #: What a request gets for a reply when the connection ends.
@@ -85,9 +84,8 @@ class Stream:
     def _read(self, request: Request) -> None:
         """Takes what the socket has, and waits for something if it has nothing."""
         chunks = self._chunks
-        lines = self._lines
         try:
-            if not lines and not (chunks and b"\n" in chunks[-1]):
+            if not self._lines and not (chunks and b"\n" in chunks[-1]):
                 # In one step: nothing is lost between the socket and the list.
                 chunks.extend(map(self._receive, _SIZE))
         except BlockingIOError:
@@ -96,19 +94,12 @@ class Stream:
         except OSError as error:
             self._break(error.strerror or str(error))
             return
-        if len(chunks) == 1 and not lines:
+        if len(chunks) == 1 and not self._lines and not self._rows:
             chunk = chunks[0]
-            tag = request.tag
-            end = len(tag)
-            # By far the most usual: the one line that this thread waits for, and no listing's end.
-            if (
-                chunk.startswith(tag)
-                and chunk.find(b"\n") == len(chunk) - 1
-                and chunk[end] == _SPACE
-                and not chunk.startswith(b" OK ", end)
-            ):
+            # By far the most usual: the one line that this thread waits for.
+            if chunk.startswith(request.tag) and chunk.find(b"\n") == len(chunk) - 1:
                 request.reply = chunk[:-1]
-                self._pending.pop(tag, None)
+                self._pending.pop(request.tag, None)
                 chunks.clear()
                 return
         self._sort()
@@ -132,11 +123,11 @@ class Stream:
     def _dispatch(self, line: bytes) -> None:
         first = line[:1]
         if first == b"#":
-            tag = line.partition(b" ")[0]
+            tag = line[: line.find(b" ") + 1]
             request = self._pending.get(tag)
             if request is not None:
-                if line.startswith(b" OK ", len(tag)):
-                    number = int(line[len(tag) + 4 :])
+                if line.startswith(b"OK ", len(tag)):
+                    number = int(line[len(tag) + 3 :])
                     request.rows, self._rows = self._rows[len(self._rows) - number :], []
                 self._deliver(request, line)
                 self._pending.pop(tag, None)
@@ -225,7 +216,7 @@ class Stream:
             self._send_later(b"RELEASE %s %s" % (name, token))
 
     def _send_later(self, text: bytes) -> None:
-        line = b"%s %s\n" % (_LATER, text)
+        line = b"%s%s\n" % (_LATER, text)
         try:
             if self._sent_later >= _MOST_LATER:
                 self._later.append(line)
