@@ -7,6 +7,8 @@ import LockVocabulary
 /// is better depends on the host and on what else runs, so it is measured: how long it takes until something comes,
 /// with either. The better one is kept, and the other tried again now and then.
 ///
+/// It begins with sleep, which costs nobody anything, and tries the other where answers are slow with it.
+///
 /// Two rules keep it from looking on in vain:
 /// 1. It looks on only where the last few answers came quickly. Whoever sends a line now and then costs nothing.
 /// 2. Looks in vain are paid from an account that fills with time, so they are never more than a small share of it.
@@ -19,6 +21,9 @@ struct Polling {
     /// How long to look on at the most; an answer within this is a quick one.
     static let span = Duration.microseconds(50)
     private static let spanNanoseconds = span.wholeNanoseconds
+    /// An answer within this, in nanoseconds, while it sleeps says that whoever asks runs on the same processor. To look on
+    /// would drive one of the two away, and then each line wakes a processor: there is nothing to be won by a trial.
+    private static let soon: Int64 = 16_000
     /// So many quick answers in a row make another one likely.
     private static let likely = 4
     /// After so many quick answers the other way is tried, for so many.
@@ -34,9 +39,10 @@ struct Polling {
     private var account = most
     private var filled = Instant.zero
     private var quickInARow = 0
-    private var better = Way.lookOn
-    /// Counts the quick answers since the last trial began.
-    private var round = 0
+    private var better = Way.sleep
+    /// Counts the quick answers since the last trial began, or would have.
+    private var round = trial
+    private var isTrial = false
     /// How long an answer takes with either way, in nanoseconds: an average that forgets.
     private var answerTime = (sleep: spanNanoseconds, lookOn: Int64(0))
 
@@ -45,7 +51,7 @@ struct Polling {
     /// What to do now.
     mutating func choose(at now: Instant) -> Way {
         guard isPossible, quickInARow >= Self.likely else { return .sleep }
-        guard (round < Self.trial ? other(than: better) : better) == .lookOn else { return .sleep }
+        guard (isTrial ? other(than: better) : better) == .lookOn else { return .sleep }
         let (passed, overflow) = now.nanoseconds.subtractingReportingOverflow(filled.nanoseconds)
         account = min(Self.most, account + (overflow ? 0 : max(0, passed) / Self.share))
         filled = now
@@ -67,8 +73,13 @@ struct Polling {
         }
         quickInARow = min(quickInARow + 1, Self.likely)
         round += 1
-        if round == Self.trial { settle() }
-        if round == Self.untilTrial { round = 0 }
+        if round == Self.trial, isTrial { settle() }
+        if round == Self.untilTrial { beginRound() }
+    }
+
+    private mutating func beginRound() {
+        round = 0
+        isTrial = better == .lookOn || answerTime.sleep > Self.soon
     }
 
     /// Nothing came while it looked on; what that took is paid.
@@ -79,6 +90,7 @@ struct Polling {
 
     /// A trial is over: the way that was quicker is kept.
     private mutating func settle() {
+        isTrial = false
         better = answerTime.lookOn <= answerTime.sleep ? .lookOn : .sleep
     }
 
