@@ -167,6 +167,27 @@ def test_the_first_acquire_that_is_interrupted_anywhere_leaves_nothing(client: p
             return
 
 
+def test_a_connection_that_is_interrupted_while_it_is_made_keeps_nobody_from_making_one(daemon: Any) -> None:
+    own = prwlock.Client(daemon.socket)
+    for step in range(1, 100_000, 11):
+        interrupter = Interrupter(step)
+        try:
+            with interrupter:
+                own.ping()
+        except Interrupt:
+            pass
+        thread = threading.Thread(target=own.ping)
+        thread.start()
+        thread.join(60)
+        assert not thread.is_alive()
+        connection = own._connection
+        assert connection is not None
+        # So that the next begins anew.
+        connection.close()
+        if not interrupter.raised:
+            return
+
+
 def test_a_release_that_is_interrupted_has_released(client: prwlock.Client) -> None:
     """Or has not begun: then the lock says that it is held."""
     lock = prwlock.RWLock("jobs")

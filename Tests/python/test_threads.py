@@ -75,6 +75,15 @@ def test_one_connection_serves_all(client: prwlock.Client) -> None:
     assert len(client.sessions()) == before
 
 
+def test_threads_that_come_first_at_once_share_one_session(daemon: Any) -> None:
+    for _ in range(10):
+        own = prwlock.Client(daemon.socket)
+        together(20, lambda number, own=own: own.acquire(f"jobs/{number}").release())  # type: ignore[misc]
+        wait_until(lambda: len(daemon.client.sessions()) == 2)
+        own.close()
+        wait_until(lambda: len(daemon.client.sessions()) == 1)
+
+
 def test_a_thread_that_waits_long_holds_up_nobody(client: prwlock.Client, peer: Any) -> None:
     other = peer()
     assert other.ask("write", "slow") == "True"

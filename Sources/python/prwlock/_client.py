@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from _thread import allocate_lock
 
 from . import _forking, _location
 from ._connection import Connection, SentInVain
@@ -28,7 +27,7 @@ if TYPE_CHECKING:
 
 #: How often a request begins again where the daemon had ended, or is leaving, before it was read.
 _ATTEMPTS = 3
-_shared: dict[str, Client] = {}
+_shared: dict[tuple[str, str], Client] = {}
 #: What a thread is in before there is a connection for its request.
 _CONNECTING = Request(None, threads.own)
 
@@ -50,24 +49,26 @@ class Client:
     @classmethod
     def _at(cls, location: Location) -> Client:
         """The one that all locks of this process at that place share."""
-        client = _shared.get(location.path)
+        key = (location.path, location.origin)
+        client = _shared.get(key)
         if client is None or client._is_closed:
             client = cls.__new__(cls)
             client._setup(location)
-            _shared[location.path] = client
+            _shared[key] = client
         return client
 
     def _setup(self, location: Location) -> None:
         self._location = location
         self._connection: Optional[Connection] = None
-        self._connecting = allocate_lock()
+        #: The connection of each generation, of which threads that come at once all take the first that was made.
+        self._made: dict[int, Connection] = {}
         self._is_closed = False
         _forking.remember(self)
 
     def after_fork(self) -> None:
-        """Forgets the parent's connection, and whatever its other threads were doing here."""
+        """Forgets the parent's connection."""
         self._connection = None
-        self._connecting = allocate_lock()
+        self._made = {}
 
     @property
     def path(self) -> str:
@@ -176,19 +177,27 @@ class Client:
             and connection.pid == getpid()
         ):
             return connection
-        with self._connecting:
-            return self._connect()
+        return self._connect(connection)
 
-    def _connect(self) -> Connection:
+    def _connect(self, before: Optional[Connection]) -> Connection:
+        """Takes the place of a connection that is of no more use; whoever still holds something on that keeps it alive.
+
+        No lock guards this, as whoever is interrupted could keep it.
+        """
         if self._is_closed:
             raise Closed("this client is closed")
-        connection = self._connection
-        if connection is not None and connection.pid == getpid():
-            if connection.is_usable:
-                return connection
-            # Whoever still holds something on it keeps it alive.
-            log("WARNING", f"connecting anew to the lock daemon at {self.path}: {connection.fault or 'it is leaving'}")
-        self._connection = connection = Connection(*connect(self._location), self.path)
+        generation = 0
+        if before is not None:
+            generation = before.generation + 1
+            if before.pid == getpid():
+                log("WARNING", f"connecting anew to the lock daemon at {self.path}: {before.fault or 'it is leaving'}")
+        own = Connection(*connect(self._location), self.path)
+        own.generation = generation
+        connection = self._made.setdefault(generation, own)
+        if connection is not own:
+            own.close("another thread was quicker")
+        self._made.pop(generation - 2, None)
+        self._connection = connection
         return connection
 
     @asking

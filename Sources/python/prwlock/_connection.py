@@ -28,6 +28,8 @@ class Connection(Stream):
 
     def __init__(self, connected: socket.socket, received: bytes, path: str) -> None:
         super().__init__(connected, received, path)
+        #: The how many-th of its client it is.
+        self.generation = 0
         _forking.remember(self)
 
     @property

@@ -64,8 +64,13 @@ class StartLock:
         return False
 
     def __exit__(self, *_: object) -> None:
-        if self._file >= 0:
-            os.close(self._file)
+        file, self._file = self._file, -1
+        if file >= 0:
+            os.close(file)
+
+    def __del__(self) -> None:
+        # Whoever was interrupted on the way in has not got to the way out.
+        self.__exit__()
 
     def listen(self) -> socket.socket:
         """Makes the socket and listens; takes the place of a file that a dead daemon left."""

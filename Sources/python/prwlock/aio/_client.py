@@ -30,7 +30,7 @@ OnLost = Callable[[Grant], Any]
 _ATTEMPTS = 3
 _owners: WeakKeyDictionary[asyncio.Task[Any], bytes] = WeakKeyDictionary()
 _numbers = count(1)
-_shared: dict[str, Client] = {}
+_shared: dict[tuple[str, str], Client] = {}
 
 
 def owner() -> bytes:
@@ -53,11 +53,12 @@ class Client:
     @classmethod
     def _at(cls, location: Location) -> Client:
         """The one that all locks of this process at that place share."""
-        client = _shared.get(location.path)
+        key = (location.path, location.origin)
+        client = _shared.get(key)
         if client is None or client._is_closed:
             client = cls.__new__(cls)
             client._setup(location)
-            _shared[location.path] = client
+            _shared[key] = client
         return client
 
     def _setup(self, location: Location) -> None:
