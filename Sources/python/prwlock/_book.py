@@ -32,7 +32,7 @@ class Book:
         #: Tells it from all others of this process.
         self.key = next(_keys)
         self.grants: list[Grant] = []
-        self._pid = getpid()
+        self.pid = getpid()
         self._descriptor: Optional[int] = None
         self._inode: Optional[os.stat_result] = None
 
@@ -50,14 +50,14 @@ class Book:
 
     def own(self) -> Book:
         """This book, empty if it comes from a parent process."""
-        if self._pid != getpid():
+        if self.pid != getpid():
             self.after_fork()
         return self
 
     def after_fork(self) -> None:
         """Holds nothing of what the parent holds."""
         self.grants = []
-        self._pid = getpid()
+        self.pid = getpid()
 
     def take(self) -> Grant:
         """Takes out what this thread acquired last, or else another."""

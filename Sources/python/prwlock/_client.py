@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from ._wire import Mode, Seconds
 
 #: How often a request begins again where the daemon had ended, or is leaving, before it was read.
-_ATTEMPTS = 3
+_ATTEMPTS = (1, 2, 3)
 _shared: dict[tuple[str, str], Client] = {}
 #: What a thread is in before there is a connection for its request.
 _CONNECTING = Request(None, threads.own)
@@ -138,7 +138,7 @@ class Client:
             thread.request = _CONNECTING
             patience = None if timeout is None else PATIENCE + milliseconds(timeout) / 1_000
             text = b"%s %s owner=%s%s" % (verb, name, thread.owner, options)
-            for _ in range(_ATTEMPTS):
+            for _ in _ATTEMPTS:
                 connection = self._connected()
                 thread.request = request = Request(connection, thread, patience)
                 try:
@@ -214,7 +214,7 @@ class Client:
 
     def _ask(self, text: bytes) -> Request:
         """A request that changes nothing, on whichever connection serves."""
-        for _ in range(_ATTEMPTS):
+        for _ in _ATTEMPTS:
             try:
                 return self._ready().ask(text)
             except SentInVain:

@@ -83,13 +83,18 @@ class Connection(Stream):
         except OSError as error:
             self._refuse(error)
         thread = request.thread
+        reader = self._reader
         while request.reply is None:
             # One who was interrupted may be the reader still.
-            if self._reader.setdefault(0, thread) is thread:
+            if reader.setdefault(0, thread) is thread:
                 self._read(request)
             else:
                 self._follow(request)
-        self._hand_over(thread)
+        # First let go of the reading, then look who may go on with it.
+        if reader.get(0) is thread:
+            reader.pop(0, None)
+        if self._followers:
+            self._wake_next()
         if not request.reply:
             raise DaemonUnavailable(f"the connection to the lock daemon at {self.path} ended: {self.fault}")
         return request.reply

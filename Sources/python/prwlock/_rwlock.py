@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from ._status import LockStatus
     from ._wire import Seconds
 
+getpid = os.getpid
 #: What `set_pthread_process_shared` was given.
 process_shared = 1
 
@@ -125,9 +126,13 @@ class RWLock:
         return self._acquire(b"WRITE", 0)
 
     def _acquire(self, verb: bytes, timeout: Optional[Seconds]) -> bool:
-        options = acquire_options(timeout)
+        options = b"" if timeout is None else acquire_options(timeout)
+        client = self._client or self.client
+        book = self._book
+        if book is None or book.pid != getpid():
+            book = self._own_book
         try:
-            self.client._acquire(verb, self._name, options, timeout, self._own_book.grants)
+            client._acquire(verb, self._name, options, timeout, book.grants)
         except (AcquireTimeout, Deadlock):
             if timeout is None:
                 raise
@@ -141,9 +146,12 @@ class RWLock:
             ValueError: this process holds nothing through this object.
             LockLost: it had ended before: by its daemon's end, or revoked.
         """
-        if self._book is None:
+        book = self._book
+        if book is None:
             raise NotHeld("it is not held")
-        self._own_book.take()._release()
+        if book.pid != getpid():
+            book = self._own_book
+        book.take()._release()
 
     def reader_lock(self, timeout: Optional[Seconds] = None) -> GenericLockContextManager:
         """A context manager that holds a read lock; it raises ``ValueError`` when the time is up."""

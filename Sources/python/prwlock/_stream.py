@@ -191,11 +191,14 @@ class Stream:
         """Reads no more, if this thread did, and wakes one who may."""
         if self._reader.get(0) is thread:
             self._reader.pop(0, None)
-        if self._followers:
-            for follower in list(self._followers):
-                if follower.reply is None:
-                    self._wake(follower)
-                    break
+        self._wake_next()
+
+    def _wake_next(self) -> None:
+        """Nobody reads: a follower may."""
+        for follower in list(self._followers):
+            if follower.reply is None:
+                self._wake(follower)
+                break
 
     def _look(self, request: Request) -> None:
         """Nothing has come for a while."""
