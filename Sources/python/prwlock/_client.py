@@ -145,12 +145,12 @@ class Client:
                     words = connection.exchange(request, text).split(b" ")
                 except SentInVain:
                     continue
-                if words[1] == b"GRANTED":
+                if words[1] == b"GRANTED" and len(words) > 4:
                     grant = Grant(connection, words, thread)
                     thread.request = None
                     grants.append(grant)
                     return
-                if words[2] != b"draining":
+                if words[1:3] != [b"ERROR", b"draining"]:
                     raise refusal(words[1:])
                 connection.is_draining = True
             raise DaemonUnavailable(f"the lock daemon at {self.path} ends again and again")

@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Optional
 
+#: So often an interrupted clean-up begins anew; who is interrupted without end is to end.
+_MOST_INTERRUPTS = 1_000
+
+
 def _nothing(_: bytes) -> None:
     pass
 
@@ -113,15 +117,18 @@ class Connection(Stream):
         request.was_withdrawn = True
         if request.patience is not None and request.patience < 0:
             # The daemon is silent. It will read this some time, and whoever reads then gives back what it granted.
-            return self._send_later(b"CANCEL " + request.tag)
-        while self.fault is None and self.pid == getpid():
+            self._send_later(b"CANCEL " + request.tag)
+            return
+        for _ in range(_MOST_INTERRUPTS):
+            if self.fault is not None or self.pid != getpid():
+                return
             try:
-                return self._withdraw(request)
+                self._withdraw(request)
+                return
             except LockError:
-                return None
+                return
             except BaseException:  # Another interrupt. What it would end is under way already.
                 continue
-        return None
 
     def _withdraw(self, request: Request) -> None:
         thread = request.thread
@@ -134,9 +141,10 @@ class Connection(Stream):
         reply = request.reply
         if reply and request.settle is not None:
             request.settle(reply)
-        elif reply and b" GRANTED " in reply:
+        elif reply:
             words = reply.split(b" ")
-            self.exchange(Request(self, thread), b"RELEASE %s %s" % (words[2], words[4]))
+            if words[1] == b"GRANTED" and len(words) > 4:
+                self.exchange(Request(self, thread), b"RELEASE %s %s" % (words[2], words[4]))
         self._pending.pop(request.tag, None)
         self._hand_over(thread)
 

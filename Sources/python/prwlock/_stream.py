@@ -117,7 +117,11 @@ class Stream:
             lines[:] = whole
             chunks[:] = [rest] if rest else []
         while lines:
-            self._dispatch(lines[0])
+            try:
+                self._dispatch(lines[0])
+            except (IndexError, ValueError):
+                # No daemon says such a thing, so nothing that it says can be trusted.
+                self._break(f"this is no line of a lock daemon: {lines[0]!r}")
             del lines[0]
 
     def _dispatch(self, line: bytes) -> None:
@@ -142,7 +146,7 @@ class Stream:
 
     def _give_back(self, line: bytes) -> None:
         words = line.split(b" ")
-        if words[1] == b"GRANTED":
+        if words[1] == b"GRANTED" and len(words) > 4:
             self.release_later(words[2], words[4])
 
     def _deliver(self, request: Request, reply: bytes) -> None:

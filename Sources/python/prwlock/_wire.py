@@ -106,6 +106,13 @@ def fields(words: list[bytes]) -> dict[bytes, bytes]:
 
 def refusal(words: list[bytes]) -> LockError:
     """The exception for any reply that is not the one hoped for. `words` begins with the reply's first word."""
+    try:
+        return _refusal(words)
+    except (IndexError, ValueError):
+        return ProtocolError(f"unexpected reply: {b' '.join(words)!r}")
+
+
+def _refusal(words: list[bytes]) -> LockError:
     word = words[0]
     if word == b"ERROR":
         return _error(words)

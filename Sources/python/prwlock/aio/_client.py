@@ -107,12 +107,12 @@ class Client:
             session = await self._session()
             asked = await session.ask(b"%s %s owner=%s%s" % (verb, name, word, options), patience)
             words = asked.words
-            if words[0] == b"GRANTED":
+            if words[0] == b"GRANTED" and len(words) > 3:
                 grant = Grant(session, [b"", *words], word)
                 if on_lost is not None:
                     self._callbacks[ref(grant, self._forget)] = on_lost
                 return grant
-            if words[1] != b"draining":
+            if words[:2] != [b"ERROR", b"draining"]:
                 raise refusal(words)
             session.is_draining = True
         raise DaemonUnavailable(f"the lock daemon at {self.path} ends again and again")

@@ -122,7 +122,7 @@ class Session(asyncio.Protocol):
         words = line.split(b" ")
         if asked.settle is not None:
             asked.settle(line)
-        elif words[1] == b"GRANTED":
+        elif words[1] == b"GRANTED" and len(words) > 4:
             self.release_later(words[2], words[4])
 
     def _write(self, line: bytes) -> None:
@@ -139,13 +139,21 @@ class Session(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         *lines, self._rest = (self._rest + data).split(b"\n")
         for line in lines:
-            first = line[:1]
-            if first == b"#":
-                self._deliver(line)
-            elif first == b"*":
-                self._rows.append(line)
-            elif first == b"!":
-                self._note(line.split(b" "))
+            try:
+                self._dispatch(line)
+            except (IndexError, ValueError):
+                # No daemon says such a thing, so nothing that it says can be trusted.
+                self.close(f"this is no line of a lock daemon: {line!r}")
+                return
+
+    def _dispatch(self, line: bytes) -> None:
+        first = line[:1]
+        if first == b"#":
+            self._deliver(line)
+        elif first == b"*":
+            self._rows.append(line)
+        elif first == b"!":
+            self._note(line.split(b" "))
 
     def _deliver(self, line: bytes) -> None:
         tag = line.partition(b" ")[0]
@@ -180,12 +188,12 @@ class Session(asyncio.Protocol):
 
     # The end
 
-    def close(self) -> None:
+    def close(self, fault: str = "the client was closed") -> None:
         """Ends the session at once."""
         if self.pid != getpid() or self._transport is None:
             return
         if self.fault is None:
-            self.fault = "the client was closed"
+            self.fault = fault
             try:
                 # Not by close alone: a child may have a copy of the descriptor.
                 self._socket.shutdown(socket.SHUT_RDWR)
