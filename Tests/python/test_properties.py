@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+import os
 import socket
+import tempfile
 import threading
 from typing import Any, Union
 
@@ -13,8 +15,11 @@ from prwlock import _wire
 from prwlock._connection import Connection
 
 hypothesis = pytest.importorskip("hypothesis", reason="hypothesis is not installed")
-from hypothesis import given, settings  # noqa: E402
+from hypothesis import configuration, given, settings  # noqa: E402
 from hypothesis import strategies as st  # noqa: E402
+
+# Not beside the sources, wherever this is run from.
+configuration.set_hypothesis_home_dir(os.path.join(tempfile.gettempdir(), "prwlock-hypothesis"))
 
 names = st.text(min_size=1, max_size=80)
 #: Lines as a daemon could say them, and as it never does.
