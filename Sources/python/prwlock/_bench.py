@@ -19,7 +19,7 @@ from contextlib import ExitStack, contextmanager
 from time import perf_counter
 from typing import Any, Callable, NamedTuple, Optional
 
-from ._bench_peers import Contender, echo_pair, peers, prwlock_pair
+from ._bench_peers import Contender, await_listener, echo_pair, peers, prwlock_pair
 from ._launch import daemon_program
 from ._private_daemon import PrivateDaemon
 
@@ -123,10 +123,7 @@ def _echo_server(program: Optional[str], folder: str) -> Iterator[tuple[str, str
     command = [found, "--serve-echo", path] if found else [sys.executable, "-c", _PYTHON_ECHO, path]
     server = subprocess.Popen(command, stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
-        end = perf_counter() + 10
-        while not os.path.exists(path):
-            if server.poll() is not None or perf_counter() > end:
-                raise OSError(f"the echo server {command[0]} does not start")
+        await_listener(path, server)
         yield path, "echo in C" if found else "echo in Python (there is no prwlock-bench)"
     finally:
         server.kill()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import socket
 import subprocess
@@ -70,6 +69,18 @@ def echo_pair(path: str, name: str) -> Contender:
     return Contender(name, pair)
 
 
+def await_listener(path: str, server: subprocess.Popen[bytes]) -> None:
+    """Returns when a server takes connections: its socket is there a moment before it does."""
+    end = monotonic() + 10
+    while True:
+        with socket.socket(socket.AF_UNIX) as probe:
+            if probe.connect_ex(path) == 0:
+                return
+        if server.poll() is not None or monotonic() > end:
+            raise OSError(f"the server at {path} does not start")
+        sleep(0.002)
+
+
 @contextmanager
 def peers(folder: str, original: Optional[str]) -> Iterator[list[Contender]]:
     """All others that are installed here."""
@@ -119,9 +130,7 @@ def _redis(folder: str) -> Iterator[list[Contender]]:
     server = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         client: Any = redis.Redis(unix_socket_path=path)
-        end = monotonic() + 10
-        while not os.path.exists(path) and monotonic() < end:
-            sleep(0.01)
+        await_listener(path, server)
         lock = client.lock("bench", timeout=30)
         yield [Contender("redis-py Lock", lambda: (lock.acquire(), lock.release()))]
     finally:
