@@ -77,11 +77,14 @@ let package = Package(
         .target(name: "CTestSupport", path: "Tests/CTestSupport"),
         .target(name: "TestSupport", dependencies: ["CTestSupport", "Posix"], path: "Tests/TestSupport"),
         .testTarget(name: "LockVocabularyTests", dependencies: ["LockVocabulary"]),
-        .testTarget(name: "LockCoreTests", dependencies: ["LockCore", "LockVocabulary"]),
-        .testTarget(name: "LockWireTests", dependencies: ["LockWire", "LockVocabulary"]),
+        .target(name: "Seeded", path: "Tests/Seeded"),
+        .target(name: "LockModel", dependencies: ["LockVocabulary"], path: "Tests/LockModel"),
+        .testTarget(
+            name: "LockCoreTests", dependencies: ["LockCore", "LockVocabulary", "LockModel", "Seeded"]),
+        .testTarget(name: "LockWireTests", dependencies: ["LockWire", "LockVocabulary", "Seeded"]),
         .testTarget(
             name: "LockServerTests",
-            dependencies: ["LockServer", "LockCore", "LockWire", "LockVocabulary"]),
+            dependencies: ["LockServer", "LockCore", "LockWire", "LockVocabulary", "Seeded"]),
         .testTarget(name: "PosixTests", dependencies: ["Posix"]),
         .executableTarget(name: "test-client", dependencies: ["PRWLock"], path: "Tests/TestClient"),
         .testTarget(

@@ -1,4 +1,5 @@
 import LockVocabulary
+import Seeded
 import Testing
 
 @testable import LockCore

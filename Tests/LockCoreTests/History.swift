@@ -1,5 +1,6 @@
 import LockCore
 import LockVocabulary
+import Seeded
 
 /// Random commands from a few sessions on a few locks, so that they meet all the time; a ledger watches.
 ///

@@ -1,4 +1,5 @@
 import LockServer
+import Seeded
 import Testing
 
 @Suite("What bad input gets") struct BadInputTests {

@@ -1,4 +1,5 @@
 import LockWire
+import Seeded
 import Testing
 
 @Suite("Lines out of bytes")

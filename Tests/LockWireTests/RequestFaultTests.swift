@@ -1,5 +1,6 @@
 import LockVocabulary
 import LockWire
+import Seeded
 import Testing
 
 @Suite("Lines with a fault")

@@ -1,12 +1,14 @@
 import Glibc
 
-/// A generator whose numbers follow from its seed (SplitMix64).
-struct SeededGenerator: RandomNumberGenerator {
+/// A generator whose numbers follow from its seed: SplitMix64 (Steele, Lea and Flood 2014).
+///
+/// So a failure can be had again: `PRWLOCK_TEST_SEED=… swift test`.
+public struct SeededGenerator: RandomNumberGenerator {
     private var state: UInt64
 
-    init(seed: UInt64) { state = seed }
+    public init(seed: UInt64) { state = seed }
 
-    mutating func next() -> UInt64 {
+    public mutating func next() -> UInt64 {
         state &+= 0x9E37_79B9_7F4A_7C15
         var mixed = state
         mixed = (mixed ^ (mixed >> 30)) &* 0xBF58_476D_1CE4_E5B9
@@ -15,18 +17,18 @@ struct SeededGenerator: RandomNumberGenerator {
     }
 
     /// One of a few choices.
-    mutating func pick<Choice>(_ choices: [Choice]) -> Choice {
+    public mutating func pick<Choice>(_ choices: [Choice]) -> Choice {
         guard let choice = choices.randomElement(using: &self) else { fatalError("nothing to choose from") }
         return choice
     }
 
     /// Whether something happens that does so many times in a hundred.
-    mutating func happens(_ percent: Int) -> Bool { Int.random(in: 0..<100, using: &self) < percent }
+    public mutating func happens(_ percent: Int) -> Bool { Int.random(in: 0..<100, using: &self) < percent }
 
-    mutating func number(_ range: ClosedRange<Int>) -> Int { Int.random(in: range, using: &self) }
+    public mutating func number(_ range: ClosedRange<Int>) -> Int { Int.random(in: range, using: &self) }
 
     /// The seeds to try: the one in `PRWLOCK_TEST_SEED`, or a fixed few and a new one.
-    static var seeds: [UInt64] {
+    public static var seeds: [UInt64] {
         if let given = getenv("PRWLOCK_TEST_SEED"), let seed = UInt64(String(cString: given)) {
             return [seed]
         }
