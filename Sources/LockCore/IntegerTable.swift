@@ -76,7 +76,7 @@ struct Segment<Value: BitwiseCopyable>: BitwiseCopyable {
         var value: Value
     }
 
-    /// No key is this.
+    /// What stands where nothing does: nobody may insert this key, and whoever asks for it finds nothing.
     private static var empty: UInt64 { .max }
     private static var smallest: Int { 8 }
 
@@ -90,7 +90,8 @@ struct Segment<Value: BitwiseCopyable>: BitwiseCopyable {
 
     @inline(__always)
     func value(_ key: UInt64, _ hash: UInt64) -> Value? {
-        guard let entries else { return nil }
+        // A client may ask for any number.
+        guard let entries, key != Self.empty else { return nil }
         let place = place(of: key, hash, in: entries)
         return entries[place].key == key ? entries[place].value : nil
     }
@@ -108,6 +109,7 @@ struct Segment<Value: BitwiseCopyable>: BitwiseCopyable {
                 return -1
             }
         }
+        precondition(key != Self.empty, "the key of an empty place")
         var value = vacant
         guard change(&value) else { return 0 }
         insert(Entry(key: key, value: value), hash, vacant)

@@ -109,4 +109,16 @@ import Testing
         }
         #expect(granted.token == Token(rawValue: 1_000))
     }
+
+    @Test("any number may be asked for, also on a lock with many holders (G7)", arguments: [1, 8, 9, 20])
+    func anyToken(holders: Int) {
+        let world = World()
+        for number in 1...holders { world.play("a/t\(number) read jobs : read \(number)") }
+        world.play(
+            """
+            a validate jobs token=18446744073709551615 : stale
+            a release jobs token=18446744073709551615  : notHeld
+            a validate jobs token=\(holders)           : valid
+            """)
+    }
 }
