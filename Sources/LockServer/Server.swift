@@ -305,8 +305,10 @@ public struct Server: ~Copyable {
         let wasOpen = conversations[slot].phase == .open
         conversations[slot].phase = phase
         if phase == .cutOff { conversations[slot].listings = [] }
-        guard wasOpen else { return }
         conversations[slot].parked = []
+        // Before others are told: they may need the room, and nobody is to look for it where none is left.
+        countBuffers(of: slot)
+        guard wasOpen else { return }
         stopWatching(slot)
         table.closeSession(conversations[slot].session, wasKilled: wasKilled, at: now)
         tellEffects()
@@ -345,7 +347,6 @@ public struct Server: ~Copyable {
         note(.limitHit(ErrorCode.limitBuffers.rawValue), nil, slot)
         reply(.error(WireError(.limitBuffers)), nil, slot)
         end(slot, as: .cutOff, table.now)
-        countBuffers(of: slot)
         makeReady(slot)
     }
 

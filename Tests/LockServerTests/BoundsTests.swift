@@ -182,4 +182,17 @@ import Testing
         room.say("a", "PING\n")
         #expect(room.server.nextReadySession() == room.session("a"))
     }
+
+    @Test("a session whose end gives another too much to read is not looked for to make room (G12, G13)")
+    func endAtTheLimitOfBuffers() {
+        let room = Room { $0.limits.buffers = 300 }
+        room.say("a", "WRITE jobs\n")
+        room.say("b", "WRITE jobs\n")
+        for _ in 0..<53 { room.say("a", "PING\n") }
+        #expect(room.owed("a") > 290)
+        // What `b` is told now is more than there is room for, but for what `a` needs no longer.
+        room.die("a")
+        #expect(room.hear("b") == ["GRANTED jobs write token=2 ownerdied=1"])
+        #expect(room.interest(in: "a") == .close)
+    }
 }
