@@ -85,6 +85,15 @@ let package = Package(
         .testTarget(
             name: "LockServerTests",
             dependencies: ["LockServer", "LockCore", "LockWire", "LockVocabulary", "Seeded"]),
+        .target(
+            name: "Simulation",
+            dependencies: ["LockServer", "LockCore", "LockVocabulary", "LockModel", "Seeded"],
+            path: "Tests/Simulation"),
+        .executableTarget(
+            name: "prwlock-sim",
+            dependencies: ["Simulation", .product(name: "ArgumentParser", package: "swift-argument-parser")],
+            path: "Tests/prwlock-sim"),
+        .testTarget(name: "SimulationTests", dependencies: ["Simulation"]),
         .testTarget(name: "PosixTests", dependencies: ["Posix"]),
         .executableTarget(name: "test-client", dependencies: ["PRWLock"], path: "Tests/TestClient"),
         .testTarget(

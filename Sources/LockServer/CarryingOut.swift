@@ -1,11 +1,20 @@
 import LockCore
-import LockVocabulary
+public import LockVocabulary
 import LockWire
+
+/// What was done for a session: so a simulation knows what to hold against the guarantees, and when.
+public enum CarriedOut: Sendable, Equatable {
+    case line(SessionID)
+    /// What it waited for was dropped, before its end.
+    case withdrawal(SessionID)
+    case end(SessionID)
+}
 
 /// From a line to a command, and from its answer to a reply.
 extension Server {
     mutating func carryOut(_ line: LineReader.Line, _ slot: Int, _ now: Instant) {
         statistics.lines += 1
+        carriedOut?.append(.line(conversations[slot].session))
         switch line {
         case .tooLong: reply(.error(WireError(.lineTooLong)), nil, slot)
         case .text(let text):

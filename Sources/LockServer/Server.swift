@@ -22,12 +22,14 @@ public struct Server: ~Copyable {
     /// The sessions that watch.
     var watchers: [SessionID] = []
     /// Bytes that all conversations keep.
-    private(set) var buffered = 0
+    public private(set) var buffered = 0
     private var log = EventLog()
     /// The other of two arrays that take turns at collecting effects.
     private var spareEffects: [Effect] = []
     private var isTellingEffects = false
     var statistics = Statistics()
+    /// What was carried out, in order, for whoever compares it with a model; nil where nobody does.
+    public var carriedOut: [CarriedOut]?
 
     public init(_ configuration: ServerConfiguration) {
         limits = configuration.limits
@@ -78,7 +80,10 @@ public struct Server: ~Copyable {
     public mutating func prepareEnd(_ session: SessionID, at now: Instant) {
         guard let slot = place(of: session), conversations[slot].phase == .open else { return }
         carryOutParked(slot, now, pausing: false)
-        if conversations[slot].phase == .open { table.dropRequests(of: session, at: now) }
+        if conversations[slot].phase == .open {
+            carriedOut?.append(.withdrawal(session))
+            table.dropRequests(of: session, at: now)
+        }
         tellEffects()
         settle(slot)
     }
@@ -309,6 +314,7 @@ public struct Server: ~Copyable {
         // Before others are told: they may need the room, and nobody is to look for it where none is left.
         countBuffers(of: slot)
         guard wasOpen else { return }
+        carriedOut?.append(.end(conversations[slot].session))
         stopWatching(slot)
         table.closeSession(conversations[slot].session, wasKilled: wasKilled, at: now)
         tellEffects()

@@ -13,6 +13,8 @@ import Testing
     func sequences(alphabet: SmallWorld.Alphabet) throws {
         var world = SmallWorld(alphabet)
         try world.explore(depth: Self.depth)
-        print("small world, \(alphabet), depth \(Self.depth): \(world.states) states, \(world.commands) commands")
+        print(
+            "small world, \(alphabet), depth \(Self.depth): \(world.states) states, \(world.commands) commands"
+        )
     }
 }

@@ -193,7 +193,11 @@ struct Twin: ~Copyable {
             case .refused(_, let tag, _, _, let refusal):
                 let id = self.id(of: tag)
                 index = expected.firstIndex {
-                    if case .refused(id, let answers) = $0 { answers.contains(answer(refusal)) } else { false }
+                    if case .refused(id, let answers) = $0 {
+                        answers.contains(answer(refusal))
+                    } else {
+                        false
+                    }
                 }
             case .expired(_, _, let token, _): index = expected.firstIndex(of: .expired(grant(token)))
             case .revoked(_, _, let token): index = expected.firstIndex(of: .revoked(grant(token)))

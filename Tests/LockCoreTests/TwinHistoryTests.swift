@@ -45,8 +45,9 @@ import Testing
         }
     }
 
-    private static func live(seed: UInt64, steps: Int, _ limits: Limits, grace: Duration? = nil) -> Set<String>
-    {
+    private static func live(seed: UInt64, steps: Int, _ limits: Limits, grace: Duration? = nil) -> Set<
+        String
+    > {
         var generator = SeededGenerator(seed: seed)
         var twin = Twin(sessions: sessions, limits: limits, grace: grace)
         var answers: Set<String> = []
@@ -66,7 +67,8 @@ import Testing
     @Test("in all that they answer and do (G1 to G11)", arguments: SeededGenerator.seeds)
     func agreement(seed: UInt64) {
         let answers = Self.live(seed: seed, steps: 2_500, Limits())
-        for answer in ["granted", "waiting", "busy", "deadlock", "done", "notHeld", "ambiguous", "wrongMode"] {
+        for answer in ["granted", "waiting", "busy", "deadlock", "done", "notHeld", "ambiguous", "wrongMode"]
+        {
             #expect(answers.contains(answer), "\(answer)")
         }
     }

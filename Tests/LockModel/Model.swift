@@ -33,7 +33,6 @@ public struct Model: Sendable {
     }
 
     public struct Request: Hashable, Sendable {
-        /// The order of coming.
         public let id: Int
         public let party: Party
         public let lock: String
@@ -56,48 +55,8 @@ public struct Model: Sendable {
         }
     }
 
-    /// What a command may be answered.
-    public enum Answer: Hashable, Sendable {
-        case granted(LockMode, ownerDied: Bool)
-        case waiting
-        case busy, timeout, deadlock, cancelled
-        case done
-        case notHeld, notWaiting, ambiguous, wrongMode, noLease
-        case draining, limitGrants, limitWaiters, limitLocks
-    }
-
-    /// What happens to a request that waits or to a grant, without a command of its own.
-    public enum Event: Hashable, Sendable {
-        case granted(Int, LockMode, ownerDied: Bool)
-        case refused(Int, Set<Answer>)
-        case expired(Int)
-        case revoked(Int)
-        case recalled(Int)
-    }
-
-    /// Where more than one thing is right.
-    public enum Choice: CaseIterable, Sendable {
-        /// Several reasons to refuse: any of them may be told.
-        case whichRefusal
-        /// Several circles: any of them may be named (`isCircle`).
-        case whichCircle
-        /// What one instant or one command brings about may be told, and tokens given, in any order.
-        case whichFirst
-        /// A request and the grant that it would change end in the same instant: timed out, or cancelled.
-        case sameInstant
-    }
-
-    public struct Limits: Sendable {
-        public var sessionGrants = Int.max
-        public var sessionWaiters = Int.max
-        public var grants = Int.max
-        public var waiters = Int.max
-        public var locks = Int.max
-
-        public init() {}
-    }
-
     public private(set) var grants: [Grant] = []
+    /// In the order of coming.
     public private(set) var requests: [Request] = []
     /// The locks whose last writer died (G11).
     public private(set) var marks: Set<String> = []
@@ -122,8 +81,9 @@ public struct Model: Sendable {
     /// Upgrades are ahead of writers and updaters, and those of readers; else who came earlier (G2, G3, G10).
     private func isAhead(_ one: Request, of other: Request) -> Bool { place(one) < place(other) }
 
-    private func place(_ request: Request) -> (row: Int, id: Int) {
-        (request.upgrades != nil ? 0 : request.mode == .read ? 2 : 1, request.id)
+    private func place(_ request: Request) -> (row: Int, coming: Int) {
+        let coming = requests.firstIndex { $0.id == request.id } ?? requests.count
+        return (request.upgrades != nil ? 0 : request.mode == .read ? 2 : 1, coming)
     }
 
     private func conflictingGrants(_ request: Request) -> [Grant] {

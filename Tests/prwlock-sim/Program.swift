@@ -1,0 +1,74 @@
+import ArgumentParser
+import Simulation
+
+@main
+struct Program: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "prwlock-sim",
+        abstract: "Run the lock server in a simulated world, and hold all it does against its guarantees.",
+        discussion: """
+            Simulated clients say anything that clients may say, over simulated sockets and by a simulated clock, all of it
+            made from one seed. What the server answers is held against a model of the guarantees, and its buffers
+            against their limits, at every step. The same seed gives the same history.
+            """)
+
+    @Option(help: "The seed of the first history; a new one if it is left out.")
+    var seed: UInt64?
+    @Option(help: "How many histories to live through, each with the next seed.")
+    var seeds = 1
+    @Option(help: "How many steps a history has.")
+    var steps = 1_000
+    @Flag(help: "Leave out of a history that fails what does not matter to the failure.")
+    var shrink = false
+    @Flag(help: "Tell the history as a timeline.")
+    var trace = false
+
+    func validate() throws {
+        if seeds < 1 || steps < 1 { throw ValidationError("There must be one seed and one step at least.") }
+    }
+
+    func run() throws {
+        let first = seed ?? UInt64.random(in: 0...UInt64(UInt32.max))
+        let clock = ContinuousClock()
+        let start = clock.now
+        var counts: [String: Int] = [:]
+        var failures = 0
+        for number in 0..<seeds {
+            let run = Run.live(seed: first &+ UInt64(number), steps: 0..<steps, isTold: trace)
+            counts.merge(run.counts, uniquingKeysWith: +)
+            if trace || seeds == 1 { tell(run) }
+            if let failure = run.failure {
+                failures += 1
+                print("FAILED  seed \(run.seed), step \(failure.step): \(failure.what)")
+                print("        prwlock-sim --seed \(run.seed) --steps \(steps) --shrink --trace")
+                if shrink { tellShrunk(run.seed) }
+            }
+            if seeds > 1, number % 20 == 19 {
+                print("\(number + 1) of \(seeds) seeds, from \(first) on; \(failures) failed")
+            }
+        }
+        let seconds =
+            Double((clock.now - start).components.attoseconds) / 1e18
+            + Double((clock.now - start).components.seconds)
+        let total = seeds * steps
+        print(
+            "\(total) steps, \(Int(Double(total) / max(seconds, 0.001))) a second; \(failures) of \(seeds) seeds failed"
+        )
+        let what = counts.sorted { $0.key < $1.key }.map { "\($0.key) \($0.value)" }
+        print(what.joined(separator: ", "))
+        if failures > 0 { throw ExitCode.failure }
+    }
+
+    private func tell(_ run: Run) {
+        for line in run.trace { print(line) }
+        print("seed \(run.seed): \(steps) steps, trace \(String(run.sum, radix: 16))")
+    }
+
+    private func tellShrunk(_ seed: UInt64) {
+        let kept = Run.shrink(seed: seed, steps: steps)
+        let run = Run.live(seed: seed, steps: kept, isTold: true)
+        print("\(kept.count) steps are enough:")
+        for line in run.trace { print("  " + line) }
+        print("  \(run.failure?.what ?? "")")
+    }
+}
