@@ -69,8 +69,11 @@ public struct HeldBy: Hashable, Sendable {
         }
     }
 
-    /// Counts holders without naming them.
-    public mutating func addUnnamed(_ count: Int) { more += count }
+    /// Counts holders without naming them, as many as a number can say at the most.
+    public mutating func addUnnamed(_ count: Int) {
+        let (sum, isTooLarge) = more.addingReportingOverflow(count)
+        more = isTooLarge ? .max : sum
+    }
 
     /// The holders that are named.
     public var named: [Holder] { [first, second, third].compactMap(\.self) }
@@ -118,6 +121,9 @@ public struct Cycle: Hashable, Sendable {
         if named.count < Self.maximumNamed { named.append(hop) } else { more += 1 }
     }
 
-    /// Counts hops without naming them.
-    public mutating func addUnnamed(_ count: Int) { more += count }
+    /// Counts hops without naming them, as many as a number can say at the most.
+    public mutating func addUnnamed(_ count: Int) {
+        let (sum, isTooLarge) = more.addingReportingOverflow(count)
+        more = isTooLarge ? .max : sum
+    }
 }

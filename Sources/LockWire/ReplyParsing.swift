@@ -153,7 +153,7 @@ extension Cycle {
             add(hop)
             return true
         }
-        guard understood else { return nil }
+        guard understood, !named.isEmpty else { return nil }
     }
 }
 

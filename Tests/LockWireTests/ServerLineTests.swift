@@ -248,7 +248,7 @@ struct ServerLineTests {
             "BUSY a read", "BUSY a read held-by=", "BUSY a read held-by=1", "BUSY a read held-by=1/no",
             "BUSY a read held-by=1/read,", "BUSY a read held-by=4294967296/read", "BUSY a read held-by=+",
             "DEADLOCK a read cycle=", "DEADLOCK a read cycle=1", "DEADLOCK a read cycle=1:",
-            "DEADLOCK a read cycle=1/:a",
+            "DEADLOCK a read cycle=1/:a", "DEADLOCK a read cycle=+1",
             "TIMEOUT a read waited=x held-by=?", "RENEWED a token=1 lease=", "OK", "OK x", "OK -1",
             "HELLO version=1",
             "ERROR", "! NEWS", "! MISSED", "! EXPIRED a", "! CHANGED a danced pid=1 mode=read token=-",
@@ -256,5 +256,14 @@ struct ServerLineTests {
         ])
     func noLine(line: String) {
         #expect(fromServer(line) == nil)
+    }
+
+    @Test("more holders than a number can say are as many as it can") func tooManyHolders() throws {
+        let line = "BUSY a read held-by=1/read,+9223372036854775807,+1"
+        guard case .reply(_, .busy(_, _, let holders)) = fromServer(line) else {
+            Issue.record("not read: \(line)")
+            return
+        }
+        #expect(holders.more == .max)
     }
 }
