@@ -123,6 +123,20 @@ let package = Package(
     ]
 )
 
+// What libFuzzer drives has no `main` of its own, and is built only by `Tests/fuzz/fuzz`.
+if Context.environment["PRWLOCK_FUZZ"] != nil {
+    package.products += [
+        .library(name: "FuzzWire", type: .static, targets: ["FuzzWire"]),
+        .library(name: "FuzzServer", type: .static, targets: ["FuzzServer"]),
+    ]
+    package.targets += [
+        .target(name: "FuzzWire", dependencies: ["LockWire"], path: "Tests/fuzz/FuzzWire"),
+        .target(
+            name: "FuzzServer", dependencies: ["LockServer", "LockCore", "LockVocabulary"],
+            path: "Tests/fuzz/FuzzServer"),
+    ]
+}
+
 for target in package.targets where target.type != .system {
     target.swiftSettings = (target.swiftSettings ?? []) + strict
 }

@@ -1,0 +1,124 @@
+import LockCore
+import LockServer
+import LockVocabulary
+
+/// The whole server, with three sessions that say, read and do what the input tells them; its limits are small, so that they
+/// are met. The invariants are held after each step, and nothing may be left when all have gone.
+///
+/// A step is a byte, of which the last two bits name the session and the others what happens; what it says is the rest of
+/// the line, with its line feed or, by another step, without.
+@_cdecl("LLVMFuzzerTestOneInput")
+public func fuzzServer(_ start: UnsafePointer<UInt8>?, _ count: Int) -> CInt {
+    var world = FuzzedServer()
+    world.live(UnsafeRawBufferPointer(start: start, count: count))
+    world.end()
+    return 0
+}
+
+private struct FuzzedServer: ~Copyable {
+    private var server: Server
+    private var now = Instant.zero
+    private var limits: ServerConfiguration.Limits
+    private var sessions: [SessionID?] = [nil, nil, nil]
+
+    init() {
+        var configuration = ServerConfiguration()
+        configuration.lastToken = Token(rawValue: 30)
+        configuration.ownUserID = 1
+        configuration.limits.line = 200
+        configuration.limits.unread = 500
+        configuration.limits.unreadAtMost = 1_500
+        configuration.limits.buffers = 4_000
+        configuration.limits.rules.sessionGrants = 12
+        configuration.limits.rules.sessionWaiters = 3
+        configuration.limits.rules.locks = 6
+        configuration.limits.rules.marks = 2
+        limits = configuration.limits
+        server = Server(configuration)
+    }
+
+    mutating func live(_ input: UnsafeRawBufferPointer) {
+        var place = 0
+        while place < input.count {
+            let step = input[place]
+            let number = Int(step & 3) % sessions.count
+            place += 1
+            guard let session = sessions[number] else {
+                let peer = Peer(processID: Int32(number), userID: UInt32(step >> 4 & 1), groupID: 1)
+                sessions[number] = server.open(peer, at: now)
+                continue
+            }
+            switch step >> 2 & 15 {
+            case ..<9:
+                let end = input[place...].firstIndex(of: 10) ?? input.count
+                // With the line feed, as a rule; cut before it, or in the midst, now and then.
+                let stop =
+                    switch step >> 2 & 15 {
+                    case 0: end
+                    case 1: (place + end) / 2
+                    default: min(end + 1, input.count)
+                    }
+                server.receive(
+                    UnsafeRawBufferPointer(rebasing: input[place..<stop]), from: session, at: now)
+                place = min(max(stop, place + 1), input.count)
+            case 9: pass(.milliseconds(Int(step >> 6) * 7 + 1))
+            case 10: take(session, 1 + Int(step >> 6) * 100)
+            case 11: take(session, .max)
+            case 12:
+                server.prepareEnd(session, at: now)
+                server.endOfInput(session, wasKilled: { step > 127 }, at: now)
+            case 13:
+                server.died(session, at: now)
+                close(number)
+            case 14: server.resumeWork(at: now)
+            default: keepHouse(number, session, step >> 6)
+            }
+            do {
+                try server.checkInvariants()
+            } catch {
+                fatalError("\(error)")
+            }
+        }
+    }
+
+    /// What the shell and an operator do.
+    private mutating func keepHouse(_ number: Int, _ session: SessionID, _ what: UInt8) {
+        switch what {
+        case 0: if server.interest(in: session) == .close { close(number) }
+        case 1: server.drain()
+        case 2:
+            limits.rules.sessionGrants -= 1
+            limits.rules.marks -= 1
+            server.setLimits(limits)
+        default:
+            _ = server.takeEvents()
+            _ = server.isAlone(session)
+            while server.nextReadySession() != nil {}
+        }
+    }
+
+    private mutating func pass(_ duration: Duration) {
+        now = now.advanced(by: duration)
+        server.advance(to: now)
+    }
+
+    private mutating func take(_ session: SessionID, _ most: Int) {
+        let count = server.withOutput(of: session) { min($0.count, most) }
+        server.wrote(count, to: session, at: now)
+    }
+
+    private mutating func close(_ number: Int) {
+        if let session = sessions[number] { server.close(session, at: now) }
+        sessions[number] = nil
+    }
+
+    /// Everybody goes.
+    mutating func end() {
+        for number in sessions.indices { close(number) }
+        server.resumeWork(at: now)
+        precondition(server.sessionCount == 0 && server.isIdle, "a grant or a waiter is left")
+        precondition(server.buffered == 0, "bytes are left")
+        precondition(server.lockCount <= 2, "more locks are left than there are marks")
+        precondition(server.nextDeadline == nil, "a deadline is left")
+    }
+}
