@@ -65,15 +65,12 @@ public struct HeldBy: Hashable, Sendable {
         } else if third == nil {
             third = holder
         } else {
-            more += 1
+            addUnnamed(1)
         }
     }
 
     /// Counts holders without naming them, as many as a number can say at the most.
-    public mutating func addUnnamed(_ count: Int) {
-        let (sum, isTooLarge) = more.addingReportingOverflow(count)
-        more = isTooLarge ? .max : sum
-    }
+    public mutating func addUnnamed(_ count: Int) { more = more.clampedSum(count) }
 
     /// The holders that are named.
     public var named: [Holder] { [first, second, third].compactMap(\.self) }
@@ -118,12 +115,17 @@ public struct Cycle: Hashable, Sendable {
 
     /// Names one more hop, or counts it if enough are named.
     public mutating func add(_ hop: Hop) {
-        if named.count < Self.maximumNamed { named.append(hop) } else { more += 1 }
+        if named.count < Self.maximumNamed { named.append(hop) } else { addUnnamed(1) }
     }
 
     /// Counts hops without naming them, as many as a number can say at the most.
-    public mutating func addUnnamed(_ count: Int) {
-        let (sum, isTooLarge) = more.addingReportingOverflow(count)
-        more = isTooLarge ? .max : sum
+    public mutating func addUnnamed(_ count: Int) { more = more.clampedSum(count) }
+}
+
+extension Int {
+    /// The sum with a count, or the largest number where that is smaller.
+    fileprivate func clampedSum(_ count: Int) -> Int {
+        let (sum, isTooLarge) = addingReportingOverflow(count)
+        return isTooLarge ? .max : sum
     }
 }

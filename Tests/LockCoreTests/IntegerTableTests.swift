@@ -53,4 +53,10 @@ import Testing
         add(-100)
         #expect(table[5] == nil && table.count == 0)
     }
+
+    @Test("no value is found under the key that marks an empty place") func emptyKey() {
+        var table = IntegerTable<Int>(vacant: 100)
+        for key in 0..<2_000 { table.set(UInt64(key), to: key) }
+        #expect(table[.max] == nil)
+    }
 }

@@ -45,12 +45,15 @@ import Testing
         }
     }
 
-    private static func live(seed: UInt64, steps: Int, _ limits: Limits, grace: Duration? = nil) -> Set<
-        String
-    > {
+    /// Lives through a history; returns the answers that came, and adds the choices that were open.
+    private static func live(
+        seed: UInt64, steps: Int, _ limits: Limits, grace: Duration? = nil,
+        _ choices: inout Set<Model.Choice>
+    ) -> Set<String> {
         var generator = SeededGenerator(seed: seed)
         var twin = Twin(sessions: sessions, limits: limits, grace: grace)
         var answers: Set<String> = []
+        defer { choices.formUnion(twin.model.choices) }
         for step in 0..<steps {
             do {
                 let answer = try twin.play(command(twin.model, &generator))
@@ -66,11 +69,26 @@ import Testing
 
     @Test("in all that they answer and do (G1 to G11)", arguments: SeededGenerator.seeds)
     func agreement(seed: UInt64) {
-        let answers = Self.live(seed: seed, steps: 2_500, Limits())
+        var choices: Set<Model.Choice> = []
+        let answers = Self.live(seed: seed, steps: 2_500, Limits(), &choices)
         for answer in ["granted", "waiting", "busy", "deadlock", "done", "notHeld", "ambiguous", "wrongMode"]
         {
             #expect(answers.contains(answer), "\(answer)")
         }
+        #expect(choices.isSuperset(of: [.whichCircle, .whichFirst]))
+    }
+
+    @Test("where a lease and the wait for its upgrade end in one instant (G5, G9, G10)")
+    func sameInstant() throws {
+        var twin = Twin(sessions: 2)
+        try twin.play(.acquire(0, "-", "one", .read, wait: .forever, lease: .milliseconds(30)))
+        try twin.play(.acquire(1, "-", "one", .read, wait: .forever, lease: nil))
+        try twin.play(.pass(.milliseconds(10)))
+        try twin.play(.upgrade(0, "one", .only, wait: .upTo(.milliseconds(20))))
+        try twin.play(.pass(.milliseconds(20)))
+        try twin.compare()
+        let choices = twin.model.choices
+        #expect(choices == [.sameInstant])
     }
 
     @Test("at their limits (G12)", arguments: SeededGenerator.seeds)
@@ -81,7 +99,9 @@ import Testing
         limits.grants = 15
         limits.waiters = 4
         limits.locks = 2
-        let answers = Self.live(seed: seed, steps: 1_500, limits)
+        var choices: Set<Model.Choice> = []
+        let answers = Self.live(seed: seed, steps: 1_500, limits, &choices)
+        #expect(choices.contains(.whichRefusal))
         for answer in ["limitGrants", "limitWaiters", "limitLocks"] {
             #expect(answers.contains(answer), "\(answer)")
         }
@@ -89,6 +109,8 @@ import Testing
 
     @Test("through a grace (G1)", arguments: SeededGenerator.seeds)
     func grace(seed: UInt64) {
-        _ = Self.live(seed: seed, steps: 300, Limits(), grace: .milliseconds(100))
+        var choices: Set<Model.Choice> = []
+        let answers = Self.live(seed: seed, steps: 300, Limits(), grace: .milliseconds(100), &choices)
+        #expect(answers.contains("granted") && choices.contains(.whichFirst))
     }
 }

@@ -61,13 +61,16 @@ public struct Model: Sendable {
     /// The locks whose last writer died (G11).
     public private(set) var marks: Set<String> = []
     public private(set) var now = Instant.zero
-    private var graceEnd: Instant?
+    private(set) var graceEnd: Instant?
     /// The sessions that want to be told when somebody waits for what they hold.
     private var recalling: Set<Int> = []
     public var limits = Limits()
     public var isDraining = false
     /// What happened since it was last emptied.
     public var events: [Event] = []
+
+    /// Which choices were open so far.
+    public private(set) var choices: Set<Choice> = []
 
     public init(graceEnd: Instant? = nil) { self.graceEnd = graceEnd }
 
@@ -79,7 +82,7 @@ public struct Model: Sendable {
     // MARK: - What a request waits for
 
     /// Upgrades are ahead of writers and updaters, and those of readers; else who came earlier (G2, G3, G10).
-    private func isAhead(_ one: Request, of other: Request) -> Bool { place(one) < place(other) }
+    func isAhead(_ one: Request, of other: Request) -> Bool { place(one) < place(other) }
 
     private func place(_ request: Request) -> (row: Int, coming: Int) {
         let coming = requests.firstIndex { $0.id == request.id } ?? requests.count
@@ -151,7 +154,7 @@ public struct Model: Sendable {
         if ownGrants.contains(where: { $0.mode.conflicts(with: request.mode) }) || ownUpgrades {
             refusals.insert(.deadlock)
         }
-        if !refusals.isEmpty { return refusals }
+        if !refusals.isEmpty { return refused(refusals) }
         // A holder goes past those who wait (G4).
         let passes = !ownGrants.isEmpty && request.mode != .write
         let isFree = passes ? conflictingGrants(request).isEmpty : before(request).isEmpty
@@ -185,11 +188,19 @@ public struct Model: Sendable {
         var refusals: Set<Answer> = []
         if stakes(of: request.party.session).waiters >= limits.sessionWaiters { refusals = [.limitWaiters] }
         if requests.count >= limits.waiters { refusals = [.limitWaiters] }
-        if with(request).hasCircle(through: request.party) { refusals.insert(.deadlock) }
-        guard refusals.isEmpty else { return refusals }
+        if with(request).hasCircle(through: request.party) {
+            refusals.insert(.deadlock)
+            choices.insert(.whichCircle)
+        }
+        guard refusals.isEmpty else { return refused(refusals) }
         requests.append(request)
         tellRecalls()
         return [.waiting]
+    }
+
+    private mutating func refused(_ reasons: Set<Answer>) -> Set<Answer> {
+        if reasons.count > 1 { choices.insert(.whichRefusal) }
+        return reasons
     }
 
     public mutating func cancel(_ matches: [Request]) -> Set<Answer> {
@@ -280,6 +291,7 @@ public struct Model: Sendable {
             let ended = grants.filter { $0.leaseEnd == due }
             for request in late {
                 let loses = ended.contains { $0.id == request.upgrades }
+                if loses { choices.insert(.sameInstant) }
                 remove(request, loses ? [.timeout, .cancelled] : [.timeout])
             }
             for grant in ended {
@@ -294,39 +306,6 @@ public struct Model: Sendable {
     /// When something happens by itself at the earliest.
     private var earliestDue: Instant? {
         (requests.compactMap(\.deadline) + grants.compactMap(\.leaseEnd)).min()
-    }
-
-    // MARK: - Looking
-
-    public func stakes(of session: Int) -> (grants: Int, waiters: Int) {
-        (
-            grants.count { $0.party.session == session },
-            requests.count { $0.party.session == session }
-        )
-    }
-
-    /// The requests on a lock in the order in which they will be served.
-    public func queue(of lock: String) -> [Request] {
-        requests.filter { $0.lock == lock }.sorted { isAhead($0, of: $1) }
-    }
-
-    /// What must never be, whatever happened; nil if all is well.
-    public var fault: String? {
-        for (index, one) in grants.enumerated() {
-            for other in grants[..<index] where one.lock == other.lock && one.mode.conflicts(with: other.mode)
-            {
-                return "G1: \(one) beside \(other)"
-            }
-            if let end = one.leaseEnd, end <= now { return "G9: \(one) at \(now)" }
-        }
-        for request in requests {
-            if let deadline = request.deadline, deadline <= now { return "G5: \(request) at \(now)" }
-            if graceEnd == nil, before(request).isEmpty {
-                return "a lost wake-up: \(request) waits for nothing"
-            }
-            if hasCircle(through: request.party) { return "G8: a circle through \(request)" }
-        }
-        return nil
     }
 
     // MARK: - Within
@@ -375,6 +354,7 @@ public struct Model: Sendable {
         while graceEnd == nil,
             let next = requests.sorted(by: isAhead).first(where: { before($0).isEmpty })
         {
+            if case .granted = events.last { choices.insert(.whichFirst) }
             requests.removeAll { $0.id == next.id }
             events.append(.granted(next.id, next.mode, ownerDied: marks.contains(next.lock)))
             enter(next)

@@ -70,7 +70,7 @@ struct LineReaderTests {
 
     @Test(
         "Random bytes in random cuts are the lines that a simple reader finds",
-        arguments: SeededGenerator.seeds)
+        arguments: SeededGenerator.newSeeds)
     func randomCuts(seed: UInt64) {
         var generator = SeededGenerator(seed: seed)
         for _ in 0..<500 {

@@ -96,7 +96,7 @@ struct RequestFaultTests {
         }
     }
 
-    @Test("Junk is a fault or a request that can be written again", arguments: SeededGenerator.seeds)
+    @Test("Junk is a fault or a request that can be written again", arguments: SeededGenerator.newSeeds)
     func junk(seed: UInt64) throws {
         var generator = SeededGenerator(seed: seed)
         let pieces = [

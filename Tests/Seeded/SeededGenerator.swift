@@ -28,10 +28,16 @@ public struct SeededGenerator: RandomNumberGenerator {
     public mutating func number(_ range: ClosedRange<Int>) -> Int { Int.random(in: range, using: &self) }
 
     /// The seeds to try: the one in `PRWLOCK_TEST_SEED`, or a fixed few and a new one.
-    public static var seeds: [UInt64] {
-        if let given = getenv("PRWLOCK_TEST_SEED"), let seed = UInt64(String(cString: given)) {
-            return [seed]
-        }
-        return [1, 2, 3, 4, UInt64.random(in: 0...UInt64(UInt32.max))]
+    public static var seeds: [UInt64] { given ?? [1, 2, 3, 4] + newOnes(1) }
+
+    /// For what is quick, all of them new ones, but for the one in `PRWLOCK_TEST_SEED`.
+    public static var newSeeds: [UInt64] { given ?? newOnes(5) }
+
+    private static var given: [UInt64]? {
+        getenv("PRWLOCK_TEST_SEED").flatMap { UInt64(String(cString: $0)) }.map { [$0] }
+    }
+
+    private static func newOnes(_ count: Int) -> [UInt64] {
+        (0..<count).map { _ in UInt64.random(in: 0...UInt64(UInt32.max)) }
     }
 }

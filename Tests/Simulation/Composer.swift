@@ -5,7 +5,7 @@ import Seeded
 struct Composer {
     static let locks = ["a", "b", "c/1", "c/2"]
     private static let owners = ["-", "-", "-", "t1", "t2"]
-    /// Longer than any line may be here.
+    /// How long a line may be here, in bytes with its LF.
     static let lineLimit = 300
 
     private var said = 0

@@ -27,6 +27,8 @@ struct Expectation {
         self.id = id
     }
 
+    var isListing: Bool { if case .listing = kind { true } else { false } }
+
     /// Whether a reply, without its tag, is such a line.
     func accepts(_ words: [Substring], rows: Int) -> Bool {
         let first = words.first ?? ""

@@ -11,6 +11,20 @@ import Testing
         }
     }
 
+    @Test("lets everything happen: a history in which nothing does proves nothing") func happenings() {
+        var counts: [String: Int] = [:]
+        for seed in UInt64(0)..<20 {
+            counts.merge(Run.live(seed: seed, steps: 0..<1_000).counts, uniquingKeysWith: +)
+        }
+        for what in [
+            "GRANTED", "BUSY", "TIMEOUT", "DEADLOCK", "CANCELLED", "DENIED", "REVOKED", "VALID", "STALE",
+            "ERROR tag-in-use", "ERROR line-too-long", "ERROR limit-locks", "ERROR draining", "cut off",
+            "deaths", "half-closes", "restarts", "reloads", "drains", "refused sessions",
+        ] {
+            #expect(counts[what, default: 0] > 0, "\(what)")
+        }
+    }
+
     @Test("lives the same history from the same seed") func sameSeed() {
         let one = Run.live(seed: 7, steps: 0..<400, isTold: true)
         let other = Run.live(seed: 7, steps: 0..<400, isTold: true)

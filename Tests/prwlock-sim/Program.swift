@@ -47,13 +47,9 @@ struct Program: ParsableCommand {
                 print("\(number + 1) of \(seeds) seeds, from \(first) on; \(failures) failed")
             }
         }
-        let seconds =
-            Double((clock.now - start).components.attoseconds) / 1e18
-            + Double((clock.now - start).components.seconds)
         let total = seeds * steps
-        print(
-            "\(total) steps, \(Int(Double(total) / max(seconds, 0.001))) a second; \(failures) of \(seeds) seeds failed"
-        )
+        let rate = Int(Double(total) / max((clock.now - start) / .seconds(1), 0.001))
+        print("\(total) steps, \(rate) a second; \(failures) of \(seeds) seeds failed")
         let what = counts.sorted { $0.key < $1.key }.map { "\($0.key) \($0.value)" }
         print(what.joined(separator: ", "))
         if failures > 0 { throw ExitCode.failure }

@@ -1,0 +1,35 @@
+import LockVocabulary
+
+/// Looking at a state, and what must never be in one.
+extension Model {
+    public func stakes(of session: Int) -> (grants: Int, waiters: Int) {
+        (
+            grants.count { $0.party.session == session },
+            requests.count { $0.party.session == session }
+        )
+    }
+
+    /// The requests on a lock in the order in which they will be served.
+    public func queue(of lock: String) -> [Request] {
+        requests.filter { $0.lock == lock }.sorted { isAhead($0, of: $1) }
+    }
+
+    /// What must never be, whatever happened; nil if all is well.
+    public var fault: String? {
+        for (index, one) in grants.enumerated() {
+            for other in grants[..<index] where one.lock == other.lock && one.mode.conflicts(with: other.mode)
+            {
+                return "G1: \(one) beside \(other)"
+            }
+            if let end = one.leaseEnd, end <= now { return "G9: \(one) at \(now)" }
+        }
+        for request in requests {
+            if let deadline = request.deadline, deadline <= now { return "G5: \(request) at \(now)" }
+            if graceEnd == nil, before(request).isEmpty {
+                return "a lost wake-up: \(request) waits for nothing"
+            }
+            if hasCircle(through: request.party) { return "G8: a circle through \(request)" }
+        }
+        return nil
+    }
+}
