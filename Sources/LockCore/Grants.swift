@@ -157,6 +157,7 @@ extension LockTable {
         if !record.nextOwned.isNone { grants[record.nextOwned].previousOwned = grant }
         let session = owners[owner].addGrant(grant)
         let wantsRecall = sessions[session].addGrant()
+        accounts[sessions[session].account].grants += 1
         locks[lock].addHolder(grant, mode, wantsRecall: wantsRecall, in: &grants)
         index(grant, on: lock)
         if lease > 0 { startLease(grant, at: now) }
@@ -220,6 +221,7 @@ extension LockTable {
         let lock = record.lock
         let session = owners[record.owner].session
         let wantsRecall = sessions[session].removeGrant()
+        accounts[sessions[session].account].grants -= 1
         locks[lock].removeHolder(grant, record, wantsRecall: wantsRecall, in: &grants)
         if record.previousOwned.isNone {
             owners[record.owner].firstGrant = record.nextOwned

@@ -28,6 +28,11 @@ extension LockTable {
         try expect(seen.held == grants.count && seen.owned == grants.count, "12: a grant outside a list")
         try expect(seen.queued == waiters.count && seen.asked == waiters.count, "12: a waiter outside a list")
         try expect(seen.owners == owners.count, "12: an owner outside its session")
+        for (account, stakes) in accounts.enumerated() {
+            let (grants, waiters) = seen.accounts[account] ?? (0, 0)
+            try expect(
+                stakes.grants == grants && stakes.waiters == waiters, "12: an account is miscounted")
+        }
         try expect(tokens.count == seen.indexed, "9: a token without a grant")
         try checkMarks(seen.marked)
         try expect(
@@ -45,6 +50,7 @@ extension LockTable {
         var asked = 0
         var marked = 0
         var deadlines = 0
+        var accounts: [Int: (grants: Int, waiters: Int)] = [:]
         /// The owners that were come to on the search for circles, and whether they were left again.
         var isLeft: [Slot<Owner>: Bool] = [:]
     }
@@ -235,6 +241,8 @@ extension LockTable {
         try expect(
             tagged == (session.words.isNone ? 0 : sessionWords[session.words].tags.count),
             "12: the tags are miscounted")
+        seen.accounts[session.account, default: (0, 0)].grants += heldTotal
+        seen.accounts[session.account, default: (0, 0)].waiters += askedTotal
         seen.owned += heldTotal
         seen.asked += askedTotal
     }

@@ -14,6 +14,7 @@ public struct LockTable: ~Copyable {
     var waiters = Slab<Waiter>()
     var owners = Slab<Owner>()
     var sessions = Slab<Session>()
+    var accounts: [Account] = []
     var notes = Slab<Note>()
     var ownerWords = Slab<OwnerID>()
     var sessionWords = Slab<SessionWords>()
@@ -72,12 +73,15 @@ public struct LockTable: ~Copyable {
 
     // MARK: - Sessions
 
-    /// A new session; nil if there are as many as may be.
-    public mutating func openSession() -> SessionID? {
+    /// A new session of an account; nil if there are as many as may be.
+    public mutating func openSession(account: Int = 0, share: Share = Share()) -> SessionID? {
         guard sessions.count < limits.sessions else { return nil }
+        addAccount(account)
         nextSerial += 1
         var session = Session()
         session.serial = nextSerial
+        session.account = account
+        session.share = share
         return SessionID(slot: sessions.insert(session).raw, serial: nextSerial)
     }
 

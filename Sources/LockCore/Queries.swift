@@ -69,6 +69,19 @@ extension LockTable {
         return (sessions[place].grants, sessions[place].waiters)
     }
 
+    /// Tells what an owner holds, the newest first, until the body returns false.
+    public func forEachGrant(
+        of owner: OwnerID, in session: SessionID, _ body: (LockName, Note) -> Bool
+    ) {
+        guard let owner = findOwner(owner, of: place(of: session)) else { return }
+        var grant = owners[owner].firstGrant
+        while !grant.isNone {
+            let note = grants[grant].note
+            guard body(name(of: grants[grant].lock), note.isNone ? .none : notes[note]) else { return }
+            grant = grants[grant].nextOwned
+        }
+    }
+
     /// Tells the next of a lock's holders, in the order of their grants, and then of its waiting requests, in
     /// the order in which they will be served; at most `budget` are looked at, or until the body returns false.
     ///

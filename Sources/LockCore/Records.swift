@@ -90,6 +90,9 @@ struct Session: Placeable {
     /// Its owners' words and its open tags, once it has used one.
     var words = Slot<SessionWords>.none
     var wantsRecall = false
+    /// With whose sessions it is counted, and how much they may have when it asks for more.
+    var account = 0
+    var share = Share()
 
     /// Counts a grant; returns whether the session is to be told when somebody waits for it.
     mutating func addGrant() -> Bool {

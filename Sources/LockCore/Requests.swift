@@ -169,7 +169,13 @@ extension LockTable {
     private func exceededByOneMoreGrant(of session: Slot<Session>) -> ExceededLimit? {
         let own = sessions[session].grants + sessions[session].waiters
         if own >= limits.sessionGrants || grants.count + waiters.count >= limits.grants { return .grants }
-        return nil
+        let account = accounts[sessions[session].account]
+        return account.grants + account.waiters >= sessions[session].share.grants ? .grants : nil
+    }
+
+    private func mayWaitOnceMore(_ session: Slot<Session>) -> Bool {
+        sessions[session].waiters < limits.sessionWaiters && waiters.count < limits.waiters
+            && accounts[sessions[session].account].waiters < sessions[session].share.waiters
     }
 
     /// Puts a request that may not be granted now into the queue, unless it was not to wait.
@@ -180,9 +186,7 @@ extension LockTable {
         if case .upTo(let timeout) = request.wait, timeout <= .zero {
             return .refused(.busy(holders(before: request.mode, on: lock, except: grant)))
         }
-        guard sessions[session].waiters < limits.sessionWaiters, waiters.count < limits.waiters else {
-            return .refused(.limit(.waiters))
-        }
+        guard mayWaitOnceMore(session) else { return .refused(.limit(.waiters)) }
         switch searchCircle(closedBy: request, on: lock, upgrading: grant, owner: owner, of: session) {
         case .none: break
         case .circle(let circle): return .refused(.deadlock(circle))
@@ -221,6 +225,7 @@ extension LockTable {
         }
         if let tag = request.tag { sessionWords[words(of: session)].tags[tag] = waiter }
         sessions[session].waiters += 1
+        accounts[sessions[session].account].waiters += 1
         Self.changeStake(in: &waits, of: owner, owners, on: lock) { $0.add(waiter.raw) }
         if !grant.isNone {
             locks[lock].upgrade = waiter
@@ -248,6 +253,7 @@ extension LockTable {
         Self.changeStake(in: &waits, of: record.owner, owners, on: record.lock) { $0.remove(waiter.raw) }
         if let tag = record.tag { sessionWords[words(of: session)].tags[tag] = nil }
         sessions[session].waiters -= 1
+        accounts[sessions[session].account].waiters -= 1
         if record.deadline != DeadlineHeap<Due>.none { deadlines.remove(record.deadline) }
         if record.previousOwned.isNone {
             owners[record.owner].firstWaiter = record.nextOwned

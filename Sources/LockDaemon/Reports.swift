@@ -38,6 +38,18 @@ extension JournalEntry {
             self.init(
                 .notice, "the grant of\(lock) was revoked by user \(person.userID)", event: .revoked,
                 fields: fields)
+        case .denied(let what):
+            let user = event.peer.map { " of user \($0.userID)" } ?? ""
+            self.init(
+                .notice, "a request\(user) for\(lock) was denied: \(what)", event: .denied, fields: fields)
+        case .orderBroken(let held, let heldNote, let note, let isRefused):
+            let asked = note == .none ? "" : " (\(note))"
+            let holds = heldNote == .none ? "" : " (\(heldNote))"
+            self.init(
+                .warning,
+                "locks are out of order:\(lock)\(asked) was asked for while \(held)\(holds) was held"
+                    + (isRefused ? ", and refused" : ""),
+                event: .orderBroken, fields: fields)
         case .noToken:
             self.init(.error, "a request was refused for want of tokens", event: .outOfTokens, fields: fields)
         case .more(let count):

@@ -35,6 +35,9 @@ extension Server {
         }
         switch request.verb {
         case .acquire(let asked):
+            let right: Policy.Right = asked.mode == .read ? .read : .write
+            guard permit(right, "\(asked.mode)", asked.name, tag, slot), keepsOrder(asked, tag, slot, now)
+            else { return }
             let acquisition = Acquisition(
                 asked.name, asked.mode, owner: asked.owner, wait: asked.wait, lease: asked.lease,
                 note: asked.note, tag: tag)
@@ -47,6 +50,7 @@ extension Server {
             let result = table.releaseAtEnd(name, choice(chooser), by: session, at: now)
             answer(result, tag, slot) { _ in .ok(0) }
         case .upgrade(let name, let chooser, let wait):
+            guard permit(.write, "write", name, tag, slot) else { return }
             let decision = table.upgrade(
                 name, choice(chooser), wait: wait, tag: tag, by: session, at: now)
             answer(decision, name, .write, tag, slot)
@@ -68,8 +72,10 @@ extension Server {
             answer(result, tag, slot) { .cancelled($0.name, $0.mode) }
         case .revoke(let name, let token): revoke(name, token, tag, slot, now)
         case .validate(let name, let token):
+            guard permit(.look, "look", name, tag, slot) else { return }
             reply(table.validate(name, token, at: now) ? .valid(name, token) : .stale(name, token), tag, slot)
         case .status(let name):
+            guard permit(.look, "look", name, tag, slot) else { return }
             table.advance(to: now)
             tellEffects()
             begin(.status(name, StatusCursor()), tag, slot, now)
@@ -81,8 +87,7 @@ extension Server {
         case .stats: begin(.rows(statisticsRows()[...]), tag, slot, now)
         case .help: begin(.rows(Help.rows[...]), tag, slot, now)
         case .watch(let prefix):
-            reply(.ok(0), tag, slot)
-            watch(prefix, slot)
+            watch(prefix, tag, slot)
         case .hello(let client, let recall):
             conversations[slot].client = client
             table.setRecall(recall, of: session)
@@ -99,10 +104,7 @@ extension Server {
     private mutating func revoke(
         _ name: LockName, _ token: Token, _ tag: Tag?, _ slot: Int, _ now: Instant
     ) {
-        guard mayRevoke(slot) else {
-            reply(.denied(name, what: "revoke", reason: "not-permitted"), tag, slot)
-            return
-        }
+        guard permit(.revoke, "revoke", name, tag, slot) else { return }
         let result = table.revoke(name, token, at: now)
         if case .success = result {
             note(.revoked(token, by: conversations[slot].peer), name, slot)

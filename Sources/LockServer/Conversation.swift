@@ -10,7 +10,8 @@ import LockWire
 ///      └──────────────────────────▶ [ CUT OFF ] ──────────────────────────────┘
 ///
 /// Invariants:
-/// 1. Parked bytes are there only while a list is being told or too much is unread, and then no line is carried out.
+/// 1. Parked bytes are there only while a list is being told, too much is unread, or others have their turn (`Turns`), and
+///    then no line is carried out.
 /// 2. `unread` never goes over the hard limit by more than one reply: then the session is cut off.
 struct Conversation {
     enum Phase {
@@ -24,7 +25,7 @@ struct Conversation {
     }
 
     let session: SessionID
-    let peer: Peer
+    var peer: Peer
     let since: Instant
     var phase: Phase
     var reader: LineReader
@@ -43,6 +44,14 @@ struct Conversation {
     var missed = 0
     /// Whether the shell was told that there is something to do.
     var isReady = false
+    /// Whether the shell was last told not to read from it.
+    var isKnownAsPaused = false
+    /// With whose sessions it is counted, and what the policy says of it.
+    var account = 0
+    var allowance = Policy.Allowance()
+    var permissions: [Policy.Permission] = []
+    /// Whether it stands in the queue of its account.
+    var isQueued = false
     /// What of it counts against the limit of all buffers.
     var counted = 0
 

@@ -30,7 +30,10 @@ extension Server {
         while var listing = conversations[slot].listings.first {
             let isFull = conversations[slot].unread >= Self.bytesInATurn
             if isFull || budget <= 0 { return !isFull }
+            let before = budget
             let isDone = tell(&listing, slot, &budget, now)
+            // Rows cost about a quarter of what lines do.
+            charge((before - budget) / 4, slot, now)
             if isDone {
                 reply(.ok(listing.told), listing.tag, slot)
                 conversations[slot].listings.removeFirst()
@@ -60,30 +63,35 @@ extension Server {
         }
         switch listing.subject {
         case .status(let name, var cursor):
-            table.forEachStake(on: name, from: &cursor, budget: most, at: now) { add(row($0)) }
+            table.forEachStake(on: name, from: &cursor, budget: most, at: now) {
+                add(row($0, of: name, for: slot))
+            }
             // Those passed over cost as well.
             budget = 0
             listing.subject = .status(name, cursor)
             return cursor.isAtEnd
         case .locks(let prefix, let after, let left):
             var last = after
+            var looked = 0
             var isDone = true
             if left > 0 {
                 table.forEachLock(prefix: prefix, after: after) { lock in
                     guard told < left else { return false }
-                    isDone = add(row(lock))
+                    looked += 1
+                    isDone = may(.look, lock.name, slot) ? add(row(lock)) : true
+                    isDone = isDone && looked < most
                     last = lock.name
                     return isDone
                 }
             }
-            budget -= told
+            budget -= looked
             listing.subject = .locks(prefix: prefix, after: last, left: left - told)
             return isDone
         case .sessions(let from):
             var place = from
             while place < conversations.count {
                 defer { place += 1 }
-                guard let row = row(conversations[place], now) else { continue }
+                guard let row = row(conversations[place], for: slot, now) else { continue }
                 if !add(row) { break }
             }
             budget -= told
@@ -99,18 +107,19 @@ extension Server {
 
     // MARK: - Rows
 
-    private func row(_ stake: StakeSummary) -> Row {
+    private func row(_ stake: StakeSummary, of name: LockName, for slot: Int) -> Row {
         switch stake {
         case .holder(let session, let mode, let owner, let token, let age, let lease, let note):
             .holder(
                 Row.Holder(
                     processID: processID(of: session), mode: mode, owner: owner, token: token, age: age,
-                    leaseLeft: lease, note: note))
+                    leaseLeft: lease, note: maySeeNote(of: session, name, slot) ? note : .none))
         case .waiter(let session, let mode, let owner, let waited, let timeout, let note):
             .waiter(
                 Row.Waiter(
                     processID: processID(of: session), mode: mode, owner: owner, waited: waited,
-                    timeout: timeout.map(TimeLimit.upTo) ?? .forever, note: note))
+                    timeout: timeout.map(TimeLimit.upTo) ?? .forever,
+                    note: maySeeNote(of: session, name, slot) ? note : .none))
         }
     }
 
@@ -121,13 +130,14 @@ extension Server {
                 ownerDied: lock.ownerDied))
     }
 
-    private func row(_ conversation: Conversation, _ now: Instant) -> Row? {
+    private func row(_ conversation: Conversation, for slot: Int, _ now: Instant) -> Row? {
         guard conversation.phase == .open else { return nil }
         let stakes = table.stakes(of: conversation.session)
         return .session(
             Row.Session(
                 id: UInt64(conversation.session.serial), processID: conversation.peer.processID,
-                userID: conversation.peer.userID, client: conversation.client, grants: stakes.grants,
+                userID: conversation.peer.userID,
+                client: maySeeClient(conversation, slot) ? conversation.client : .none, grants: stakes.grants,
                 waiters: stakes.waiters, age: conversation.since.duration(to: now)))
     }
 }

@@ -16,13 +16,22 @@ public struct Server: ~Copyable {
     var conversations: [Conversation] = []
     var limits: ServerConfiguration.Limits
     let program: String
-    private let ownUserID: UInt32
-    private var ready: [SessionID] = []
-    private var unfinished: [SessionID] = []
+    let ownUserID: UInt32
+    var policy: Policy
+    var ready: [SessionID] = []
+    /// By number; an account is there while its user has sessions, or owes for lines.
+    var accounts: [Account] = []
+    var accountOfUser: [UInt32: Int] = [:]
+    var vacantAccounts: [Int] = []
+    /// Those with work for a turn, and those that may go on later.
+    var accountsToServe: [Int] = []
+    var throttled: [(account: Int, until: Instant)] = []
+    /// Counts the turns: within one, nobody gets more than one's share.
+    var turn: UInt64 = 0
     /// The sessions that watch.
     var watchers: [SessionID] = []
     /// Bytes that all conversations keep.
-    public private(set) var buffered = 0
+    public internal(set) var buffered = 0
     private var log = EventLog()
     /// The other of two arrays that take turns at collecting effects.
     private var spareEffects: [Effect] = []
@@ -35,6 +44,7 @@ public struct Server: ~Copyable {
         limits = configuration.limits
         program = configuration.program
         ownUserID = configuration.ownUserID
+        policy = configuration.policy
         table = LockTable(
             limits: configuration.limits.rules, firstToken: configuration.firstToken,
             lastToken: configuration.lastToken, graceEnd: configuration.graceEnd)
@@ -44,14 +54,23 @@ public struct Server: ~Copyable {
 
     /// A new connection; nil if there are as many sessions as may be: it is to be sent `refusal` and closed.
     public mutating func open(_ peer: Peer, at now: Instant) -> SessionID? {
-        guard let session = table.openSession() else {
+        let account = account(of: peer.userID, now)
+        let allowance = allowance(of: peer)
+        guard accounts[account].sessions < allowance.sessions ?? .max,
+            let session = table.openSession(account: account, share: allowance.share)
+        else {
+            forgetIfIdle(account, now)
             log.note(ServerEvent(.limitHit(ErrorCode.limitSessions.rawValue), peer: peer), at: now)
             return nil
         }
+        accounts[account].sessions += 1
         let slot = Int(session.slot)
         while conversations.count <= slot { conversations.append(.vacant) }
         conversations[slot] = Conversation(
             session: session, peer: peer, since: now, lineLimit: limits.line)
+        conversations[slot].account = account
+        conversations[slot].allowance = allowance
+        conversations[slot].permissions = policy.permissions(of: peer)
         return session
     }
 
@@ -115,7 +134,7 @@ public struct Server: ~Copyable {
     public mutating func close(_ session: SessionID, at now: Instant) {
         guard let slot = place(of: session) else { return }
         end(slot, as: .cutOff, now)
-        buffered -= conversations[slot].counted
+        leave(conversations[slot].account, now)
         conversations[slot] = .vacant
         table.forgetSession(session)
     }
@@ -123,25 +142,16 @@ public struct Server: ~Copyable {
     // MARK: - Time
 
     /// When something happens by itself at the earliest; nil for never.
-    public var nextDeadline: Instant? { table.nextDeadline }
+    public var nextDeadline: Instant? {
+        guard let end = nextThrottleEnd else { return table.nextDeadline }
+        return table.nextDeadline.map { min($0, end) } ?? end
+    }
 
-    /// Carries out what is due by now.
+    /// Carries out what is due by now, and begins a new turn.
     public mutating func advance(to now: Instant) {
         table.advance(to: now)
         if !table.effects.isEmpty { tellEffects() }
-    }
-
-    /// Whether there are lists to go on with, though no socket waits to take more.
-    public var hasUnfinishedWork: Bool { !unfinished.isEmpty }
-
-    /// Goes on with lists, each for a turn.
-    public mutating func resumeWork(at now: Instant) {
-        let turn = unfinished
-        unfinished = []
-        for session in turn {
-            guard let slot = place(of: session) else { continue }
-            goOn(slot, now)
-        }
+        beginTurn(now)
     }
 
     // MARK: - Output
@@ -230,6 +240,22 @@ public struct Server: ~Copyable {
     public mutating func setLimits(_ limits: ServerConfiguration.Limits) {
         self.limits = limits
         table.limits = limits.rules
+        for slot in conversations.indices where conversations[slot].phase != .vacant { judge(slot) }
+    }
+
+    /// Another policy holds from now on; nobody loses what he holds by it.
+    ///
+    /// - Parameter identity: what is known of a session's process, for a policy may go by what the one before did not.
+    public mutating func setPolicy(
+        _ policy: Policy, identity: (SessionID) -> Peer.Identity? = { _ in nil }
+    ) {
+        self.policy = policy
+        for slot in conversations.indices where conversations[slot].phase != .vacant {
+            if let identity = identity(conversations[slot].session) {
+                conversations[slot].peer.identity = identity
+            }
+            judge(slot)
+        }
     }
 
     /// What an operator would want to know of, since it was last asked.
@@ -252,32 +278,37 @@ public struct Server: ~Copyable {
         place(of: session).flatMap { conversations[$0].peer.processID }
     }
 
-    func mayRevoke(_ slot: Int) -> Bool {
-        let userID = conversations[slot].peer.userID
-        return userID == 0 || userID == ownUserID
-    }
-
     /// Whether a session's lines have to wait: for a list that is not all told, or until it has read more of what it
     /// is owed (G12).
-    private func isPaused(_ slot: Int) -> Bool {
+    func isBlocked(_ slot: Int) -> Bool {
         conversations[slot].isTelling || conversations[slot].unread > limits.unread
     }
+
+    /// Whether what comes of a session is parked, and it is not to be read from.
+    func isPaused(_ slot: Int) -> Bool { isBlocked(slot) || !conversations[slot].parked.isEmpty }
 
     /// Carries out lines; where it pauses, what comes behind is parked.
     private mutating func carryOutLines(
         _ bytes: UnsafeRawBufferPointer, _ slot: Int, _ now: Instant, pausing: Bool
     ) {
-        // Taken out, not copied: a copy would make the reader copy its part of a line.
-        var reader = LineReader(limit: limits.line)
-        swap(&reader, &conversations[slot].reader)
-        let count = reader.read(bytes) { line in
-            carryOut(line, slot, now)
-            return conversations[slot].phase == .open && !(pausing && isPaused(slot))
+        let most = pausing ? linesInTurn(of: slot, now) : .max
+        var done = 0
+        var count = 0
+        if most > 0 {
+            // Taken out, not copied: a copy would make the reader copy its part of a line.
+            var reader = LineReader(limit: limits.line)
+            swap(&reader, &conversations[slot].reader)
+            count = reader.read(bytes) { line in
+                carryOut(line, slot, now)
+                done += 1
+                return conversations[slot].phase == .open && done < most && !(pausing && isBlocked(slot))
+            }
+            conversations[slot].reader = reader
         }
-        conversations[slot].reader = reader
-        if count < bytes.count, conversations[slot].phase == .open {
-            conversations[slot].parked.append(contentsOf: bytes[count...])
-        }
+        charge(done, slot, now)
+        guard count < bytes.count, conversations[slot].phase == .open else { return }
+        conversations[slot].parked.append(contentsOf: bytes[count...])
+        if !isBlocked(slot) { queue(slot) }
     }
 
     /// Carries out what was parked: up to the next list, or all that is there, whose lists are then told in turn.
@@ -288,19 +319,19 @@ public struct Server: ~Copyable {
         parked.withUnsafeBytes { carryOutLines($0, slot, now, pausing: pausing) }
     }
 
-    /// Goes on where a list, or lines, had stopped for want of room.
-    private mutating func goOn(_ slot: Int, _ now: Instant) {
-        if conversations[slot].isTelling, tellRows(slot, at: now) {
-            unfinished.append(conversations[slot].session)
+    /// Goes on where a list, or lines, had stopped for want of room, or for others' turn.
+    mutating func goOn(_ slot: Int, _ now: Instant) {
+        if conversations[slot].isTelling, !conversations[slot].isQueued, tellRows(slot, at: now) {
+            queue(slot)
         }
-        if !isPaused(slot) { carryOutParked(slot, now, pausing: true) }
+        if !isBlocked(slot), !conversations[slot].isQueued { carryOutParked(slot, now, pausing: true) }
         settle(slot)
     }
 
     /// Begins to tell a list.
     mutating func begin(_ subject: Listing.Subject, _ tag: Tag?, _ slot: Int, _ now: Instant) {
         conversations[slot].listings.append(Listing(tag: tag, subject: subject))
-        if tellRows(slot, at: now) { unfinished.append(conversations[slot].session) }
+        if tellRows(slot, at: now) { queue(slot) }
     }
 
     /// Ends what a session holds and waits for.
@@ -318,48 +349,6 @@ public struct Server: ~Copyable {
         stopWatching(slot)
         table.closeSession(conversations[slot].session, wasKilled: wasKilled, at: now)
         tellEffects()
-    }
-
-    /// Holds a session to its bounds, and all together to theirs; tells the shell if there is something to do.
-    mutating func settle(_ slot: Int) {
-        countBuffers(of: slot)
-        if conversations[slot].unread > limits.unreadAtMost { cutOff(slot) }
-        // Not whoever comes next: the one who keeps most, so that nobody is harmed by what others do not read.
-        while buffered > max(limits.buffers, 0), let most = hungriest {
-            cutOff(most)
-        }
-        // A session that is owed nothing needs no visit.
-        if conversations[slot].unread > 0 || conversations[slot].phase != .open
-            || conversations[slot].isTelling
-        {
-            makeReady(slot)
-        }
-    }
-
-    /// Counts what a session keeps; one that is cut off is closed at once, and keeps nothing.
-    private mutating func countBuffers(of slot: Int) {
-        let kept = conversations[slot].phase == .cutOff ? 0 : conversations[slot].kept
-        buffered += kept - conversations[slot].counted
-        conversations[slot].counted = kept
-    }
-
-    /// The place of the session that keeps most.
-    private var hungriest: Int? {
-        conversations.indices.max { conversations[$0].counted < conversations[$1].counted }
-    }
-
-    private mutating func cutOff(_ slot: Int) {
-        guard conversations[slot].phase != .cutOff else { return }
-        note(.limitHit(ErrorCode.limitBuffers.rawValue), nil, slot)
-        reply(.error(WireError(.limitBuffers)), nil, slot)
-        end(slot, as: .cutOff, table.now)
-        makeReady(slot)
-    }
-
-    private mutating func makeReady(_ slot: Int) {
-        guard !conversations[slot].isReady else { return }
-        conversations[slot].isReady = true
-        ready.append(conversations[slot].session)
     }
 
     mutating func note(_ kind: ServerEvent.Kind, _ lock: LockName?, _ slot: Int?) {

@@ -19,6 +19,8 @@ public struct ServerConfiguration: Sendable {
     }
 
     public var limits = Limits()
+    /// Who may do what, how much and in which order.
+    public var policy = Policy()
     /// What `HELLO` says of the program and its version.
     public var program = "prwlockd"
     /// Who besides root may revoke.

@@ -17,6 +17,10 @@ public struct ServerEvent: Sendable, Equatable {
         case revoked(Token, by: Peer)
         /// No token was left (G7).
         case noToken
+        /// A client asked for what it may not, in this way.
+        case denied(String)
+        /// An owner asked for a lock that was to be taken before one that it holds.
+        case orderBroken(holding: LockName, heldNote: Note, note: Note, isRefused: Bool)
         /// So many more events of one kind came than are told.
         case more(Int)
 
@@ -30,11 +34,13 @@ public struct ServerEvent: Sendable, Equatable {
             case .markForgotten: 4
             case .revoked: 5
             case .noToken: 6
-            case .more: 7
+            case .denied: 7
+            case .orderBroken: 8
+            case .more: 9
             }
         }
 
-        static let count = 8
+        static let count = 10
     }
 
     public let kind: Kind

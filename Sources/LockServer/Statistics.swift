@@ -10,6 +10,8 @@ struct Statistics {
     var deadlocks = 0
     var expired = 0
     var diedHolding = 0
+    var denied = 0
+    var orderBroken = 0
 }
 
 extension Server {
@@ -31,6 +33,8 @@ extension Server {
             .stat(name: "total-deadlocks", value: statistics.deadlocks),
             .stat(name: "total-expired-leases", value: statistics.expired),
             .stat(name: "total-died-holding", value: statistics.diedHolding),
+            .stat(name: "total-denied", value: statistics.denied),
+            .stat(name: "total-order-broken", value: statistics.orderBroken),
         ]
     }
 }

@@ -42,8 +42,18 @@ extension Server {
 
     // MARK: - Watching
 
-    mutating func watch(_ prefix: String, _ slot: Int) {
-        if conversations[slot].watched == nil { watchers.append(conversations[slot].session) }
+    mutating func watch(_ prefix: String, _ tag: Tag?, _ slot: Int) {
+        if conversations[slot].watched == nil {
+            let account = conversations[slot].account
+            guard accounts[account].watchers < conversations[slot].allowance.watchers ?? .max else {
+                note(.limitHit(ErrorCode.limitWatchers.rawValue), nil, slot)
+                reply(.error(WireError(.limitWatchers)), tag, slot)
+                return
+            }
+            accounts[account].watchers += 1
+            watchers.append(conversations[slot].session)
+        }
+        reply(.ok(0), tag, slot)
         conversations[slot].watched = prefix
         table.isObserved = true
     }
@@ -51,6 +61,7 @@ extension Server {
     mutating func stopWatching(_ slot: Int) {
         guard conversations[slot].watched != nil else { return }
         conversations[slot].watched = nil
+        accounts[conversations[slot].account].watchers -= 1
         let session = conversations[slot].session
         watchers.removeAll { $0 == session }
         table.isObserved = !watchers.isEmpty
@@ -65,7 +76,7 @@ extension Server {
         for index in watchers.indices {
             guard index < watchers.count, let slot = place(of: watchers[index]),
                 let prefix = conversations[slot].watched,
-                change.name.text.utf8.starts(with: prefix.utf8)
+                change.name.text.utf8.starts(with: prefix.utf8), may(.watch, change.name, slot)
             else { continue }
             if conversations[slot].unread > limits.unread {
                 conversations[slot].missed += 1

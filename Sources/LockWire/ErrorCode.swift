@@ -34,6 +34,7 @@ public enum ErrorCode: String, CaseIterable, Sendable {
     case limitLocks = "limit-locks"
     case limitWaits = "limit-waits"
     case limitBuffers = "limit-buffers"
+    case limitWatchers = "limit-watchers"
 
     /// A code of a newer daemon, for clients; no daemon sends it. The error's text then begins with the code.
     case unlisted
@@ -69,6 +70,7 @@ public enum ErrorCode: String, CaseIterable, Sendable {
         case .limitLocks: "there are as many locks as the daemon takes"
         case .limitWaits: "too many owners wait for one another to search for a deadlock"
         case .limitBuffers: "replies were not read for too long"
+        case .limitWatchers: "too many sessions of this user watch"
         case .unlisted: "the daemon gave a reason that this client does not know"
         }
     }

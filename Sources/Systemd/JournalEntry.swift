@@ -38,6 +38,10 @@ public struct JournalEntry: Sendable {
         case revoked
         case outOfDescriptors
         case outOfTokens
+        /// A client asked for what the rule file does not let it have.
+        case denied
+        /// An owner asked for a lock that it was to take before one that it holds.
+        case orderBroken
     }
 }
 
@@ -73,6 +77,8 @@ extension JournalEntry.Event {
         case .revoked: "f4786da64b2c4b049185c913ea01918f"
         case .outOfDescriptors: "52951b6a7b6446c89fce62c45a4bff05"
         case .outOfTokens: "972b9e4d664841edb80f81206001ec83"
+        case .denied: "dd601df18c1f4c18b696f4c0af2b215a"
+        case .orderBroken: "d76f6b510c8f4ec1963e60115cc756e3"
         }
     }
 }

@@ -33,3 +33,11 @@ extension Model {
         return nil
     }
 }
+
+extension Model {
+    /// How many grants and waiting requests the sessions of a user have together.
+    func stakes(ofUser user: UInt32) -> (grants: Int, waiters: Int) {
+        let held = grants.count { shares[$0.party.session]?.user == user }
+        return (held, requests.count { shares[$0.party.session]?.user == user })
+    }
+}

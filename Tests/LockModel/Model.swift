@@ -65,6 +65,8 @@ public struct Model: Sendable {
     /// The sessions that want to be told when somebody waits for what they hold.
     private var recalling: Set<Int> = []
     public var limits = Limits()
+    /// Whose each session is, and how much that user may have; a session that is not here is nobody's.
+    public var shares: [Int: (user: UInt32, grants: Int, waiters: Int)] = [:]
     public var isDraining = false
     /// What happened since it was last emptied.
     public var events: [Event] = []
@@ -144,6 +146,10 @@ public struct Model: Sendable {
         if isDraining { refusals.insert(.draining) }
         let own = stakes(of: session)
         if own.grants + own.waiters >= limits.sessionGrants { refusals.insert(.limitGrants) }
+        if let share = shares[session] {
+            let users = stakes(ofUser: share.user)
+            if users.grants + users.waiters >= share.grants { refusals.insert(.limitGrants) }
+        }
         if grants.count + requests.count >= limits.grants { refusals.insert(.limitGrants) }
         if !locks.contains(request.lock), locks.count >= limits.locks { refusals.insert(.limitLocks) }
         let ownGrants = grants.filter { $0.lock == request.lock && $0.party == request.party }
@@ -188,6 +194,9 @@ public struct Model: Sendable {
         var refusals: Set<Answer> = []
         if stakes(of: request.party.session).waiters >= limits.sessionWaiters { refusals = [.limitWaiters] }
         if requests.count >= limits.waiters { refusals = [.limitWaiters] }
+        if let share = shares[request.party.session], stakes(ofUser: share.user).waiters >= share.waiters {
+            refusals = [.limitWaiters]
+        }
         if with(request).hasCircle(through: request.party) {
             refusals.insert(.deadlock)
             choices.insert(.whichCircle)

@@ -76,8 +76,10 @@ import Testing
     func unread() {
         let room = Room { $0.limits.unread = 1_000 }
         room.say("a", String(repeating: "PING\n", count: 150))
+        while room.server.hasUnfinishedWork { room.server.resumeWork(at: room.now) }
         #expect(room.interest(in: "a") == .open(reads: true, writes: true))
         room.say("a", String(repeating: "PING\n", count: 100))
+        while room.server.hasUnfinishedWork { room.server.resumeWork(at: room.now) }
         #expect(room.interest(in: "a") == .open(reads: false, writes: true))
         room.take("a", 300)
         #expect(room.interest(in: "a") == .open(reads: true, writes: true))

@@ -17,6 +17,10 @@ final class Room {
         configuration.program = "prwlockd/test"
         configuration.ownUserID = 500
         configuration.lastToken = Token(rawValue: 1_000_000)
+        // Whoever tests a limit of one session, or of all, does not mean that of a user.
+        var allowance = Policy.Allowance()
+        (allowance.sessions, allowance.grants, allowance.waiters) = (.max, .max, .max)
+        configuration.policy.allowances = [(.everyone, allowance)]
         change(&configuration)
         server = Server(configuration)
     }

@@ -72,7 +72,7 @@ struct RequestFaultTests {
         let elsewhere: Set<ErrorCode> = [
             .tagInUse, .lineTooLong, .notHeld, .notWaiting, .ambiguous, .wrongMode, .noToken, .draining,
             .limitSessions,
-            .limitGrants, .limitWaiters, .limitLocks, .limitWaits, .limitBuffers, .unlisted,
+            .limitGrants, .limitWaiters, .limitLocks, .limitWaits, .limitBuffers, .limitWatchers, .unlisted,
         ]
         #expect(Set(Self.faults.map(\.1)) == Set(ErrorCode.allCases).subtracting(elsewhere))
     }

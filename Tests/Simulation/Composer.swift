@@ -18,7 +18,7 @@ struct Composer {
         let held = known?.lock ?? lock
         let (choice, chosen) = choice(known, &generator)
         switch generator.number(0...99) {
-        case ..<40: return acquire(tag, lock, &generator)
+        case ..<40: return acquire(tag, lock, client, &generator)
         case ..<58:
             return Line(
                 id: said, tag: tag, .release(held, choice, atEnd: false), "RELEASE \(held)\(chosen)")
@@ -52,8 +52,9 @@ struct Composer {
             let token = known?.token ?? .max
             return Line(id: said, tag: tag, .revoke(held, token), "REVOKE \(held) token=\(token)")
         case ..<86:
+            if generator.happens(30) { return Line(id: said, tag: tag, .status(lock), "STATUS \(lock)") }
             let text = generator.pick([
-                "STATUS \(lock)", "LIST", "LIST c/ limit=1", "SESSIONS", "STATS", "HELP",
+                "LIST", "LIST c/ limit=1", "SESSIONS", "STATS", "HELP",
             ])
             return Line(id: said, tag: tag, .list, text)
         case ..<87:
@@ -61,7 +62,9 @@ struct Composer {
             return Line(id: said, tag: tag, .watch, "WATCH\(prefix)")
         case ..<89:
             let recall = generator.happens(60)
-            return Line(id: said, tag: tag, .hello(recall: recall), "HELLO recall=\(recall ? 1 : 0)")
+            return Line(
+                id: said, tag: tag, .hello(recall: recall),
+                "HELLO recall=\(recall ? 1 : 0) client=of-\(client.userID)")
         case ..<90: return Line(id: said, tag: tag, .quit, "QUIT")
         case ..<92:
             // A tag that is perhaps still open.
@@ -71,7 +74,9 @@ struct Composer {
         }
     }
 
-    private func acquire(_ tag: String, _ lock: String, _ generator: inout SeededGenerator) -> Line {
+    private func acquire(
+        _ tag: String, _ lock: String, _ client: Client, _ generator: inout SeededGenerator
+    ) -> Line {
         let mode = generator.pick([LockMode.read, .read, .update, .write])
         let owner = generator.pick(Self.owners)
         let (wait, text) = wait(&generator)
@@ -79,7 +84,7 @@ struct Composer {
         let rest = "\(owner == "-" ? "" : " owner=\(owner)")\(lease == nil ? "" : " lease=30ms")\(text)"
         return Line(
             id: said, tag: tag, .acquire(lock, mode, owner: owner, wait: wait, lease: lease),
-            "\(mode) \(lock)\(rest)")
+            "\(mode) \(lock)\(rest) note=of-\(client.userID)")
     }
 
     private func wait(_ generator: inout SeededGenerator) -> (TimeLimit, String) {

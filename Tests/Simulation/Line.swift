@@ -20,6 +20,7 @@ struct Line {
         case revoke(String, UInt64)
         /// A reply of many rows.
         case list
+        case status(String)
         case watch
         case hello(recall: Bool)
         case ping, quit

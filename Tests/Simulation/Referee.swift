@@ -16,13 +16,33 @@ struct Referee {
     /// What is to be told besides replies, by session; the tokens may only be known when all is read.
     private var notices: [(session: Int, word: String, id: Int)] = []
 
-    init(graceEnd: Instant?, after lastToken: UInt64, _ limits: Model.Limits) {
+    private var rules: RuleFile
+    /// Of which user each session is, and which of them watch.
+    private var users: [Int: UInt32] = [:]
+    private var watchers: Set<Int> = []
+
+    init(graceEnd: Instant?, after lastToken: UInt64, _ limits: Model.Limits, _ rules: RuleFile) {
         model = Model(graceEnd: graceEnd)
+        self.rules = rules
         model.limits = limits
         self.lastToken = lastToken
     }
 
-    mutating func setLimits(_ limits: Model.Limits) { model.limits = limits }
+    mutating func setLimits(_ limits: Model.Limits) {
+        model.limits = limits
+        for session in users.keys { setShare(of: session) }
+    }
+
+    mutating func setRules(_ rules: RuleFile) {
+        self.rules = rules
+        for session in users.keys { setShare(of: session) }
+    }
+
+    private mutating func setShare(of session: Int) {
+        guard let user = users[session] else { return }
+        let grants = rules.most("grants", user, of: model.limits.grants) ?? .max
+        model.shares[session] = (user, grants, rules.most("waiters", user, of: model.limits.waiters) ?? .max)
+    }
 
     mutating func drain() { model.isDraining = true }
 
@@ -41,21 +61,25 @@ struct Referee {
     mutating func end(_ session: Int, _ clients: inout [Client]) {
         model.endSession(session)
         takeEvents(&clients)
+        model.shares[session] = nil
+        users[session] = nil
+        watchers.remove(session)
     }
 
     /// A line was carried out: who sent it is to be answered.
-    mutating func carryOut(_ line: Line, of index: Int, mayRevoke: Bool, _ clients: inout [Client]) {
+    mutating func carryOut(_ line: Line, of index: Int, _ clients: inout [Client]) {
         let session = clients[index].number
         // Its own effects come before its answer, as those of a cancel.
-        let expectation = answer(line, session, mayRevoke: mayRevoke)
+        let expectation = answer(line, session)
         if let expectation { clients[index].owed.append(expectation) }
         takeEvents(&clients)
     }
 
-    private mutating func answer(_ line: Line, _ session: Int, mayRevoke: Bool) -> Expectation? {
+    private mutating func answer(_ line: Line, _ session: Int) -> Expectation? {
         if let tag = line.tag, isOpen(tag, session) {
             return Expectation(tag: tag, .error(code: "tag-in-use"))
         }
+        if isDenied(line.meaning, session) { return Expectation(tag: line.tag, .word("DENIED")) }
         switch line.meaning {
         case .acquire(let lock, let mode, let owner, let wait, let lease):
             let request = Model.Request(
@@ -90,10 +114,9 @@ struct Referee {
             let isValid = model.grants.contains { $0.lock == lock && $0.id == ids[token] }
             return Expectation(tag: line.tag, .word(isValid ? "VALID" : "STALE"))
         case .revoke(let lock, let token):
-            guard mayRevoke else { return Expectation(tag: line.tag, .word("DENIED")) }
             return plain(model.revoke(model.grants.filter { $0.lock == lock && $0.id == ids[token] }), line)
-        case .list: return Expectation(tag: line.tag, .listing)
-        case .watch: return Expectation(tag: line.tag, .word("OK"))
+        case .list, .status: return Expectation(tag: line.tag, .listing)
+        case .watch: return watch(line, session)
         case .hello(let recall):
             model.setRecall(recall, of: session)
             return Expectation(tag: line.tag, .word("HELLO"))
@@ -101,6 +124,32 @@ struct Referee {
         case .quit: return Expectation(tag: line.tag, .word("BYE"))
         case .junk(let code): return Expectation(tag: line.tag, .error(code: code))
         }
+    }
+
+    private func isDenied(_ meaning: Line.Meaning, _ session: Int) -> Bool {
+        let user = users[session] ?? 0
+        switch meaning {
+        case .acquire(let lock, let mode, let owner, let wait, _):
+            if !rules.may(mode == .read ? "read" : "write", lock, user) { return true }
+            let party = Model.Party(session: session, owner: owner)
+            let held = model.grants.filter { $0.party == party }.map(\.lock)
+            return wait != .upTo(.zero) && rules.refuses(lock, holding: held)
+        case .upgrade(let lock, _, _): return !rules.may("write", lock, user)
+        case .validate(let lock, _), .status(let lock): return !rules.may("look", lock, user)
+        case .revoke(let lock, _): return !rules.may("revoke", lock, user)
+        default: return false
+        }
+    }
+
+    private mutating func watch(_ line: Line, _ session: Int) -> Expectation {
+        let user = users[session] ?? 0
+        let others = watchers.count { $0 != session && users[$0] == user }
+        let most = rules.most("watchers", user, of: nil) ?? .max
+        guard watchers.contains(session) || others < most else {
+            return Expectation(tag: line.tag, .error(code: "limit-watchers"))
+        }
+        watchers.insert(session)
+        return Expectation(tag: line.tag, .word("OK"))
     }
 
     private func decided(
@@ -162,7 +211,11 @@ struct Referee {
 
     mutating func asks(_ line: Line, _ session: Int) { askers[line.id] = session }
 
-    mutating func began(_ processID: Int32, _ session: Int) { sessions[processID] = session }
+    mutating func began(_ processID: Int32, _ session: Int, of user: UInt32) {
+        sessions[processID] = session
+        users[session] = user
+        setShare(of: session)
+    }
 
     // MARK: - What was told
 

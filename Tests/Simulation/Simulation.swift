@@ -11,21 +11,22 @@ import Seeded
 /// All of it follows from a seed. Each step draws from a generator of its own, so that steps can be left out of a history
 /// and the others stay what they are (`shrink`). After every call of the server all that it said is held against the model.
 public struct Simulation: ~Copyable {
-    private var server: Server
-    private var referee: Referee
-    private var clients: [Client] = []
+    var server: Server
+    var referee: Referee
+    var clients: [Client] = []
     private var composer = Composer()
-    private var generator: SeededGenerator
+    var generator: SeededGenerator
     private let seed: UInt64
-    private var now = Instant.zero
+    var now = Instant.zero
     private var limits = ServerConfiguration.Limits()
-    private var told: [(session: Int, word: String, token: UInt64)] = []
+    var rules: RuleFile
+    var told: [(session: Int, word: String, token: UInt64)] = []
     private var processes: Int32 = 100
     /// Sessions that ended within the step.
-    private var ended: Set<Int> = []
-    public private(set) var trace: Trace
+    var ended: Set<Int> = []
+    public internal(set) var trace: Trace
     /// What happened how often.
-    public private(set) var counts: [String: Int] = [:]
+    public internal(set) var counts: [String: Int] = [:]
 
     /// - Parameter isTold: whether the trace keeps its lines, or only their sum.
     public init(seed: UInt64, isTold: Bool = false) {
@@ -42,14 +43,17 @@ public struct Simulation: ~Copyable {
         limits.unreadAtMost = 2_600
         limits.buffers = 8_000
         self.limits = limits
-        server = Self.start(limits, after: 0, graceEnd: nil)
-        referee = Referee(graceEnd: nil, after: 0, Self.model(limits))
+        let rules = RuleFile()
+        self.rules = rules
+        server = Self.start(limits, rules, after: 0, graceEnd: nil)
+        referee = Referee(graceEnd: nil, after: 0, Self.model(limits), rules)
     }
 
     private static func start(
-        _ limits: ServerConfiguration.Limits, after token: UInt64, graceEnd: Instant?
+        _ limits: ServerConfiguration.Limits, _ rules: RuleFile, after token: UInt64, graceEnd: Instant?
     ) -> Server {
         var configuration = ServerConfiguration()
+        if let policy = rules.policy { configuration.policy = policy }
         configuration.limits = limits
         configuration.program = "prwlockd/simulated"
         configuration.ownUserID = 500
@@ -105,7 +109,8 @@ public struct Simulation: ~Copyable {
             try observe()
             try close(index)
         }
-        try pass(.seconds(1))
+        // Whoever was held back owes for nothing after so long.
+        try pass(.seconds(1_000))
         server.resumeWork(at: now)
         let left = [
             ("sessions", server.sessionCount), ("grants or waiters", server.isIdle ? 0 : 1),
@@ -120,16 +125,19 @@ public struct Simulation: ~Copyable {
     private mutating func someone() -> Int? { clients.indices.randomElement(using: &generator) }
 
     private mutating func connect() throws {
-        let userID: UInt32 = generator.happens(25) ? 500 : 1_000
+        let userID = generator.pick(RuleFile.users)
         processes += 1
         let peer = Peer(processID: processes, userID: userID, groupID: 1)
+        let own = clients.count { $0.userID == userID }
+        let isOwnFull = own >= rules.most("sessions", userID, of: limits.rules.sessions) ?? .max
+        let isFull = clients.count >= limits.rules.sessions
         guard let session = server.open(peer, at: now) else {
-            guard clients.count >= limits.rules.sessions else { throw Violation("a session was refused") }
-            return count("refused sessions")
+            guard isFull || isOwnFull else { throw Violation("a session was refused") }
+            return count(isFull ? "refused sessions" : "refused sessions of a user")
         }
-        guard clients.count < limits.rules.sessions else { throw Violation("G12: too many sessions") }
+        guard !isFull, !isOwnFull else { throw Violation("G12: too many sessions") }
         clients.append(Client(session: session, userID: userID))
-        referee.began(processes, Int(session.serial))
+        referee.began(processes, Int(session.serial), of: userID)
         count("sessions")
         trace.add(now, session, "connects")
         try observe()
@@ -239,6 +247,13 @@ public struct Simulation: ~Copyable {
         limits.rules.locks = generator.pick([3, 4, 1_000])
         server.setLimits(limits)
         referee.setLimits(Self.model(limits))
+        guard generator.happens(60) else { return }
+        rules = RuleFile(&generator)
+        guard let policy = rules.policy else { throw Violation("a rule file is refused:\n\(rules.text)") }
+        server.setPolicy(policy)
+        referee.setRules(rules)
+        trace.add(now, SessionID(slot: 0, serial: 0), "the rules are", Array(rules.text.utf8))
+        count("rule files")
     }
 
     private mutating func drain() throws {
@@ -257,105 +272,12 @@ public struct Simulation: ~Copyable {
         let last = referee.lastToken + UInt64(generator.number(0...1_000))
         let isUnclean = generator.happens(70)
         let grace = isUnclean ? now.advanced(by: .milliseconds(500)) : nil
-        server = Self.start(limits, after: last, graceEnd: grace)
-        referee = Referee(graceEnd: grace, after: last, Self.model(limits))
+        server = Self.start(limits, rules, after: last, graceEnd: grace)
+        referee = Referee(graceEnd: grace, after: last, Self.model(limits), rules)
         try pass(.zero)
     }
 
-    // MARK: - What came of it
-
-    /// Holds what the server did and said since the last time against the model.
-    private mutating func observe() throws {
-        for one in server.carriedOut ?? [] {
-            switch one {
-            case .line(let session):
-                guard let index = client(session), let line = clients[index].said.first else {
-                    throw Violation("a line was carried out that nobody sent")
-                }
-                clients[index].said.removeFirst()
-                referee.asks(line, Int(session.serial))
-                referee.carryOut(line, of: index, mayRevoke: clients[index].userID == 500, &clients)
-            case .withdrawal(let session): referee.drop(Int(session.serial), &clients)
-            case .end(let session):
-                ended.insert(Int(session.serial))
-                if let index = client(session) { clients[index].isEnded = true }
-                referee.end(Int(session.serial), &clients)
-            }
-        }
-        server.carriedOut = []
-        // A listing goes on when others had their turn; here it may at once.
-        while server.hasUnfinishedWork, generator.happens(80) {
-            server.resumeWork(at: now)
-            if server.carriedOut?.isEmpty == false { return try observe() }
-        }
-        for index in clients.indices { try listen(index) }
-        try referee.settle(told: &told, ended: ended)
-        ended = []
-    }
-
-    private func client(_ session: SessionID) -> Int? { clients.firstIndex { $0.session == session } }
-
-    /// Reads what the server has ready for a client, whether that reads it or not.
-    private mutating func listen(_ index: Int) throws {
-        let seen = clients[index].seen
-        let new = server.withOutput(of: clients[index].session) { Array($0.dropFirst(seen)) }
-        guard !new.isEmpty else { return }
-        clients[index].seen += new.count
-        clients[index].partial += new
-        trace.add(now, clients[index].session, "is told", new)
-        let bytes = clients[index].partial
-        var start = 0
-        for (place, byte) in bytes.enumerated() where byte == 10 {
-            try hear(String(decoding: bytes[start..<place], as: UTF8.self), index)
-            start = place + 1
-        }
-        clients[index].partial = Array(bytes[start...])
-    }
-
-    private mutating func hear(_ line: String, _ index: Int) throws {
-        var words = line.split(separator: " ", omittingEmptySubsequences: false)
-        let number = clients[index].number
-        switch words.first?.first {
-        case "*":
-            clients[index].rows += 1
-            guard clients[index].owed.contains(where: \.isListing) else {
-                throw Violation("session \(number) is told a row of no list: \(line)")
-            }
-            return
-        case "!":
-            if ["EXPIRED", "REVOKED", "RECALL"].contains(words.dropFirst().first ?? "") {
-                told.append((number, String(words[1]), Self.token(words) ?? 0))
-            }
-            return
-        default: break
-        }
-        let tag = words.first?.first == "#" ? String(words.removeFirst().dropFirst()) : nil
-        let rows = clients[index].rows
-        let place = clients[index].owed.firstIndex { $0.tag == tag && $0.accepts(words, rows: rows) }
-        guard let place else {
-            if clients[index].isEnded, words.starts(with: ["ERROR", "limit-buffers"]) {
-                return count("cut off")
-            }
-            let owed = clients[index].owed.map { "#\($0.tag ?? "") \($0.kind)" }
-            throw Violation("session \(number) is told '\(line)' and owed \(owed); \(referee.model.state)")
-        }
-        let expectation = clients[index].owed.remove(at: place)
-        count(words.prefix(words.first == "ERROR" ? 2 : 1).joined(separator: " "))
-        if expectation.isListing { clients[index].rows = 0 }
-        if words.first == "DEADLOCK", let asked = expectation.asked,
-            let circle = words.last?.dropFirst("cycle=".count)
-        {
-            try referee.checkCircle(circle, asked)
-        }
-        if words.first == "GRANTED", let token = Self.token(words) {
-            clients[index].grants = clients[index].grants.suffix(5) + [(String(words[1]), token)]
-            if let id = expectation.id { try referee.granted(id, token) }
-        }
-    }
-
-    private static func token(_ words: [Substring]) -> UInt64? {
-        words.first { $0.hasPrefix("token=") }.flatMap { UInt64($0.dropFirst(6)) }
-    }
+    // MARK: - What must be at every step
 
     /// Closes the connections that the server wants closed.
     private mutating func reap() throws {
@@ -368,8 +290,6 @@ public struct Simulation: ~Copyable {
         while server.nextReadySession() != nil {}
         if server.carriedOut?.isEmpty == false { try observe() }
     }
-
-    // MARK: - What must be at every step
 
     private mutating func check() throws {
         try server.checkInvariants()
@@ -394,5 +314,5 @@ public struct Simulation: ~Copyable {
         }
     }
 
-    private mutating func count(_ what: String, _ number: Int = 1) { counts[what, default: 0] += number }
+    mutating func count(_ what: String, _ number: Int = 1) { counts[what, default: 0] += number }
 }

@@ -1,0 +1,118 @@
+import LockServer
+import LockVocabulary
+import Seeded
+
+/// What came of a step: what the server did and said, held against the model.
+extension Simulation {
+    /// Holds what the server did and said since the last time against the model.
+    mutating func observe() throws {
+        for one in server.carriedOut ?? [] {
+            switch one {
+            case .line(let session):
+                guard let index = client(session), let line = clients[index].said.first else {
+                    throw Violation("a line was carried out that nobody sent")
+                }
+                clients[index].said.removeFirst()
+                referee.asks(line, Int(session.serial))
+                referee.carryOut(line, of: index, &clients)
+            case .withdrawal(let session): referee.drop(Int(session.serial), &clients)
+            case .end(let session):
+                ended.insert(Int(session.serial))
+                if let index = client(session) { clients[index].isEnded = true }
+                referee.end(Int(session.serial), &clients)
+            }
+        }
+        server.carriedOut = []
+        // A listing goes on when others had their turn; here it may at once.
+        while server.hasUnfinishedWork, generator.happens(80) {
+            server.resumeWork(at: now)
+            if server.carriedOut?.isEmpty == false { return try observe() }
+        }
+        for index in clients.indices { try listen(index) }
+        try referee.settle(told: &told, ended: ended)
+        ended = []
+    }
+
+    func client(_ session: SessionID) -> Int? { clients.firstIndex { $0.session == session } }
+
+    /// Reads what the server has ready for a client, whether that reads it or not.
+    mutating func listen(_ index: Int) throws {
+        let seen = clients[index].seen
+        let new = server.withOutput(of: clients[index].session) { Array($0.dropFirst(seen)) }
+        guard !new.isEmpty else { return }
+        clients[index].seen += new.count
+        clients[index].partial += new
+        trace.add(now, clients[index].session, "is told", new)
+        let bytes = clients[index].partial
+        var start = 0
+        for (place, byte) in bytes.enumerated() where byte == 10 {
+            try hear(String(decoding: bytes[start..<place], as: UTF8.self), index)
+            start = place + 1
+        }
+        clients[index].partial = Array(bytes[start...])
+    }
+
+    mutating func hear(_ line: String, _ index: Int) throws {
+        var words = line.split(separator: " ", omittingEmptySubsequences: false)
+        let number = clients[index].number
+        switch words.first?.first {
+        case "*":
+            clients[index].rows += 1
+            guard clients[index].owed.contains(where: \.isListing) else {
+                throw Violation("session \(number) is told a row of no list: \(line)")
+            }
+            return try checkRow(words, clients[index].userID)
+        case "!":
+            if ["EXPIRED", "REVOKED", "RECALL"].contains(words.dropFirst().first ?? "") {
+                told.append((number, String(words[1]), Self.token(words) ?? 0))
+            }
+            if words.count > 2, words[1] == "CHANGED",
+                !rules.may("watch", String(words[2]), clients[index].userID)
+            {
+                throw Violation("session \(number) may not watch that: \(line)")
+            }
+            return
+        default: break
+        }
+        let tag = words.first?.first == "#" ? String(words.removeFirst().dropFirst()) : nil
+        let rows = clients[index].rows
+        let place = clients[index].owed.firstIndex { $0.tag == tag && $0.accepts(words, rows: rows) }
+        guard let place else {
+            if clients[index].isEnded, words.starts(with: ["ERROR", "limit-buffers"]) {
+                return count("cut off")
+            }
+            let owed = clients[index].owed.map { "#\($0.tag ?? "") \($0.kind)" }
+            throw Violation("session \(number) is told '\(line)' and owed \(owed); \(referee.model.state)")
+        }
+        let expectation = clients[index].owed.remove(at: place)
+        count(words.prefix(words.first == "ERROR" ? 2 : 1).joined(separator: " "))
+        if expectation.isListing { clients[index].rows = 0 }
+        if words.first == "DEADLOCK", let asked = expectation.asked,
+            let circle = words.last?.dropFirst("cycle=".count)
+        {
+            try referee.checkCircle(circle, asked)
+        }
+        if words.first == "GRANTED", let token = Self.token(words) {
+            clients[index].grants = clients[index].grants.suffix(5) + [(String(words[1]), token)]
+            if let id = expectation.id { try referee.granted(id, token) }
+        }
+    }
+
+    private static func token(_ words: [Substring]) -> UInt64? {
+        words.first { $0.hasPrefix("token=") }.flatMap { UInt64($0.dropFirst(6)) }
+    }
+
+    /// Nobody is told of what the rules keep from him.
+    private mutating func checkRow(_ words: [Substring], _ user: UInt32) throws {
+        if words.count > 2, words[1] == "lock", !rules.may("look", String(words[2]), user) {
+            throw Violation("user \(user) may not look at \(words[2])")
+        }
+        for word in words where word.hasPrefix("note=of-") || word.hasPrefix("client=of-") {
+            let writer = UInt32(word.split(separator: "-").last ?? "")
+            count(writer == user ? "own notes" : "others' notes")
+            if writer != user, !rules.maySeeSomeNotes(user) {
+                throw Violation("user \(user) is told \(word)")
+            }
+        }
+    }
+}

@@ -1,0 +1,111 @@
+import LockServer
+import Seeded
+
+/// A rule file that is made up: what it says, and what it means by the plainest reading of `protocol.md`.
+struct RuleFile {
+    /// The users there are: the daemon's own and two others.
+    static let users: [UInt32] = [500, 1_000, 1_001]
+    private static let rights = ["read", "write", "look", "notes", "watch", "revoke"]
+    private static let prefixes = ["*", "*", "a", "b", "c/", "c/1"]
+    private static let kinds = ["sessions", "grants", "waiters", "watchers", "requests"]
+
+    private struct Permission {
+        let allows: Bool
+        let user: UInt32?
+        let rights: [String]
+        let prefix: String
+    }
+
+    private struct Limit {
+        let user: UInt32?
+        let kind: String
+        let number: Int
+    }
+
+    private(set) var text = ""
+    private var permissions: [Permission] = []
+    private var limits: [Limit] = []
+    /// Pairs of prefixes, none of which begins another: the first is to be taken before the second.
+    private var orders: [(first: String, second: String, refuses: Bool)] = []
+
+    /// A file that lets everybody have as much as there is; most histories are to meet the other limits.
+    init() {
+        for kind in Self.kinds.dropLast() { limit(nil, kind, 1_000) }
+    }
+
+    init(_ generator: inout SeededGenerator) {
+        func user(_ generator: inout SeededGenerator) -> UInt32? {
+            generator.happens(40) ? nil : generator.pick(Self.users)
+        }
+        for _ in 0..<generator.number(0...3) {
+            let rights = Self.rights.filter { _ in generator.happens(30) }
+            guard !rights.isEmpty else { continue }
+            permit(
+                Permission(
+                    allows: generator.happens(40), user: user(&generator), rights: rights,
+                    prefix: generator.pick(Self.prefixes)))
+        }
+        for _ in 0..<generator.number(0...2) {
+            let kind = generator.pick(Self.kinds)
+            let number = kind == "requests" ? generator.number(20...400) : generator.number(0...5)
+            limit(user(&generator), kind, kind == "watchers" ? number % 2 : number)
+        }
+        if generator.happens(30) {
+            let chain = ["a", "b", "c/"].shuffled(using: &generator).prefix(generator.number(2...3))
+            let refuses = generator.happens(50)
+            text += "order \(chain.joined(separator: " < ")) \(refuses ? "refuse" : "warn")   # locks\n"
+            for (place, second) in chain.enumerated() {
+                orders += chain.prefix(place).map { ($0, second, refuses) }
+            }
+        }
+        if generator.happens(80) { for kind in Self.kinds.dropLast() { limit(nil, kind, 1_000) } }
+    }
+
+    private mutating func permit(_ permission: Permission) {
+        permissions.append(permission)
+        let who = permission.user.map { "user=\($0)" } ?? "everyone"
+        let rights = permission.rights.joined(separator: ",")
+        text += "\(permission.allows ? "allow" : "deny") \(who)\t\(rights) \(permission.prefix)\n"
+    }
+
+    private mutating func limit(_ user: UInt32?, _ kind: String, _ number: Int) {
+        limits.append(Limit(user: user, kind: kind, number: number))
+        text += "limit \(user.map { "user=\($0)" } ?? "everyone") \(kind)=\(number)\n"
+    }
+
+    /// The file as the server reads it.
+    var policy: Policy? {
+        try? Policy(parsing: text, PolicyNames(user: { _ in nil }, group: { _ in nil }))
+    }
+
+    // MARK: - What it means
+
+    func may(_ right: String, _ lock: String, _ user: UInt32) -> Bool {
+        let line = permissions.first {
+            ($0.user ?? user) == user && $0.rights.contains(right)
+                && ($0.prefix == "*" || lock.hasPrefix($0.prefix))
+        }
+        return line?.allows ?? (right == "notes" || right == "revoke" ? user == 500 : true)
+    }
+
+    /// Whether there is any lock of which a user may see others' notes.
+    func maySeeSomeNotes(_ user: UInt32) -> Bool {
+        Composer.locks.contains { may("notes", $0, user) }
+    }
+
+    /// How many of something a user may have, where there may be so many of all; nil for any number.
+    func most(_ kind: String, _ user: UInt32, of all: Int?) -> Int? {
+        let said = limits.first { ($0.user ?? user) == user && $0.kind == kind }?.number
+        if said != nil || user == 500 { return said }
+        if kind == "watchers" { return 64 }
+        return all.map { max(1, $0 / 4) }
+    }
+
+    /// Whether a lock may not be asked for by an owner that holds those.
+    func refuses(_ lock: String, holding held: [String]) -> Bool {
+        guard !held.contains(lock) else { return false }
+        return orders.contains { first, second, refuses in
+            refuses && lock.hasPrefix(first) && held.contains { $0.hasPrefix(second) }
+        }
+    }
+}
