@@ -36,6 +36,12 @@ int linux_peer_credentials(int socket, int32_t *process, uint32_t *user, uint32_
     return result;
 }
 
+int linux_peer_groups(int socket, uint32_t *groups, int count) {
+    socklen_t length = (socklen_t)count * sizeof *groups;
+    if (getsockopt(socket, SOL_SOCKET, SO_PEERGROUPS, groups, &length) != 0) return -1;
+    return (int)(length / sizeof *groups);
+}
+
 int linux_peer_pidfd(int socket) {
     int descriptor = -1;
     socklen_t length = sizeof descriptor;

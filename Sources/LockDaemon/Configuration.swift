@@ -22,6 +22,8 @@ public struct Configuration: Sendable {
     var logLevel = LogLevel.info
     /// What is read anew on HUP; nil for the default one, which need not be there.
     public var file: String?
+    /// The file that says who may do what; nil for the default rules.
+    public var rules: String?
     public var limits = ServerConfiguration.Limits()
     /// Where the values came from.
     var sources = Sources()

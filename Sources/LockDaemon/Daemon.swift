@@ -34,6 +34,10 @@ public final class Daemon {
     private var reactor: Reactor
     private var listener: Listener?
     private var systemFolder: SystemFolder?
+    /// How many sessions there are descriptors for.
+    private let room: Int
+    /// What rules may go by.
+    private let facts: Policy.Facts
     private var phase = Phase.serving
     /// When it has been without a session for long enough; nil while there is one.
     private var idleEnd: Instant?
@@ -70,6 +74,10 @@ public final class Daemon {
 
     private init(_ configuration: Configuration, _ journal: Journal) throws(Departure) {
         let surroundings = Surroundings.current()
+        let room = DescriptorLimit.raise()
+        var configuration = configuration
+        configuration.limits.sessionRoom = room
+        self.room = room
         self.configuration = configuration
         self.journal = journal
         // No file that it makes is anybody else's.
@@ -77,8 +85,12 @@ public final class Daemon {
         do throws(SystemError) { signals = try Signals() } catch {
             throw Departure(.cannotListen, "\(error)")
         }
-        let room = DescriptorLimit.raise()
         endpoint = try Endpoint(configuration, in: surroundings)
+        facts = RuleFile.facts(servesOneUser: endpoint.servesOneUser)
+        let policy: Policy
+        do throws(ConfigurationFault) { policy = try RuleFile.read(configuration.rules, facts) } catch {
+            throw Departure(.usage, "\(error)")
+        }
         let socket = try endpoint.listen()
         do throws(Departure) {
             state = try TokenState(configuration, endpoint, surroundings, journal)
@@ -87,7 +99,7 @@ public final class Daemon {
             throw error
         }
         do throws(SystemError) {
-            reactor = try Self.makeReactor(configuration, state)
+            reactor = try Self.makeReactor(configuration, state, policy)
             try reactor.events.add(signals.rawValue, .signals, .readable)
             if let reserve = state.reserve { try reactor.events.add(reserve.rawValue, .tokens, .readable) }
             if endpoint.isUserOwn { systemFolder = try? SystemFolder(surroundings.systemDirectory) }
@@ -106,9 +118,10 @@ public final class Daemon {
     }
 
     private static func makeReactor(
-        _ configuration: Configuration, _ state: borrowing TokenState
+        _ configuration: Configuration, _ state: borrowing TokenState, _ policy: Policy
     ) throws(SystemError) -> Reactor {
         var server = ServerConfiguration()
+        server.policy = policy
         server.limits = configuration.limits
         server.program = "prwlockd/\(Option.version)"
         server.ownUserID = geteuid()
@@ -198,12 +211,16 @@ public final class Daemon {
     private func reload() {
         do throws(ConfigurationFault) {
             let new = try configuration.readAgain()
+            let policy = try RuleFile.read(new.rules, facts)
             let unchanged = new.needingRestart(comparedTo: configuration)
             configuration.limits = new.limits
+            configuration.limits.sessionRoom = room
+            configuration.rules = new.rules
             configuration.logLevel = new.logLevel
             journal.level = new.logLevel
-            reactor.server.setLimits(new.limits)
-            journal.write(.info, "limits and log level are read again")
+            reactor.server.setLimits(configuration.limits)
+            if policy != reactor.server.policy { reactor.setPolicy(policy) }
+            journal.write(.info, "limits, rules and log level are read again")
             if !unchanged.isEmpty {
                 journal.write(.warning, "only a restart changes \(unchanged.joined(separator: ", "))")
             }

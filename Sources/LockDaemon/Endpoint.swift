@@ -44,6 +44,9 @@ struct Endpoint: Sendable {
         }
     }
 
+    /// Whether nobody but the daemon's own user can connect.
+    var servesOneUser: Bool { isUserOwn || (isOwn && inherited == nil && mode & 0o077 == 0) }
+
     /// The socket that the service manager listens on for this daemon; nil if it was started otherwise.
     private static func managedSocket() throws(Departure) -> Int32? {
         let sockets: [InheritedSocket]

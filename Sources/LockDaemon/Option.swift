@@ -74,6 +74,13 @@ struct Option: Sendable {
                 "file of `name = value` lines, with these names (default: \(Configuration.defaultFile), if it is there); "
                 + "read again on HUP",
             set: { $0.file = try path($1) }, show: { $0.file ?? "" }),
+        Option(
+            name: "rules", value: "FILE",
+            help:
+                "who may do what, how much, and in which order locks are to be taken (prwlock-protocol(7), WHO MAY DO WHAT); "
+                + "read again on HUP, and refused whole if it has a fault",
+            isReloaded: true, set: { $0.rules = $1.isEmpty || $1 == "none" ? nil : try path($1) },
+            show: { $0.rules ?? "" }),
         limit("max-sessions", \.rules.sessions, most: 1 << 24 - 1, "sessions at once"),
         limit("max-session-grants", \.rules.sessionGrants, "grants of one session"),
         limit("max-session-waiters", \.rules.sessionWaiters, "waiting requests of one session"),
@@ -147,7 +154,7 @@ struct Option: Sendable {
 
             Each option can also be set in the environment, as PRWLOCKD_MAX_LOCKS for --max-locks,
             and in the file, as `max-locks = 1000`. The command line goes over the environment, and that over
-            the file. TERM and INT end the daemon, HUP has it read limits and log level again.
+            the file. TERM and INT end the daemon; HUP has it read limits, rules and log level again.
 
             """
         return text

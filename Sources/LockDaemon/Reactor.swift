@@ -46,6 +46,8 @@ struct Reactor: ~Copyable {
 
     private var connections = Connections()
     private var watches: ProcessWatches
+    /// What the policy goes by.
+    private var facts: Policy.Facts
     private var timer: DeadlineTimer
     private var polling: Polling
     private var arena = Arena()
@@ -81,6 +83,7 @@ struct Reactor: ~Copyable {
         let events = try EventSet()
         let timer = try DeadlineTimer()
         try events.add(timer.rawValue, .timer, .readable)
+        facts = server.policy.facts
         self.server = server
         self.events = events
         self.timer = timer
@@ -188,9 +191,10 @@ struct Reactor: ~Copyable {
     /// Whether an end could make a difference to the lines that were read.
     ///
     /// Not if they are one session's, and nobody else holds or waits for anything: nobody else can be told of it, or
-    /// be spared. An end that the batch began with is only noted by the look.
+    /// be spared. Lines that are left from an earlier batch count too. An end that the batch began with is only noted by the
+    /// look.
     private var needsLook: Bool {
-        guard !hasSeenEnd, arena.slices.count <= 1 else { return true }
+        guard !hasSeenEnd, !server.hasUnfinishedWork, arena.slices.count <= 1 else { return true }
         return arena.slices.first.map { !server.isAlone($0.session) } ?? false
     }
 
@@ -326,14 +330,31 @@ struct Reactor: ~Copyable {
         send()
     }
 
+    /// Another policy holds from now on, for those who are here too.
+    mutating func setPolicy(_ policy: Policy) {
+        facts = policy.facts
+        let (connections, facts) = (connections, facts)
+        server.setPolicy(policy) { session in
+            guard let connection = connections[session] else { return nil }
+            let identity = Peer.Identity(of: connection.socket, process: connection.process, facts)
+            // Of one that has just died nothing is certain, and its end is about to be seen.
+            guard case .watched(let watch) = connection.watch, !ProcessWatch.hasEnded(watch) else {
+                return Peer.Identity()
+            }
+            return identity
+        }
+    }
+
     /// Begins a session on a connection that was just accepted.
     ///
     /// An error says that the system has no room for it; the connection is closed.
     mutating func admit(_ socket: consuming OwnedDescriptor) throws(SystemError) {
         let credentials = try PeerCredentials(of: socket)
-        let peer = Peer(
+        var peer = Peer(
             processID: credentials.processID == 0 ? nil : credentials.processID, userID: credentials.userID,
             groupID: credentials.groupID)
+        // True if the process is alive when its watch begins, below; if not, the session ends with its first batch.
+        peer.identity = Peer.Identity(of: socket, process: peer.processID, facts)
         guard let session = server.open(peer, at: now) else {
             // The first bytes of a socket are always taken; whoever is gone needs no answer.
             _ = Server.refusal.withUnsafeBytes { Connection.send($0, to: socket) }
@@ -361,20 +382,4 @@ struct Reactor: ~Copyable {
         connections.remove(connection)
         hasClosedSome = true
     }
-}
-
-/// What the loop leaves to whoever keeps house.
-struct Occasions: OptionSet {
-    let rawValue: Int
-
-    static let connections = Occasions(rawValue: 1)
-    static let signals = Occasions(rawValue: 2)
-    static let tokens = Occasions(rawValue: 4)
-    static let systemFolder = Occasions(rawValue: 8)
-}
-
-/// The earlier of two instants, where nil is never.
-func earliest(_ one: Instant?, _ other: Instant?) -> Instant? {
-    guard let one, let other else { return one ?? other }
-    return min(one, other)
 }

@@ -53,7 +53,7 @@ extension Policy.Allowance {
     /// What a user may have of a daemon that serves others as well: a quarter of what there is.
     static func quarter(of limits: ServerConfiguration.Limits) -> Policy.Allowance {
         var allowance = Policy.Allowance()
-        allowance.sessions = max(1, limits.rules.sessions / 4)
+        allowance.sessions = max(1, min(limits.rules.sessions, limits.sessionRoom) / 4)
         allowance.grants = max(1, limits.rules.grants / 4)
         allowance.waiters = max(1, limits.rules.waiters / 4)
         allowance.watchers = 64

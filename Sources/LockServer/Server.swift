@@ -17,7 +17,8 @@ public struct Server: ~Copyable {
     var limits: ServerConfiguration.Limits
     let program: String
     let ownUserID: UInt32
-    var policy: Policy
+    /// Who may do what, how much and in which order.
+    public internal(set) var policy: Policy
     var ready: [SessionID] = []
     /// By number; an account is there while its user has sessions, or owes for lines.
     var accounts: [Account] = []

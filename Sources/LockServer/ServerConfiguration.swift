@@ -15,6 +15,9 @@ public struct ServerConfiguration: Sendable {
         /// Bytes of half lines, lines that wait and unread replies, of all sessions.
         public var buffers = 268_435_456
 
+        /// Sessions that the system has room for, of which a user is to have a share only.
+        public var sessionRoom = Int.max
+
         public init() {}
     }
 

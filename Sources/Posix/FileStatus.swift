@@ -8,6 +8,7 @@ public struct FileStatus: Hashable, Sendable {
     public let permissions: UInt32
     public let isSocket: Bool
     public let isDirectory: Bool
+    public let isRegularFile: Bool
     private let device: dev_t
     private let inode: ino_t
 
@@ -43,6 +44,7 @@ public struct FileStatus: Hashable, Sendable {
         groupID = status.st_gid
         permissions = status.st_mode & 0o7777
         isSocket = status.st_mode & S_IFMT == S_IFSOCK
+        isRegularFile = status.st_mode & S_IFMT == S_IFREG
         isDirectory = status.st_mode & S_IFMT == S_IFDIR
     }
 }

@@ -23,8 +23,11 @@ public struct ProcessWatch: ~Copyable, Sendable {
     }
 
     /// Whether the process has ended, now.
-    public var hasEnded: Bool {
-        var request = pollfd(fd: descriptor.rawValue, events: Int16(POLLIN), revents: 0)
+    public var hasEnded: Bool { Self.hasEnded(descriptor.rawValue) }
+
+    /// Whether the process of a watch with this number has ended, now.
+    public static func hasEnded(_ number: Int32) -> Bool {
+        var request = pollfd(fd: number, events: Int16(POLLIN), revents: 0)
         return poll(&request, 1, 0) == 1
     }
 

@@ -3,6 +3,7 @@
 #include "CTestSupport.h"
 
 #include <fcntl.h>
+#include <grp.h>
 #include <ftw.h>
 #include <poll.h>
 #include <signal.h>
@@ -71,9 +72,13 @@ static void serve(const char *path, int control) {
     _exit(0);
 }
 
-int32_t support_start_peer(const char *path, int control) {
+int32_t support_start_peer(const char *path, int control, int64_t user, int64_t group) {
     pid_t process = fork();
     if (process == 0) {
+        if (user >= 0) {
+            gid_t groups[] = {(gid_t)group};
+            if (setgroups(1, groups) != 0 || setgid((gid_t)user) != 0 || setuid((uid_t)user) != 0) _exit(1);
+        }
         /* Nothing of the test's stays open here, or the ends of its sockets would not be ends. */
         dup2(control, 3);
         close_range(4, ~0U, 0);

@@ -12,9 +12,13 @@ public final class PeerProcess {
     private let control: OwnedDescriptor
     private var hasEnded = false
 
-    public init(connectingTo path: String) throws {
+    /// - Parameters:
+    ///   - user: whom it is to be, which takes root; nil for whom this process is.
+    ///   - group: its supplementary group then.
+    public init(connectingTo path: String, as user: UInt32? = nil, group: UInt32 = 0) throws {
         let pair = try UnixSocket.pair()
-        processID = support_start_peer(path, pair.second.rawValue)
+        processID = support_start_peer(
+            path, pair.second.rawValue, user.map(Int64.init) ?? -1, Int64(group))
         guard processID > 0 else { throw SystemError.last("fork") }
         control = try pair.first.duplicate()
         let connection = support_receive_connection(pair.first.rawValue)

@@ -22,6 +22,9 @@ int linux_accept(int listener);
 /* Who called connect() on a socket's other end, as the kernel noted it then. */
 int linux_peer_credentials(int socket, int32_t *process, uint32_t *user, uint32_t *group);
 
+/* Its supplementary groups: at most `count` of them; returns how many, or -1 (ERANGE if there are more). */
+int linux_peer_groups(int socket, uint32_t *groups, int count);
+
 /* A descriptor of the process that called connect(), readable when it has ended (Linux 6.5). */
 int linux_peer_pidfd(int socket);
 

@@ -10,8 +10,9 @@
    with socketpair; its other end stays with the caller. It then takes orders, a byte each:
      f  fork a child that keeps the connection open; the child's process id comes back
      c  close its own copy of the connection; a byte comes back
-   and ends, like its child, when the caller closes its end. Returns the process id, or -1. */
-int32_t support_start_peer(const char *path, int control);
+   and ends, like its child, when the caller closes its end. If `user` is not negative it is that user, with that group
+   beside its own. Returns the process id, or -1. */
+int32_t support_start_peer(const char *path, int control, int64_t user, int64_t group);
 
 /* The connection that the process made; -1 if it could not. */
 int support_receive_connection(int control);
