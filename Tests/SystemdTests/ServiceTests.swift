@@ -99,6 +99,38 @@ extension BoxTests {
                 """)
         }
 
+        @Test("rules hold by the unit of a client, and others' notes are not shown to a member of the group")
+        func rules() async throws {
+            try await Box.run(
+                """
+                systemctl start prwlockd.socket
+                useradd --groups prwlock member
+                install -d /etc/prwlock
+                echo 'rules = /etc/prwlock/rules' >/etc/prwlock/prwlockd.conf
+                printf '%s\\n' 'allow unit=good.service write jobs' 'deny everyone write jobs' >/etc/prwlock/rules
+                by() { echo "WRITE $2 note=secret" | systemd-run --quiet --wait --pipe --unit="$1" nc -N -U $socket; }
+                expect 'GRANTED jobs write token=1' "$(by good.service jobs)"
+                expect 'DENIED jobs write reason=not-permitted' "$(by bad.service jobs)"
+                expect 'GRANTED mail write token=2' "$(by bad.service mail)"
+
+                open holder
+                tell holder 'WRITE other note=secret'
+                as_member() { echo 'STATUS other' | runuser -u member -- nc -N -U $socket; }
+                expect_like '* note=-*' "$(as_member)"
+                expect_like '* note=secret*' "$(ask 'STATUS other')"
+
+                echo 'allow user=member notes *' >/etc/prwlock/rules
+                systemctl reload prwlockd.service
+                sees() { as_member | grep -q note=secret; }
+                eventually sees
+                echo 'allow user=member everything *' >/etc/prwlock/rules
+                systemctl reload prwlockd.service
+                is_told() { journalctl --quiet --unit=prwlockd.service --priority=err | grep -q 'rules:1:19: '; }
+                eventually is_told
+                sees || fail 'rules that cannot be understood changed something'
+                """)
+        }
+
         @Test("a reload reads the limits anew, says so, and disturbs nobody")
         func reload() async throws {
             try await Box.run(
