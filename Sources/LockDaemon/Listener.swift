@@ -28,8 +28,8 @@ struct Listener: ~Copyable {
     private(set) var retry: Instant?
     private var hasSaidSo = false
 
-    /// How many connections are accepted before the sessions get their turn.
-    private static let turn = 64
+    /// How many connections are accepted before the sessions get their turn: each costs as much as many lines.
+    private static let turn = 1
     private static let pause = Duration.seconds(1)
 
     init(_ socket: consuming OwnedDescriptor, in events: borrowing EventSet) throws(SystemError) {

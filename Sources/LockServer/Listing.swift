@@ -20,9 +20,9 @@ struct Listing {
 
 extension Server {
     /// How many rows are looked at before others get their turn.
-    private static var rowsInATurn: Int { 4_096 }
+    private static var rowsInATurn: Int { 128 }
     /// How many bytes of rows are made before the socket has taken some.
-    private static var bytesInATurn: Int { 65_536 }
+    private static var bytesInATurn: Int { 16_384 }
 
     /// Tells what there is room and time for of a session's lists; returns whether there is more to do at once.
     mutating func tellRows(_ slot: Int, at now: Instant) -> Bool {

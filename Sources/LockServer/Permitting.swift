@@ -23,8 +23,13 @@ extension Server {
     /// Root, and whose daemon it is.
     private func isTrusted(_ peer: Peer) -> Bool { peer.userID == 0 || peer.userID == ownUserID }
 
+    @inline(__always)
     func may(_ right: Policy.Right, _ name: LockName, _ slot: Int) -> Bool {
-        if let said = conversations[slot].permissions.allow(right, name) { return said }
+        if !conversations[slot].permissions.isEmpty,
+            let said = conversations[slot].permissions.allow(right, name)
+        {
+            return said
+        }
         return switch right {
         case .read, .write, .look, .watch: true
         case .notes, .revoke: isTrusted(conversations[slot].peer)
@@ -46,12 +51,13 @@ extension Server {
     }
 
     /// Whether a request is permitted; if not, it is answered.
-    mutating func permit(_ right: Policy.Right, _ what: String, _ name: LockName, _ tag: Tag?, _ slot: Int)
-        -> Bool
-    {
+    @inline(__always)
+    mutating func permit(
+        _ right: Policy.Right, _ what: @autoclosure () -> String, _ name: LockName, _ tag: Tag?, _ slot: Int
+    ) -> Bool {
         if may(right, name, slot) { return true }
-        deny(what, "not-permitted", name, tag, slot)
-        note(.denied(what), name, slot)
+        deny(what(), "not-permitted", name, tag, slot)
+        note(.denied(what()), name, slot)
         return false
     }
 
@@ -66,10 +72,15 @@ extension Server {
     ///
     /// One that does not wait can close no circle, and neither can one for what the owner has.
     mutating func keepsOrder(_ asked: borrowing Acquire, _ tag: Tag?, _ slot: Int, _ now: Instant) -> Bool {
+        // Seen at once where there is no order, which is mostly so.
+        policy.order.isEmpty || isInOrder(asked, tag, slot, now)
+    }
+
+    private mutating func isInOrder(
+        _ asked: borrowing Acquire, _ tag: Tag?, _ slot: Int, _ now: Instant
+    ) -> Bool {
         let order = policy.order
-        guard !order.isEmpty, asked.wait != .upTo(.zero), let wanted = order.classOf(asked.name) else {
-            return true
-        }
+        guard asked.wait != .upTo(.zero), let wanted = order.classOf(asked.name) else { return true }
         let name = asked.name
         var found: (held: LockName, note: Note, measure: LockOrder.Measure)?
         var looked = 0

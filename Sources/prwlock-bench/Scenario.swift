@@ -5,6 +5,7 @@ enum Scenario: String, CaseIterable, ExpressibleByArgument {
     case roundTrip = "round-trip"
     case pipelined
     case handOver = "hand-over"
+    case neighbour
     case manyLocks = "many-locks"
     case idleSessions = "idle-sessions"
     case idle
@@ -21,6 +22,7 @@ enum Scenario: String, CaseIterable, ExpressibleByArgument {
         case .pipelined:
             "\(Pipelined.connections) connections with \(Pipelined.depth) requests in flight each"
         case .handOver: "from the release in one process until the grant in another that sleeps"
+        case .neighbour: "one request at a time beside another user who does his worst"
         case .manyLocks: "\(ManyLocks.many) held locks, and requests beside them"
         case .idleSessions: "\(IdleSessions.count) sessions that say nothing"
         case .idle: "wake-ups in 10 s, from 8 s after the last request"
@@ -49,6 +51,15 @@ enum Scenario: String, CaseIterable, ExpressibleByArgument {
             before its RELEASE is sent until the other has read its grant. It is compared with a round trip to echo, \
             which also wakes two processes.
             """
+        case .neighbour:
+            """
+            As round-trip, alone and beside a process that sends `WRITE` and `RELEASE` as fast as they are taken, or \
+            lists 5,000 locks of its own again and again, or connects again and again. As root that process is another \
+            user's (65534); if not, it is the same user's, and only turns between sessions are measured. A connection \
+            costs as much as some thirty requests, and keeps both processors busy, so that the scheduler makes everybody \
+            wait: it is shown and not promised. Beside it the same floods against the echo server, for what the machine \
+            itself does.
+            """
         case .manyLocks:
             """
             One daemon with \(ManyLocks.many) locks held by 100 sessions and one with \(ManyLocks.few) get the same \
@@ -71,6 +82,7 @@ enum Scenario: String, CaseIterable, ExpressibleByArgument {
         case .roundTrip: try RoundTrip().measure(bench)
         case .pipelined: try Pipelined().measure(bench)
         case .handOver: try HandOver().measure(bench)
+        case .neighbour: try Neighbour().measure(bench)
         case .manyLocks: try ManyLocks().measure(bench)
         case .idleSessions: try IdleSessions().measure(bench)
         case .idle: try Idle().measure(bench)

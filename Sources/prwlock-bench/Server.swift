@@ -18,11 +18,13 @@ protocol Service {
 /// The daemon under test.
 struct LockDaemon: Service {
     let program: String
+    /// Options beyond those that every daemon here gets.
+    var more: [String] = []
     let name = "prwlockd"
     let greeting = (request: "PING\n", answer: "PONG")
 
     func command(socket: String, directory: String) -> [String] {
-        [program, "--socket", socket, "--state-directory", directory]
+        [program, "--socket", socket, "--state-directory", directory] + more
     }
 
     func addPair(_ lock: String, lease: Bool, to script: Script) throws {

@@ -94,6 +94,25 @@ int bench_deaths_one(struct bench_deaths *, struct bench_histogram *, bool *told
 /* flock(2) on two open descriptions of a new file, in turns, exclusive and free again; each call is recorded. */
 int bench_flock_round_trips(const char *path, int64_t duration, struct bench_histogram *);
 
+/* -- flood.c: a client that means harm ----------------------------------------------------------------------------- */
+
+enum bench_flood {
+    /* Lines that are carried out, as fast as they are taken. */
+    BENCH_FLOOD_LINES,
+    /* Lists of 5,000 locks of its own. */
+    BENCH_FLOOD_LISTS,
+    /* One connection after the other, each with a lock. */
+    BENCH_FLOOD_CONNECTIONS,
+};
+
+/* Starts one, stopped, as another user; 0 for the same. Negated errno on failure. */
+pid_t bench_flood_start(const char *socket, enum bench_flood, uid_t user);
+/* Waits until it has stopped; ECHILD if it has ended instead. */
+int bench_flood_await(pid_t);
+/* Lets it go on, or stops it. */
+int bench_flood_run(pid_t, bool);
+void bench_flood_end(pid_t);
+
 /* -- process.c: servers, and what the kernel knows of them ------------------------------------------------------- */
 
 /* Starts a program that ends with the caller; both of its outputs go to the end of a file. Negated errno on failure. */

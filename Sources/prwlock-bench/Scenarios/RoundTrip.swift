@@ -3,7 +3,7 @@ import CBench
 /// One client, one request at a time, nobody else: what a lock costs that is free.
 struct RoundTrip {
     func measure(_ bench: Bench) throws -> Outcome {
-        var contenders = try bench.startAll("round-trip").map(Self.contender)
+        var contenders = try bench.startAll("round-trip").map { try Self.contender($0) }
         contenders.append(Self.flock(bench))
         contenders.append(
             try Self.contender(Server(EchoServer("echo again"), in: bench.workplace, named: "control")))
@@ -29,10 +29,10 @@ struct RoundTrip {
     }
 
     /// One connection that takes a lock and gives it back.
-    static func contender(_ server: Server) throws -> Contender {
+    static func contender(_ server: Server, lock: String = "n") throws -> Contender {
         let load = Load(of: server.name)
         let script = Script()
-        try server.service.addPair("n", lease: false, to: script)
+        try server.service.addPair(lock, lease: false, to: script)
         try load.connect(to: server.socket, script)
         return Contender(name: server.name, server: server) { duration, histogram in
             let before = load.answers
