@@ -95,7 +95,8 @@ let package = Package(
             path: "Tests/prwlock-sim"),
         .testTarget(name: "SimulationTests", dependencies: ["Simulation"]),
         .testTarget(name: "PosixTests", dependencies: ["Posix"]),
-        .executableTarget(name: "test-client", dependencies: ["PRWLock"], path: "Tests/TestClient"),
+        .executableTarget(
+            name: "test-client", dependencies: ["PRWLock", "Seeded", "Posix"], path: "Tests/TestClient"),
         .testTarget(
             name: "RendezvousTests",
             dependencies: ["Rendezvous", "Posix", "TestSupport", "prwlockd", "test-client"]),

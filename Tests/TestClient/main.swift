@@ -1,9 +1,15 @@
-// A client in a process of its own, for tests that need one: `turn NAME`, `fork NAME` or `fork-async NAME`.
+// A client in a process of its own, for tests that need one: `turn NAME`, `fork NAME` or `fork-async NAME`; or for the
+// fault driver (`Tests/faults`) `history FOLDER SOCKET SEED`.
 
 import Glibc
 import PRWLock
 
 let arguments = CommandLine.arguments
+if arguments.count == 5, arguments[1] == "history", let seed = UInt64(arguments[4]) {
+    var worker = HistoryWorker(folder: arguments[2], socket: arguments[3], seed: seed)
+    worker.run()
+    exit(0)
+}
 guard arguments.count == 3 else { exit(64) }
 let name = arguments[2]
 

@@ -1,0 +1,348 @@
+#!/usr/bin/env python3
+"""Reads what processes did and saw (history.py), and says where that breaks a guarantee.
+
+A history of a reader-writer lock is right if every grant and every release can be given a point in time, between when it
+was asked for and when it was seen, so that the lock's rules hold of the points (linearizability; Herlihy and Wing, 1990). In
+general that takes a search. Here tokens say in which order the grants were made, and then the earliest point for each, one
+after the other, is the best: all that comes later asks only for points that are not earlier.
+"""
+
+from __future__ import annotations
+
+import argparse
+import bisect
+import dataclasses
+import math
+import sys
+from collections import Counter, defaultdict
+from typing import Any
+
+import history
+
+MILLISECOND = 1_000_000
+# A request that waits for a lock that was free for so long before its time was over has been forgotten.
+PATIENCE = 500 * MILLISECOND
+# The daemon's clock is one of milliseconds.
+PRECISION = 2 * MILLISECOND
+
+
+@dataclasses.dataclass
+class Operation:
+    """A request for a lock, and what came of it."""
+
+    process: int
+    op: Any
+    session: Any
+    lock: str
+    mode: str
+    owner: str
+    ask: int
+    wait: int | None = None
+    lease: int | None = None
+    of: Any = None
+    queued: int | None = None
+    granted: int | None = None
+    token: int = 0
+    died: bool = False
+    refused: int | None = None
+    how: str = ""
+    releasing: int | None = None
+    released: int | None = None
+    not_held: int | None = None
+    downgrading: int | None = None
+    downgraded: int | None = None
+    to: str = ""
+    # The session's or the process's end: from when it may have been, and when it was over.
+    gone: int | None = None
+    gone_at_last: int | None = None
+    life: int | None = None
+    upgrade: Operation | None = None
+
+    @property
+    def held_until(self) -> float:
+        """It was held at least until then."""
+        ends: list[float] = [time for time in (self.releasing, self.gone) if time is not None]
+        if self.lease is not None:
+            ends.append(self.ask + self.lease * MILLISECOND)
+        if self.upgrade is not None:
+            ends.append(self.upgrade.ask)
+        return min(ends, default=math.inf)
+
+    @property
+    def held_at_most_until(self) -> float:
+        """It was not held any more from then on."""
+        ends: list[float] = [time for time in (self.released, self.not_held, self.gone_at_last) if time is not None]
+        return min(ends, default=math.inf)
+
+    def kept_out_until(self, mode: str) -> float:
+        """Nobody could be granted that mode beside it, at least until then."""
+        if not conflicts(mode, self.mode):
+            return 0
+        if self.downgrading is None or conflicts(mode, self.to):
+            return self.held_until
+        return min(self.held_until, self.downgrading)
+
+    @property
+    def ended_cleanly(self) -> bool | None:
+        """Whether it ended by RELEASE or DOWNGRADE; None if nobody can tell, or it has not ended."""
+        if self.downgraded is not None:
+            return True
+        if self.released is not None:
+            return True
+        if self.not_held is not None:
+            return False
+        if self.releasing is not None or self.downgrading is not None:
+            return None
+        return False if self.gone is not None or self.lease is not None else None
+
+    def __str__(self) -> str:
+        return f"{self.process}/{self.op} {self.mode} {self.lock}" + (f" token {self.token}" if self.token else "")
+
+
+def conflicts(one: str, other: str) -> bool:
+    return "write" in (one, other) or one == other == "update"
+
+
+@dataclasses.dataclass
+class Life:
+    """A daemon, from its start to its end."""
+
+    start: int
+    grace: int
+    end: int | None = None
+    ended: int | None = None
+
+
+class Checker:
+    def __init__(self, events: list[dict[str, Any]]) -> None:
+        self.violations: list[str] = []
+        self.counts: Counter[str] = Counter()
+        self.operations: list[Operation] = []
+        self.lives: list[Life] = []
+        self.finished: int | None = None
+        self._connected: dict[tuple[int, Any], int] = {}
+        self._read(events)
+        self._asks: dict[str, list[int]] = defaultdict(list)
+        self._by_lock: dict[str, list[Operation]] = defaultdict(list)
+        for one in self.operations:
+            self._by_lock[one.lock].append(one)
+            self._asks[one.lock].append(one.ask)
+        self.grants = sorted((one for one in self.operations if one.granted is not None), key=lambda one: one.token)
+
+    def _read(self, events: list[dict[str, Any]]) -> None:
+        by_name: dict[tuple[int, Any], Operation] = {}
+        sessions: dict[tuple[int, Any], list[Operation]] = defaultdict(list)
+        for event in events:
+            kind, time, process = event["e"], event["t"], event["p"]
+            self.counts[kind] += 1
+            if kind == "ask":
+                names = {field.name for field in dataclasses.fields(Operation)}
+                fields = {name: value for name, value in event.items() if name in names}
+                one = Operation(process=process, session=event.get("s"), ask=time, **fields)
+                by_name[process, one.op] = one
+                self.operations.append(one)
+                sessions[process, one.session].append(one)
+            elif kind in ("queued", "releasing", "released", "downgrading", "downgraded"):
+                setattr(by_name[process, event["op"]], kind, time)
+                by_name[process, event["op"]].to = event.get("to", by_name[process, event["op"]].to)
+            elif kind == "not-held":
+                by_name[process, event["op"]].not_held = time
+            elif kind == "granted":
+                one = by_name[process, event["op"]]
+                one.granted, one.token, one.died = time, event["token"], event["died"]
+                if one.of is not None:
+                    by_name[process, one.of].upgrade = one
+            elif kind == "refused":
+                one = by_name[process, event["op"]]
+                one.refused, one.how = time, event["how"]
+                self.counts[event["how"]] += 1
+            elif kind == "connected":
+                self._connected[process, event["s"]] = time
+            elif kind in ("closing", "lost"):
+                for one in sessions[process, event["s"]]:
+                    one.gone = time if one.gone is None else one.gone
+                    if kind == "lost":
+                        one.gone_at_last = time
+            elif kind in ("killing", "killed"):
+                for one in self.operations:
+                    if one.process == event["pid"]:
+                        if kind == "killing":
+                            one.gone = time if one.gone is None else one.gone
+                        one.gone_at_last = time if kind == "killed" else one.gone_at_last
+            elif kind == "daemon-starting":
+                self.lives.append(Life(time, event["grace"] * MILLISECOND))
+            elif kind == "daemon-stopping" and self.lives:
+                self.lives[-1].end = time
+            elif kind == "daemon-ended" and self.lives:
+                self.lives[-1].ended = time
+            elif kind == "finished":
+                self.finished = time
+        self._settle_lives()
+
+    def _settle_lives(self) -> None:
+        """Which daemon each request was answered by, and that it outlived none."""
+        for one in self.operations:
+            began = self._connected.get((one.process, one.session), one.ask)
+            possible = [index for index, life in enumerate(self.lives) if life.start <= began]
+            one.life = possible[-1] if possible else None
+            if one.granted is not None and (one.process, one.session) not in self._connected:
+                # A client that connects again by itself: which daemon it was can be told by the time, if by that alone.
+                last = [index for index, life in enumerate(self.lives) if life.start <= one.granted]
+                one.life = last[-1] if last and (not possible or last[-1] == possible[-1]) else None
+            # Of one whose daemon cannot be told, the end of the first that it may be of counts: it was held no less long.
+            known = one.life if one.life is not None else possible[-1] if possible else None
+            if known is not None:
+                life = self.lives[known]
+                if life.end is not None and (one.gone is None or one.gone > life.end):
+                    one.gone = life.end
+                if life.ended is not None and (one.gone_at_last is None or one.gone_at_last > life.ended):
+                    one.gone_at_last = life.ended
+
+    def fail(self, kind: str, text: str) -> None:
+        self.violations.append(f"{kind}: {text}")
+
+    # What must be true
+
+    def check(self) -> list[str]:
+        self._check_points()
+        self._check_order()
+        self._check_marks()
+        self._check_deadlines()
+        self._check_wake_ups()
+        return self.violations
+
+    def _check_points(self) -> None:
+        """G1, G5 and G7: there is a point for every grant and release."""
+        now = 0.0
+        last = 0
+        held: dict[str, list[Operation]] = defaultdict(list)
+        for one in self.grants:
+            if one.token == last:
+                self.fail("token", f"{one} was given twice")
+            last = one.token
+            if now > one.granted:
+                self.fail("token", f"{one} was granted before a grant with a lower token could be asked for")
+            earliest = max(now, one.ask)
+            life = self.lives[one.life] if one.life is not None else None
+            if life is not None and one.granted < life.start + life.grace:
+                self.fail("grace", f"{one} was granted in the grace after a crash")
+            for other in held[one.lock]:
+                if other is one or one.of == other.op and one.process == other.process:
+                    continue
+                until = other.kept_out_until(one.mode)
+                if until > one.granted:
+                    self.fail("exclusion", f"{one} was granted while {other} was held")
+                else:
+                    earliest = max(earliest, until)
+            if one.wait is not None and one.queued is not None:
+                deadline = one.queued + one.wait * MILLISECOND + PRECISION
+                if earliest > deadline:
+                    self.fail("deadline", f"{one} was granted {(earliest - deadline) / MILLISECOND:.0f} ms too late")
+            now = max(now, min(earliest, one.granted))
+            held[one.lock] = [other for other in held[one.lock] if other.held_at_most_until > one.ask]
+            held[one.lock].append(one)
+
+    def _check_order(self) -> None:
+        """G2 and G3: writers and updaters as they came, and no new reader before a writer that waits."""
+        queues: dict[tuple[str, Any], list[Operation]] = defaultdict(list)
+        for one in self.grants:
+            queues[one.lock, one.life].append(one)
+        for (_, life), grants in queues.items():
+            if life is None:
+                continue
+            waited = [one for one in grants if one.queued is not None and one.of is None and one.mode != "read"]
+            for one in waited:
+                for other in grants:
+                    if other.token >= one.token or other.ask <= one.queued or other.of is not None:
+                        continue
+                    if other.mode == "read" and (one.mode != "write" or self._held_before(other)):
+                        continue
+                    if other.mode == "update" and self._held_before(other):
+                        continue
+                    self.fail("order", f"{other} came after {one} and was granted before it")
+
+    def _held_before(self, one: Operation) -> bool:
+        """Whether its owner may have had a grant on the lock when it asked (G4)."""
+        return any(
+            other.process == one.process and other.session == one.session and other.owner == one.owner
+            and other is not one and other.lock == one.lock and other.held_at_most_until >= one.ask
+            for other in self.grants
+        )
+
+    def _check_marks(self) -> None:
+        """G11: whoever comes after a writer that died is told so, and nobody else is."""
+        locks: dict[tuple[str, int], list[Operation]] = defaultdict(list)
+        unseen: dict[str, list[Operation]] = defaultdict(list)
+        for one in self.operations:
+            if one.granted is None and one.refused is None and one.mode == "write":
+                unseen[one.lock].append(one)
+        unsure = {one.lock for one in self.grants if one.life is None}
+        for one in self.grants:
+            if one.life is not None:
+                locks[one.lock, one.life].append(one)
+        for (lock, _), grants in locks.items():
+            if lock in unsure:
+                continue
+            marked: bool | None = False
+            cleaned = 0
+            for one in grants:
+                if marked is True and not one.died:
+                    self.fail("owner-died", f"{one} was not told that a writer before it died")
+                if marked is False and one.died and not any(
+                    other.ask <= one.granted and (other.gone_at_last is None or other.gone_at_last >= cleaned)
+                    for other in unseen[lock]
+                ):
+                    self.fail("owner-died", f"{one} was told of a death that never was")
+                if one.mode == "write":
+                    clean = one.ended_cleanly
+                    marked = None if clean is None else not clean
+                    if clean:
+                        cleaned = one.ask
+
+    def _check_deadlines(self) -> None:
+        """G5: a request that may wait is not refused before its time is over."""
+        for one in self.operations:
+            if one.how == "TIMEOUT" and one.wait is not None and one.refused is not None:
+                if one.refused < one.ask + one.wait * MILLISECOND - PRECISION:
+                    self.fail("early", f"{one} timed out before its {one.wait} ms were over")
+
+    def _check_wake_ups(self) -> None:
+        """G13: whoever waits for nothing gets it, and everybody is answered."""
+        for one in self.operations:
+            if one.granted is None and one.refused is None and one.gone is None and self.finished is not None:
+                self.fail("unanswered", f"{one} was never answered")
+            if one.how != "TIMEOUT" or one.wait is None or one.of is not None or one.wait * MILLISECOND < PATIENCE:
+                continue
+            end = one.ask + one.wait * MILLISECOND
+            life = self.lives[one.life] if one.life is not None else None
+            if life is None or (life.end is not None and life.end < end) or life.start + life.grace > end - PATIENCE:
+                continue
+            before = bisect.bisect_left(self._asks[one.lock], end)
+            # The newest first, of which one mostly does.
+            if not any(
+                other is not one and self._over(other) > end - PATIENCE
+                for other in reversed(self._by_lock[one.lock][:before])
+            ):
+                self.fail("forgotten", f"{one} waited for a lock that was free, until its time was over")
+
+    @staticmethod
+    def _over(one: Operation) -> float:
+        """When a request was over, and with it whatever it was granted."""
+        if one.granted is None and one.refused is not None:
+            return one.refused
+        return one.held_at_most_until
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", help="where the processes' histories are")
+    checker = Checker(history.read(parser.parse_args().folder))
+    violations = checker.check()
+    for violation in violations:
+        print(violation)
+    print(f"{len(checker.grants)} grants, {len(violations)} violations")
+    return 1 if violations else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

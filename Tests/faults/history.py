@@ -1,0 +1,57 @@
+"""What processes under test did and saw, a line of JSON for each event, written at once: a kill loses none before it.
+
+Every event has a time `t` in nanoseconds of CLOCK_BOOTTIME, a process `p` and a name `e`. What a process is about to do is
+written before it does it, and what it saw after it saw it, so that every point in between lies between two times.
+
+A client's events, of which all but the first are of a request `op`:
+
+    connected   session `s` is there
+    ask         session, `lock`, `mode`, `owner`, `wait` and `lease` in ms or null; of an upgrade also `of`, the grant's `op`
+    queued      the request waits: a later line of the same session was answered before it
+    granted     `token`, and `died` if a writer before died
+    refused     `how`: BUSY, TIMEOUT, DEADLOCK, CANCELLED, or an error's code
+    releasing, released, not-held
+    downgrading (`to`), downgraded
+    lost        session `s`: the daemon closed it
+    closing     session `s` is closed by its own process, with whatever it holds
+
+and the driver's: `killing` and `killed` of a process `pid`; `stopping`, `continuing`; `daemon-starting` (`grace` in ms, 0
+after an orderly end), `daemon-stopping`, `daemon-ended`; `finished`, when nobody has anything open any more.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+
+def now() -> int:
+    return time.clock_gettime_ns(time.CLOCK_BOOTTIME)
+
+
+class Recorder:
+    """Writes one process's events to a file of its own."""
+
+    def __init__(self, folder: str | Path) -> None:
+        path = Path(folder) / f"{os.getpid()}.jsonl"
+        self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
+        self._process = os.getpid()
+
+    def note(self, event: str, **fields: Any) -> int:
+        time = now()
+        line = json.dumps({"t": time, "p": self._process, "e": event, **fields}) + "\n"
+        os.write(self._file, line.encode())
+        return time
+
+
+def read(folder: str | Path) -> list[dict[str, Any]]:
+    """All events in a folder, in the order of their times. A line that a kill cut off is passed over."""
+    events = []
+    for path in Path(folder).glob("*.jsonl"):
+        for line in path.read_text().splitlines(keepends=True):
+            if line.endswith("\n"):
+                events.append(json.loads(line))
+    return sorted(events, key=lambda event: event["t"])

@@ -1,0 +1,323 @@
+#!/usr/bin/env python3
+"""The checker is held to histories that are wrong on purpose, and to such as only look so."""
+
+from __future__ import annotations
+
+import unittest
+from typing import Any
+
+from checker import MILLISECOND, Checker
+
+WRITER, READER, THIRD = 11, 12, 13
+
+
+class Story:
+    """A history, told in milliseconds."""
+
+    def __init__(self, grace: int = 0) -> None:
+        self.events: list[dict[str, Any]] = []
+        self.number = 0
+        self.note(0, 1, "daemon-starting", grace=grace)
+
+    def note(self, time: float, process: int, event: str, **fields: Any) -> Story:
+        self.events.append({"t": int(time * MILLISECOND), "p": process, "e": event, **fields})
+        return self
+
+    def ask(self, time: float, process: int, mode: str, **more: Any) -> int:
+        self.number += 1
+        fields = {"s": 1, "lock": "jobs", "mode": mode, "owner": "-", "wait": 10_000, "lease": None} | more
+        self.note(time, process, "ask", op=self.number, **fields)
+        return self.number
+
+    def get(self, time: float, process: int, mode: str, token: int, seen: float = 0, **more: Any) -> int:
+        """Asked for at a time, and seen to be granted a millisecond later or when it says."""
+        died = more.pop("died", False)
+        number = self.ask(time, process, mode, **more)
+        self.note(seen or time + 1, process, "granted", op=number, token=token, died=died)
+        return number
+
+    def give(self, time: float, process: int, number: int) -> None:
+        self.note(time, process, "releasing", op=number)
+        self.note(time + 1, process, "released", op=number)
+
+    def kill(self, time: float, process: int) -> None:
+        self.note(time, 1, "killing", pid=process)
+        self.note(time + 1, 1, "killed", pid=process)
+
+    def violations(self) -> list[str]:
+        """The kinds of what is found."""
+        found = Checker(sorted(self.events, key=lambda event: event["t"])).check()
+        return [text.split(":")[0] for text in found]
+
+
+class Exclusion(unittest.TestCase):
+    def overlap(self, first: str, second: str) -> list[str]:
+        story = Story()
+        story.get(10, WRITER, first, 1)
+        story.get(20, READER, second, 2)
+        return story.violations()
+
+    def test_modes(self) -> None:
+        for first, second in [
+            ("write", "write"), ("write", "read"), ("read", "write"), ("update", "update"), ("update", "write")
+        ]:
+            self.assertEqual(self.overlap(first, second), ["exclusion"], (first, second))
+        for first, second in [("read", "read"), ("read", "update"), ("update", "read")]:
+            self.assertEqual(self.overlap(first, second), [])
+
+    def test_other_locks_do_not_matter(self) -> None:
+        story = Story()
+        story.get(10, WRITER, "write", 1)
+        story.get(20, READER, "write", 2, lock="mail")
+        self.assertEqual(story.violations(), [])
+
+    def test_release_may_have_happened_as_soon_as_it_was_sent(self) -> None:
+        story = Story()
+        first = story.get(10, WRITER, "write", 1)
+        story.note(20, WRITER, "releasing", op=first)
+        story.get(15, READER, "write", 2, seen=21)
+        story.note(30, WRITER, "released", op=first)
+        self.assertEqual(story.violations(), [])
+
+    def test_grant_that_was_seen_before_the_release_was_sent(self) -> None:
+        story = Story()
+        first = story.get(10, WRITER, "write", 1)
+        story.get(15, READER, "write", 2, seen=19)
+        story.give(20, WRITER, first)
+        self.assertEqual(story.violations(), ["exclusion"])
+
+    def test_who_is_stopped_holds(self) -> None:
+        story = Story()
+        story.get(10, WRITER, "write", 1)
+        story.note(12, 1, "stopping", pid=WRITER)
+        story.get(20, READER, "read", 2)
+        self.assertEqual(story.violations(), ["exclusion"])
+
+    def test_who_is_killed_holds_until_then(self) -> None:
+        for killed, expected in [(15, []), (25, ["exclusion"])]:
+            story = Story()
+            story.get(10, WRITER, "write", 1)
+            story.kill(killed, WRITER)
+            story.get(16, READER, "read", 2, died=True)
+            self.assertEqual(story.violations(), expected)
+
+    def test_who_closes_holds_until_then(self) -> None:
+        story = Story()
+        story.get(10, WRITER, "write", 1)
+        story.get(15, READER, "read", 2, died=True)
+        story.note(20, WRITER, "closing", s=1)
+        self.assertEqual(story.violations(), ["exclusion"])
+
+    def test_lease_holds_for_as_long_as_it_lasts(self) -> None:
+        for seen, expected in [(100, ["exclusion"]), (115, [])]:
+            story = Story()
+            story.get(10, WRITER, "write", 1, lease=100)
+            story.get(20, READER, "read", 2, seen=seen, died=True)
+            self.assertEqual(story.violations(), expected)
+
+    def test_downgrade_lets_readers_in_and_nobody_else(self) -> None:
+        for to, mode, expected in [
+            ("read", "read", []), ("update", "read", []), ("read", "update", []),
+            ("update", "update", ["exclusion"]), ("read", "write", ["exclusion"]),
+        ]:
+            story = Story()
+            first = story.get(10, WRITER, "write", 1)
+            story.note(12, WRITER, "downgrading", op=first, to=to)
+            story.note(13, WRITER, "downgraded", op=first)
+            story.get(20, READER, mode, 2)
+            self.assertEqual(story.violations(), expected, (to, mode))
+
+    def test_reader_before_the_downgrade(self) -> None:
+        story = Story()
+        first = story.get(10, WRITER, "write", 1)
+        story.get(11, READER, "read", 2, seen=12)
+        story.note(13, WRITER, "downgrading", op=first, to="read")
+        story.note(14, WRITER, "downgraded", op=first)
+        self.assertEqual(story.violations(), ["exclusion"])
+
+    def test_upgrade_takes_the_place_of_its_grant_and_not_of_others(self) -> None:
+        for others, expected in [(False, []), (True, ["exclusion"])]:
+            story = Story()
+            if others:
+                story.get(5, READER, "read", 1)
+            first = story.get(10, WRITER, "update", 2)
+            story.get(12, WRITER, "write", 3, of=first)
+            self.assertEqual(story.violations(), expected)
+
+    def test_no_point_is_left_between_two(self) -> None:
+        """Each pair of the three could be in order; all three cannot."""
+        story = Story()
+        first = story.get(10, WRITER, "write", 1)
+        story.give(30, WRITER, first)
+        second = story.get(11, READER, "write", 2, seen=40)
+        story.give(50, READER, second)
+        story.get(12, THIRD, "write", 3, seen=45)
+        self.assertEqual(story.violations(), ["exclusion"])
+
+
+class Tokens(unittest.TestCase):
+    def test_twice(self) -> None:
+        story = Story()
+        story.give(12, WRITER, story.get(10, WRITER, "write", 7))
+        story.get(20, READER, "write", 7)
+        self.assertEqual(story.violations(), ["token"])
+
+    def test_lower_than_one_before(self) -> None:
+        story = Story()
+        story.give(12, WRITER, story.get(10, WRITER, "write", 7))
+        story.get(20, READER, "write", 6, lock="mail")
+        self.assertIn("token", story.violations())
+
+    def test_at_the_same_time_any_order_will_do(self) -> None:
+        story = Story()
+        story.get(10, WRITER, "write", 7, seen=30)
+        story.get(11, READER, "write", 6, seen=29, lock="mail")
+        self.assertEqual(story.violations(), [])
+
+    def test_over_a_restart(self) -> None:
+        story = Story()
+        story.get(10, WRITER, "write", 7)
+        story.note(20, 1, "daemon-stopping").note(21, 1, "daemon-ended").note(22, 1, "daemon-starting", grace=0)
+        story.note(23, READER, "connected", s=1)
+        story.get(24, READER, "write", 3)
+        self.assertIn("token", story.violations())
+
+
+class Lives(unittest.TestCase):
+    def story(self, granted: float) -> list[str]:
+        story = Story()
+        story.get(10, WRITER, "write", 7)
+        story.note(20, 1, "daemon-stopping").note(21, 1, "daemon-ended").note(22, 1, "daemon-starting", grace=500)
+        story.note(23, READER, "connected", s=1)
+        story.get(24, READER, "write", 8, seen=granted)
+        return story.violations()
+
+    def test_grace(self) -> None:
+        self.assertEqual(self.story(500), ["grace"])
+        self.assertEqual(self.story(523), [])
+
+
+class Order(unittest.TestCase):
+    def test_writers_as_they_came(self) -> None:
+        for mode in ("write", "update"):
+            story = Story()
+            first = story.get(10, THIRD, "write", 1)
+            story.give(60, THIRD, first)
+            earlier = story.ask(20, WRITER, mode)
+            story.note(22, WRITER, "queued", op=earlier)
+            later = story.get(30, READER, mode, 2, seen=62)
+            story.give(63, READER, later)
+            story.note(70, WRITER, "granted", op=earlier, token=3, died=False)
+            self.assertEqual(story.violations(), ["order"], mode)
+
+    def test_who_was_not_known_to_wait_may_come_later(self) -> None:
+        story = Story()
+        first = story.get(10, THIRD, "write", 1)
+        story.give(60, THIRD, first)
+        earlier = story.ask(20, WRITER, "write")
+        later = story.get(30, READER, "write", 2, seen=62)
+        story.give(63, READER, later)
+        story.note(70, WRITER, "granted", op=earlier, token=3, died=False)
+        self.assertEqual(story.violations(), [])
+
+    def barge(self, held_before: bool) -> list[str]:
+        story = Story()
+        first = story.get(10, THIRD, "read", 1)
+        own = story.get(12, READER, "read", 2) if held_before else None
+        writer = story.ask(20, WRITER, "write")
+        story.note(22, WRITER, "queued", op=writer)
+        more = story.get(30, READER, "read", 3)
+        story.give(60, THIRD, first)
+        story.give(60, READER, more)
+        if own:
+            story.give(60, READER, own)
+        story.note(70, WRITER, "granted", op=writer, token=4, died=False)
+        return story.violations()
+
+    def test_no_new_reader_before_a_writer(self) -> None:
+        self.assertEqual(self.barge(held_before=False), ["order"])
+        self.assertEqual(self.barge(held_before=True), [])
+
+
+class Marks(unittest.TestCase):
+    def after(self, end: str, told: bool) -> list[str]:
+        story = Story()
+        first = story.get(10, WRITER, "write", 1)
+        if end == "killed":
+            story.kill(20, WRITER)
+        elif end == "closed":
+            story.note(20, WRITER, "closing", s=1)
+        elif end == "released":
+            story.give(20, WRITER, first)
+        elif end == "expired":
+            story.note(20, WRITER, "releasing", op=first)
+            story.note(21, WRITER, "not-held", op=first)
+        elif end == "killed in the release":
+            story.note(20, WRITER, "releasing", op=first)
+            story.kill(21, WRITER)
+        story.get(30, READER, "read", 2, died=told)
+        return story.violations()
+
+    def test_told_or_not(self) -> None:
+        for end in ("killed", "closed", "expired"):
+            self.assertEqual(self.after(end, told=True), [], end)
+            self.assertEqual(self.after(end, told=False), ["owner-died"], end)
+        self.assertEqual(self.after("released", told=False), [])
+        self.assertEqual(self.after("released", told=True), ["owner-died"])
+        self.assertEqual(self.after("killed in the release", told=True), [])
+        self.assertEqual(self.after("killed in the release", told=False), [])
+
+    def test_grant_that_its_process_did_not_live_to_see(self) -> None:
+        story = Story()
+        story.ask(10, WRITER, "write")
+        story.kill(20, WRITER)
+        story.get(30, READER, "read", 2, died=True)
+        self.assertEqual(story.violations(), [])
+
+    def test_mark_lasts_until_a_writer_releases(self) -> None:
+        story = Story()
+        story.get(10, WRITER, "write", 1)
+        story.kill(20, WRITER)
+        story.give(32, READER, story.get(30, READER, "read", 2, died=True))
+        story.give(42, READER, story.get(40, READER, "write", 3, died=True))
+        story.get(50, READER, "read", 4, died=True)
+        self.assertEqual(story.violations(), ["owner-died"])
+
+
+class Time(unittest.TestCase):
+    def test_granted_after_its_time(self) -> None:
+        for wait, expected in [(100, []), (50, ["deadline"])]:
+            story = Story()
+            story.give(70, WRITER, story.get(10, WRITER, "write", 1))
+            number = story.ask(15, READER, "read", wait=wait)
+            story.note(16, READER, "queued", op=number)
+            story.note(80, READER, "granted", op=number, token=2, died=False)
+            self.assertEqual(story.violations(), expected)
+
+    def test_refused_before_its_time(self) -> None:
+        story = Story()
+        story.get(10, WRITER, "write", 1)
+        number = story.ask(20, READER, "read", wait=100)
+        story.note(90, READER, "refused", op=number, how="TIMEOUT")
+        self.assertEqual(story.violations(), ["early"])
+
+    def forgotten(self, released: float) -> list[str]:
+        story = Story()
+        story.give(released, WRITER, story.get(10, WRITER, "write", 1))
+        number = story.ask(20, READER, "read", wait=2_000)
+        story.note(2_030, READER, "refused", op=number, how="TIMEOUT")
+        return story.violations()
+
+    def test_forgotten(self) -> None:
+        self.assertEqual(self.forgotten(released=1_000), ["forgotten"])
+        self.assertEqual(self.forgotten(released=1_990), [])
+
+    def test_never_answered(self) -> None:
+        story = Story()
+        story.ask(10, WRITER, "write")
+        story.note(5_000, 1, "finished")
+        self.assertEqual(story.violations(), ["unanswered"])
+
+
+if __name__ == "__main__":
+    unittest.main()
