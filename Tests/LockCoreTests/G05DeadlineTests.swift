@@ -113,6 +113,18 @@ import Testing
             """)
     }
 
+    @Test("a request is not withdrawn once its time is over, though nobody has looked at the time (G5)")
+    func cancelTooLate() {
+        let world = World()
+        world.play(
+            """
+            a write jobs           : write 1
+            b write jobs wait=10ms : waiting
+            """)
+        world.skip(.milliseconds(10))
+        world.play("b cancel jobs : notWaiting | b jobs write timeout 10ms a write")
+    }
+
     @Test("whoever lets the next deadline pass is told of it, and of none when there is none (G5)")
     func nextDeadline() {
         let world = World()

@@ -91,6 +91,28 @@ import Testing
         #expect(world.table.lockCount == 0)
     }
 
+    @Test(
+        "a reader whom only the upgrade kept out is looked at when that is refused for want of a token (G7, G13)"
+    )
+    func noTokenForUpgrade() {
+        let world = World(tokens: 2)
+        world.play(
+            """
+            a update jobs  : update 1
+            b read jobs    : read 2
+            a upgrade jobs : waiting
+            d read jobs    : waiting
+            b release jobs : released 2 | a jobs write noToken | d jobs read noToken
+            """)
+    }
+
+    @Test("the last token counts as one that is left (G7)") func lastToken() {
+        let table = LockTable(firstToken: Token(rawValue: 5), lastToken: Token(rawValue: 5))
+        #expect(table.tokensLeft == 1)
+        let none = LockTable(firstToken: Token(rawValue: 6), lastToken: Token(rawValue: 5))
+        #expect(none.tokensLeft == 0)
+    }
+
     @Test("a token that was allowed once is not taken back (G7)") func allowedStays() {
         let world = World(tokens: 5)
         world.table.allowTokens(through: Token(rawValue: 3))

@@ -132,6 +132,7 @@ class Checker:
     def _read(self, events: list[dict[str, Any]]) -> None:
         by_name: dict[tuple[int, Any], Operation] = {}
         sessions: dict[tuple[int, Any], list[Operation]] = defaultdict(list)
+        processes: dict[int, list[Operation]] = defaultdict(list)
         for event in events:
             kind, time, process = event["e"], event["t"], event["p"]
             self.counts[kind] += 1
@@ -142,6 +143,7 @@ class Checker:
                 by_name[process, one.op] = one
                 self.operations.append(one)
                 sessions[process, one.session].append(one)
+                processes[process].append(one)
             elif kind in ("queued", "releasing", "released", "downgrading", "downgraded"):
                 setattr(by_name[process, event["op"]], kind, time)
                 by_name[process, event["op"]].to = event.get("to", by_name[process, event["op"]].to)
@@ -164,11 +166,11 @@ class Checker:
                     if kind == "lost":
                         one.gone_at_last = time
             elif kind in ("killing", "killed"):
-                for one in self.operations:
-                    if one.process == event["pid"]:
-                        if kind == "killing":
-                            one.gone = time if one.gone is None else one.gone
-                        one.gone_at_last = time if kind == "killed" else one.gone_at_last
+                for one in processes[event["pid"]]:
+                    if kind == "killing":
+                        one.gone = time if one.gone is None else one.gone
+                    else:
+                        one.gone_at_last = time
             elif kind == "daemon-starting":
                 self.lives.append(Life(time, event["grace"] * MILLISECOND))
             elif kind == "daemon-stopping" and self.lives:
