@@ -36,7 +36,7 @@ extension Server {
         switch request.verb {
         case .acquire(let asked):
             let right: Policy.Right = asked.mode == .read ? .read : .write
-            guard permit(right, "\(asked.mode)", asked.name, tag, slot), keepsOrder(asked, tag, slot, now)
+            guard permit(right, "\(asked.mode)", asked.name, tag, slot), keepsOrder(asked, tag, slot)
             else { return }
             let acquisition = Acquisition(
                 asked.name, asked.mode, owner: asked.owner, wait: asked.wait, lease: asked.lease,

@@ -71,13 +71,13 @@ extension Server {
     /// Whether a request keeps to the order of locks, or may break it; if not, it is answered.
     ///
     /// One that does not wait can close no circle, and neither can one for what the owner has.
-    mutating func keepsOrder(_ asked: borrowing Acquire, _ tag: Tag?, _ slot: Int, _ now: Instant) -> Bool {
+    mutating func keepsOrder(_ asked: borrowing Acquire, _ tag: Tag?, _ slot: Int) -> Bool {
         // Seen at once where there is no order, which is mostly so.
-        policy.order.isEmpty || isInOrder(asked, tag, slot, now)
+        policy.order.isEmpty || isInOrder(asked, tag, slot)
     }
 
     private mutating func isInOrder(
-        _ asked: borrowing Acquire, _ tag: Tag?, _ slot: Int, _ now: Instant
+        _ asked: borrowing Acquire, _ tag: Tag?, _ slot: Int
     ) -> Bool {
         let order = policy.order
         guard asked.wait != .upTo(.zero), let wanted = order.classOf(asked.name) else { return true }
@@ -97,7 +97,7 @@ extension Server {
             }
             return looked < Self.mostGrantsInOrder
         }
-        charge(looked / 8, slot, now)
+        surcharge = looked / 8
         guard let found else { return true }
         statistics.orderBroken += 1
         let isRefused = found.measure == .refuse

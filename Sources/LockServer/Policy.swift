@@ -79,16 +79,22 @@ public struct Policy: Sendable, Equatable {
         }
     }
 
+    /// A line that limits.
+    public struct Limit: Sendable, Equatable {
+        public var subject: Subject
+        public var allowance: Allowance
+
+        public init(_ subject: Subject, _ allowance: Allowance) {
+            self.subject = subject
+            self.allowance = allowance
+        }
+    }
+
     public var permissions: [Permission] = []
-    public var allowances: [(subject: Subject, allowance: Allowance)] = []
+    public var limits: [Limit] = []
     public var order = LockOrder()
 
     public init() {}
-
-    public static func == (one: Policy, other: Policy) -> Bool {
-        one.permissions == other.permissions && one.order == other.order
-            && one.allowances.elementsEqual(other.allowances) { $0 == $1 }
-    }
 
     /// The kinds of facts about a peer that its lines go by.
     public struct Facts: OptionSet, Sendable {
@@ -102,7 +108,7 @@ public struct Policy: Sendable, Equatable {
     }
 
     public var facts: Facts {
-        let subjects = permissions.map(\.subject) + allowances.map(\.subject)
+        let subjects = permissions.map(\.subject) + limits.map(\.subject)
         return subjects.reduce(into: Facts()) { facts, subject in
             switch subject {
             case .everyone, .users: break
@@ -118,7 +124,7 @@ public struct Policy: Sendable, Equatable {
 
     /// What it says of how much a peer's user may have.
     func allowance(of peer: Peer) -> Allowance {
-        allowances.filter { $0.subject.includes(peer) }
+        limits.filter { $0.subject.includes(peer) }
             .reduce(Allowance()) { $0.over($1.allowance) }
     }
 }

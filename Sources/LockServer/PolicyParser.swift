@@ -6,6 +6,12 @@ public struct PolicyFault: Error, Equatable, CustomStringConvertible {
     public let column: Int
     public let reason: String
 
+    public init(line: Int, column: Int, reason: String) {
+        self.line = line
+        self.column = column
+        self.reason = reason
+    }
+
     public var description: String { "\(line):\(column): \(reason)" }
 }
 
@@ -86,7 +92,7 @@ private struct LineParser {
         guard let first = words.popFirst() else { return }
         switch first.text {
         case "allow", "deny": policy.permissions.append(try permission(allows: first.text == "allow"))
-        case "limit": policy.allowances.append(try allowance())
+        case "limit": policy.limits.append(try limit())
         case "order": try order(into: &policy.order)
         default: throw fault(first, "a line begins with allow, deny, limit or order")
         }
@@ -102,7 +108,7 @@ private struct LineParser {
         return Policy.Permission(allows: allows, subject: subject, rights: rights, prefix: prefix)
     }
 
-    private mutating func allowance() throws(PolicyFault) -> (Policy.Subject, Policy.Allowance) {
+    private mutating func limit() throws(PolicyFault) -> Policy.Limit {
         let subject = try subject()
         var allowance = Policy.Allowance()
         var word = try next("what is limited, as sessions=100")
@@ -119,7 +125,7 @@ private struct LineParser {
             }
             guard allowance[keyPath: path] == nil else { throw fault(key, "\(key.text) is said twice") }
             allowance[keyPath: path] = try count(value, least: key.text == "requests" ? 1 : 0)
-            guard let more = words.popFirst() else { return (subject, allowance) }
+            guard let more = words.popFirst() else { return Policy.Limit(subject, allowance) }
             word = more
         }
     }

@@ -29,6 +29,8 @@ public struct Server: ~Copyable {
     var throttled: [(account: Int, until: Instant)] = []
     /// Counts the turns: within one, nobody gets more than one's share.
     var turn: UInt64 = 0
+    /// What the line that is carried out costs beyond one, in lines.
+    var surcharge = 0
     /// The sessions that watch.
     var watchers: [SessionID] = []
     /// Bytes that all conversations keep.
@@ -301,7 +303,8 @@ public struct Server: ~Copyable {
             swap(&reader, &conversations[slot].reader)
             count = reader.read(bytes) { line in
                 carryOut(line, slot, now)
-                done += 1
+                done += 1 + surcharge
+                surcharge = 0
                 return conversations[slot].phase == .open && done < most && !(pausing && isBlocked(slot))
             }
             conversations[slot].reader = reader

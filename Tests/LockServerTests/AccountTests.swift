@@ -125,6 +125,30 @@ import Testing
         #expect(room.now.nanoseconds >= 300_000_000 && room.now.nanoseconds <= 320_000_000)
     }
 
+    @Test("of two users who are held back each goes on in his own time") func twoRates() throws {
+        let room = try room("limit user=1000 requests=1\nlimit user=1001 requests=100")
+        for (letter, user) in [("a", UInt32(1_000)), ("b", 1_001)] as [(Character, UInt32)] {
+            room.open(letter, userID: user)
+            room.say(letter, String(repeating: "PING\n", count: 20))
+            room.hear(letter)
+        }
+        room.pass(.milliseconds(200))
+        #expect(room.hear("b").count == 10 && room.hear("a").isEmpty)
+    }
+
+    @Test("to be held to an order costs the turn of whoever holds much") func orderCosts() throws {
+        let room = try room("order a/ < b/ warn")
+        room.open("a", userID: 1_000)
+        room.open("x", userID: 1_001)
+        for number in 0..<256 { room.send("a", "READ c/\(number)\n") }
+        room.server.advance(to: room.now)
+        // Each costs as much as 32 others, and a session may have 64 carried out.
+        room.say("a", (0..<10).map { "READ a/\($0)\n" }.joined())
+        let answers = room.server.withOutput(of: room.session("a")) { $0.count { $0 == 10 } }
+        #expect(answers == 2)
+        #expect(room.hear("a").count == 10)
+    }
+
     @Test("to come again does not pay what is owed, and what is sent before the end is carried out")
     func debt() throws {
         let room = try room("limit user=1000 requests=10")

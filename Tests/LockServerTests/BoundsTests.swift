@@ -61,6 +61,48 @@ import Testing
         #expect(lines.last == "OK \(lines.count - 1)")
     }
 
+    @Test("a list is told in turns of so many rows and bytes (G13)") func listTurns() {
+        let room = Room()
+        for number in 0..<3_000 { room.send("a", "READ jobs/\(number)\n") }
+        room.open("c")
+        room.say("c", "LIST\n")
+        let first = room.owed("c")
+        let rows = room.server.withOutput(of: room.session("c")) { $0.count { $0 == 10 } }
+        #expect(rows == 128)
+        while room.server.hasUnfinishedWork { room.server.resumeWork(at: room.now) }
+        #expect(room.owed("c") > first && room.owed("c") < 16_384 + 300)
+        #expect(room.hear("c").last == "OK 3000")
+    }
+
+    @Test("what happened is counted") func counted() {
+        let room = Room()
+        room.play(
+            """
+            a> WRITE jobs lease=20ms
+            a< GRANTED jobs write token=1
+            b> READ jobs wait=10ms
+            + 10ms
+            b< TIMEOUT jobs read waited=10ms held-by=1/write
+            b> READ jobs wait=0
+            b< BUSY jobs read held-by=1/write
+            a> READ jobs
+            a< DEADLOCK jobs read cycle=1:jobs
+            + 10ms
+            a< ! EXPIRED jobs token=1
+            a> WRITE mail
+            a< GRANTED mail write token=2
+            a dies
+            b> REVOKE mail token=2
+            b< DENIED mail revoke reason=not-permitted
+            """)
+        let counts = [
+            ("timeouts", 1), ("busy", 1), ("deadlocks", 1), ("expired-leases", 1), ("grants", 2),
+            ("died-holding", 1),
+            ("denied", 1), ("order-broken", 0),
+        ]
+        for (name, count) in counts { #expect(room.stat("total-\(name)") == count, "\(name)") }
+    }
+
     @Test("a lock that vanishes while it is told ends its STATUS (G12)") func vanishingLock() {
         let room = Room()
         for number in 0..<3_000 { room.send("a", "READ jobs owner=t\(number)\n") }

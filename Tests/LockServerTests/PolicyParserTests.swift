@@ -20,6 +20,7 @@ import Testing
             ("allow group=carol read *", "1:13: there is no group `carol`"),
             ("allow unit=a.service read *", "1:7: the kernel cannot tell a peer's unit"),
             ("allow exe=/bin/sh read *", "1:7: the daemon is not let see"),
+            ("allow exe=a,/b,c read *", "1:7: the daemon is not let see"),
             ("deny exe=/bin/sh read *", "1:6: to deny a program keeps nobody out"),
             ("allow everyone read,fly *", "1:21: `fly` is not a right"),
             ("allow everyone read db/*", "1:21: `db/*` is not the beginning of a name; a prefix"),
@@ -45,6 +46,13 @@ import Testing
             Issue.record("no fault is found in \(text)")
         } catch {
             #expect(error.description.hasPrefix(message), "\(error)")
+        }
+    }
+
+    @Test("the first of several faults is told") func firstFault() {
+        let names = PolicyNames(user: { _ in nil }, group: { _ in nil })
+        #expect(throws: PolicyFault(line: 1, column: 18, reason: "`a` is not an absolute path")) {
+            try Policy(parsing: "allow exe=/bin/b,a,c read *", names)
         }
     }
 

@@ -20,7 +20,7 @@ final class Room {
         // Whoever tests a limit of one session, or of all, does not mean that of a user.
         var allowance = Policy.Allowance()
         (allowance.sessions, allowance.grants, allowance.waiters) = (.max, .max, .max)
-        configuration.policy.allowances = [(.everyone, allowance)]
+        configuration.policy.limits = [Policy.Limit(.everyone, allowance)]
         change(&configuration)
         server = Server(configuration)
     }
