@@ -129,12 +129,16 @@ if Context.environment["PRWLOCK_FUZZ"] != nil {
     package.products += [
         .library(name: "FuzzWire", type: .static, targets: ["FuzzWire"]),
         .library(name: "FuzzServer", type: .static, targets: ["FuzzServer"]),
+        .library(name: "FuzzFiles", type: .static, targets: ["FuzzFiles"]),
     ]
     package.targets += [
         .target(name: "FuzzWire", dependencies: ["LockWire"], path: "Tests/fuzz/FuzzWire"),
         .target(
             name: "FuzzServer", dependencies: ["LockServer", "LockCore", "LockVocabulary"],
             path: "Tests/fuzz/FuzzServer"),
+        .target(
+            name: "FuzzFiles", dependencies: ["LockDaemon", "LockServer", "LockVocabulary", "Posix"],
+            path: "Tests/fuzz/FuzzFiles"),
     ]
 }
 

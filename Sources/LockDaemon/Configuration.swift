@@ -37,8 +37,8 @@ public struct Configuration: Sendable {
 }
 
 /// What cannot be understood in options, environment or file, in one line.
-struct ConfigurationFault: Error, CustomStringConvertible {
-    let description: String
+package struct ConfigurationFault: Error, CustomStringConvertible {
+    package let description: String
 }
 
 /// What the command line asks for.

@@ -45,6 +45,11 @@ extension Configuration {
             if named == nil, error.code == ENOENT { return }
             throw ConfigurationFault(description: "\(error)")
         }
+        try read(contents, of: path)
+    }
+
+    /// Reads the contents of the file that this path names.
+    package mutating func read(_ contents: [UInt8], of path: String) throws(ConfigurationFault) {
         let lines = String(decoding: contents, as: UTF8.self).split(
             separator: "\n", omittingEmptySubsequences: false)
         for (index, line) in lines.enumerated() {

@@ -1,5 +1,5 @@
 import Glibc
-import LockVocabulary
+package import LockVocabulary
 import Posix
 
 /// The file that remembers, over every kind of end, up to which token some may have been given out (G7).
@@ -13,15 +13,15 @@ import Posix
 /// 1. No token is given out before a page on the disk says `up to` it or more.
 /// 2. `done` stands in the newest page only if the daemon ended in order, with nobody holding a lock; then no
 ///    token above `up to` was given out, and that is the last that was.
-struct TokenFile: ~Copyable {
+package struct TokenFile: ~Copyable {
     /// What a page says.
-    struct Record: Equatable {
+    package struct Record: Equatable {
         /// Counts the writes; the higher of two pages is the newer.
-        var write: UInt64
+        package var write: UInt64
         /// The last token that may have been given out.
-        var upTo: Token
+        package var upTo: Token
         /// Whether the daemon ended in order.
-        var isDone: Bool
+        package var isDone: Bool
     }
 
     private static let pageSize = 4_096
@@ -63,7 +63,7 @@ struct TokenFile: ~Copyable {
 
 extension TokenFile.Record {
     /// The record that a page tells; nil if it is not whole.
-    init?(page: some Collection<UInt8>) {
+    package init?(page: some Collection<UInt8>) {
         let line = page.prefix { $0 != UInt8(ascii: "\n") }
         let words = String(decoding: line, as: UTF8.self).split(
             separator: ", ", omittingEmptySubsequences: false)
@@ -77,7 +77,7 @@ extension TokenFile.Record {
         else { return nil }
     }
 
-    func page(of size: Int) -> [UInt8] {
+    package func page(of size: Int) -> [UInt8] {
         let line = Array("\(text), check \(check)".utf8)
         return line + Array(repeating: UInt8(ascii: " "), count: size - line.count - 1) + [UInt8(ascii: "\n")]
     }

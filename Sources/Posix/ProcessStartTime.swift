@@ -20,7 +20,7 @@ public struct ProcessStartTime: Hashable, Comparable, Sendable {
     }
 
     /// The start out of a line of `/proc/PID/stat`; the program's name may hold blanks and parentheses.
-    init?(statLine: [UInt8]) {
+    package init?(statLine: [UInt8]) {
         guard let nameEnd = statLine.lastIndex(of: UInt8(ascii: ")")) else { return nil }
         let fields = statLine[(nameEnd + 1)...].split(separator: UInt8(ascii: " "))
         // The first one after the name is field 3.

@@ -132,6 +132,8 @@ import Testing
             room.say(letter, String(repeating: "PING\n", count: 20))
             room.hear(letter)
         }
+        let due = room.server.nextDeadline ?? room.now.advanced(by: .seconds(9))
+        #expect(room.now.duration(to: due) <= .milliseconds(20))
         room.pass(.milliseconds(200))
         #expect(room.hear("b").count == 10 && room.hear("a").isEmpty)
     }

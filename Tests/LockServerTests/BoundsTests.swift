@@ -61,6 +61,15 @@ import Testing
         #expect(lines.last == "OK \(lines.count - 1)")
     }
 
+    @Test("what was missed is told as soon as no more is unread than may be (G12)") func missedAtLimit() {
+        let room = Room { $0.limits.unread = 100 }
+        room.send("w", "WATCH\n")
+        for _ in 0..<10 { room.send("a", "WRITE jobs\nRELEASE jobs\n") }
+        room.take("w", room.owed("w") - 100)
+        #expect(room.owed("w") > 100)
+        #expect(room.hear("w").last?.hasPrefix("! MISSED ") == true)
+    }
+
     @Test("a list is told in turns of so many rows and bytes (G13)") func listTurns() {
         let room = Room()
         for number in 0..<3_000 { room.send("a", "READ jobs/\(number)\n") }

@@ -29,6 +29,7 @@ private struct FuzzedServer: ~Copyable {
         configuration.limits.unread = 500
         configuration.limits.unreadAtMost = 1_500
         configuration.limits.buffers = 4_000
+        configuration.limits.rules.sessions = 3
         configuration.limits.rules.sessionGrants = 12
         configuration.limits.rules.sessionWaiters = 3
         configuration.limits.rules.locks = 6
@@ -49,7 +50,14 @@ private struct FuzzedServer: ~Copyable {
                 continue
             }
             switch step >> 2 & 15 {
-            case ..<9:
+            case 8:
+                // The same line a hundred times: floods, and more than a turn.
+                let end = input[place...].firstIndex(of: 10) ?? input.count
+                let line = Array(input[place..<end]) + [10]
+                let flood = (0..<100).flatMap { _ in line }
+                flood.withUnsafeBytes { server.receive($0, from: session, at: now) }
+                place = min(end + 1, input.count)
+            case ..<8:
                 let end = input[place...].firstIndex(of: 10) ?? input.count
                 // With the line feed, as a rule; cut before it, or in the midst, now and then.
                 let stop =
@@ -71,7 +79,14 @@ private struct FuzzedServer: ~Copyable {
                 server.died(session, at: now)
                 close(number)
             case 14: server.resumeWork(at: now)
-            default: keepHouse(number, session, step >> 6)
+            default:
+                if step >> 6 == 1 {
+                    let end = input[place...].firstIndex(of: 10) ?? input.count
+                    rule(by: input[place..<end])
+                    place = min(end + 1, input.count)
+                } else {
+                    keepHouse(number, session, step >> 6)
+                }
             }
             do {
                 try server.checkInvariants()
@@ -81,11 +96,19 @@ private struct FuzzedServer: ~Copyable {
         }
     }
 
+    /// New rules, of which a line ends with `;`.
+    private mutating func rule(by words: Slice<UnsafeRawBufferPointer>) {
+        let text = String(decoding: words, as: UTF8.self).replacing(";", with: "\n")
+        guard let policy = try? Policy(parsing: text, PolicyNames(user: { _ in nil }, group: { _ in nil }))
+        else { return }
+        precondition(policy.facts.isSubset(of: [.groups, .unit, .executable]))
+        server.setPolicy(policy) { _ in Peer.Identity() }
+    }
+
     /// What the shell and an operator do.
     private mutating func keepHouse(_ number: Int, _ session: SessionID, _ what: UInt8) {
         switch what {
         case 0: if server.interest(in: session) == .close { close(number) }
-        case 1: server.drain()
         case 2:
             limits.rules.sessionGrants -= 1
             limits.rules.marks -= 1
@@ -93,6 +116,15 @@ private struct FuzzedServer: ~Copyable {
         default:
             _ = server.takeEvents()
             _ = server.isAlone(session)
+            let more = server.open(Peer(processID: nil, userID: 2, groupID: 2), at: now)
+            if let vacant = sessions.firstIndex(of: nil) {
+                sessions[vacant] = more
+            } else {
+                precondition(more == nil, "there are more sessions than may be")
+            }
+            precondition(!Server.refusal.isEmpty)
+            server.allowTokens(through: Token(rawValue: server.tokensLeft + 20))
+            if now.nanoseconds % 3 == 2 { server.drain() }
             while server.nextReadySession() != nil {}
         }
     }
@@ -115,6 +147,8 @@ private struct FuzzedServer: ~Copyable {
     /// Everybody goes.
     mutating func end() {
         for number in sessions.indices { close(number) }
+        // Whoever was held back owes for nothing after so long.
+        pass(.seconds(100_000))
         server.resumeWork(at: now)
         precondition(server.sessionCount == 0 && server.isIdle, "a grant or a waiter is left")
         precondition(server.buffered == 0, "bytes are left")

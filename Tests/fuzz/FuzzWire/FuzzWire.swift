@@ -1,7 +1,7 @@
 import LockWire
 
 /// Arbitrary bytes, cut where the first of them says: the lines must be the same as uncut, and a request that is understood
-/// must be the same when it is spelled and read again. What a client reads of a daemon is only to be survived.
+/// must be the same when it is spelled and read again; and so must be what a daemon says, once it is spelled as this one spells it.
 @_cdecl("LLVMFuzzerTestOneInput")
 public func fuzzWire(_ start: UnsafePointer<UInt8>?, _ count: Int) -> CInt {
     let input = UnsafeRawBufferPointer(start: start, count: count)
@@ -36,8 +36,15 @@ private func lines(_ bytes: UnsafeRawBufferPointer, cutEvery step: Int) -> [[UIn
 private func readAgain(_ line: [UInt8]?) {
     guard let line else { return }
     line.withUnsafeBytes { text in
-        _ = ServerLine.parse(text)
+        if let line = ServerLine.parse(text) { sayAgain(line) }
         if case .request(let request) = Request.parse(text) {
+            if case .acquire(let asked) = request.verb {
+                // As a client would make it.
+                var made = Acquire(name: asked.name, mode: asked.mode, owner: asked.owner, note: asked.note)
+                made.wait = asked.wait
+                made.lease = asked.lease
+                precondition(made == asked, "a request changes by being made anew")
+            }
             var spelled: [UInt8] = []
             request.encode(into: &spelled)
             spelled.removeLast()
@@ -46,4 +53,27 @@ private func readAgain(_ line: [UInt8]?) {
             }
         }
     }
+}
+
+/// What a daemon says, spelled, read and spelled: the two spellings are the same, though a newer daemon's was longer.
+private func sayAgain(_ line: ServerLine) {
+    if case .reply(_, .busy(_, _, let holders)) = line {
+        var same = HeldBy(holders.named)
+        same.addUnnamed(holders.more)
+        precondition(same == holders && same.isEmpty == holders.isEmpty, "holders change by being named")
+    }
+    let once = spell(line)
+    let again = once.dropLast().withUnsafeBytes { ServerLine.parse($0) }
+    guard let again else { preconditionFailure("what is said cannot be read") }
+    precondition(spell(again) == once, "what is said changes by being read")
+}
+
+private func spell(_ line: ServerLine) -> [UInt8] {
+    var spelled: [UInt8] = []
+    switch line {
+    case .reply(let tag, let reply): reply.encode(tag: tag, into: &spelled)
+    case .row(let row): row.encode(into: &spelled)
+    case .notice(let notice): notice.encode(into: &spelled)
+    }
+    return spelled
 }
