@@ -126,6 +126,8 @@ extension HeldBy {
         if bytes.spells("?") { return }
         let understood = bytes.allParts(between: UInt8(ascii: ",")) { part in
             if let count = part.moreCount {
+                // More than those who are named.
+                guard !isEmpty else { return false }
                 addUnnamed(count)
                 return true
             }
