@@ -5,7 +5,7 @@ import Testing
 
 /// A daemon that has nothing to do sleeps, with all of its threads: it looks at nothing again and again.
 @Suite("A daemon at rest") struct RestTests {
-    /// How long the threads of a process have run, in nanoseconds, and how often; nil if it is not there.
+    /// How long each thread of a process has run, and how often; nil where one of them runs, or wants to.
     private func work(of process: Int32) -> [String]? {
         guard let folder = opendir("/proc/\(process)/task") else { return nil }
         defer { closedir(folder) }
@@ -14,10 +14,14 @@ import Testing
             let name = withUnsafeBytes(of: entry.pointee.d_name) {
                 String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self)
             }
-            guard !name.hasPrefix("."),
-                let line = try? FileContents.read("/proc/\(process)/task/\(name)/schedstat")
-            else { continue }
-            work.append(name + " " + String(decoding: line, as: UTF8.self))
+            if name.hasPrefix(".") { continue }
+            let thread = "/proc/\(process)/task/\(name)"
+            guard let status = try? FileContents.read(thread + "/stat"),
+                let time = try? FileContents.read(thread + "/schedstat"),
+                // Behind the program's name in parentheses: S for asleep.
+                String(decoding: status, as: UTF8.self).contains(") S ")
+            else { return nil }
+            work.append(name + " " + String(decoding: time, as: UTF8.self))
         }
         return work.sorted()
     }
@@ -27,7 +31,7 @@ import Testing
         for _ in 0..<1_500 {
             let before = work(of: process)
             usleep(20_000)
-            if before != nil, work(of: process) == before { return }
+            if let before, work(of: process) == before { return }
         }
         Issue.record("the daemon does not come to rest")
     }
