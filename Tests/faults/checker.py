@@ -57,13 +57,16 @@ class Operation:
     gone_at_last: int | None = None
     life: int | None = None
     upgrade: Operation | None = None
+    # From when a lease may have begun: an upgrade goes on with that of its grant.
+    lease_from: int | None = None
 
     @property
     def held_until(self) -> float:
         """It was held at least until then."""
         ends: list[float] = [time for time in (self.releasing, self.gone) if time is not None]
         if self.lease is not None:
-            ends.append(self.ask + self.lease * MILLISECOND)
+            begin = self.ask if self.lease_from is None else self.lease_from
+            ends.append(begin + self.lease * MILLISECOND)
         if self.upgrade is not None:
             ends.append(self.upgrade.ask)
         return min(ends, default=math.inf)
@@ -132,7 +135,7 @@ class Checker:
     def _read(self, events: list[dict[str, Any]]) -> None:
         by_name: dict[tuple[int, Any], Operation] = {}
         sessions: dict[tuple[int, Any], list[Operation]] = defaultdict(list)
-        processes: dict[int, list[Operation]] = defaultdict(list)
+        killed: dict[int, tuple[int, int | None]] = {}
         for event in events:
             kind, time, process = event["e"], event["t"], event["p"]
             self.counts[kind] += 1
@@ -143,7 +146,6 @@ class Checker:
                 by_name[process, one.op] = one
                 self.operations.append(one)
                 sessions[process, one.session].append(one)
-                processes[process].append(one)
             elif kind in ("queued", "releasing", "released", "downgrading", "downgraded"):
                 setattr(by_name[process, event["op"]], kind, time)
                 by_name[process, event["op"]].to = event.get("to", by_name[process, event["op"]].to)
@@ -153,7 +155,9 @@ class Checker:
                 one = by_name[process, event["op"]]
                 one.granted, one.token, one.died = time, event["token"], event["died"]
                 if one.of is not None:
-                    by_name[process, one.of].upgrade = one
+                    old = by_name[process, one.of]
+                    old.upgrade = one
+                    one.lease_from = old.ask if old.lease_from is None else old.lease_from
             elif kind == "refused":
                 one = by_name[process, event["op"]]
                 one.refused, one.how = time, event["how"]
@@ -165,12 +169,10 @@ class Checker:
                     one.gone = time if one.gone is None else one.gone
                     if kind == "lost":
                         one.gone_at_last = time
-            elif kind in ("killing", "killed"):
-                for one in processes[event["pid"]]:
-                    if kind == "killing":
-                        one.gone = time if one.gone is None else one.gone
-                    else:
-                        one.gone_at_last = time
+            elif kind == "killing":
+                killed[event["pid"]] = (time, None)
+            elif kind == "killed":
+                killed[event["pid"]] = (killed[event["pid"]][0], time)
             elif kind == "daemon-starting":
                 self.lives.append(Life(time, event["grace"] * MILLISECOND))
             elif kind == "daemon-stopping" and self.lives:
@@ -179,6 +181,14 @@ class Checker:
                 self.lives[-1].ended = time
             elif kind == "finished":
                 self.finished = time
+        for one in self.operations:
+            begin, end = killed.get(one.process, (None, None))
+            if begin is None or one.gone_at_last is not None:
+                continue
+            # What it saw after that was announced, it lived to see.
+            begin = max(begin, one.ask, one.granted or 0)
+            one.gone = begin if one.gone is None else min(one.gone, begin)
+            one.gone_at_last = end
         self._settle_lives()
 
     def _settle_lives(self) -> None:
@@ -278,6 +288,12 @@ class Checker:
         for one in self.operations:
             if one.granted is None and one.refused is None and one.mode == "write":
                 unseen[one.lock].append(one)
+        # One whose session was never answered may have died in the backlog: the daemon comes to its lines, and to its death,
+        # whenever it takes the connection.
+        answered = {
+            (one.process, one.session) for one in self.operations
+            if one.granted is not None or one.refused is not None or one.queued is not None
+        }
         unsure = {one.lock for one in self.grants if one.life is None}
         for one in self.grants:
             if one.life is not None:
@@ -291,7 +307,11 @@ class Checker:
                 if marked is True and not one.died:
                     self.fail("owner-died", f"{one} was not told that a writer before it died")
                 if marked is False and one.died and not any(
-                    other.ask <= one.granted and (other.gone_at_last is None or other.gone_at_last >= cleaned)
+                    other.ask <= one.granted
+                    and (
+                        other.gone_at_last is None or other.gone_at_last >= cleaned
+                        or (other.process, other.session) not in answered
+                    )
                     for other in unseen[lock]
                 ):
                     self.fail("owner-died", f"{one} was told of a death that never was")

@@ -101,6 +101,14 @@ class Exclusion(unittest.TestCase):
             story.get(16, READER, "read", 2, died=True)
             self.assertEqual(story.violations(), expected)
 
+    def test_who_is_about_to_be_killed_still_sees(self) -> None:
+        story = Story()
+        story.note(10, 1, "killing", pid=READER)
+        story.get(11, READER, "read", 1, seen=12)
+        story.note(14, 1, "killed", pid=READER)
+        story.get(15, WRITER, "write", 2)
+        self.assertEqual(story.violations(), [])
+
     def test_who_closes_holds_until_then(self) -> None:
         story = Story()
         story.get(10, WRITER, "write", 1)
@@ -142,6 +150,14 @@ class Exclusion(unittest.TestCase):
                 story.get(5, READER, "read", 1)
             first = story.get(10, WRITER, "update", 2)
             story.get(12, WRITER, "write", 3, of=first)
+            self.assertEqual(story.violations(), expected)
+
+    def test_upgrade_goes_on_with_the_lease_of_its_grant(self) -> None:
+        for seen, expected in [(100, ["exclusion"]), (115, [])]:
+            story = Story()
+            first = story.get(10, WRITER, "update", 1, lease=100)
+            story.get(50, WRITER, "write", 2, of=first, lease=100)
+            story.get(60, READER, "read", 3, seen=seen, died=True)
             self.assertEqual(story.violations(), expected)
 
     def test_no_point_is_left_between_two(self) -> None:
@@ -273,6 +289,17 @@ class Marks(unittest.TestCase):
         story.kill(20, WRITER)
         story.get(30, READER, "read", 2, died=True)
         self.assertEqual(story.violations(), [])
+
+    def test_death_in_the_backlog_may_be_seen_late(self) -> None:
+        for answered, expected in [(False, []), (True, ["owner-died"])]:
+            story = Story()
+            if answered:
+                story.note(6, WRITER, "refused", op=story.ask(5, WRITER, "write", lock="mail"), how="BUSY")
+            story.ask(10, WRITER, "write")
+            story.kill(20, WRITER)
+            story.give(32, THIRD, story.get(30, THIRD, "write", 1))
+            story.get(40, READER, "read", 2, died=True)
+            self.assertEqual(story.violations(), expected)
 
     def test_mark_lasts_until_a_writer_releases(self) -> None:
         story = Story()
