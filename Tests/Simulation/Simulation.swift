@@ -136,6 +136,12 @@ public struct Simulation: ~Copyable {
             return count(isFull ? "refused sessions" : "refused sessions of a user")
         }
         guard !isFull, !isOwnFull else { throw Violation("G12: too many sessions") }
+        if generator.happens(4) {
+            // There is a descriptor for the connection, and none to watch its process by.
+            server.close(session, at: now)
+            server.carriedOut = []
+            return count("out of descriptors")
+        }
         clients.append(Client(session: session, userID: userID))
         referee.began(processes, Int(session.serial), of: userID)
         count("sessions")

@@ -20,7 +20,8 @@ import Testing
             "GRANTED", "BUSY", "TIMEOUT", "DEADLOCK", "CANCELLED", "DENIED", "REVOKED", "VALID", "STALE",
             "ERROR tag-in-use", "ERROR line-too-long", "ERROR limit-locks", "ERROR draining", "cut off",
             "deaths", "half-closes", "restarts", "reloads", "drains", "refused sessions",
-            "refused sessions of a user", "rule files", "own notes", "others' notes", "ERROR limit-watchers",
+            "refused sessions of a user", "rule files", "out of descriptors", "own notes", "others' notes",
+            "ERROR limit-watchers",
         ] {
             #expect(counts[what, default: 0] > 0, "\(what)")
         }
