@@ -85,20 +85,22 @@ extension LockTable {
     /// Tells the next of a lock's holders, in the order of their grants, and then of its waiting requests, in
     /// the order in which they will be served; at most `budget` are looked at, or until the body returns false.
     ///
-    /// Where the one that was told last is gone, those before it are passed over again, within the same budget.
+    /// Returns how many were looked at. Where the one that was told last is gone, those before it are passed over again,
+    /// within the same budget.
+    @discardableResult
     public func forEachStake(
         on name: LockName, from cursor: inout StatusCursor, budget: Int, at now: Instant,
         _ body: (StakeSummary) -> Bool
-    ) {
+    ) -> Int {
         guard let lock = names.find(name) else {
             cursor.place = .end
-            return
+            return 0
         }
-        var budget = budget
-        while budget > 0 {
-            budget -= 1
+        var looked = 0
+        while looked < budget {
+            looked += 1
             switch cursor.place {
-            case .end: return
+            case .end: return looked
             case .holders(let after, let at):
                 let grant = nextHolder(of: lock, after: after, at: at)
                 guard !grant.isNone else {
@@ -108,7 +110,7 @@ extension LockTable {
                 let record = grants[grant]
                 if record.token > after {
                     cursor.place = .holders(after: record.token, at: grant)
-                    if !body(holder(record, at: now)) { return }
+                    if !body(holder(record, at: now)) { return looked }
                 } else {
                     cursor.place = .holders(after: after, at: grant)
                 }
@@ -121,12 +123,13 @@ extension LockTable {
                 let record = waiters[waiter]
                 if record.number > after ?? 0 || after == nil {
                     cursor.place = .waiters(row, after: record.number, at: waiter)
-                    if !body(waiting(record, at: now)) { return }
+                    if !body(waiting(record, at: now)) { return looked }
                 } else {
                     cursor.place = .waiters(row, after: after, at: waiter)
                 }
             }
         }
+        return looked
     }
 
     /// The holder behind the one where the cursor stands, or the first if that one is gone.

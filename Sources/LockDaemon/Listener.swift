@@ -28,8 +28,6 @@ struct Listener: ~Copyable {
     private(set) var retry: Instant?
     private var hasSaidSo = false
 
-    /// How many connections are accepted before the sessions get their turn: each costs as much as many lines.
-    private static let turn = 1
     private static let pause = Duration.seconds(1)
 
     init(_ socket: consuming OwnedDescriptor, in events: borrowing EventSet) throws(SystemError) {
@@ -40,18 +38,16 @@ struct Listener: ~Copyable {
     /// The listening socket, and nothing else of it.
     consuming func release() -> OwnedDescriptor { socket }
 
-    /// Lets in who waits, for a turn.
+    /// Lets in one who waits; before the next the sessions get their turn, for a connection costs as much as many lines.
     mutating func accept(into reactor: inout Reactor, _ journal: Journal) {
         guard state == .open else { return }
-        for _ in 0..<Self.turn {
-            do throws(SystemError) {
-                if spare == nil { spare = try socket.duplicate() }
-                guard let connection = try UnixSocket.accept(from: socket) else { return }
-                spare = nil
-                try reactor.admit(connection)
-            } catch {
-                return stop(for: error, reactor, journal)
-            }
+        do throws(SystemError) {
+            if spare == nil { spare = try socket.duplicate() }
+            guard let connection = try UnixSocket.accept(from: socket) else { return }
+            spare = nil
+            try reactor.admit(connection)
+        } catch {
+            stop(for: error, reactor, journal)
         }
     }
 

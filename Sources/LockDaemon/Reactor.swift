@@ -336,11 +336,11 @@ struct Reactor: ~Copyable {
         let (connections, facts) = (connections, facts)
         server.setPolicy(policy) { session in
             guard let connection = connections[session] else { return nil }
-            let identity = Peer.Identity(of: connection.socket, process: connection.process, facts)
-            // Of one that has just died nothing is certain, and its end is about to be seen.
-            guard case .watched(let watch) = connection.watch, !ProcessWatch.hasEnded(watch) else {
-                return Peer.Identity()
-            }
+            var identity = Peer.Identity(of: connection.socket, process: connection.process, facts)
+            if case .watched(let watch) = connection.watch, !ProcessWatch.hasEnded(watch) { return identity }
+            // What was read of its process is not certain; what the socket tells is.
+            identity.unit = nil
+            identity.executable = nil
             return identity
         }
     }

@@ -63,11 +63,10 @@ extension Server {
         }
         switch listing.subject {
         case .status(let name, var cursor):
-            table.forEachStake(on: name, from: &cursor, budget: most, at: now) {
+            // Those passed over cost as well.
+            budget -= table.forEachStake(on: name, from: &cursor, budget: most, at: now) {
                 add(row($0, of: name, for: slot))
             }
-            // Those passed over cost as well.
-            budget = 0
             listing.subject = .status(name, cursor)
             return cursor.isAtEnd
         case .locks(let prefix, let after, let left):

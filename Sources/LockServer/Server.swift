@@ -253,6 +253,7 @@ public struct Server: ~Copyable {
         _ policy: Policy, identity: (SessionID) -> Peer.Identity? = { _ in nil }
     ) {
         self.policy = policy
+        forgiveDebts()
         for slot in conversations.indices where conversations[slot].phase != .vacant {
             if let identity = identity(conversations[slot].session) {
                 conversations[slot].peer.identity = identity
@@ -295,7 +296,7 @@ public struct Server: ~Copyable {
         _ bytes: UnsafeRawBufferPointer, _ slot: Int, _ now: Instant, pausing: Bool
     ) {
         let most = pausing ? linesInTurn(of: slot, now) : .max
-        var done = 0
+        var (lines, work) = (0, 0)
         var count = 0
         if most > 0 {
             // Taken out, not copied: a copy would make the reader copy its part of a line.
@@ -303,13 +304,14 @@ public struct Server: ~Copyable {
             swap(&reader, &conversations[slot].reader)
             count = reader.read(bytes) { line in
                 carryOut(line, slot, now)
-                done += 1 + surcharge
+                lines += 1
+                work += 1 + surcharge
                 surcharge = 0
-                return conversations[slot].phase == .open && done < most && !(pausing && isBlocked(slot))
+                return conversations[slot].phase == .open && work < most && !(pausing && isBlocked(slot))
             }
             conversations[slot].reader = reader
         }
-        charge(done, slot, now)
+        charge(work, forLines: lines, slot, now)
         guard count < bytes.count, conversations[slot].phase == .open else { return }
         conversations[slot].parked.append(contentsOf: bytes[count...])
         if !isBlocked(slot) { queue(slot) }

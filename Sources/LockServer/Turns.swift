@@ -36,15 +36,15 @@ extension Server {
         return max(0, lines)
     }
 
-    /// Charges a session's user for lines, or for what costs as much.
-    mutating func charge(_ lines: Int, _ slot: Int, _ now: Instant) {
-        guard lines > 0 else { return }
+    /// Takes work, in lines that cost as much, from the turn of a session's user, who pays for so many lines.
+    mutating func charge(_ work: Int, forLines lines: Int = 0, _ slot: Int, _ now: Instant) {
+        guard work > 0 else { return }
         let account = conversations[slot].account
         if accounts[account].turn != turn {
             accounts[account].turn = turn
             accounts[account].linesInTurn = 0
         }
-        accounts[account].linesInTurn += lines
+        accounts[account].linesInTurn += work
         if let rate = conversations[slot].allowance.requests {
             accounts[account].pay(for: lines, rate, at: now)
         }
@@ -82,7 +82,8 @@ extension Server {
                 done += 1
                 continue
             }
-            if let rate = conversations[slot].allowance.requests,
+            // A list was paid for with its line.
+            if !conversations[slot].isTelling, let rate = conversations[slot].allowance.requests,
                 accounts[account].affordable(rate, at: now) == 0
             {
                 end = accounts[account].solvent(rate)
@@ -118,6 +119,13 @@ extension Server {
         guard !throttled.isEmpty else { return }
         for (account, until) in throttled where until <= now { accountsToServe.append(account) }
         throttled.removeAll { $0.until <= now }
+    }
+
+    /// Nobody owes for lines any more: what there is to pay is another's to say now.
+    mutating func forgiveDebts() {
+        for account in accounts.indices { accounts[account].paidAt = .zero }
+        accountsToServe += throttled.map(\.account)
+        throttled = []
     }
 
     // MARK: - Accounts

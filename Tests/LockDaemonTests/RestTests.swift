@@ -60,7 +60,7 @@ import Testing
         #expect(try reader.lines(through: "OK ").last == "OK 10000")
     }
 
-    @Test("while a session sends more than it may a second", .disabled(if: getuid() != 0)) func throttled()
+    @Test("while a session sends more than it may a second") func throttled()
         throws
     {
         let directory = try TemporaryDirectory()

@@ -151,6 +151,24 @@ import Testing
         #expect(room.hear("a").count == 10)
     }
 
+    @Test("a list is one line, however many rows it has") func listIsOneLine() throws {
+        let room = try room("limit user=1000 requests=100")
+        room.open("a", userID: 1_000)
+        room.open("x", userID: 1_001)
+        for number in 0..<200 { room.send("x", "READ jobs owner=t\(number)\n") }
+        room.say("a", String(repeating: "STATUS jobs\n", count: 10))
+        #expect(room.hear("a").count == 10 * 201)
+    }
+
+    @Test("new rules hold at once for those who were held back by the old") func forgiven() throws {
+        let room = try room("limit user=1000 requests=1")
+        room.open("a", userID: 1_000)
+        room.say("a", String(repeating: "PING\n", count: 50))
+        #expect(room.hear("a").count == 1)
+        room.server.setPolicy(Policy())
+        #expect(room.hear("a").count == 49)
+    }
+
     @Test("to come again does not pay what is owed, and what is sent before the end is carried out")
     func debt() throws {
         let room = try room("limit user=1000 requests=10")
