@@ -77,7 +77,7 @@ struct Option: Sendable {
         Option(
             name: "rules", value: "FILE",
             help:
-                "who may do what, how much, and in which order locks are to be taken (prwlock-protocol(7), WHO MAY DO WHAT); "
+                "who may do what, how much, and in which order locks are to be taken (prwlockd(8), RULES); none for the default; "
                 + "read again on HUP, and refused whole if it has a fault",
             isReloaded: true, set: { $0.rules = $1.isEmpty || $1 == "none" ? nil : try path($1) },
             show: { $0.rules ?? "" }),

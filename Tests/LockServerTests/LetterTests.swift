@@ -1,0 +1,58 @@
+import LockServer
+import LockVocabulary
+import Testing
+
+@Suite("What is read and told, to the letter") struct LetterTests {
+    @Test("a watcher is told of a request that is refused when its turn comes") func refused() {
+        let room = Room { $0.lastToken = Token(rawValue: 1) }
+        room.play(
+            """
+            a> WRITE jobs
+            a< GRANTED jobs write token=1
+            b> READ jobs
+            w> WATCH
+            w< OK 0
+            a> RELEASE jobs
+            a< RELEASED jobs token=1
+            b< ERROR no-token no fencing token can be given out: the state directory cannot be written to
+            w< ! CHANGED jobs released pid=1 mode=write token=1
+            w< ! CHANGED jobs refused pid=2 mode=read token=-
+            """)
+    }
+
+    @Test("an age is told in seconds from the first on") func age() {
+        let room = Room()
+        room.send("a", "WRITE jobs\n")
+        room.pass(.milliseconds(999))
+        #expect(room.send("b", "STATUS jobs\n").first?.contains(" age=999ms ") == true)
+        room.pass(.milliseconds(1))
+        #expect(room.send("b", "STATUS jobs\n").first?.contains(" age=1s ") == true)
+    }
+
+    @Test("a verb with any letter wrong is none") func verbs() {
+        let room = Room()
+        for verb in ["READ", "WRITE", "UPDATE", "RELEASE", "UPGRADE", "PING", "STATUS", "LIST", "WATCH"] {
+            for place in verb.indices {
+                var wrong = verb
+                wrong.replaceSubrange(place...place, with: "X")
+                #expect(room.send("a", "\(wrong) jobs\n").first?.hasPrefix("ERROR unknown-verb") == true)
+            }
+        }
+    }
+
+    @Test("a word of an option with any letter wrong is none") func words() {
+        let room = Room()
+        for word in ["wait", "lease", "owner", "note"] {
+            for place in word.indices {
+                var wrong = word
+                wrong.replaceSubrange(place...place, with: "x")
+                #expect(
+                    room.send("a", "READ jobs \(wrong)=0\n").first?.hasPrefix("ERROR unknown-argument")
+                        == true)
+            }
+        }
+        for wrong in ["xead", "rxad", "rexd", "reax"] {
+            #expect(room.send("a", "DOWNGRADE jobs to=\(wrong)\n").first?.hasPrefix("ERROR bad-mode") == true)
+        }
+    }
+}
