@@ -14,6 +14,7 @@ from typing import Callable
 
 import prwlock
 import pytest
+from prwlock import _location
 from prwlock._private_daemon import PrivateDaemon
 
 from processes import Peer
@@ -21,28 +22,28 @@ from processes import Peer
 
 @pytest.fixture(autouse=True)
 def home(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A home and a runtime folder that nobody else uses; daemons that clients start in it end with it."""
-    folder = Path(tempfile.mkdtemp(prefix="prw"))
-    runtime = folder / "run"
-    runtime.mkdir(mode=0o700)
-    monkeypatch.setenv("HOME", str(folder))
-    monkeypatch.setenv("XDG_RUNTIME_DIR", str(runtime))
-    monkeypatch.setenv("XDG_STATE_HOME", str(folder / "state"))
-    monkeypatch.delenv("PRWLOCK_SOCKET", raising=False)
-    monkeypatch.delenv("PRWLOCK_AUTOSTART", raising=False)
+    """A place of the test's own for daemons that clients start, which end with it; also a folder for its files."""
+    # In /tmp, wherever temporary files are: the path of a socket is short.
+    folder = Path(tempfile.mkdtemp(prefix="prw", dir="/tmp"))
+    for name in ("run", "tmp", "home"):
+        (folder / name).mkdir()
+    monkeypatch.setenv("PRWLOCK_TEST_ROOT", str(folder))
+    monkeypatch.setenv("HOME", str(folder / "home"))
+    for name in ("PRWLOCK_SOCKET", "PRWLOCK_AUTOSTART", "XDG_STATE_HOME", "XDG_RUNTIME_DIR"):
+        monkeypatch.delenv(name, raising=False)
     yield folder
-    for process in auto_started(runtime / "prwlock" / "prwlock.sock"):
+    for process in auto_started(folder):
         os.kill(process, signal.SIGKILL)
     shutil.rmtree(folder, ignore_errors=True)
 
 
-def auto_started(socket: Path) -> list[int]:
-    """The daemons whose output goes to the log of that home."""
-    log = str(socket.parent.parent.parent / "state")
+def auto_started(root: Path) -> list[int]:
+    """The daemons whose output goes to a log below that folder."""
     found = []
     for entry in Path("/proc").iterdir():
         try:
-            if entry.name.isdigit() and os.readlink(entry / "fd" / "2").startswith(log):
+            output = os.readlink(entry / "fd" / "2") if entry.name.isdigit() else ""
+            if output.startswith(f"{root}/") and "/prwlockd.log" in output:
                 found.append(int(entry.name))
         except OSError:
             continue
@@ -50,9 +51,15 @@ def auto_started(socket: Path) -> list[int]:
 
 
 @pytest.fixture
+def own_socket(home: Path) -> Path:
+    """The socket of the daemon that clients start."""
+    return Path(_location.own_candidates()[0])
+
+
+@pytest.fixture
 def running(home: Path) -> Callable[[], list[int]]:
-    """Tells the daemons that clients have started in this home."""
-    return lambda: auto_started(home / "run" / "prwlock" / "prwlock.sock")
+    """Tells the daemons that clients have started in this place."""
+    return lambda: auto_started(home)
 
 
 @pytest.fixture

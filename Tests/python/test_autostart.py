@@ -33,7 +33,7 @@ def leaves_at_once(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PRWLOCK_DAEMON", str(program))
 
 
-def test_the_first_lock_starts_a_daemon(running: Callable[[], list[int]], home: Path) -> None:
+def test_the_first_lock_starts_a_daemon(running: Callable[[], list[int]], home: Path, own_socket: Path) -> None:
     lock = prwlock.RWLock()
     assert not running()
     assert lock.acquire_read()
@@ -45,12 +45,12 @@ def test_the_first_lock_starts_a_daemon(running: Callable[[], list[int]], home: 
     assert os.getsid(daemon) == daemon
     assert os.readlink(f"/proc/{daemon}/cwd") == "/"
     names = {os.readlink(f"/proc/{daemon}/fd/{number}").split(":")[0] for number in os.listdir(f"/proc/{daemon}/fd")}
-    log = str(home / "state" / "prwlock" / "prwlockd.log")
+    log = str(own_socket.parent / "prwlockd.log")
     assert names - {"/dev/null", log, "socket", "anon_inode"} <= {
         name for name in names if name.startswith((str(home), "/run"))
     }
-    assert (home / "run" / "prwlock").stat().st_mode & 0o777 == 0o700
-    assert (home / "run" / "prwlock" / "prwlock.sock").stat().st_mode & 0o777 == 0o600
+    assert own_socket.parent.stat().st_mode & 0o777 == 0o700
+    assert own_socket.stat().st_mode & 0o777 == 0o600
 
 
 def test_nothing_of_a_program_goes_into_the_daemon(
@@ -84,14 +84,16 @@ def test_a_hundred_processes_at_once_end_up_with_one(running: Callable[[], list[
         tokens.append(int(process.stdout.read()))
         process.stdout.close()
         assert process.wait() == 0
-    assert sorted(tokens) == list(range(1, 101))
+    assert len(set(tokens)) == 100
     assert len(running()) == 1
 
 
-def test_nothing_is_left_over(leaves_at_once: None, running: Callable[[], list[int]], home: Path, run: Any) -> None:
+def test_no_socket_is_left_over(
+    leaves_at_once: None, running: Callable[[], list[int]], own_socket: Path, run: Any
+) -> None:
     assert run("import prwlock\nprint(prwlock.RWLock().acquire_write())").strip() == "True"
     wait_until(lambda: not running())
-    assert os.listdir(home / "run" / "prwlock") == []
+    assert not {own_socket.name, f"{own_socket.name}.lock"} & {*os.listdir(own_socket.parent)}
 
 
 def test_a_daemon_that_leaves_while_somebody_comes_turns_nobody_away(leaves_at_once: None, run: Any) -> None:
@@ -123,35 +125,9 @@ def test_a_socket_that_a_dead_daemon_left_is_replaced(running: Callable[[], list
     assert len(running()) == 1
 
 
-def test_what_is_no_socket_is_left_alone(home: Path) -> None:
-    folder = home / "run" / "prwlock"
-    folder.mkdir(mode=0o700)
-    (folder / "prwlock.sock").write_text("precious")
+def test_what_is_no_socket_is_left_alone(own_socket: Path) -> None:
+    own_socket.parent.mkdir(mode=0o700)
+    own_socket.write_text("precious")
     with pytest.raises(prwlock.DaemonUnavailable, match="not a socket"):
         prwlock.RWLock().acquire_read()
-    assert (folder / "prwlock.sock").read_text() == "precious"
-
-
-def test_the_hosts_service_is_used_where_it_is(monkeypatch: pytest.MonkeyPatch, home: Path) -> None:
-    system = home / "system"
-    monkeypatch.setattr("prwlock._location.SYSTEM_DIRECTORY", str(system))
-    assert "run/prwlock" in prwlock.RWLock("jobs").client.path
-    system.mkdir()
-    named = prwlock.RWLock("jobs")
-    assert named.client.path == f"{system}/prwlock.sock"
-    with pytest.raises(prwlock.DaemonUnavailable, match="systemctl start"):
-        named.acquire_read()
-    # Nobody can mean a lock without a name who was not handed it: it goes where there is a daemon.
-    assert "run/prwlock" in prwlock.RWLock().client.path
-    with socket.socket(socket.AF_UNIX) as listener:
-        listener.bind(f"{system}/prwlock.sock")
-        assert prwlock.RWLock().client.path == f"{system}/prwlock.sock"
-
-
-def test_the_environment_goes_over_all(daemon: Any, monkeypatch: pytest.MonkeyPatch, home: Path) -> None:
-    assert prwlock.RWLock("jobs").client.path == daemon.socket
-    monkeypatch.delenv("PRWLOCK_SOCKET")
-    assert prwlock.RWLock("jobs").client.path == str(home / "run" / "prwlock" / "prwlock.sock")
-    monkeypatch.delenv("XDG_RUNTIME_DIR")
-    monkeypatch.setattr("prwlock._location.RUNTIME_ROOT", str(home / "nothing"))
-    assert prwlock.RWLock("jobs").client.path == f"/tmp/prwlock-{os.geteuid()}/prwlock.sock"
+    assert own_socket.read_text() == "precious"

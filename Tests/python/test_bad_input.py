@@ -338,16 +338,16 @@ def test_a_daemon_that_is_stopped_keeps_nobody_who_has_a_timeout(daemon: Any, mo
 
 
 @pytest.mark.parametrize("mode", [0o777, 0o770])
-def test_a_folder_that_others_may_write_to(mode: int, home: Path) -> None:
-    folder = home / "run" / "prwlock"
+def test_a_folder_that_others_may_write_to(mode: int, own_socket: Path) -> None:
+    folder = own_socket.parent
     folder.mkdir()
     folder.chmod(mode)
     with pytest.raises(prwlock.AccessRefused, match="open to other users"):
         prwlock.RWLock().acquire_read()
 
 
-def test_a_folder_that_is_a_link(home: Path) -> None:
-    (home / "run" / "prwlock").symlink_to(home)
+def test_a_folder_that_is_a_link(home: Path, own_socket: Path) -> None:
+    own_socket.parent.symlink_to(home)
     with pytest.raises(PermissionError):
         prwlock.RWLock().acquire_read()
 

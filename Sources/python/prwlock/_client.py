@@ -49,7 +49,7 @@ class Client:
     @classmethod
     def _at(cls, location: Location) -> Client:
         """The one that all locks of this process at that place share."""
-        key = (location.path, location.origin)
+        key = location.key
         client = _shared.get(key)
         if client is None or client._is_closed:
             client = cls.__new__(cls)

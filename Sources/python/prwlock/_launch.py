@@ -13,12 +13,6 @@ from errno import ECONNREFUSED, ENOENT
 from ._errors import DaemonUnavailable
 from ._location import Location
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from typing import Optional
-
-_UNIT = "prwlockd.socket"
-_UNIT_FOLDERS = ("/etc/systemd/user", "/usr/local/lib/systemd/user", "/usr/lib/systemd/user")
 _PACKAGE_FOLDERS = ("/usr/libexec", "/usr/bin")
 _BACKLOG = 4096
 #: More than this, and a new daemon begins the log file anew, in bytes.
@@ -87,6 +81,10 @@ class StartLock:
             raise
         return listener
 
+    def remove_socket(self) -> None:
+        """Takes away the socket that was made under this lock; clients in its queue see the end when it is closed."""
+        os.unlink(self.socket_path)
+
     def _remove_stale(self) -> None:
         try:
             status = os.lstat(self.socket_path)
@@ -103,77 +101,36 @@ class StartLock:
             raise DaemonUnavailable(f"another lock daemon listens at {self.socket_path}")
 
 
-def start_service(location: Location) -> bool:
-    """Has the user's service manager listen; False where it does not know the daemon, or cannot."""
-    runtime = os.path.dirname(os.path.dirname(location.path))
-    manager = f"{runtime}/systemd/private"
-    if location.origin != "runtime" or not _is_socket(manager):
-        return False
-    if not any(os.path.exists(f"{folder}/{_UNIT}") for folder in _unit_folders(runtime)):
-        return False
-    try:
-        # `cron` and `su` leave the variable unset, and without it the manager is not found.
-        command = subprocess.Popen(
-            ["/usr/bin/systemctl", "--user", "--quiet", "start", _UNIT],
-            env={**os.environ, "XDG_RUNTIME_DIR": runtime},
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            cwd="/",
-        )
-    except OSError:
-        return False
-    return command.wait() == 0
+def start(location: Location, listener: socket.socket) -> None:
+    """Starts a daemon that serves a listener, which was made under the start lock.
 
-
-def _is_socket(path: str) -> bool:
-    try:
-        return stat.S_ISSOCK(os.stat(path).st_mode)
-    except OSError:
-        return False
-
-
-def _unit_folders(runtime: str) -> list[str]:
-    folders = [f"{runtime}/systemd/user"]
-    for variable, below_home in (("XDG_CONFIG_HOME", ".config"), ("XDG_DATA_HOME", ".local/share")):
-        base = _absolute(variable)
-        if base is None and _absolute("HOME") is not None:
-            base = f"{_absolute('HOME')}/{below_home}"
-        if base is not None:
-            folders.append(f"{base}/systemd/user")
-    return [*folders, *_UNIT_FOLDERS]
-
-
-def start(location: Location, lock: StartLock) -> None:
-    """Listens, and starts a daemon that serves the listener.
-
-    The client listens rather than the daemon, so that whoever comes from now on waits for it in the queue.
+    The client listens rather than the daemon, so that clients that come from now on wait for it in the queue.
     """
     program = daemon_program()
-    with lock.listen() as listener:
-        output = _open_output(location)
-        try:
-            # It leaves by itself (`--detach`), so that it is no child of this process, and nobody has to wait for it.
-            between = subprocess.Popen(
-                [program, "--listen-fd", str(listener.fileno()), "--exit-when-idle", "--detach"],
-                env=_daemon_environment(),
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=output,
-                cwd="/",
-                pass_fds=(listener.fileno(),),
-                start_new_session=True,
-                umask=0o077,
-            )
-        except OSError as error:
-            raise DaemonUnavailable(
-                f"{program} cannot be executed here ({error.strerror}); the one in this package needs glibc: "
-                "name another in PRWLOCK_DAEMON"
-            ) from error
-        finally:
-            if output >= 0:
-                os.close(output)
-        between.wait()
+    output = _open_output(location.path)
+    # It leaves by itself (`--detach`), so that it is no child of this process, which need not wait for it.
+    number = str(listener.fileno())
+    command = [program, "--listen-fd", number, "--socket", location.path, "--exit-when-idle", "--detach"]
+    try:
+        between = subprocess.Popen(
+            command,
+            env=_daemon_environment(),
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            cwd="/",
+            pass_fds=(listener.fileno(),),
+            start_new_session=True,
+            umask=0o077,
+        )
+    except OSError as error:
+        raise DaemonUnavailable(
+            f"{program} cannot be executed here ({error.strerror}); the one in this package needs glibc: "
+            "name another in PRWLOCK_DAEMON"
+        ) from error
+    finally:
+        os.close(output)
+    between.wait()
 
 
 def daemon_program() -> str:
@@ -212,28 +169,18 @@ def _daemon_environment() -> dict[str, str]:
     }
 
 
-def output_path(location: Location) -> str:
-    """The file that takes what a daemon says: beside its state, or beside its socket if nobody says where home is."""
-    state = _absolute("XDG_STATE_HOME")
-    if state is None and _absolute("HOME") is not None:
-        state = f"{_absolute('HOME')}/.local/state"
-    folder = os.path.dirname(location.path) if state is None else f"{state}/prwlock"
-    return f"{folder}/prwlockd.log"
+def output_path(path: str) -> str:
+    """The file that takes what a daemon says: beside its socket."""
+    return f"{os.path.dirname(path)}/prwlockd.log"
 
 
-def _open_output(location: Location) -> int:
+def _open_output(path: str) -> int:
     """A descriptor; of `/dev/null` where the file cannot be written: a daemon is worth more than its words."""
-    path = output_path(location)
+    flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
     try:
-        os.makedirs(os.path.dirname(path), 0o700, exist_ok=True)
-        output = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        output = os.open(output_path(path), flags, 0o600)
     except OSError:
         return os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
     if os.fstat(output).st_size > _MOST_OUTPUT:
         os.ftruncate(output, 0)
     return output
-
-
-def _absolute(variable: str) -> Optional[str]:
-    value = os.environ.get(variable, "")
-    return value if value.startswith("/") else None

@@ -1,23 +1,35 @@
-"""Where the daemon is, by the rules that all clients share (`protocol.md`, "Where the daemon is")."""
+"""Where the daemon is, by the rules that all clients share (`protocol.md`, "Where the daemon is").
+
+Every process of a user must find the same daemon, so no variable that differs between them counts (`HOME`, `TMPDIR`,
+`XDG_RUNTIME_DIR`): only ``PRWLOCK_SOCKET`` does, and the effective user.
+"""
 
 from __future__ import annotations
 
 import os
+from errno import EACCES, ENOENT, ENOTDIR, EPERM, EROFS
 from stat import S_ISDIR
 
 from ._errors import AccessRefused
 
-SYSTEM_DIRECTORY = "/run/prwlock"
-RUNTIME_ROOT = "/run/user"
-TEMPORARY_ROOT = "/tmp"
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Optional
+
 SOCKET_NAME = "prwlock.sock"
+ANONYMOUS_NAME = "anonymous.sock"
 
 
 class Location:
-    """The path of a daemon's socket, and on whose word.
+    """The path of a daemon's socket, and who chose it.
 
-    `origin` is ``explicit`` (the caller's), ``environment`` (``PRWLOCK_SOCKET``), ``system`` (the service of the
-    host), or ``runtime`` or ``temporary``: the user's own, the only ones in which a client may start a daemon.
+    `origin` is one of:
+
+    - ``explicit``: the caller; ``environment``: the variable ``PRWLOCK_SOCKET``. Exactly this socket is meant.
+    - ``usual``: the rules for all clients. They are followed anew for each connection, as the system's service may be
+      installed at any time. `path` is where the last connection was made, or before the first one is expected.
+    - ``system`` and ``own``: one place of those that ``usual`` tries. No lock object has such a location.
+    - ``anonymous``: the user's own daemon for locks without a name, where the system's daemon is not for this user.
     """
 
     __slots__ = ("origin", "path")
@@ -27,9 +39,9 @@ class Location:
         self.origin = origin
 
     @property
-    def is_user_own(self) -> bool:
-        """Whether it is the user's own daemon, which clients may start."""
-        return self.origin in ("runtime", "temporary")
+    def key(self) -> tuple[str, str]:
+        """Equal for two locations that are to share a connection; it does not change when `path` does."""
+        return (own_candidates()[0] if self.origin == "usual" else self.path, self.origin)
 
     def __repr__(self) -> str:
         return f"{self.path} ({self.origin})"
@@ -40,78 +52,139 @@ def find() -> Location:
     path = os.environ.get("PRWLOCK_SOCKET")
     if path:
         return Location(path, "environment")
-    if os.path.isdir(SYSTEM_DIRECTORY):
-        return Location(f"{SYSTEM_DIRECTORY}/{SOCKET_NAME}", "system")
-    return user_own()
+    return Location(system_socket() if has_system() else own_candidates()[0], "usual")
 
 
 def find_for_anonymous() -> Location:
-    """Where locks without a name are: as `find`, or the user's own where the system's is not for this user.
+    """Where locks without a name are: as `find`, or a socket of their own where the system's is not for this user.
 
-    Nobody can mean such a lock who was not handed it together with its socket.
+    Only a process that was handed such a lock can mean it, and it was handed the socket's path as well.
     """
     location = find()
-    if location.origin == "system" and not os.access(location.path, os.W_OK, effective_ids=True):
-        return user_own()
+    if location.origin == "usual" and has_system() and not os.access(system_socket(), os.W_OK, effective_ids=True):
+        return Location(f"{os.path.dirname(_writable_candidate())}/{ANONYMOUS_NAME}", "anonymous")
     return location
 
 
-def user_own() -> Location:
-    """The user's own daemon, also where the system has one."""
+def root_for_tests() -> str:
+    """The folder that stands for ``/`` in the tests of this project; empty elsewhere."""
+    return os.environ.get("PRWLOCK_TEST_ROOT", "")
+
+
+def has_system() -> bool:
+    """Whether this system has the service, running or not."""
+    return os.path.isdir(f"{root_for_tests()}/run/prwlock")
+
+
+def system_socket() -> str:
+    """The socket of the system's daemon."""
+    return f"{root_for_tests()}/run/prwlock/{SOCKET_NAME}"
+
+
+def own_candidates() -> list[str]:
+    """The sockets at which this user's own daemon may be, in the order in which they are tried.
+
+    Only root can make a folder in ``/run``, so no other user can take that name.
+    """
     user = os.geteuid()
-    runtime = os.environ.get("XDG_RUNTIME_DIR", "")
-    for folder in (runtime if runtime.startswith("/") else "", f"{RUNTIME_ROOT}/{user}"):
-        if folder and _is_folder_of(folder, user):
-            return Location(f"{folder}/prwlock/{SOCKET_NAME}", "runtime")
-    return Location(f"{TEMPORARY_ROOT}/prwlock-{user}/{SOCKET_NAME}", "temporary")
+    temporary = f"{root_for_tests()}/tmp/prwlock-{user}/{SOCKET_NAME}"
+    return [f"{root_for_tests()}/run/prwlock-0/{SOCKET_NAME}", temporary] if user == 0 else [temporary]
 
 
-def _is_folder_of(path: str, user: int) -> bool:
-    try:
-        status = os.stat(path)
-    except OSError:
-        return False
-    return S_ISDIR(status.st_mode) and status.st_uid == user
-
-
-def make_folder(location: Location) -> None:
-    """Makes the folder of a user's own socket where it is missing, and makes sure that it is the user's alone."""
-    try:
-        os.mkdir(os.path.dirname(location.path), 0o700)
-    except FileExistsError:
-        pass
-    has_folder(location)
-
-
-def has_folder(location: Location) -> bool:
-    """Whether the folder of a user's own socket is there.
-
-    It is looked at when open, so that it cannot be another one by then; nobody but its owner can move it.
+def make_own_folder() -> str:
+    """Makes the folder of the user's own socket where it is missing; returns the socket's path.
 
     Raises:
-        AccessRefused: it could be a stranger's doing.
+        AccessRefused: another user may have made it, or may change what is in it.
     """
-    path = os.path.dirname(location.path)
+    path = _writable_candidate()
+    make_folder(path)
+    return path
+
+
+def _writable_candidate() -> str:
+    """The first of the own candidates whose folder is there and can be written, or could be made."""
+    *preferred, last = own_candidates()
+    for path in preferred:
+        folder = os.path.dirname(path)
+        if not os.path.lexists(folder):
+            folder = os.path.dirname(folder)
+        if os.access(folder, os.W_OK | os.X_OK, effective_ids=True):
+            return path
+    return last
+
+
+def make_folder(path: str) -> None:
+    """Makes the folder of a socket of the user's own, and makes sure that it is the user's alone.
+
+    Raises:
+        AccessRefused: another user may have made it, or may change what is in it.
+    """
+    folder = os.path.dirname(path)
+    try:
+        os.mkdir(folder, 0o700)
+    except FileExistsError:
+        pass
+    except OSError as error:
+        if error.errno not in (EACCES, EPERM, EROFS, ENOENT, ENOTDIR):
+            raise
+        raise AccessRefused(
+            f"{folder} cannot be made ({error.strerror}), so no lock daemon of this user can be there: "
+            "set PRWLOCK_SOCKET to the socket of a daemon"
+        ) from error
+    has_folder(path)
+
+
+def has_folder(path: str) -> bool:
+    """Whether the folder of a socket of the user's own is there.
+
+    It is looked at when open, so that it cannot be another one by then; only its owner can move it.
+
+    Raises:
+        AccessRefused: another user may have made it, or may change what is in it.
+    """
+    folder_path = os.path.dirname(path)
+    owner = _owner(folder_path)
+    if owner is None:
+        return False
+    user, mode = owner
+    if user != os.geteuid():
+        raise _unsafe(folder_path, "belongs to another user")
+    if mode & 0o077:
+        raise _unsafe(folder_path, "is open to other users")
+    return True
+
+
+def is_strangers(path: str) -> bool:
+    """Whether another user made the folder of a socket, so that no daemon of this user can be in it.
+
+    A folder of this user that is open to others is another case: a daemon of this user may well be in it.
+    """
+    folder_path = os.path.dirname(path)
+    try:
+        owner = _owner(folder_path)
+    except AccessRefused:
+        return True
+    return owner is not None and owner[0] != os.geteuid()
+
+
+def _owner(path: str) -> Optional[tuple[int, int]]:
+    """The user and the mode of a folder; None if there is none."""
     try:
         folder = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
     except FileNotFoundError:
-        return False
+        return None
     except OSError as error:
         raise _unsafe(path, "cannot be opened, or is no folder of its own") from error
     try:
         status = os.fstat(folder)
     finally:
         os.close(folder)
-    if status.st_uid != os.geteuid():
-        raise _unsafe(path, "belongs to another user")
-    # Below a runtime folder, which is the user's alone, the service manager makes it as it likes.
-    if status.st_mode & (0o077 if location.origin == "temporary" else 0o022):
-        raise _unsafe(path, "is open to other users")
-    return True
+    return (status.st_uid, status.st_mode) if S_ISDIR(status.st_mode) else None
 
 
 def _unsafe(path: str, reason: str) -> AccessRefused:
     return AccessRefused(
         f"{path} {reason}, so a lock daemon in it cannot be trusted: "
-        "remove it, or set XDG_RUNTIME_DIR to a folder of your own"
+        "remove it, or set PRWLOCK_SOCKET to the socket of a daemon"
     )

@@ -1,0 +1,81 @@
+"""The guard of a user's own daemon: an abstract socket that says where that daemon serves.
+
+The name of an abstract socket is taken by at most one process, no cleaner removes it, and it is the same for processes
+that see different ``/tmp`` or ``/run`` folders. Another user could take the name first. So its owner counts, as the
+kernel reports it, and a name that another user has taken guards nothing.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import struct
+import time
+from errno import EAGAIN
+
+from . import _location
+from ._wire import decode_name, fields
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Optional
+
+#: How long a daemon of this user may take to say where it serves, in seconds.
+_PATIENCE = 1.0
+
+
+class Guard:
+    """What the guard says: the daemon's process (None if it is not visible from here), and its socket's path."""
+
+    __slots__ = ("path", "pid")
+
+    def __init__(self, pid: Optional[int], path: Optional[str]) -> None:
+        self.pid = pid
+        self.path = path
+
+
+def name() -> bytes:
+    """The guard's name of this user."""
+    return b"\0prwlock-%d%s" % (os.geteuid(), os.fsencode(_location.root_for_tests()))
+
+
+def ask() -> Optional[Guard]:
+    """The daemon of this user that holds the guard; None if none does."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
+        end = time.monotonic() + _PATIENCE
+        connection.settimeout(_PATIENCE)
+        try:
+            while True:
+                try:
+                    connection.connect(name())
+                    break
+                except OSError as error:
+                    if error.errno != EAGAIN or time.monotonic() > end:
+                        raise
+                    time.sleep(0.02)
+            pid, user, _ = struct.unpack("3i", connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
+            if user != os.geteuid():
+                return None
+            said = _line(connection, end)
+        except BlockingIOError:
+            # It exists and does not answer. Whose it is, is unknown, and two daemons would be worse than none.
+            return Guard(None, None)
+        except OSError:
+            return None
+    values = fields(said.split())
+    path = values.get(b"socket")
+    return Guard(pid or None, None if path is None else decode_name(path))
+
+
+def _line(connection: socket.socket, end: float) -> bytes:
+    said = b""
+    while b"\n" not in said and len(said) < 4096:
+        connection.settimeout(max(0.001, end - time.monotonic()))
+        try:
+            chunk = connection.recv(4096)
+        except OSError:
+            break
+        if not chunk:
+            break
+        said += chunk
+    return said.partition(b"\n")[0]
