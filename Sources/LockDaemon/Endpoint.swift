@@ -30,9 +30,11 @@ struct Endpoint: Sendable {
             }
             path = UnixSocket.path(of: inherited)
             isOwn = managed == nil && path != nil
-            isUserOwn = path == SocketLocation.userOwn(in: surroundings).path
+            isUserOwn = path.map { SocketLocation(naming: $0, in: surroundings).isUserOwn } ?? false
         } else {
-            let location = configuration.socket.map(SocketLocation.init(path:)) ?? .find(in: surroundings)
+            let location =
+                configuration.socket.map { SocketLocation(naming: $0, in: surroundings) }
+                ?? .find(in: surroundings)
             do throws(RendezvousError) {
                 try location.makeFolder(in: surroundings)
             } catch {

@@ -30,7 +30,7 @@ struct BackOff {
         while true {
             pause()
             do throws(RendezvousError) {
-                return try DaemonConnector(location ?? .find()).connect()
+                return try DaemonConnector(location).connect()
             } catch {
                 guard isAgain, error.mayPass, !end.isOver else { throw error }
             }

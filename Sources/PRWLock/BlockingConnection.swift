@@ -20,7 +20,6 @@ package struct BlockingConnection: ~Copyable {
     package init(
         _ location: SocketLocation? = nil, in surroundings: Surroundings = .current()
     ) throws(RendezvousError) {
-        let location = location ?? .find(in: surroundings)
         socket = try DaemonConnector(location, in: surroundings).connect()
     }
 
@@ -34,6 +33,11 @@ package struct BlockingConnection: ~Copyable {
     /// Leaves the socket open in a program that this process executes, so that the session goes on in it.
     package borrowing func keepOverExec() throws(SystemError) {
         guard fcntl(socket.rawValue, F_SETFD, 0) == 0 else { throw .last("fcntl") }
+    }
+
+    /// Where the daemon is that was reached.
+    package func location(in surroundings: Surroundings = .current()) -> SocketLocation? {
+        UnixSocket.peerPath(of: socket.rawValue).map { SocketLocation(naming: $0, in: surroundings) }
     }
 
     /// Sends one request.

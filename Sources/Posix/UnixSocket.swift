@@ -86,13 +86,21 @@ public enum UnixSocket {
     }
 
     /// The path that a socket is bound to; nil if it has none in the file system.
-    public static func path(of descriptor: Int32) -> String? {
+    public static func path(of descriptor: Int32) -> String? { path { getsockname(descriptor, $0, $1) } }
+
+    /// The path that a connected socket's other end is bound to, as it was spelled there; nil if it has none.
+    public static func peerPath(of descriptor: Int32) -> String? { path { getpeername(descriptor, $0, $1) } }
+
+    private static func path(
+        _ name: (UnsafeMutablePointer<sockaddr>, UnsafeMutablePointer<socklen_t>) -> Int32
+    ) -> String? {
         var address = sockaddr_un()
         var length = socklen_t(MemoryLayout<sockaddr_un>.size)
         let result = withUnsafeMutablePointer(to: &address) { pointer in
-            pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) { getsockname(descriptor, $0, &length) }
+            pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) { name($0, &length) }
         }
         guard result == 0, address.sun_family == sa_family_t(AF_UNIX) else { return nil }
+        // A name without a path is as long as the family alone; an abstract one begins with NUL.
         let path = withUnsafeBytes(of: &address.sun_path) { Array($0.prefix { $0 != 0 }) }
         return path.isEmpty ? nil : String(decoding: path, as: UTF8.self)
     }

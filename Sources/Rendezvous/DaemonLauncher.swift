@@ -15,7 +15,7 @@ struct DaemonLauncher {
 
     /// Has the user's service manager listen; false where it does not know the daemon, or cannot.
     func startService() throws(RendezvousError) -> Bool {
-        guard let service = UserService(for: location, in: surroundings) else { return false }
+        guard let service = UserService(in: surroundings) else { return false }
         do throws(SystemError) {
             return try service.start()
         } catch {
@@ -23,12 +23,19 @@ struct DaemonLauncher {
         }
     }
 
-    /// Listens, and starts a daemon that serves the listener.
+    /// Listens, and starts a daemon that serves the listener; false, and nothing is left, where the system's daemon has
+    /// come meanwhile.
     ///
-    /// The caller listens rather than the daemon, so that whoever comes from now on waits for it in the queue.
-    func start(under lock: borrowing StartLock) throws(RendezvousError) {
+    /// The caller listens rather than the daemon, so that clients that come from now on wait for it in the queue.
+    func start(under lock: consuming StartLock) throws(RendezvousError) -> StartLock? {
         let program = try DaemonProgram.find(in: surroundings)
         let listener = try lock.listen()
+        // Not before the bind: a client that finds the system's folder then finds this socket, or this look the folder.
+        if surroundings.hasSystemDirectory {
+            shutdown(listener.rawValue, Int32(SHUT_RDWR))
+            try lock.removeSocket()
+            return nil
+        }
         do throws(SystemError) {
             let nothing = try DirectoryDescriptor("/dev").open("null", flags: O_RDWR)
             let output = if let file = openOutput() { file } else { try nothing.duplicate() }
@@ -41,12 +48,13 @@ struct DaemonLauncher {
         } catch {
             throw .system(error)
         }
+        return lock
     }
 
-    /// The file that takes what a daemon says: beside its state, or beside its socket if nobody says where home is.
+    /// The file that takes what a daemon says: beside its socket, so that all who start it mean the same.
     var outputPath: String { outputFolder + "/" + Self.outputName }
 
-    private var outputFolder: String { surroundings.stateDirectory ?? folder(of: location.path) ?? "/" }
+    private var outputFolder: String { folder(of: location.path) ?? "/" }
 
     private static let outputName = "prwlockd.log"
 

@@ -43,7 +43,7 @@ extension RendezvousError: CustomStringConvertible {
             "the lock daemon at \(location.path) turned this session away: \(words)"
         case .unsafeDirectory(let path, let reason):
             "\(path) \(reason), so the lock daemon in it cannot be trusted: "
-                + "remove it, or set XDG_RUNTIME_DIR to a folder of your own"
+                + "remove it, or say where the daemon is in PRWLOCK_SOCKET"
         case .notASocket(let path):
             "\(path) is not a socket: move it away, or choose another path for the lock daemon's socket"
         case .alreadyServed(let path):
@@ -67,7 +67,7 @@ extension RendezvousError: CustomStringConvertible {
                 + "or remove the folder if the service is gone"
         case .environment:
             "\(nobody), where PRWLOCK_SOCKET points: run `prwlockd`, or unset PRWLOCK_SOCKET"
-        case .path, .runtimeDirectory, .temporaryDirectory:
+        case .path, .userOwn:
             "\(nobody): run `prwlockd --socket \(location.path)`"
         }
     }

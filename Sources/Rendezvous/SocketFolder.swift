@@ -11,10 +11,12 @@ extension SocketLocation {
         _ = try hasFolder(in: surroundings)
     }
 
-    /// Whether the folder of a user's own socket is there; not, if it could be a stranger's doing.
+    /// Whether the folder of a user's own socket is there.
     ///
-    /// In a folder where strangers may write, one of them could have made it first, with a daemon of theirs in it.
-    /// It is looked at when open, so that it cannot be another one by then; nobody but its owner can move it.
+    /// In a folder where other users may write, one of them could have made it first, with a daemon of theirs in it.
+    /// The check is of the open folder, which only its owner can replace.
+    ///
+    /// - Throws: `unsafeDirectory` if another user owns the folder, or may use it.
     func hasFolder(in surroundings: Surroundings) throws(RendezvousError) -> Bool {
         guard isUserOwn, let path = folder(of: path) else { return true }
         let status: FileStatus
@@ -31,9 +33,7 @@ extension SocketLocation {
         guard status.userID == surroundings.userID else {
             throw .unsafeDirectory(path, reason: "belongs to another user")
         }
-        // Below a runtime folder, which is the user's alone, the service manager makes it as it likes.
-        let forbidden: UInt32 = origin == .temporaryDirectory ? 0o077 : 0o022
-        guard status.permissions & forbidden == 0 else {
+        guard status.permissions & 0o077 == 0 else {
             throw .unsafeDirectory(path, reason: "is open to other users")
         }
         return true

@@ -1,28 +1,32 @@
+import Glibc
 import Posix
 
-/// Where the daemon is: the path of its socket, and on whose word.
+/// The path of a daemon's socket, and the rule that it comes from.
 ///
-/// The first of these that applies, the same for every client and for the daemon itself:
+/// A user has one lock space on a host. A client uses the first of these that applies:
 /// 1. `PRWLOCK_SOCKET`, if set.
-/// 2. If the folder `/run/prwlock` exists, the system's daemon in it, and no other: one name must not mean two
-///    locks in silence, so that a system's daemon that is missing, dead or not permitted is an error.
-/// 3. The user's own: `prwlock/prwlock.sock` below `$XDG_RUNTIME_DIR`, or below `/run/user/UID`, each only if it is
-///    the user's; else `/tmp/prwlock-UID/prwlock.sock`.
+/// 2. The user's own daemon, if it answers: `/tmp/prwlock-UID/prwlock.sock`. For root `/run/prwlock-0/prwlock.sock`,
+///    which no other user can make, and then the one in `/tmp`, which root makes only where `/run` cannot be written.
+/// 3. If the directory `/run/prwlock` exists, the system's daemon in it. One that is missing, dead or not permitted is
+///    an error: one name must not mean two locks in silence.
+/// 4. The user's own daemon, which the client starts at the place of 2.
 ///
-/// Only the user's own daemon is started by clients: the others have somebody who looks after them.
+/// The place depends on the effective user and on nothing else. `XDG_RUNTIME_DIR`, `TMPDIR` and `HOME` differ between the
+/// processes of one user (cron, `su`, services), and `/run/user/UID` exists only while the user is logged in.
+///
+/// `DaemonConnector` carries the rules out. Clients start only the user's own daemon: an administrator or a service
+/// manager looks after the others.
 public struct SocketLocation: Hashable, Sendable {
-    /// Who said where it is.
+    /// The rule that a location comes from.
     public enum Origin: Hashable, Sendable {
-        /// The caller, by a path of its own.
+        /// The caller's choice of a path.
         case path
         /// The variable `PRWLOCK_SOCKET`.
         case environment
-        /// The system's administrator, who installed the service.
+        /// The system's daemon.
         case system
-        /// Nobody; it is the user's own, in the user's runtime folder.
-        case runtimeDirectory
-        /// Nobody; it is the user's own, in a folder for temporary files, which strangers may write to as well.
-        case temporaryDirectory
+        /// The user's own daemon.
+        case userOwn
     }
 
     public let path: String
@@ -38,39 +42,54 @@ public struct SocketLocation: Hashable, Sendable {
         self.origin = origin
     }
 
-    /// Where the daemon is, by the rules above.
+    /// Where a daemon that is not told a socket listens: rules 1, 3 and 4.
     public static func find(in surroundings: Surroundings = .current()) -> SocketLocation {
-        if let path = surroundings.variable("PRWLOCK_SOCKET") {
-            return SocketLocation(path: path, origin: .environment)
-        }
-        if (try? FileStatus(following: surroundings.systemDirectory))?.isDirectory ?? false {
-            return SocketLocation(path: surroundings.systemDirectory + "/" + socketName, origin: .system)
-        }
-        return userOwn(in: surroundings)
+        if let named = environment(in: surroundings) { return named }
+        return surroundings.hasSystemDirectory ? system(in: surroundings) : writableUserOwn(in: surroundings)
     }
 
-    /// The user's own daemon, also where the system has one.
-    ///
-    /// For locks without a name, which nobody can mean who was not handed them together with their socket.
-    public static func userOwn(in surroundings: Surroundings = .current()) -> SocketLocation {
-        let candidates = [
-            surroundings.absolutePath(in: "XDG_RUNTIME_DIR"),
-            "\(surroundings.runtimeRoot)/\(surroundings.userID)",
-        ]
-        for case let candidate? in candidates {
-            if let folder = try? FileStatus(following: candidate), folder.isDirectory,
-                folder.userID == surroundings.userID
-            {
-                return SocketLocation(path: "\(candidate)/prwlock/\(socketName)", origin: .runtimeDirectory)
-            }
-        }
-        return SocketLocation(
-            path: "\(surroundings.temporaryRoot)/prwlock-\(surroundings.userID)/\(socketName)",
-            origin: .temporaryDirectory)
+    /// The socket that `PRWLOCK_SOCKET` names; nil if it is unset or empty.
+    static func environment(in surroundings: Surroundings) -> SocketLocation? {
+        surroundings.variable("PRWLOCK_SOCKET").map { SocketLocation(path: $0, origin: .environment) }
     }
 
-    /// Whether it is the user's own daemon, which clients may start.
-    public var isUserOwn: Bool { origin == .runtimeDirectory || origin == .temporaryDirectory }
+    /// The socket of the system's daemon.
+    static func system(in surroundings: Surroundings) -> SocketLocation {
+        SocketLocation(path: surroundings.systemDirectory + "/" + socketName, origin: .system)
+    }
+
+    /// Where the user's own daemon can be, in the order in which clients try.
+    public static func userOwn(in surroundings: Surroundings = .current()) -> [SocketLocation] {
+        let user = surroundings.userID
+        let roots =
+            user == 0
+            ? [surroundings.runtimeRoot, surroundings.temporaryRoot] : [surroundings.temporaryRoot]
+        return roots.map { root in
+            SocketLocation(path: "\(root)/prwlock-\(user)/\(socketName)", origin: .userOwn)
+        }
+    }
+
+    /// Where the user's own daemon is started: the first place that the user has or can make.
+    static func writableUserOwn(in surroundings: Surroundings) -> SocketLocation {
+        let candidates = userOwn(in: surroundings)
+        let writable = candidates.first { candidate in
+            guard let folder = folder(of: candidate.path) else { return false }
+            // A file system that is mounted read-only refuses root too.
+            let isThere = (try? FileStatus(at: folder)) != nil
+            let written = isThere ? folder : Rendezvous.folder(of: folder) ?? "/"
+            return faccessat(AT_FDCWD, written, W_OK, AT_EACCESS) == 0
+        }
+        return writable ?? candidates[candidates.count - 1]
+    }
+
+    /// Which of the places of these surroundings a socket's path is; the caller's choice if it is none of them.
+    public init(naming path: String, in surroundings: Surroundings = .current()) {
+        let known = Self.userOwn(in: surroundings) + [.system(in: surroundings)]
+        self = known.first { $0.path == path } ?? SocketLocation(path: path)
+    }
+
+    /// Whether it is the place of the user's own daemon, which clients may start.
+    public var isUserOwn: Bool { origin == .userOwn }
 
     static let socketName = "prwlock.sock"
 }

@@ -91,6 +91,8 @@ public struct StartLock: ~Copyable {
         do throws(SystemError) {
             return try UnixSocket.listen(at: socketPath, mode: mode, group: group, backlog: backlog)
         } catch {
+            // Another process has bound it without this lock file, as its own was removed.
+            if error.code == EADDRINUSE { throw .alreadyServed(socketPath) }
             throw .system(error)
         }
     }

@@ -1,5 +1,6 @@
 import CLinux
 import Glibc
+import Posix
 
 /// What decides where the daemon is and how one is started: the user, the environment and a few well-known folders.
 ///
@@ -9,12 +10,16 @@ public struct Surroundings: Sendable {
     public var environment: [String: String]
     /// The user whose locks they are.
     public var userID: UInt32
-    /// If this folder exists, the system's daemon is meant.
-    public var systemDirectory = "/run/prwlock"
-    /// Where each user's runtime folder is, by the user's number.
-    public var runtimeRoot = "/run/user"
-    /// Where a folder is made for users without a runtime folder.
-    public var temporaryRoot = "/tmp"
+    /// What stands before `/run`, `/tmp` and the user's home: nothing, but a folder of their own in tests.
+    public var root: String
+    /// The path of the user's runtime folder, in which the user's service manager has its socket.
+    var userRuntimeDirectory: String { "\(runtimeRoot)/user/\(userID)" }
+    /// The folder for what lasts until the next boot.
+    var runtimeRoot: String { root + "/run" }
+    /// The folder in which every user may make files.
+    var temporaryRoot: String { root + "/tmp" }
+    /// The folder of the system's daemon.
+    public var systemDirectory: String { runtimeRoot + "/prwlock" }
     /// The folder of the running program; nil if the kernel does not tell.
     public var programDirectory: String?
     /// Where packages put the daemon.
@@ -27,6 +32,12 @@ public struct Surroundings: Sendable {
     public init(environment: [String: String], userID: UInt32) {
         self.environment = environment
         self.userID = userID
+        root = environment["PRWLOCK_TEST_ROOT"].flatMap { $0.hasPrefix("/") ? $0 : nil } ?? ""
+    }
+
+    /// Whether the system has a daemon for all users: the folder is there, whatever is in it.
+    public var hasSystemDirectory: Bool {
+        (try? FileStatus(following: systemDirectory))?.isDirectory ?? false
     }
 
     /// Those of this process, now.

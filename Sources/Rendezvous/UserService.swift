@@ -10,12 +10,9 @@ struct UserService {
     private let surroundings: Surroundings
 
     /// Nil if no such unit is installed, or no manager runs that could start it.
-    init?(for location: SocketLocation, in surroundings: Surroundings) {
-        // The unit listens below the runtime folder, and so does its manager.
-        guard location.origin == .runtimeDirectory,
-            let ours = folder(of: location.path), let runtime = folder(of: ours),
-            (try? FileStatus(at: runtime + "/systemd/private"))?.isSocket ?? false
-        else { return nil }
+    init?(in surroundings: Surroundings) {
+        let runtime = surroundings.userRuntimeDirectory
+        guard (try? FileStatus(at: runtime + "/systemd/private"))?.isSocket ?? false else { return nil }
         self.runtime = runtime
         self.surroundings = surroundings
         let isInstalled = Self.unitDirectories(runtime: runtime, in: surroundings).contains { directory in

@@ -9,15 +9,11 @@ struct DaemonOptions: ParsableArguments {
     @Option(help: ArgumentHelp("The lock daemon's socket; PRWLOCK_SOCKET without it.", valueName: "path"))
     var socket: String?
 
-    func location(in surroundings: Surroundings) -> SocketLocation {
-        socket.map(SocketLocation.init(path:)) ?? .find(in: surroundings)
-    }
-
     /// A session with the daemon; the user's own is started if none runs.
     func connect() throws(Complaint) -> BlockingConnection {
         let surroundings = Surroundings.current()
         do throws(RendezvousError) {
-            return try BlockingConnection(location(in: surroundings), in: surroundings)
+            return try BlockingConnection(socket.map(SocketLocation.init(path:)), in: surroundings)
         } catch {
             throw Complaint(error)
         }

@@ -14,8 +14,7 @@ struct PingCommand: ParsableCommand {
     @OptionGroup var daemon: DaemonOptions
 
     func run() throws {
-        let path = daemon.location(in: .current()).path
-        let (server, time) = try complaining { () throws(Complaint) in
+        let (path, server, time) = try complaining { () throws(Complaint) in
             var connection = try daemon.connect()
             guard case .hello(_, let server, _) = try connection.ask(.hello(client: .none, recall: false))
             else {
@@ -23,7 +22,8 @@ struct PingCommand: ParsableCommand {
             }
             let start = Instant.now
             guard try connection.ask(.ping) == .pong else { throw Complaint.unexpected }
-            return (server, start.duration(to: .now))
+            let path = connection.location()?.path ?? "a socket without a name"
+            return (path, server, start.duration(to: .now))
         }
         let microseconds = time.wholeNanoseconds / 1000
         if show.json {

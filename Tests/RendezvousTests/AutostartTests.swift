@@ -59,7 +59,7 @@ import Testing
         let home = try #require(home)
         _ = try home.runTogether(count: 1)
         let first = try #require(home.daemons().first)
-        let holder = try RawSession(connectingTo: "\(home.path)/runtime/prwlock/prwlock.sock")
+        let holder = try RawSession(connectingTo: home.socketPath)
         #expect(try holder.ask("WRITE jobs") == "GRANTED jobs write token=2")
         kill(first, SIGTERM)
         #expect(try holder.nextLine() == "! DRAIN")
@@ -85,8 +85,8 @@ import Testing
             _ = try DaemonConnector(in: home.surroundings).connect()
             Issue.record("there is no daemon")
         } catch {
-            #expect("\(error)".contains("\(home.path)/state/prwlock/prwlockd.log"))
-            let output = try FileContents.read("\(home.path)/state/prwlock/prwlockd.log")
+            #expect("\(error)".contains(home.logPath))
+            let output = try FileContents.read(home.logPath)
             #expect(String(decoding: output, as: UTF8.self).contains("no luck today"))
         }
     }
@@ -99,30 +99,28 @@ import Testing
             _ = try DaemonConnector(in: home.surroundings).connect()
             Issue.record("there is no daemon")
         } catch {
-            let output = try FileContents.read("\(home.path)/state/prwlock/prwlockd.log")
+            let output = try FileContents.read(home.logPath)
             #expect(String(decoding: output, as: UTF8.self).contains("No such file"))
         }
     }
 }
 
-/// A user's home, with a runtime directory, a daemon to start, and clients.
+/// A user's system of its own, with a daemon to start, and clients.
 private final class UserHome {
     private let directory: TemporaryDirectory
     let surroundings: Surroundings
     var path: String { directory.path }
+    var socketPath: String { SocketLocation.writableUserOwn(in: surroundings).path }
+    var logPath: String { socketPath.replacing("prwlock.sock", with: "prwlockd.log") }
 
     /// What every process of this user has in its environment.
     private var environment: [String] { surroundings.environment.map { "\($0.key)=\($0.value)" } }
 
     init() throws {
         directory = try TemporaryDirectory()
-        mkdir(directory("runtime"), 0o700)
-        surroundings = Surroundings(
-            environment: [
-                "HOME": directory.path, "XDG_RUNTIME_DIR": directory("runtime"),
-                "XDG_STATE_HOME": directory("state"),
-                "PRWLOCK_DAEMON": directory("daemon"),
-            ], userID: geteuid())
+        surroundings = try directory.surroundings([
+            "HOME": directory.path, "PRWLOCK_DAEMON": directory("daemon"),
+        ])
         symlink(DaemonProcess.executable, directory("daemon"))
     }
 

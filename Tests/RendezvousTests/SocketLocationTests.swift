@@ -19,62 +19,56 @@ import Testing
 
     @Test("an empty PRWLOCK_SOCKET is none")
     func emptyIsUnset() throws {
-        let location = SocketLocation.find(in: try folder.surroundings(["PRWLOCK_SOCKET": ""]))
-        #expect(location.origin == .temporaryDirectory)
+        #expect(SocketLocation.find(in: try folder.surroundings(["PRWLOCK_SOCKET": ""])).isUserOwn)
     }
 
-    @Test("where the system's folder exists, the system's daemon is meant, though it has no socket")
+    @Test(
+        "where the system's folder exists and the user's own daemon does not run, the system's daemon is meant"
+    )
     func systemNeverFallsBack() throws {
-        let runtime = try folder.make("runtime")
         let system = try folder.make("run/prwlock")
-        let surroundings = try folder.surroundings(["XDG_RUNTIME_DIR": runtime])
+        let surroundings = try folder.surroundings()
         let location = SocketLocation.find(in: surroundings)
         #expect(location == SocketLocation(path: system + "/prwlock.sock", origin: .system))
-
-        do throws(RendezvousError) {
-            _ = try DaemonConnector(location, in: surroundings).connect()
-            Issue.record("nobody listens there")
-        } catch {
-            #expect("\(error)".contains("systemctl start prwlockd.socket"))
-        }
+        // Though it has no socket.
+        #expect(refusal(in: surroundings).contains("systemctl start prwlockd.socket"))
     }
 
     @Test("a file in the place of the system's folder does not mean the system's daemon")
     func fileIsNoFolder() throws {
-        try folder.make("run")
+        let surroundings = try folder.surroundings()
         close(creat("\(folder.path)/run/prwlock", 0o600))
-        #expect(SocketLocation.find(in: try folder.surroundings()).isUserOwn)
+        #expect(SocketLocation.find(in: surroundings).isUserOwn)
     }
 
-    @Test("the user's own is below XDG_RUNTIME_DIR")
-    func runtimeDirectory() throws {
+    @Test("no variable moves the user's own place: a user has one lock space, logged in or not")
+    func oneSpace() throws {
+        let plain = SocketLocation.find(in: try folder.surroundings())
+        try folder.make("run/user/\(geteuid())")
         let runtime = try folder.make("runtime")
-        let location = SocketLocation.find(in: try folder.surroundings(["XDG_RUNTIME_DIR": runtime]))
-        #expect(
-            location == SocketLocation(path: runtime + "/prwlock/prwlock.sock", origin: .runtimeDirectory))
-        #expect(location.isUserOwn)
+        for variable in ["XDG_RUNTIME_DIR", "XDG_STATE_HOME", "TMPDIR", "HOME"] {
+            #expect(SocketLocation.find(in: try folder.surroundings([variable: runtime])) == plain)
+        }
     }
 
     @Test(
-        "an XDG_RUNTIME_DIR that is missing, relative, or no folder is passed over",
-        arguments: ["/nowhere/at/all", "runtime", "/dev/null", ""])
-    func uselessRuntimeDirectory(value: String) throws {
-        let location = SocketLocation.find(in: try folder.surroundings(["XDG_RUNTIME_DIR": value]))
-        #expect(location.path == "\(folder.path)/tmp/prwlock-\(geteuid())/prwlock.sock")
-    }
-
-    @Test("an XDG_RUNTIME_DIR that was left by another user is passed over")
-    func strangersRuntimeDirectory() throws {
-        var surroundings = try folder.surroundings(["XDG_RUNTIME_DIR": try folder.make("runtime")])
-        surroundings.userID += 1
-        #expect(SocketLocation.find(in: surroundings).origin == .temporaryDirectory)
-    }
-
-    @Test("without XDG_RUNTIME_DIR, it is below the user's folder of /run/user")
-    func runUser() throws {
-        let own = try folder.make("run/user/\(geteuid())")
-        let location = SocketLocation.find(in: try folder.surroundings())
-        #expect(location == SocketLocation(path: own + "/prwlock/prwlock.sock", origin: .runtimeDirectory))
+        "the user's own is in /tmp; root's is in /run, where no other user can take the name, and then in /tmp"
+    )
+    func ownPlaces() throws {
+        var surroundings = try folder.surroundings()
+        surroundings.userID = 1000
+        #expect(
+            SocketLocation.userOwn(in: surroundings).map(\.path) == [
+                folder("tmp/prwlock-1000/prwlock.sock")
+            ])
+        surroundings.userID = 0
+        #expect(
+            SocketLocation.userOwn(in: surroundings).map(\.path) == [
+                folder("run/prwlock-0/prwlock.sock"), folder("tmp/prwlock-0/prwlock.sock"),
+            ])
+        #expect(SocketLocation.writableUserOwn(in: surroundings).path == folder("run/prwlock-0/prwlock.sock"))
+        rmdir(folder("run"))
+        #expect(SocketLocation.writableUserOwn(in: surroundings).path == folder("tmp/prwlock-0/prwlock.sock"))
     }
 
     @Test("a folder for temporary files is made with mode 0700, and is good a second time")
@@ -84,7 +78,7 @@ import Testing
         try location.makeFolder(in: surroundings)
         try location.makeFolder(in: surroundings)
         var status = stat()
-        #expect(stat("\(folder.path)/tmp/prwlock-\(geteuid())", &status) == 0)
+        #expect(stat(ownFolder, &status) == 0)
         #expect(status.st_mode & 0o7777 == 0o700)
     }
 
@@ -92,21 +86,21 @@ import Testing
         "a folder for temporary files that others may use is not trusted", arguments: [0o755, 0o770, 0o701])
     func openTemporaryFolder(mode: Int) throws {
         let surroundings = try folder.surroundings(["PRWLOCK_AUTOSTART": "0"])
-        try folder.make("tmp/prwlock-\(geteuid())", mode: mode_t(mode))
+        try folder.make(ownFolderName, mode: mode_t(mode))
         #expect(refusal(in: surroundings).contains("is open to other users"))
     }
 
     @Test("a symbolic link in the place of that folder is not followed")
     func linkedTemporaryFolder() throws {
         let surroundings = try folder.surroundings()
-        symlink(try folder.make("elsewhere"), "\(folder.path)/tmp/prwlock-\(geteuid())")
+        symlink(try folder.make("elsewhere"), ownFolder)
         #expect(refusal(in: surroundings).contains("is not a folder of its own"))
     }
 
     @Test("a folder that another user made first is not trusted")
     func strangersTemporaryFolder() throws {
         var surroundings = try folder.surroundings()
-        surroundings.userID += 1
+        surroundings.userID += 1000
         try folder.make("tmp/prwlock-\(surroundings.userID)")
         #expect(refusal(in: surroundings).contains("belongs to another user"))
     }
@@ -131,6 +125,10 @@ import Testing
         #expect(try folder.surroundings(["HOME": "/h"]).stateDirectory == "/h/.local/state/prwlock")
         #expect(try folder.surroundings().stateDirectory == nil)
     }
+
+    /// The folder of the user's own daemon, in the folder of this test.
+    private var ownFolderName: String { "\(geteuid() == 0 ? "run" : "tmp")/prwlock-\(geteuid())" }
+    private var ownFolder: String { folder(ownFolderName) }
 
     /// What a client is told that cannot connect.
     private func refusal(in surroundings: Surroundings) -> String {

@@ -15,10 +15,9 @@ extension TemporaryDirectory {
 
     /// Surroundings of a user whose whole system is in this folder.
     func surroundings(_ environment: [String: String] = [:]) throws -> Surroundings {
-        var surroundings = Surroundings(environment: environment, userID: geteuid())
-        surroundings.systemDirectory = self("run/prwlock")
-        surroundings.runtimeRoot = self("run/user")
-        surroundings.temporaryRoot = try make("tmp")
+        for folder in ["run", "tmp", "home"] { try make(folder) }
+        let root = ["PRWLOCK_TEST_ROOT": path]
+        var surroundings = Surroundings(environment: environment.merging(root) { $1 }, userID: geteuid())
         surroundings.packageDirectories = []
         surroundings.unitDirectories = []
         return surroundings

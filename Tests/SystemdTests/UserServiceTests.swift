@@ -13,11 +13,11 @@ extension BoxTests {
                 systemctl start "user@$(id -u member).service"
                 runtime=/run/user/$(id -u member)
                 as_member() { runuser -u member -- env XDG_RUNTIME_DIR="$runtime" "$@"; }
-                socket=$runtime/prwlock/prwlock.sock
+                socket=/tmp/prwlock-$(id -u member)/prwlock.sock
 
                 as_member systemctl --user start prwlockd.socket
                 expect 'member 600' "$(stat --format='%U %a' $socket)"
-                expect 700 "$(stat --format=%a "$runtime/prwlock")"
+                expect 700 "$(stat --format=%a "${socket%/*}")"
                 expect PONG "$(echo PING | as_member nc -N -U $socket)"
                 expect active "$(as_member systemctl --user show --property=ActiveState --value prwlockd.service)"
                 if echo PING | runuser -u stranger -- nc -N -U $socket 2>/dev/null; then fail 'a stranger connected'; fi
