@@ -20,7 +20,7 @@ from prwlock import _rendezvous, _stream
 from processes import descriptors, wait_until
 
 
-@pytest.mark.parametrize("name", [b"jobs", 7, None.__class__, ["jobs"], Path("jobs")])
+@pytest.mark.parametrize("name", [7, None.__class__, ["jobs"], Path("jobs")])
 def test_a_name_that_is_no_text(name: Any) -> None:
     with pytest.raises(TypeError, match="is a str"):
         prwlock.RWLock(name)

@@ -3,61 +3,102 @@
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import signal
 import sys
 from collections.abc import Sequence
 from typing import Any, NoReturn, Optional
 
-from . import __version__
+from . import __version__, _standard
 from ._client import Client
 from ._errors import (
     AccessRefused,
-    AcquireTimeout,
+    Cancelled,
     DaemonUnavailable,
     Deadlock,
     Denied,
     LimitExceeded,
     LockError,
+    LockLost,
 )
 from ._location import Location, find
+from ._shown import as_json, harmless, table
+from ._standard import say
 from ._status import Change, LockSummary, SessionStatus
+from ._wire import check_encoded, decode_name, encode_name
 
-#: As sysexits.h has them; the first class that fits counts.
+#: As prwlock(1) has them, which has most of them from sysexits.h; the first class that fits counts.
 _STATUS = (
     (AccessRefused, 77),
     (Denied, 77),
-    (LimitExceeded, 75),
+    ((LimitExceeded, Deadlock, Cancelled), 75),
+    (LockLost, 1),
     (DaemonUnavailable, 69),
     (LockError, 76),
     (ValueError, 64),
     (OSError, 71),
 )
+#: A stopped daemon, or one that is just starting: later it may work.
+_TEMPORARY = 75
+_NO_OUTPUT = 74
 
 
 def main(arguments: Sequence[str]) -> int:
     """Runs a command line, without the program's name; returns the exit status."""
-    parser = _parser()
-    options = parser.parse_args(arguments)
+    _standard.open_closed()
     try:
+        try:
+            status = _run_command(arguments)
+        except SystemExit as end:
+            # Help, version, or a wrong command line.
+            status = end.code if isinstance(end.code, int) else 64
+        _standard.write("")
+        return status
+    except BrokenPipeError:
+        # The reader of this output has enough.
+        _standard.forget_output()
+        return 128 + signal.SIGPIPE
+    except _standard.OutputFailed as error:
+        _standard.complain(f"the output cannot be written: {error}")
+        _standard.forget_output()
+        return _NO_OUTPUT
+
+
+def _run_command(arguments: Sequence[str]) -> int:
+    from ._command_line import split
+
+    try:
+        words, command = split(arguments)
+        options = _parser().parse_args(words)
+        options.command = command
         status: int = options.action(options)
-        sys.stdout.flush()
         return status
     except KeyboardInterrupt:
         return 128 + signal.SIGINT
     except BrokenPipeError:
-        # Whoever read has enough. Python would complain once more on its way out.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-        return 128 + signal.SIGPIPE
+        raise
     except (OSError, ValueError) as error:
-        print(f"prwlock: {error}", file=sys.stderr)
-        return next(status for kind, status in _STATUS if isinstance(error, kind))
+        _standard.complain(harmless(str(error)))
+        return exit_status(error)
+
+
+def exit_status(error: Exception) -> int:
+    """The exit status that says what kind of error it is."""
+    if isinstance(error, DaemonUnavailable) and error.is_temporary:
+        return _TEMPORARY
+    return next(status for kind, status in _STATUS if isinstance(error, kind))
 
 
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
-        self.exit(64, f"prwlock: {message} (see `python -m prwlock --help`)\n")
+        self.exit(64, f"prwlock: {harmless(message)} (see `python -m prwlock --help`)\n")
+
+    def _print_message(self, message: str, file: Any = None) -> None:
+        # The original passes over what cannot be written.
+        if message and file is sys.stdout:
+            _standard.write(message)
+        else:
+            super()._print_message(message, file)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -74,10 +115,10 @@ def _parser() -> argparse.ArgumentParser:
             command.add_argument("--json", action="store_true", help="print JSON, for programs")
         return command
 
-    add("status", _status, "Show who holds a lock and who waits for it.").add_argument("name")
-    add("list", _list, "Show the locks, by name.").add_argument("prefix", nargs="?", default="")
+    _add_name(add("status", _status, "Show who holds a lock and who waits for it."), "name")
+    _add_name(add("list", _list, "Show the locks, by name."), "prefix", nargs="?", default="")
     add("sessions", _sessions, "Show the clients that are connected.")
-    add("watch", _watch, "Show every change of a lock as it happens.").add_argument("prefix", nargs="?", default="")
+    _add_name(add("watch", _watch, "Show every change of a lock as it happens."), "prefix", nargs="?", default="")
     add("ping", _ping, "Say whether the daemon answers, and where.")
     bench = add("bench", _bench, "Measure an acquire and a release, beside what else is installed.")
     bench.add_argument("--runs", type=int, default=5, metavar="N", help="how often to measure all of them (default: 5)")
@@ -88,8 +129,26 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _add_name(command: argparse.ArgumentParser, kind: str, **options: Any) -> None:
+    command.add_argument(kind, **options)
+    command.add_argument("--encoded", action="store_true", help=f"the {kind} is encoded already: %%20 is a space")
+
+
 def _client(options: argparse.Namespace) -> Client:
     return Client(options.socket)
+
+
+def plain_name(word: str, is_encoded: bool) -> bytes:
+    """The encoded form of a name on the command line, which is plain text of any bytes unless the caller encoded it."""
+    raw = os.fsencode(word)
+    return check_encoded(raw) if is_encoded else encode_name(raw)
+
+
+def _plain_prefix(options: argparse.Namespace) -> str:
+    raw = os.fsencode(options.prefix)
+    if options.encoded and raw:
+        return decode_name(check_encoded(raw))
+    return raw.decode("utf-8", "surrogateescape")
 
 
 # Running
@@ -98,71 +157,121 @@ def _client(options: argparse.Namespace) -> Client:
 def _add_run(commands: Any) -> None:
     run = commands.add_parser(
         "run",
-        usage="python -m prwlock run [options] NAME [--] COMMAND [ARGUMENT ...]",
+        usage="python -m prwlock run [options] NAME [--] COMMAND [ARGUMENT ...]\n"
+        "       python -m prwlock run [options] NAME -c LINE",
         help="Run a command under a lock, as flock(1) does.",
         description="Runs a command under a lock, as flock(1) does. The lock lives exactly as long as the command, "
-        "which finds its fencing token in PRWLOCK_TOKEN, and PRWLOCK_OWNERDIED=1 if the last writer died. If the grant "
-        "is lost, the command gets SIGTERM.",
+        "which finds its fencing token in PRWLOCK_TOKEN, PRWLOCK_OWNERDIED=1 if the last writer died, and all locks "
+        "that it runs under in PRWLOCK_HELD. Where the grant is lost, the command gets SIGTERM, and the status is 79.",
     )
-    mode = run.add_mutually_exclusive_group()
     for names, value, help in (
         (("-s", "--shared", "--read"), "read", "lock for reading, with other readers"),
         (("-x", "-e", "--exclusive", "--write"), "write", "lock for writing, alone (the default)"),
         (("--update",), "update", "lock for reading, with no other updater or writer"),
     ):
-        mode.add_argument(*names, dest="mode", action="store_const", const=value, default="write", help=help)
-    never = "fail rather than wait"
-    run.add_argument("-n", "--nb", "--nonblock", dest="wait", action="store_const", const=0.0, help=never)
-    run.add_argument("-w", "--wait", "--timeout", dest="wait", type=float, metavar="SECONDS", help="wait for so long")
+        run.add_argument(*names, dest="mode", action="store_const", const=value, default="write", help=help)
+    nonblock = ("-n", "--nb", "--nonblock", "--nonblocking")
+    run.add_argument(*nonblock, dest="nonblock", action="store_true", help="fail rather than wait")
     run.add_argument(
-        "-E", "--conflict-exit-code", dest="conflict", type=int, default=1, metavar="NUMBER", help="with -n or -w (1)"
+        "-w", "--wait", "--timeout", type=_duration, metavar="SECONDS", help="wait for so long; also 250ms, 2m, 1h"
     )
-    run.add_argument("--note", metavar="TEXT", help="words for whoever asks who holds the lock")
+    run.add_argument(
+        "-E", "--conflict-exit-code", dest="conflict", type=_code, default=1, metavar="NUMBER", help="with -n or -w (1)"
+    )
+    run.add_argument("--lease", type=_duration, metavar="SECONDS", help="the grant ends if it is not renewed in time")
+    run.add_argument("--note", metavar="TEXT", help="a note that the lock's status shows")
+    run.add_argument("-c", "--command", dest="line", metavar="LINE", help="give a line to the shell, $SHELL or /bin/sh")
+    run.add_argument("-o", "--close", action="store_true", help="close the connection in the command")
+    run.add_argument(
+        "-F", "--no-fork", action="store_true", help="become the command, without a parent that guards it"
+    )
+    run.add_argument(
+        "-k", "--kill-after", type=_duration, default=10.0, metavar="SECONDS", help="from SIGTERM to SIGKILL (10)"
+    )
+    run.add_argument(
+        "--inherit", action="store_true", help="a command that runs under this lock already runs under that grant"
+    )
+    run.add_argument("--verbose", action="store_true", help="say how long it took to get the lock, or why it was not")
+    run.add_argument("--encoded", action="store_true", help="the name is encoded already: %%20 is a space")
     run.add_argument("--socket", metavar="PATH", help="the lock daemon's socket")
-    run.add_argument("name", metavar="NAME")
-    run.add_argument("command", metavar="COMMAND", nargs=argparse.REMAINDER)
     run.set_defaults(action=_run)
 
 
-def _run(options: argparse.Namespace) -> int:
-    from ._run import become
+def _duration(text: str) -> float:
+    for unit, length in (("ms", 0.001), ("s", 1), ("m", 60), ("h", 3_600)):
+        if text.endswith(unit):
+            return float(text[: -len(unit)]) * length
+    return float(text)
 
-    command = options.command[1:] if options.command[:1] == ["--"] else options.command
+
+def _code(text: str) -> int:
+    code = int(text)
+    if not 0 <= code <= 255:
+        raise ValueError
+    return code
+
+
+def _run(options: argparse.Namespace) -> int:
+    from ._run import Asked, run
+
+    name, *command = options.command or [""]
+    if options.line is None and command[:1] in (["-c"], ["--command"]):
+        if len(command) != 2:
+            raise ValueError(f"{command[0]} takes exactly one command line")
+        options.line, command = command[1], []
+    elif command[:1] == ["--"]:
+        command = command[1:]
+    if not options.command:
+        raise ValueError("the name of a lock is missing")
+    if options.line is not None:
+        if command:
+            raise ValueError("-c and a command cannot both be run")
+        command = [os.environ.get("SHELL") or "/bin/sh", "-c", options.line]
     if not command:
         raise ValueError("a command is missing")
-    location = find() if options.socket is None else Location(options.socket)
-    try:
-        become(location, options.name, options.mode, options.wait, options.note, command)
-    except (AcquireTimeout, Deadlock) as error:
-        if isinstance(error, Deadlock):
-            print(f"prwlock: {error}", file=sys.stderr)
-        return int(options.conflict)
+    if options.no_fork and (options.close or options.lease is not None):
+        raise ValueError("-F leaves no process that holds the lock (-o) or renews its lease (--lease)")
+    asked = Asked(
+        location=find() if options.socket is None else Location(options.socket),
+        name=plain_name(name, options.encoded),
+        mode=options.mode,
+        timeout=0.0 if options.nonblock else options.wait,
+        lease=options.lease,
+        note=os.fsencode(options.note) if options.note else None,
+        command=[os.fsencode(word) for word in command],
+        conflict=options.conflict,
+        closes=options.close,
+        inherits=options.inherit,
+        is_verbose=options.verbose,
+    )
+    return run(asked, None if options.no_fork else options.kill_after)
 
 
 # Looking
 
 
-def _print_json(value: Any) -> None:
-    print(json.dumps(value, separators=(",", ":"), ensure_ascii=False))
+def _name_members(name: str) -> dict[str, str]:
+    """The plain name, and how it is spelled in the protocol."""
+    return {"name": name, "encoded": encode_name(name).decode()}
 
 
 def _status(options: argparse.Namespace) -> int:
-    status = _client(options).status(options.name)
+    status = _client(options).status(decode_name(plain_name(options.name, options.encoded)))
     holders, waiters = status.holders, status.waiters
     if options.json:
         rows = {"holders": [_milliseconds(row) for row in holders], "waiters": [_milliseconds(row) for row in waiters]}
-        _print_json({"name": status.name, **rows})
+        say(as_json({**_name_members(status.name), **rows}))
         return 0
     # In the order of the alphabet they are in the order of strength.
     held = f"held ({max(row.mode for row in holders)})" if holders else "free"
-    print(f"{_shown(status.name)}: {held}, {len(holders)} hold it, {len(waiters)} wait")
+    say(f"{harmless(status.name)}: {held}, {len(holders)} hold it, {len(waiters)} wait")
     if holders:
-        _table(
+        _print_table(
             ("HOLDER", "MODE", "FOR", "LEASE LEFT", "TOKEN", "OWNER", "NOTE"),
             [(row.pid, row.mode, _age(row.age), _age(row.lease), row.token, row.owner, row.note) for row in holders],
         )
     if waiters:
-        _table(
+        _print_table(
             ("WAITER", "MODE", "FOR", "TIMEOUT", "OWNER", "NOTE"),
             [(row.pid, row.mode, _age(row.waited), _age(row.timeout), row.owner, row.note) for row in waiters],
         )
@@ -180,37 +289,38 @@ def _milliseconds(row: Any) -> dict[str, Any]:
 
 
 def _list(options: argparse.Namespace) -> int:
-    locks: list[LockSummary] = [*_client(options).list(options.prefix)]
+    locks: list[LockSummary] = [*_client(options).list(_plain_prefix(options))]
     if options.json:
-        _print_json([lock._asdict() for lock in locks])
+        say(as_json([{**_name_members(lock.name), **_without_name(lock._asdict())} for lock in locks]))
         return 0
     rows = [(row.mode, row.holders, row.waiters, "died" if row.owner_died else None, row.name) for row in locks]
-    _table(("MODE", "HOLDERS", "WAITING", "LAST WRITER", "NAME"), rows)
+    _print_table(("MODE", "HOLDERS", "WAITING", "LAST WRITER", "NAME"), rows)
     return 0
 
 
 def _sessions(options: argparse.Namespace) -> int:
     sessions: list[SessionStatus] = sorted(_client(options).sessions())
     if options.json:
-        _print_json([_milliseconds(row) for row in sessions])
+        say(as_json([_milliseconds(row) for row in sessions]))
         return 0
     rows = [(row.id, row.pid, row.uid, row.grants, row.waiters, _age(row.age), row.client) for row in sessions]
-    _table(("SESSION", "PID", "UID", "HOLDS", "WAITS", "FOR", "CLIENT"), rows)
+    _print_table(("SESSION", "PID", "UID", "HOLDS", "WAITS", "FOR", "CLIENT"), rows)
     return 0
 
 
 def _watch(options: argparse.Namespace) -> int:
-    with _client(options).watch(options.prefix) as changes:
+    with _client(options).watch(_plain_prefix(options)) as changes:
         for change in changes:
-            if options.json:
-                _print_json(change._asdict())
-            elif isinstance(change, Change):
+            if not isinstance(change, Change):
+                missed = {"missed": change.number}
+                say(as_json(missed) if options.json else f"{change.number} changes were missed")
+            elif options.json:
+                row = _without_name(change._asdict())
+                say(as_json({**_name_members(change.name), "change": row.pop("what"), **row}))
+            else:
                 token = "" if change.token is None else f" token {change.token}"
                 who = "?" if change.pid is None else change.pid
-                print(f"{_shown(change.name)} {change.what} {change.mode} by {who}{token}")
-            else:
-                print(f"{change.number} changes were missed")
-            sys.stdout.flush()
+                say(f"{harmless(change.name)} {change.what} {change.mode} by {who}{token}")
     return 0
 
 
@@ -218,9 +328,9 @@ def _ping(options: argparse.Namespace) -> int:
     client = _client(options)
     client.ping()
     if options.json:
-        _print_json({"socket": client.path})
+        say(as_json({"socket": client.path}))
     else:
-        print(f"the lock daemon answers at {client.path}")
+        say(f"the lock daemon answers at {harmless(client.path)}")
     return 0
 
 
@@ -240,18 +350,9 @@ def _age(seconds: Optional[float]) -> Optional[str]:
     return f"{hours} h {minutes} m" if hours else f"{minutes} m {rest} s" if minutes else f"{rest} s"
 
 
-def _shown(text: str) -> str:
-    """As a terminal may have it: what would steer it is shown as an escape."""
-    return "".join(sign if sign.isprintable() else sign.encode("unicode_escape", "replace").decode() for sign in text)
+def _without_name(row: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in row.items() if key != "name"}
 
 
-def _table(heads: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
-    """Numbers stand to the right, words to the left, and `-` is none."""
-    cells = [["-" if value is None else _shown(str(value)) for value in row] for row in rows]
-    widths = [max(map(len, column)) for column in zip(heads, *cells)]
-    is_number = [all(isinstance(row[column], (int, type(None))) for row in rows) for column in range(len(heads))]
-    for line in [list(heads), *cells]:
-        parts = (
-            text.rjust(width) if right else text.ljust(width) for text, width, right in zip(line, widths, is_number)
-        )
-        print("  ".join(parts).rstrip())
+def _print_table(heads: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+    say(table(heads, rows))

@@ -120,6 +120,8 @@ class DaemonUnavailable(LockError, ConnectionError):
     """No daemon could be reached or started, or it went away; the text says what to do."""
 
     standard_errno = ENOTCONN
+    #: Whether a process is in the way that may go on by itself: a stopped daemon, or another client that starts one.
+    is_temporary = False
 
 
 class AccessRefused(DaemonUnavailable, PermissionError):

@@ -245,7 +245,7 @@ def _own_name() -> bytes:
     """What `prwlock status` calls this process."""
     program = os.path.basename(sys.argv[0]) if getattr(sys, "argv", None) else ""
     try:
-        return encode_name(f"python:{program}")
+        return encode_name(b"python:" + os.fsencode(program))
     except ValueError:
         return b"python"
 

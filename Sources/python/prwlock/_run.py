@@ -1,105 +1,262 @@
-"""``run``: becomes a command under a lock, which lives exactly as long as the command does.
+"""``run``: a command under a lock, which lives exactly as long as the command does.
 
-A session ends with the process that connected. So the process that connected is the one that executes the command. A
-small process beside it, the monitor, waits for bad news on the connection and ends the command with it; it holds
-nothing itself.
+               fork
+    [ MONITOR ] ─────────▶ [ ASKING ] ── granted: exec ──▶ [ COMMAND ]
+         │  ▲                                                 │    ▲
+         │  └─────────── its end: the same status ────────────┘    │
+         └─────── signals; TERM, later KILL if the grant is lost ──┘
+
+A session ends with the process that connected (G6). So the child connects, asks, and executes the command in its own
+place: the lock is the command's, whatever happens to the parent. The parent is the monitor (`_monitor`).
 """
 
 from __future__ import annotations
 
+import fcntl
 import os
-import select
 import signal
-import sys
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, NoReturn, Optional
+import socket
+import time
+from errno import ENOENT, ENOEXEC
+from typing import TYPE_CHECKING, NamedTuple, NoReturn, Optional
 
+from . import _held
 from ._connection import Connection
-from ._errors import DaemonUnavailable
+from ._errors import AcquireTimeout, DaemonUnavailable
 from ._location import Location
 from ._rendezvous import connect
 from ._request import PATIENCE
-from ._wire import acquire_options, encode_name, refusal
+from ._shown import harmless
+from ._standard import complain
+from ._wire import acquire_options, decode_name, refusal
 
 if TYPE_CHECKING:
-    from ._wire import Mode, Seconds
+    from ._wire import Mode
 
 #: A number that no script uses for itself.
 _DESCRIPTOR = 200
+#: How long a daemon that has just started may grant nothing, and how often a request without a wait looks.
+_GRACE = 1.0
+_LOOK = 0.025
 
 
-def become(
-    location: Location,
-    name: str,
-    mode: Mode,
-    timeout: Optional[Seconds],
-    note: Optional[str],
-    command: Sequence[str],
-) -> NoReturn:
-    """Waits for the lock and executes the command in the place of this program.
+class Asked(NamedTuple):
+    """What a command line asks for."""
+
+    location: Location
+    #: The name, encoded.
+    name: bytes
+    mode: Mode
+    timeout: Optional[float]
+    lease: Optional[float]
+    note: Optional[bytes]
+    command: list[bytes]
+    #: The exit status where the lock is not granted.
+    conflict: int
+    #: Whether the command gets no copy of the connection.
+    closes: bool
+    #: Whether a grant that the command runs under already is enough.
+    inherits: bool
+    is_verbose: bool
+
+
+def run(asked: Asked, kill_after: Optional[float]) -> int:
+    """Runs the command, below a monitor unless `kill_after` is None; returns only where it was not executed.
 
     Raises:
-        WouldBlock, AcquireTimeout, Deadlock: it could not be had.
         LockError: no daemon, or another fault.
     """
-    encoded = encode_name(name)
-    options = acquire_options(timeout, None, note)
-    connection = Connection(*connect(location), location.path)
-    patience = None if timeout is None else PATIENCE + float(timeout)  # type: ignore[arg-type]
-    words = (connection.ask(b"%s %s%s" % (mode.upper().encode(), encoded, options), patience).reply or b"").split(b" ")
-    if words[1] != b"GRANTED":
-        raise refusal(words[1:])
-    # Nobody is left to say it at the end.
-    answer = (connection.ask(b"RELEASE %s %s at=end" % (encoded, words[4])).reply or b"").split(b" ")
-    if answer[1] != b"OK":
-        raise DaemonUnavailable(f"the lock daemon at {location.path} cannot release at the end of a process")
-    environment = {**os.environ, "PRWLOCK_TOKEN": words[4][6:].decode()}
-    environment.pop("PRWLOCK_OWNERDIED", None)
-    if words[5:6] == [b"ownerdied=1"]:
-        environment["PRWLOCK_OWNERDIED"] = "1"
+    # What cannot be asked for is said before anything is started.
+    acquire_options(asked.timeout, asked.lease, asked.note)
+    if kill_after is None:
+        return _become(asked, None)
+    from . import _monitor
 
-    descriptor = connection.keep(_DESCRIPTOR)
-    _start_monitor(descriptor, name)
+    near, far = socket.socketpair()
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, _monitor.taken())
+    # Where the caller ignores the ends of children, the kernel would keep no status to wait for.
+    child_action = signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    child = os.fork()
+    if child > 0:
+        far.close()
+        _monitor.Monitor(child, near, asked, kill_after).guard()
+    near.close()
+    signal.signal(signal.SIGCHLD, child_action)
+    _end_with(far)
+    # As in the command itself, an interrupt ends this process by the signal, and the monitor sees that.
+    if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_SETMASK, before)
+    return _become(asked, far)
+
+
+def _end_with(channel: socket.socket) -> None:
+    """Has the kernel end this process when the monitor ends before the grant is there.
+
+    The monitor says nothing on the channel, so that only its end makes the channel readable, and the kernel sends
+    SIGIO then, which ends a process by default.
+    """
+    signal.signal(signal.SIGIO, signal.SIG_DFL)
+    fcntl.fcntl(channel, fcntl.F_SETOWN, os.getpid())
+    fcntl.fcntl(channel, fcntl.F_SETFL, fcntl.fcntl(channel, fcntl.F_GETFL) | os.O_ASYNC)
+    # The monitor may have ended before that.
     try:
-        os.execvpe(command[0], list(command), environment)
-    except OSError as error:
-        print(f"prwlock: {command[0]}: {error.strerror}", file=sys.stderr, flush=True)
-        # At once: an end of the connection before that of the process would be a loss to the monitor.
-        os._exit(127 if isinstance(error, FileNotFoundError) else 126)
+        ended = channel.recv(1, socket.MSG_DONTWAIT) == b""
+    except BlockingIOError:
+        ended = False
+    if ended:
+        os._exit(1)
 
 
-def _start_monitor(connection: int, name: str) -> None:
-    if not hasattr(os, "pidfd_open"):
-        return
-    command = os.pidfd_open(os.getpid())
-    # Fork twice: the command must not find a child that it did not start.
-    between = os.fork()
-    if between > 0:
-        os.waitpid(between, 0)
-        os.close(command)
-        return
-    if os.fork() > 0:
-        os._exit(0)
-    status = 1
+def _become(asked: Asked, channel: Optional[socket.socket]) -> int:  # noqa: RET503
+    start = time.monotonic()
+    connection = Connection(*connect(asked.location), asked.location.path)
+    ancestor = _held.find(asked.name, connection)
+    timeout = asked.timeout
+    if ancestor is not None:
+        if asked.inherits and ancestor.covers(asked.mode):
+            _execute(asked.command, {**_environment(), b"PRWLOCK_TOKEN": b"%d" % ancestor.token})
+        if asked.inherits or ancestor.forbids(asked.mode):
+            complain(_nested(asked, ancestor))
+            return asked.conflict
+        # Where writers wait, another reader would wait behind them, and they for this one's ancestor.
+        timeout = 0.0
     try:
-        _monitor(connection, command, name)
-        status = 0
-    finally:
-        os._exit(status)
+        connection, words = _acquire(asked, timeout, connection)
+    except AcquireTimeout as error:
+        if ancestor is not None:
+            complain(_nested(asked, ancestor))
+        elif asked.is_verbose or not error.held_by:
+            complain(harmless(str(error)))
+        return asked.conflict
+    if asked.is_verbose:
+        complain(f"{_shown(asked.name)}: granted after {time.monotonic() - start:.3f} s")
+    token = int(words[4][6:])
+    # A command that has ended cannot say it.
+    answer = (connection.ask(b"RELEASE %s %s at=end" % (asked.name, words[4])).reply or b"").split(b" ")
+    if answer[1:2] != [b"OK"]:
+        raise DaemonUnavailable(f"the lock daemon at {connection.path} cannot release at the end of a process")
+    environment = _environment()
+    environment[b"PRWLOCK_TOKEN"] = b"%d" % token
+    environment.pop(b"PRWLOCK_OWNERDIED", None)
+    if b"ownerdied=1" in words[5:]:
+        environment[b"PRWLOCK_OWNERDIED"] = b"1"
+    environment[b"PRWLOCK_HELD"] = _held.added(asked.name, asked.mode, token)
+    if channel is not None:
+        # From here on the command goes on without a monitor.
+        fcntl.fcntl(channel, fcntl.F_SETFL, fcntl.fcntl(channel, fcntl.F_GETFL) & ~os.O_ASYNC)
+        _hand_over(channel, token, connection)
+    if not asked.closes:
+        _keep_open(connection)
+    _execute(asked.command, environment)
 
 
-def _monitor(connection: int, command: int, name: str) -> None:
-    """Waits for the command's end, or for that of the grant."""
-    os.setsid()
-    heard = b""
+def _hand_over(channel: socket.socket, token: int, connection: Connection) -> None:
+    try:
+        socket.send_fds(channel, [b"%d" % token], [connection._socket.fileno()])
+    except OSError:  # The monitor was killed.
+        pass
+
+
+def _keep_open(connection: Connection) -> None:
+    """Leaves the session open in the command, so that a monitor that is killed does not end it."""
+    try:
+        connection.keep(_DESCRIPTOR)
+    except OSError:
+        # The limit of descriptors is lower.
+        os.set_inheritable(connection._socket.fileno(), True)
+
+
+def _acquire(asked: Asked, timeout: Optional[float], connection: Connection) -> tuple[Connection, list[bytes]]:
+    """Asks until there is a decision; also the next daemon, where one ends while this waits for it."""
+    begin = time.monotonic()
+    grace_end = begin + _GRACE
     while True:
-        ready, _, _ = select.select([connection, command], [], [])
-        if command in ready:
-            return
-        chunk = os.read(connection, 4096)
-        # A notice is at most this long, and may come in pieces.
-        heard = (heard + chunk)[-1024:]
-        if not chunk or b"! EXPIRED " in heard or b"! REVOKED " in heard:
-            print(f"prwlock: the lock {name!r} was lost, and so the command is ended", file=sys.stderr, flush=True)
-            signal.pidfd_send_signal(command, signal.SIGTERM)  # type: ignore[attr-defined,unused-ignore]
-            return
+        left = None if timeout is None else max(0.0, begin + timeout - time.monotonic())
+        text = b"%s %s%s" % (asked.mode.upper().encode(), asked.name, acquire_options(left, asked.lease, asked.note))
+        try:
+            reply = connection.ask(text, None if left is None else PATIENCE + left).reply or b""
+        except DaemonUnavailable:
+            if connection.fault is None:
+                raise
+            reply = b"#- ERROR draining"
+        words = reply.split(b" ")
+        if words[1] == b"GRANTED":
+            return connection, words
+        if words[1:3] == [b"ERROR", b"draining"]:
+            time.sleep(0.1)
+            connection = Connection(*connect(asked.location), asked.location.path)
+        elif words[1] == b"BUSY" and words[-1] == b"held-by=?" and time.monotonic() < grace_end:
+            # The daemon has just started after an unclean end, and grants nothing for a moment: nobody holds it.
+            time.sleep(_LOOK)
+        else:
+            raise refusal(words[1:])
+
+
+def _nested(asked: Asked, ancestor: _held.Held) -> str:
+    hint = "--inherit runs the command under that grant"
+    if not ancestor.covers(asked.mode):
+        hint = f"it cannot be inherited for {asked.mode}"
+    return (
+        f"{_shown(asked.name)}: a command that this one runs under holds it already ({ancestor.mode}, token "
+        f"{ancestor.token}), so this request would wait for itself; {hint}"
+    )
+
+
+def _shown(name: bytes) -> str:
+    return harmless(decode_name(name))
+
+
+def _environment() -> dict[bytes, bytes]:
+    """The environment as it was handed to this process."""
+    environment = dict(os.environb)
+    # Python sets this variable in the C locale, for itself and for what it starts (PEP 538).
+    if environment.get(b"LC_CTYPE") in (b"C.UTF-8", b"C.utf8", b"UTF-8"):
+        try:
+            with open("/proc/self/environ", "rb") as file:
+                was_there = any(entry.startswith(b"LC_CTYPE=") for entry in file.read().split(b"\0"))
+        except OSError:
+            was_there = True
+        if not was_there:
+            del environment[b"LC_CTYPE"]
+    return environment
+
+
+def _execute(command: list[bytes], environment: dict[bytes, bytes]) -> NoReturn:
+    """Becomes the command, as `execvp` does; ends with the exit status of shells where that cannot be done."""
+    # Python ignores these two for itself, and an ignored signal stays so in the program that is executed.
+    for number in (signal.SIGPIPE, signal.SIGXFSZ):
+        signal.signal(number, signal.SIG_DFL)
+    error = _try_execute(command, environment)
+    complain(f"{harmless(os.fsdecode(command[0]))}: {error.strerror}")
+    # At once: an end of the connection before that of the process would be a loss to the monitor.
+    os._exit(127 if error.errno == ENOENT else 126)
+
+
+def _try_execute(command: list[bytes], environment: dict[bytes, bytes]) -> OSError:
+    program = command[0]
+    paths = [program]
+    if b"/" not in program:
+        folders = environment.get(b"PATH", b"/bin:/usr/bin").split(b":")
+        paths = [os.path.join(folder or b".", program) for folder in folders] if program else []
+    found: OSError = FileNotFoundError(ENOENT, os.strerror(ENOENT))
+    for path in paths:
+        try:
+            _execute_file(path, command, environment)
+        except (FileNotFoundError, NotADirectoryError):
+            continue
+        except PermissionError as error:
+            found = error
+        except OSError as error:
+            return error
+    return found
+
+
+def _execute_file(path: bytes, command: list[bytes], environment: dict[bytes, bytes]) -> None:
+    try:
+        os.execve(path, command, environment)
+    except OSError as error:
+        if error.errno != ENOEXEC:
+            raise
+    # A script that does not say what runs it.
+    os.execve(b"/bin/sh", [b"/bin/sh", path, *command[1:]], environment)

@@ -7,6 +7,10 @@ from typing import Callable, NamedTuple, Optional
 
 from ._wire import decode_name, encode_name, fields
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from ._wire import Text
+
 #: So many locks are listed at a time.
 PAGE = 1_000
 
@@ -88,11 +92,11 @@ class Missed(NamedTuple):
     number: int
 
 
-def lock_status(name: str, rows: Sequence[bytes]) -> LockStatus:
+def lock_status(name: Text, rows: Sequence[bytes]) -> LockStatus:
     """Of the rows of ``STATUS``."""
     words = [row.split(b" ") for row in rows]
     return LockStatus(
-        name,
+        decode_name(encode_name(name)),
         tuple(_holder(fields(row)) for row in words if row[1] == b"holder"),
         tuple(_waiter(fields(row)) for row in words if row[1] == b"waiter"),
     )
@@ -121,13 +125,13 @@ def _waiter(row: dict[bytes, bytes]) -> Waiter:
     )
 
 
-def list_request(prefix: str, after: bytes) -> bytes:
+def list_request(prefix: Text, after: bytes) -> bytes:
     """Asks for the page of ``LIST`` that comes after a name as it is on the wire."""
     text = b"LIST %s limit=%d" % (encode_name(prefix, "a prefix") if prefix else b"", PAGE)
     return text + b" after=" + after if after else text
 
 
-def list_locks(ask: Callable[[bytes], Sequence[bytes]], prefix: str) -> Iterator[LockSummary]:
+def list_locks(ask: Callable[[bytes], Sequence[bytes]], prefix: Text) -> Iterator[LockSummary]:
     """Asks for page after page."""
     after = b""
     while True:

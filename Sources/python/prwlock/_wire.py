@@ -27,22 +27,30 @@ if TYPE_CHECKING:
 
     Mode: TypeAlias = Literal["read", "update", "write"]
     Seconds: TypeAlias = Union[int, float, timedelta]
+    #: A name or note: any bytes.
+    Text: TypeAlias = Union[str, bytes]
 
 _BARE = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~/:@+"
 _LONGEST_NAME = 255
 _LONGEST_DURATION = 876_000 * 3_600
 
 
-def encode_name(text: str, what: str = "the name of a lock") -> bytes:
-    """A name or note as it is on the wire: UTF-8, with ``%XX`` for what may not stand bare.
+def encode_name(text: Text, what: str = "the name of a lock") -> bytes:
+    """A name or note as it is on the wire: its bytes, with ``%XX`` for what may not stand bare.
+
+    Every plain name has exactly one encoded form, the same in all clients: a percent sign is encoded too. The bytes of
+    a ``str`` are its UTF-8, with the surrogates that `os.fsdecode` makes of bytes that are not UTF-8 turned back.
 
     Raises:
-        TypeError: it is not a string.
+        TypeError: it is neither a string nor bytes.
         ValueError: it is empty, or longer than 255 bytes as encoded.
     """
-    if not isinstance(text, str):
-        raise TypeError(f"{what} is a str, not {type(text).__name__}")
-    raw = text.encode("utf-8", "surrogateescape")
+    if isinstance(text, str):
+        raw = text.encode("utf-8", "surrogateescape")
+    elif isinstance(text, bytes):
+        raw = text
+    else:
+        raise TypeError(f"{what} is a str or bytes, not {type(text).__name__}")
     if raw.translate(None, _BARE):
         raw = b"".join(b"%c" % byte if byte in _BARE else b"%%%02X" % byte for byte in raw)
     if not raw:
@@ -52,12 +60,38 @@ def encode_name(text: str, what: str = "the name of a lock") -> bytes:
     return raw
 
 
+def plain_bytes(name: bytes) -> bytes:
+    """The bytes of the plain name that has this encoded form; what is no encoded byte stands for itself."""
+    if b"%" not in name:
+        return name
+    head, *rest = name.split(b"%")
+    return head + b"".join(
+        bytes([int(part[:2], 16)]) + part[2:] if _is_hex(part[:2]) else b"%" + part for part in rest
+    )
+
+
+def _is_hex(digits: bytes) -> bool:
+    return len(digits) == 2 and not digits.translate(None, b"0123456789ABCDEF")
+
+
 def decode_name(name: bytes) -> str:
-    """The text that `encode_name` was given."""
-    if b"%" in name:
-        head, *rest = name.split(b"%")
-        name = head + b"".join(bytes([int(part[:2], 16)]) + part[2:] for part in rest)
-    return name.decode("utf-8", "surrogateescape")
+    """The plain name as a string, from which `encode_name` makes the same bytes again."""
+    return plain_bytes(name).decode("utf-8", "surrogateescape")
+
+
+def check_encoded(name: bytes) -> bytes:
+    """A name that the caller has encoded, unchanged.
+
+    Raises:
+        ValueError: it is not the encoded form of any name.
+    """
+    if not name or len(name) > _LONGEST_NAME or name.translate(None, _BARE + b"%") or not _is_canonical(name):
+        raise ValueError(f"{name.decode('utf-8', 'replace')!a} is not an encoded name")
+    return name
+
+
+def _is_canonical(name: bytes) -> bool:
+    return encode_name(plain_bytes(name)) == name
 
 
 def milliseconds(value: Seconds, what: str = "a timeout") -> int:
@@ -85,7 +119,7 @@ def milliseconds(value: Seconds, what: str = "a timeout") -> int:
 
 
 def acquire_options(
-    timeout: Optional[Seconds], lease: Optional[Seconds] = None, note: Optional[str] = None
+    timeout: Optional[Seconds], lease: Optional[Seconds] = None, note: Optional[Text] = None
 ) -> bytes:
     """What stands behind the owner in a request for a lock."""
     options = b"" if timeout is None else b" wait=%dms" % milliseconds(timeout)

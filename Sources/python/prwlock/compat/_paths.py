@@ -32,11 +32,12 @@ def name_of(path: Union[PathLike, bytes, "os.PathLike[bytes]"]) -> str:
     Raises:
         TypeError: it is no path.
     """
-    absolute = os.path.realpath(os.fsdecode(os.fspath(path)))
-    name = f"file:{absolute}"
+    # By its bytes, so that processes in different locales mean the same lock.
+    absolute = os.path.realpath(os.fsencode(os.fspath(path)))
+    name = "file:" + absolute.decode("utf-8", "surrogateescape")
     try:
         encode_name(name)
     except ValueError:
-        digest = hashlib.sha256(os.fsencode(absolute)).hexdigest()
+        digest = hashlib.sha256(absolute).hexdigest()
         name = f"file:sha256:{digest}"
     return name

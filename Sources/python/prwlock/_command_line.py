@@ -1,0 +1,62 @@
+"""The words of a command line for ``run``, whose command is handed on byte for byte.
+
+`argparse` takes words out of a command (``--``), and reads a value that begins with a dash as an option. So the options
+of ``run`` end where this module says, and each value is joined to its option.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Optional
+
+#: Options of `run` that have a value, by their long names; all others have none.
+_VALUES = ("wait", "timeout", "conflict-exit-code", "lease", "note", "command", "kill-after", "socket")
+_FLAGS = (
+    "shared", "read", "exclusive", "write", "update", "nb", "nonblock", "nonblocking", "close", "no-fork", "inherit",
+    "verbose", "encoded", "help",
+)  # fmt: skip
+_LETTERS = {"w": "wait", "E": "conflict-exit-code", "c": "command", "k": "kill-after"}
+
+
+def split(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
+    """The words for the parser, and the name and the command of ``run``; none of those for other subcommands."""
+    if list(arguments[:1]) != ["run"]:
+        return list(arguments), []
+    words = ["run"]
+    rest = list(arguments[1:])
+    while rest and rest[0].startswith("-") and rest[0] != "-":
+        word = rest.pop(0)
+        if word == "--":
+            break
+        if word.startswith("--"):
+            name = word[2:]
+            needs_value = "=" not in name and _has_value(name)
+        else:
+            flags, last = _letters(word)
+            words += flags
+            if last is None:
+                continue
+            needs_value = "=" not in last
+            word = f"--{last}"
+        if needs_value and rest:
+            word = f"{word}={rest.pop(0)}"
+        words.append(word)
+    return words, rest
+
+
+def _has_value(name: str) -> bool:
+    """Whether an option, or the beginning of one, has a value."""
+    if name in _FLAGS or name in _VALUES:
+        return name in _VALUES
+    return any(value.startswith(name) for value in _VALUES)
+
+
+def _letters(word: str) -> tuple[list[str], Optional[str]]:
+    """The letters of a word that have no value, and the last option of it, as ``name`` or ``name=value``."""
+    flags: list[str] = []
+    for index, letter in enumerate(word[1:], 1):
+        if letter in _LETTERS:
+            value = word[index + 1 :]
+            return flags, _LETTERS[letter] + (f"={value}" if value else "")
+        flags.append(f"-{letter}")
+    return flags, None
