@@ -1,6 +1,7 @@
 import Glibc
 import LockVocabulary
 import LockWire
+import Posix
 import Rendezvous
 
 /// A way to the lock daemon for programs without concurrency: one session, for one thread, without threads of its own.
@@ -32,25 +33,28 @@ public final class BlockingClient {
 
     /// Gets a lock, or an error.
     func acquire(_ request: Acquire) throws(LockError) -> BlockingHold {
-        let deadline = request.wait.deadline(from: .now)
-        var request = request
+        var time = CallTime(request.wait)
         var triesLeft = Self.mostTries
         while true {
             triesLeft -= 1
-            let session = try connected()
-            switch session.answer(to: .acquire(request)) {
+            let session = try connected(by: time.end)
+            switch session.answer(to: .acquire(request), until: time.deadline, by: time.end) {
             case .granted(let hold): return hold
-            case .reply(let reply, _): throw LockError(refusal: reply) ?? .disconnected
-            case .ended where triesLeft > 0:
-                // It held nothing yet, so that it may ask the next daemon, for as long as is left to wait.
-                if let deadline { request.wait = .upTo(max(.zero, Instant.now.duration(to: deadline))) }
+            case .reply(.busy(_, _, let heldBy), _) where time.mayAskAgain(heldBy: heldBy):
+                usleep(UInt32(CallTime.gracePause / .microseconds(1)))
+                triesLeft += 1
+            case .reply(let reply, _):
+                throw LockError(refusal: reply, waited: time.waited) ?? .disconnected
+            case .silent(let daemon): throw .unreachable(.noAnswer(daemon))
+            // It held nothing yet, so that it may ask the next daemon, for as long as is left to wait.
+            case .ended where triesLeft > 0: continue
             case .ended: throw .disconnected
             }
         }
     }
 
     /// The session, or a new one where there is none that this process can use.
-    private func connected() throws(LockError) -> Session {
+    private func connected(by deadline: Deadline) throws(LockError) -> Session {
         if let session, session.isUsable { return session }
         let isAgain = session?.wasLost ?? false
         // Gone before the next one begins: in a child that was forked, nothing is said on its parent's socket.
@@ -58,7 +62,8 @@ public final class BlockingClient {
         if Instant.now > connectedAt.advanced(by: BackOff.patience) { backOff = BackOff() }
         connectedAt = .now
         do throws(RendezvousError) {
-            let new = Session(BlockingConnection(over: try backOff.connect(to: location, isAgain: isAgain)))
+            let socket = try backOff.connect(to: location, isAgain: isAgain, by: deadline)
+            let new = Session(BlockingConnection(over: socket))
             new.send(.hello(client: greeting, recall: false))
             session = new
             return new
@@ -73,8 +78,22 @@ public final class BlockingClient {
         enum Answer {
             case granted(BlockingHold)
             case reply(Reply, [Row])
+            /// The daemon did not answer in time.
+            case silent(SilentDaemon)
             case ended
         }
+
+        /// What a call waits for, and for how long.
+        private struct Call {
+            var request: ConnectionState.RequestID?
+            var end: Deadline
+            var answer: Answer?
+        }
+
+        /// How long a line may take to be sent whose answer the caller does not wait for.
+        private static let sendTime = Duration.seconds(1)
+        /// How long the daemon may take to answer that a request is undone. One that is only slow does so at once.
+        private static let undoingTime = Duration.milliseconds(100)
 
         private var connection: BlockingConnection
         private var state = ConnectionState()
@@ -93,23 +112,42 @@ public final class BlockingClient {
         var wasLost: Bool { getpid() == processID && state.hasEnded }
 
         /// Sends a request and waits for its answer.
-        func answer(to verb: Verb) -> Answer {
+        ///
+        /// - Parameters:
+        ///   - deadline: until when the request may wait; without it, what the request says itself.
+        ///   - end: until when the call waits for the answer.
+        func answer(to verb: Verb, until deadline: Instant? = nil, by end: Deadline = .never) -> Answer {
             guard isUsable else { return .ended }
-            let (id, actions) = state.submit(verb)
-            var answer: Answer?
-            carryOut(actions, answering: id, &answer)
+            let (id, actions) = state.submit(verb, until: deadline, at: .now)
+            var call = Call(request: id, end: end)
+            carryOut(actions, &call)
             while true {
-                if let answer { return answer }
-                receive(timeout: nil, answering: id, &answer)
+                if let answer = call.answer { return answer }
+                if !receive(&call), call.answer == nil, end.isOver { return giveUp(id) }
             }
         }
 
-        /// Sends a request whose answer nobody waits for.
+        /// Undoes a request that the daemon has not answered in time (see `ConnectionState`).
+        ///
+        /// This session has no thread that reads on. So if what undoes the request is not answered either, it ends, unless
+        /// that would lose a grant: then the daemon undoes the request when it reads on, and this session sees the
+        /// answers in its next call.
+        private func giveUp(_ id: ConnectionState.RequestID) -> Answer {
+            var call = Call(request: id, end: Deadline(after: Self.undoingTime))
+            carryOut(state.giveUp(id), &call)
+            while state.isOpen(id), receive(&call) {}
+            if state.isOpen(id), state.isForsaken {
+                connection.close()
+                carryOut(state.ended(), &call)
+            }
+            return call.answer ?? .silent(connection.silentDaemon)
+        }
+
+        /// Sends a request whose answer the caller does not wait for.
         func send(_ verb: Verb) {
             guard isUsable else { return }
-            var answer: Answer?
-            let (id, actions) = state.submit(verb)
-            carryOut(actions, answering: id, &answer)
+            var call = Call(end: Deadline(after: Self.sendTime))
+            carryOut(state.submit(verb).1, &call)
         }
 
         /// Gives a grant back without waiting, and forgets it.
@@ -121,50 +159,46 @@ public final class BlockingClient {
         /// Takes notice of what the daemon has said meanwhile.
         func update() {
             guard isUsable else { return }
-            var answer: Answer?
-            while receive(timeout: .zero, answering: nil, &answer) {}
+            var call = Call(end: Deadline(after: .zero))
+            while receive(&call) {}
         }
 
         /// Takes the daemon's next line; false if there is none in time.
-        @discardableResult
-        private func receive(
-            timeout: Duration?, answering id: ConnectionState.RequestID?, _ answer: inout Answer?
-        ) -> Bool {
+        private func receive(_ call: inout Call) -> Bool {
             do throws(ConnectionEnded) {
-                guard let line = try connection.next(timeout: timeout) else { return false }
-                carryOut(state.received(line), answering: id, &answer)
+                guard let line = try connection.next(by: call.end) else { return false }
+                carryOut(state.received(line, at: .now), &call)
                 return true
             } catch {
-                carryOut(state.ended(), answering: id, &answer)
+                carryOut(state.ended(), &call)
                 return false
             }
         }
 
-        /// Does what actions ask for; sets the answer if it is among them.
-        private func carryOut(
-            _ actions: [ConnectionState.Action], answering id: ConnectionState.RequestID?,
-            _ answer: inout Answer?
-        ) {
+        /// Does what actions ask for; sets the call's answer if it is among them.
+        private func carryOut(_ actions: [ConnectionState.Action], _ call: inout Call) {
             for action in actions {
                 switch action {
                 case .send(let request):
-                    // The end of the session is seen by whoever reads next.
-                    try? connection.send(request)
+                    // The end of the session is seen by who reads next.
+                    try? connection.send(request, by: call.end)
                 case .granted(let request, let granted):
                     let hold = BlockingHold(granted, in: self)
                     holds[granted.token] = hold
-                    if request == id { answer = .granted(hold) }
+                    if request == call.request { call.answer = .granted(hold) }
                 case .changed(let request, let old, let granted):
                     guard let hold = holds.removeValue(forKey: old) else { continue }
                     hold.terms = Hold.Terms(granted)
                     holds[granted.token] = hold
-                    if request == id { answer = .granted(hold) }
+                    if request == call.request { call.answer = .granted(hold) }
                 case .answered(let request, let reply, let rows):
                     if case .released(_, let token) = reply { holds[token] = nil }
-                    if request == id { answer = .reply(reply, rows) }
+                    if request == call.request { call.answer = .reply(reply, rows) }
                 case .ended(let request):
-                    if request == id { answer = .ended }
+                    if request == call.request { call.answer = .ended }
                 case .lost(let token, let cause): holds.removeValue(forKey: token)?.lose(cause)
+                case .gaveUp(let request):
+                    if request == call.request { call.answer = .silent(connection.silentDaemon) }
                 case .withdrawn, .observed: break
                 }
             }

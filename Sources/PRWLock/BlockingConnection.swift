@@ -5,7 +5,7 @@ package import Rendezvous
 
 /// A session with the daemon for one thread: it sends requests, and waits for lines.
 ///
-/// It has no thread of its own, and does not begin again after its end: whoever uses it says what then becomes of
+/// It has no thread of its own, and does not begin again after its end: its user says what then becomes of
 /// what was held. The session is the process's that made it; a program that this process executes can have it
 /// (`keepOverExec`), a process that it forks cannot (G6).
 package struct BlockingConnection: ~Copyable {
@@ -16,14 +16,15 @@ package struct BlockingConnection: ~Copyable {
     private var lines: [ServerLine] = []
     private var outgoing: [UInt8] = []
 
-    /// Connects to the daemon, and starts the user's own if none runs.
+    /// Connects to the daemon until the deadline, and starts the user's own if none runs.
     package init(
-        _ location: SocketLocation? = nil, in surroundings: Surroundings = .current()
+        _ location: SocketLocation? = nil, in surroundings: Surroundings = .current(),
+        by deadline: Deadline = .never
     ) throws(RendezvousError) {
-        socket = try DaemonConnector(location, in: surroundings).connect()
+        socket = try DaemonConnector(location, in: surroundings).connect(by: deadline)
     }
 
-    /// A connection that somebody else made: a blocking socket.
+    /// A connection that was made elsewhere: a blocking socket.
     package init(over socket: consuming OwnedDescriptor) { self.socket = socket }
 
     /// The socket's descriptor, to be polled. Lines that came together with another are not seen by polling, but
@@ -40,46 +41,57 @@ package struct BlockingConnection: ~Copyable {
         UnixSocket.peerPath(of: socket.rawValue).map { SocketLocation(naming: $0, in: surroundings) }
     }
 
-    /// Sends one request.
-    package mutating func send(_ request: Request) throws(ConnectionEnded) {
-        outgoing.removeAll(keepingCapacity: true)
+    /// Sends one request, and waits until the deadline for the socket to take it.
+    ///
+    /// What it does not take by then goes before the next request, so that no line is ever cut.
+    package mutating func send(_ request: Request, by deadline: Deadline = .never) throws(ConnectionEnded) {
         request.encode(into: &outgoing)
         let descriptor = socket.rawValue
-        var sent = 0
-        while sent < outgoing.count {
+        while !outgoing.isEmpty {
             let count = outgoing.withUnsafeBytes { bytes in
                 Glibc.send(
-                    descriptor, bytes.baseAddress?.advanced(by: sent), bytes.count - sent, Int32(MSG_NOSIGNAL)
-                )
+                    descriptor, bytes.baseAddress, bytes.count, Int32(MSG_NOSIGNAL) | Int32(MSG_DONTWAIT))
             }
             if count >= 0 {
-                sent += count
+                outgoing.removeFirst(count)
+            } else if errno == EAGAIN {
+                guard try wait(for: POLLOUT, until: deadline) else { return }
             } else if errno != EINTR {
                 throw ConnectionEnded(.last("send"))
             }
         }
     }
 
-    /// The daemon's next line; nil if none came in time. Without a timeout it waits for ever.
+    /// The daemon's next line; nil if none came in time. Without a deadline it waits for ever.
     ///
     /// Lines that this version of the protocol does not know are passed over.
-    package mutating func next(timeout: Duration? = nil) throws(ConnectionEnded) -> ServerLine? {
+    package mutating func next(by deadline: Deadline = .never) throws(ConnectionEnded) -> ServerLine? {
         if let line = lines.popLast() { return line }
-        let end = timeout.map(Deadline.init(after:))
-        while try waitForInput(until: end) {
+        while try wait(for: POLLIN, until: deadline) {
             try receive()
             if let line = lines.popLast() { return line }
         }
         return nil
     }
 
-    /// Whether there is something to read, or the end; false if the deadline came first.
-    private borrowing func waitForInput(until end: Deadline?) throws(ConnectionEnded) -> Bool {
+    /// The daemon's next line; nil if none came within this time.
+    package mutating func next(timeout: Duration) throws(ConnectionEnded) -> ServerLine? {
+        try next(by: Deadline(after: timeout))
+    }
+
+    /// The daemon at the other end, if it does not answer.
+    package var silentDaemon: SilentDaemon { SilentDaemon(peerOf: socket) }
+
+    /// Ends the session; all that was sent before is carried out.
+    package borrowing func close() { shutdown(socket.rawValue, Int32(SHUT_RDWR)) }
+
+    /// Whether the socket is ready, or at its end; false if the deadline came first.
+    private borrowing func wait(for event: Int32, until end: Deadline) throws(ConnectionEnded) -> Bool {
         while true {
-            var request = pollfd(fd: socket.rawValue, events: Int16(POLLIN), revents: 0)
-            let ready = poll(&request, 1, end?.milliseconds ?? -1)
+            var request = pollfd(fd: socket.rawValue, events: Int16(event), revents: 0)
+            let ready = poll(&request, 1, end.milliseconds)
             if ready > 0 { return true }
-            if ready == 0, end?.isOver ?? false { return false }
+            if ready == 0, end.isOver { return false }
             if ready < 0, errno != EINTR { throw ConnectionEnded(.last("poll")) }
         }
     }

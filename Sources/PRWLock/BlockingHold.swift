@@ -1,5 +1,6 @@
 import LockVocabulary
 import LockWire
+import Posix
 
 /// One grant as its thread has it: what stands behind a `BlockingGrant`.
 final class BlockingHold {
@@ -43,7 +44,8 @@ final class BlockingHold {
     }
 
     func upgrade(timeout: Duration?) throws {
-        try ask(.upgrade(name, chooser, wait: TimeLimit(timeout: timeout)))
+        let time = CallTime(TimeLimit(timeout: timeout))
+        try ask(.upgrade(name, chooser, wait: time.wait), until: time.deadline, by: time.end)
     }
 
     func downgrade(to mode: LockMode) throws { try ask(.downgrade(name, chooser, to: mode)) }
@@ -51,10 +53,13 @@ final class BlockingHold {
     func renew(lease: Duration?) throws { try ask(.renew(name, chooser, lease: lease.map(TimeLimit.upTo))) }
 
     /// Asks for something, and throws what the answer says against this grant.
-    private func ask(_ verb: Verb) throws {
+    private func ask(
+        _ verb: Verb, until deadline: Instant? = nil, by end: Deadline = Deadline(after: CallTime.patience)
+    ) throws {
         if let loss { throw loss }
-        switch session.answer(to: verb) {
+        switch session.answer(to: verb, until: deadline, by: end) {
         case .granted: return
+        case .silent(let daemon): throw LockError.unreachable(.noAnswer(daemon))
         case .ended:
             lose(.disconnected)
         case .reply(.cancelled, _):

@@ -53,37 +53,44 @@ public final class Client: Sendable {
 
     /// Gets a lock, or an error; a task that is cancelled meanwhile gets neither.
     func acquire(_ request: Acquire) async throws -> Hold {
-        let deadline = request.wait.deadline(from: .now)
-        var request = request
+        var time = CallTime(request.wait)
         var triesLeft = Self.mostTries
         while true {
             triesLeft -= 1
-            switch await connection().answer(to: .acquire(request)) {
+            let answer = await connection().answer(
+                to: .acquire(request), until: time.deadline, by: time.end)
+            switch answer {
             case .granted(let hold):
                 guard Task.isCancelled else { return hold }
                 hold.abandon()
                 throw CancellationError()
             case .withdrawn: throw CancellationError()
-            case .reply(let reply, _): throw LockError(refusal: reply) ?? .disconnected
-            case .ended(.disconnected) where triesLeft > 0:
-                // It held nothing yet, so that it may ask the next daemon, for as long as is left to wait.
-                if let deadline { request.wait = .upTo(max(.zero, Instant.now.duration(to: deadline))) }
-            case .ended(let error): throw error
+            case .reply(.busy(_, _, let heldBy), _) where time.mayAskAgain(heldBy: heldBy):
+                try await Task.sleep(for: CallTime.gracePause)
+                triesLeft += 1
+            case .reply(let reply, _):
+                throw LockError(refusal: reply, waited: time.waited) ?? .disconnected
+            // It held nothing yet, so that it may ask the next daemon, for as long as is left to wait.
+            case .ended(.disconnected) where triesLeft > 0: continue
+            case .ended(let error), .silent(let error): throw error
             }
         }
     }
 
     /// Asks for something that changes nothing, so that it may be asked twice.
-    func ask(_ verb: Verb) async throws -> (Reply, [Row]) {
+    ///
+    /// - Parameter timeout: how long the daemon may say nothing.
+    func ask(_ verb: Verb, timeout: Duration) async throws -> (Reply, [Row]) {
+        let end = Deadline(after: timeout)
         var triesLeft = Self.mostTries
         while true {
             triesLeft -= 1
-            switch await connection().answer(to: verb) {
+            switch await connection().answer(to: verb, by: end, patience: timeout) {
             case .reply(let reply, let rows):
                 if let error = LockError(refusal: reply) { throw error }
                 return (reply, rows)
             case .ended(.disconnected) where triesLeft > 0: continue
-            case .ended(let error): throw error
+            case .ended(let error), .silent(let error): throw error
             case .granted, .withdrawn: throw CancellationError()
             }
         }
@@ -104,9 +111,11 @@ public final class Client: Sendable {
     /// Connects, on the connection's own thread.
     func start(_ connection: Connection, isAgain: Bool = false, pauses: BackOff = BackOff()) {
         connection.send(.hello(client: greeting, recall: false))
-        connection.start { [location] () throws(RendezvousError) in
+        connection.start { [location] telling throws(RendezvousError) in
             var pauses = pauses
-            return try pauses.connect(to: location, isAgain: isAgain)
+            return try withoutActuallyEscaping(telling) { telling throws(RendezvousError) in
+                try pauses.connect(to: location, isAgain: isAgain, telling: telling)
+            }
         }
     }
 }

@@ -6,14 +6,18 @@ import Rendezvous
 
 /// One session and its socket, shared by all tasks of this process.
 ///
-/// Whoever asks sends its line itself; a thread of the connection's own reads the replies, and is also the one that
-/// connects, for that may take as long as a daemon takes to start. The rules are `ConnectionState`'s.
+/// A task that asks sends its line itself, as far as the socket takes it at once. Two threads of the connection's own do
+/// what waits: one connects, for that may take as long as a daemon takes to start, and ends then; the other, the keeper,
+/// reads the replies, sends what the socket did not take, and gives up the requests that the daemon has not answered in
+/// time, also while there is no connection yet. The rules are `ConnectionState`'s.
 ///
 /// 1. `shared` is only ever held for a few instructions: never while sending, reading, or telling anybody.
 /// 2. Bytes go out in the order in which `shared` saw them, for only one sends at a time (`isSending`).
-/// 3. The reader never waits to send: a daemon whose replies nobody reads does not read either. What the socket does
-///    not take from it, it sends later, while it waits for input.
-/// 4. In another process than the one that connected it says nothing and tells that it has ended: a child that was
+/// 3. No one waits to send, neither a task, whose thread is needed by others, nor the keeper: a daemon whose replies are
+///    not read does not read either. What the socket does not take, the keeper sends as soon as it does.
+/// 4. The keeper wakes at `nextLook` at the latest. A request whose time ends before that wakes it (`wake`), and so do
+///    bytes that were not taken, a connection that is there, and the end.
+/// 5. In another process than the one that connected it says nothing and tells that it has ended: a child that was
 ///    forked shares the socket, but not the session.
 final class Connection: Sendable {
     /// What came of a request.
@@ -22,36 +26,16 @@ final class Connection: Sendable {
         case reply(Reply, [Row])
         /// The task that waited was cancelled.
         case withdrawn
+        /// The daemon did not answer in time, or could not be reached in time.
+        case silent(LockError)
         /// The connection ended before the daemon had answered, or could not be made.
         case ended(LockError)
     }
 
-    fileprivate struct Shared {
-        var state = ConnectionState()
-        var answers: [ConnectionState.RequestID: Promise<Answer>] = [:]
-        var holds: [Token: Hold] = [:]
-        var outgoing: [UInt8] = []
-        var isSending = false
-        /// Nil before it is connected and after its end.
-        var socket: Socket?
-        /// Whether it shall end as soon as nothing is asked or held.
-        var isRetired = false
-        /// Why nothing can be asked any more.
-        var failure = LockError.disconnected
-    }
-
-    /// A socket that is closed when nobody uses it any more.
-    fileprivate final class Socket: Sendable {
-        let descriptor: OwnedDescriptor
-        var rawValue: Int32 { descriptor.rawValue }
-        init(_ descriptor: consuming OwnedDescriptor) { self.descriptor = descriptor }
-    }
-
-    /// What it takes to be told, without the lock.
-    fileprivate typealias Telling = @Sendable () -> Void
-
     private let shared = Guarded(Shared())
     private let processID = getpid()
+    /// Rings when the keeper is to look up; nil if there was no descriptor left for it.
+    private let wake = try? WakeUp()
     private let observer: (@Sendable (Notice.Changed) -> Void)?
     /// Fulfilled when it has ended, with the reason.
     let end = Promise<LockError>()
@@ -69,19 +53,36 @@ final class Connection: Sendable {
 
     // MARK: Asking
 
-    /// Sends a request and waits for its answer, also in a task that is cancelled; see `ConnectionState.cancel`.
-    func answer(to verb: Verb) async -> Answer {
+    /// Sends a request and waits for its answer; see `ConnectionState.cancel` and `giveUp`.
+    ///
+    /// - Parameters:
+    ///   - deadline: until when the request may wait; without it, what the request says itself.
+    ///   - end: until when the caller waits for the answer.
+    ///   - patience: how long it waits anew with each row that comes.
+    func answer(
+        to verb: Verb, until deadline: Instant? = nil, by end: Deadline = .never, patience: Duration? = nil
+    ) async -> Answer {
         guard getpid() == processID else { return .ended(.disconnected) }
         let answer = Promise<Answer>()
         let id = perform { shared in
-            let (id, actions) = shared.state.submit(verb)
+            let (id, actions) = shared.state.submit(verb, until: deadline, at: .now)
             shared.answers[id] = answer
+            shared.patience[id] = patience
+            shared.look(for: id, at: end)
             return (id, actions)
         }
+        lookSooner(than: end)
         return await withTaskCancellationHandler {
             await answer.value
         } onCancel: {
-            perform { shared in ((), shared.state.cancel(id)) }
+            // What waits for its answer all the same does not wait for a daemon that gives none.
+            let end = Deadline(after: CallTime.answerTime)
+            perform { shared in
+                let actions = shared.state.cancel(id)
+                if !actions.isEmpty { shared.look(for: id, at: end) }
+                return ((), actions)
+            }
+            lookSooner(than: end)
         }
     }
 
@@ -109,6 +110,19 @@ final class Connection: Sendable {
         if let socket, getpid() == processID { shutdown(socket.rawValue, Int32(SHUT_RDWR)) }
     }
 
+    /// Has the keeper look up, if it would look later than that.
+    private func lookSooner(than end: Deadline) {
+        guard end != .never else { return }
+        let isLate = shared.withLock { shared in
+            guard end < shared.nextLook else { return false }
+            shared.nextLook = end
+            return true
+        }
+        if isLate { wakeKeeper() }
+    }
+
+    private func wakeKeeper() { if getpid() == processID { wake?.ring() } }
+
     /// In a child that was forked: lets go of the socket without a word, so that the session is its parent's alone.
     ///
     /// The reader's reference would keep it open, and the reader does not exist in the child. So the descriptor
@@ -124,7 +138,7 @@ final class Connection: Sendable {
     /// Changes the state, does what follows from it, and sends what is to be sent.
     @discardableResult
     private func perform<Result>(
-        waitingToSend: Bool = true, _ change: (inout Shared) -> (Result, [ConnectionState.Action])
+        _ change: (inout Shared) -> (Result, [ConnectionState.Action])
     ) -> Result {
         let (result, tellings, isDone) = shared.withLock { shared in
             let (result, actions) = change(&shared)
@@ -132,7 +146,7 @@ final class Connection: Sendable {
             return (result, tellings, shared.isRetired && shared.state.isIdle)
         }
         for tell in tellings { tell() }
-        if isDone { close() } else { flush(waiting: waitingToSend) }
+        if isDone { close() } else { flush() }
         return result
     }
 
@@ -155,6 +169,7 @@ final class Connection: Sendable {
             if case .released(_, let token) = reply { shared.holds[token] = nil }
             return shared.telling(id, .reply(reply, rows))
         case .withdrawn(let id): return shared.telling(id, .withdrawn)
+        case .gaveUp(let id): return shared.telling(id, .silent(.unreachable(shared.silence())))
         case .ended(let id): return shared.telling(id, .ended(shared.failure))
         case .lost(let token, let cause):
             guard let hold = shared.holds.removeValue(forKey: token) else { return nil }
@@ -167,18 +182,19 @@ final class Connection: Sendable {
 
     // MARK: Sending
 
-    /// Sends what is to be sent, unless somebody does already.
-    ///
-    /// With `waiting`, it waits until the daemon has taken it all: then it holds up only its own thread.
-    private func flush(waiting: Bool) {
+    /// Sends what is to be sent, as far as the socket takes it, unless another thread does already.
+    private func flush() {
         guard getpid() == processID else { return }
         while let (socket, bytes) = takeOutgoing() {
-            let sent = Self.send(bytes, on: socket, waiting: waiting)
+            let sent = Self.send(bytes, on: socket)
             shared.withLock { shared in
                 shared.isSending = false
                 if sent < bytes.count { shared.outgoing.insert(contentsOf: bytes[sent...], at: 0) }
             }
-            if sent < bytes.count { return }
+            if sent < bytes.count {
+                wakeKeeper()
+                return
+            }
         }
     }
 
@@ -195,7 +211,7 @@ final class Connection: Sendable {
 
     /// Sends bytes; returns how many the socket took. At the end of the session it takes everything: the reader will
     /// say so, and nobody else needs to.
-    private static func send(_ bytes: [UInt8], on socket: Socket, waiting: Bool) -> Int {
+    private static func send(_ bytes: [UInt8], on socket: Socket) -> Int {
         var sent = 0
         while sent < bytes.count {
             let count = bytes.withUnsafeBytes { bytes in
@@ -206,9 +222,7 @@ final class Connection: Sendable {
             if count >= 0 {
                 sent += count
             } else if errno == EAGAIN {
-                guard waiting else { return sent }
-                var request = pollfd(fd: socket.rawValue, events: Int16(POLLOUT), revents: 0)
-                poll(&request, 1, -1)
+                return sent
             } else if errno != EINTR {
                 return bytes.count
             }
@@ -216,19 +230,20 @@ final class Connection: Sendable {
         return sent
     }
 
-    // MARK: The reader
+    // MARK: The keeper
 
-    /// Connects and reads, on a thread of its own, until the session ends.
-    func start(_ connect: @escaping @Sendable () throws(RendezvousError) -> OwnedDescriptor) {
+    /// How the connection is made; it is told why there is none so far.
+    typealias Connecting =
+        @Sendable ((RendezvousError) -> Void) throws(RendezvousError) -> OwnedDescriptor
+
+    /// Connects and reads, on threads of its own, until the session ends.
+    func start(_ connect: @escaping Connecting) {
         do throws(SystemError) {
+            guard let wake else { throw SystemError(code: EMFILE, call: "eventfd") }
+            try Thread.start { [self] in keep(wokenBy: wake) }
             try Thread.start { [self] in
                 do throws(RendezvousError) {
-                    let socket = Socket(try connect())
-                    open(socket)
-                    read(from: socket)
-                    finish(
-                        shared.withLock { $0.state.farewell.map { .refused($0.code, $0.text) } }
-                            ?? .disconnected)
+                    open(Socket(try connect { obstacle in shared.withLock { $0.obstacle = obstacle } }))
                 } catch {
                     finish(.unreachable(error))
                 }
@@ -239,27 +254,29 @@ final class Connection: Sendable {
     }
 
     private func open(_ socket: Socket) {
-        perform(waitingToSend: false) { shared in
+        perform { shared in
             shared.socket = socket
-            return ((), shared.state.opened())
+            return ((), shared.state.opened(at: .now))
         }
+        wakeKeeper()
     }
 
-    /// Reads until the end of input.
-    private func read(from socket: Socket) {
+    /// Keeps the session until its end.
+    private func keep(wokenBy wake: WakeUp) {
         var reader = LineReader(limit: 1 << 20)
         var chunk = [UInt8](repeating: 0, count: 16_384)
-        while true {
-            if hasLeftovers { waitForRoomOrInput(on: socket) }
-            let flags = hasLeftovers ? Int32(MSG_DONTWAIT) : 0
+        while let plan = nextPlan() {
+            let isReadable = Self.wait(for: plan, orFor: wake)
+            if plan.hasLeftovers { flush() }
+            guard isReadable, let socket = plan.socket else { continue }
             let count = chunk.withUnsafeMutableBytes {
-                recv(socket.rawValue, $0.baseAddress, $0.count, flags)
+                recv(socket.rawValue, $0.baseAddress, $0.count, Int32(MSG_DONTWAIT))
             }
-            if count < 0, errno == EINTR || errno == EAGAIN {
-                flush(waiting: false)
-                continue
+            if count < 0, errno == EINTR || errno == EAGAIN { continue }
+            guard count > 0 else {
+                return finish(
+                    shared.withLock { $0.state.farewell.map { .refused($0.code, $0.text) } } ?? .disconnected)
             }
-            guard count > 0 else { return }
             var lines: [ServerLine] = []
             chunk.withUnsafeBytes { bytes in
                 _ = reader.read(UnsafeRawBufferPointer(rebasing: bytes[..<count])) { line in
@@ -267,16 +284,53 @@ final class Connection: Sendable {
                     return true
                 }
             }
-            perform(waitingToSend: false) { shared in ((), lines.flatMap { shared.state.received($0) }) }
+            receive(lines)
         }
     }
 
-    /// Whether there is something to send that nobody sends.
-    private var hasLeftovers: Bool { shared.withLock { !$0.isSending && !$0.outgoing.isEmpty } }
+    private func receive(_ lines: [ServerLine]) {
+        let now = Instant.now
+        perform { shared in
+            let actions = lines.flatMap { line in
+                if case .row = line { shared.awaitMoreRows(from: now) }
+                return shared.state.received(line, at: now)
+            }
+            return ((), actions)
+        }
+    }
 
-    private func waitForRoomOrInput(on socket: Socket) {
-        var request = pollfd(fd: socket.rawValue, events: Int16(POLLIN | POLLOUT), revents: 0)
-        poll(&request, 1, -1)
+    /// What the keeper waits for.
+    private struct Plan {
+        let socket: Socket?
+        /// Whether there is something to send that no thread sends.
+        let hasLeftovers: Bool
+        let look: Deadline
+    }
+
+    /// Gives up what is overdue, and returns what to wait for then; nil at the end.
+    private func nextPlan() -> Plan? {
+        while true {
+            let (plan, isTime) = shared.withLock { shared -> (Plan?, Bool) in
+                if shared.state.hasEnded { return (nil, false) }
+                if shared.nextLook.isOver { return (nil, true) }
+                let hasLeftovers = !shared.isSending && !shared.outgoing.isEmpty
+                return (Plan(socket: shared.socket, hasLeftovers: hasLeftovers, look: shared.nextLook), false)
+            }
+            guard isTime else { return plan }
+            perform { shared in ((), shared.giveUpOverdue()) }
+        }
+    }
+
+    /// Waits until the keeper is woken, its time has come, or the socket is ready; whether that may be read from.
+    private static func wait(for plan: Plan, orFor wake: WakeUp) -> Bool {
+        var requests = [pollfd(fd: wake.rawValue, events: Int16(POLLIN), revents: 0)]
+        if let socket = plan.socket {
+            let events = Int16(POLLIN) | (plan.hasLeftovers ? Int16(POLLOUT) : 0)
+            requests.append(pollfd(fd: socket.rawValue, events: events, revents: 0))
+        }
+        guard poll(&requests, nfds_t(requests.count), plan.look.milliseconds) > 0 else { return false }
+        if let first = requests.first, first.revents != 0 { wake.clear() }
+        return requests.dropFirst().contains { $0.revents & ~Int16(POLLOUT) != 0 }
     }
 
     private func finish(_ failure: LockError) {
@@ -286,15 +340,6 @@ final class Connection: Sendable {
             return ((), shared.state.ended())
         }
         end.fulfil(failure)
-    }
-}
-
-extension Connection.Shared {
-    /// Gives the answer to whoever waits for it.
-    fileprivate mutating func telling(
-        _ id: ConnectionState.RequestID, _ answer: Connection.Answer
-    ) -> Connection.Telling? {
-        guard let promise = answers.removeValue(forKey: id) else { return nil }
-        return { promise.fulfil(answer) }
+        wakeKeeper()
     }
 }

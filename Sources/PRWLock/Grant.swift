@@ -37,7 +37,8 @@ public struct Grant: ~Copyable, Sendable {
     ///
     /// The grant stands as it was if this fails, but for `LockLost`. A task that is cancelled meanwhile gets a
     /// `CancellationError`, or the upgrade if that was quicker.
-    /// - Parameter timeout: how long to wait; without end if nil.
+    /// - Parameter timeout: how long to wait; without end if nil. If the daemon does not answer in time, the grant is made
+    ///   what it was, should it be upgraded all the same.
     /// - Throws: `LockError.timedOut`; `LockError.deadlock`, if another reader waits to become the writer as well.
     public mutating func upgrade(timeout: Duration? = nil) async throws {
         try await hold.upgrade(timeout: timeout)
@@ -56,7 +57,8 @@ public struct Grant: ~Copyable, Sendable {
     /// Gives the lock back.
     ///
     /// It is not cut short by cancellation.
-    /// - Throws: `LockLost` if it was not held to the end.
+    /// - Throws: `LockLost` if it was not held to the end; `LockError.unreachable` if the daemon has not answered for ten
+    ///   seconds: it carries the release out when it reads on.
     public consuming func release() async throws {
         try await hold.release()
     }

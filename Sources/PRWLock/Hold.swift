@@ -48,10 +48,12 @@ final class Hold: Sendable {
 
     /// Gives it back, and waits until the daemon has said so.
     ///
-    /// - Throws: `LockLost` if it was not held to the end.
+    /// - Throws: `LockLost` if it was not held to the end; `LockError.unreachable` if the daemon does not answer.
     func release() async throws {
         if let lost { throw lost }
-        let answer = await connection.answer(to: .release(name, chooser))
+        let answer = await connection.answer(
+            to: .release(name, chooser), by: Deadline(after: CallTime.patience))
+        if case .silent = answer { fate.fulfil(nil) }
         try check(answer)
         fate.fulfil(nil)
     }
@@ -65,16 +67,20 @@ final class Hold: Sendable {
 
     /// Asks for another mode; what was granted stands if that is refused.
     func upgrade(timeout: Duration?) async throws {
-        let wait = TimeLimit(timeout: timeout)
-        try check(await connection.answer(to: .upgrade(name, chooser, wait: wait)))
+        let time = CallTime(TimeLimit(timeout: timeout))
+        let verb = Verb.upgrade(name, chooser, wait: time.wait)
+        try check(await connection.answer(to: verb, until: time.deadline, by: time.end))
     }
 
     func downgrade(to mode: LockMode) async throws {
-        try check(await connection.answer(to: .downgrade(name, chooser, to: mode)))
+        let end = Deadline(after: CallTime.patience)
+        try check(await connection.answer(to: .downgrade(name, chooser, to: mode), by: end))
     }
 
     func renew(lease: Duration?) async throws {
-        try check(await connection.answer(to: .renew(name, chooser, lease: lease.map(TimeLimit.upTo))))
+        let end = Deadline(after: CallTime.patience)
+        let verb = Verb.renew(name, chooser, lease: lease.map(TimeLimit.upTo))
+        try check(await connection.answer(to: verb, by: end))
     }
 
     /// Throws what an answer says against this grant.
@@ -82,6 +88,7 @@ final class Hold: Sendable {
         switch answer {
         case .granted: return
         case .withdrawn: throw CancellationError()
+        case .silent(let error): throw error
         case .ended: throw lost ?? LockLost(lock: name, token: terms.token, cause: .disconnected)
         case .reply(.error(let error), _) where error.code == .notHeld:
             // The notice of it came before.
@@ -103,12 +110,14 @@ extension TimeLimit {
 
 extension LockError {
     /// What a reply says against a request; nil if it says nothing against it.
-    init?(refusal reply: Reply) {
+    ///
+    /// - Parameter waited: how long the caller has waited for the lock, the way to the daemon included.
+    init?(refusal reply: Reply, waited: Duration = .zero) {
         switch reply {
         case .busy(let name, let mode, let heldBy):
-            self = .timedOut(name, mode, waited: .zero, heldBy: heldBy)
-        case .timeout(let name, let mode, let waited, let heldBy):
             self = .timedOut(name, mode, waited: waited, heldBy: heldBy)
+        case .timeout(let name, let mode, let waitedThere, let heldBy):
+            self = .timedOut(name, mode, waited: max(waited, waitedThere), heldBy: heldBy)
         case .deadlock(let name, let mode, let cycle): self = .deadlock(name, mode, cycle)
         case .denied(let name, _, let reason): self = .denied(name, reason: reason)
         case .error(let error) where error.code == .wrongMode: self = .wrongMode

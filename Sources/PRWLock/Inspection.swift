@@ -20,9 +20,16 @@ public typealias LockSummary = Row.Lock
 public typealias LockChange = Notice.Changed
 
 extension Client {
+    /// How long a question waits for a daemon that says nothing.
+    public static let defaultTimeout = Duration.seconds(10)
+
     /// Who holds a lock and who waits for it.
-    public func status(of lock: LockName) async throws -> LockStatus {
-        let (_, rows) = try await ask(.status(lock))
+    ///
+    /// - Parameter timeout: how long the daemon may say nothing until this is an error; the same for all questions.
+    public func status(
+        of lock: LockName, timeout: Duration = defaultTimeout
+    ) async throws -> LockStatus {
+        let (_, rows) = try await ask(.status(lock), timeout: timeout)
         return LockStatus(rows: rows)
     }
 
@@ -32,10 +39,12 @@ extension Client {
     ///   - prefix: only those whose names begin so.
     ///   - after: only those whose names come after this one, to go on where a list of `limit` ended.
     ///   - limit: at most so many; all if nil.
+    ///   - timeout: how long the daemon may say nothing; a long list may take longer.
     public func list(
-        prefix: String = "", after: LockName? = nil, limit: Int? = nil
+        prefix: String = "", after: LockName? = nil, limit: Int? = nil, timeout: Duration = defaultTimeout
     ) async throws -> [LockSummary] {
-        let (_, rows) = try await ask(.list(prefix: NameAlphabet.encode(prefix), after: after, limit: limit))
+        let question = Verb.list(prefix: NameAlphabet.encode(prefix), after: after, limit: limit)
+        let (_, rows) = try await ask(question, timeout: timeout)
         return rows.compactMap { if case .lock(let lock) = $0 { lock } else { nil } }
     }
 
@@ -55,12 +64,18 @@ extension Client {
     }
 
     /// Asks the daemon for a sign of life; connects, and starts the user's own daemon, if need be.
-    public func ping() async throws { _ = try await ask(.ping) }
+    ///
+    /// - Throws: `LockError.unreachable` if there is none in this time.
+    public func ping(timeout: Duration = defaultTimeout) async throws {
+        _ = try await ask(.ping, timeout: timeout)
+    }
 }
 
 extension RWLock {
     /// Who holds the lock and who waits for it.
-    public func status() async throws -> LockStatus { try await client.status(of: name) }
+    public func status(timeout: Duration = Client.defaultTimeout) async throws -> LockStatus {
+        try await client.status(of: name, timeout: timeout)
+    }
 }
 
 extension LockStatus {

@@ -14,7 +14,7 @@ public enum LockError: Error, Sendable {
     case wrongMode
     /// The daemon could not do it: a limit, a disk, or that it is leaving.
     case refused(ErrorCode, String)
-    /// There is no daemon to ask; the error says what to do about it.
+    /// There is no daemon to ask, or it does not answer; the error says what to do about it.
     case unreachable(RendezvousError)
     /// The daemon went away before it answered.
     case disconnected
@@ -39,7 +39,7 @@ extension LockError: CustomStringConvertible {
 extension HeldBy {
     /// For people: `process 811 (write) and 2 more`.
     var inWords: String {
-        if isEmpty { return "nobody, but the daemon has just started and grants nothing yet" }
+        if isEmpty { return "none: the lock daemon has just started after an unclean end" }
         let holders = named.map { "\(process($0.processID)) (\($0.mode))" }
         return (holders + (more > 0 ? ["\(more) more"] : [])).joined(separator: ", ")
     }

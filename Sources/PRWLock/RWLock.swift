@@ -42,7 +42,9 @@ public struct RWLock: Sendable {
     /// The grant is the holder's until it is released or goes out of scope. Prefer `withReadLock`, which also stops the
     /// work when the lock is lost.
     /// - Parameters:
-    ///   - timeout: how long to wait; without end if nil, not at all if zero.
+    ///   - timeout: how long to wait; without end if nil, not at all if zero. It counts from the call on, whatever goes
+    ///     before the request: the start of a daemon, or one that leaves. A daemon that does not answer is waited for
+    ///     less than a second longer, and is `LockError.unreachable` then.
     ///   - lease: after how long the grant ends by itself unless it is renewed; never if nil.
     ///   - note: what others are told who ask for whom they wait; cut off after 255 bytes.
     /// - Throws: `LockError`; `CancellationError` if the task is cancelled, and then nothing is held.
@@ -90,8 +92,9 @@ public struct RWLock: Sendable {
     }
 
     /// Whether a token still is that of a grant on this lock; any process may ask.
-    public func validate(_ token: Token) async throws -> Bool {
-        if case (.valid, _) = try await client.ask(.validate(name, token)) { true } else { false }
+    public func validate(_ token: Token, timeout: Duration = Client.defaultTimeout) async throws -> Bool {
+        let (reply, _) = try await client.ask(.validate(name, token), timeout: timeout)
+        return if case .valid = reply { true } else { false }
     }
 
     private func acquire(

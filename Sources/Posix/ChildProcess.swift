@@ -72,6 +72,32 @@ public struct ChildProcess {
         return process
     }
 
+    /// Waits for the end of a child and returns its status as `wait` gives it; kills the child at the deadline.
+    ///
+    /// Nil if it was killed so, or if another part of this process has waited for it.
+    public static func status(of child: Int32, by deadline: Deadline) -> Int32? {
+        let watch = linux_pidfd_open(child)
+        defer { if watch >= 0 { close(watch) } }
+        var status: Int32 = 0
+        while true {
+            let ended = waitpid(child, &status, WNOHANG)
+            if ended == child { return status }
+            if ended < 0, errno != EINTR { return nil }
+            if deadline.isOver {
+                kill(child, SIGKILL)
+                while waitpid(child, &status, 0) < 0, errno == EINTR {}
+                return nil
+            }
+            // Where the kernel gives no descriptor of it, one has to look again and again.
+            guard watch >= 0 else {
+                usleep(5_000)
+                continue
+            }
+            var request = pollfd(fd: watch, events: Int16(POLLIN), revents: 0)
+            poll(&request, 1, deadline.milliseconds)
+        }
+    }
+
     /// The strings as C takes them, with a null pointer at the end.
     static func withCStrings<Result>(
         _ strings: [String], _ body: ([UnsafeMutablePointer<CChar>?]) -> Result

@@ -44,6 +44,16 @@ public enum ProcessFacts {
         return nil
     }
 
+    /// Whether a process is stopped, by a signal or a debugger; no, if that cannot be seen.
+    public static func isStopped(_ process: Int32) -> Bool {
+        guard let line = try? FileContents.read("/proc/\(process)/stat", limit: 4096),
+            let nameEnd = line.lastIndex(of: UInt8(ascii: ")"))
+        else { return false }
+        // The state is the letter after the name, which may hold blanks and parentheses.
+        let state = line[(nameEnd + 1)...].first { $0 != UInt8(ascii: " ") }
+        return state == UInt8(ascii: "T") || state == UInt8(ascii: "t")
+    }
+
     /// The path of the program that a process runs; nil if this process may not see it.
     public static func executable(of process: Int32) -> String? {
         var buffer = [CChar](repeating: 0, count: Int(PATH_MAX))

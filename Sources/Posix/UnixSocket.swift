@@ -6,25 +6,24 @@ public enum UnixSocket {
     /// The longest path of a socket, in bytes: `sun_path` less the NUL at its end.
     public static let maximumPathLength = MemoryLayout.size(ofValue: sockaddr_un().sun_path) - 1
 
-    /// A blocking connection to whoever listens at the path.
+    /// A blocking connection to the process that listens at the path.
     ///
-    /// `ENOENT`: no socket there; `ECONNREFUSED`: one, but nobody listens; `EACCES`: not permitted; `EAGAIN`: the
-    /// backlog was full for as long as `timeout`, which is at least a microsecond (nil: without end).
-    public static func connect(to path: String, timeout: Duration? = nil) throws(SystemError)
+    /// `ENOENT`: no socket there; `ECONNREFUSED`: one that does not listen; `EACCES`: not permitted; `EAGAIN`: the
+    /// backlog was full until the deadline; if that is over, for a microsecond.
+    public static func connect(to path: String, by deadline: Deadline = .never) throws(SystemError)
         -> OwnedDescriptor
     {
         let socket = try unconnected()
         let address = try Address(path)
-        if let timeout { try limitSending(on: socket, to: max(timeout, .microseconds(1))) }
-        do throws(SystemError) {
-            _ = try checked("connect", path) {
-                address.withPointer { Glibc.connect(socket.rawValue, $0, $1) }
-            }
-        } catch {
+        while true {
+            // Anew after an interruption: the kernel begins to count again, and signals may come for ever.
+            if let left = deadline.left { try limitSending(on: socket, to: max(left, .microseconds(1))) }
+            if address.withPointer({ Glibc.connect(socket.rawValue, $0, $1) }) == 0 { break }
             // An interrupted connect may have happened all the same.
-            guard error.code == EISCONN else { throw error }
+            if errno == EISCONN { break }
+            if errno != EINTR { throw .last("connect", path) }
         }
-        if timeout != nil { try limitSending(on: socket, to: .zero) }
+        if deadline != .never { try limitSending(on: socket, to: .zero) }
         return socket
     }
 
@@ -32,7 +31,7 @@ public enum UnixSocket {
     ///
     /// Nobody can connect before mode and group are in place: until it listens, whoever tries is refused.
     public static func listen(
-        at path: String, mode: UInt32, group: UInt32? = nil, backlog: Int32 = 4096
+        at path: String, mode: UInt32, group: UInt32? = nil, backlog: Int32 = defaultBacklog
     ) throws(SystemError) -> OwnedDescriptor {
         let socket = try unconnected(flags: Int32(SOCK_NONBLOCK.rawValue))
         let address = try Address(path)
@@ -78,12 +77,20 @@ public enum UnixSocket {
         return getsockopt(descriptor, SOL_SOCKET, name, &value, &length) == 0 ? value : nil
     }
 
-    /// Takes over a listening socket that was inherited: accepting from it does not block, and nobody inherits it further.
+    /// Takes over a listening socket that was inherited: accepting from it does not block, and no program inherits it
+    /// further.
+    ///
+    /// It listens anew, with the backlog of `listen(at:…)`: the kernel tells clients the process that called `listen`
+    /// last as the one that they are connected to (`SO_PEERCRED`), and that is to be this one.
     public static func adoptListener(_ descriptor: Int32) -> OwnedDescriptor {
         _ = fcntl(descriptor, F_SETFD, FD_CLOEXEC)
         _ = fcntl(descriptor, F_SETFL, fcntl(descriptor, F_GETFL) | O_NONBLOCK)
+        _ = Glibc.listen(descriptor, defaultBacklog)
         return OwnedDescriptor(owning: descriptor)
     }
+
+    /// As many as the kernel lets wait (`net.core.somaxconn`).
+    public static let defaultBacklog: Int32 = 4096
 
     /// The path that a socket is bound to; nil if it has none in the file system.
     public static func path(of descriptor: Int32) -> String? { path { getsockname(descriptor, $0, $1) } }

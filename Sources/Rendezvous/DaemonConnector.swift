@@ -3,15 +3,19 @@ public import Posix
 
 /// How a client gets its connection: to a daemon that runs, or to one that it starts.
 ///
-/// A connection is handed out once the daemon has answered on it. So whoever was in the queue of a daemon that
+/// A connection is handed out once the daemon has answered on it. So a client that was in the queue of a daemon that
 /// left or died, and sees the end before the first reply, begins again in here, and no request is ever sent twice.
-/// See `StartLock` for why nobody is turned away and never two daemons run.
+/// See `StartLock` for why no client is turned away and never two daemons run.
+///
+/// The caller's deadline bounds all waits together: for room in the backlog, for the lock file, for a service manager,
+/// and for the daemon's first reply, be it stopped, draining or just started. Without a deadline each of them has a
+/// bound of its own.
 public struct DaemonConnector: Sendable {
     /// The socket that the caller or the environment names; nil to go by the rules of `SocketLocation`.
     private let named: SocketLocation?
     /// The user, the environment and the folders that decide how one is started.
     public let surroundings: Surroundings
-    /// How long a daemon that took the connection may think about its first reply.
+    /// How long a daemon that took the connection may think about its first reply, where the caller has no deadline.
     public var patience = Duration.seconds(10)
 
     /// How often one begins again with a daemon that ends before its first reply.
@@ -24,29 +28,38 @@ public struct DaemonConnector: Sendable {
     }
 
     /// A blocking connection on which the daemon has answered; the session belongs to this process.
-    public func connect() throws(RendezvousError) -> OwnedDescriptor {
-        if let named { return try reach(named) }
+    ///
+    /// - Parameters:
+    ///   - deadline: until when the call waits.
+    ///   - trying: is told of the daemon, when a connection to it is tried and when it stands.
+    public func connect(
+        by deadline: Deadline = .never, trying: ((SilentDaemon) -> Void)? = nil
+    ) throws(RendezvousError) -> OwnedDescriptor {
+        let reach = Reach(end: deadline, patience: patience, trying: trying)
+        if let named { return try connect(to: named, reach) }
         for _ in 0..<Self.attempts {
             // The look comes before the try, for the reason that stands at `start`.
             let hasSystemDaemon = surroundings.hasSystemDirectory
-            if let connection = try reachUserOwn() { return connection }
-            if hasSystemDaemon { return try reach(.system(in: surroundings)) }
-            if let connection = try start() { return connection }
+            if let connection = try connectToUserOwn(reach) { return connection }
+            if hasSystemDaemon { return try connect(to: .system(in: surroundings), reach) }
+            if let connection = try start(reach) { return connection }
         }
         let location = SocketLocation.writableUserOwn(in: surroundings)
         throw .endedAtStart(location, output: DaemonLauncher(location, in: surroundings).outputPath)
     }
 
     /// A connection to a daemon that is not a client's to start.
-    private func reach(_ location: SocketLocation) throws(RendezvousError) -> OwnedDescriptor {
+    private func connect(
+        to location: SocketLocation, _ reach: Reach
+    ) throws(RendezvousError) -> OwnedDescriptor {
         for _ in 0..<Self.attempts {
-            if let connection = try attempt(location) { return connection }
+            if let connection = try reach.connect(to: location) { return connection }
         }
         throw .notRunning(location)
     }
 
     /// A connection to the user's own daemon; nil if it does not run.
-    private func reachUserOwn() throws(RendezvousError) -> OwnedDescriptor? {
+    private func connectToUserOwn(_ reach: Reach) throws(RendezvousError) -> OwnedDescriptor? {
         let candidates = SocketLocation.userOwn(in: surroundings)
         for (index, location) in candidates.enumerated() {
             do throws(RendezvousError) {
@@ -56,7 +69,7 @@ public struct DaemonConnector: Sendable {
                 if index > 0, case .unsafeDirectory = error { continue }
                 throw error
             }
-            if let connection = try attempt(location) { return connection }
+            if let connection = try reach.connect(to: location) { return connection }
         }
         return nil
     }
@@ -70,67 +83,33 @@ public struct DaemonConnector: Sendable {
     ///   socket's queue, sees the end before the first reply. Both go to the system's daemon.
     /// - Were the order the other way round, A could miss B's socket, then see the folder and go to the system's daemon,
     ///   while B, who saw no folder, starts a daemon.
-    private func start() throws(RendezvousError) -> OwnedDescriptor? {
+    private func start(_ reach: Reach) throws(RendezvousError) -> OwnedDescriptor? {
         let location = SocketLocation.writableUserOwn(in: surroundings)
         guard surroundings.variable("PRWLOCK_AUTOSTART") != "0" else { throw .startForbidden(location) }
         try location.makeFolder(in: surroundings)
         let launcher = DaemonLauncher(location, in: surroundings)
-        let lock = try StartLock.acquire(for: location.path)
+        let lock = try StartLock.acquire(for: location.path, by: reach.end)
         // A client that had the lock file before may have started one.
-        if let connection = try reachUserOwn() { return connection }
-        if try launcher.startService(), let connection = try reachUserOwn() { return connection }
+        if let connection = try connectToUserOwn(reach) { return connection }
+        if try launcher.startService(by: reach.end), let connection = try connectToUserOwn(reach) {
+            return connection
+        }
         // No daemon listens, and no other client can begin to start one.
         guard let lock = try launcher.start(under: lock) else { return nil }
-        let connection = try attempt(location)
+        let connection = try connectToStarted(location, reach, output: launcher.outputPath)
         _ = consume lock
         return connection
     }
 
-    /// A connection on which the daemon has answered; nil if nobody listens, or the end comes before the answer.
-    private func attempt(_ location: SocketLocation) throws(RendezvousError) -> OwnedDescriptor? {
-        let connection: OwnedDescriptor
-        do throws(SystemError) {
-            connection = try UnixSocket.connect(to: location.path, timeout: patience)
+    /// A connection to the daemon that was just started; nil if it ends before it answers.
+    private func connectToStarted(
+        _ location: SocketLocation, _ reach: Reach, output: String
+    ) throws(RendezvousError) -> OwnedDescriptor? {
+        do throws(RendezvousError) {
+            return try reach.connect(to: location)
         } catch {
-            switch error.code {
-            case ENOENT, ENOTDIR, ECONNREFUSED: return nil
-            case EACCES, EPERM: throw .notPermitted(location)
-            case EAGAIN: throw .noAnswer(location, after: patience)
-            default: throw .system(error)
-            }
+            guard case .noAnswer = error else { throw error }
+            throw .slowStart(location, output: output)
         }
-        guard Self.send("PING\n", to: connection) else { return nil }
-        while let line = try nextLine(from: connection, of: location, within: Patience(patience)) {
-            // What a daemon says unasked is no answer.
-            if line.hasPrefix("! ") { continue }
-            guard line == "PONG" else { throw .turnedAway(location, line) }
-            return connection
-        }
-        return nil
-    }
-
-    private static func send(_ line: StaticString, to connection: borrowing OwnedDescriptor) -> Bool {
-        Glibc.send(connection.rawValue, line.utf8Start, line.utf8CodeUnitCount, Int32(MSG_NOSIGNAL))
-            == line.utf8CodeUnitCount
-    }
-
-    /// The next line, read byte by byte, so that nothing behind it is lost; nil at the end of input.
-    private func nextLine(
-        from connection: borrowing OwnedDescriptor, of location: SocketLocation, within patience: Patience
-    ) throws(RendezvousError) -> String? {
-        var line: [UInt8] = []
-        while line.count < 1024 {
-            var request = pollfd(fd: connection.rawValue, events: Int16(POLLIN), revents: 0)
-            switch poll(&request, 1, patience.milliseconds) {
-            case 0: throw .noAnswer(location, after: self.patience)
-            case 1: break
-            default: continue
-            }
-            var byte: UInt8 = 0
-            guard read(connection.rawValue, &byte, 1) == 1 else { return nil }
-            if byte == UInt8(ascii: "\n") { break }
-            line.append(byte)
-        }
-        return String(decoding: line, as: UTF8.self)
     }
 }

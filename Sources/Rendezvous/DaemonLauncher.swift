@@ -14,10 +14,10 @@ struct DaemonLauncher {
     }
 
     /// Has the user's service manager listen; false where it does not know the daemon, or cannot.
-    func startService() throws(RendezvousError) -> Bool {
+    func startService(by deadline: Deadline) throws(RendezvousError) -> Bool {
         guard let service = UserService(in: surroundings) else { return false }
         do throws(SystemError) {
-            return try service.start()
+            return try service.start(by: deadline)
         } catch {
             throw .system(error)
         }

@@ -8,8 +8,10 @@ public enum RendezvousError: Error, Sendable {
     case startForbidden(SocketLocation)
     /// Somebody may listen there, but this user may not connect.
     case notPermitted(SocketLocation)
-    /// Somebody listens there, and did not answer in time.
-    case noAnswer(SocketLocation, after: Duration)
+    /// A daemon listens there, or is being started, and did not answer in time.
+    case noAnswer(SilentDaemon)
+    /// A daemon was started, and did not answer in time; what it says is in the file.
+    case slowStart(SocketLocation, output: String)
     /// The daemon answered, and turned the session away in these words.
     case turnedAway(SocketLocation, String)
     /// The folder of the socket could be somebody else's doing, for the reason given.
@@ -36,9 +38,10 @@ extension RendezvousError: CustomStringConvertible {
             "no lock daemon listens at \(location.path), and PRWLOCK_AUTOSTART=0 forbids starting one: "
                 + "run `prwlockd`, or unset PRWLOCK_AUTOSTART"
         case .notPermitted(let location): Self.notPermitted(location)
-        case .noAnswer(let location, let patience):
-            "the lock daemon at \(location.path) does not answer (waited \(patience)): "
-                + "look whether it is stopped, or stop it and try again"
+        case .noAnswer(let daemon): daemon.description
+        case .slowStart(let location, let output):
+            "a lock daemon was started for \(location.path) and has not answered in time: "
+                + "try again, or see \(output)"
         case .turnedAway(let location, let words):
             "the lock daemon at \(location.path) turned this session away: \(words)"
         case .unsafeDirectory(let path, let reason):

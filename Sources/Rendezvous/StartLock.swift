@@ -72,9 +72,9 @@ public struct StartLock: ~Copyable {
     /// It waits by trying again, because `flock` cannot wait with an end, and a program that was stopped while
     /// it held the file would otherwise stop all others without a word.
     public static func acquire(
-        for socketPath: String, patience: Duration = .seconds(30)
+        for socketPath: String, patience: Duration = .seconds(30), by deadline: Deadline = .never
     ) throws(RendezvousError) -> StartLock {
-        var patience = Patience(patience)
+        var patience = Patience(until: min(deadline, Deadline(after: patience)))
         while true {
             if let lock = try tryAcquire(for: socketPath) { return lock }
             guard patience.pause() else { throw .startLockHeld(path(beside: socketPath)) }
@@ -131,7 +131,7 @@ public struct StartLock: ~Copyable {
         guard file.isSocket else { throw .notASocket(socketPath) }
         do throws(SystemError) {
             // A full backlog is a daemon's as well, and need not be waited for.
-            _ = try UnixSocket.connect(to: socketPath, timeout: .zero)
+            _ = try UnixSocket.connect(to: socketPath, by: Deadline(after: .zero))
         } catch {
             switch error.code {
             case ECONNREFUSED:
@@ -147,6 +147,6 @@ public struct StartLock: ~Copyable {
         throw .alreadyServed(socketPath)
     }
 
-    /// As many as the kernel lets wait (`net.core.somaxconn`).
-    public static let defaultBacklog: Int32 = 4096
+    /// See `UnixSocket.defaultBacklog`.
+    public static let defaultBacklog = UnixSocket.defaultBacklog
 }

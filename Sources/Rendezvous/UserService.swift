@@ -21,8 +21,8 @@ struct UserService {
         guard isInstalled else { return nil }
     }
 
-    /// Has the manager start it; false if it will not.
-    func start() throws(SystemError) -> Bool {
+    /// Has the manager start it; false if it will not, or has not done so in time.
+    func start(by deadline: Deadline) throws(SystemError) -> Bool {
         let nothing = try DirectoryDescriptor("/dev").open("null", flags: O_RDWR)
         // `cron` and `su` leave the variable unset, and without it the manager is not found.
         let environment = surroundings.environment.merging(["XDG_RUNTIME_DIR": runtime]) { $1 }
@@ -32,12 +32,10 @@ struct UserService {
             environment: environment.map { "\($0.key)=\($0.value)" },
             descriptors: [nothing.rawValue, nothing.rawValue, nothing.rawValue], directory: "/"
         ).spawn()
-        var status: Int32 = 0
-        while waitpid(command, &status, 0) < 0 {
-            // Somebody else in this process waits for all children: whether it went well is seen by connecting.
-            guard errno == EINTR else { return true }
-        }
-        return status == 0
+        let end = min(deadline, Deadline(after: .seconds(30)))
+        // Where another part of this process waits for all children, connecting shows whether it went well.
+        if let status = ChildProcess.status(of: command, by: end) { return status == 0 }
+        return !end.isOver
     }
 
     private static func unitDirectories(runtime: String, in surroundings: Surroundings) -> [String] {

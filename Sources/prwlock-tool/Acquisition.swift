@@ -29,32 +29,42 @@ struct Acquisition: ~Copyable {
     private let request: Acquire
     private let daemon: DaemonOptions
     private let start = Instant.now
-    private let deadline: Instant?
+    /// Taken at the beginning, so that it also runs while a daemon is started, drains or does not answer.
+    private var time: CallTime
 
-    /// How long it looks for another daemon.
-    private static let patience = Duration.seconds(10)
+    /// How long it looks for another daemon, where it has the time: that there is none is known.
+    private static let patience = Duration.seconds(2)
     /// How long it lets pass between two looks.
     private static let pause = Duration.milliseconds(100)
 
     init(_ request: Acquire, at daemon: DaemonOptions) throws(Complaint) {
         self.request = request
         self.daemon = daemon
-        deadline = request.wait.deadline(from: start)
-        connection = try daemon.connect()
+        time = CallTime(request.wait)
+        connection = try daemon.connect(by: time.end)
     }
 
     /// How long it has taken so far.
     var elapsed: Duration { start.duration(to: .now) }
 
+    /// Until when it waits for the daemon's answers.
+    var end: Deadline { time.end }
+
     /// Asks, and waits for the decision or for one of the descriptors to be ready.
+    ///
+    /// A daemon that does not answer in time is an error; the request is undone as far as that is possible.
     mutating func decide(watching descriptors: [Int32] = []) throws(Complaint) -> Outcome {
         var line = WaitingLine(request, daemon)
         defer { line.erase() }
-        try ask(for: request.wait)
+        try ask()
         while true {
-            switch connection.nextEvent(watching: descriptors, until: line.nextUpdate) {
+            let moment = min(time.end, line.nextUpdate ?? .never)
+            switch connection.nextEvent(watching: descriptors, until: moment) {
             case .line(.reply(_, .granted(_, _, let token, let ownerDied))):
                 return .granted(token, ownerDied: ownerDied)
+            case .line(.reply(_, .busy(_, _, let holders))) where time.mayAskAgain(heldBy: holders):
+                usleep(UInt32(CallTime.gracePause.wholeMilliseconds) * 1000)
+                try ask()
             case .line(.reply(_, .busy(_, _, let holders))), .line(.reply(_, .timeout(_, _, _, let holders))):
                 return .conflict(holders)
             case .line(.reply(_, .error(let error)))
@@ -64,33 +74,44 @@ struct Acquisition: ~Copyable {
             case .line: break
             case .ended(let error): try askAnother(because: Complaint(error))
             case .ready(let index): return .abandoned(index)
+            case .moment where time.end.isOver: throw giveUp()
             case .moment: line.update(waited: elapsed)
             }
         }
     }
 
-    private mutating func ask(for wait: TimeLimit) throws(Complaint) {
+    /// Asks for the time that is left. A deadline that has passed is the daemon's to state, with who holds the lock.
+    private mutating func ask() throws(Complaint) {
         var request = request
-        request.wait = wait
+        request.wait = time.wait
         do throws(ConnectionEnded) {
-            try connection.send(Request(verb: .acquire(request)))
+            try connection.send(Request(verb: .acquire(request)), by: time.end)
         } catch {
             throw Complaint(error)
         }
     }
 
+    /// Undoes the request, for when the daemon reads on: it is the only one of this session, and the session ends after
+    /// it. Were the lock granted and the session just ended, the lock would be marked as one that its writer left (G11).
+    private mutating func giveUp() -> Complaint {
+        let now = Deadline(after: .zero)
+        try? connection.send(Request(verb: .cancel(request.name, owner: request.owner)), by: now)
+        try? connection.send(
+            Request(verb: .release(request.name, Chooser(owner: request.owner))), by: now)
+        connection.close()
+        return Complaint(.noAnswer(connection.silentDaemon))
+    }
+
     /// Looks for a daemon that takes the request, until one does or it is no use.
     private mutating func askAnother(because reason: Complaint) throws(Complaint) {
-        let end = Instant.now.advanced(by: Self.patience)
+        let end = min(time.end, Deadline(after: Self.patience))
         while true {
-            usleep(UInt32(Self.pause.wholeMilliseconds) * 1000)
+            usleep(UInt32(min(Self.pause, end.left ?? Self.pause).wholeMilliseconds) * 1000)
             do throws(Complaint) {
-                connection = try daemon.connect()
-                // A deadline that has passed meanwhile is the new daemon's to state, with who holds the lock now.
-                return try ask(
-                    for: deadline.map { .upTo(max(.zero, Instant.now.duration(to: $0))) } ?? .forever)
+                connection = try daemon.connect(by: time.end)
+                return try ask()
             } catch {
-                guard error.code == Complaint.unavailable || error.code == Complaint.temporary, .now < end
+                guard error.code == Complaint.unavailable || error.code == Complaint.temporary, !end.isOver
                 else {
                     throw error
                 }
@@ -115,7 +136,7 @@ struct Acquisition: ~Copyable {
 extension HeldBy {
     /// The holders in words, for the line that says why a lock was not to be had.
     var inWords: String {
-        if isEmpty { return "nobody yet: the lock daemon has just started after an unclean end" }
+        if isEmpty { return "none: the lock daemon has just started after an unclean end" }
         var words = named.map { "\($0.processID.map(String.init) ?? "?") (\($0.mode))" }
         if more > 0 { words.append("\(more) more") }
         return words.joined(separator: ", ")

@@ -40,7 +40,7 @@ struct Complaint: Error {
         let code =
             switch error {
             case .notPermitted, .unsafeDirectory: Self.notPermitted
-            case .noAnswer, .turnedAway, .startLockHeld: Self.temporary
+            case .noAnswer, .slowStart, .turnedAway, .startLockHeld: Self.temporary
             case .system: Self.system
             case .notRunning, .startForbidden, .notASocket, .alreadyServed, .noProgram, .endedAtStart:
                 Self.unavailable

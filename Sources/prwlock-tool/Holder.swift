@@ -58,7 +58,7 @@ struct Holder {
     ) {
         do throws(Complaint) {
             var acquisition = try Acquisition(request, at: daemon)
-            try refuseCircle(over: &acquisition.connection)
+            try refuseCircle(over: &acquisition.connection, by: acquisition.end)
             switch try acquisition.decide(watching: [front.rawValue, client.rawValue]) {
             case .abandoned: return
             case .conflict(let holders):
@@ -77,8 +77,11 @@ struct Holder {
     }
 
     /// A process that holds the lock already would wait for itself.
-    private func refuseCircle(over connection: inout BlockingConnection) throws(Complaint) {
-        let holders = try LockStatus(of: request.name, over: &connection).holders
+    private func refuseCircle(
+        over connection: inout BlockingConnection, by end: Deadline
+    ) throws(Complaint) {
+        let patience = min(end.left ?? CallTime.patience, CallTime.patience)
+        let holders = try LockStatus(of: request.name, over: &connection, patience: patience).holders
         guard
             holders.contains(where: {
                 $0.row.owner == request.owner && $0.row.mode.conflicts(with: request.mode)

@@ -1,6 +1,7 @@
 import LockVocabulary
 import LockWire
 import PRWLock
+import Posix
 
 /// Who holds a lock and who waits for it, with what `/proc` tells of them.
 struct LockStatus {
@@ -31,16 +32,19 @@ struct LockStatus {
 
     /// Asks the daemon, and then `/proc`.
     init(
-        of name: LockName, at daemon: DaemonOptions
+        of name: LockName, at daemon: DaemonOptions, patience: Duration? = nil
     ) throws(Complaint) {
-        var connection = try daemon.connect()
-        try self.init(of: name, over: &connection)
+        var connection = try daemon.connect(by: patience.map(Deadline.init(after:)) ?? .never)
+        try self.init(of: name, over: &connection, patience: patience ?? CallTime.patience)
     }
 
-    init(of name: LockName, over connection: inout BlockingConnection) throws(Complaint) {
+    /// - Parameter patience: how long the daemon may say nothing.
+    init(
+        of name: LockName, over connection: inout BlockingConnection, patience: Duration = CallTime.patience
+    ) throws(Complaint) {
         var holders: [Row.Holder] = []
         var waiters: [Row.Waiter] = []
-        _ = try connection.ask(.status(name)) { row in
+        _ = try connection.ask(.status(name), patience: patience) { row in
             switch row {
             case .holder(let holder): holders.append(holder)
             case .waiter(let waiter): waiters.append(waiter)

@@ -2,6 +2,7 @@ import ArgumentParser
 import LockVocabulary
 import LockWire
 import PRWLock
+import Posix
 import Rendezvous
 
 /// Where the daemon is.
@@ -9,11 +10,12 @@ struct DaemonOptions: ParsableArguments {
     @Option(help: ArgumentHelp("The lock daemon's socket; PRWLOCK_SOCKET without it.", valueName: "path"))
     var socket: String?
 
-    /// A session with the daemon; the user's own is started if none runs.
-    func connect() throws(Complaint) -> BlockingConnection {
+    /// A session with the daemon, or an error by the deadline; the user's own is started if none runs.
+    func connect(by deadline: Deadline = .never) throws(Complaint) -> BlockingConnection {
         let surroundings = Surroundings.current()
         do throws(RendezvousError) {
-            return try BlockingConnection(socket.map(SocketLocation.init(path:)), in: surroundings)
+            return try BlockingConnection(
+                socket.map(SocketLocation.init(path:)), in: surroundings, by: deadline)
         } catch {
             throw Complaint(error)
         }

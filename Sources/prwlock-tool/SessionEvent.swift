@@ -17,13 +17,14 @@ enum SessionEvent {
 
 extension BlockingConnection {
     /// Waits for whatever comes first; the other descriptors go before the session.
-    mutating func nextEvent(watching descriptors: [Int32] = [], until moment: Instant? = nil) -> SessionEvent
+    mutating func nextEvent(watching descriptors: [Int32] = [], until moment: Deadline = .never)
+        -> SessionEvent
     {
         var requests = (descriptors + [descriptor]).map { pollfd(fd: $0, events: Int16(POLLIN), revents: 0) }
         var isFirstLook = true
         while true {
             // Lines may have come together with an earlier one, and polling does not see those.
-            let ready = poll(&requests, nfds_t(requests.count), isFirstLook ? 0 : milliseconds(until: moment))
+            let ready = poll(&requests, nfds_t(requests.count), isFirstLook ? 0 : moment.milliseconds)
             if ready > 0, let index = requests.dropLast().firstIndex(where: { $0.revents != 0 }) {
                 return .ready(index)
             }
@@ -34,35 +35,33 @@ extension BlockingConnection {
                     return .ended(error)
                 }
             }
-            if !isFirstLook, ready == 0, let moment, moment <= .now { return .moment }
+            if !isFirstLook, ready == 0, moment.isOver { return .moment }
             isFirstLook = false
         }
     }
 
     /// Sends a request and returns the reply to it; rows and notices before it are given away.
+    ///
+    /// - Parameter patience: how long the daemon may say nothing.
     mutating func ask(
-        _ verb: Verb, row: (Row) throws(Complaint) -> Void = { _ in }
+        _ verb: Verb, patience: Duration = CallTime.patience,
+        row: (Row) throws(Complaint) -> Void = { _ in }
     ) throws(Complaint) -> Reply {
         do throws(ConnectionEnded) {
-            try send(Request(verb: verb))
+            try send(Request(verb: verb), by: Deadline(after: patience))
         } catch {
             throw Complaint(error)
         }
         while true {
-            switch nextEvent() {
+            switch nextEvent(until: Deadline(after: patience)) {
             case .line(.reply(_, .error(let error))): throw Complaint(error)
             case .line(.reply(_, let reply)): return reply
             case .line(.row(let told)): try row(told)
-            case .line(.notice), .ready, .moment: break
+            case .line(.notice), .ready: break
+            case .moment: throw Complaint(.noAnswer(silentDaemon))
             case .ended(let error): throw Complaint(error)
             }
         }
-    }
-
-    private func milliseconds(until moment: Instant?) -> Int32 {
-        guard let moment else { return -1 }
-        let left = moment.nanoseconds - BootClock.now()
-        return left <= 0 ? 0 : Int32(clamping: (left - 1) / 1_000_000 + 1)
     }
 }
 

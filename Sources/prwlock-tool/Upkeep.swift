@@ -1,6 +1,7 @@
 import LockVocabulary
 import LockWire
 import PRWLock
+import Posix
 
 /// What a grant needs while it is held: its lease renewed, and somebody who hears of its loss.
 struct Upkeep {
@@ -39,7 +40,9 @@ struct Upkeep {
     /// Keeps the grant until it is lost, or one of the descriptors is ready.
     mutating func keep(over connection: inout BlockingConnection, watching descriptors: [Int32]) -> Event {
         while true {
-            switch connection.nextEvent(watching: descriptors, until: nextRenewal) {
+            switch connection.nextEvent(
+                watching: descriptors, until: nextRenewal.map { Deadline(at: $0.nanoseconds) } ?? .never)
+            {
             case .ready(let index): return .ready(index)
             case .ended: return .lost(.daemonGone)
             case .line(.notice(.expired(name, token))): return .lost(.expired)

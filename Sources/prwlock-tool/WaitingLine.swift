@@ -1,6 +1,7 @@
 import LockVocabulary
 import LockWire
 import PRWLock
+import Posix
 
 /// The line on a terminal that says for whom one waits, kept up to date; nothing where nobody looks.
 ///
@@ -10,23 +11,25 @@ struct WaitingLine: ~Copyable {
     private let daemon: DaemonOptions
     private let columns: Int
     /// When it is to be told, or told anew; nil for never.
-    private(set) var nextUpdate: Instant?
+    private(set) var nextUpdate: Deadline?
     private var isShown = false
 
     private static let interval = Duration.seconds(1)
+    /// How long it waits for the daemon, and the request with it.
+    private static let patience = Duration.milliseconds(200)
 
     init(_ request: Acquire, _ daemon: DaemonOptions) {
         self.request = request
         self.daemon = daemon
         columns = StandardError.columns ?? 80
         let isTold = request.wait != .upTo(.zero) && StandardError.isTerminal
-        nextUpdate = isTold ? Instant.now.advanced(by: Self.interval) : nil
+        nextUpdate = isTold ? Deadline(after: Self.interval) : nil
     }
 
     mutating func update(waited: Duration) {
-        nextUpdate = Instant.now.advanced(by: Self.interval)
-        // To say less is better than to fail: who waits wants the lock, not the line.
-        let holders = (try? LockStatus(of: request.name, at: daemon))?.holders ?? []
+        nextUpdate = Deadline(after: Self.interval)
+        // To say less is better than to fail or to be late: who waits wants the lock, not the line.
+        let holders = (try? LockStatus(of: request.name, at: daemon, patience: Self.patience))?.holders ?? []
         let text = Self.text(request.name, request.mode, holders: holders, waited: waited)
         StandardError.write("\r\u{1B}[K" + Style(columns: columns).fit(text))
         isShown = true

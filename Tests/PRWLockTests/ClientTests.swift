@@ -1,5 +1,7 @@
+import Glibc
 import LockVocabulary
 import Posix
+import Rendezvous
 import TestSupport
 import Testing
 
@@ -180,6 +182,18 @@ import Testing
         let grant = try await lock.acquireWrite(timeout: .seconds(5))
         try await grant.release()
         #expect(try await client.list().isEmpty)
+    }
+
+    @Test("a release does not wait for ever either, and is carried out when the daemon reads on")
+    func release() async throws {
+        let grant = try await lock.acquireWrite()
+        daemon.signal(SIGSTOP)
+        do {
+            try await grant.release()
+            Issue.record("the daemon is stopped")
+        } catch LockError.unreachable(.noAnswer) {}
+        daemon.signal(SIGCONT)
+        #expect(try daemon.connect().ask("WRITE jobs wait=30s")?.contains("ownerdied") == false)
     }
 
     @Test("a lease that ends cancels the body, and the caller is told (G9)") func expiry() async throws {

@@ -124,6 +124,95 @@ import Testing
         #expect(state.ended().lines == ["\(id) ended"])
     }
 
+    // MARK: Giving up
+
+    @Test("a request that is given up is undone behind itself, without the client (G13)")
+    mutating func gaveUp() {
+        let id = open(write(jobs))
+        #expect(
+            state.giveUp(id).lines
+                == ["\(id) given up", "> #2 CANCEL #\(id)", "> #3 RELEASE jobs owner=t1"])
+        #expect(state.isForsaken)
+        #expect(state.giveUp(id) == [])
+        // It was granted before the daemon read on.
+        #expect(told("#\(id) GRANTED jobs write token=42") == ["> #4 RELEASE jobs token=42"])
+        #expect(told("#2 ERROR not-waiting there is none") == [])
+        #expect(told("#3 RELEASED jobs token=42") == [])
+        #expect(told("#4 ERROR not-held there is none") == [])
+        #expect(state.isIdle)
+    }
+
+    @Test("what undoes a request never names another grant of its owner")
+    mutating func gaveUpBesideAGrant() {
+        let held = open(read(jobs))
+        #expect(told("#\(held) GRANTED jobs read token=42") == ["\(held) granted read 42"])
+        let id = open(read(jobs))
+        #expect(state.giveUp(id).lines == ["\(id) given up", "> #3 CANCEL #\(id)"])
+        #expect(!state.isForsaken)
+        #expect(told("#\(id) GRANTED jobs read token=43") == ["> #4 RELEASE jobs token=43"])
+        #expect(told("! REVOKED jobs token=42") == ["lost 42 revoked"])
+    }
+
+    @Test("a silent daemon is sent nothing that has a time, until it speaks") mutating func silence() {
+        let first = open(write(jobs))
+        _ = state.giveUp(first)
+        let late = open(write(mail))
+        let question = open(.ping)
+        #expect(state.giveUp(late).lines == ["\(late) given up"])
+        #expect(state.submit(.ping).1 == [])
+        #expect(
+            told("#2 CANCELLED jobs write") == ["> #\(question) PING", "> #\(question + 1) PING"])
+        #expect(state.submit(.ping).1.lines == ["> #\(question + 2) PING"])
+    }
+
+    @Test("a line says how long its request may wait when it is sent, whatever went before")
+    mutating func timeLeft() {
+        let deadline = Instant(nanoseconds: 5_000_000_000)
+        let (first, _) = state.submit(write(jobs, wait: 5), until: deadline, at: .zero)
+        let (second, _) = state.submit(write(mail, wait: 5), until: deadline, at: .zero)
+        #expect(
+            state.opened(at: Instant(nanoseconds: 2_000_000_000)).lines
+                == ["> #\(first) WRITE jobs wait=3s owner=t1", "> #\(second) WRITE mail wait=3s owner=t1"])
+        let (third, sent) = state.submit(
+            write(jobs, wait: 5), until: deadline, at: Instant(nanoseconds: 6_000_000_000))
+        #expect(sent.lines == ["> #\(third) WRITE jobs wait=0 owner=t1"])
+    }
+
+    @Test("an upgrade that was given up and granted all the same is undone, and asked about by its new token")
+    mutating func gaveUpUpgrade() {
+        hold(jobs, .read, 42)
+        let old = Chooser(token: Token(rawValue: 42))
+        let id = open(.upgrade(jobs, old, wait: .upTo(.seconds(1))))
+        #expect(state.giveUp(id).lines == ["\(id) given up", "> #3 CANCEL #\(id)"])
+        let release = open(.release(jobs, old))
+        #expect(
+            told("#\(id) GRANTED jobs write token=43")
+                == ["\(id) changed 42 to write 43", "> #5 DOWNGRADE jobs token=43 to=read"])
+        #expect(told("#3 ERROR not-waiting there is none") == [])
+        #expect(told("#\(release) ERROR not-held there is none") == ["> #\(release) RELEASE jobs token=43"])
+        #expect(told("#5 GRANTED jobs read token=43") == ["5 changed 43 to read 43"])
+        #expect(told("#\(release) RELEASED jobs token=43") == ["\(release) answered"])
+        #expect(state.isIdle)
+    }
+
+    @Test("a request that a leaving daemon has not taken in time is told so") mutating func gaveUpDraining() {
+        let id = open(write(jobs))
+        #expect(told("#\(id) ERROR draining the daemon is leaving") == [])
+        #expect(state.giveUp(id).lines == ["\(id) answered"])
+    }
+
+    @Test("a question is withdrawn at once, and a release is not") mutating func cancelledQuestion() {
+        hold(jobs, .write, 42)
+        let list = open(.list(prefix: "", after: nil, limit: nil))
+        #expect(state.cancel(list).lines == ["\(list) withdrawn"])
+        let release = open(.release(jobs, Chooser(token: Token(rawValue: 42))))
+        #expect(state.cancel(release) == [])
+        #expect(told("* lock a mode=read holders=1 waiters=0 ownerdied=0") == [])
+        #expect(told("#\(list) OK 1") == [])
+        #expect(told("#\(release) RELEASED jobs token=42") == ["\(release) answered"])
+        #expect(state.isIdle)
+    }
+
     @Test("rows belong to the listing that is open, whatever other replies come between") mutating func rows()
     {
         let first = open(.list(prefix: "", after: nil, limit: nil))
@@ -156,8 +245,13 @@ import Testing
 
     // MARK: The story's words
 
-    private func write(_ name: LockName) -> Verb {
-        .acquire(Acquire(name: name, mode: .write, owner: OwnerID("t1") ?? .session))
+    private func write(_ name: LockName, wait: Int? = nil) -> Verb {
+        let wait = wait.map { TimeLimit.upTo(.seconds($0)) } ?? .forever
+        return .acquire(Acquire(name: name, mode: .write, wait: wait, owner: OwnerID("t1") ?? .session))
+    }
+
+    private func read(_ name: LockName) -> Verb {
+        .acquire(Acquire(name: name, mode: .read, owner: OwnerID("t1") ?? .session))
     }
 
     /// Asks for something on an open connection.
@@ -196,6 +290,7 @@ extension [ConnectionState.Action] {
             case .answered(let id, _, let rows):
                 return "\(id) answered" + (rows.isEmpty ? "" : " with \(rows.count) rows")
             case .withdrawn(let id): return "\(id) withdrawn"
+            case .gaveUp(let id): return "\(id) given up"
             case .ended(let id): return "\(id) ended"
             case .lost(let token, let cause): return "lost \(token) \(cause)"
             case .observed(let change): return "observed \(change.change)"

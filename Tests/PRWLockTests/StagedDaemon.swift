@@ -64,13 +64,7 @@ final class StagedDaemon: Sendable {
         }
 
         /// Waits for the test.
-        func wait(for event: Promise<Void>) {
-            let (reading, writing) = event.pipe()
-            var byte: UInt8 = 0
-            _ = read(reading, &byte, 1)
-            close(reading)
-            close(writing)
-        }
+        func wait(for event: Promise<Void>) { event.block() }
 
         mutating func expect(matching beginning: String, reply: String) throws {
             let line = try next()
@@ -105,6 +99,15 @@ final class StagedDaemon: Sendable {
 }
 
 extension Promise<Void> {
+    /// Blocks this thread until it is fulfilled.
+    func block() {
+        let (reading, writing) = pipe()
+        var byte: UInt8 = 0
+        _ = read(reading, &byte, 1)
+        close(reading)
+        close(writing)
+    }
+
     /// A pipe that becomes readable with the promise, for a thread that waits.
     fileprivate func pipe() -> (reading: Int32, writing: Int32) {
         var ends: [Int32] = [-1, -1]

@@ -1,0 +1,158 @@
+import Glibc
+import Posix
+import TestSupport
+import Testing
+
+/// Each subcommand in each state of the daemon in which it gets no answer: it ends while the daemon stays so.
+///
+/// The time is only compared with what a command waits without a clock of its own.
+@Suite(.timeLimit(.minutes(2)), .serialized) struct UnansweredTests {
+    /// Far beyond a command's time, and short of the ten seconds that a daemon is waited for without one.
+    private static let bound: Int64 = 8_000_000_000
+
+    /// The exit status for a daemon that does not answer: later it may.
+    private static let temporary: Int32 = 75
+    private static let unavailable: Int32 = 69
+
+    private static let timed = [
+        ["run", "-n", "jobs", "echo", "ran"], ["run", "-w", ".2", "jobs", "echo", "ran"],
+        ["run", "-Fsw", "0", "jobs", "echo", "ran"], ["hold", "-n", "--pid", "PID", "jobs"],
+        ["hold", "-w", ".2", "--pid", "PID", "jobs"],
+    ]
+    private static let untimed = [
+        ["ping"], ["status", "jobs"], ["list"], ["sessions"], ["stats"], ["validate", "jobs", "1"],
+        ["revoke", "jobs", "1"], ["watch"], ["release", "--pid", "PID", "jobs"],
+        ["run", "jobs", "echo", "ran"],
+    ]
+
+    /// Runs all of them together, and holds each to its exit status and words.
+    private func expect(
+        _ commands: [[String]], socket: String, environment: [String] = [], status: Int32, words: String,
+        whileTrue isSo: () -> Bool = { true }
+    ) throws {
+        let start = BootClock.now()
+        let running = try commands.map { words in
+            let words = words.map { $0 == "PID" ? String(getpid()) : $0 }
+            return (
+                words,
+                try ToolProcess(
+                    ToolProcess.programs + "/prwlock", ["prwlock"] + words, socket: socket,
+                    environment: environment)
+            )
+        }
+        for (command, process) in running {
+            #expect(try process.status() == status, "\(command)")
+            #expect(BootClock.now() - start < Self.bound, "\(command)")
+            let complaints = try process.complaints()
+            #expect(complaints.contains(words), "\(command): \(complaints)")
+            #expect(try process.rest() == "", "\(command)")
+        }
+        #expect(isSo())
+    }
+
+    @Test("a daemon that is stopped is an error that names it, in time or soon (G13)") func stopped() throws {
+        let daemon = try DaemonProcess()
+        daemon.signal(SIGSTOP)
+        try expect(
+            Self.timed + Self.untimed, socket: daemon.socketPath, status: Self.temporary,
+            words: "(pid \(daemon.processID)) does not answer")
+        daemon.signal(SIGCONT)
+        // What the commands had asked for before they ended is held by none of them.
+        #expect(try daemon.connect().ask("WRITE jobs wait=30s")?.contains("ownerdied") == false)
+    }
+
+    @Test("a daemon that is stopped while a request waits is an error when its time is over")
+    func stoppedWhileWaiting() throws {
+        let daemon = try DaemonProcess()
+        let holder = try daemon.connect()
+        #expect(try holder.ask("READ jobs") == "GRANTED jobs read token=1")
+        let waiting = try ToolProcess(["run", "-w", "1", "jobs", "echo", "ran"], at: daemon)
+        while try holder.ask("LIST")?.contains("waiters=1") != true { _ = try holder.nextLine() }
+        #expect(try holder.nextLine() == "OK 1")
+        daemon.signal(SIGSTOP)
+        #expect(try waiting.status() == Self.temporary)
+        #expect(try waiting.complaints().contains("is stopped"))
+        daemon.signal(SIGCONT)
+        #expect(try holder.ask("RELEASE jobs") == "RELEASED jobs token=1")
+        let end = try daemon.connect().ask("WRITE jobs wait=30s")
+        #expect(end?.hasPrefix("GRANTED") == true)
+        #expect(end?.contains("ownerdied") == false)
+    }
+
+    @Test("a daemon that drains is not waited for beyond the time, and nothing runs after it")
+    func draining() throws {
+        let daemon = try DaemonProcess("--drain", "1h")
+        let holder = try daemon.connect()
+        #expect(try holder.ask("READ other") == "GRANTED other read token=1")
+        daemon.signal(SIGTERM)
+        #expect(try holder.nextLine() == "! DRAIN")
+        try expect(
+            Self.timed, socket: daemon.socketPath, status: Self.temporary, words: "does not answer",
+            whileTrue: { kill(daemon.processID, 0) == 0 && !holder.hasSomething })
+    }
+
+    @Test("a socket whose queue is full is not waited for beyond the time") func fullBacklog() throws {
+        let directory = try TemporaryDirectory()
+        let listener = try UnixSocket.listen(at: directory("s"), mode: 0o600, backlog: 0)
+        var others: [RawSession] = []
+        while let connection = try? UnixSocket.connect(to: directory("s"), by: Deadline(after: .zero)) {
+            others.append(RawSession(connection))
+        }
+        try expect(
+            Self.timed, socket: directory("s"), status: Self.temporary, words: "does not answer",
+            whileTrue: { UnixSocket.isListening(listener.rawValue) })
+    }
+
+    @Test("a daemon that hangs while it starts is not waited for beyond the time, and named by its log")
+    func starting() throws {
+        let directory = try TemporaryDirectory()
+        mkdir(directory("tmp"), 0o700)
+        mkdir(directory("run"), 0o700)
+        let script = open(directory("daemon"), O_WRONLY | O_CREAT | O_CLOEXEC, 0o700)
+        let text = "#!/bin/sh\necho $$ > '\(directory("pid"))'\nexec sleep 1000\n"
+        try FileContents.write(Array(text.utf8), to: OwnedDescriptor(owning: script))
+        for (index, command) in Self.timed.enumerated() {
+            try expect(
+                [command], socket: "",
+                environment: [
+                    "PRWLOCK_TEST_ROOT=\(directory.path)", "PRWLOCK_DAEMON=\(directory("daemon"))",
+                ], status: Self.temporary,
+                // Only the first starts it; the others find it listening.
+                words: index == 0 ? "prwlockd.log" : "does not answer")
+        }
+        let hung = String(decoding: try FileContents.read(directory("pid")), as: UTF8.self)
+        if let process = Int32(hung.dropLast()) { kill(process, SIGKILL) }
+    }
+
+    @Test("a daemon that is gone is an error at once; one that comes back in time serves the request")
+    func killed() throws {
+        let daemon = try DaemonProcess()
+        let holder = try PeerProcess(of: daemon)
+        #expect(try holder.session.ask("WRITE jobs") == "GRANTED jobs write token=1")
+        let waiting = try ToolProcess(["run", "-w", "30", "jobs", "echo", "ran"], at: daemon)
+        while try daemon.connect().ask("LIST")?.contains("waiters=1") != true {}
+        daemon.kill()
+        try daemon.restart()
+        #expect(try waiting.nextLine() == "ran")
+        #expect(try waiting.status() == 0)
+        daemon.kill()
+        try expect(
+            Self.timed + Self.untimed, socket: daemon.socketPath, status: Self.unavailable,
+            words: "no lock daemon listens")
+    }
+
+    @Test("-n waits out the time in which a new daemon grants nothing, and says so if that is long")
+    func grace() throws {
+        let daemon = try DaemonProcess("--grace", "300ms")
+        daemon.kill()
+        try daemon.restart()
+        let command = try ToolProcess(["run", "-n", "jobs", "echo", "ran"], at: daemon)
+        #expect(try command.nextLine() == "ran")
+        #expect(try command.status() == 0)
+        daemon.kill()
+        try daemon.restart("--grace", "1h")
+        let late = try ToolProcess(["run", "-n", "--verbose", "-E", "9", "jobs", "echo", "ran"], at: daemon)
+        #expect(try late.complaints().contains("has just started after an unclean end"))
+        #expect(try late.status() == 9)
+    }
+}
