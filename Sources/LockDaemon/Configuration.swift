@@ -1,4 +1,5 @@
 public import LockServer
+import LockVocabulary
 import Systemd
 
 /// Everything that can be said to a daemon before it starts; `Option` says how.
@@ -66,7 +67,7 @@ public enum Invocation {
         while let argument = rest.popFirst() {
             switch argument {
             case "--help", "-h": return .print(Option.help)
-            case "--version": return .print("prwlockd \(Option.version)\n")
+            case "--version": return .print("prwlockd \(Release.version)\n")
             default: settings.append(try Option.parse(argument, &rest))
             }
         }

@@ -123,7 +123,7 @@ public final class Daemon {
         var server = ServerConfiguration()
         server.policy = policy
         server.limits = configuration.limits
-        server.program = "prwlockd/\(Option.version)"
+        server.program = "prwlockd/\(Release.version)"
         server.ownUserID = geteuid()
         server.firstToken = state.first
         server.lastToken = state.last

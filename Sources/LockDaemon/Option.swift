@@ -1,5 +1,6 @@
 import LockCore
 import LockServer
+import LockVocabulary
 import Systemd
 
 /// One thing that can be said to the daemon: as an option, in the environment, or in its file.
@@ -128,8 +129,6 @@ struct Option: Sendable {
         }
         return (option, value)
     }
-
-    static let version = "0.1.0"
 
     static var help: String {
         let defaults = Configuration()

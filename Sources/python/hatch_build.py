@@ -26,6 +26,13 @@ BUILD = ["-c", "release", "--static-swift-stdlib", "--disable-default-traits", "
 NAMELESS = ["-Xlinker", "--build-id=none", "-Xlinker", "-s"]
 
 
+def release() -> str:
+    """The version, from the one file that states it."""
+    files = (place / "Sources" / "LockVocabulary" / "Release.swift" for place in SOURCES)
+    text = next(file for file in files if file.is_file()).read_text(encoding="utf-8")
+    return re.findall(r'version = "([^"]+)"', text)[0]
+
+
 class DaemonHook(BuildHookInterface):  # type: ignore[type-arg]
     """Called by hatchling before it builds a wheel or a source distribution."""
 

@@ -44,7 +44,8 @@ if TYPE_CHECKING:
     from ._watch import Watch
     from ._wire import Seconds
 
-__version__ = "1.0.0"
+    #: The version of this release.
+    __version__: str
 
 __all__ = [
     "AccessRefused",
@@ -96,6 +97,11 @@ _ELSEWHERE = {
 
 
 def __getattr__(name: str) -> object:
+    if name == "__version__":
+        from ._release import version
+
+        globals()[name] = version()
+        return globals()[name]
     module = _ELSEWHERE.get(name)
     if module is None:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
