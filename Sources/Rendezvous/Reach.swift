@@ -32,11 +32,14 @@ struct Reach {
             }
         }
         if let trying { trying(SilentDaemon(peerOf: connection, at: location.path)) }
-        guard Self.send("PING\n", to: connection) else { return nil }
+        // A server that has closed may have said something before: that is read first.
+        _ = Self.send("PING\n", to: connection)
         while let line = try Self.nextLine(from: connection, of: location, by: end) {
             // What a daemon says unasked is no answer.
             if line.hasPrefix("! ") { continue }
-            guard line == "PONG" else { throw .turnedAway(location, line) }
+            guard line == "PONG" else {
+                throw line.hasPrefix("ERROR ") ? .turnedAway(location, line) : .stranger(location)
+            }
             return connection
         }
         return nil

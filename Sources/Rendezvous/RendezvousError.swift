@@ -1,3 +1,4 @@
+import Glibc
 public import Posix
 
 /// Why no daemon could be reached, started, or bound to its socket; the description says what to do.
@@ -14,6 +15,8 @@ public enum RendezvousError: Error, Sendable {
     case slowStart(SocketLocation, output: String)
     /// The daemon answered, and turned the session away in these words.
     case turnedAway(SocketLocation, String)
+    /// What listens there is no lock daemon.
+    case stranger(SocketLocation)
     /// The folder of the socket could be somebody else's doing, for the reason given.
     case unsafeDirectory(String, reason: String)
     /// What stands at the path is something else than a socket, and is left alone.
@@ -44,6 +47,9 @@ extension RendezvousError: CustomStringConvertible {
                 + "try again, or see \(output)"
         case .turnedAway(let location, let words):
             "the lock daemon at \(location.path) turned this session away: \(words)"
+        case .stranger(let location):
+            "what listens at \(location.path) is not a lock daemon: choose another path with --socket or "
+                + "PRWLOCK_SOCKET, or stop it"
         case .unsafeDirectory(let path, let reason):
             "\(path) \(reason), so the lock daemon in it cannot be trusted: "
                 + "remove it, or say where the daemon is in PRWLOCK_SOCKET"
@@ -71,7 +77,7 @@ extension RendezvousError: CustomStringConvertible {
         case .environment:
             "\(nobody), where PRWLOCK_SOCKET points: run `prwlockd`, or unset PRWLOCK_SOCKET"
         case .path, .userOwn:
-            "\(nobody): run `prwlockd --socket \(location.path)`"
+            "\(nobody): run `prwlockd --socket \(absolute(location.path))`"
         }
     }
 
@@ -80,5 +86,12 @@ extension RendezvousError: CustomStringConvertible {
         return location.origin == .system
             ? "\(refused): ask to be added to the group prwlock (`adduser USER prwlock`), then log in again"
             : "\(refused): it belongs to another user"
+    }
+
+    /// The path as a daemon takes it, that may be started in another folder.
+    private static func absolute(_ path: String) -> String {
+        guard !path.hasPrefix("/"), let here = getcwd(nil, 0) else { return path }
+        defer { free(here) }
+        return "\(String(cString: here))/\(path)"
     }
 }

@@ -41,6 +41,7 @@ struct Complaint: Error {
             switch error {
             case .notPermitted, .unsafeDirectory: Self.notPermitted
             case .noAnswer, .slowStart, .turnedAway, .startLockHeld: Self.temporary
+            case .stranger: Self.protocolFault
             case .system: Self.system
             case .notRunning, .startForbidden, .notASocket, .alreadyServed, .noProgram, .endedAtStart:
                 Self.unavailable
