@@ -1,4 +1,6 @@
 import ArgumentParser
+import Glibc
+import LockVocabulary
 
 /// The command `prwlock`: locks for scripts, and a look at who holds what.
 @main
@@ -7,7 +9,7 @@ struct Prwlock: ParsableCommand {
         commandName: "prwlock",
         abstract: "Reader-writer locks for the processes of a host.",
         discussion: "The manual page prwlock(1) has examples, exit codes, and how it differs from flock(1).",
-        version: "prwlock \(version)",
+        version: "prwlock \(Release.version)",
         groupedSubcommands: [
             CommandGroup(
                 name: "To lock",
@@ -21,7 +23,12 @@ struct Prwlock: ParsableCommand {
             CommandGroup(name: "To fence", subcommands: [ValidateCommand.self, RevokeCommand.self]),
         ])
 
-    static let version = "0.1.0"
-
-    static func main() { main(LetterOptions.spread(Array(CommandLine.arguments.dropFirst()))) }
+    static func main() {
+        do throws(ArgumentSpelling.Fault) {
+            main(try ArgumentSpelling.read(Array(CommandLine.arguments.dropFirst())))
+        } catch {
+            StandardError.say(error.line)
+            Glibc.exit(ExitCode.validationFailure.rawValue)
+        }
+    }
 }

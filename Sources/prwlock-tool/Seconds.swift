@@ -1,36 +1,25 @@
 import ArgumentParser
 
-/// A time on the command line: seconds with or without a fraction, or with a unit.
+/// A time on the command line: seconds with or without a fraction or an exponent, or with a unit.
 ///
-/// `5`, `0.25`, `.007`, `250ms`, `5s`, `2m`, `1.5h`. Digits beyond a nanosecond are passed over.
+/// `5`, `0.25`, `.007`, `1e-1`, `250ms`, `5s`, `2m`, `1.5h`. Digits beyond a nanosecond are passed over.
 struct Seconds: ExpressibleByArgument {
     let duration: Duration
 
     init(_ duration: Duration) { self.duration = duration }
 
     init?(argument: String) {
-        let digits = argument.prefix { $0.isASCII && ($0.isWholeNumber || $0 == ".") }
+        guard let number = Decimal(argument) else { return nil }
         let nanosecondsPerUnit: Int64
-        switch argument.dropFirst(digits.count) {
+        switch number.rest {
         case "", "s": nanosecondsPerUnit = 1_000_000_000
         case "ms": nanosecondsPerUnit = 1_000_000
         case "m": nanosecondsPerUnit = 60_000_000_000
         case "h": nanosecondsPerUnit = 3_600_000_000_000
         default: return nil
         }
-        let parts = digits.split(separator: ".", maxSplits: 1, omittingEmptySubsequences: false)
-        let fraction = parts.count > 1 ? parts[1] : ""
-        guard let whole = parts.first, whole.count + fraction.count > 0, !fraction.contains(".") else {
+        guard let nanoseconds = number.multiplied(by: nanosecondsPerUnit), nanoseconds <= Self.longest else {
             return nil
-        }
-        guard let units = whole.isEmpty ? 0 : Int64(whole), units <= Self.longest / nanosecondsPerUnit else {
-            return nil
-        }
-        var nanoseconds = units * nanosecondsPerUnit
-        var place = nanosecondsPerUnit
-        for digit in fraction {
-            place /= 10
-            nanoseconds += place * Int64(digit.wholeNumberValue ?? 0)
         }
         duration = .nanoseconds(nanoseconds)
     }
@@ -39,4 +28,65 @@ struct Seconds: ExpressibleByArgument {
     private static let longest: Int64 = 876_000 * 3_600_000_000_000
 
     var defaultValueDescription: String { "\(duration.components.seconds)" }
+}
+
+/// A decimal number as it is written, so that `0.1` is a tenth and not the nearest binary fraction.
+private struct Decimal {
+    private var digits: [Int64] = []
+    /// How many of the digits stand before the point; may be negative or beyond them, by the exponent.
+    private var point = 0
+    /// What follows the number.
+    let rest: Substring
+
+    init?(_ text: String) {
+        var rest = text[...]
+        func takeDigits() -> [Int64] {
+            let taken = rest.prefix { $0.isASCII && $0.isWholeNumber }
+            rest = rest.dropFirst(taken.count)
+            return taken.compactMap { $0.wholeNumberValue.map(Int64.init) }
+        }
+        let whole = takeDigits()
+        digits = whole
+        if rest.first == "." {
+            rest = rest.dropFirst()
+            digits += takeDigits()
+        }
+        guard !digits.isEmpty else { return nil }
+        point = whole.count
+        if rest.first == "e" || rest.first == "E" {
+            rest = rest.dropFirst()
+            let isNegative = rest.first == "-"
+            if isNegative || rest.first == "+" { rest = rest.dropFirst() }
+            let exponent = takeDigits()
+            guard !exponent.isEmpty, exponent.count <= 4 else { return nil }
+            let value = exponent.reduce(0) { $0 * 10 + Int($1) }
+            point += isNegative ? -value : value
+        }
+        self.rest = rest
+    }
+
+    /// The product, without what is left of a whole number; nil if it is too large for one.
+    func multiplied(by factor: Int64) -> Int64? {
+        var product: Int64 = 0
+        var place = factor
+        // Digits before the point, then those behind it, each worth a tenth of the one before.
+        for index in 0..<max(point, 0) {
+            let digit = index < digits.count ? digits[index] : 0
+            let (shifted, isTooLarge) = product.multipliedReportingOverflow(by: 10)
+            let (sum, isTooLargeYet) = shifted.addingReportingOverflow(digit)
+            guard !isTooLarge, !isTooLargeYet else { return nil }
+            product = sum
+        }
+        let (scaled, isTooLarge) = product.multipliedReportingOverflow(by: factor)
+        guard !isTooLarge else { return nil }
+        product = scaled
+        for _ in 0..<max(-point, 0) { place /= 10 }
+        for digit in digits.dropFirst(max(point, 0)) {
+            place /= 10
+            let (sum, isTooLarge) = product.addingReportingOverflow(place * digit)
+            guard !isTooLarge else { return nil }
+            product = sum
+        }
+        return product
+    }
 }

@@ -9,7 +9,8 @@ import Testing
         arguments: [
             ("5", 5_000_000_000), ("0.25", 250_000_000), (".007", 7_000_000), ("5.", 5_000_000_000),
             ("250ms", 250_000_000), ("2m", 120_000_000_000), ("1.5h", 5_400_000_000_000), ("0", 0),
-            ("0.0000000019", 1),
+            ("0.0000000019", 1), ("1e-1", 100_000_000), ("1e3", 1_000_000_000_000), ("2.5E+1ms", 25_000_000),
+            ("125e-2s", 1_250_000_000), ("1e-10", 0), ("0e9", 0),
         ] as [(String, Int64)])
     func seconds(text: String, nanoseconds: Int64) {
         #expect(Seconds(argument: text)?.duration == .nanoseconds(nanoseconds))
@@ -18,28 +19,12 @@ import Testing
     @Test(
         "what is no time is none",
         arguments: [
-            "", ".", "s", "-1", "+1", "1e3", "inf", "1.2.3", "5 s", "5d", "0x10", "99999999999999999999",
+            "", ".", "s", "-1", "+1", "1e", "e3", "1e+", "1e99", "1e99999", "inf", "1.2.3", "5 s", "5d",
+            "0x10", "99999999999999999999",
             "876001h",
         ])
     func noSeconds(text: String) {
         #expect(Seconds(argument: text) == nil)
-    }
-
-    @Test("letters that stand together are taken apart up to the name, and not beyond")
-    func letters() {
-        #expect(
-            LetterOptions.spread(["run", "-xnw5", "x", "ls", "-la"]) == [
-                "run", "-x", "-n", "-w5", "x", "ls", "-la",
-            ])
-        #expect(
-            LetterOptions.spread(["run", "-nE", "7", "x", "-nE"]) == ["run", "-n", "-E", "7", "x", "-nE"])
-        #expect(
-            LetterOptions.spread(["hold", "--note", "-sn", "-sn", "x"]) == [
-                "hold", "--note", "-sn", "-s", "-n", "x",
-            ])
-        #expect(LetterOptions.spread(["run", "--", "-sn"]) == ["run", "--", "-sn"])
-        #expect(LetterOptions.spread(["run", "-nq", "x"]) == ["run", "-nq", "x"])
-        #expect(LetterOptions.spread(["list", "-sn"]) == ["list", "-sn"])
     }
 
     @Test(

@@ -1,0 +1,43 @@
+/// A long option of a subcommand, under all its names.
+///
+/// The argument parser knows the same, and does not tell. A test compares this table with what `--help` shows.
+struct LongOption: Equatable {
+    let names: [String]
+    let takesValue: Bool
+
+    private init(_ names: String..., value takesValue: Bool = false) {
+        self.names = names
+        self.takesValue = takesValue
+    }
+
+    static let bySubcommand: [String: [LongOption]] = [
+        "run": lock + running + daemon + everywhere,
+        "hold": lock + process + holding + daemon + everywhere,
+        "release": process + daemon + everywhere,
+        "status": showing + daemon + everywhere,
+        "list": showing + daemon + everywhere,
+        "sessions": showing + daemon + everywhere,
+        "stats": showing + daemon + everywhere,
+        "watch": showing + daemon + everywhere,
+        "ping": showing + daemon + everywhere,
+        "validate": showing + daemon + everywhere,
+        "revoke": daemon + everywhere,
+        "help": [],
+    ]
+
+    private static let everywhere = [LongOption("help"), LongOption("version")]
+    private static let daemon = [LongOption("socket", value: true)]
+    private static let showing = [LongOption("json")]
+    private static let process = [LongOption("pid", value: true)]
+    private static let lock = [
+        LongOption("shared", "read"), LongOption("exclusive", "write"), LongOption("update"),
+        LongOption("nb", "nonblock", "nonblocking"), LongOption("wait", "timeout", value: true),
+        LongOption("conflict-exit-code", value: true), LongOption("lease", value: true),
+        LongOption("note", value: true), LongOption("verbose"), LongOption("unlock"),
+    ]
+    private static let running = [
+        LongOption("close"), LongOption("no-fork"), LongOption("command", value: true),
+        LongOption("kill-after", value: true),
+    ]
+    private static let holding = [LongOption("print-token"), LongOption("no-signal")]
+}

@@ -1,0 +1,90 @@
+import TestSupport
+import Testing
+
+@testable import prwlock_tool
+
+/// How a command line may be spelled before the argument parser reads it.
+@Suite struct SpellingTests {
+    @Test("letters that stand together are taken apart up to the name, and not beyond")
+    func letters() throws {
+        let lines: [([String], [String])] = [
+            (["run", "-xnw5", "x", "ls", "-la"], ["run", "-x", "-n", "-w5", "x", "ls", "-la"]),
+            (["run", "-nE", "7", "x", "-nE"], ["run", "-n", "-E", "7", "x", "-nE"]),
+            (["hold", "--note", "-sn", "-sn", "x"], ["hold", "--note", "-sn", "-s", "-n", "x"]),
+            (["run", "--", "-sn"], ["run", "--", "-sn"]),
+            (["run", "-n", "--", "-x", "--excl"], ["run", "-n", "--", "-x", "--excl"]),
+            (["run", "-nq", "x"], ["run", "-nq", "x"]),
+            (["list", "-sn"], ["list", "-sn"]),
+        ]
+        for (typed, read) in lines { #expect(try ArgumentSpelling.read(typed) == read) }
+    }
+
+    @Test("a long option may be shortened as far as it is unique, with its value in either form")
+    func abbreviations() throws {
+        let lines: [([String], [String])] = [
+            (["run", "--excl", "x", "--excl"], ["run", "--exclusive", "x", "--excl"]),
+            (["run", "--conf=7", "-n", "x"], ["run", "--conflict-exit-code=7", "-n", "x"]),
+            (["run", "--tim", "5", "x"], ["run", "--timeout", "5", "x"]),
+            (["run", "--non", "x"], ["run", "--nonblock", "x"]),
+            (["hold", "--print", "x"], ["hold", "--print-token", "x"]),
+            (["status", "x", "--js"], ["status", "x", "--json"]),
+            (["run", "--unknown", "x"], ["run", "--unknown", "x"]),
+        ]
+        for (typed, read) in lines { #expect(try ArgumentSpelling.read(typed) == read) }
+        #expect(
+            throws: ArgumentSpelling.Fault(
+                line: "option '--no' is ambiguous: it may be --nonblock, --note, --no-fork")
+        ) {
+            try ArgumentSpelling.read(["run", "--no", "x"])
+        }
+    }
+
+    @Test("the options that may be shortened are those of the help of each subcommand")
+    func options() throws {
+        let daemon = try DaemonProcess()
+        for (subcommand, options) in LongOption.bySubcommand where subcommand != "help" {
+            let help = try ToolProcess([subcommand, "--help"], at: daemon).rest()
+            let lines = help.split(separator: "\n").filter { $0.hasPrefix("  -") }
+            var shown: Set<String> = []
+            for line in lines {
+                // The names and the value stand before the two blanks that set off the words.
+                let head = line.dropFirst(2).split(separator: "  ").first ?? ""
+                for word in head.split(whereSeparator: { " ,/=".contains($0) }) where word.hasPrefix("--") {
+                    shown.insert(String(word.dropFirst(2)))
+                }
+            }
+            let known = Set(options.flatMap(\.names)).subtracting(["unlock"])
+            #expect(known == shown, "\(subcommand)")
+        }
+    }
+
+    @Test(
+        "a mistyped subcommand is answered with the one that was meant",
+        arguments: [
+            ("stauts", "status"), ("lst", "list"), ("relase", "release"), ("holdd", "hold"), ("rn", "run"),
+            ("vaildate", "validate"),
+        ])
+    func misspelled(typed: String, meant: String) throws {
+        let daemon = try DaemonProcess()
+        let tool = try ToolProcess([typed], at: daemon)
+        #expect(
+            try tool.complaints() == "prwlock: there is no subcommand '\(typed)'; did you mean '\(meant)'?\n")
+        #expect(try tool.status() == 64)
+    }
+
+    @Test("a word that is near no subcommand is answered with where to look")
+    func unknown() throws {
+        let daemon = try DaemonProcess()
+        let tool = try ToolProcess(["deploy", "./deploy.sh"], at: daemon)
+        #expect(try tool.complaints().contains("`prwlock run NAME COMMAND`"))
+        #expect(try tool.status() == 64)
+    }
+
+    @Test("the distance between two words counts insertions, removals, replacements and swaps")
+    func distance() {
+        #expect(ArgumentSpelling.distance("status", "status") == 0)
+        #expect(ArgumentSpelling.distance("stauts", "status") == 1)
+        #expect(ArgumentSpelling.distance("", "run") == 3)
+        #expect(ArgumentSpelling.distance("kitten", "sitting") == 3)
+    }
+}
