@@ -11,7 +11,7 @@ struct ValidateCommand: ParsableCommand {
     @OptionGroup var show: ShowOptions
     @OptionGroup var daemon: DaemonOptions
 
-    @Argument(help: "The lock's name.")
+    @Argument(help: "The lock's name.", completion: LockNames.completion)
     var name: NameArgument
 
     @Argument(help: "The token.")
@@ -40,7 +40,7 @@ struct RevokeCommand: ParsableCommand {
 
     @OptionGroup var daemon: DaemonOptions
 
-    @Argument(help: "The lock's name.")
+    @Argument(help: "The lock's name.", completion: LockNames.completion)
     var name: NameArgument
 
     @Argument(help: "The grant's token.")

@@ -29,7 +29,7 @@ struct HoldCommand: ParsableCommand {
 
     @OptionGroup var daemon: DaemonOptions
 
-    @Argument(help: "The lock's name.")
+    @Argument(help: "The lock's name.", completion: LockNames.completion)
     var name: NameArgument
 
     func run() throws {

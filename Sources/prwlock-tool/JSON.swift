@@ -59,6 +59,9 @@ enum JSON {
 }
 
 extension JSON {
+    /// A word of the protocol as a key: keys have underscores, as all of this command's.
+    static func key(_ word: String) -> String { String(word.map { $0 == "-" ? "_" : $0 }) }
+
     static func optional(_ value: Int32?) -> JSON { value.map { .integer(Int($0)) } ?? .null }
     static func optional(_ value: String?) -> JSON { value.map(JSON.string) ?? .null }
     static func milliseconds(_ value: Duration?) -> JSON {

@@ -11,14 +11,14 @@ struct ListCommand: ParsableCommand {
     @OptionGroup var show: ShowOptions
     @OptionGroup var daemon: DaemonOptions
 
-    @Argument(help: "Only the locks whose names begin so.")
+    @Argument(help: "Only the locks whose names begin so.", completion: LockNames.completion)
     var prefix = ""
 
     func run() throws {
         var listing = Listing(
             [
                 .init("MODE"), .init("HOLDERS", isNumber: true), .init("WAITING", isNumber: true),
-                .init("LAST WRITER"), .init("NAME"),
+                .init("LAST WRITER", expendability: 1), .init("NAME", mayBeCut: true),
             ], show)
         try complaining { () throws(Complaint) in
             var connection = try daemon.connect()
@@ -43,8 +43,8 @@ struct SessionsCommand: ParsableCommand {
             [
                 .init("SESSION", isNumber: true), .init("PID", isNumber: true), .init("USER"),
                 .init("GRANTS", isNumber: true), .init("WAITING", isNumber: true), .init("FOR"),
-                .init("CLIENT"),
-                .init("UNIT"), .init("COMMAND"),
+                .init("CLIENT", mayBeCut: true, expendability: 2),
+                .init("UNIT", mayBeCut: true, expendability: 1), .init("COMMAND", mayBeCut: true),
             ], show)
         try complaining { () throws(Complaint) in
             var connection = try daemon.connect()
@@ -76,7 +76,7 @@ struct StatsCommand: ParsableCommand {
             }
         }
         if show.json {
-            StandardOutput.write(JSON.object(counters.map { ($0, .integer($1)) }).encoded + "\n")
+            StandardOutput.write(JSON.object(counters.map { (JSON.key($0), .integer($1)) }).encoded + "\n")
         } else {
             var table = Table([.init("COUNTER"), .init("VALUE", isNumber: true)], style: show.style)
             StandardOutput.write(table.render(counters.map { [$0, String($1)] }))

@@ -24,6 +24,16 @@ struct Listing {
         if pending.count == Self.block { flush() }
     }
 
+    /// A part for people that is no row of the table, apart from the one before by an empty line.
+    mutating func add(text: @autoclosure () -> String, _ json: @autoclosure () -> JSON) {
+        if isJSON {
+            add([], json())
+        } else {
+            StandardOutput.write((isEmpty ? "" : "\n") + text())
+            isEmpty = false
+        }
+    }
+
     /// Shows what is left; a table without rows is said in words instead.
     mutating func finish(orSay words: String) {
         if isJSON {

@@ -30,6 +30,9 @@ struct LockStatus {
     /// In the order in which they would be served.
     private(set) var waiters: [Waiter] = []
 
+    /// Whether it is neither held nor waited for.
+    var isFree: Bool { holders.isEmpty && waiters.isEmpty }
+
     /// Asks the daemon, and then `/proc`.
     init(
         of name: LockName, at daemon: DaemonOptions, patience: Duration? = nil

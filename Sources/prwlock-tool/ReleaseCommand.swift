@@ -18,7 +18,7 @@ struct ReleaseCommand: ParsableCommand {
     @OptionGroup var process: ProcessOptions
     @OptionGroup var daemon: DaemonOptions
 
-    @Argument(help: "The lock's name.")
+    @Argument(help: "The lock's name.", completion: LockNames.completion)
     var name: NameArgument
 
     func run() throws {

@@ -71,7 +71,8 @@ struct RunCommand: ParsableCommand {
 
     @Argument(
         parsing: .captureForPassthrough,
-        help: ArgumentHelp("The lock's name, and the command.", valueName: "name and command"))
+        help: ArgumentHelp("The lock's name, and the command.", valueName: "name and command"),
+        completion: LockNames.thenCommand)
     var words: [String] = []
 
     func validate() throws {
@@ -126,10 +127,13 @@ struct RunCommand: ParsableCommand {
 
     /// The name and the command out of the words, in any of the ways to say them.
     private func target() throws -> Target {
+        // `--` ends the options, as in `run -n -- NAME`: what follows is a name though it begins with a dash.
+        let endsOptions = words.first == "--"
+        let words = endsOptions ? words.dropFirst() : words[...]
         guard let spelled = words.first else { throw ValidationError("a lock's name is missing") }
         // The parser takes what it does not know for the first word, and help is asked of commands without words.
-        if spelled == "--help" || spelled == "-h" { throw CleanExit.helpRequest(self) }
-        if spelled.hasPrefix("-") { throw ValidationError("unknown option '\(spelled)'") }
+        if !endsOptions, spelled == "--help" || spelled == "-h" { throw CleanExit.helpRequest(self) }
+        if !endsOptions, spelled.hasPrefix("-") { throw ValidationError("unknown option '\(spelled)'") }
         guard let name = NameArgument(argument: spelled)?.name else {
             throw ValidationError("a lock's name has 1 to 255 bytes")
         }

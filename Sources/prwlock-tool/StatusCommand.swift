@@ -1,22 +1,47 @@
 import ArgumentParser
 import LockVocabulary
 import LockWire
+import PRWLock
 
-/// `prwlock status`: who holds a lock, and who waits for it, and for whom.
+/// `prwlock status`: who holds a lock, and who waits for it, and for whom; without a name, of all locks.
 struct StatusCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "status", abstract: "Show who holds a lock and who waits for it.")
+        commandName: "status", abstract: "Show who holds a lock and who waits for it.",
+        discussion: "Without a name it shows every lock that is held or waited for.")
 
     @OptionGroup var show: ShowOptions
     @OptionGroup var daemon: DaemonOptions
 
-    @Argument(help: "The lock's name.")
-    var name: NameArgument
+    @Argument(help: "The lock's name.", completion: LockNames.completion)
+    var name: NameArgument?
 
     func run() throws {
-        let status = try complaining { () throws(Complaint) in try LockStatus(of: name.name, at: daemon) }
-        let text = show.json ? status.json.encoded + "\n" : status.text(show.style, WallClock())
-        StandardOutput.write(text)
+        try complaining { () throws(Complaint) in
+            var connection = try daemon.connect()
+            if let name {
+                let status = try LockStatus(of: name.name, over: &connection)
+                StandardOutput.write(
+                    show.json ? status.json.encoded + "\n" : status.text(show.style, WallClock()))
+            } else {
+                try showAll(over: &connection)
+            }
+        }
+    }
+
+    /// Lock by lock, so that a thousand need the memory of one.
+    private func showAll(over connection: inout BlockingConnection) throws(Complaint) {
+        var names: [LockName] = []
+        _ = try connection.ask(.list(prefix: "", after: nil, limit: nil)) { row in
+            if case .lock(let lock) = row, lock.holders + lock.waiters > 0 { names.append(lock.name) }
+        }
+        var listing = Listing([], show)
+        for name in names {
+            let status = try LockStatus(of: name, over: &connection)
+            // It was released since it was listed.
+            if status.isFree { continue }
+            listing.add(text: status.text(show.style, WallClock()), status.json)
+        }
+        listing.finish(orSay: "no lock is held or waited for")
     }
 }
 
@@ -41,9 +66,11 @@ extension LockStatus {
     private func holderTable(_ style: Style, _ clock: WallClock) -> String {
         var table = Table(
             [
-                .init("HOLDER", isNumber: true), .init("MODE"), .init("SINCE"), .init("FOR"),
-                .init("LEASE LEFT"),
-                .init("TOKEN", isNumber: true), .init("USER"), .init("UNIT"), .init("NOTE"), .init("COMMAND"),
+                .init("HOLDER", isNumber: true), .init("MODE"), .init("SINCE", expendability: 1),
+                .init("FOR"),
+                .init("LEASE LEFT", expendability: 2), .init("TOKEN", isNumber: true), .init("USER"),
+                .init("UNIT", mayBeCut: true, expendability: 3),
+                .init("NOTE", mayBeCut: true, expendability: 4), .init("COMMAND", mayBeCut: true),
             ], style: style)
         return table.render(
             holders.map { holder in
@@ -62,8 +89,11 @@ extension LockStatus {
     private func waiterTable(_ style: Style) -> String {
         var table = Table(
             [
-                .init("WAITING", isNumber: true), .init("MODE"), .init("FOR"), .init("GIVES UP IN"),
-                .init("WAITS FOR"), .init("USER"), .init("UNIT"), .init("NOTE"), .init("COMMAND"),
+                .init("WAITING", isNumber: true), .init("MODE"), .init("FOR"),
+                .init("GIVES UP IN", expendability: 3),
+                .init("WAITS FOR", mayBeCut: true), .init("USER"),
+                .init("UNIT", mayBeCut: true, expendability: 1),
+                .init("NOTE", mayBeCut: true, expendability: 2), .init("COMMAND", mayBeCut: true),
             ], style: style)
         return table.render(
             waiters.map { waiter in
@@ -142,7 +172,8 @@ extension JSON {
 }
 
 extension Table.Column {
-    init(_ heading: String, isNumber: Bool = false) {
-        self.init(heading: heading, isNumber: isNumber)
+    init(_ heading: String, isNumber: Bool = false, mayBeCut: Bool = false, expendability: Int? = nil) {
+        self.init(
+            heading: heading, isNumber: isNumber, mayBeCut: mayBeCut, expendability: expendability)
     }
 }

@@ -45,11 +45,11 @@ struct WaitingLine: ~Copyable {
     static func text(_ name: LockName, _ mode: LockMode, holders: [LockStatus.Holder], waited: Duration)
         -> String
     {
-        var text = "prwlock: waiting for \(name) (\(mode)) since \(waited.inWords)"
+        var text = "prwlock: waiting for \(name) (\(mode)) for \(waited.inWords)"
         if let first = holders.first {
             text += "; held by \(first.row.processID.map(String.init) ?? "?")"
             if let user = first.process.user { text += " (\(user))" }
-            text += " since \(first.row.age.inWords)"
+            text += " for \(first.row.age.inWords)"
             if holders.count > 1 { text += " and \(holders.count - 1) more" }
             if let command = first.process.command { text += ": \(command)" }
         }

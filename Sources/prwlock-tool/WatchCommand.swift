@@ -11,13 +11,14 @@ struct WatchCommand: ParsableCommand {
     @OptionGroup var show: ShowOptions
     @OptionGroup var daemon: DaemonOptions
 
-    @Argument(help: "Only on the locks whose names begin so.")
+    @Argument(help: "Only on the locks whose names begin so.", completion: LockNames.completion)
     var prefix = ""
 
     func run() throws {
         try complaining { () throws(Complaint) in
             var connection = try daemon.connect()
             _ = try connection.ask(.watch(prefix: prefix))
+            if !show.json { StandardOutput.write(show.style.strong(Notice.Changed.heading) + "\n") }
             while true {
                 switch connection.nextEvent() {
                 case .line(.notice(.changed(let changed))): tell(changed)
@@ -33,9 +34,11 @@ struct WatchCommand: ParsableCommand {
     private func tell(_ changed: Notice.Changed) {
         if show.json {
             let object = JSON.object([
+                ("time", .string(WallClock().timestamp)),
                 ("name", .string(changed.name.text)), ("change", .string(changed.change.rawValue)),
                 ("pid", .optional(changed.processID)), ("mode", .string(changed.mode.description)),
                 ("token", changed.token.map { .unsigned($0.rawValue) } ?? .null),
+                ("user", .optional(ProcessFacts(of: changed.processID).user)),
             ])
             StandardOutput.write(object.encoded + "\n")
         } else {
@@ -56,14 +59,20 @@ struct WatchCommand: ParsableCommand {
 extension Notice.Changed {
     /// The change in columns of their own: rows that come one by one cannot be measured first.
     func line(_ clock: WallClock) -> String {
-        let cells = [
-            (clock.time(before: .zero), 8), (change.rawValue, 10), (mode.description, 6),
-            (processID.map(String.init) ?? "?", 7), (token.map(String.init(describing:)) ?? "-", 6),
-        ]
+        Self.columns([
+            clock.time(before: .zero), change.rawValue, mode.description, processID.map(String.init) ?? "?",
+            token.map(String.init(describing:)) ?? "-", ProcessFacts(of: processID).user ?? "-", name.text,
+        ])
+    }
+
+    static let heading = columns(["TIME", "CHANGE", "MODE", "PID", "TOKEN", "USER", "NAME"])
+
+    private static func columns(_ cells: [String]) -> String {
+        let widths = [8, 10, 6, 7, 16, 8, 0]
         var line = ""
-        for (cell, width) in cells {
+        for (cell, width) in zip(cells, widths) {
             line += cell + String(repeating: " ", count: max(0, width - cell.count)) + "  "
         }
-        return line + name.text
+        return String(line.dropLast(2))
     }
 }

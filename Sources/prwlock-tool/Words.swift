@@ -38,6 +38,15 @@ struct WallClock {
         return "\(Int(then.tm_year) + 1900)-\(pad(then.tm_mon + 1))-\(pad(then.tm_mday)) \(clock)"
     }
 
+    /// Now, as RFC 3339 has it, in UTC.
+    var timestamp: String {
+        var seconds = now
+        var fields = tm()
+        gmtime_r(&seconds, &fields)
+        return "\(Int(fields.tm_year) + 1900)-\(pad(fields.tm_mon + 1))-\(pad(fields.tm_mday))"
+            + "T\(pad(fields.tm_hour)):\(pad(fields.tm_min)):\(pad(fields.tm_sec))Z"
+    }
+
     private func fields(_ seconds: Int) -> tm {
         var seconds = seconds
         var fields = tm()

@@ -120,6 +120,77 @@ import Testing
         #expect(change?["change"] as? String == "granted")
     }
 
+    @Test("status without a name shows every lock that is held or waited for, and no other")
+    func statusOfAll() throws {
+        let daemon = try DaemonProcess()
+        #expect(try ToolProcess(["status"], at: daemon).rest() == "no lock is held or waited for\n")
+        #expect(try ToolProcess(["status", "--json"], at: daemon).rest() == "[]\n")
+        let session = try daemon.connect()
+        #expect(try session.ask("WRITE a%20b")?.hasPrefix("GRANTED") == true)
+        #expect(try session.ask("READ c")?.hasPrefix("GRANTED") == true)
+        #expect(try session.ask("WRITE gone")?.hasPrefix("GRANTED") == true)
+        #expect(try session.ask("RELEASE gone")?.hasPrefix("RELEASED") == true)
+        let text = try ToolProcess(["status"], at: daemon).rest()
+        #expect(text.contains(": held (write), 1 holder"))
+        #expect(text.contains("\n\nc: held (read), 1 holder"))
+        #expect(!text.contains("gone"))
+        let data = Data(try ToolProcess(["status", "--json"], at: daemon).rest().utf8)
+        let locks = try JSONSerialization.jsonObject(with: data) as? [[String: Any]]
+        #expect(locks?.count == 2)
+    }
+
+    @Test(
+        "a table keeps its last column at 80 columns: what is empty or less wanted goes, what is long is cut")
+    func narrowTable() throws {
+        let status = try status()
+        let narrow = Style(columns: 80)
+        let lines = status.text(narrow, WallClock(now: 1_700_000_000)).split(separator: "\n")
+        for line in lines { #expect(line.count <= 80, "\(line)") }
+        let heading = try #require(lines.first { $0.hasPrefix("HOLDER") })
+        #expect(heading.hasSuffix("COMMAND"))
+        #expect(lines.contains { $0.hasPrefix("   820") && $0.hasSuffix("ploy.sh") })
+        #expect(Table.cut("prwlock run nightly ./backup.sh", to: 12) == "prwloc…up.sh")
+        #expect(Table.cut("short", to: 12) == "short")
+    }
+
+    @Test("keys of JSON are words with underscores, those of the daemon's counters too")
+    func keys() throws {
+        let daemon = try DaemonProcess()
+        let holder = try daemon.connect()
+        #expect(try holder.ask("WRITE jobs lease=1h note=n")?.hasPrefix("GRANTED") == true)
+        for command in [["stats"], ["ping"], ["sessions"], ["list"], ["status"], ["status", "jobs"]] {
+            let text = try ToolProcess(command + ["--json"], at: daemon).rest()
+            for match in text.matches(of: /"([^"]*)":/) {
+                #expect(match.output.1.wholeMatch(of: /[a-z]+(_[a-z]+)*/) != nil, "\(match.output.1)")
+            }
+        }
+    }
+
+    @Test("a server that is no lock daemon ends the command with status 76")
+    func stranger() throws {
+        let folder = try TemporaryDirectory()
+        let listener = try UnixSocket.listen(at: folder("s"), mode: 0o600, group: nil, backlog: 5)
+        let tool = try ToolProcess(
+            ToolProcess.programs + "/prwlock", ["prwlock", "list"], socket: folder("s"))
+        var request = pollfd(fd: listener.rawValue, events: Int16(POLLIN), revents: 0)
+        #expect(poll(&request, 1, 30_000) == 1)
+        let accepted = try UnixSocket.accept(from: listener)
+        let answer = Array("HTTP/1.1 400 Bad Request\r\n\r\n".utf8)
+        if let accepted { #expect(send(accepted.rawValue, answer, answer.count, 0) == answer.count) }
+        #expect(try tool.complaints().contains("is not a lock daemon"))
+        #expect(try tool.status() == 76)
+        _ = consume accepted
+    }
+
+    @Test("the daemon that is advised is one that can be started, wherever the socket was named from")
+    func advice() throws {
+        let daemon = try DaemonProcess()
+        let folder = try TemporaryDirectory()
+        let tool = try ToolProcess(shell: "cd \(folder.path) && prwlock list --socket here", at: daemon)
+        #expect(try tool.complaints().contains("run `prwlockd --socket \(folder("here"))`"))
+        #expect(try tool.status() == 69)
+    }
+
     @Test("a token is told valid or stale, and a grant can be taken away by its token (G7)")
     func fencing() throws {
         let daemon = try DaemonProcess()

@@ -1,0 +1,75 @@
+import ArgumentParser
+import Glibc
+import LockVocabulary
+import LockWire
+import PRWLock
+import Rendezvous
+
+/// The names of locks and of programs that a shell offers while a command line is typed.
+enum LockNames {
+    static let completion = CompletionKind.custom { _, _, typed in beginning(with: typed) }
+
+    /// For `run`: the lock's name, and behind it a command.
+    static let thenCommand = CompletionKind.custom { words, index, typed in
+        let before = words.prefix(index).dropFirst()
+        let options = LongOption.bySubcommand["run"] ?? []
+        return hasName(before.drop { $0 != "run" }.dropFirst(), options)
+            ? programs(beginningWith: typed) : beginning(with: typed)
+    }
+
+    /// The locks that are held, waited for or marked, as far as a daemon answers; none is started for this.
+    static func beginning(with typed: String) -> [String] {
+        guard let prefix = LockName(encoding: typed).map(\.text) ?? (typed.isEmpty ? "" : nil) else {
+            return []
+        }
+        var names: [String] = []
+        var surroundings = Surroundings.current()
+        surroundings.environment["PRWLOCK_AUTOSTART"] = "0"
+        guard var connection = try? BlockingConnection(.find(in: surroundings), in: surroundings) else {
+            return []
+        }
+        _ = try? connection.ask(.list(prefix: prefix, after: nil, limit: most)) { row in
+            if case .lock(let lock) = row { names.append(NameAlphabet.decode(lock.name.text)) }
+        }
+        return names
+    }
+
+    /// More than a person looks through.
+    private static let most = 200
+
+    /// Whether the words of a `run` have its name among them, behind options and their values.
+    static func hasName(_ words: ArraySlice<String>, _ options: [LongOption]) -> Bool {
+        var words = words
+        while let word = words.popFirst() {
+            guard word.hasPrefix("-"), word.count > 1 else { return true }
+            if word == "--" { return !words.isEmpty }
+            let takesValue =
+                word.hasPrefix("--")
+                ? options.contains { $0.takesValue && $0.names.contains(String(word.dropFirst(2))) }
+                : LetterOptions.parts(of: word).last.map(LetterOptions.takesNextWord) ?? false
+            if takesValue { words = words.dropFirst() }
+        }
+        return false
+    }
+
+    /// The programs on `PATH`, each once.
+    static func programs(beginningWith typed: String) -> [String] {
+        // What has a path of its own is the shell's to complete.
+        guard !typed.contains("/") else { return [] }
+        var names: Set<String> = []
+        let path = getenv("PATH").map { String(cString: $0) } ?? ""
+        for folder in path.split(separator: ":") {
+            guard let directory = opendir(String(folder)) else { continue }
+            defer { closedir(directory) }
+            while let entry = readdir(directory) {
+                let name = withUnsafePointer(to: &entry.pointee.d_name) {
+                    $0.withMemoryRebound(to: CChar.self, capacity: 256) { String(cString: $0) }
+                }
+                if name.hasPrefix(typed), access("\(folder)/\(name)", X_OK) == 0, !name.hasPrefix(".") {
+                    names.insert(name)
+                }
+            }
+        }
+        return names.sorted()
+    }
+}
