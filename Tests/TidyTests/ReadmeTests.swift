@@ -1,0 +1,50 @@
+import Foundation
+import TestSupport
+import Testing
+
+@Suite("The README's lines can be used")
+struct ReadmeTests {
+    @Test("its dependency line resolves in another package, and has the product that it names")
+    func dependency() throws {
+        let lines = try SourceTree.text("README.md").split(separator: "\n")
+        let line = try #require(lines.first { $0.hasPrefix(".package(") })
+        let dependency = try #require(line.firstMatch(of: /\.package\(.*?\)/)).output
+        let product = try #require(line.firstMatch(of: /product is "(.*?)"/)).output.1
+        let folder = try TemporaryDirectory()
+        let package = URL(filePath: folder("app"))
+        try FileManager.default.createDirectory(
+            at: package.appending(path: "Sources/app"), withIntermediateDirectories: true)
+        // The clone that the line expects beside the package.
+        try FileManager.default.createSymbolicLink(
+            atPath: folder("prwlock"), withDestinationPath: SourceTree.root.path)
+        try """
+        // swift-tools-version: 6.2
+        import PackageDescription
+        let package = Package(
+            name: "app", dependencies: [\(dependency)],
+            targets: [.target(name: "app", dependencies: [.product(name: "\(product)", package: "prwlock")])])
+        """.write(to: package.appending(path: "Package.swift"), atomically: true, encoding: .utf8)
+        try "import \(product)\n".write(
+            to: package.appending(path: "Sources/app/App.swift"), atomically: true, encoding: .utf8)
+        let swift = Process()
+        swift.executableURL = URL(filePath: "/usr/bin/env")
+        swift.arguments = ["swift", "package", "--package-path", package.path, "show-dependencies"]
+        let output = Pipe()
+        swift.standardOutput = output
+        swift.standardError = output
+        try swift.run()
+        let said = String(decoding: try output.fileHandleForReading.readToEnd() ?? Data(), as: UTF8.self)
+        swift.waitUntilExit()
+        #expect(swift.terminationStatus == 0, "\(said)")
+        #expect(said.contains("prwlock"))
+    }
+
+    @Test("the newest entry of the changes is this version")
+    func changes() throws {
+        let release = try SourceTree.text("Sources/LockVocabulary/Release.swift")
+        let version = try #require(release.firstMatch(of: /version = "(.*?)"/)).output.1
+        let changes = try SourceTree.text(".github/CHANGELOG.md")
+        let newest = try #require(changes.firstMatch(of: /\n## (\S+)/)).output.1
+        #expect(newest == version)
+    }
+}
