@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import os
 import pickle
+import signal
 import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Callable
 
 import prwlock
 import pytest
-from prwlock import _launch, _location, _rendezvous
+from prwlock import _guard, _launch, _location, _rendezvous
 from prwlock._private_daemon import PrivateDaemon
 
-from processes import Peer
+from processes import Peer, wait_until
+
+TOLD = b"prwlockd pid=1 socket=/elsewhere/a%20b\n"
 
 
 @pytest.fixture
@@ -163,6 +167,92 @@ def test_the_folder_must_be_the_users_alone(own_socket: Path, monkeypatch: pytes
     own_socket.parent.chmod(0o755)
     with pytest.raises(prwlock.AccessRefused, match="open to other users"):
         prwlock.Client().ping()
+
+
+@pytest.fixture
+def guard(monkeypatch: pytest.MonkeyPatch) -> Iterator[socket.socket]:
+    """A process of this user that has the guard's name; it answers `TOLD`."""
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(_guard.name())
+        listener.listen()
+
+        def answer() -> None:
+            while True:
+                try:
+                    connection = listener.accept()[0]
+                except OSError:
+                    return
+                with connection:
+                    connection.sendall(TOLD)
+
+        thread = threading.Thread(target=answer)
+        thread.start()
+        yield listener
+        listener.shutdown(socket.SHUT_RDWR)
+        thread.join()
+
+
+def test_a_daemon_that_cannot_be_reached_is_named_and_no_other_is_started(
+    guard: socket.socket, running: Callable[[], list[int]], service: Callable[[], None]
+) -> None:
+    with pytest.raises(prwlock.DaemonUnavailable, match="elsewhere/a b") as caught:
+        prwlock.Client().ping()
+    assert f"process {os.getpid()}" in str(caught.value)
+    assert "PRWLOCK_SOCKET" in str(caught.value)
+    assert not running()
+    # Nor is the system's daemon used beside it.
+    service()
+    with pytest.raises(prwlock.DaemonUnavailable, match="elsewhere"):
+        prwlock.Client().ping()
+
+
+def test_a_daemon_that_has_the_guard_may_listen_again(
+    guard: socket.socket, own_socket: Path, running: Callable[[], list[int]]
+) -> None:
+    own_socket.parent.mkdir(mode=0o700)
+    begun = threading.Event()
+
+    def serve() -> None:
+        begun.wait()
+        with socket.socket(socket.AF_UNIX) as listener:
+            listener.bind(str(own_socket))
+            listener.listen()
+            connection = listener.accept()[0]
+            connection.recv(4096)
+            connection.sendall(b"PONG\n")
+            connection.close()
+
+    server = threading.Thread(target=serve)
+    server.start()
+    begun.set()
+    connected, _ = _rendezvous.connect(_location.find())
+    connected.close()
+    server.join()
+    assert not running()
+
+
+def test_a_name_that_another_user_has_guards_nothing(
+    guard: socket.socket, running: Callable[[], list[int]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if os.geteuid() != 0:
+        pytest.skip("another user is needed")
+    child = os.fork()
+    if child == 0:
+        os.setuid(12_345)
+        with socket.socket(socket.AF_UNIX) as listener:
+            listener.bind(b"\0prwlock-test-" + str(os.getpid()).encode())
+            listener.listen()
+            signal.pause()
+    try:
+        name = b"\0prwlock-test-" + str(child).encode()
+        monkeypatch.setattr(_guard, "name", lambda: name)
+        wait_until(lambda: name[1:] in Path("/proc/net/unix").read_bytes())
+        wait_until(lambda: Path(f"/proc/{child}/syscall").read_text().split()[0] in ("34", "73"))
+        prwlock.Client().ping()
+        assert len(running()) == 1
+    finally:
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
 
 
 def test_a_service_that_appears_while_a_daemon_is_started_is_used(

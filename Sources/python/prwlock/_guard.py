@@ -21,7 +21,9 @@ if TYPE_CHECKING:
     from typing import Optional
 
 #: How long a daemon of this user may take to say where it serves, in seconds.
-_PATIENCE = 1.0
+_PATIENCE = 0.2
+#: How long the name may be there without an answer before another user is taken to have it, in seconds.
+_UNCERTAINTY = 0.1
 
 
 class Guard:
@@ -42,8 +44,8 @@ def name() -> bytes:
 def ask() -> Optional[Guard]:
     """The daemon of this user that holds the guard; None if none does."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
-        end = time.monotonic() + _PATIENCE
-        connection.settimeout(_PATIENCE)
+        end = time.monotonic() + _UNCERTAINTY
+        connection.setblocking(False)
         try:
             while True:
                 try:
@@ -52,22 +54,22 @@ def ask() -> Optional[Guard]:
                 except OSError as error:
                     if error.errno != EAGAIN or time.monotonic() > end:
                         raise
-                    time.sleep(0.02)
+                    # There is no room for another question.
+                    time.sleep(0.01)
             pid, user, _ = struct.unpack("3i", connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
             if user != os.geteuid():
                 return None
-            said = _line(connection, end)
-        except BlockingIOError:
-            # It exists and does not answer. Whose it is, is unknown, and two daemons would be worse than none.
-            return Guard(None, None)
         except OSError:
+            # No process has the name, or abstract sockets are forbidden: there is nothing to ask.
             return None
+        said = _line(connection)
     values = fields(said.split())
     path = values.get(b"socket")
     return Guard(pid or None, None if path is None else decode_name(path))
 
 
-def _line(connection: socket.socket, end: float) -> bytes:
+def _line(connection: socket.socket) -> bytes:
+    end = time.monotonic() + _PATIENCE
     said = b""
     while b"\n" not in said and len(said) < 4096:
         connection.settimeout(max(0.001, end - time.monotonic()))

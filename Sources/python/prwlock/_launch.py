@@ -4,43 +4,81 @@ from __future__ import annotations
 
 import fcntl
 import os
+import resource
 import socket
 import stat
 import subprocess
 import time
-from errno import ECONNREFUSED, ENOENT
+from errno import EADDRINUSE, EAGAIN, ECONNREFUSED, ENOENT
 
 from ._errors import DaemonUnavailable
 from ._location import Location
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Optional
+
 _PACKAGE_FOLDERS = ("/usr/libexec", "/usr/bin")
 _BACKLOG = 4096
+#: How long a client waits for a lock file that other processes pass on to each other, in seconds.
+_MOST_WAITING = 30
+#: Hard limits under which a daemon cannot serve, and which it cannot raise: the same for every client (`protocol.md`).
+#: What is limited, its letter for `ulimit`, the least (None if any limit is too low), its unit's size and name.
+_NEEDS = (
+    (resource.RLIMIT_CPU, "CPU time", "t", None, 1, " s"),
+    (resource.RLIMIT_NOFILE, "open descriptors", "n", 256, 1, ""),
+    (resource.RLIMIT_AS, "address space", "v", 512 << 20, 1 << 10, " KiB"),
+    (resource.RLIMIT_DATA, "data memory", "d", 256 << 20, 1 << 10, " KiB"),
+    (resource.RLIMIT_STACK, "stack", "s", 256 << 10, 1 << 10, " KiB"),
+    (resource.RLIMIT_FSIZE, "file size", "f", 1 << 20, 1 << 10, " KiB"),
+)
 #: More than this, and a new daemon begins the log file anew, in bytes.
 _MOST_OUTPUT = 1 << 20
 
 
-class StartLock:
-    """The lock file beside a daemon's socket, held: only who holds it may make the socket or take it away."""
+class Overtaken(DaemonUnavailable):
+    """Another process has made the socket, or a daemon has come, so that none is to be started here."""
 
-    def __init__(self, socket_path: str, patience: float = 30) -> None:
+
+class StartLock:
+    """The lock file beside a daemon's socket, held: only who holds it may make the socket or take it away.
+
+    Its holder keeps it for as long as a daemon takes to start. So many clients may take turns with it, but each only
+    for a moment: one that keeps it for longer was stopped, and is named.
+    """
+
+    def __init__(self, socket_path: str, patience: float = 2) -> None:
         self.socket_path = socket_path
         self._path = socket_path + ".lock"
+        #: How long one process may keep the file, in seconds.
         self._patience = patience
         self._file = -1
 
     def __enter__(self) -> StartLock:
-        # By trying again, since flock has no time-out, and whoever was stopped with the file would stop all others.
-        end = time.monotonic() + self._patience
-        pause = 0.001
+        # By trying again: flock has no time-out, and a process that was stopped with the file would stop all others.
+        begin = since = time.monotonic()
+        holder, looks_at, pause = None, begin, 0.001
         while not self._try():
-            if time.monotonic() > end:
-                raise DaemonUnavailable(
-                    "another process has been starting the lock daemon for too long: "
-                    f"look who holds {self._path} (`fuser {self._path}`)"
-                )
+            now = time.monotonic()
+            if now >= looks_at:
+                looks_at = now + 0.1
+                current = lock_holder(self._path)
+                if current != holder:
+                    holder, since = current, now
+                if now - since > self._patience or now - begin > _MOST_WAITING:
+                    raise self._kept_by(holder)
             time.sleep(pause)
             pause = min(pause * 2, 0.02)
         return self
+
+    def _kept_by(self, holder: Optional[int]) -> DaemonUnavailable:
+        who = "another process" if holder is None else f"process {holder}{_program_of(holder)}"
+        error = DaemonUnavailable(
+            f"{who} keeps {self._path}, without which no lock daemon can be started: look whether it is stopped, "
+            f"continue or end it (`fuser {self._path}`), and try again"
+        )
+        error.is_temporary = True
+        return error
 
     def _try(self) -> bool:
         file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
@@ -73,13 +111,23 @@ class StartLock:
         try:
             # No moment in which others could connect: a socket has its mode from the descriptor it is bound by.
             os.fchmod(listener.fileno(), 0o600)
-            listener.bind(self.socket_path)
+            self._bind(listener)
             os.chmod(self.socket_path, 0o600)
             listener.listen(_BACKLOG)
         except BaseException:
             listener.close()
             raise
         return listener
+
+    def _bind(self, listener: socket.socket) -> None:
+        # By the path itself: the daemon goes by the name that the socket was bound to.
+        try:
+            listener.bind(self.socket_path)
+        except OSError as error:
+            if error.errno != EADDRINUSE:
+                raise
+            # By a process that has another lock file, as this one was removed.
+            raise Overtaken(f"another lock daemon listens at {self.socket_path}") from error
 
     def remove_socket(self) -> None:
         """Takes away the socket that was made under this lock; clients in its queue see the end when it is closed."""
@@ -98,19 +146,65 @@ class StartLock:
         if code == ECONNREFUSED:
             os.unlink(self.socket_path)
         elif code != ENOENT:
-            raise DaemonUnavailable(f"another lock daemon listens at {self.socket_path}")
+            raise Overtaken(f"another lock daemon listens at {self.socket_path}")
 
 
-def start(location: Location, listener: socket.socket) -> None:
+def lock_holder(path: str) -> Optional[int]:
+    """The process that has locked a file by `flock`; None if there is none, or it cannot be seen from here."""
+    try:
+        status = os.stat(path)
+        with open("/proc/locks") as file:
+            rows = [line.split() for line in file]
+    except OSError:
+        return None
+    place = f"{os.major(status.st_dev):02x}:{os.minor(status.st_dev):02x}:{status.st_ino}"
+    # Some file systems have another device number there than `stat` shows.
+    number = f":{status.st_ino}"
+    found = [row for row in rows if len(row) > 5 and row[1] == "FLOCK" and row[5].endswith(number)]
+    found.sort(key=lambda row: row[5] != place)
+    return int(found[0][4]) if found and int(found[0][4]) > 0 else None
+
+
+def _program_of(process: int) -> str:
+    """The name of its program, in parentheses; nothing if it has gone."""
+    try:
+        with open(f"/proc/{process}/comm", encoding="utf-8", errors="backslashreplace") as file:
+            return f" ({ascii(file.read().strip())[1:-1]})"
+    except OSError:
+        return ""
+
+
+def check_limits(location: Location) -> None:
+    """Refuses to start a daemon where it would inherit a limit that it cannot serve under.
+
+    Raises:
+        DaemonUnavailable: this process has such a limit.
+    """
+    for number, subject, letter, least, size, unit in _NEEDS:
+        hard = resource.getrlimit(number)[1]
+        if hard == resource.RLIM_INFINITY or (least is not None and hard >= least):
+            continue
+        words = f"hard limit of {subject}, {hard // size}{unit} (`ulimit -H -{letter}`)"
+        if least is not None:
+            words += f", where it needs {least // size}{unit}"
+        raise _limited(location, words)
+
+
+def _limited(location: Location, words: str) -> DaemonUnavailable:
+    return DaemonUnavailable(
+        f"no lock daemon listens at {location.path}, and one that this process starts would inherit its {words}: "
+        "start it where that limit is not set (`prwlock ping` in another shell), or install the service"
+    )
+
+
+def start(location: Location, program: str, listener: socket.socket) -> None:
     """Starts a daemon that serves a listener, which was made under the start lock.
 
     The client listens rather than the daemon, so that clients that come from now on wait for it in the queue.
     """
-    program = daemon_program()
     output = _open_output(location.path)
     # It leaves by itself (`--detach`), so that it is no child of this process, which need not wait for it.
-    number = str(listener.fileno())
-    command = [program, "--listen-fd", number, "--socket", location.path, "--exit-when-idle", "--detach"]
+    command = [program, "--listen-fd", str(listener.fileno()), "--exit-when-idle", "--detach"]
     try:
         between = subprocess.Popen(
             command,
@@ -124,6 +218,9 @@ def start(location: Location, listener: socket.socket) -> None:
             umask=0o077,
         )
     except OSError as error:
+        if error.errno == EAGAIN:
+            limit = resource.getrlimit(resource.RLIMIT_NPROC)[1]
+            raise _limited(location, f"hard limit of processes, {limit} (`ulimit -H -u`)") from error
         raise DaemonUnavailable(
             f"{program} cannot be executed here ({error.strerror}); the one in this package needs glibc: "
             "name another in PRWLOCK_DAEMON"

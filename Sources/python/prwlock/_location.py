@@ -62,7 +62,7 @@ def find_for_anonymous() -> Location:
     """
     location = find()
     if location.origin == "usual" and has_system() and not os.access(system_socket(), os.W_OK, effective_ids=True):
-        return Location(f"{os.path.dirname(_writable_candidate())}/{ANONYMOUS_NAME}", "anonymous")
+        return Location(f"{os.path.dirname(writable_candidate())}/{ANONYMOUS_NAME}", "anonymous")
     return location
 
 
@@ -91,19 +91,8 @@ def own_candidates() -> list[str]:
     return [f"{root_for_tests()}/run/prwlock-0/{SOCKET_NAME}", temporary] if user == 0 else [temporary]
 
 
-def make_own_folder() -> str:
-    """Makes the folder of the user's own socket where it is missing; returns the socket's path.
-
-    Raises:
-        AccessRefused: another user may have made it, or may change what is in it.
-    """
-    path = _writable_candidate()
-    make_folder(path)
-    return path
-
-
-def _writable_candidate() -> str:
-    """The first of the own candidates whose folder is there and can be written, or could be made."""
+def writable_candidate() -> str:
+    """Where the user's own daemon is started: the first of its places whose folder can be written, or could be made."""
     *preferred, last = own_candidates()
     for path in preferred:
         folder = os.path.dirname(path)
@@ -153,19 +142,6 @@ def has_folder(path: str) -> bool:
     if mode & 0o077:
         raise _unsafe(folder_path, "is open to other users")
     return True
-
-
-def is_strangers(path: str) -> bool:
-    """Whether another user made the folder of a socket, so that no daemon of this user can be in it.
-
-    A folder of this user that is open to others is another case: a daemon of this user may well be in it.
-    """
-    folder_path = os.path.dirname(path)
-    try:
-        owner = _owner(folder_path)
-    except AccessRefused:
-        return True
-    return owner is not None and owner[0] != os.geteuid()
 
 
 def _owner(path: str) -> Optional[tuple[int, int]]:

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 #: How often a reader that waits looks whether it has waited for too long, in seconds.
 LOOK = 5
 _ATTEMPTS = 3
+#: How often one begins again because other processes are quicker, or remove the folder.
+_MOST_OVERTAKINGS = 100
 #: How long a daemon that has the guard may take until it answers at the user's own place, in seconds.
 _ELSEWHERE = 1.5
 
@@ -71,67 +73,100 @@ def _connect_usual(usual: Location) -> tuple[socket.socket, bytes]:
 
     If A tried the own place first and looked for the folder then, B could bind in between, and A would go to the
     system's daemon while B's has the same names.
+
+    A daemon that lives, and whose socket is gone, has the guard. So the guard is asked before any other daemon is used.
     """
-    for _ in range(_ATTEMPTS):
+    from ._launch import Overtaken
+
+    failures = overtakings = 0
+    while failures < _ATTEMPTS and overtakings < _MOST_OVERTAKINGS:
         has_system = _location.has_system()
-        for path in _location.own_candidates():
-            connection = _attempt_own(path)
-            if connection:
-                usual.path = path
-                return connection
+        connection = _reach_own(usual) or _await_holder(usual)
+        if connection:
+            return connection
         if has_system:
             usual.path = _location.system_socket()
             return _connect_running(Location(usual.path, "system"))
-        usual.path = _location.make_own_folder() if _may_start() else _location.own_candidates()[0]
-        connection = _start_own(Location(usual.path, "own"))
+        try:
+            connection = _start_own(usual)
+        except (Overtaken, FileNotFoundError):
+            # Also `rm -r` of the folder after it was made.
+            overtakings += 1
+            continue
         if connection:
             return connection
+        failures += 1
     raise _ended_at_start(usual.path)
 
 
-def _attempt_own(path: str) -> Optional[tuple[socket.socket, bytes]]:
-    # Another user can make the folder in /tmp. No daemon of this user is in it, and other places may still serve.
-    if _location.is_strangers(path) or not _location.has_folder(path):
-        return None
-    return attempt(Location(path, "own"))
-
-
-def _start_own(own: Location) -> Optional[tuple[socket.socket, bytes]]:
-    """Starts the user's own daemon under the start lock; None where the rules are to be followed from the beginning."""
-    from . import _guard, _launch
-
-    _check_may_start(own)
-    with _launch.StartLock(own.path) as lock:
-        # The process that had the lock file before may have started one.
-        connection = attempt(own)
+def _reach_own(usual: Location) -> Optional[tuple[socket.socket, bytes]]:
+    """A connection to the user's own daemon; None if it does not answer."""
+    for path in _location.own_candidates():
+        try:
+            if not _location.has_folder(path):
+                continue
+        except AccessRefused:
+            # In /tmp every user can take the name of a folder. No daemon of this user is in it, and another user must
+            # not keep this one from the system's.
+            continue
+        connection = attempt(Location(path, "own"))
         if connection:
+            usual.path = path
             return connection
-        guard = _guard.ask()
-        if guard is None:
-            with lock.listen() as listener:
-                if _location.has_system():
-                    lock.remove_socket()
-                    return None
-                _launch.start(own, listener)
-            return attempt(own)
-    return _await_other(guard)
+    return None
 
 
-def _await_other(guard: Guard) -> tuple[socket.socket, bytes]:
-    """Waits for a daemon of this user that lives, and does not answer here: it may be binding again, or ending.
+def _await_holder(usual: Location) -> Optional[tuple[socket.socket, bytes]]:
+    """A connection to a daemon of this user that has the guard and did not answer; None if none has it.
+
+    It may be about to listen again, or to end.
 
     Raises:
         DaemonUnavailable: it serves where this process cannot reach it.
     """
+    from . import _guard
+
     end = time.monotonic() + _ELSEWHERE
     while True:
-        for path in _location.own_candidates():
-            connection = _attempt_own(path)
-            if connection:
-                return connection
+        holder = _guard.ask()
+        if holder is None:
+            return None
+        connection = _reach_own(usual)
+        if connection:
+            return connection
         if time.monotonic() > end:
-            raise _served_elsewhere(guard)
+            raise _served_elsewhere(holder)
         time.sleep(0.02)
+
+
+def _start_own(usual: Location) -> Optional[tuple[socket.socket, bytes]]:
+    """Starts the user's own daemon under the start lock; None if it ended before it answered.
+
+    Raises:
+        Overtaken: another daemon has come meanwhile.
+    """
+    from . import _guard, _launch
+
+    usual.path = _location.writable_candidate()
+    _check_may_start(usual)
+    own = Location(usual.path, "own")
+    _location.make_folder(own.path)
+    with _launch.StartLock(own.path) as lock:
+        # The process that had the lock file before may have started one.
+        connection = _reach_own(usual)
+        if connection:
+            return connection
+        # A daemon that listens again needs the lock file, so that it cannot be waited for here.
+        if _guard.ask() is not None:
+            raise _launch.Overtaken("a lock daemon of this user is about to listen again")
+        _launch.check_limits(own)
+        program = _launch.daemon_program()
+        with lock.listen() as listener:
+            if _location.has_system():
+                lock.remove_socket()
+                raise _launch.Overtaken("the system's lock daemon has come")
+            _launch.start(own, program, listener)
+        return attempt(own)
 
 
 def _connect_anonymous(location: Location) -> tuple[socket.socket, bytes]:
@@ -148,20 +183,18 @@ def _connect_anonymous(location: Location) -> tuple[socket.socket, bytes]:
         with _launch.StartLock(location.path) as lock:
             connection = attempt(location)
             if not connection:
+                _launch.check_limits(location)
+                program = _launch.daemon_program()
                 with lock.listen() as listener:
-                    _launch.start(location, listener)
+                    _launch.start(location, program, listener)
                 connection = attempt(location)
             if connection:
                 return connection
     raise _ended_at_start(location.path)
 
 
-def _may_start() -> bool:
-    return os.environ.get("PRWLOCK_AUTOSTART") != "0"
-
-
 def _check_may_start(location: Location) -> None:
-    if not _may_start():
+    if os.environ.get("PRWLOCK_AUTOSTART") == "0":
         raise DaemonUnavailable(
             f"no lock daemon listens at {location.path}, and PRWLOCK_AUTOSTART=0 forbids starting one: "
             "run `prwlockd`, or unset PRWLOCK_AUTOSTART"
@@ -177,12 +210,12 @@ def _ended_at_start(path: str) -> DaemonUnavailable:
 
 
 def _served_elsewhere(guard: Guard) -> DaemonUnavailable:
-    process = "a process that is not visible from here" if guard.pid is None else f"process {guard.pid}"
-    place = "a place that it does not tell" if guard.path is None else guard.path
+    process = "a process that cannot be seen from here" if guard.pid is None else f"process {guard.pid}"
+    place = "a socket that it does not name" if guard.path is None else guard.path
     return DaemonUnavailable(
-        f"the lock daemon of this user, {process}, serves {place}, which this process cannot reach: "
-        "it has another /tmp or /run than the daemon (PrivateTmp=, a mount namespace, a container). "
-        "Set PRWLOCK_SOCKET to a socket that both can reach, or install the system's service"
+        f"this user's lock daemon ({process}) serves {place}, which cannot be reached from here: this process may have "
+        "another /tmp or /run (PrivateTmp=, a container), or the daemon hangs. Set PRWLOCK_SOCKET to a socket that "
+        "both can reach, install the service, or end that process"
     )
 
 
@@ -267,10 +300,12 @@ def _judge(error: OSError, location: Location) -> None:
             )
         raise AccessRefused(f"you may not connect to the lock daemon at {location.path}: {hint}") from error
     if error.errno == EAGAIN:
-        raise DaemonUnavailable(
+        silent = DaemonUnavailable(
             f"the lock daemon at {location.path} does not answer (waited {PATIENCE} s): "
             "look whether it is stopped, or stop it and try again"
-        ) from error
+        )
+        silent.is_temporary = True
+        raise silent from error
     if error.errno is None or "AF_UNIX path too long" in str(error):
         raise ValueError(f"{location.path!r} is too long for the path of a socket") from error
     # The end of a connection, however it shows, is the end of a daemon: the next attempt tells.
