@@ -395,7 +395,7 @@ def test_a_forked_child_speaks_for_itself(daemon: Any) -> None:
     async def hold() -> None:
         lock = aio.RWLock("jobs")
         await lock.acquire_write()
-        grant = lock._grants[0]
+        (grant,) = lock._grants
         process = os.fork()
         if process == 0:
             status = 1

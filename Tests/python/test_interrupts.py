@@ -3,79 +3,39 @@
 from __future__ import annotations
 
 import ctypes
-import dis
-import os
 import random
 import signal
-import sys
 import threading
 import time
 from collections.abc import Iterator
-from types import CodeType, FrameType
 from typing import Any, Callable
 
 import prwlock
 import pytest
 
 from processes import wait_until
+from steps import AtSteps
 
 # An interrupt in a finalizer is told, and goes nowhere.
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
-
-TOOL = 5
-TAKE_OVER = dis.opmap.get("PUSH_EXC_INFO")
-FOLDER = os.path.dirname(prwlock.__file__)
 
 
 class Interrupt(KeyboardInterrupt):
     pass
 
 
-class Interrupter:
+class Interrupter(AtSteps):
     """Raises `Interrupt` before the opcodes with these numbers that run in the package's modules."""
 
     def __init__(self, *steps: int) -> None:
-        self.steps = set(steps)
-        self.count = 0
-        self.raised = 0
+        super().__init__(self._raise, *steps)
 
-    def __enter__(self) -> Interrupter:
-        if sys.version_info >= (3, 12):
-            tools = sys.monitoring
-            tools.use_tool_id(TOOL, "interrupts")
-            tools.register_callback(TOOL, tools.events.INSTRUCTION, self._monitor)
-            tools.set_events(TOOL, tools.events.INSTRUCTION)
-        else:
-            sys.settrace(self._trace)
-        return self
+    def _raise(self) -> None:
+        raise Interrupt
 
-    def __exit__(self, *_: object) -> None:
-        if sys.version_info >= (3, 12):
-            sys.monitoring.set_events(TOOL, 0)
-            sys.monitoring.register_callback(TOOL, sys.monitoring.events.INSTRUCTION, None)
-            sys.monitoring.free_tool_id(TOOL)
-        else:
-            sys.settrace(None)
-
-    def _monitor(self, code: CodeType, offset: int) -> None:
-        # Not where the interpreter is about to take an exception over: no signal can come between.
-        if code.co_filename.startswith(FOLDER) and code.co_code[offset] != TAKE_OVER:
-            self._step()
-
-    def _trace(self, frame: FrameType, event: str, argument: object) -> Any:
-        if not frame.f_code.co_filename.startswith(FOLDER):
-            return None
-        frame.f_trace_opcodes = True
-        frame.f_trace_lines = False
-        if event == "opcode":
-            self._step()
-        return self._trace
-
-    def _step(self) -> None:
-        self.count += 1
-        if self.count in self.steps:
-            self.raised += 1
-            raise Interrupt
+    @property
+    def raised(self) -> int:
+        return self.called
 
 
 @pytest.fixture

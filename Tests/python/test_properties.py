@@ -13,6 +13,7 @@ import prwlock
 import pytest
 from prwlock import _wire
 from prwlock._connection import Connection
+from prwlock._once import Link
 
 hypothesis = pytest.importorskip("hypothesis", reason="hypothesis is not installed")
 from hypothesis import configuration, given, settings  # noqa: E402
@@ -100,7 +101,7 @@ def talk(text: list[bytes], cuts: list[int]) -> Any:
     server = threading.Thread(target=serve_quietly)
     server.start()
     client = prwlock.Client("/nowhere")
-    client._connection = Connection(ours, b"", "/nowhere")
+    client._place = Link(Connection(ours, b"", "/nowhere"))
     try:
         return client.acquire("jobs", timeout=1)
     finally:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-from itertools import count
 from weakref import WeakValueDictionary
 
 from . import _forking
 from ._errors import NotHeld
+from ._once import once
 from ._request import threads
 from ._stream import getpid
 
@@ -18,7 +18,22 @@ if TYPE_CHECKING:
     from ._grant import Grant
 
 _books: WeakValueDictionary[int, Book] = WeakValueDictionary()
-_keys = count(1)
+
+
+class _Descriptor:
+    """A descriptor of its own, used for nothing; open as long as it is referred to, unless somebody closes it."""
+
+    def __init__(self) -> None:
+        self.number = os.memfd_create("prwlock", os.MFD_CLOEXEC)
+        self._inode = os.fstat(self.number)
+
+    def __del__(self) -> None:
+        try:
+            # Only if it is still ours: once it was closed elsewhere, its number may be that of another file.
+            if os.path.samestat(os.fstat(self.number), self._inode):
+                os.close(self.number)
+        except Exception:  # Closed before, or at the interpreter's end.
+            pass
 
 
 class Book:
@@ -29,12 +44,13 @@ class Book:
     """
 
     def __init__(self) -> None:
-        #: Tells it from all others of this process.
-        self.key = next(_keys)
-        self.grants: list[Grant] = []
+        #: Tells it from all others, also from those of earlier processes that had the same number.
+        self.key = int.from_bytes(os.urandom(8), "big")
+        #: What is held, in the order in which it was acquired; each with how often it counts.
+        self.grants: dict[Grant, int] = {}
         self.pid = getpid()
-        self._descriptor: Optional[int] = None
-        self._inode: Optional[os.stat_result] = None
+        self._of_process = {self.pid: self.grants}
+        self._descriptors: dict[int, _Descriptor] = {}
 
     @classmethod
     def make(cls) -> Book:
@@ -56,42 +72,37 @@ class Book:
 
     def after_fork(self) -> None:
         """Holds nothing of what the parent holds."""
-        self.grants = []
-        self.pid = getpid()
+        pid = getpid()
+        # Threads that come together in a child that was forked without Python's knowledge get the same one.
+        self.grants = once(self._of_process, pid, dict)
+        self.pid = pid
+        for other in list(self._of_process):
+            if other != pid:
+                self._of_process.pop(other, None)
 
     def take(self) -> Grant:
-        """Takes out what this thread acquired last, or else another."""
+        """Takes out what this thread acquired last, or else what another did.
+
+        First it is decided which grant that is, on a copy; then that very grant is taken out, in one step. If another
+        thread has taken it meanwhile, it is decided anew.
+        """
         thread = threads.own
         grants = self.grants
-        # By far the most usual.
-        if len(grants) == 1 and grants[0]._thread is thread:
-            return grants.pop()
-        for grant in reversed(grants):
-            if grant._thread is thread:
-                break
-        else:
-            if not grants:
-                raise NotHeld("it is not held")
-            grant = grants[-1]
-        grants.remove(grant)
-        return grant
+        while True:
+            held = list(grants)
+            for grant in reversed(held):
+                if grant._thread is thread:
+                    break
+            else:
+                if not held:
+                    raise NotHeld("it is not held")
+                grant = held[-1]
+            if grants.pop(grant, None) is not None:
+                return grant
 
     def descriptor(self) -> int:
         """A descriptor for programs that look at the original's; open as long as the book is, unless they close it."""
-        if self._descriptor is None:
-            self._descriptor = os.memfd_create("prwlock", os.MFD_CLOEXEC)
-            self._inode = os.fstat(self._descriptor)
-        return self._descriptor
-
-    def __del__(self) -> None:
-        if self._descriptor is None or self._inode is None:
-            return
-        try:
-            # Only if it is still ours: once somebody closed it, its number may be a stranger's.
-            if os.path.samestat(os.fstat(self._descriptor), self._inode):
-                os.close(self._descriptor)
-        except Exception:  # Closed before, or at the interpreter's end.
-            pass
+        return once(self._descriptors, 0, _Descriptor).number
 
 
 def host_identity() -> str:

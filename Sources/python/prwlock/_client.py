@@ -10,6 +10,7 @@ from ._errors import Closed, DaemonUnavailable
 from ._grant import Grant
 from ._location import Location
 from ._log import log
+from ._once import Link, shared
 from ._rendezvous import connect
 from ._request import PATIENCE, Request, asking, threads
 from ._stream import getpid
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 
 #: How often a request begins again where the daemon had ended, or is leaving, before it was read.
 _ATTEMPTS = (1, 2, 3)
-_shared: dict[tuple[str, str], Client] = {}
+_shared: dict[tuple[str, str], Link] = {}
 #: What a thread is in before there is a connection for its request.
 _CONNECTING = Request(None, threads.own)
 
@@ -49,26 +50,29 @@ class Client:
     @classmethod
     def _at(cls, location: Location) -> Client:
         """The one that all locks of this process at that place share."""
-        key = location.key
-        client = _shared.get(key)
-        if client is None or client._is_closed:
+
+        def make() -> Client:
             client = cls.__new__(cls)
             client._setup(location)
-            _shared[key] = client
-        return client
+            return client
+
+        return shared(_shared, location.key, make, lambda client: not client._is_closed)
 
     def _setup(self, location: Location) -> None:
         self._location = location
-        self._connection: Optional[Connection] = None
-        #: The connection of each generation, of which threads that come at once all take the first that was made.
-        self._made: dict[int, Connection] = {}
+        #: The connection, or one that it came after: each takes the place of one that is of no more use.
+        self._place = Link(None)
         self._is_closed = False
         _forking.remember(self)
 
     def after_fork(self) -> None:
         """Forgets the parent's connection."""
-        self._connection = None
-        self._made = {}
+        self._place = Link(None)
+
+    @property
+    def _connection(self) -> Optional[Connection]:
+        connection: Optional[Connection] = self._place.value
+        return connection
 
     @property
     def path(self) -> str:
@@ -114,17 +118,18 @@ class Client:
         if mode not in ("read", "update", "write"):
             raise ValueError(f"a mode is 'read', 'update' or 'write', not {mode!r}")
         options = acquire_options(timeout, lease, note)
-        grants: list[Grant] = []
+        grants: dict[Grant, int] = {}
         self._acquire(mode.upper().encode(), encode_name(name), options, timeout, grants)
+        (grant,) = grants
         if on_lost is not None:
-            grants[0]._tell(on_lost)
-        return grants[0]
+            grant._tell(on_lost)
+        return grant
 
     @asking
     def _acquire(
-        self, verb: bytes, name: bytes, options: bytes, timeout: Optional[Seconds], grants: list[Grant]
+        self, verb: bytes, name: bytes, options: bytes, timeout: Optional[Seconds], grants: dict[Grant, int]
     ) -> None:
-        """Asks for a lock, and puts the grant into a list as the very last thing.
+        """Asks for a lock, and puts the grant into a dictionary as the very last thing.
 
         An exception, whichever and whenever, leaves neither a grant nor a request.
         """
@@ -148,15 +153,15 @@ class Client:
                 if words[1] == b"GRANTED" and len(words) > 4:
                     grant = Grant(connection, words, thread)
                     thread.request = None
-                    grants.append(grant)
+                    grants[grant] = 1
                     return
                 if words[1:3] != [b"ERROR", b"draining"]:
                     raise refusal(words[1:])
                 connection.is_draining = True
             raise DaemonUnavailable(f"the lock daemon at {self.path} ends again and again")
         except BaseException:
-            if grant is not None and grant in grants:
-                grants.remove(grant)
+            if grant is not None:
+                grants.pop(grant, None)
             if connection is not None and request is not None:
                 connection.withdraw(request)
             if grant is not None:
@@ -168,7 +173,7 @@ class Client:
 
     def _connected(self) -> Connection:
         """The connection that requests go to now."""
-        connection = self._connection
+        connection: Optional[Connection] = self._place.value
         # As `is_usable` has it; every request comes this way.
         if (
             connection is not None
@@ -177,28 +182,37 @@ class Client:
             and connection.pid == getpid()
         ):
             return connection
-        return self._connect(connection)
+        return self._connect()
 
-    def _connect(self, before: Optional[Connection]) -> Connection:
-        """Takes the place of a connection that is of no more use; whoever still holds something on that keeps it alive.
+    def _connect(self) -> Connection:
+        """Takes the place of a connection that is of no more use. Grants that are held on that one keep it alive.
 
-        No lock guards this, as whoever is interrupted could keep it.
+        Threads that connect at the same time all go on with the connection that took the place first. A thread that
+        was slow, and knows a place that was left long ago, finds the newest behind it: there are never two of use.
         """
-        if self._is_closed:
-            raise Closed("this client is closed")
-        generation = 0
-        if before is not None:
-            generation = before.generation + 1
-            if before.pid == getpid():
-                log("WARNING", f"connecting anew to the lock daemon at {self.path}: {before.fault or 'it is leaving'}")
-        own = Connection(*connect(self._location), self.path)
-        own.generation = generation
-        connection = self._made.setdefault(generation, own)
-        if connection is not own:
-            own.close("another thread was quicker")
-        self._made.pop(generation - 2, None)
-        self._connection = connection
-        return connection
+        place = self._place
+        own: Optional[Link] = None
+        while True:
+            connection: Optional[Connection] = place.value
+            # After it can be found: a `close` that did not find it came before, and is seen here.
+            if self._is_closed:
+                if connection is not None:
+                    connection.close("the client was closed")
+                raise Closed("this client is closed")
+            if connection is not None and (place is own or connection.is_usable):
+                return connection
+            following = place.following
+            if following is None:
+                own = Link(self._connect_behind(connection))
+                following = place.append(own)
+                if following is not own:
+                    own.value.close("another thread was quicker")
+            place = self._place = following
+
+    def _connect_behind(self, before: Optional[Connection]) -> Connection:
+        if before is not None and before.pid == getpid():
+            log("WARNING", f"connecting anew to the lock daemon at {self.path}: {before.fault or 'it is leaving'}")
+        return Connection(*connect(self._location), self.path)
 
     @asking
     def _ready(self) -> Connection:
@@ -231,8 +245,11 @@ class Client:
     def close(self) -> None:
         """Ends the session: what it holds is free, and whoever waits gets an error. The client is of no more use."""
         self._is_closed = True
-        if self._connection is not None:
-            self._connection.close("the client was closed")
+        place: Optional[Link] = self._place
+        while place is not None:
+            if place.value is not None:
+                place.value.close("the client was closed")
+            place = place.following
 
     def __enter__(self) -> Client:
         return self

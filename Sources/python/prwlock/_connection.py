@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Optional
 
+    from ._notices import _Listening
+
 #: So often an interrupted clean-up begins anew; who is interrupted without end is to end.
 _MOST_INTERRUPTS = 1_000
 
@@ -32,14 +34,14 @@ class Connection(Stream):
 
     def __init__(self, connected: socket.socket, received: bytes, path: str) -> None:
         super().__init__(connected, received, path)
-        #: The how many-th of its client it is.
-        self.generation = 0
+        #: Who is told of lost grants; see `_notices`.
+        self.listening: dict[int, _Listening] = {}
         _forking.remember(self)
 
     @property
     def is_usable(self) -> bool:
         """Whether new requests may go here."""
-        return self.fault is None and not self.is_draining
+        return self.fault is None and not self.is_draining and self.pid == getpid()
 
     # Requests
 
@@ -78,9 +80,13 @@ class Connection(Stream):
         """
         tag = request.tag
         self._pending[tag] = request
-        line = b"%s%s\n" % (tag, text)
+        if self.fault is not None:
+            # It broke after it was chosen, and may have looked at what is pending before this was.
+            self._pending.pop(tag, None)
+            raise SentInVain(f"the connection to the lock daemon at {self.path} has ended")
         if self._later:
-            line = self._take_later() + line
+            self._send_left_over()
+        line = b"%s%s\n" % (tag, text)
         try:
             if self._send(line, socket.MSG_NOSIGNAL) != len(line):
                 self._break("a line could not be sent whole")
@@ -91,7 +97,9 @@ class Connection(Stream):
         while request.reply is None:
             # One who was interrupted may be the reader still.
             if reader.setdefault(0, thread) is thread:
-                self._read(request)
+                # The reader before may have brought the reply since this thread looked; nothing more would come.
+                if request.reply is None:
+                    self._read(request)
             else:
                 self._follow(request)
         # First let go of the reading, then look who may go on with it.
@@ -164,7 +172,9 @@ class Connection(Stream):
             if self.fault is not None or self.pid != getpid():
                 return None
             if self._reader.setdefault(0, request.thread) is request.thread:
-                self._read(request)
+                # As in `exchange`.
+                if not self._has_news_for(request):
+                    self._read(request)
             else:
                 self._follow(request)
         # While the notice is acted on, others must be able to read.

@@ -28,14 +28,18 @@ class Grant(Granted):
     ``LockLost`` when it is released, also at a block's end.
     """
 
-    # Until it is whole there is nothing to release.
-    _is_over = True
+    #: One element until the grant ends; the call that takes it out ends it. Until it is whole there is nothing to end.
+    _live: list[bool] = []  # noqa: RUF012
 
     def __init__(self, connection: Connection, words: list[bytes], thread: Thread) -> None:
         self._words = words
         self._connection = connection
         self._thread = thread
-        self._is_over = False
+        self._live = [True]
+
+    @property
+    def _is_over(self) -> bool:
+        return not self._live
 
     @property
     def is_held(self) -> bool:
@@ -55,16 +59,19 @@ class Grant(Granted):
             NotHeld: it was released before, or it belongs to the parent process; a ``ValueError``.
             LockLost: it had ended before.
         """
-        connection = self._connection
         if self._is_over:
             raise NotHeld("it was released before")
-        if connection.pid != getpid():
+        if self._connection.pid != getpid():
             raise NotHeld("it is held by the parent process")
         self._release()
 
     @asking
     def _release(self) -> None:
-        """Gives back what is known to be this process's, and was not given back before."""
+        """Gives back what is known to be this process's.
+
+        Raises:
+            NotHeld: another thread has done so.
+        """
         connection = self._connection
         thread = threads.own
         words = self._words
@@ -72,15 +79,17 @@ class Grant(Granted):
             if thread.is_nested():
                 # In a signal handler, within another request of this thread: that one will read the reply.
                 connection.release_later(words[2], words[4])
-                self._is_over = True
+                self._live.clear()
                 return
             thread.settle()
         request = Request(connection, thread)
         try:
-            self._is_over = True
+            self._end()
             thread.request = request
             reply = connection.exchange(request, b"RELEASE %s %s" % (words[2], words[4]))
             thread.request = None
+        except NotHeld:
+            raise
         except DaemonUnavailable as error:
             thread.request = None
             raise self._loss("connection") from error
@@ -92,6 +101,12 @@ class Grant(Granted):
             raise
         if b" RELEASED " not in reply:
             raise self._loss(connection.ended.pop(self.token, "unknown"))
+
+    def _end(self) -> None:
+        try:
+            self._live.pop()
+        except IndexError:
+            raise NotHeld("it was released before") from None
 
     def __enter__(self) -> Grant:
         return self
@@ -106,12 +121,12 @@ class Grant(Granted):
             self.release()
 
     def _disown(self) -> None:
-        """Leaves the release to somebody else."""
-        self._is_over = True
+        """Leaves the release to another part of the program."""
+        self._live.clear()
 
     def __del__(self) -> None:
         # Not at the interpreter's end: whoever ends in the middle has not released, and the next one must hear of it.
-        if not self._is_over and not is_finalizing():
+        if self._live and not is_finalizing():
             self._connection.release_later(self._words[2], self._words[4])
 
     def _lost(self) -> Optional[str]:

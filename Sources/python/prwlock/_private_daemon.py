@@ -11,6 +11,7 @@ from ._client import Client
 from ._errors import DaemonUnavailable
 from ._launch import daemon_program
 from ._location import Location
+from ._once import once
 from ._rendezvous import attempt
 
 _PATIENCE = 10.0
@@ -30,7 +31,7 @@ class PrivateDaemon:
         self.socket = f"{self._folder}/s"
         self._options = options
         self._process: Optional[subprocess.Popen[bytes]] = None
-        self._client: Optional[Client] = None
+        self._clients: dict[int, Client] = {}
         try:
             self._start()
         except BaseException:
@@ -69,9 +70,7 @@ class PrivateDaemon:
     @property
     def client(self) -> Client:
         """A client of its own, to look at what others do."""
-        if self._client is None:
-            self._client = Client(self.socket)
-        return self._client
+        return once(self._clients, 0, lambda: Client(self.socket))
 
     def kill(self) -> None:
         """Kills it, as a crash would."""
@@ -91,8 +90,8 @@ class PrivateDaemon:
 
     def end(self) -> None:
         """Kills it, and removes all that it had."""
-        if self._client is not None:
-            self._client.close()
+        for client in self._clients.values():
+            client.close()
         self.kill()
         shutil.rmtree(self._folder, ignore_errors=True)
 

@@ -7,6 +7,7 @@ import sys
 from itertools import count
 
 from ._errors import NestedUse
+from ._once import Numbers
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -26,12 +27,14 @@ PATIENCE = 10
 class Thread:
     """A thread as an owner: its word within the session, and the request that it is in at this moment."""
 
-    __slots__ = ("owner", "request")
+    __slots__ = ("numbers", "owner", "request")
 
-    _numbers = count(1)
+    _numbers = Numbers()
 
     def __init__(self) -> None:
-        self.owner = b"t%d" % next(Thread._numbers)
+        self.owner = b"t%d" % Thread._numbers.next()
+        #: Of its requests; no other thread uses it.
+        self.numbers = count(1)
         #: None between requests; and what an interrupt has left over, until the next one.
         self.request: Optional[Request] = None
 
@@ -65,8 +68,6 @@ class Thread:
 class Request:
     """A line that was sent, or will be, and its reply."""
 
-    _numbers = count(1)
-
     #: The whole line without its end; empty if the connection ended first.
     reply: Optional[bytes] = None
     rows: Sequence[bytes] = ()
@@ -82,7 +83,7 @@ class Request:
         settle: Optional[Callable[[bytes], None]] = None,
     ) -> None:
         #: With the space behind it, as it stands before the request and its reply.
-        self.tag = b"#%d " % next(Request._numbers)
+        self.tag = b"#%s.%d " % (thread.owner, next(thread.numbers))
         #: None while there is none yet.
         self.connection = connection
         self.thread = thread

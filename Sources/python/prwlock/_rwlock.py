@@ -6,6 +6,7 @@ import os
 
 from . import _location
 from ._errors import AcquireTimeout, Deadlock, NotHeld
+from ._once import once
 from ._wire import acquire_options, decode_name, encode_name
 
 TYPE_CHECKING = False
@@ -59,6 +60,7 @@ class RWLock:
             self._name = encode_name(name)
             self._location = _location.find() if client is None else client._location
         self._client: Optional[Client] = client
+        self._books: dict[int, Book] = {}
         self._book: Optional[Book] = None
 
     @property
@@ -72,16 +74,19 @@ class RWLock:
         if self._client is None:
             from ._client import Client
 
+            # Threads that come together set the same one.
             self._client = Client._at(self._location)
         return self._client
 
     @property
     def _own_book(self) -> Book:
-        if self._book is None:
+        book = self._book
+        if book is None:
             from ._book import Book
 
-            self._book = Book.make()
-        return self._book.own()
+            # What one thread acquires others may release: all that are first together have the same book.
+            book = self._book = once(self._books, 0, Book.make)
+        return book.own()
 
     def __repr__(self) -> str:
         return f"<prwlock.RWLock {self.name!r} at {self._location.path}>"
@@ -223,6 +228,7 @@ class RWLock:
         self._client = None
         # In its own process it is the same lock once more; in any other it begins with nothing held.
         self._book = Book.find(state["book"]) if state["pid"] == os.getpid() else None
+        self._books = {} if self._book is None else {0: self._book}
 
 
 class GenericLockContextManager:

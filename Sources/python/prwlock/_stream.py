@@ -47,6 +47,9 @@ _SIZE = (16_384,)
 _LATER = b"#- "
 #: So many releases of finalizers may be unanswered; more wait for the next request.
 _MOST_LATER = 2_000
+#: So many of those are sent at once: few enough for the kernel to take them whole or not at all.
+_PIECE = 30
+_MOST_PIECES = 50
 #: What a request gets for a reply when the connection ends.
 _LOST = b""
 
@@ -78,7 +81,8 @@ class Stream:
         self._followers: list[Request] = []
         self._listener: Optional[Request] = None
         self._notices: list[Notice] = []
-        self._sent_later = 0
+        #: An element for each line without a request that is sent and not answered.
+        self._unanswered: list[None] = []
         self._later: list[bytes] = []
 
     def _read(self, request: Request) -> None:
@@ -137,8 +141,9 @@ class Stream:
                 self._pending.pop(tag, None)
                 if request.was_withdrawn and request.settle is None:
                     self._give_back(line)
-            elif tag == _LATER:
-                self._sent_later -= 1
+            elif tag == _LATER and self._unanswered:
+                # Only the reader takes elements out.
+                self._unanswered.pop()
         elif first == b"*":
             self._rows.append(line)
         elif first == b"!":
@@ -225,22 +230,38 @@ class Stream:
     def _send_later(self, text: bytes) -> None:
         line = b"%s%s\n" % (_LATER, text)
         try:
-            if self._sent_later >= _MOST_LATER:
+            if len(self._unanswered) >= _MOST_LATER:
                 self._later.append(line)
             else:
-                self._sent_later += 1
+                # Counted first: another thread may read the reply at once.
+                self._unanswered.append(None)
                 self._socket.send(line, socket.MSG_DONTWAIT)
         except BlockingIOError:
-            self._sent_later -= 1
             self._later.append(line)
         except OSError:
             pass
 
-    def _take_later(self) -> bytes:
-        later = self._later[:_MOST_LATER // 2]
-        del self._later[: len(later)]
-        self._sent_later += len(later)
-        return b"".join(later)
+    def _send_left_over(self) -> None:
+        """Sends what could not go at once, a piece at a time, as far as the daemon takes it.
+
+        A line stays where it is until it was sent, so that no interrupt loses it. Two threads may send it both, or one
+        twice: to release or cancel once more changes nothing.
+        """
+        for _ in range(_MOST_PIECES):
+            lines = self._later[:_PIECE]
+            if not lines or len(self._unanswered) >= _MOST_LATER:
+                return
+            self._unanswered.extend([None] * len(lines))
+            try:
+                self._send(b"".join(lines), socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL)
+            except OSError:  # It takes no more, or has ended.
+                del self._unanswered[-len(lines) :]
+                return
+            for line in lines:
+                try:
+                    self._later.remove(line)
+                except ValueError:  # Another thread has sent it too.
+                    pass
 
     def _break(self, fault: str) -> None:
         if self.fault is None:

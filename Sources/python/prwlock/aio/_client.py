@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import inspect
 from collections.abc import AsyncIterator
-from itertools import count
 from os import PathLike, fspath
 from typing import TYPE_CHECKING, Any, Callable, List, Optional, Union
 from weakref import WeakKeyDictionary, ref
@@ -14,6 +13,7 @@ from .. import _location, _status
 from .._errors import Closed, DaemonUnavailable
 from .._location import Location
 from .._log import log
+from .._once import Link, Numbers, shared
 from .._request import PATIENCE
 from .._status import LockStatus, LockSummary, SessionStatus
 from .._wire import acquire_options, encode_name, milliseconds, refusal
@@ -29,8 +29,8 @@ OnLost = Callable[[Grant], Any]
 
 _ATTEMPTS = 3
 _owners: WeakKeyDictionary[asyncio.Task[Any], bytes] = WeakKeyDictionary()
-_numbers = count(1)
-_shared: dict[tuple[str, str], Client] = {}
+_numbers = Numbers()
+_shared: dict[tuple[str, str], Link] = {}
 
 
 def owner() -> bytes:
@@ -40,7 +40,7 @@ def owner() -> bytes:
         return b"a0"
     word = _owners.get(task)
     if word is None:
-        word = _owners[task] = b"a%d" % next(_numbers)
+        word = _owners[task] = b"a%d" % _numbers.next()
     return word
 
 
@@ -53,16 +53,17 @@ class Client:
     @classmethod
     def _at(cls, location: Location) -> Client:
         """The one that all locks of this process at that place share."""
-        key = (location.path, location.origin)
-        client = _shared.get(key)
-        if client is None or client._is_closed:
+
+        def make() -> Client:
             client = cls.__new__(cls)
             client._setup(location)
-            _shared[key] = client
-        return client
+            return client
+
+        return shared(_shared, location.key, make, lambda client: not client._is_closed)
 
     def _setup(self, location: Location) -> None:
         self._location = location
+        #: Each loop's own; only the thread that runs the loop looks it up.
         self._sessions: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Future[Session]] = WeakKeyDictionary()
         self._callbacks: dict[ref[Grant], OnLost] = {}
         self._running: set[asyncio.Future[Any]] = set()
@@ -122,13 +123,17 @@ class Client:
     def _forget(self, reference: ref[Grant]) -> None:
         self._callbacks.pop(reference, None)
 
-    def _hear(self, _: list[bytes]) -> None:
+    def _hear(self, session: Session) -> None:
+        """Tells of the grants of a session that are lost by now, on its loop; those of others are told on theirs."""
         for reference, on_lost in list(self._callbacks.items()):
             grant = reference()
             if grant is None or grant._is_over:
                 self._forget(reference)
-            elif grant._lost() is not None:
-                self._forget(reference)
+            elif (
+                grant._session is session
+                and grant._lost() is not None
+                and self._callbacks.pop(reference, None) is not None
+            ):
                 self._tell(grant, on_lost)
 
     def _tell(self, grant: Grant, on_lost: OnLost) -> None:
@@ -156,7 +161,11 @@ class Client:
 
     async def _open(self) -> Session:
         session = await open_session(self._location)
-        session.hear = self._hear
+        session.hear = lambda _: self._hear(session)
+        if self._is_closed:
+            # While it was opened, and perhaps by another thread, which did not find it.
+            session.close()
+            raise Closed("this client is closed")
         return session
 
     async def _ask(self, text: bytes) -> Asked:
@@ -171,11 +180,18 @@ class Client:
     async def close(self) -> None:
         """Ends the sessions: what they hold is free, and whoever waits gets an error."""
         self._is_closed = True
-        for opening in list(self._sessions.values()):
-            if opening.done() and not opening.cancelled() and opening.exception() is None:
-                opening.result().close()
-            else:
-                opening.cancel()
+        for reference in self._sessions.keyrefs():
+            loop = reference()
+            opening = None if loop is None else self._sessions.get(loop)
+            if loop is None or opening is None:
+                continue
+            if loop is asyncio.get_running_loop():
+                _end(opening)
+                continue
+            try:
+                loop.call_soon_threadsafe(_end, opening)
+            except RuntimeError:  # That loop has ended, and its session with it.
+                pass
 
     async def __aenter__(self) -> Client:
         return self
@@ -230,6 +246,14 @@ class Client:
         from ._watch import Watch
 
         return Watch(self._location, prefix)
+
+
+def _end(opening: asyncio.Future[Session]) -> None:
+    """On the loop of that session."""
+    if opening.done() and not opening.cancelled() and opening.exception() is None:
+        opening.result().close()
+    else:
+        opening.cancel()
 
 
 def _is_of_no_use(opening: asyncio.Future[Session]) -> bool:

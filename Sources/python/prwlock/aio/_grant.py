@@ -115,10 +115,14 @@ class Grant(Granted):
             await self.release()
 
     def __del__(self) -> None:
-        # Not at the interpreter's end: see `prwlock.Grant`.
-        if not self._is_over and not is_finalizing() and not self._session.loop.is_closed():
+        # Not at the interpreter's end: see `prwlock.Grant`. In a forked child the loop is the parent's.
+        if self._is_over or is_finalizing() or self._session.pid != getpid():
+            return
+        try:
             # A finalizer may run in any thread.
             self._session.loop.call_soon_threadsafe(self._session.release_later, self._words[2], self._words[4])
+        except RuntimeError:  # The loop has ended, and the session with it.
+            pass
 
 
 class Acquiring(Awaitable[Grant]):

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Optional
 
 from .. import _rwlock
 from .._errors import AcquireTimeout, Deadlock, NotHeld
+from .._once import once
 from .._status import LockStatus
 from ._client import Client, OnLost, owner
 from ._grant import Acquiring, Grant
@@ -43,8 +44,12 @@ class RWLock:
     def _setup(self, lock: _rwlock.RWLock, client: Optional[Client]) -> None:
         self._lock = lock
         self._client = client
-        self._grants: list[Grant] = []
-        self._pid = os.getpid()
+        #: What each process holds, in the order in which it was acquired: a forked child has none of its parent's.
+        self._by_process: dict[int, dict[Grant, None]] = {}
+
+    @property
+    def _grants(self) -> dict[Grant, None]:
+        return once(self._by_process, os.getpid(), dict)
 
     @property
     def name(self) -> str:
@@ -55,6 +60,7 @@ class RWLock:
     def client(self) -> Client:
         """Whose daemon it is at."""
         if self._client is None:
+            # Threads that come together set the same one.
             self._client = Client._at(self._lock._location)
         return self._client
 
@@ -113,8 +119,6 @@ class RWLock:
     @property
     def nlocks(self) -> int:
         """How often this process holds it by `acquire_read`, `acquire_write` and the like, in all tasks."""
-        if self._pid != os.getpid():
-            self._grants, self._pid = [], os.getpid()
         return len(self._grants)
 
     async def acquire_read(self, timeout: Optional[Seconds] = None) -> bool:
@@ -140,20 +144,25 @@ class RWLock:
             if timeout is None:
                 raise
             return False
-        if self._pid != os.getpid():
-            self._grants, self._pid = [], os.getpid()
-        self._grants.append(grant)
+        self._grants[grant] = None
         return True
 
     async def release(self) -> None:
         """Gives back what was acquired last by this task; if nothing was, by another through this object."""
-        if not self.nlocks:
-            raise NotHeld("it is not held")
+        await self._take().release()
+
+    def _take(self) -> Grant:
+        """Takes out what this task acquired last, or else what another did; as `Book.take`."""
         word = owner()
-        own = [grant for grant in self._grants if grant._owner == word]
-        grant = (own or self._grants)[-1]
-        self._grants.remove(grant)
-        await grant.release()
+        grants = self._grants
+        missing = object()
+        while True:
+            held = list(grants)
+            if not held:
+                raise NotHeld("it is not held")
+            grant = next((grant for grant in reversed(held) if grant._owner == word), held[-1])
+            if grants.pop(grant, missing) is None:
+                return grant
 
     @asynccontextmanager
     async def _held(self, mode: Mode, timeout: Optional[Seconds]) -> AsyncIterator[None]:

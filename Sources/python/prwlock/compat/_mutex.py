@@ -2,26 +2,26 @@
 
 from __future__ import annotations
 
-import os
-from typing import Any, Optional
+from typing import TYPE_CHECKING, Any, Optional
 
+from .._errors import NotHeld
 from .._request import threads
 from .._rwlock import RWLock
 
+if TYPE_CHECKING:
+    from .._grant import Grant
+
 
 class _Mutex:
-    """The write lock, held or not: by whichever thread or process has it."""
+    """The write lock, held or not: by whichever thread or process has it.
+
+    All that it knows is the book of its lock: the grant, and how often its thread has acquired it.
+    """
 
     _is_recursive = False
 
     def __init__(self, name: Optional[str] = None) -> None:
         self._lock = RWLock(name)
-        self._setup()
-
-    def _setup(self) -> None:
-        self._count = 0
-        self._owner: Optional[bytes] = None
-        self._pid = os.getpid()
 
     @property
     def name(self) -> str:
@@ -29,18 +29,19 @@ class _Mutex:
         return self._lock.name
 
     def _acquire(self, timeout: Optional[float]) -> bool:
-        own = threads.own.owner
-        if self._is_recursive and self._is_mine() and self._owner == own:
-            self._count += 1
-            return True
-        if not self._lock.acquire_write(timeout):
-            return False
-        self._owner, self._count, self._pid = own, 1, os.getpid()
-        return True
+        if self._is_recursive:
+            own = self._own_grant()
+            if own is not None and own.is_held:
+                # Only its thread counts it.
+                self._lock._own_book.grants[own] += 1
+                return True
+        return self._lock.acquire_write(timeout)
 
-    def _is_mine(self) -> bool:
-        """Whether this process holds it through this object."""
-        return self._pid == os.getpid() and self._lock.nlocks > 0
+    def _own_grant(self) -> Optional[Grant]:
+        """What this thread acquired last, and has not released."""
+        thread = threads.own
+        held = list(self._lock._own_book.grants)
+        return next((grant for grant in reversed(held) if grant._thread is thread), None)
 
     def release(self) -> None:
         """Gives it back.
@@ -49,13 +50,18 @@ class _Mutex:
             RuntimeError: it is not held by this process, or (recursive ones) by this thread.
             LockLost: it had ended before.
         """
-        if not self._is_mine() or (self._is_recursive and self._owner != threads.own.owner):
-            raise RuntimeError("cannot release a lock that is not held")
-        if self._count > 1:
-            self._count -= 1
-            return
-        self._count, self._owner = 0, None
-        self._lock.release()
+        if self._is_recursive:
+            own = self._own_grant()
+            if own is None:
+                raise RuntimeError("cannot release a lock that is not held")
+            grants = self._lock._own_book.grants
+            if grants[own] > 1:
+                grants[own] -= 1
+                return
+        try:
+            self._lock.release()
+        except NotHeld:
+            raise RuntimeError("cannot release a lock that is not held") from None
 
     def __enter__(self) -> bool:
         return self._acquire(None)
@@ -71,7 +77,6 @@ class _Mutex:
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self._lock = state["lock"]
-        self._setup()
 
 
 class Lock(_Mutex):

@@ -23,6 +23,7 @@ from contextlib import contextmanager
 from typing import Any, Callable, Optional, TypeVar
 
 from .._errors import AcquireTimeout, Deadlock
+from .._forking import Guarded
 from .._grant import Grant
 from .._request import threads
 from .._rwlock import RWLock
@@ -38,13 +39,18 @@ def _check(delay: float, timeout: Optional[float]) -> None:
         raise ValueError("Timeout must be greater than or equal to zero")
 
 
-class _PathLock:
-    """A lock that a path names, held by this object in at most one mode, however often."""
+class _PathLock(Guarded):
+    """A lock that a path names, held by this object in at most one mode, however often.
+
+    Its guard is held to look at the grants and change them, in one step for other threads, and never while the daemon
+    is asked.
+    """
 
     MAX_DELAY = 0.1
     DELAY_INCREMENT = 0.01
 
     def __init__(self, path: PathLike, sleep_func: Callable[[float], None] = time.sleep, logger: Any = None) -> None:
+        super().__init__()
         self.path = os.fspath(path)
         if isinstance(self.path, bytes):
             self.path = os.fsdecode(self.path)
@@ -55,33 +61,41 @@ class _PathLock:
 
     def _take(self, mode: str, blocking: bool, delay: float, timeout: Optional[float]) -> bool:
         _check(delay, timeout)
-        held = self._own()
-        if held and held[-1].mode == mode and held[-1]._thread is threads.own:
-            # Once more by the same thread: the same grant counts once more.
-            self._grants.append(held[-1])
-            return True
+        with self.guard:
+            last = self._last()
+            if last is not None and last.mode == mode and last._thread is threads.own:
+                # Once more by the same thread: the same grant counts once more.
+                self._grants.append(last)
+                return True
         touch(self.path)
         try:
             ask = self._lock.read if mode == "read" else self._lock.write
             grant = ask(timeout if blocking else 0)
         except (AcquireTimeout, Deadlock):
             return False
-        self._grants.append(grant)
+        with self.guard:
+            self._grants.append(grant)
         return True
 
-    def _own(self) -> list[Grant]:
-        """The grants of this process; a forked child has none of its parent's."""
-        if self._grants and not self._grants[-1].is_held:
-            self._grants = [grant for grant in self._grants if grant.is_held]
-        return self._grants
+    def _last(self) -> Optional[Grant]:
+        """What this thread acquired last, or else what another did; under the guard.
+
+        A forked child has none of its parent's grants.
+        """
+        held = self._grants
+        held[:] = [grant for grant in held if grant.is_held]
+        own = threads.own
+        return next((grant for grant in reversed(held) if grant._thread is own), held[-1] if held else None)
 
     def _give_back(self) -> bool:
-        held = self._own()
-        if not held:
-            return False
-        grant = held.pop()
-        if grant not in held:
-            grant.release()
+        with self.guard:
+            grant = self._last()
+            if grant is None:
+                return False
+            self._grants.remove(grant)
+            if grant in self._grants:
+                return True
+        grant.release()
         return True
 
     def exists(self) -> bool:
@@ -95,7 +109,8 @@ class InterProcessLock(_PathLock):
     @property
     def acquired(self) -> bool:
         """Whether this object holds it."""
-        return bool(self._own())
+        with self.guard:
+            return self._last() is not None
 
     def acquire(
         self,

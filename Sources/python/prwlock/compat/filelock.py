@@ -21,6 +21,7 @@ from typing import Any, Callable, ClassVar, Optional, Union
 from weakref import WeakValueDictionary
 
 from .._errors import AcquireTimeout, Deadlock
+from .._forking import Guarded
 from .._grant import Grant
 from .._request import threads
 from .._rwlock import RWLock
@@ -93,10 +94,16 @@ class _LocalHold(_Hold, threading.local):
     """Another one in every thread."""
 
 
-class FileLock(ContextDecorator):
+#: For objects of which there is one for each path: held while one is looked up, made, and set up.
+_making = Guarded()
+
+
+class FileLock(Guarded, ContextDecorator):
     """In the shape of `filelock.FileLock`: re-entrant, counted, one holder at a time.
 
     With `thread_local` (the default) threads exclude each other through one object too; without, they hold together.
+    Its guard is held to look at the hold and change it, in one step for other threads, and never while the daemon is
+    asked.
     """
 
     _instances: ClassVar[WeakValueDictionary[str, FileLock]] = WeakValueDictionary()
@@ -105,9 +112,10 @@ class FileLock(ContextDecorator):
         if not is_singleton:
             return super().__new__(cls)
         name = f"{cls.__name__}:{name_of(lock_file)}"
-        instance = cls._instances.get(name)
-        if instance is None:
-            instance = cls._instances[name] = super().__new__(cls)
+        with _making.guard:
+            instance = cls._instances.get(name)
+            if instance is None:
+                instance = cls._instances[name] = super().__new__(cls)
         return instance
 
     def __init__(
@@ -122,17 +130,20 @@ class FileLock(ContextDecorator):
         poll_interval: float = 0.05,
         **options: Any,
     ) -> None:
-        if is_singleton and "_lock" in self.__dict__:
-            return
-        self._path = os.fspath(lock_file)
-        self._lock = RWLock(name_of(lock_file))
-        self._hold = _LocalHold() if thread_local else _Hold()
-        self._is_thread_local = thread_local
-        self._is_singleton = is_singleton
-        self.timeout = timeout
-        self.mode = mode
-        self.blocking = blocking
-        self.poll_interval = poll_interval
+        with _making.guard:
+            # Of two threads that have got the same new object, one sets it up.
+            if is_singleton and "_lock" in self.__dict__:
+                return
+            super().__init__()
+            self._path = os.fspath(lock_file)
+            self._hold = _LocalHold() if thread_local else _Hold()
+            self._is_thread_local = thread_local
+            self._is_singleton = is_singleton
+            self.timeout = timeout
+            self.mode = mode
+            self.blocking = blocking
+            self.poll_interval = poll_interval
+            self._lock = RWLock(name_of(lock_file))
 
     @property
     def lock_file(self) -> str:
@@ -183,27 +194,31 @@ class FileLock(ContextDecorator):
             RuntimeError: to wait would be to wait for oneself.
         """
         hold = self._hold
-        if hold.is_real():
-            hold.count += 1
-            return AcquireReturnProxy(self)
+        with self.guard:
+            if hold.is_real():
+                hold.count += 1
+                return AcquireReturnProxy(self)
         wait = _wait(
             self._timeout if timeout is None else timeout, self.blocking if blocking is None else blocking
         )
         touch(self._path)
-        hold.grant = _ask(self._lock.write, wait, self._path)
-        hold.count = 1
+        grant = _ask(self._lock.write, wait, self._path)
+        with self.guard:
+            hold.grant, hold.count = grant, 1
         return AcquireReturnProxy(self)
 
     def release(self, force: bool = False) -> None:
         """Gives back one acquisition, or all with `force`; nothing happens if it is not held."""
         hold = self._hold
-        if not hold.is_real():
-            return
-        hold.count = 0 if force else hold.count - 1
-        if hold.count == 0:
+        with self.guard:
+            if not hold.is_real():
+                return
+            hold.count = 0 if force else hold.count - 1
+            if hold.count > 0:
+                return
             grant, hold.grant = hold.grant, None
-            if grant is not None:
-                grant.release()
+        if grant is not None:
+            grant.release()
 
     def __enter__(self) -> FileLock:
         self.acquire()
@@ -220,10 +235,11 @@ class SoftFileLock(FileLock):
 UnixFileLock = FileLock
 
 
-class ReadWriteLock:
+class ReadWriteLock(Guarded):
     """In the shape of `filelock.ReadWriteLock`: re-entrant in its mode, and held by one object in one mode at a time.
 
-    A write hold is its thread's. To ask for the other mode of what one holds is a ``RuntimeError``.
+    A write hold is its thread's. To ask for the other mode of what one holds is a ``RuntimeError``. Its guard is used
+    as that of `FileLock`.
     """
 
     _instances: ClassVar[WeakValueDictionary[str, ReadWriteLock]] = WeakValueDictionary()
@@ -234,10 +250,13 @@ class ReadWriteLock:
         if not is_singleton:
             return super().__new__(cls)
         name = name_of(lock_file)
-        instance = cls._instances.get(name)
-        if instance is None:
-            instance = cls._instances[name] = super().__new__(cls)
-        elif (instance.timeout, instance.blocking) != (timeout, blocking):
+        with _making.guard:
+            instance = cls._instances.get(name)
+            if instance is None:
+                instance = cls._instances[name] = super().__new__(cls)
+                # Another thread may get it before it is set up.
+                instance.timeout, instance.blocking = timeout, blocking
+        if (instance.timeout, instance.blocking) != (timeout, blocking):
             raise ValueError(
                 f"the lock of {lock_file!r} is there with timeout={instance.timeout}, blocking={instance.blocking}"
             )
@@ -246,14 +265,15 @@ class ReadWriteLock:
     def __init__(
         self, lock_file: PathLike, timeout: float = -1, *, blocking: bool = True, is_singleton: bool = True
     ) -> None:
-        if "_lock" in self.__dict__:
-            return
-        self.lock_file = os.fspath(lock_file)
-        self.timeout = timeout
-        self.blocking = blocking
-        self._lock = RWLock(name_of(lock_file))
-        self._hold = _Hold()
-        self._inner = threading.Lock()
+        with _making.guard:
+            if "_lock" in self.__dict__:
+                return
+            super().__init__()
+            self.lock_file = os.fspath(lock_file)
+            self.timeout = timeout
+            self.blocking = blocking
+            self._hold = _Hold()
+            self._lock = RWLock(name_of(lock_file))
 
     @classmethod
     def get_lock(cls, lock_file: PathLike, timeout: float = -1, *, blocking: bool = True) -> ReadWriteLock:
@@ -284,18 +304,18 @@ class ReadWriteLock:
             return AcquireReturnProxy(self)
         touch(self.lock_file)
         grant = _ask(self._lock.read if mode == "read" else self._lock.write, wait, self.lock_file)
-        with self._inner:
+        with self.guard:
             hold = self._hold
-            if mode == "read" and hold.is_real():
-                # Another thread was quicker: one grant is enough.
-                hold.count += 1
-                grant.release()
-            else:
+            if mode == "write" or not hold.is_real():
                 hold.grant, hold.count, hold.thread = grant, 1, threads.own
+                return AcquireReturnProxy(self)
+            # Another thread was quicker: one grant is enough.
+            hold.count += 1
+        grant.release()
         return AcquireReturnProxy(self)
 
     def _again(self, mode: str) -> bool:
-        with self._inner:
+        with self.guard:
             hold = self._hold
             if hold.grant is None or not hold.is_real():
                 return False
@@ -324,7 +344,7 @@ class ReadWriteLock:
         Raises:
             RuntimeError: it is not held, and `force` is false.
         """
-        with self._inner:
+        with self.guard:
             hold = self._hold
             if not hold.is_real():
                 if force:
