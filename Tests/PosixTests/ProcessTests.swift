@@ -106,4 +106,19 @@ import Testing
         while read(descriptor.rawValue, &byte, 1) == 1, byte != UInt8(ascii: "\n") { bytes.append(byte) }
         return String(decoding: bytes, as: UTF8.self)
     }
+
+    @Test("a child that has not ended by the deadline is killed, and one that has ended tells its status")
+    func deadline() throws {
+        let nothing = OwnedDescriptor(owning: open("/dev/null", O_RDWR | O_CLOEXEC))
+        func start(_ script: String) throws -> Int32 {
+            try ChildProcess(
+                executable: "/bin/sh", arguments: ["sh", "-c", script], environment: [],
+                descriptors: [nothing.rawValue, nothing.rawValue, nothing.rawValue]
+            ).spawn()
+        }
+        #expect(try ChildProcess.status(of: start("exit 7"), by: .never) == 7 << 8)
+        let child = try start("exec sleep 1000")
+        #expect(ChildProcess.status(of: child, by: Deadline(after: .milliseconds(10))) == nil)
+        #expect(kill(child, 0) == -1)
+    }
 }

@@ -1,5 +1,5 @@
-// A client in a process of its own, for tests that need one: `turn NAME`, `fork NAME` or `fork-async NAME`; or for the
-// fault driver (`Tests/faults`) `history FOLDER SOCKET SEED`.
+// A client in a process of its own, for tests that need one: `turn NAME`, `timed NAME`, `fork NAME` or `fork-async NAME`;
+// or for the fault driver (`Tests/faults`) `history FOLDER SOCKET SEED`.
 
 import Glibc
 import PRWLock
@@ -39,6 +39,18 @@ do {
         let grant = try BlockingRWLock(name).acquireWrite()
         say("token \(grant.token)")
         try grant.release()
+
+    case "timed":
+        do {
+            try BlockingRWLock(name).withWriteLock(timeout: .zero) { say("blocking: granted") }
+        } catch LockError.unreachable {
+            say("blocking: in time")
+        }
+        do {
+            try await RWLock(name).withWriteLock(timeout: .zero) { say("async: granted") }
+        } catch LockError.unreachable {
+            say("async: in time")
+        }
 
     case "fork":
         let lock = BlockingClient().lock(name)

@@ -1,0 +1,112 @@
+import Glibc
+import Posix
+import TestSupport
+import Testing
+
+@testable import Rendezvous
+
+/// What a connector waits for, and until when: a program that hangs, a lock file that is held, a daemon that is stopped.
+@Suite(.serialized, .timeLimit(.minutes(1))) struct DeadlineTests {
+    private let directory: TemporaryDirectory
+    private let surroundings: Surroundings
+
+    /// Far beyond the time of a call, and short of what is waited for without one.
+    private static let bound: Int64 = 8_000_000_000
+
+    init() throws {
+        directory = try TemporaryDirectory()
+        try directory.make("tmp")
+        try directory.make("run")
+        surroundings = Surroundings(
+            environment: [
+                "HOME": directory("home"), "PRWLOCK_TEST_ROOT": directory.path,
+                "PRWLOCK_DAEMON": directory("daemon"),
+            ], userID: geteuid())
+    }
+
+    /// Has clients start a program that writes down its process and hangs.
+    private func setHangingDaemon() throws {
+        let file = open(directory("daemon"), O_WRONLY | O_CREAT | O_CLOEXEC, 0o700)
+        let script = "#!/bin/sh\necho $$ > '\(directory("pid"))'\nexec sleep 1000\n"
+        try FileContents.write(Array(script.utf8), to: OwnedDescriptor(owning: file))
+    }
+
+    /// Ends the program that hangs.
+    private func endHangingDaemon() throws {
+        let text = String(decoding: try FileContents.read(directory("pid")), as: UTF8.self)
+        if let process = Int32(text.dropLast()) { kill(process, SIGKILL) }
+    }
+
+    /// Why there is no connection within a short time.
+    private func refusal(within time: Duration? = .milliseconds(100)) -> RendezvousError? {
+        let start = BootClock.now()
+        defer { #expect(BootClock.now() - start < Self.bound) }
+        do throws(RendezvousError) {
+            let deadline = time.map(Deadline.init(after:)) ?? .never
+            _ = try DaemonConnector(in: surroundings).connect(by: deadline)
+            return nil
+        } catch {
+            return error
+        }
+    }
+
+    @Test(
+        "a program that hangs is not waited for beyond the deadline, by who started it and by who comes next")
+    func hangingProgram() throws {
+        try setHangingDaemon()
+        guard case .slowStart(_, let output)? = refusal() else {
+            Issue.record("it hangs")
+            return
+        }
+        #expect(output.hasSuffix("/prwlockd.log"))
+        if case .noAnswer? = refusal() {} else { Issue.record("it hangs still") }
+        try endHangingDaemon()
+    }
+
+    @Test("both clients end in their time where a program hangs that they started")
+    func hangingProgramUnderClients() throws {
+        try setHangingDaemon()
+        let client = DaemonProcess.executable.replacing("prwlockd", with: "test-client")
+        let output = OwnedDescriptor(owning: open(directory("output"), O_RDWR | O_CREAT | O_CLOEXEC, 0o600))
+        let process = try ChildProcess(
+            executable: client, arguments: ["test-client", "timed", "jobs"],
+            environment: surroundings.environment.map { "\($0.key)=\($0.value)" },
+            descriptors: [output.rawValue, output.rawValue, output.rawValue]
+        ).spawn()
+        let status = ChildProcess.status(of: process, by: Deadline(after: .seconds(16)))
+        #expect(status == 0)
+        let lines = String(decoding: try FileContents.read(directory("output")), as: UTF8.self)
+        #expect(lines == "blocking: in time\nasync: in time\n")
+        try endHangingDaemon()
+    }
+
+    @Test("a lock file that another process holds is not waited for beyond the deadline")
+    func lockFileHeld() throws {
+        let location = SocketLocation.writableUserOwn(in: surroundings)
+        try location.makeFolder(in: surroundings)
+        let lock = try StartLock.tryAcquire(for: location.path)
+        if case .startLockHeld? = refusal() {} else { Issue.record("the lock file is held") }
+        _ = consume lock
+    }
+
+    @Test("a daemon that is stopped is known not to answer, without a deadline too, and is named")
+    func stopped() throws {
+        symlink(DaemonProcess.executable, directory("daemon"))
+        let connection = try DaemonConnector(in: surroundings).connect()
+        // The process that serves is the one that the kernel names, not the one that bound the socket for it.
+        let daemon = try PeerCredentials(of: try DaemonConnector(in: surroundings).connect()).processID
+        #expect(daemon != getpid())
+        kill(daemon, SIGSTOP)
+        for time in [Duration.milliseconds(100), nil] {
+            guard case .noAnswer(let silent)? = refusal(within: time) else {
+                Issue.record("it is stopped")
+                continue
+            }
+            #expect(silent.processID == daemon)
+            #expect(silent.isStopped)
+        }
+        kill(daemon, SIGKILL)
+        kill(daemon, SIGCONT)
+        _ = consume connection
+    }
+}
