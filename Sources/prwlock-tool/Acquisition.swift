@@ -75,7 +75,7 @@ struct Acquisition: ~Copyable {
             case .ended(let error): try askAnother(because: Complaint(error))
             case .ready(let index): return .abandoned(index)
             case .moment where time.end.isOver: throw giveUp()
-            case .moment: line.update(waited: elapsed)
+            case .moment: line.update(waited: elapsed, by: time.end)
             }
         }
     }

@@ -15,7 +15,7 @@ struct WaitingLine: ~Copyable {
     private var isShown = false
 
     private static let interval = Duration.seconds(1)
-    /// How long it waits for the daemon, and the request with it.
+    /// How long it waits for a connection, and as long again for its answer; the request waits with it.
     private static let patience = Duration.milliseconds(200)
 
     init(_ request: Acquire, _ daemon: DaemonOptions) {
@@ -26,10 +26,12 @@ struct WaitingLine: ~Copyable {
         nextUpdate = isTold ? Deadline(after: Self.interval) : nil
     }
 
-    mutating func update(waited: Duration) {
+    /// - Parameter end: when the request is given up.
+    mutating func update(waited: Duration, by end: Deadline) {
         nextUpdate = Deadline(after: Self.interval)
         // To say less is better than to fail or to be late: who waits wants the lock, not the line.
-        let holders = (try? LockStatus(of: request.name, at: daemon, patience: Self.patience))?.holders ?? []
+        let patience = min(Self.patience, (end.left ?? Self.interval) / 2)
+        let holders = (try? LockStatus(of: request.name, at: daemon, patience: patience))?.holders ?? []
         let text = Self.text(request.name, request.mode, holders: holders, waited: waited)
         StandardError.write("\r\u{1B}[K" + Style(columns: columns).fit(text))
         isShown = true
