@@ -7,7 +7,6 @@
 #include <stddef.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -54,14 +53,6 @@ int linux_pidfd_send_signal(int pidfd, int signal) {
     return (int)syscall(SYS_pidfd_send_signal, pidfd, signal, NULL, 0);
 }
 
-int linux_close_range(unsigned first, unsigned last) {
-    if (close_range(first, last, 0) == 0) return 0;
-    /* A kernel before 5.9, or a container that forbids the call. */
-    long limit = sysconf(_SC_OPEN_MAX);
-    for (long descriptor = first; descriptor <= last && descriptor < limit; descriptor++) close((int)descriptor);
-    return 0;
-}
-
 int linux_readable_bytes(int socket, int *count) { return ioctl(socket, FIONREAD, count); }
 
 int linux_exit_status(int pidfd, int *status) {
@@ -88,19 +79,6 @@ int linux_allowed_processors(void) {
     int count = 0;
     for (size_t i = 0; i < (size_t)bytes / sizeof set[0]; i++) count += __builtin_popcountl(set[i]);
     return count;
-}
-
-int linux_descriptor_limit(uint64_t *soft, uint64_t *hard) {
-    struct rlimit limit;
-    int result = getrlimit(RLIMIT_NOFILE, &limit);
-    *soft = limit.rlim_cur;
-    *hard = limit.rlim_max;
-    return result;
-}
-
-int linux_set_descriptor_limit(uint64_t soft, uint64_t hard) {
-    struct rlimit limit = {soft, hard};
-    return setrlimit(RLIMIT_NOFILE, &limit);
 }
 
 int linux_memory_file(const char *name) { return memfd_create(name, MFD_CLOEXEC); }

@@ -26,26 +26,11 @@ static void say(const char *text) {
     if (text != NULL && write(STDERR_FILENO, text, strlen(text)) < 0) return;
 }
 
-static void close_from(unsigned first) {
-    if (close_range(first, ~0U, 0) == 0) return;
-    /* A kernel before 5.9, or a container that forbids the call. */
-    long limit = sysconf(_SC_OPEN_MAX);
-    for (long descriptor = first; descriptor < limit; descriptor++) close((int)descriptor);
-}
-
-static void reset_signals(void) {
-    struct sigaction standard = {.sa_handler = SIG_DFL};
-    for (int number = 1; number < NSIG; number++) sigaction(number, &standard, NULL);
-    sigset_t none;
-    sigemptyset(&none);
-    sigprocmask(SIG_SETMASK, &none, NULL);
-}
-
 int linux_detach(void) {
     pid_t copy = fork();
     if (copy < 0) return errno;
     if (copy > 0) _exit(0);
-    reset_signals();
+    linux_reset_signals();
     /* It fails for a leader of a session, and the copy is none. */
     setsid();
     umask(077);
@@ -55,7 +40,7 @@ int linux_detach(void) {
 /* Only what may be called between fork and exec in a process with threads. */
 static _Noreturn void become(
     const char *path, char *const arguments[], char *const environment[], const int descriptors[], int count) {
-    reset_signals();
+    linux_reset_signals();
     umask(077);
 
     /* First out of the way of each other's places, then each to its place, where it stays open over exec. */
@@ -66,7 +51,7 @@ static _Noreturn void become(
     }
     for (int i = 0; i < count; i++)
         if (dup2(sources[i], i) < 0) _exit(126);
-    close_from((unsigned)count);
+    linux_close_range((unsigned)count, ~0U);
     if (chdir("/") != 0) _exit(126);
 
     execve(path, arguments, environment);

@@ -33,6 +33,9 @@ public struct Configuration: Sendable {
 
     static let defaultFile = "/etc/prwlock/prwlockd.conf"
 
+    /// Whether a client started it (protocol.md, "Starting a daemon").
+    var isAutoStarted: Bool { listenDescriptor != nil && exitWhenIdle != nil }
+
     /// The mode of the socket: for the user alone, or for the group that was named as well.
     var effectiveSocketMode: UInt32 { socketMode ?? (socketGroup == nil ? 0o600 : 0o660) }
 }

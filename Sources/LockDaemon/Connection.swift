@@ -1,5 +1,6 @@
 import CLinux
 import Glibc
+import LockServer
 import LockVocabulary
 import Posix
 
@@ -87,6 +88,12 @@ final class Connection {
 
     /// Sends what the socket takes at once.
     func send(_ bytes: UnsafeRawBufferPointer) -> SendOutcome { Self.send(bytes, to: socket) }
+
+    /// Tells the client of a connection that there is no room for a session.
+    static func turnAway(_ socket: borrowing OwnedDescriptor) {
+        // The first bytes of a socket are always taken; a client that is gone needs no answer.
+        _ = Server.refusal.withUnsafeBytes { send($0, to: socket) }
+    }
 
     /// Sends what a socket takes at once.
     static func send(_ bytes: UnsafeRawBufferPointer, to socket: borrowing OwnedDescriptor) -> SendOutcome {

@@ -45,7 +45,13 @@ public final class Daemon {
 
     /// Runs a daemon, and ends the process with its status.
     public static func run(_ configuration: Configuration) -> Never {
+        let inheritance = Inheritance(configuration)
         let journal = Journal(program: "prwlockd", level: configuration.logLevel)
+        if !inheritance.remains.isEmpty {
+            let list = inheritance.remains.joined(separator: ", ")
+            journal.write(
+                .notice, "keeps \(list) of the process that started it: resetting that is not permitted")
+        }
         if configuration.detaches {
             // Before there are threads, which a fork would leave behind.
             let code = linux_detach()
@@ -55,6 +61,7 @@ public final class Daemon {
                 exit(Departure.Status.cannotListen.rawValue)
             }
         }
+        if inheritance.starter == .client { Shelter.seek(in: .current(), journal) }
         do throws(Departure) {
             let daemon = try Daemon(configuration, journal)
             daemon.serve()
@@ -80,8 +87,6 @@ public final class Daemon {
         self.room = room
         self.configuration = configuration
         self.journal = journal
-        // No file that it makes is anybody else's.
-        umask(0o077)
         do throws(SystemError) { signals = try Signals() } catch {
             throw Departure(.cannotListen, "\(error)")
         }
@@ -91,6 +96,7 @@ public final class Daemon {
         do throws(ConfigurationFault) { policy = try RuleFile.read(configuration.rules, facts) } catch {
             throw Departure(.usage, "\(error)")
         }
+        let support = Self.watchSupport(journal)
         let socket = try endpoint.listen()
         do throws(Departure) {
             state = try TokenState(configuration, endpoint, surroundings, journal)
@@ -99,7 +105,7 @@ public final class Daemon {
             throw error
         }
         do throws(SystemError) {
-            reactor = try Self.makeReactor(configuration, state, policy)
+            reactor = try Self.makeReactor(configuration, state, policy, watching: support)
             try reactor.events.add(signals.rawValue, .signals, .readable)
             if let reserve = state.reserve { try reactor.events.add(reserve.rawValue, .tokens, .readable) }
             if endpoint.isUserOwn { systemFolder = try? SystemFolder(surroundings.systemDirectory) }
@@ -117,8 +123,24 @@ public final class Daemon {
         }
     }
 
+    /// Which ways there are to watch processes; the journal says if there is none.
+    private static func watchSupport(_ journal: Journal) -> ProcessWatch.Support {
+        var support = ProcessWatch.Support()
+        // For tests of how it goes on kernels before Linux 6.5.
+        if getenv("PRWLOCK_TEST_NO_PEERPIDFD") != nil { support.asksSocket = false }
+        if !support.isThere {
+            let reason = support.refusal.map { " (\($0))" } ?? ""
+            journal.write(
+                .warning,
+                "processes cannot be watched\(reason): a session ends with its socket alone, "
+                    + "so a child that keeps the socket open keeps the locks")
+        }
+        return support
+    }
+
     private static func makeReactor(
-        _ configuration: Configuration, _ state: borrowing TokenState, _ policy: Policy
+        _ configuration: Configuration, _ state: borrowing TokenState, _ policy: Policy,
+        watching support: ProcessWatch.Support
     ) throws(SystemError) -> Reactor {
         var server = ServerConfiguration()
         server.policy = policy
@@ -130,10 +152,9 @@ public final class Daemon {
         if state.followsUncleanEnd, configuration.grace > .zero {
             server.graceEnd = Instant(nanoseconds: BootClock.now()).advanced(by: configuration.grace)
         }
-        // For tests of how it goes on kernels before Linux 6.5.
-        let asksSocket = getenv("PRWLOCK_TEST_NO_PEERPIDFD") == nil
+        server.hostRows = [ServerConfiguration.HostRow("process-watches", support.isThere ? 1 : 0)]
         let polling = Polling(processors: Int(linux_allowed_processors()))
-        return try Reactor(Server(server), polling: polling, asksSocketForProcess: asksSocket)
+        return try Reactor(Server(server), polling: polling, watching: support)
     }
 
     // MARK: - Serving

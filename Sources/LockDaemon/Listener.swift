@@ -3,17 +3,25 @@ import LockVocabulary
 import Posix
 import Systemd
 
-/// The socket that clients connect to, and whether anybody is let in.
+/// The socket that clients connect to, and what becomes of a connection.
 ///
-///              no descriptor left
-///  [ OPEN ] ───────────────────────▶ [ OUT OF ROOM ]
-///     │  ◀───────────────────────────      │
-///     │      one was freed, or a while     │
-///     ▼                                    ▼
-///  [ SHUT ] (the daemon drains: who comes waits in the backlog, and finds the next daemon or none)
+///                 ┌── descriptors for a session ───▶ admitted
+///  [ OPEN ] ──────┤
+///   │   ▲         └── none ────────────────────────▶ `ERROR limit-sessions`, closed
+///   │   │ a descriptor was closed, or a second later
+///   │   └──────────────────────────────────────┐
+///   ├── not even the reserve lets it accept ──▶ [ OUT OF ROOM ]  (the backlog waits)
+///   ▼
+///  [ SHUT ] (the daemon drains: a client that connects waits in the backlog, and finds the next daemon or none)
 ///
-/// A spare descriptor is held while it is open. It is given up for the process watch of each connection that is
-/// accepted, so that no session is ever without one.
+/// While it is open, the listener holds one descriptor in reserve. If the table is full, the listener closes the reserve,
+/// accepts one connection in its place, tells that client so and closes it, and opens the reserve again. So a client is
+/// told at once, and does not wait in a backlog that is not read. The serving thread is the only one that opens
+/// descriptors while it serves, so the reserve is lost only where the host as a whole has none left (`ENFILE`), or no
+/// memory: then nothing can be accepted, and the listener tries again later.
+///
+/// Sessions leave the last descriptors of the table to the house (`DescriptorLimit`): without them a daemon with a full
+/// table could neither read its rules again nor bind its socket again.
 struct Listener: ~Copyable {
     private enum State {
         case open
@@ -22,7 +30,7 @@ struct Listener: ~Copyable {
     }
 
     private let socket: OwnedDescriptor
-    private var spare: OwnedDescriptor?
+    private var reserve: OwnedDescriptor?
     private var state = State.open
     /// When to try again without having seen a descriptor freed: another process may have freed one.
     private(set) var retry: Instant?
@@ -41,14 +49,22 @@ struct Listener: ~Copyable {
     /// Lets in one who waits; before the next the sessions get their turn, for a connection costs as much as many lines.
     mutating func accept(into reactor: inout Reactor, _ journal: Journal) {
         guard state == .open else { return }
+        let accepted: OwnedDescriptor?
         do throws(SystemError) {
-            if spare == nil { spare = try socket.duplicate() }
-            guard let connection = try UnixSocket.accept(from: socket) else { return }
-            spare = nil
-            try reactor.admit(connection)
+            if reserve == nil { reserve = try socket.duplicate() }
+            accepted = try UnixSocket.accept(from: socket)
         } catch {
-            stop(for: error, reactor, journal)
+            say(error, journal)
+            if !turnAwayNext() { stop(reactor) }
+            return
         }
+        guard let connection = accepted else { return }
+        guard DescriptorLimit.leavesRoomForHouse(connection.rawValue) else {
+            say(SystemError(code: EMFILE, call: "accept4"), journal)
+            return Connection.turnAway(connection)
+        }
+        // A connection that cannot be admitted was told so, and is closed.
+        do throws(SystemError) { try reactor.admit(connection) } catch { say(error, journal) }
     }
 
     /// There may be room again.
@@ -63,14 +79,31 @@ struct Listener: ~Copyable {
     mutating func shut(in reactor: borrowing Reactor) {
         state = .shut
         retry = nil
-        spare = nil
+        reserve = nil
         reactor.events.remove(socket.rawValue)
     }
 
-    private mutating func stop(for error: SystemError, _ reactor: borrowing Reactor, _ journal: Journal) {
+    /// Accepts a connection in the place of the reserve, and tells its client that there is no room for a session.
+    ///
+    /// Returns false if that is not possible, or the reserve is lost.
+    private mutating func turnAwayNext() -> Bool {
+        guard reserve.take() != nil else { return false }
+        do throws(SystemError) {
+            if let connection = try UnixSocket.accept(from: socket) { Connection.turnAway(connection) }
+            reserve = try socket.duplicate()
+            return true
+        } catch {
+            return false
+        }
+    }
+
+    private mutating func stop(_ reactor: borrowing Reactor) {
         state = .outOfRoom
         retry = reactor.now.advanced(by: Self.pause)
         reactor.events.change(socket.rawValue, .listener, [])
+    }
+
+    private mutating func say(_ error: SystemError, _ journal: Journal) {
         guard !hasSaidSo else { return }
         hasSaidSo = true
         journal.write(.outOfRoom(error))

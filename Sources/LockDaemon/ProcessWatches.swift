@@ -11,19 +11,22 @@ import Posix
 ///    be another's by now. If that one started after the connection was taken from the backlog, or while this
 ///    looked, the start time shows it. If it started while the connection stood in the backlog, it goes unseen;
 ///    then the session ends with its socket, or with that other process: late, but never while its own process lives.
-/// 3. A process that cannot be seen from here (another container's) has id 0, and only its socket tells its end.
+/// 3. The socket alone: the session ends when every process that has it open has closed it or ended. This remains where
+///    the kernel is older than 5.3, where a seccomp filter or a sandbox refuses `pidfd_open`, and for a process that
+///    cannot be seen from here (its id is 0) on a kernel without `SO_PEERPIDFD`.
 ///
 /// Invariants:
 /// 1. A watch has at least one session, and is a member of the event set.
 /// 2. A session shares a watch only if its own process was seen alive, and the watch's process too, when it came:
-///    two processes that live at once have not the same id.
+///    two processes that live at once have not the same id. Processes that cannot be seen from here share none.
 struct ProcessWatches: ~Copyable {
     private final class Watch {
-        let process: Int32
+        /// Nil for a process that cannot be seen from here.
+        let process: Int32?
         let descriptor: ProcessWatch
         var sessions: Set<SessionID> = []
 
-        init(_ process: Int32, _ descriptor: consuming ProcessWatch) {
+        init(_ process: Int32?, _ descriptor: consuming ProcessWatch) {
             self.process = process
             self.descriptor = descriptor
         }
@@ -42,10 +45,10 @@ struct ProcessWatches: ~Copyable {
     private var watches: [Int32: Watch] = [:]
     /// The watch of each process; of two with one id, the one that lives.
     private var byProcess: [Int32: Watch] = [:]
-    private var canAskSocket: Bool
+    /// What this kernel, and a seccomp filter around the daemon, permit.
+    private let support: ProcessWatch.Support
 
-    /// - Parameter asksSocket: whether to try `SO_PEERPIDFD`; tests of the other way do without.
-    init(asksSocket: Bool) { canAskSocket = asksSocket }
+    init(_ support: ProcessWatch.Support) { self.support = support }
 
     var count: Int { watches.count }
 
@@ -56,10 +59,14 @@ struct ProcessWatches: ~Copyable {
         _ session: SessionID, _ socket: borrowing OwnedDescriptor, process: Int32?,
         in events: borrowing EventSet
     ) throws(SystemError) -> Outcome {
-        guard let process else { return .unseen }
-        guard let own = try open(socket, process) else { return .gone }
+        let own: ProcessWatch
+        switch try open(socket, process) {
+        case .watch(let watch): own = watch
+        case .unseen: return .unseen
+        case .gone: return .gone
+        }
         if own.hasEnded { return .gone }
-        if let shared = byProcess[process], !shared.descriptor.hasEnded {
+        if let process, let shared = byProcess[process], !shared.descriptor.hasEnded {
             shared.sessions.insert(session)
             return .watched(shared.descriptor.rawValue)
         }
@@ -68,7 +75,7 @@ struct ProcessWatches: ~Copyable {
         try events.add(number, .process(number), .readable)
         watch.sessions.insert(session)
         watches[number] = watch
-        byProcess[process] = watch
+        if let process { byProcess[process] = watch }
         return .watched(number)
     }
 
@@ -81,34 +88,39 @@ struct ProcessWatches: ~Copyable {
         watch.sessions.remove(session)
         guard watch.sessions.isEmpty else { return }
         watches[number] = nil
-        if byProcess[watch.process] === watch { byProcess[watch.process] = nil }
+        if let process = watch.process, byProcess[process] === watch { byProcess[process] = nil }
     }
 
-    /// A descriptor of the session's process; nil if it is gone.
-    private mutating func open(
-        _ socket: borrowing OwnedDescriptor, _ process: Int32
-    ) throws(SystemError) -> ProcessWatch? {
+    private enum Opening: ~Copyable {
+        case watch(ProcessWatch)
+        case unseen
+        case gone
+    }
+
+    /// A descriptor of the session's process, by the first way that works.
+    private func open(
+        _ socket: borrowing OwnedDescriptor, _ process: Int32?
+    ) throws(SystemError) -> Opening {
         do throws(SystemError) {
-            if canAskSocket { return try ProcessWatch(peerOf: socket) }
+            if support.asksSocket { return .watch(try ProcessWatch(peerOf: socket)) }
         } catch {
-            switch error.code {
-            case ENOPROTOOPT: canAskSocket = false
             // Which of them says that the process is gone depends on the kernel's version.
-            case ESRCH, EINVAL, ENODATA: return nil
-            default: throw error
-            }
+            if [ESRCH, EINVAL, ENODATA].contains(error.code) { return .gone }
+            if error.isShortage { throw error }
         }
+        guard support.opensProcess, let process else { return .unseen }
         do throws(SystemError) {
             let accepted = ProcessStartTime.now
             let before = ProcessStartTime(of: process)
-            let watch = try ProcessWatch(process: process)
+            let watch = try ProcessWatch(descriptorOf: process)
             let after = ProcessStartTime(of: process)
             // Where /proc hides other users' processes there is nothing to compare.
-            if let before, before > accepted || after != before { return nil }
-            return watch
+            if let before, before > accepted || after != before { return .gone }
+            return .watch(watch)
         } catch {
-            guard error.code == ESRCH || error.code == EINVAL else { throw error }
-            return nil
+            if [ESRCH, EINVAL].contains(error.code) { return .gone }
+            if error.isShortage { throw error }
+            return .unseen
         }
     }
 }

@@ -79,7 +79,9 @@ struct Reactor: ~Copyable {
         let cause: Cause
     }
 
-    init(_ server: consuming Server, polling: Polling, asksSocketForProcess: Bool) throws(SystemError) {
+    init(_ server: consuming Server, polling: Polling, watching support: ProcessWatch.Support)
+        throws(SystemError)
+    {
         let events = try EventSet()
         let timer = try DeadlineTimer()
         try events.add(timer.rawValue, .timer, .readable)
@@ -88,7 +90,7 @@ struct Reactor: ~Copyable {
         self.events = events
         self.timer = timer
         self.polling = polling
-        watches = ProcessWatches(asksSocket: asksSocketForProcess)
+        watches = ProcessWatches(support)
         now = Instant(nanoseconds: BootClock.now())
     }
 
@@ -347,7 +349,7 @@ struct Reactor: ~Copyable {
 
     /// Begins a session on a connection that was just accepted.
     ///
-    /// An error says that the system has no room for it; the connection is closed.
+    /// An error says that the system has no room for it; the client was told so, and the connection is closed.
     mutating func admit(_ socket: consuming OwnedDescriptor) throws(SystemError) {
         let credentials = try PeerCredentials(of: socket)
         var peer = Peer(
@@ -355,25 +357,25 @@ struct Reactor: ~Copyable {
             groupID: credentials.groupID)
         // True if the process is alive when its watch begins, below; if not, the session ends with its first batch.
         peer.identity = Peer.Identity(of: socket, process: peer.processID, facts)
-        guard let session = server.open(peer, at: now) else {
-            // The first bytes of a socket are always taken; whoever is gone needs no answer.
-            _ = Server.refusal.withUnsafeBytes { Connection.send($0, to: socket) }
-            return
-        }
+        guard let session = server.open(peer, at: now) else { return Connection.turnAway(socket) }
+        let watch: ProcessWatches.Outcome
         do throws(SystemError) {
-            let watch = try watches.begin(session, socket, process: peer.processID, in: events)
-            let connection = Connection(session, socket, process: peer.processID, watch: watch)
-            connections.insert(connection)
-            try events.add(connection.socket.rawValue, .session(session), connection.awaited)
-            if watch == .gone { ends.append(End(session: session, cause: .processDied)) }
+            watch = try watches.begin(session, socket, process: peer.processID, in: events)
         } catch {
-            if let connection = connections[session] {
-                close(connection)
-            } else {
-                server.close(session, at: now)
-            }
+            server.close(session, at: now)
+            Connection.turnAway(socket)
             throw error
         }
+        let connection = Connection(session, socket, process: peer.processID, watch: watch)
+        connections.insert(connection)
+        do throws(SystemError) {
+            try events.add(connection.socket.rawValue, .session(session), connection.awaited)
+        } catch {
+            Connection.turnAway(connection.socket)
+            close(connection)
+            throw error
+        }
+        if watch == .gone { ends.append(End(session: session, cause: .processDied)) }
     }
 
     private mutating func close(_ connection: Connection) {

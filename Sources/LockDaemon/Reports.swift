@@ -60,7 +60,8 @@ extension JournalEntry {
     /// No descriptor or memory is left for another session.
     static func outOfRoom(_ error: SystemError) -> JournalEntry {
         JournalEntry(
-            .warning, "no new sessions until there is room; those there are go on (\(error))",
+            .warning,
+            "no new sessions until there is room: clients are told limit-sessions, and the sessions that are there go on (\(error))",
             event: .outOfDescriptors)
     }
 

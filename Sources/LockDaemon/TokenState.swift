@@ -29,9 +29,8 @@ struct TokenState: ~Copyable {
             self.reserve = reserve
             self.directory = consume directory
         } catch {
-            let isAutoStarted = configuration.listenDescriptor != nil && configuration.exitWhenIdle != nil
             if case .inUse = error { throw Departure(.alreadyServed, "\(error)") }
-            guard isAutoStarted, !error.isDamage else { throw Departure(.noState, "\(error)") }
+            guard configuration.isAutoStarted, !error.isDamage else { throw Departure(.noState, "\(error)") }
             journal.write(.warning, "\(error); they begin with the wall clock instead")
             first = Token(rawValue: WallClock.now())
             // Nobody remembers how the one before ended.

@@ -40,6 +40,8 @@ public struct Server: ~Copyable {
     private var spareEffects: [Effect] = []
     private var isTellingEffects = false
     var statistics = Statistics()
+    /// Rows that `STATS` shows behind the server's own.
+    public var hostRows: [ServerConfiguration.HostRow]
     /// What was carried out, in order, for whoever compares it with a model; nil where nobody does.
     public var carriedOut: [CarriedOut]?
 
@@ -48,6 +50,7 @@ public struct Server: ~Copyable {
         program = configuration.program
         ownUserID = configuration.ownUserID
         policy = configuration.policy
+        hostRows = configuration.hostRows
         table = LockTable(
             limits: configuration.limits.rules, firstToken: configuration.firstToken,
             lastToken: configuration.lastToken, graceEnd: configuration.graceEnd)

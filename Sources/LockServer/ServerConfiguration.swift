@@ -35,5 +35,19 @@ public struct ServerConfiguration: Sendable {
     /// When the first grant may be made; nil for at once (G1).
     public var graceEnd: Instant?
 
+    /// Rows that `STATS` shows behind the server's own: what the host permits the daemon to do.
+    public var hostRows: [HostRow] = []
+
+    /// A name and a number of `STATS`.
+    public struct HostRow: Sendable {
+        public var name: String
+        public var value: Int
+
+        public init(_ name: String, _ value: Int) {
+            self.name = name
+            self.value = value
+        }
+    }
+
     public init() {}
 }

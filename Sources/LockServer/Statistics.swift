@@ -15,7 +15,7 @@ struct Statistics {
 }
 
 extension Server {
-    /// The rows of `STATS`: what there is now, then what there was.
+    /// The rows of `STATS`: what there is now, then what there was, then what the host permits.
     func statisticsRows() -> [Row] {
         [
             .stat(name: "sessions", value: table.sessionCount),
@@ -35,6 +35,6 @@ extension Server {
             .stat(name: "total-died-holding", value: statistics.diedHolding),
             .stat(name: "total-denied", value: statistics.denied),
             .stat(name: "total-order-broken", value: statistics.orderBroken),
-        ]
+        ] + hostRows.map { .stat(name: $0.name, value: $0.value) }
     }
 }

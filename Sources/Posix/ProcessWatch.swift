@@ -3,15 +3,56 @@ import Glibc
 
 /// A descriptor of one process (a pidfd): it becomes readable when that process has ended, whatever its children
 /// still keep open, and never means another process that gets the same id later.
+///
+/// Where the kernel refuses `pidfd_open`, it is a pipe whose other end a process of its own closes when it sees that the
+/// watched one has ended, within 50 ms.
 public struct ProcessWatch: ~Copyable, Sendable {
     private let descriptor: OwnedDescriptor
+    /// Which process it is, where that is known without asking the descriptor.
+    private let identity: Identity?
 
-    /// The descriptor's number, to be polled for `POLLIN`.
+    private struct Identity {
+        let process: Int32
+        let start: ProcessStartTime?
+
+        /// Whether the process still has its id, as far as `/proc` shows.
+        var isThere: Bool { ProcessStartTime(of: process) == start }
+    }
+
+    /// The descriptor's number, to be polled.
     public var rawValue: Int32 { descriptor.rawValue }
 
-    /// Watches whichever process has the id now; `ESRCH` if none has.
+    /// Watches whichever process has the id now, by one way or the other; `ESRCH` if none has.
     public init(process: Int32) throws(SystemError) {
-        descriptor = try OwnedDescriptor(checking: "pidfd_open", "\(process)") { linux_pidfd_open(process) }
+        let identity = Identity(process: process, start: ProcessStartTime(of: process))
+        descriptor = try Self.open(identity)
+        self.identity = identity
+    }
+
+    private static func open(_ identity: Identity) throws(SystemError) -> OwnedDescriptor {
+        let process = identity.process
+        do throws(SystemError) {
+            return try openDescriptor(of: process)
+        } catch {
+            guard error.code != ESRCH, error.code != EINVAL, !error.isShortage else { throw error }
+            guard kill(process, 0) == 0 || errno == EPERM else { throw .last("kill", "\(process)") }
+            return try OwnedDescriptor(checking: "pipe", "\(process)") {
+                linux_watch_by_looking(process, identity.start?.ticks ?? 0)
+            }
+        }
+    }
+
+    private static func openDescriptor(of process: Int32) throws(SystemError) -> OwnedDescriptor {
+        try OwnedDescriptor(checking: "pidfd_open", "\(process)") { linux_pidfd_open(process) }
+    }
+
+    /// Watches whichever process has the id now, by the kernel's descriptor of it and in no other way.
+    ///
+    /// `ESRCH`: there is no such process; `ENOSYS`, `EPERM` and others: the kernel does not know the call, or refuses it.
+    public init(descriptorOf process: Int32) throws(SystemError) {
+        let start = ProcessStartTime(of: process)
+        descriptor = try Self.openDescriptor(of: process)
+        identity = Identity(process: process, start: start)
     }
 
     /// Watches the process that called `connect()` on the socket's other end.
@@ -20,6 +61,42 @@ public struct ProcessWatch: ~Copyable, Sendable {
     public init(peerOf socket: borrowing OwnedDescriptor) throws(SystemError) {
         let number = socket.rawValue
         descriptor = try OwnedDescriptor(checking: "getsockopt SO_PEERPIDFD") { linux_peer_pidfd(number) }
+        identity = nil
+    }
+
+    /// Which ways to get such a descriptor there are: a kernel may be too old, and a seccomp filter or a sandbox may refuse.
+    public struct Support: Equatable, Sendable {
+        /// `SO_PEERPIDFD`, since Linux 6.5.
+        public var asksSocket: Bool
+        /// `pidfd_open`, since Linux 5.3.
+        public var opensProcess: Bool
+        /// Why `pidfd_open` is refused; nil if it is not.
+        public let refusal: SystemError?
+
+        /// Whether any process can be watched.
+        public var isThere: Bool { asksSocket || opensProcess }
+
+        public static func == (left: Support, right: Support) -> Bool {
+            left.asksSocket == right.asksSocket && left.opensProcess == right.opensProcess
+        }
+
+        /// Tries both ways on this process.
+        public init() {
+            asksSocket =
+                Self.refusal { () throws(SystemError) in
+                    _ = try ProcessWatch(peerOf: try UnixSocket.pair().first)
+                } == nil
+            refusal = Self.refusal { () throws(SystemError) in _ = try ProcessWatch(descriptorOf: getpid()) }
+            opensProcess = refusal == nil
+        }
+
+        private static func refusal(_ attempt: () throws(SystemError) -> Void) -> SystemError? {
+            do throws(SystemError) { try attempt() } catch {
+                // A shortage says nothing about later.
+                return error.isShortage ? nil : error
+            }
+            return nil
+        }
     }
 
     /// Whether the process has ended, now.
@@ -36,6 +113,13 @@ public struct ProcessWatch: ~Copyable, Sendable {
     /// `ESRCH`: it has ended; `EPERM`: it is another user's.
     public func send(_ signal: Int32) throws(SystemError) {
         let number = descriptor.rawValue
-        _ = try checked("pidfd_send_signal") { linux_pidfd_send_signal(number, signal) }
+        do throws(SystemError) {
+            _ = try checked("pidfd_send_signal") { linux_pidfd_send_signal(number, signal) }
+        } catch {
+            // No descriptor of a process, or a call that is refused, which looks like a process of another user.
+            guard let identity, [EBADF, EINVAL, ENOSYS, EPERM].contains(error.code) else { throw error }
+            guard identity.isThere, !hasEnded else { throw SystemError(code: ESRCH, call: "kill") }
+            _ = try checked("kill") { kill(identity.process, signal) }
+        }
     }
 }

@@ -15,6 +15,9 @@ public struct SystemError: Error, Sendable {
         self.subject = subject
     }
 
+    /// Whether descriptors or memory are missing, so that the same call may succeed later.
+    public var isShortage: Bool { [EMFILE, ENFILE, ENOMEM, ENOBUFS, ENOSPC].contains(code) }
+
     /// What `errno` says now, so before anything else is called.
     public static func last(_ call: StaticString, _ subject: String = "") -> SystemError {
         SystemError(code: errno, call: call, subject: subject)

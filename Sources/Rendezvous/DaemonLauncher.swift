@@ -28,6 +28,7 @@ struct DaemonLauncher {
     ///
     /// The caller listens rather than the daemon, so that clients that come from now on wait for it in the queue.
     func start(under lock: consuming StartLock) throws(RendezvousError) -> StartLock? {
+        if let limit = LowLimit.find() { throw .limitTooLow(location, limit) }
         let program = try DaemonProgram.find(in: surroundings)
         let listener = try lock.listen()
         // Not before the bind: a client that finds the system's folder then finds this socket, or this look the folder.
@@ -46,6 +47,8 @@ struct DaemonLauncher {
                 descriptors: [nothing.rawValue, output.rawValue, output.rawValue, listener.rawValue]
             ).spawn()
         } catch {
+            // The kernel says so where a user has as many processes as the limit permits.
+            if error.code == EAGAIN { throw .limitTooLow(location, .ofProcesses()) }
             throw .system(error)
         }
         return lock

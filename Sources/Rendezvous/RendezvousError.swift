@@ -25,6 +25,8 @@ public enum RendezvousError: Error, Sendable {
     case alreadyServed(String)
     /// Nobody listens there, and no `prwlockd` was found in these folders to start.
     case noProgram(searched: [String])
+    /// Nobody listens there, and a daemon started from here could not serve under this limit.
+    case limitTooLow(SocketLocation, LowLimit)
     /// A daemon was started, and ended before it answered; what it said is in the file.
     case endedAtStart(SocketLocation, output: String)
     /// Another process has held the lock file for too long.
@@ -60,6 +62,9 @@ extension RendezvousError: CustomStringConvertible {
         case .noProgram(let searched):
             "no lock daemon is running, and no prwlockd to start was found in \(searched.joined(separator: ", ")): "
                 + "install it, or say where it is in PRWLOCK_DAEMON"
+        case .limitTooLow(let location, let limit):
+            "no lock daemon listens at \(location.path), and one that this process starts would inherit its \(limit): "
+                + "start it where that limit is not set (`prwlock ping` in another shell), or install the service"
         case .endedAtStart(let location, let output):
             "a lock daemon was started for \(location.path) and ended before it answered: see \(output)"
         case .startLockHeld(let path):

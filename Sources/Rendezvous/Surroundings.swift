@@ -13,9 +13,9 @@ public struct Surroundings: Sendable {
     /// What stands before `/run`, `/tmp` and the user's home: nothing, but a folder of their own in tests.
     public var root: String
     /// The path of the user's runtime folder, in which the user's service manager has its socket.
-    var userRuntimeDirectory: String { "\(runtimeRoot)/user/\(userID)" }
+    public var userRuntimeDirectory: String { "\(runtimeRoot)/user/\(userID)" }
     /// The folder for what lasts until the next boot.
-    var runtimeRoot: String { root + "/run" }
+    public var runtimeRoot: String { root + "/run" }
     /// The folder in which every user may make files.
     var temporaryRoot: String { root + "/tmp" }
     /// The folder of the system's daemon.

@@ -43,7 +43,8 @@ struct Complaint: Error {
             case .noAnswer, .slowStart, .turnedAway, .startLockHeld: Self.temporary
             case .stranger: Self.protocolFault
             case .system: Self.system
-            case .notRunning, .startForbidden, .notASocket, .alreadyServed, .noProgram, .endedAtStart:
+            case .notRunning, .startForbidden, .notASocket, .alreadyServed, .noProgram, .endedAtStart,
+                .limitTooLow:
                 Self.unavailable
             }
         self.init(error.description, code: code)

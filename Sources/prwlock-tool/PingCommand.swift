@@ -25,15 +25,18 @@ struct PingCommand: ParsableCommand {
             let path = connection.location()?.path ?? "a socket without a name"
             return (path, server, start.duration(to: .now))
         }
+        let unit = DaemonUnit(listeningAt: path)
         let microseconds = time.wholeNanoseconds / 1000
         if show.json {
-            let object = JSON.object([
-                ("server", .string(server)), ("socket", .string(path)),
-                ("round_trip_us", .integer(Int(microseconds))),
-            ])
+            let object = JSON.object(
+                [
+                    ("server", .string(server)), ("socket", .string(path)),
+                    ("round_trip_us", .integer(Int(microseconds))),
+                ] + DaemonUnit.members(of: unit))
             StandardOutput.write(object.encoded + "\n")
         } else {
             StandardOutput.write("\(Harmless.show(server)) answers at \(path) in \(microseconds) µs\n")
+            if let unit { StandardOutput.write("\(Harmless.show(unit.line))\n") }
         }
     }
 }

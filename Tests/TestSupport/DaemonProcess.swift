@@ -9,6 +9,7 @@ public final class DaemonProcess {
     public private(set) var processID: Int32
     private var arguments: [String]
     private var environment: [String: String]
+    private let sandbox: Sandbox?
     private var hasEnded = false
 
     /// The program to test, beside the tests themselves; or `PRWLOCK_DAEMON`.
@@ -28,18 +29,20 @@ public final class DaemonProcess {
     ///
     /// - Parameters:
     ///   - arguments: beyond `--socket`, `--state-directory` and a grace of none.
+    ///   - sandbox: what the kernel refuses it; nil for nothing.
     ///   - waits: whether to wait until it takes connections; not, for one that is to refuse.
     public convenience init(
         _ arguments: String..., environment: [String: String] = [:], in directory: TemporaryDirectory? = nil,
-        waits: Bool = true
+        sandbox: Sandbox? = nil, waits: Bool = true
     ) throws {
-        try self.init(arguments: arguments, environment: environment, in: directory, waits: waits)
+        try self.init(
+            arguments: arguments, environment: environment, in: directory, sandbox: sandbox, waits: waits)
     }
 
     /// As above, with the arguments in an array.
     public init(
         arguments: [String], environment: [String: String] = [:], in directory: TemporaryDirectory? = nil,
-        waits: Bool = true
+        sandbox: Sandbox? = nil, waits: Bool = true
     ) throws {
         let directory = try directory ?? TemporaryDirectory()
         self.directory = directory
@@ -47,6 +50,7 @@ public final class DaemonProcess {
         self.arguments =
             ["--socket", socketPath, "--state-directory", directory("state"), "--grace", "0"] + arguments
         self.environment = environment
+        self.sandbox = sandbox
         processID = 0
         processID = try spawn()
         if waits { try waitUntilReady() }
@@ -66,10 +70,12 @@ public final class DaemonProcess {
             close(null)
             close(output)
         }
-        return try ChildProcess(
+        let program = ChildProcess(
             executable: Self.executable, arguments: ["prwlockd"] + arguments,
-            environment: environment.map { "\($0.key)=\($0.value)" }, descriptors: [null, output, output]
-        ).spawn()
+            environment: environment.map { "\($0.key)=\($0.value)" }, descriptors: [null, output, output])
+        guard let sandbox else { return try program.spawn() }
+        if let user = sandbox.user { chown(directory.path, user, user) }
+        return try sandbox.spawn(program)
     }
 
     private func waitUntilReady() throws {

@@ -8,6 +8,8 @@ public final class RawSession {
     /// Nothing came for half a minute; what was waited for.
     public struct TimedOut: Error, CustomStringConvertible {
         public let description: String
+
+        public init(description: String) { self.description = description }
     }
 
     private var socket: OwnedDescriptor?

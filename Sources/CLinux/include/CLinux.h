@@ -31,6 +31,11 @@ int linux_peer_pidfd(int socket);
 /* A descriptor of a process, readable when it has ended. Never inherited. */
 int linux_pidfd_open(int32_t process);
 
+/* For where pidfd_open is refused: the reading end of a pipe, which is at its end when the process has ended, or its id
+   is another's: by its start in clock ticks, or 0 where /proc does not show it. A process of its own looks every 50 ms,
+   until the process has ended or the pipe is closed. Never inherited. Safe in a process with threads. */
+int linux_watch_by_looking(int32_t process, uint64_t start);
+
 /* Sends a signal to the process of such a descriptor, and never to a later one with its id. */
 int linux_pidfd_send_signal(int pidfd, int signal);
 
@@ -46,9 +51,30 @@ int linux_exit_status(int pidfd, int *status);
 /* On how many processors this thread may run. */
 int linux_allowed_processors(void);
 
-/* How many descriptors may be open; UINT64_MAX for no limit. */
-int linux_descriptor_limit(uint64_t *soft, uint64_t *hard);
-int linux_set_descriptor_limit(uint64_t soft, uint64_t hard);
+/* A limit of this process, by getrlimit's number for it; UINT64_MAX for none. */
+int linux_limit(int resource, uint64_t *soft, uint64_t *hard);
+int linux_set_limit(int resource, uint64_t soft, uint64_t hard);
+
+/* What a process inherits from the one that starts it, and resets. Each step that is not allowed is left out. */
+
+/* Opens /dev/null as each of the descriptors 0, 1 and 2 that is closed. */
+void linux_open_standard_descriptors(void);
+
+/* Default action for every signal, and none blocked. */
+void linux_reset_signals(void);
+
+/* Raises every soft limit to its hard one, but for the size of core files. */
+void linux_raise_limits(void);
+
+/* The stack of threads that are started from here on: else it is the soft limit that the program was started with. */
+void linux_set_thread_stack(uint64_t bytes);
+
+/* Standard policy, nice 0, default I/O priority, memory policy and timer slack, and every processor. */
+void linux_reset_scheduling(void);
+
+int linux_nice_value(void);
+int linux_scheduling_policy(void);
+extern const int linux_standard_policy;
 
 /* A file that lives in memory only, for whoever has its descriptor. */
 int linux_memory_file(const char *name);

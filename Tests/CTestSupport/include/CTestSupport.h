@@ -24,6 +24,22 @@ int support_open_terminal(int *terminal);
 int support_limit_descriptors(int32_t process, uint64_t count);
 int support_limit_file_size(int32_t process, uint64_t bytes);
 
+/* System calls that a sandbox refuses. */
+enum support_refusal {
+    support_refuse_pidfd_open = 1,
+    /* getsockopt with SO_PEERPIDFD, which is answered as by a kernel that does not know it. */
+    support_refuse_peer_pidfd = 2,
+    support_refuse_pidfd_send_signal = 4,
+    support_refuse_close_range = 8,
+};
+
+/* Executes a program under a seccomp filter that answers the named calls with the error number, as container profiles,
+   sandboxes and old kernels do. Its descriptors 0, 1 and 2 are those given, and it has no others. If `user` is not
+   negative it is that user, which takes root. Returns the process id, or -1. */
+int32_t support_spawn_refusing(
+    const char *path, char *const arguments[], char *const environment[], const int descriptors[3], unsigned refusals,
+    int error, int64_t user);
+
 /* Removes a directory and all that is in it. */
 void support_remove_tree(const char *path);
 

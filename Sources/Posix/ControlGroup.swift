@@ -1,0 +1,69 @@
+/// The place of a process among the service manager's control groups.
+public struct ControlGroup: Equatable, Sendable {
+    /// What a process ends with, as systemd lays control groups out.
+    public enum Owner: Equatable, Sendable {
+        /// A unit of the system's manager: `nginx.service`.
+        case systemUnit(String)
+        /// A login session, by its number: the scope `session-3.scope` of a user.
+        case session(String)
+        /// A unit of a user's own manager, and that user's number.
+        case userUnit(String, UInt32)
+    }
+
+    /// The path below the root of the hierarchy that systemd keeps.
+    public let path: String
+
+    /// That of a process; nil if `/proc` does not show it.
+    public init?(of process: Int32) {
+        guard let lines = try? FileContents.read("/proc/\(process)/cgroup", limit: 65_536) else { return nil }
+        self.init(lines: lines)
+    }
+
+    /// By the lines of `/proc/PID/cgroup`.
+    public init?(lines: [UInt8]) {
+        for line in lines.split(separator: UInt8(ascii: "\n")) {
+            let text = String(decoding: line, as: UTF8.self)
+            let fields = text.split(separator: ":", maxSplits: 2, omittingEmptySubsequences: false)
+            // The hierarchy that systemd keeps: its own where there are several, or the unified one.
+            guard fields.count == 3, fields[1] == "name=systemd" || fields[0] == "0" && fields[1] == ""
+            else { continue }
+            path = String(fields[2])
+            return
+        }
+        return nil
+    }
+
+    /// The unit or session that the process belongs to; nil if it belongs to none, or to the manager itself.
+    ///
+    /// The first part behind the slices is the system's unit. Only what is behind a user's manager is looked at further:
+    /// there is no other unit in a unit. From within a container the path may lead upwards (`/../..`), or say nothing.
+    public var owner: Owner? {
+        let parts = path.split(separator: "/").filter { $0 != ".." }
+        guard let index = parts.firstIndex(where: { !$0.hasSuffix(".slice") }) else { return nil }
+        let part = parts[index]
+        guard part != "init.scope", Self.isUnit(part) else { return nil }
+        if let user = Self.inside(part, "user@", ".service").flatMap({ UInt32($0) }) {
+            let inner = parts[(index + 1)...].first { Self.isUnit($0) && $0 != "init.scope" }
+            return inner.map { .userUnit(String($0), user) }
+        }
+        if index > 0, parts[index - 1].hasPrefix("user-"),
+            let session = Self.inside(part, "session-", ".scope")
+        {
+            return .session(String(session))
+        }
+        return .systemUnit(String(part))
+    }
+
+    private static func isUnit(_ part: Substring) -> Bool {
+        [".service", ".scope", ".socket", ".mount", ".swap"].contains {
+            part.count > $0.count && part.hasSuffix($0)
+        }
+    }
+
+    private static func inside(_ part: Substring, _ prefix: String, _ suffix: String) -> Substring? {
+        guard part.hasPrefix(prefix), part.hasSuffix(suffix), part.count > prefix.count + suffix.count else {
+            return nil
+        }
+        return part.dropFirst(prefix.count).dropLast(suffix.count)
+    }
+}

@@ -1,0 +1,100 @@
+#if Systemd
+    import CSystemd
+    import Glibc
+#endif
+
+/// What this process asks of a service manager over its bus: a scope unit for itself alone.
+///
+/// A process belongs to the unit or login session of the process that started it, and ends with that. In a scope of its
+/// own it ends with nothing but the manager.
+public enum OwnScope {
+    /// How long an answer may take: clients wait meanwhile.
+    private static let patience: UInt64 = 1_000_000
+
+    /// Asks the manager that has this private socket to put this process into a new scope. Returns why it did not; nil if
+    /// it took the order, which it carries out soon.
+    public static func request(_ unit: String, description: String, managerSocket: String) -> String? {
+        #if Systemd
+            var bus: OpaquePointer?
+            guard sd_bus_new(&bus) >= 0, let bus else { return "no memory" }
+            defer { sd_bus_close_unref(bus) }
+            sd_bus_set_method_call_timeout(bus, patience)
+            var code = sd_bus_set_address(bus, "unix:path=\(managerSocket)")
+            if code >= 0 { code = sd_bus_start(bus) }
+            guard code >= 0 else { return reason(code) }
+            var message: OpaquePointer?
+            code = sd_bus_message_new_method_call(
+                bus, &message, "org.freedesktop.systemd1", "/org/freedesktop/systemd1",
+                "org.freedesktop.systemd1.Manager", "StartTransientUnit")
+            guard code >= 0, let message else { return reason(code) }
+            defer { sd_bus_message_unref(message) }
+            write(message, unit, description)
+            var error = sd_bus_error()
+            defer { sd_bus_error_free(&error) }
+            code = sd_bus_call(bus, message, patience, &error, nil)
+            return code >= 0 ? nil : error.message.map { String(cString: $0) } ?? reason(code)
+        #else
+            return "built without systemd"
+        #endif
+    }
+
+    /// Whether logind ends all processes of a user's session when that session ends; no, if it cannot be asked.
+    public static func sessionsKillTheirProcesses() -> Bool {
+        #if Systemd
+            var bus: OpaquePointer?
+            guard sd_bus_open_system(&bus) >= 0, let bus else { return false }
+            defer { sd_bus_close_unref(bus) }
+            sd_bus_set_method_call_timeout(bus, patience)
+            var answer: Int32 = 0
+            let code = sd_bus_get_property_trivial(
+                bus, "org.freedesktop.login1", "/org/freedesktop/login1", "org.freedesktop.login1.Manager",
+                "KillUserProcesses", nil, CChar(UInt8(ascii: "b")), &answer)
+            return code >= 0 && answer != 0
+        #else
+            return false
+        #endif
+    }
+
+    #if Systemd
+        /// The arguments `ssa(sv)a(sa(sv))`: the name, what to do where it is taken, the properties, no other units.
+        private static func write(_ message: OpaquePointer, _ unit: String, _ description: String) {
+            append(message, unit)
+            append(message, "fail")
+            within(message, "a", "(sv)") {
+                property(message, "Description", "s") { append(message, description) }
+                // A scope that has failed does not stay, and takes no name from a later one.
+                property(message, "CollectMode", "s") { append(message, "inactive-or-failed") }
+                property(message, "PIDs", "au") {
+                    within(message, "a", "u") {
+                        var process = UInt32(bitPattern: getpid())
+                        sd_bus_message_append_basic(message, CChar(UInt8(ascii: "u")), &process)
+                    }
+                }
+            }
+            within(message, "a", "(sa(sv))") {}
+        }
+
+        private static func property(
+            _ message: OpaquePointer, _ name: String, _ type: String, _ value: () -> Void
+        ) {
+            within(message, "r", "sv") {
+                append(message, name)
+                within(message, "v", type, value)
+            }
+        }
+
+        private static func within(
+            _ message: OpaquePointer, _ kind: Unicode.Scalar, _ contents: String, _ body: () -> Void
+        ) {
+            sd_bus_message_open_container(message, CChar(UInt8(ascii: kind)), contents)
+            body()
+            sd_bus_message_close_container(message)
+        }
+
+        private static func append(_ message: OpaquePointer, _ text: String) {
+            sd_bus_message_append_basic(message, CChar(UInt8(ascii: "s")), text)
+        }
+
+        private static func reason(_ code: Int32) -> String { String(cString: strerror(-code)) }
+    #endif
+}
