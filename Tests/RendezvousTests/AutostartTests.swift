@@ -91,6 +91,37 @@ import Testing
         }
     }
 
+    @Test(
+        "a client whose hard limits are too low for a daemon says which, starts none, and uses one that is there",
+        arguments: [
+            ("ulimit -t 60", "CPU time, 60 s (`ulimit -H -t`)"),
+            ("ulimit -n 255", "open descriptors, 255 (`ulimit -H -n`), where it needs 256"),
+            ("ulimit -v 500000", "address space, 500000 KiB"),
+            ("ulimit -d 200000", "data memory, 200000 KiB"),
+            ("ulimit -s 200", "stack, 200 KiB"), ("ulimit -f 1000", "file size, "),
+        ])
+    func limited(limit: String, words: String) throws {
+        let home = try #require(home)
+        let refusal = try home.run(after: limit)
+        #expect(refusal.contains("inherit its hard limit of \(words)"), "\(refusal)")
+        #expect(refusal.hasPrefix("error: "))
+        #expect(home.daemons().isEmpty)
+        _ = try home.runTogether(count: 1)
+        #expect(try home.run(after: limit).hasPrefix("token "))
+    }
+
+    @Test("soft limits of a client, and hard ones that are high enough, are no reason to start no daemon")
+    func softLimits() throws {
+        let home = try #require(home)
+        let output = try home.run(after: "ulimit -S -t 60; ulimit -S -n 100; ulimit -n 256; ulimit -S -s 200")
+        #expect(output.hasPrefix("token "), "\(output)")
+        let daemon = try #require(home.daemons().first)
+        let limits = try FileContents.read("/proc/\(daemon)/limits")
+        let lines = String(decoding: limits, as: UTF8.self).split(separator: "\n")
+        #expect(lines.contains { $0.hasPrefix("Max cpu time              unlimited") })
+        #expect(lines.contains { $0.hasPrefix("Max open files            256 ") })
+    }
+
     @Test("a program that cannot be executed says so in the same place")
     func notExecutable() throws {
         let home = try #require(home)
@@ -136,6 +167,21 @@ private final class UserHome {
     /// Has daemons that are started leave after another time without a session.
     func setIdleTime(_ time: String) throws {
         try setDaemon("#!/bin/sh\nexec '\(DaemonProcess.executable)' \"$@\" --exit-when-idle=\(time)\n")
+    }
+
+    /// Runs a client in a shell that does something first; what the client says.
+    func run(after script: String) throws -> String {
+        let client = DaemonProcess.executable.replacing("prwlockd", with: "test-client")
+        let output = OwnedDescriptor(
+            owning: open(directory("said"), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o600))
+        let null = OwnedDescriptor(owning: open("/dev/null", O_RDWR | O_CLOEXEC))
+        let process = try ChildProcess(
+            executable: "/bin/bash",
+            arguments: ["bash", "--norc", "-c", "\(script); exec \"$@\"", "bash", client, "turn", "jobs"],
+            environment: environment, descriptors: [null.rawValue, output.rawValue, output.rawValue]
+        ).spawn()
+        waitpid(process, nil, 0)
+        return String(decoding: try FileContents.read(directory("said")), as: UTF8.self)
     }
 
     /// Runs clients that are let go at one moment, each of which takes the lock for a turn; the tokens that they got.
