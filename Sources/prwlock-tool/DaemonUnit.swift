@@ -13,7 +13,7 @@ struct DaemonUnit {
     /// Of the daemon that listens at the path; nil if it cannot be seen from here.
     init?(listeningAt path: String) {
         // A connection of its own: one that waited while the daemon was being started still names the starter.
-        guard let connection = try? UnixSocket.connect(to: path, timeout: .seconds(1)),
+        guard let connection = try? UnixSocket.connect(to: path, by: Deadline(after: .seconds(1))),
             let process = try? PeerCredentials(of: connection).processID, process != 0
         else { return nil }
         self.init(process: process, owner: ControlGroup(of: process)?.owner)
