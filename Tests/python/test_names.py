@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import subprocess
@@ -10,7 +11,7 @@ from pathlib import Path
 
 import prwlock
 import pytest
-from prwlock import _wire
+from prwlock import _wire, aio
 
 COMMAND = [sys.executable, "-m", "prwlock"]
 TABLE = Path(__file__).parent.parent / "names.tsv"
@@ -78,3 +79,26 @@ def test_what_would_steer_a_terminal_is_spelled_out(client: prwlock.Client) -> N
         shown = subprocess.check_output([*COMMAND, "status", "--json", "a\x1b[2J\u202e\udcff"])
         assert rb"\u001b[2J\u202e" in shown
         assert rb"\u009b" in shown
+
+
+def test_bytes_are_a_name_wherever_text_is(client: prwlock.Client) -> None:
+    name, text = b"caf\xe9 %41", "caf\udce9 %41"
+    lock = prwlock.RWLock(name)
+    assert lock.name == text
+    with lock.write(note=b"\xff") as grant:
+        assert grant.name == text
+        assert client.status(name) == client.status(text)._replace(holders=client.status(name).holders)
+        assert client.status(name).holders[0].note == "\udcff"
+        assert [row.name for row in client.list(b"caf\xe9")] == [text]
+        assert client.validate(name, grant.token)
+    with pytest.raises(prwlock.LockLost):
+        client.revoke(name, 1)
+
+
+def test_bytes_are_a_name_for_asyncio_too(client: prwlock.Client) -> None:
+    async def use() -> None:
+        async with aio.Client() as own, own.acquire(b"caf\xe9", note=b"\xff") as grant:
+            assert grant.name == "caf\udce9"
+            assert (await own.status(b"caf\xe9")).holders[0].note == "\udcff"
+
+    asyncio.run(use())

@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from ._grant import Grant
     from ._status import Change, Holder, LockStatus, LockSummary, Missed, SessionStatus, Waiter
     from ._watch import Watch
-    from ._wire import Seconds
+    from ._wire import Seconds, Text
 
     #: The version of this release.
     __version__: str
@@ -116,17 +116,17 @@ def __dir__() -> List[str]:
     return sorted({*globals(), *_ELSEWHERE})
 
 
-def status(name: str) -> LockStatus:
+def status(name: Text) -> LockStatus:
     """Who holds the lock of that name and who waits for it."""
     return _default_client().status(name)
 
 
-def list(prefix: str = "") -> Iterator[LockSummary]:
+def list(prefix: Text = "") -> Iterator[LockSummary]:
     """All locks whose names begin with a prefix."""
     return _default_client().list(prefix)
 
 
-def watch(prefix: str = "") -> Watch:
+def watch(prefix: Text = "") -> Watch:
     """Every change on locks whose names begin with a prefix, as an iterator."""
     return _default_client().watch(prefix)
 

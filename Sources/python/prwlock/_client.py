@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from ._rwlock import RWLock
     from ._status import LockStatus, LockSummary, SessionStatus
     from ._watch import Watch
-    from ._wire import Mode, Seconds
+    from ._wire import Mode, Seconds, Text
 
 #: How often a request begins again where the daemon had ended, or is leaving, before it was read.
 _ATTEMPTS = (1, 2, 3)
@@ -84,7 +84,7 @@ class Client:
 
     # Locks
 
-    def lock(self, name: str) -> RWLock:
+    def lock(self, name: Text) -> RWLock:
         """The lock of that name, as an object."""
         from ._rwlock import RWLock
 
@@ -92,18 +92,18 @@ class Client:
 
     def acquire(
         self,
-        name: str,
+        name: Text,
         mode: Mode = "write",
         timeout: Optional[Seconds] = None,
         *,
         lease: Optional[Seconds] = None,
-        note: Optional[str] = None,
+        note: Optional[Text] = None,
         on_lost: Optional[Callable[[Grant], Any]] = None,
     ) -> Grant:
         """Asks for a lock, and waits for it for `timeout` seconds (for ever if None, not at all if 0).
 
         Args:
-            name: Any text of at most 255 bytes as it is encoded (UTF-8, three bytes for most signs but letters).
+            name: Any text or bytes of at most 255 bytes as it is encoded (three bytes for most signs but letters).
             mode: ``read``, ``update`` or ``write``.
             timeout: In seconds, to the millisecond.
             lease: The grant ends by itself after so many seconds unless it is renewed.
@@ -263,13 +263,13 @@ class Client:
         """Returns when the daemon has answered; starts one where there is none and that is allowed."""
         self._ask(b"PING")
 
-    def status(self, name: str) -> LockStatus:
+    def status(self, name: Text) -> LockStatus:
         """Who holds a lock and who waits for it."""
         from . import _status
 
         return _status.lock_status(name, self._rows(b"STATUS " + encode_name(name)))
 
-    def list(self, prefix: str = "") -> Iterator[LockSummary]:
+    def list(self, prefix: Text = "") -> Iterator[LockSummary]:
         """All locks whose names begin with a prefix, in the order of their names, page by page."""
         from . import _status
 
@@ -287,13 +287,13 @@ class Client:
 
         return _status.stats(self._rows(b"STATS"))
 
-    def watch(self, prefix: str = "") -> Watch:
+    def watch(self, prefix: Text = "") -> Watch:
         """Every change on the locks whose names begin with a prefix, from now on, as an iterator."""
         from ._watch import Watch
 
         return Watch(self._location, prefix)
 
-    def validate(self, name: str, token: int) -> bool:
+    def validate(self, name: Text, token: int) -> bool:
         """Whether a grant on that lock has this token at this moment; of whichever session."""
         reply = self._ask(b"VALIDATE %s token=%d" % (encode_name(name), token)).reply or b""
         words = reply.split(b" ")
@@ -301,7 +301,7 @@ class Client:
             raise refusal(words[1:])
         return words[1] == b"VALID"
 
-    def revoke(self, name: str, token: int) -> None:
+    def revoke(self, name: Text, token: int) -> None:
         """Takes a grant away from whoever has it. For root and the daemon's own user.
 
         Raises:

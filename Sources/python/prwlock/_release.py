@@ -13,7 +13,8 @@ def version() -> str:
     sources = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
     try:
         with open(os.path.join(sources, *_FILE), encoding="utf-8") as file:
-            return re.findall(r'version = "([^"]+)"', file.read())[0]
+            versions: list[str] = re.findall(r'version = "([^"]+)"', file.read())
+            return versions[0]
     except OSError:
         from importlib.metadata import version as installed
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from ._client import Client
     from ._grant import Grant
     from ._status import LockStatus
-    from ._wire import Seconds
+    from ._wire import Seconds, Text
 
 getpid = os.getpid
 #: What `set_pthread_process_shared` was given.
@@ -39,15 +39,15 @@ class RWLock:
     Making one costs nothing: no descriptor, no connection, no daemon until the lock is first asked for.
 
     Args:
-        name: Any text of at most 255 bytes as it is encoded; none for a lock of its own.
+        name: Any text or bytes of at most 255 bytes as it is encoded; none for a lock of its own.
         client: Whose daemon it is at; by default the one that `protocol.md` says.
 
     Raises:
-        TypeError: the name is not a string.
+        TypeError: the name is neither a string nor bytes.
         ValueError: the name is empty or too long.
     """
 
-    def __init__(self, name: Optional[str] = None, *, client: Optional[Client] = None) -> None:
+    def __init__(self, name: Optional[Text] = None, *, client: Optional[Client] = None) -> None:
         if process_shared not in (0, 1):
             from errno import EINVAL
 
@@ -173,7 +173,7 @@ class RWLock:
         timeout: Optional[Seconds] = None,
         *,
         lease: Optional[Seconds] = None,
-        note: Optional[str] = None,
+        note: Optional[Text] = None,
         on_lost: Optional[Callable[[Grant], Any]] = None,
     ) -> Grant:
         """Waits for a read lock, and returns it as a grant, for a ``with`` statement; see `Client.acquire`."""
@@ -184,7 +184,7 @@ class RWLock:
         timeout: Optional[Seconds] = None,
         *,
         lease: Optional[Seconds] = None,
-        note: Optional[str] = None,
+        note: Optional[Text] = None,
         on_lost: Optional[Callable[[Grant], Any]] = None,
     ) -> Grant:
         """Waits for the update lock, beside readers, which may later become the write lock; see `Grant.upgrade`."""
@@ -195,7 +195,7 @@ class RWLock:
         timeout: Optional[Seconds] = None,
         *,
         lease: Optional[Seconds] = None,
-        note: Optional[str] = None,
+        note: Optional[Text] = None,
         on_lost: Optional[Callable[[Grant], Any]] = None,
     ) -> Grant:
         """Waits for the write lock, and returns it as a grant, for a ``with`` statement; see `Client.acquire`."""

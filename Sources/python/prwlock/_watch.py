@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Optional, Union
+from typing import TYPE_CHECKING, Optional, Union
 
 from ._connection import Connection
 from ._errors import DaemonUnavailable
@@ -10,6 +10,9 @@ from ._location import Location
 from ._rendezvous import connect
 from ._status import Change, Missed, change
 from ._wire import encode_name, refusal
+
+if TYPE_CHECKING:
+    from ._wire import Text
 
 
 class Watch:
@@ -19,7 +22,7 @@ class Watch:
     ``DaemonUnavailable`` when the daemon goes away, and ends when it is closed.
     """
 
-    def __init__(self, location: Location, prefix: str = "") -> None:
+    def __init__(self, location: Location, prefix: Text = "") -> None:
         self._connection = Connection(*connect(location), location.path)
         self._is_closed = False
         self._connection.listen()
@@ -55,7 +58,7 @@ class Watch:
         self.close()
 
 
-def watch(prefix: str = "", location: Optional[Location] = None) -> Watch:
+def watch(prefix: Text = "", location: Optional[Location] = None) -> Watch:
     """Watches at a place, by default where named locks are."""
     from ._location import find
 

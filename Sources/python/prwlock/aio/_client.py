@@ -21,7 +21,7 @@ from ._grant import Acquiring, Grant
 from ._session import Asked, Session, open_session
 
 if TYPE_CHECKING:
-    from .._wire import Mode, Seconds
+    from .._wire import Mode, Seconds, Text
     from ._rwlock import RWLock
     from ._watch import Watch
 
@@ -76,7 +76,7 @@ class Client:
 
     # Locks
 
-    def lock(self, name: str) -> RWLock:
+    def lock(self, name: Text) -> RWLock:
         """The lock of that name, as an object."""
         from ._rwlock import RWLock
 
@@ -84,12 +84,12 @@ class Client:
 
     def acquire(
         self,
-        name: str,
+        name: Text,
         mode: Mode = "write",
         timeout: Optional[Seconds] = None,
         *,
         lease: Optional[Seconds] = None,
-        note: Optional[str] = None,
+        note: Optional[Text] = None,
         on_lost: Optional[OnLost] = None,
     ) -> Acquiring:
         """Asks for a lock, as `prwlock.Client.acquire`; `on_lost` is called on the loop, and may be a coroutine."""
@@ -205,11 +205,11 @@ class Client:
         """Returns when the daemon has answered."""
         await self._ask(b"PING")
 
-    async def status(self, name: str) -> LockStatus:
+    async def status(self, name: Text) -> LockStatus:
         """Who holds a lock and who waits for it."""
         return _status.lock_status(name, await self._rows(b"STATUS " + encode_name(name)))
 
-    async def list(self, prefix: str = "") -> AsyncIterator[LockSummary]:
+    async def list(self, prefix: Text = "") -> AsyncIterator[LockSummary]:
         """All locks whose names begin with a prefix, in the order of their names, page by page."""
         after = b""
         while True:
@@ -228,20 +228,20 @@ class Client:
         """The daemon's counters."""
         return _status.stats(await self._rows(b"STATS"))
 
-    async def validate(self, name: str, token: int) -> bool:
+    async def validate(self, name: Text, token: int) -> bool:
         """Whether a grant on that lock has this token at this moment; of whichever session."""
         words = (await self._ask(b"VALIDATE %s token=%d" % (encode_name(name), token))).words
         if words[0] not in (b"VALID", b"STALE"):
             raise refusal(words)
         return words[0] == b"VALID"
 
-    async def revoke(self, name: str, token: int) -> None:
+    async def revoke(self, name: Text, token: int) -> None:
         """Takes a grant away from whoever has it; see `prwlock.Client.revoke`."""
         words = (await self._ask(b"REVOKE %s token=%d" % (encode_name(name), token))).words
         if words[0] != b"REVOKED":
             raise refusal(words)
 
-    def watch(self, prefix: str = "") -> Watch:
+    def watch(self, prefix: Text = "") -> Watch:
         """Every change on the locks whose names begin with a prefix, from the ``async with`` on."""
         from ._watch import Watch
 

@@ -16,7 +16,7 @@ from ._grant import Acquiring, Grant
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from .._wire import Mode, Seconds
+    from .._wire import Mode, Seconds, Text
 
 
 class RWLock:
@@ -28,7 +28,7 @@ class RWLock:
     It is pickled as `prwlock.RWLock` is, and `RWLock.of` makes one of a `prwlock.RWLock` that was handed on.
     """
 
-    def __init__(self, name: Optional[str] = None, *, client: Optional[Client] = None) -> None:
+    def __init__(self, name: Optional[Text] = None, *, client: Optional[Client] = None) -> None:
         blocking = _rwlock.RWLock(name)
         if client is not None:
             blocking._location = client._location
@@ -82,7 +82,7 @@ class RWLock:
         timeout: Optional[Seconds] = None,
         *,
         lease: Optional[Seconds] = None,
-        note: Optional[str] = None,
+        note: Optional[Text] = None,
         on_lost: Optional[OnLost] = None,
     ) -> Acquiring:
         """A read lock: ``await`` it, or ``async with`` it; see `prwlock.Client.acquire`."""
@@ -93,7 +93,7 @@ class RWLock:
         timeout: Optional[Seconds] = None,
         *,
         lease: Optional[Seconds] = None,
-        note: Optional[str] = None,
+        note: Optional[Text] = None,
         on_lost: Optional[OnLost] = None,
     ) -> Acquiring:
         """The update lock, beside readers, which may later become the write lock; as `read`."""
@@ -104,7 +104,7 @@ class RWLock:
         timeout: Optional[Seconds] = None,
         *,
         lease: Optional[Seconds] = None,
-        note: Optional[str] = None,
+        note: Optional[Text] = None,
         on_lost: Optional[OnLost] = None,
     ) -> Acquiring:
         """The write lock; as `read`."""

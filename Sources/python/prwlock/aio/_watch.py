@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Optional, Union
+from typing import TYPE_CHECKING, Optional, Union
 
 from .._errors import DaemonUnavailable
 from .._location import Location
 from .._status import Change, Missed, change
 from .._wire import encode_name, refusal
 from ._session import Session, open_session
+
+if TYPE_CHECKING:
+    from .._wire import Text
 
 
 class Watch:
@@ -18,7 +21,7 @@ class Watch:
     ``async with`` it, and then ``async for``.
     """
 
-    def __init__(self, location: Location, prefix: str = "") -> None:
+    def __init__(self, location: Location, prefix: Text = "") -> None:
         self._location = location
         self._text = b"WATCH" if not prefix else b"WATCH " + encode_name(prefix, "a prefix")
         self._notices: Optional[asyncio.Queue[list[bytes]]] = None
