@@ -20,13 +20,15 @@ struct ListCommand: ParsableCommand {
                 .init("MODE"), .init("HOLDERS", isNumber: true), .init("WAITING", isNumber: true),
                 .init("LAST WRITER", expendability: 1), .init("NAME", mayBeCut: true),
             ], show)
-        try complaining { () throws(Complaint) in
+        let space = try complaining { () throws(Complaint) in
             var connection = try daemon.connect()
             _ = try connection.ask(.list(prefix: prefix, after: nil, limit: nil)) { row in
                 if case .lock(let lock) = row { listing.add(lock.cells, lock.json) }
             }
+            return LockSpace(of: connection)
         }
         listing.finish(orSay: "no locks")
+        space.sayRemark(show)
     }
 }
 
@@ -46,7 +48,7 @@ struct SessionsCommand: ParsableCommand {
                 .init("CLIENT", mayBeCut: true, expendability: 2),
                 .init("UNIT", mayBeCut: true, expendability: 1), .init("COMMAND", mayBeCut: true),
             ], show)
-        try complaining { () throws(Complaint) in
+        let space = try complaining { () throws(Complaint) in
             var connection = try daemon.connect()
             _ = try connection.ask(.sessions) { row in
                 if case .session(let session) = row {
@@ -54,8 +56,10 @@ struct SessionsCommand: ParsableCommand {
                     listing.add(session.cells(process), session.json(process))
                 }
             }
+            return LockSpace(of: connection)
         }
         listing.finish(orSay: "no sessions")
+        space.sayRemark(show)
     }
 }
 

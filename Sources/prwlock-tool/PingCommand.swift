@@ -14,7 +14,7 @@ struct PingCommand: ParsableCommand {
     @OptionGroup var daemon: DaemonOptions
 
     func run() throws {
-        let (path, server, time) = try complaining { () throws(Complaint) in
+        let (path, space, server, time) = try complaining { () throws(Complaint) in
             var connection = try daemon.connect()
             guard case .hello(_, let server, _) = try connection.ask(.hello(client: .none, recall: false))
             else {
@@ -23,7 +23,7 @@ struct PingCommand: ParsableCommand {
             let start = Instant.now
             guard try connection.ask(.ping) == .pong else { throw Complaint.unexpected }
             let path = connection.location()?.path ?? "a socket without a name"
-            return (path, server, start.duration(to: .now))
+            return (path, LockSpace(of: connection), server, start.duration(to: .now))
         }
         let unit = DaemonUnit(listeningAt: path)
         let microseconds = time.wholeNanoseconds / 1000
@@ -31,12 +31,14 @@ struct PingCommand: ParsableCommand {
             let object = JSON.object(
                 [
                     ("server", .string(server)), ("socket", .string(path)),
+                    ("space", .string(space.rawValue)),
                     ("round_trip_us", .integer(Int(microseconds))),
                 ] + DaemonUnit.members(of: unit))
             StandardOutput.write(object.encoded + "\n")
         } else {
             StandardOutput.write("\(Harmless.show(server)) answers at \(path) in \(microseconds) µs\n")
             if let unit { StandardOutput.write("\(Harmless.show(unit.line))\n") }
+            space.sayRemark(show)
         }
     }
 }

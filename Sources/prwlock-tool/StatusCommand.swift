@@ -25,6 +25,7 @@ struct StatusCommand: ParsableCommand {
             } else {
                 try showAll(over: &connection)
             }
+            LockSpace(of: connection).sayRemark(show)
         }
     }
 

@@ -186,6 +186,33 @@ import Testing
         #expect(try tool.status() == 76)
     }
 
+    @Test("where the locks are those of one user alone, each command that shows them says so")
+    func space() throws {
+        let folder = try TemporaryDirectory()
+        let user = geteuid()
+        let place = (user == 0 ? "run" : "tmp") + "/prwlock-\(user)"
+        try FileManager.default.createDirectory(
+            atPath: folder(place), withIntermediateDirectories: true, attributes: [.posixPermissions: 0o700])
+        let root = "PRWLOCK_TEST_ROOT=\(folder.path)"
+        let daemon = try DaemonProcess(
+            arguments: ["--socket", folder(place + "/prwlock.sock")],
+            environment: ["PRWLOCK_TEST_ROOT": folder.path], waits: false)
+        try daemon.waitForLog("serving")
+        for command in [["ping"], ["list"], ["sessions"], ["status"], ["status", "jobs"]] {
+            let tool = try ToolProcess(
+                ToolProcess.programs + "/prwlock", ["prwlock"] + command, socket: "", environment: [root])
+            #expect(try tool.complaints().contains("these are the locks of user"), "\(command)")
+            #expect(try tool.status() == 0)
+        }
+        let tool = try ToolProcess(
+            ToolProcess.programs + "/prwlock", ["prwlock", "ping", "--json"], socket: "", environment: [root])
+        #expect(try tool.rest().contains(#""space":"user""#))
+        let named = try ToolProcess(
+            ToolProcess.programs + "/prwlock", ["prwlock", "ping", "--json"],
+            socket: folder(place + "/prwlock.sock"))
+        #expect(try named.complaints().isEmpty)
+    }
+
     @Test("the daemon that is advised is one that can be started, wherever the socket was named from")
     func advice() throws {
         let daemon = try DaemonProcess()
