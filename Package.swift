@@ -47,7 +47,7 @@ let package = Package(
         .target(
             name: "Systemd",
             dependencies: [.target(name: "CSystemd", condition: .when(traits: ["Systemd"]))]),
-        .target(name: "Rendezvous", dependencies: ["CLinux", "Posix"]),
+        .target(name: "Rendezvous", dependencies: ["CLinux", "LockVocabulary", "Posix"]),
 
         // Shells
         .target(

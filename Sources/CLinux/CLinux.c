@@ -3,6 +3,7 @@
 #include "CLinux.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <sched.h>
 #include <stddef.h>
 #include <sys/ioctl.h>
@@ -52,6 +53,8 @@ int linux_pidfd_open(int32_t process) { return (int)syscall(SYS_pidfd_open, proc
 int linux_pidfd_send_signal(int pidfd, int signal) {
     return (int)syscall(SYS_pidfd_send_signal, pidfd, signal, NULL, 0);
 }
+
+int linux_open_path(const char *path) { return open(path, O_PATH | O_NOFOLLOW | O_CLOEXEC); }
 
 int linux_readable_bytes(int socket, int *count) { return ioctl(socket, FIONREAD, count); }
 

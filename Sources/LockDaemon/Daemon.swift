@@ -9,13 +9,14 @@ import Systemd
 
 /// The daemon from its start to its end.
 ///
-///              TERM, INT, a system's daemon appears
+///                          TERM, INT
 ///  [ SERVING ] ─────────────────────────────────────▶ [ DRAINING ] ───▶ (ended)
 ///    │    ▲                                            nobody holds or waits, or
 ///    │    │ somebody came meanwhile                    the time for that is over
 ///    ▼    │
 ///  [ LEAVING ] ──────────────────────────────────────────────────────▶ (ended)
-///   no session for a while                nobody came
+///   no session for a while, or none        nobody came
+///   where the system's daemon has come
 ///
 /// All of it is one thread's. `Reactor` has the sessions; the house is kept here, between two of its batches.
 public final class Daemon {
@@ -26,14 +27,15 @@ public final class Daemon {
     }
 
     private var configuration: Configuration
-    private var journal: Journal
+    var journal: Journal
     private var supervision = Supervision()
-    private let endpoint: Endpoint
+    let endpoint: Endpoint
+    let surroundings = Surroundings.current()
     private let signals: Signals
-    private let state: TokenState
-    private var reactor: Reactor
-    private var listener: Listener?
-    private var systemFolder: SystemFolder?
+    let state: TokenState
+    var reactor: Reactor
+    var listener: Listener?
+    var place: Place
     /// How many sessions there are descriptors for.
     private let room: Int
     /// What rules may go by.
@@ -80,7 +82,6 @@ public final class Daemon {
     }
 
     private init(_ configuration: Configuration, _ journal: Journal) throws(Departure) {
-        let surroundings = Surroundings.current()
         let room = DescriptorLimit.raise()
         var configuration = configuration
         configuration.limits.sessionRoom = room
@@ -99,19 +100,18 @@ public final class Daemon {
         let support = Self.watchSupport(journal)
         let socket = try endpoint.listen()
         do throws(Departure) {
-            state = try TokenState(configuration, endpoint, surroundings, journal)
+            place = try Place(endpoint, in: surroundings, journal)
+            state = try TokenState(
+                configuration, endpoint, surroundings, isGuarded: place.isGuarded, journal)
         } catch {
-            endpoint.remove(socket)
+            endpoint.turnAway(socket)
             throw error
         }
         do throws(SystemError) {
             reactor = try Self.makeReactor(configuration, state, policy, watching: support)
             try reactor.events.add(signals.rawValue, .signals, .readable)
             if let reserve = state.reserve { try reactor.events.add(reserve.rawValue, .tokens, .readable) }
-            if endpoint.isUserOwn { systemFolder = try? SystemFolder(surroundings.systemDirectory) }
-            if let number = systemFolder?.rawValue {
-                try reactor.events.add(number, .systemFolder, .readable)
-            }
+            try place.join(reactor.events)
             listener = try Listener(socket, in: reactor.events)
         } catch {
             throw Departure(.cannotListen, "\(error)")
@@ -152,7 +152,10 @@ public final class Daemon {
         if state.followsUncleanEnd, configuration.grace > .zero {
             server.graceEnd = Instant(nanoseconds: BootClock.now()).advanced(by: configuration.grace)
         }
-        server.hostRows = [ServerConfiguration.HostRow("process-watches", support.isThere ? 1 : 0)]
+        server.hostRows = [
+            ServerConfiguration.HostRow("process-watches", support.isThere ? 1 : 0),
+            ServerConfiguration.HostRow("token-files", state.fileCount),
+        ]
         let polling = Polling(processors: Int(linux_allowed_processors()))
         return try Reactor(Server(server), polling: polling, watching: support)
     }
@@ -162,25 +165,26 @@ public final class Daemon {
     private func serve() {
         journal.write(.info, "serving \(endpoint.path ?? "a socket without a name")")
         supervision.begin(at: reactor.now)
+        // It may have been removed before there was anything to see it.
+        lookAtPlace()
         while true {
             keepHouse()
             if case .ended = phase { return }
             let occasions = reactor.turn(until: nextDeadline)
             if occasions.contains(.signals) { heedSignals() }
             if occasions.contains(.tokens) { takeTokens() }
-            if occasions.contains(.systemFolder), systemFolder?.hasAppeared() ?? false {
-                drain(because: "the system's daemon is to serve this host now")
-            }
+            if occasions.contains(.questions) { answerQuestions() }
+            if occasions.contains(.place) { lookAtPlace() }
             if occasions.contains(.connections) { listener?.accept(into: &reactor, journal) }
         }
     }
 
     /// When the house is to be looked after though nothing happens.
     private var nextDeadline: Instant? {
-        let retry = listener?.retry
+        let retry = earliest(listener?.retry, place.retry)
         return switch phase {
         case .serving: earliest(earliest(idleEnd, retry), supervision.deadline)
-        case .draining(let end): earliest(end, supervision.deadline)
+        case .draining(let end): earliest(earliest(end, place.retry), supervision.deadline)
         case .ended: reactor.now
         }
     }
@@ -189,6 +193,7 @@ public final class Daemon {
         report(reactor.server.takeEvents())
         if let reserve = state.reserve { reserve.has(left: reactor.server.tokensLeft) }
         resumeListening()
+        if let retry = place.retry, retry <= reactor.now { retryPlace() }
         supervision.keep(status, at: reactor.now)
         switch phase {
         case .serving: lookWhetherIdle()
@@ -256,6 +261,8 @@ public final class Daemon {
 
     // MARK: - Ending
 
+    var isDraining: Bool { if case .draining = phase { true } else { false } }
+
     private func drain(because reason: String) {
         guard case .serving = phase else { return }
         journal.write(.info, "draining: \(reason)")
@@ -273,8 +280,11 @@ public final class Daemon {
         journal.write(.info, "ended")
     }
 
+    /// How long a daemon that is to make room for the system's waits before it tries again to leave.
+    private static let yieldPause = Duration.milliseconds(10)
+
     private func lookWhetherIdle() {
-        guard let patience = configuration.exitWhenIdle else { return }
+        guard let patience = place.isYielding ? Self.yieldPause : configuration.exitWhenIdle else { return }
         guard reactor.sessionCount == 0 else {
             idleEnd = nil
             return
@@ -297,14 +307,23 @@ public final class Daemon {
             switch consume outcome {
             case .left:
                 phase = .ended
+                place.vacate()
                 state.finish(left: reactor.server.tokensLeft)
-                journal.write(.info, "ended, after \(configuration.exitWhenIdle ?? .zero) without a session")
+                journal.write(
+                    .info,
+                    place.isYielding
+                        ? "ended, to make room for the system's daemon"
+                        : "ended, after \(configuration.exitWhenIdle ?? .zero) without a session")
             case .stayed(let socket):
                 listener = try Listener(socket, in: reactor.events)
+                // It may stand on a file of its own again.
+                try place.settle(in: reactor.events)
             }
         } catch {
             journal.write(.error, "no longer listening (\(error))")
             phase = .ended
+            // Nobody holds anything.
+            if reactor.server.isIdle { state.finish(left: reactor.server.tokensLeft) }
         }
     }
 }

@@ -11,8 +11,10 @@ struct Endpoint: Sendable {
     let path: String?
     /// Whether the daemon removes the socket when it leaves.
     let isOwn: Bool
-    /// Whether it is the user's own daemon, whose place a system's daemon takes.
+    /// Whether it is the user's own daemon, of which there is one, and whose place a system's daemon takes.
     let isUserOwn: Bool
+    /// Whether the service manager listens for it.
+    let isManaged: Bool
     private let mode: UInt32
     private let group: UInt32?
     /// The descriptor that listens already; nil if the socket is to be made.
@@ -23,16 +25,21 @@ struct Endpoint: Sendable {
         mode = configuration.effectiveSocketMode
         group = if let name = configuration.socketGroup { try Self.groupID(name) } else { nil }
         let managed = try Self.managedSocket()
+        isManaged = managed != nil
         inherited = managed ?? configuration.listenDescriptor
+        let location: SocketLocation
         if let inherited {
             guard UnixSocket.isListening(inherited) else {
                 throw Departure(.usage, "descriptor \(inherited) is not a listening Unix socket")
             }
-            path = UnixSocket.path(of: inherited)
-            isOwn = managed == nil && path != nil
-            isUserOwn = path.map { SocketLocation(naming: $0, in: surroundings).isUserOwn } ?? false
+            path =
+                isManaged
+                ? UnixSocket.path(of: inherited)
+                : try Self.name(of: inherited, named: configuration.socket, in: surroundings)
+            location = SocketLocation(naming: path ?? "", in: surroundings)
+            isOwn = !isManaged && path != nil
         } else {
-            let location =
+            location =
                 configuration.socket.map { SocketLocation(naming: $0, in: surroundings) }
                 ?? .find(in: surroundings)
             do throws(RendezvousError) {
@@ -42,8 +49,31 @@ struct Endpoint: Sendable {
             }
             path = location.path
             isOwn = true
-            isUserOwn = location.isUserOwn
         }
+        isUserOwn = location.isUserOwn
+    }
+
+    /// The path under which clients find an inherited listener; nil if it was bound to no path.
+    ///
+    /// The name that it was bound to may mean something else here: a relative path, or one below `/proc/self`. The path must
+    /// lead to the listener, for the daemon removes what stands there, and keeps its state by it.
+    private static func name(
+        of listener: Int32, named chosen: String?, in surroundings: Surroundings
+    ) throws(Departure) -> String? {
+        let bound = UnixSocket.path(of: listener)
+        guard bound != nil || chosen != nil else { return nil }
+        let isUsable = bound.map { $0.hasPrefix("/") && !$0.hasPrefix("/proc/") } ?? false
+        let candidates =
+            if let chosen { [chosen] } else {
+                (isUsable ? [bound].compactMap(\.self) : [])
+                    + SocketLocation.userOwn(in: surroundings).map(\.path)
+            }
+        if let path = candidates.first(where: { UnixSocket.leads($0, to: listener) }) { return path }
+        let name = chosen ?? bound ?? ""
+        throw Departure(
+            .usage,
+            "\(name) does not lead to the socket that descriptor \(listener) listens on: bind it to its absolute path, "
+                + "or name that with --socket")
     }
 
     /// Whether nobody but the daemon's own user can connect.
@@ -103,6 +133,40 @@ struct Endpoint: Sendable {
         guard let lock = (try? StartLock.tryAcquire(for: path)) ?? nil else { return }
         shutdown(listener.rawValue, Int32(SHUT_RDWR))
         try? lock.removeSocket()
+    }
+
+    /// Listens anew at the path, which no longer names the daemon's socket; nil if another process has the lock file.
+    ///
+    /// - Parameter folderMode: for the folder, if it has to be made.
+    func listenAgain(folderMode: UInt32, in surroundings: Surroundings) throws(RendezvousError)
+        -> OwnedDescriptor?
+    {
+        guard isOwn, let path else { return nil }
+        if isUserOwn {
+            try SocketLocation(naming: path, in: surroundings).makeFolder(in: surroundings)
+        } else if let slash = path.lastIndex(of: "/"), mkdir(String(path[..<slash]), 0o700) == 0 {
+            // Not by mkdir, whose mode is cut by the daemon's umask.
+            chmod(String(path[..<slash]), folderMode)
+        }
+        guard let lock = try StartLock.tryAcquire(for: path) else { return nil }
+        return try lock.listen(mode: mode, group: group)
+    }
+
+    /// Lets in those who wait at a listener that its path no longer leads to.
+    func empty(_ listener: consuming OwnedDescriptor, arrived: (consuming OwnedDescriptor) -> Void) {
+        shutdown(listener.rawValue, Int32(SHUT_RDWR))
+        while let connection = (try? UnixSocket.accept(from: listener)) ?? nil { arrived(connection) }
+    }
+
+    /// Has those who wait see the end before the first reply: they begin again, and find another daemon.
+    ///
+    /// The service manager goes on listening, so that they would wait there for the next daemon.
+    func turnAway(_ listener: consuming OwnedDescriptor) {
+        if isManaged {
+            while let connection = (try? UnixSocket.accept(from: listener)) ?? nil { _ = consume connection }
+        } else {
+            remove(listener)
+        }
     }
 
     private static func groupID(_ name: String) throws(Departure) -> UInt32 {

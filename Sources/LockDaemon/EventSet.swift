@@ -97,7 +97,10 @@ enum Source: Equatable {
     case timer
     case signals
     case tokens
-    case systemFolder
+    /// The daemon's place: its socket's file, and the folder of the system's daemon.
+    case place
+    /// Processes that ask which daemon is the user's.
+    case questions
 
     /// The source in the 64 bits that epoll keeps for it: a kind, 24 bits for a place, 32 bits for a number.
     var encoded: UInt64 {
@@ -110,7 +113,8 @@ enum Source: Equatable {
         case .timer: return 3 << 56
         case .signals: return 4 << 56
         case .tokens: return 5 << 56
-        case .systemFolder: return 6 << 56
+        case .place: return 6 << 56
+        case .questions: return 7 << 56
         }
     }
 
@@ -124,7 +128,8 @@ enum Source: Equatable {
         case 3: self = .timer
         case 4: self = .signals
         case 5: self = .tokens
-        default: self = .systemFolder
+        case 6: self = .place
+        default: self = .questions
         }
     }
 }

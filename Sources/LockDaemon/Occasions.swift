@@ -7,7 +7,8 @@ struct Occasions: OptionSet {
     static let connections = Occasions(rawValue: 1)
     static let signals = Occasions(rawValue: 2)
     static let tokens = Occasions(rawValue: 4)
-    static let systemFolder = Occasions(rawValue: 8)
+    static let place = Occasions(rawValue: 8)
+    static let questions = Occasions(rawValue: 16)
 }
 
 /// The earlier of two instants, where nil is never.

@@ -160,7 +160,8 @@ struct Reactor: ~Copyable {
             case .listener: occasions.insert(.connections)
             case .signals: occasions.insert(.signals)
             case .tokens: occasions.insert(.tokens)
-            case .systemFolder: occasions.insert(.systemFolder)
+            case .place: occasions.insert(.place)
+            case .questions: occasions.insert(.questions)
             }
         }
         return occasions

@@ -10,9 +10,11 @@ struct StateDirectory: ~Copyable {
     enum Fault: Error {
         /// Nobody says where home is, and no folder was named.
         case nowhere
-        /// Another daemon has it.
-        case inUse(String)
+        /// Another daemon has it; where it says so, which.
+        case inUse(String, by: Occupant?)
         case unusable(String, SystemError)
+        /// It is the folder of a home that is missing or another user's.
+        case noHome(String)
         /// The tokens' file says nothing that can be understood.
         case damaged(String)
 
@@ -24,35 +26,63 @@ struct StateDirectory: ~Copyable {
     private let lock: FileLock
 
     /// How long to wait for a daemon that is about to leave.
-    private static let patience = Duration.seconds(5)
+    private static let patience = Duration.milliseconds(1_500)
 
     /// Opens the folder and locks it; what is missing is made.
-    static func open(_ path: String) throws(Fault) -> StateDirectory {
+    ///
+    /// - Parameter socketPath: where the daemon serves, for others that want the folder.
+    static func open(_ path: String, socketPath: String) throws(Fault) -> StateDirectory {
         do throws(SystemError) {
-            if let free = try StateDirectory(path) { return free }
+            if let free = try StateDirectory(path) {
+                free.sign(Occupant(socketPath: socketPath))
+                return free
+            }
         } catch {
             throw .unusable(path, error)
         }
-        throw .inUse(path)
+        throw .inUse(path, by: Occupant(readFrom: path))
+    }
+
+    /// Says in the lock's file which daemon has the folder.
+    private borrowing func sign(_ occupant: Occupant) {
+        ftruncate(lock.file.rawValue, 0)
+        // It only serves to make an error say more.
+        try? FileContents.write(Array("\(occupant.line)\n".utf8), to: lock.file)
     }
 
     private init?(_ path: String) throws(SystemError) {
         let directory = try DirectoryDescriptor.creating(path)
-        guard let lock = try Self.lock(directory) else { return nil }
+        guard let lock = try Self.lock(directory, path) else { return nil }
         self.path = path
         self.directory = directory
         self.lock = lock
     }
 
-    /// The folder's lock; nil if somebody else keeps it.
-    private static func lock(_ directory: borrowing DirectoryDescriptor) throws(SystemError) -> FileLock? {
+    /// The folder's lock; nil if another process keeps it.
+    private static func lock(
+        _ directory: borrowing DirectoryDescriptor, _ path: String
+    ) throws(SystemError) -> FileLock? {
         let end = BootClock.now() + patience.wholeNanoseconds
         while true {
             let file = try directory.open("lock", flags: O_RDWR | O_CREAT)
             if let lock = try FileLock(trying: file) { return lock }
-            guard BootClock.now() < end else { return nil }
+            // One of another host or container does not leave to make room for this one.
+            let isNear = Occupant(readFrom: path)?.isNear ?? true
+            guard isNear, BootClock.now() < end else { return nil }
             usleep(2_000)
         }
+    }
+
+    /// The folder of the user's one daemon, wherever that listens: below the home that the system's table of users names.
+    ///
+    /// `HOME` and `XDG_STATE_HOME` differ between the processes of one user. A home that is not there, or another user's as
+    /// that of many system users, is no place for it.
+    static func ownPath(in surroundings: Surroundings) throws(Fault) -> String {
+        guard let home = surroundings.homeDirectory else { throw .nowhere }
+        guard let status = try? FileStatus(following: home), status.isDirectory,
+            status.userID == surroundings.userID
+        else { throw .noHome(home) }
+        return home + "/.local/state/prwlock/own"
     }
 
     /// Where a daemon's folder is: the one that is named, the service's, or one for each socket in the user's own.
@@ -87,8 +117,10 @@ extension StateDirectory.Fault: CustomStringConvertible {
         switch self {
         case .nowhere:
             "no state directory: set --state-directory, or HOME"
-        case .inUse(let path):
-            "another lock daemon has the state directory \(path): stop it first, or choose another with --state-directory"
+        case .inUse(let path, let occupant):
+            "another lock daemon\(occupant.map { " (\($0))" } ?? "") has the state directory \(path): "
+                + "stop it first, or choose another with --state-directory"
+        case .noHome(let path): "the home \(path) is missing or another user's"
         case .unusable(let path, let error):
             "the state directory \(path) cannot be used (\(error)): tokens would not rise over a restart without it"
         case .damaged(let path):

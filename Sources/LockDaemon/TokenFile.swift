@@ -33,8 +33,8 @@ package struct TokenFile: ~Copyable {
     let hasLostPage: Bool
 
     /// Opens the file, which is made if missing.
-    init(in directory: borrowing DirectoryDescriptor) throws(SystemError) {
-        let file = try directory.open("tokens", flags: O_RDWR | O_CREAT)
+    init(in directory: borrowing DirectoryDescriptor, named name: String = "tokens") throws(SystemError) {
+        let file = try directory.open(name, flags: O_RDWR | O_CREAT)
         // The name has to be on the disk before anything in the file counts.
         try directory.synchronize()
         let contents = try FileContents.read(file, "tokens", limit: 2 * Self.pageSize)

@@ -16,7 +16,7 @@ import Posix
 ///
 /// Invariants:
 /// 1. `reserved` only rises, and a page on the disk says it before it is said here.
-/// 2. Only the helper touches the file, from its start on.
+/// 2. Only the helper touches the files, from its start on.
 final class TokenReserve: Sendable {
     /// How many tokens are reserved at a time.
     private let block: UInt64
@@ -24,12 +24,20 @@ final class TokenReserve: Sendable {
     private let answer: OwnedDescriptor
     private let state: Guarded<State>
 
+    /// The folder and the name of a file.
+    struct Place {
+        let folder: String
+        let name: String
+    }
+
     private struct State {
         var reserved: Token
         var isWanted = false
         /// The last token that was given out, once nobody gives out any more.
         var last: Token?
         var isDone = false
+        /// Where the file beside the socket is to be made anew; nil if it stands where it is.
+        var newPlace: Place?
         /// Why the disk does not take it; nil if it does.
         var fault: SystemError?
     }
@@ -42,19 +50,21 @@ final class TokenReserve: Sendable {
     private static let longestPause: Int32 = 5_000
 
     /// Reserves the first two blocks, and waits for the disk this once.
-    init(_ file: consuming TokenFile, block: UInt64) throws(SystemError) {
-        var file = file
+    ///
+    /// - Parameter floor: below which no token is given out, whatever the files say.
+    init(_ pages: consuming TokenPages, block: UInt64, floor: UInt64 = 0) throws(SystemError) {
+        var pages = pages
         self.block = block
-        followsUncleanEnd = file.newest.map { !$0.isDone } ?? false
+        followsUncleanEnd = pages.followsUncleanEnd
         // A page that was lost may have reserved two blocks at the most.
-        let past = (file.newest?.upTo.rawValue ?? 0) + (file.hasLostPage ? 2 * block : 0)
+        let past = max(pages.last + (pages.hasLostPage ? 2 * block : 0), floor)
         first = Token(rawValue: past + 1)
         let reserved = Token(rawValue: past + 2 * block)
-        try file.write(upTo: reserved, isDone: false)
+        try pages.write(upTo: reserved, isDone: false)
         state = Guarded(State(reserved: reserved))
         wish = try Self.makeEventDescriptor()
         answer = try Self.makeEventDescriptor()
-        try startHelper(file)
+        try startHelper(pages)
     }
 
     private static func makeEventDescriptor() throws(SystemError) -> OwnedDescriptor {
@@ -81,6 +91,12 @@ final class TokenReserve: Sendable {
         if isNew { Self.ring(wish) }
     }
 
+    /// Has the file beside the socket made anew: the one there was has been removed with its folder.
+    func moveSecondFile(to place: Place) {
+        state.withLock { $0.newPlace = place }
+        Self.ring(wish)
+    }
+
     /// Takes note of the answer. Returns why the disk does not take it; nil if it does.
     func takeAnswer() -> SystemError? {
         Self.silence(answer)
@@ -100,24 +116,24 @@ final class TokenReserve: Sendable {
 
     // MARK: - The helper thread
 
-    private func startHelper(_ file: consuming TokenFile) throws(SystemError) {
+    private func startHelper(_ pages: consuming TokenPages) throws(SystemError) {
         // A box, so that the thread's one argument can carry both.
         final class Start {
             let reserve: TokenReserve
-            var file: TokenFile?
-            init(_ reserve: TokenReserve, _ file: consuming TokenFile) {
+            var pages: TokenPages?
+            init(_ reserve: TokenReserve, _ pages: consuming TokenPages) {
                 self.reserve = reserve
-                self.file = consume file
+                self.pages = consume pages
             }
         }
-        let start = Unmanaged.passRetained(Start(self, file))
+        let start = Unmanaged.passRetained(Start(self, pages))
         var thread = pthread_t()
         let code = pthread_create(
             &thread, nil,
             { argument in
                 guard let argument else { return nil }
                 let start = Unmanaged<Start>.fromOpaque(argument).takeRetainedValue()
-                if let file = start.file.take() { start.reserve.help(file) }
+                if let pages = start.pages.take() { start.reserve.help(pages) }
                 return nil
             }, start.toOpaque())
         guard code == 0 else {
@@ -127,23 +143,27 @@ final class TokenReserve: Sendable {
         pthread_detach(thread)
     }
 
-    private func help(_ file: consuming TokenFile) {
-        var file = file
+    private func help(_ pages: consuming TokenPages) {
+        var pages = pages
         var pause: Int32 = -1
         while true {
             Self.wait(wish, milliseconds: pause)
             Self.silence(wish)
-            let state = state.withLock { $0 }
+            let state = state.withLock { state in
+                defer { state.newPlace = nil }
+                return state
+            }
+            if let place = state.newPlace { Self.move(&pages, to: place, upTo: state.reserved) }
             do throws(SystemError) {
                 if let last = state.last {
-                    try file.write(upTo: last, isDone: true)
+                    try pages.write(upTo: last, isDone: true)
                     self.state.withLock { $0.isDone = true }
                     Self.ring(answer)
                     return
                 }
                 guard state.isWanted else { continue }
                 let reserved = Token(rawValue: state.reserved.rawValue + block)
-                try file.write(upTo: reserved, isDone: false)
+                try pages.write(upTo: reserved, isDone: false)
                 self.state.withLock { state in
                     state.reserved = reserved
                     state.isWanted = false
@@ -157,6 +177,14 @@ final class TokenReserve: Sendable {
             }
             Self.ring(answer)
         }
+    }
+
+    /// Where it cannot be made, the other file is enough, and the next daemon begins with the clock all the same.
+    private static func move(_ pages: inout TokenPages, to place: Place, upTo: Token) {
+        do throws(SystemError) {
+            let folder = try DirectoryDescriptor(place.folder)
+            try pages.moveSecond(to: TokenFile(in: folder, named: place.name), upTo: upTo)
+        } catch {}
     }
 
     // MARK: - Bells

@@ -6,38 +6,119 @@ import Systemd
 
 /// Which tokens the daemon may give out, and what remembers them for the next one.
 ///
-/// An auto-started daemon that can write nowhere has nothing to remember with. Its tokens begin with the wall clock in
-/// microseconds: they rise for as long as the clock is not set back, and fewer than a million grants are made in a second.
+/// The user's own daemon is one, by whatever listener it was started. So its state depends on the user alone: a folder in the
+/// user's home, and a file beside the socket. Its tokens begin with the wall clock in microseconds or behind what is
+/// remembered, whichever is more: they rise also where one of the two files, or both, are lost, unless the clock was set
+/// back or more than a million grants were made in each second.
+///
+/// Any other daemon has a folder of its own, and does not start without. Only one that a client started may, with the
+/// clock in its place.
 struct TokenState: ~Copyable {
     /// Nil if nothing is remembered.
     let reserve: TokenReserve?
     let first: Token
     /// Whether the daemon before this one may have ended while a lock was held (G1).
     let followsUncleanEnd: Bool
+    /// In how many files the tokens are remembered.
+    let fileCount: Int
+    /// The file beside the socket; nil where the state folder is all.
+    private let second: TokenReserve.Place?
     private let directory: StateDirectory?
 
     init(
-        _ configuration: Configuration, _ endpoint: Endpoint, _ surroundings: Surroundings, _ journal: Journal
+        _ configuration: Configuration, _ endpoint: Endpoint, _ surroundings: Surroundings,
+        isGuarded: Bool, _ journal: Journal
     ) throws(Departure) {
+        let socketPath = endpoint.path ?? ""
+        if endpoint.isUserOwn, configuration.stateDirectory == nil {
+            self = try Self.own(socketPath, surroundings, isGuarded: isGuarded, journal)
+            return
+        }
         do throws(StateDirectory.Fault) {
             let path = try StateDirectory.path(
-                named: configuration.stateDirectory, socketPath: endpoint.path ?? "", in: surroundings)
-            let directory = try StateDirectory.open(path)
-            let reserve = try Self.open(directory)
-            first = reserve.first
-            followsUncleanEnd = reserve.followsUncleanEnd
-            self.reserve = reserve
-            self.directory = consume directory
+                named: configuration.stateDirectory, socketPath: socketPath, in: surroundings)
+            let directory = try StateDirectory.open(path, socketPath: socketPath)
+            let file = try Self.file(in: directory)
+            guard !file.isDamaged else { throw .damaged(path) }
+            let reserve: TokenReserve
+            do throws(SystemError) {
+                reserve = try TokenReserve(
+                    TokenPages(main: file), block: Self.block, floor: endpoint.isUserOwn ? WallClock.now() : 0
+                )
+            } catch { throw .unusable(path, error) }
+            self.init(reserve, fileCount: 1, second: nil, directory)
         } catch {
             if case .inUse = error { throw Departure(.alreadyServed, "\(error)") }
             guard configuration.isAutoStarted, !error.isDamage else { throw Departure(.noState, "\(error)") }
             journal.write(.warning, "\(error); they begin with the wall clock instead")
-            first = Token(rawValue: WallClock.now())
-            // Nobody remembers how the one before ended.
-            followsUncleanEnd = true
-            reserve = nil
-            directory = nil
+            self.init(forgetfulFrom: WallClock.now())
         }
+    }
+
+    /// The state of the user's one daemon.
+    private static func own(
+        _ socketPath: String, _ surroundings: Surroundings, isGuarded: Bool, _ journal: Journal
+    ) throws(Departure) -> TokenState {
+        let place = TokenReserve.Place(beside: socketPath)
+        var main: TokenFile?
+        var second: TokenFile?
+        var directory: StateDirectory?
+        do throws(SystemError) {
+            second = try TokenFile(in: DirectoryDescriptor(place.folder), named: place.name)
+        } catch {
+            journal.write(.warning, "\(error): tokens are not remembered beside the socket")
+        }
+        do throws(StateDirectory.Fault) {
+            let opened = try StateDirectory.open(
+                try StateDirectory.ownPath(in: surroundings), socketPath: socketPath)
+            let file = try Self.file(in: opened)
+            guard !file.isDamaged else { throw .damaged(opened.path) }
+            main = consume file
+            directory = consume opened
+        } catch {
+            // Without a guard the lock of this folder is what keeps a second daemon of this user away.
+            if case .inUse(_, let occupant) = error, !isGuarded, occupant?.isNear ?? true {
+                throw Departure(.alreadyServed, "\(error)")
+            }
+            journal.write(
+                .warning,
+                "\(error): tokens are remembered beside the socket alone, and would fall only over a reboot with the clock set back"
+            )
+        }
+        let pages = TokenPages(main: main.take(), second: second.take())
+        let (count, floor) = (pages.count, WallClock.now())
+        do throws(SystemError) {
+            if count > 0 {
+                let reserve = try TokenReserve(pages, block: block, floor: floor)
+                return TokenState(reserve, fileCount: count, second: place, directory.take())
+            }
+        } catch {
+            journal.write(.warning, "\(error): tokens are not remembered, and begin with the wall clock")
+        }
+        return TokenState(forgetfulFrom: floor)
+    }
+
+    private init(
+        _ reserve: TokenReserve, fileCount: Int, second: TokenReserve.Place?,
+        _ directory: consuming StateDirectory?
+    ) {
+        self.reserve = reserve
+        self.fileCount = fileCount
+        self.second = second
+        self.directory = directory
+        first = reserve.first
+        followsUncleanEnd = reserve.followsUncleanEnd
+    }
+
+    /// Tokens of a daemon that remembers none.
+    private init(forgetfulFrom time: UInt64) {
+        reserve = nil
+        fileCount = 0
+        second = nil
+        directory = nil
+        first = Token(rawValue: time)
+        // Nothing remembers how the one before ended.
+        followsUncleanEnd = true
     }
 
     /// The last token that may be given out.
@@ -49,20 +130,30 @@ struct TokenState: ~Copyable {
         reserve.finish(last: Token(rawValue: reserve.reserved.rawValue - left))
     }
 
-    private static func open(_ directory: borrowing StateDirectory) throws(StateDirectory.Fault)
-        -> TokenReserve
+    /// The socket was made anew, and what was beside it may be gone.
+    func followSocket() {
+        if let second { reserve?.moveSecondFile(to: second) }
+    }
+
+    private static func file(in directory: borrowing StateDirectory) throws(StateDirectory.Fault) -> TokenFile
     {
-        do throws(SystemError) {
-            let file = try TokenFile(in: directory.directory)
-            if !file.isDamaged { return try TokenReserve(file, block: block) }
-        } catch {
+        do throws(SystemError) { return try TokenFile(in: directory.directory) } catch {
             throw .unusable(directory.path, error)
         }
-        throw .damaged(directory.path)
     }
 
     /// How many tokens are reserved at a time: a second's worth at the least. Tests make do with fewer.
     private static var block: UInt64 {
         getenv("PRWLOCK_TEST_TOKEN_BLOCK").flatMap { UInt64(String(cString: $0)) } ?? 1 << 20
+    }
+}
+
+extension TokenReserve.Place {
+    /// The file beside a socket, named as the lock file is.
+    init(beside socketPath: String) {
+        let slash = socketPath.lastIndex(of: "/") ?? socketPath.startIndex
+        self.init(
+            folder: slash == socketPath.startIndex ? "/" : String(socketPath[..<slash]),
+            name: socketPath[slash...].drop { $0 == "/" } + ".tokens")
     }
 }

@@ -1,3 +1,4 @@
+import CLinux
 import Glibc
 
 /// An open descriptor that is closed with its only owner.
@@ -11,6 +12,11 @@ public struct OwnedDescriptor: ~Copyable, Sendable {
     /// Takes over what a call returned.
     init(checking call: StaticString, _ subject: String = "", _ body: () -> Int32) throws(SystemError) {
         rawValue = try checked(call, subject, body)
+    }
+
+    /// A descriptor of what a path names, not through a link at its end, that can do nothing but keep it in being.
+    public init(holding path: String) throws(SystemError) {
+        try self.init(checking: "open", path) { linux_open_path(path) }
     }
 
     deinit { close(rawValue) }

@@ -14,7 +14,7 @@ public enum UnixSocket {
         -> OwnedDescriptor
     {
         let socket = try unconnected()
-        let address = try Address(path)
+        let address = try SocketAddress(path: path)
         while true {
             // Anew after an interruption: the kernel begins to count again, and signals may come for ever.
             if let left = deadline.left { try limitSending(on: socket, to: max(left, .microseconds(1))) }
@@ -34,7 +34,7 @@ public enum UnixSocket {
         at path: String, mode: UInt32, group: UInt32? = nil, backlog: Int32 = defaultBacklog
     ) throws(SystemError) -> OwnedDescriptor {
         let socket = try unconnected(flags: Int32(SOCK_NONBLOCK.rawValue))
-        let address = try Address(path)
+        let address = try SocketAddress(path: path)
         _ = try checked("bind", path) { address.withPointer { bind(socket.rawValue, $0, $1) } }
         do throws(SystemError) {
             if let group {
@@ -112,6 +112,20 @@ public enum UnixSocket {
         return path.isEmpty ? nil : String(decoding: path, as: UTF8.self)
     }
 
+    /// Whether a connection to the path arrives at this listener.
+    ///
+    /// It makes one, which the listener finds closed. A full backlog counts as an arrival, as it cannot be told.
+    public static func leads(_ path: String, to listener: Int32) -> Bool {
+        do throws(SystemError) {
+            let probe = try connect(to: path, by: Deadline(at: 0))
+            let (there, here) = (try PeerCredentials(of: probe), try PeerCredentials(of: listener))
+            // The kernel notes who listens, and hands a listener's name to its connections.
+            return there == here && peerPath(of: probe.rawValue) == self.path(of: listener)
+        } catch {
+            return error.code == EAGAIN
+        }
+    }
+
     /// Two blocking sockets, connected to each other.
     public static func pair() throws(SystemError) -> Pair {
         var ends: (Int32, Int32) = (-1, -1)
@@ -138,7 +152,7 @@ public enum UnixSocket {
 
     private static let streamType = Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue)
 
-    private static func unconnected(flags: Int32 = 0) throws(SystemError) -> OwnedDescriptor {
+    static func unconnected(flags: Int32 = 0) throws(SystemError) -> OwnedDescriptor {
         try OwnedDescriptor(checking: "socket") { socket(AF_UNIX, streamType | flags, 0) }
     }
 
@@ -151,32 +165,6 @@ public enum UnixSocket {
         let number = socket.rawValue
         _ = try checked("setsockopt SO_SNDTIMEO") {
             setsockopt(number, SOL_SOCKET, SO_SNDTIMEO, &time, socklen_t(MemoryLayout<timeval>.size))
-        }
-    }
-
-    /// A socket's path as the kernel takes it.
-    private struct Address {
-        private var storage = sockaddr_un()
-
-        init(_ path: String) throws(SystemError) {
-            let length = path.utf8.count
-            guard length <= maximumPathLength else {
-                let subject = "\(path) (\(length) bytes, and at most \(maximumPathLength) are possible)"
-                throw SystemError(code: ENAMETOOLONG, call: "socket path", subject: subject)
-            }
-            guard length > 0, !path.utf8.contains(0) else {
-                throw SystemError(code: EINVAL, call: "socket path", subject: path)
-            }
-            storage.sun_family = sa_family_t(AF_UNIX)
-            withUnsafeMutableBytes(of: &storage.sun_path) { $0.copyBytes(from: path.utf8) }
-        }
-
-        func withPointer<Result>(_ body: (UnsafePointer<sockaddr>, socklen_t) -> Result) -> Result {
-            withUnsafePointer(to: storage) { pointer in
-                pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
-                    body($0, socklen_t(MemoryLayout<sockaddr_un>.size))
-                }
-            }
         }
     }
 }

@@ -21,6 +21,9 @@ public struct DaemonConnector: Sendable {
     /// How often one begins again with a daemon that ends before its first reply.
     private static let attempts = 3
 
+    /// How often one begins again because other processes are quicker, or remove the folder.
+    private static let mostOvertakings = 100
+
     /// - Parameter location: the caller's choice; nil for the place by the rules for all clients.
     public init(_ location: SocketLocation? = nil, in surroundings: Surroundings = .current()) {
         named = location ?? .environment(in: surroundings)
@@ -37,12 +40,18 @@ public struct DaemonConnector: Sendable {
     ) throws(RendezvousError) -> OwnedDescriptor {
         let reach = Reach(end: deadline, patience: patience, trying: trying)
         if let named { return try connect(to: named, reach) }
-        for _ in 0..<Self.attempts {
+        var (failures, overtakings) = (0, 0)
+        while failures < Self.attempts, overtakings < Self.mostOvertakings {
             // The look comes before the try, for the reason that stands at `start`.
             let hasSystemDaemon = surroundings.hasSystemDirectory
             if let connection = try connectToUserOwn(reach) { return connection }
+            if let connection = try awaitHolder(reach) { return connection }
             if hasSystemDaemon { return try connect(to: .system(in: surroundings), reach) }
-            if let connection = try start(reach) { return connection }
+            switch try startUnlessRemoved(reach) {
+            case .connected(let connection): return connection
+            case .overtaken: overtakings += 1
+            case .ended: failures += 1
+            }
         }
         let location = SocketLocation.writableUserOwn(in: surroundings)
         throw .endedAtStart(location, output: DaemonLauncher(location, in: surroundings).outputPath)
@@ -60,13 +69,13 @@ public struct DaemonConnector: Sendable {
 
     /// A connection to the user's own daemon; nil if it does not run.
     private func connectToUserOwn(_ reach: Reach) throws(RendezvousError) -> OwnedDescriptor? {
-        let candidates = SocketLocation.userOwn(in: surroundings)
-        for (index, location) in candidates.enumerated() {
+        for location in SocketLocation.userOwn(in: surroundings) {
             do throws(RendezvousError) {
                 guard try location.hasFolder(in: surroundings) else { continue }
             } catch {
-                // Root's second place is in a folder where every user can take the name. It is nothing that root needs.
-                if index > 0, case .unsafeDirectory = error { continue }
+                // In `/tmp` every user can take the name of a folder. None of this user's daemons is in it, and another user
+                // must not keep this one from the system's.
+                if case .unsafeDirectory = error { continue }
                 throw error
             }
             if let connection = try reach.connect(to: location) { return connection }
@@ -74,7 +83,41 @@ public struct DaemonConnector: Sendable {
         return nil
     }
 
-    /// Starts the user's own daemon, and connects to it; nil to begin again.
+    /// A connection to the user's own daemon if one runs that does not listen at this moment; nil if none runs.
+    ///
+    /// It may be about to listen again, or to end: see `PlaceGuard`.
+    private func awaitHolder(_ reach: Reach) throws(RendezvousError) -> OwnedDescriptor? {
+        var patience = Patience(until: min(reach.end, Deadline(after: PlaceGuard.patience)))
+        while case .held(let holder) = PlaceGuard.occupation(in: surroundings) {
+            if let connection = try connectToUserOwn(reach) { return connection }
+            guard patience.pause() else { throw .servedElsewhere(holder) }
+        }
+        return nil
+    }
+
+    /// What came of starting a daemon.
+    private enum Start: ~Copyable {
+        case connected(OwnedDescriptor)
+        /// Another daemon has come meanwhile, the system's or one of this user; or the folder was removed.
+        case overtaken
+        /// The daemon ended before it answered.
+        case ended
+    }
+
+    private func startUnlessRemoved(_ reach: Reach) throws(RendezvousError) -> Start {
+        do throws(RendezvousError) {
+            return try start(reach)
+        } catch {
+            switch error {
+            // `rm -r` of the folder after it was made, or a second client that binds after the lock file was removed.
+            case .system(let fault) where fault.code == ENOENT: return .overtaken
+            case .alreadyServed: return .overtaken
+            default: throw error
+            }
+        }
+    }
+
+    /// Starts the user's own daemon, and connects to it.
     ///
     /// Two clients must not use two daemons where the system's folder appears at this moment. A client that starts a daemon
     /// binds first and looks for the folder then; a client looks for the folder first and tries the user's own place then.
@@ -83,22 +126,26 @@ public struct DaemonConnector: Sendable {
     ///   socket's queue, sees the end before the first reply. Both go to the system's daemon.
     /// - Were the order the other way round, A could miss B's socket, then see the folder and go to the system's daemon,
     ///   while B, who saw no folder, starts a daemon.
-    private func start(_ reach: Reach) throws(RendezvousError) -> OwnedDescriptor? {
+    private func start(_ reach: Reach) throws(RendezvousError) -> Start {
         let location = SocketLocation.writableUserOwn(in: surroundings)
+        _ = try location.hasFolder(in: surroundings)
         guard surroundings.variable("PRWLOCK_AUTOSTART") != "0" else { throw .startForbidden(location) }
         try location.makeFolder(in: surroundings)
         let launcher = DaemonLauncher(location, in: surroundings)
         let lock = try StartLock.acquire(for: location.path, by: reach.end)
         // A client that had the lock file before may have started one.
-        if let connection = try connectToUserOwn(reach) { return connection }
-        if try launcher.startService(by: reach.end), let connection = try connectToUserOwn(reach) {
-            return connection
+        if let connection = try connectToUserOwn(reach) { return .connected(connection) }
+        // One that listens again needs the lock file, so that it cannot be waited for here.
+        if case .held = PlaceGuard.occupation(in: surroundings) { return .overtaken }
+        if launcher.startService(by: reach.end), let connection = try connectToUserOwn(reach) {
+            return .connected(connection)
         }
         // No daemon listens, and no other client can begin to start one.
-        guard let lock = try launcher.start(under: lock) else { return nil }
+        guard let lock = try launcher.start(under: lock) else { return .overtaken }
         let connection = try connectToStarted(location, reach, output: launcher.outputPath)
         _ = consume lock
-        return connection
+        guard let connection else { return .ended }
+        return .connected(connection)
     }
 
     /// A connection to the daemon that was just started; nil if it ends before it answers.

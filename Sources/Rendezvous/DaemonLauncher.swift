@@ -14,13 +14,9 @@ struct DaemonLauncher {
     }
 
     /// Has the user's service manager listen; false where it does not know the daemon, or cannot.
-    func startService(by deadline: Deadline) throws(RendezvousError) -> Bool {
+    func startService(by deadline: Deadline) -> Bool {
         guard let service = UserService(in: surroundings) else { return false }
-        do throws(SystemError) {
-            return try service.start(by: deadline)
-        } catch {
-            throw .system(error)
-        }
+        return (try? service.start(by: deadline)) ?? false
     }
 
     /// Listens, and starts a daemon that serves the listener; false, and nothing is left, where the system's daemon has

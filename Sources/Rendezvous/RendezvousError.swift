@@ -23,6 +23,8 @@ public enum RendezvousError: Error, Sendable {
     case notASocket(String)
     /// Another daemon listens there.
     case alreadyServed(String)
+    /// A daemon of this user serves at a path where this process does not reach it.
+    case servedElsewhere(PlaceGuard.Holder)
     /// Nobody listens there, and no `prwlockd` was found in these folders to start.
     case noProgram(searched: [String])
     /// Nobody listens there, and a daemon started from here could not serve under this limit.
@@ -59,6 +61,7 @@ extension RendezvousError: CustomStringConvertible {
             "\(path) is not a socket: move it away, or choose another path for the lock daemon's socket"
         case .alreadyServed(let path):
             "another lock daemon listens at \(path): stop it first, or choose another path with --socket"
+        case .servedElsewhere(let holder): Self.servedElsewhere(holder)
         case .noProgram(let searched):
             "no lock daemon is running, and no prwlockd to start was found in \(searched.joined(separator: ", ")): "
                 + "install it, or say where it is in PRWLOCK_DAEMON"
@@ -84,6 +87,14 @@ extension RendezvousError: CustomStringConvertible {
         case .path, .userOwn:
             "\(nobody): run `prwlockd --socket \(absolute(location.path))`"
         }
+    }
+
+    private static func servedElsewhere(_ holder: PlaceGuard.Holder) -> String {
+        let process = holder.processID.map { "process \($0)" } ?? "a process that cannot be seen from here"
+        return
+            "this user's lock daemon (\(process)) serves \(holder.path ?? "a socket that it does not name"), which cannot "
+            + "be reached from here: this process may have another /tmp or /run (PrivateTmp=, a container), or the daemon "
+            + "hangs. Set PRWLOCK_SOCKET to a socket that both can reach, install the service, or end that process"
     }
 
     private static func notPermitted(_ location: SocketLocation) -> String {

@@ -57,12 +57,26 @@ public struct Surroundings: Sendable {
         variable(name).flatMap { $0.utf8.first == UInt8(ascii: "/") ? $0 : nil }
     }
 
-    /// Where the daemon keeps what must outlive it; nil if nobody says where the user's home is.
+    /// Where a daemon that is not the user's own keeps what must outlive it; nil if no variable says where home is.
     ///
     /// `$XDG_STATE_HOME/prwlock`, or `~/.local/state/prwlock`. (A service's own is `$STATE_DIRECTORY`.)
     public var stateDirectory: String? {
         if let state = absolutePath(in: "XDG_STATE_HOME") { return state + "/prwlock" }
         return absolutePath(in: "HOME").map { $0 + "/.local/state/prwlock" }
+    }
+
+    /// The user's home by the system's table of users, whatever `HOME` says; nil if the table does not know the user.
+    public var homeDirectory: String? {
+        guard root.isEmpty else { return root + "/home" }
+        var entry = passwd()
+        var found: UnsafeMutablePointer<passwd>?
+        return withUnsafeTemporaryAllocation(of: CChar.self, capacity: 65_536) { buffer in
+            guard let start = buffer.baseAddress,
+                getpwuid_r(userID, &entry, start, buffer.count, &found) == 0, found != nil,
+                let home = entry.pw_dir
+            else { return nil }
+            return String(cString: home)
+        }
     }
 
     /// The part of the environment that a daemon started from here is given.

@@ -44,7 +44,7 @@ struct Complaint: Error {
             case .stranger: Self.protocolFault
             case .system: Self.system
             case .notRunning, .startForbidden, .notASocket, .alreadyServed, .noProgram, .endedAtStart,
-                .limitTooLow:
+                .limitTooLow, .servedElsewhere:
                 Self.unavailable
             }
         self.init(error.description, code: code)

@@ -1,13 +1,22 @@
 // A client in a process of its own, for tests that need one: `turn NAME`, `timed NAME`, `fork NAME` or `fork-async NAME`;
-// or for the fault driver (`Tests/faults`) `history FOLDER SOCKET SEED`.
+// or for the fault drivers (`Tests/faults`) `history FOLDER SOCKET SEED` and `witness NAME FILE ROUNDS SEED`.
 
 import Glibc
 import PRWLock
+import Seeded
 
 let arguments = CommandLine.arguments
 if arguments.count == 5, arguments[1] == "history", let seed = UInt64(arguments[4]) {
     var worker = HistoryWorker(folder: arguments[2], socket: arguments[3], seed: seed)
     worker.run()
+    exit(0)
+}
+if arguments.count == 6, arguments[1] == "witness", let rounds = Int(arguments[4]),
+    let seed = UInt64(arguments[5])
+{
+    var worker = WitnessWorker(
+        name: arguments[2], witness: arguments[3], random: SeededGenerator(seed: seed))
+    worker.run(rounds: rounds)
     exit(0)
 }
 guard arguments.count == 3 else { exit(64) }

@@ -11,7 +11,7 @@ struct ImportTests {
         "LockServer": ["LockCore", "LockWire", "LockVocabulary"],
         "Posix": ["CLinux", "Glibc"],
         "Systemd": ["CSystemd", "Glibc"],
-        "Rendezvous": ["Posix", "CLinux", "Glibc"],
+        "Rendezvous": ["LockVocabulary", "Posix", "CLinux", "Glibc"],
         "LockDaemon": [
             "LockServer", "LockCore", "LockVocabulary", "Posix", "Rendezvous", "Systemd", "CLinux", "Glibc",
         ],

@@ -39,6 +39,9 @@ int linux_watch_by_looking(int32_t process, uint64_t start);
 /* Sends a signal to the process of such a descriptor, and never to a later one with its id. */
 int linux_pidfd_send_signal(int pidfd, int signal);
 
+/* A descriptor that names what is at the path, a link too, and can do nothing with it. Never inherited. */
+int linux_open_path(const char *path);
+
 /* Closes all descriptors from one number to another, both included. */
 int linux_close_range(unsigned first, unsigned last);
 

@@ -1,0 +1,78 @@
+import LockVocabulary
+import Posix
+import Rendezvous
+import Systemd
+
+/// What the daemon does about its place, between two batches.
+extension Daemon {
+    /// How soon to try again for the lock file, which another process has for a moment.
+    private static var shortPause: Duration { .milliseconds(10) }
+    private static var longPause: Duration { .seconds(1) }
+
+    func answerQuestions() {
+        if !place.answer() {
+            // For want of descriptors. The question stays in the queue, and would wake the daemon without end.
+            place.hear(false, in: reactor.events)
+            place.retry = reactor.now.advanced(by: Self.longPause)
+        }
+        // A process asks when it cannot reach the socket.
+        lookAtPlace()
+    }
+
+    func retryPlace() {
+        place.retry = nil
+        place.hear(true, in: reactor.events)
+        lookAtPlace()
+    }
+
+    /// Looks whether the path still leads to this daemon, and listens there anew if not; sessions go on meanwhile.
+    func lookAtPlace() {
+        let wasYielding = place.isYielding
+        let isIntact = place.look()
+        if place.isYielding, !wasYielding {
+            journal.write(
+                .notice,
+                "the system's daemon is to serve this host: this one leaves when its last session has ended")
+        }
+        guard !isIntact else { return }
+        guard endpoint.isOwn else {
+            reportLoss("\(endpoint.path ?? "") was removed: start prwlockd.socket again for it to be reached")
+            return
+        }
+        do throws(RendezvousError) {
+            guard let socket = try endpoint.listenAgain(folderMode: place.folderMode, in: surroundings) else {
+                place.retry = reactor.now.advanced(by: Self.shortPause)
+                return
+            }
+            try move(to: socket)
+            state.followSocket()
+            journal.write(.warning, "\(endpoint.path ?? "") was removed, and is made again")
+        } catch {
+            reportLoss("\(endpoint.path ?? "") was removed, and cannot be made again: \(error)")
+            place.retry = reactor.now.advanced(by: Self.longPause)
+        }
+    }
+
+    /// Serves another listener in place of the one that clients no longer find.
+    private func move(to socket: consuming OwnedDescriptor) throws(RendezvousError) {
+        let old = listener.take()
+        do throws(SystemError) {
+            listener = try Listener(socket, in: reactor.events)
+            try place.settle(in: reactor.events)
+        } catch {
+            throw .system(error)
+        }
+        if isDraining { listener?.shut(in: reactor) }
+        guard let old else { return }
+        endpoint.empty(old.release()) { connection in
+            // One that comes in the drain sees the end, and waits at the new listener.
+            if !isDraining { try? reactor.admit(connection) }
+        }
+    }
+
+    private func reportLoss(_ words: String) {
+        guard !place.hasReportedLoss else { return }
+        place.hasReportedLoss = true
+        journal.write(.error, words)
+    }
+}

@@ -1,0 +1,25 @@
+import Glibc
+
+/// Stream sockets with a name in no file system: no cleaner removes it, it is free as soon as its socket is closed, and
+/// all processes of a network namespace see the same names, whatever files they see.
+public enum AbstractSocket {
+    /// A listening socket of that name; accepting from it does not block. `EADDRINUSE`: another socket has the name.
+    public static func listen(named name: String, backlog: Int32) throws(SystemError) -> OwnedDescriptor {
+        let address = try SocketAddress(abstractName: name)
+        let socket = try UnixSocket.unconnected(flags: Int32(SOCK_NONBLOCK.rawValue))
+        _ = try checked("bind", "@\(name)") { address.withPointer { bind(socket.rawValue, $0, $1) } }
+        _ = try checked("listen", "@\(name)") { Glibc.listen(socket.rawValue, backlog) }
+        return socket
+    }
+
+    /// A blocking connection, made without waiting. `ECONNREFUSED`: no socket of that name listens; `EAGAIN`: its
+    /// backlog is full.
+    public static func connect(to name: String) throws(SystemError) -> OwnedDescriptor {
+        let address = try SocketAddress(abstractName: name)
+        let socket = try UnixSocket.unconnected(flags: Int32(SOCK_NONBLOCK.rawValue))
+        let number = socket.rawValue
+        _ = try checked("connect", "@\(name)") { address.withPointer { Glibc.connect(number, $0, $1) } }
+        _ = try checked("fcntl") { fcntl(number, F_SETFL, 0) }
+        return socket
+    }
+}
