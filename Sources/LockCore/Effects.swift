@@ -16,14 +16,14 @@ public enum Effect: Sendable, Equatable {
     case diedHolding(SessionID, LockName, grants: Int)
     /// There were too many marks (G11), and this lock's was the oldest.
     case markForgotten(LockName)
-    /// For those who watch; made only while `isObserved`.
-    case changed(Change)
+    /// For those who watch; made only while `isObserved`, after the answer to the request that it is about.
+    indirect case changed(Change)
 }
 
 /// One step in the life of a grant or a waiting request.
 public struct Change: Sendable, Equatable {
     public enum Kind: Sendable, Equatable {
-        case granted, released, downgraded, expired, revoked, died
+        case granted, released, downgraded, upgraded, expired, revoked, died
         case waiting, timeout, cancelled, refused
     }
 
@@ -33,4 +33,11 @@ public struct Change: Sendable, Equatable {
     public let mode: LockMode
     /// Nil for a request.
     public let token: Token?
+    public let owner: OwnerID
+    /// Of the request that this is about.
+    public var tag: Tag?
+    /// Of the request that this is about, if it waited.
+    public var request: UInt64?
+    /// Of the grant that the request wants to change.
+    public var upgrades: Token?
 }

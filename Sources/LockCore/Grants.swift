@@ -19,6 +19,34 @@ extension LockTable {
         }
     }
 
+    /// Gives back all that an owner holds and withdraws all that it waits for, in one step.
+    ///
+    /// The requests are answered `cancelled` by effects, in no stated order. Returns how many grants and requests there were.
+    public mutating func releaseAll(
+        of owner: OwnerID, by session: SessionID, at now: Instant
+    ) -> (grants: Int, waiters: Int) {
+        advance(to: now)
+        guard let owner = findOwner(owner, of: place(of: session)) else { return (0, 0) }
+        var touched: [Slot<Lock>] = []
+        // All requests first: none of them may be granted by the end of the owner's own grants.
+        while case let waiter = owners[owner].firstWaiter, !waiter.isNone {
+            touched.append(waiters[waiter].lock)
+            answer(waiter, .cancelled)
+            tell(.cancelled, waiter)
+            removeWaiter(waiter, keepingOwner: true)
+        }
+        let waiters = touched.count
+        while case let grant = owners[owner].firstGrant, !grant.isNone {
+            touched.append(grants[grant].lock)
+            tell(.released, grant)
+            endGrant(grant, cleanly: true, keepingOwner: true)
+        }
+        removeIfIdle(owner)
+        // All grants before any lock is settled: what others are granted by it is granted once.
+        settle(touched)
+        return (touched.count - waiters, waiters)
+    }
+
     /// Gives a grant back for when its session ends: no mark is then left (G11), unless it is known that the process was
     /// killed. Returns its token.
     ///
@@ -135,12 +163,12 @@ extension LockTable {
         if case .upTo(let duration) = request.lease { lease = duration.wholeNanoseconds }
         let owner = owner ?? addOwner(request.owner, to: session)
         let granted = makeGrant(lock, request.mode, owner: owner, lease: lease, note: request.note, at: now)
+        tellGranted(locks[lock].lastHolder, request.tag, request: nil)
         recallLastHolder(of: lock)
         return granted
     }
 
-    /// Makes a grant that its session is told of before it is recalled: by the caller.
-
+    /// Makes a grant that its session is told of before others are, and before it is recalled: by the caller.
     mutating func makeGrant(
         _ lock: Slot<Lock>, _ mode: LockMode, owner: Slot<Owner>, lease: Int64, note: Note, at now: Instant
     ) -> Granted {
@@ -161,11 +189,10 @@ extension LockTable {
         locks[lock].addHolder(grant, mode, wantsRecall: wantsRecall, in: &grants)
         index(grant, on: lock)
         if lease > 0 { startLease(grant, at: now) }
-        tell(.granted, grant)
         return Granted(mode: mode, token: record.token, ownerDied: locks[lock].ownerDied)
     }
 
-    /// Makes the only grant on its lock the write grant, under a new token; the caller recalls it.
+    /// Makes the only grant on its lock the write grant, under a new token; the caller tells of it and recalls it.
     mutating func promote(_ grant: Slot<Grant>, at now: Instant) -> Granted {
         let lock = grants[grant].lock
         if locks[lock].isIndexed { tokens.remove(grants[grant].token.rawValue) }
@@ -176,7 +203,6 @@ extension LockTable {
         grants[grant].isRecalled = false
         locks[lock].exclusive = grant
         locks[lock].exclusiveMode = .write
-        tell(.granted, grant)
         return granted(grant)
     }
 
@@ -213,8 +239,8 @@ extension LockTable {
     /// The lock is to be settled afterwards.
     mutating func endGrant(_ grant: Slot<Grant>, cleanly: Bool, keepingOwner: Bool = false) {
         if case let upgrade = waitingUpgrade(of: grant), !upgrade.isNone {
-            tell(.cancelled, upgrade)
             answer(upgrade, .cancelled)
+            tell(.cancelled, upgrade)
             removeWaiter(upgrade, keepingOwner: true)
         }
         let record = grants[grant]

@@ -246,8 +246,8 @@ public struct LockTable: ~Copyable {
         let record = waiters[waiter]
         let holders = holders(before: record.mode, on: record.lock, except: record.upgrades)
         let waited = record.since.duration(to: now)
-        tell(.timeout, waiter)
         answer(waiter, .timeout(waited: waited, holders))
+        tell(.timeout, waiter)
         removeWaiter(waiter)
     }
 

@@ -14,8 +14,8 @@ public struct LockSummary: Sendable, Equatable {
 public enum StakeSummary: Sendable, Equatable {
     /// A grant: since when it is held, and how long its lease still lasts.
     case holder(SessionID, LockMode, OwnerID, Token, age: Duration, lease: Duration?, Note)
-    /// A waiting request: how long it waited, and how long it may in all.
-    case waiter(SessionID, LockMode, OwnerID, waited: Duration, timeout: Duration?, Note)
+    /// A waiting request: how long it waited, how long it may in all, and the grant that it wants to change.
+    case waiter(SessionID, LockMode, OwnerID, waited: Duration, timeout: Duration?, Note, upgrades: Token?)
 }
 
 /// How far the telling of a lock's status has come; it goes on where it stopped, whatever happened since.
@@ -176,6 +176,7 @@ extension LockTable {
     private func waiting(_ record: Waiter, at now: Instant) -> StakeSummary {
         .waiter(
             id(of: owners[record.owner].session), record.mode, id(of: record.owner),
-            waited: record.since.duration(to: now), timeout: record.timeout, record.note)
+            waited: record.since.duration(to: now), timeout: record.timeout, record.note,
+            upgrades: record.upgrades.isNone ? nil : grants[record.upgrades].token)
     }
 }

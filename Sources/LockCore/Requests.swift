@@ -43,7 +43,10 @@ extension LockTable {
         }
         if graceEnd == nil, locks[lock].holders == 1 {
             guard nextToken <= lastToken else { return .refused(.noToken) }
+            let former = changeToTell(.upgraded, grant)
             let granted = promote(grant, at: now)
+            tell(former)
+            tellGranted(grant, tag, request: nil)
             recallLastHolder(of: lock)
             return .granted(granted)
         }
@@ -86,8 +89,8 @@ extension LockTable {
     private mutating func withdraw(_ waiter: Slot<Waiter>) -> LockMode {
         let lock = waiters[waiter].lock
         let mode = waiters[waiter].mode
-        tell(.cancelled, waiter)
         answer(waiter, .cancelled)
+        tell(.cancelled, waiter)
         removeWaiter(waiter)
         settle([lock])
         return mode

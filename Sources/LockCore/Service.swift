@@ -45,8 +45,8 @@ extension LockTable {
     /// Turns a waiting request into a grant, or refuses it where no token is left.
     private mutating func grant(_ waiter: Slot<Waiter>) {
         guard nextToken <= lastToken else {
-            tell(.refused, waiter)
             answer(waiter, .noToken)
+            tell(.refused, waiter)
             removeWaiter(waiter)
             return
         }
@@ -54,6 +54,7 @@ extension LockTable {
         let session = id(of: owners[record.owner].session)
         let name = name(of: record.lock)
         removeWaiter(waiter, keepingOwner: true)
+        let former = record.upgrades.isNone ? nil : changeToTell(.upgraded, record.upgrades)
         let granted =
             record.upgrades.isNone
             ? makeGrant(
@@ -61,6 +62,9 @@ extension LockTable {
                 at: clock)
             : promote(record.upgrades, at: clock)
         effects.append(.granted(session, record.tag, name, granted))
+        tell(former)
+        // A grant that was made or upgraded now is its lock's last.
+        tellGranted(locks[record.lock].lastHolder, record.tag, request: record.number)
         recallLastHolder(of: record.lock)
     }
 
@@ -104,20 +108,35 @@ extension LockTable {
         effects.append(
             .changed(
                 Change(
-                    kind: kind, name: name(of: record.lock), session: session, mode: record.mode, token: nil
-                )))
+                    kind: kind, name: name(of: record.lock), session: session, mode: record.mode, token: nil,
+                    owner: id(of: record.owner), tag: record.tag, request: record.number,
+                    upgrades: record.upgrades.isNone ? nil : grants[record.upgrades].token)))
     }
 
     /// Tells those who watch what happens to a grant.
-    mutating func tell(_ kind: Change.Kind, _ grant: Slot<Grant>) {
-        guard isObserved else { return }
+    mutating func tell(_ kind: Change.Kind, _ grant: Slot<Grant>) { tell(changeToTell(kind, grant)) }
+
+    /// Tells those who watch of a grant, and which request it answers.
+    @inline(__always)
+    mutating func tellGranted(_ grant: Slot<Grant>, _ tag: Tag?, request: UInt64?) {
+        guard isObserved, var change = changeToTell(.granted, grant) else { return }
+        change.tag = tag
+        change.request = request
+        tell(change)
+    }
+
+    mutating func tell(_ change: Change?) {
+        if let change { effects.append(.changed(change)) }
+    }
+
+    /// What those who watch are to be told of a grant as it is now; nil where nobody watches.
+    func changeToTell(_ kind: Change.Kind, _ grant: Slot<Grant>) -> Change? {
+        guard isObserved else { return nil }
         let record = grants[grant]
         let session = id(of: owners[record.owner].session)
-        effects.append(
-            .changed(
-                Change(
-                    kind: kind, name: name(of: record.lock), session: session, mode: record.mode,
-                    token: record.token)))
+        return Change(
+            kind: kind, name: name(of: record.lock), session: session, mode: record.mode, token: record.token,
+            owner: id(of: record.owner))
     }
 
     /// Tells holders who asked for it that somebody waits for what they hold, each once for a grant.

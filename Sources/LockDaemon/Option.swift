@@ -88,7 +88,8 @@ struct Option: Sendable {
         limit("max-locks", \.rules.locks, "locks that are held, waited for or marked"),
         limit("max-grants", \.rules.grants, "grants of all sessions"),
         limit("max-waiters", \.rules.waiters, "waiting requests of all sessions"),
-        limit("max-line", \.line, least: 512, "bytes in a line"),
+        // Every request fits into the smallest.
+        limit("max-line", \.line, least: 1_024, "bytes in a line"),
         limit("max-unread", \.unread, "unread bytes of replies before a session is no longer read from"),
         limit("max-unread-hard", \.unreadAtMost, "unread bytes of replies before a session is cut off"),
         limit("max-buffers", \.buffers, "bytes kept for all sessions together"),

@@ -16,7 +16,8 @@ extension Server {
         statistics.lines += 1
         carriedOut?.append(.line(conversations[slot].session))
         switch line {
-        case .tooLong: reply(.error(WireError(.lineTooLong)), nil, slot)
+        case .tooLong(let beginning):
+            reply(.error(WireError(.lineTooLong)), Request.tag(ofBeginning: beginning), slot)
         case .text(let text):
             switch Request.parse(text) {
             case .fault(let tag, let error): reply(.error(error), tag, slot)
@@ -49,6 +50,12 @@ extension Server {
         case .releaseAtEnd(let name, let chooser):
             let result = table.releaseAtEnd(name, choice(chooser), by: session, at: now)
             answer(result, tag, slot) { _ in .ok(0) }
+        case .releaseAll(let owner):
+            let released = table.releaseAll(of: owner, by: session, at: now)
+            surcharge = max(0, released.grants + released.waiters - 1)
+            // The requests are answered first, so that all is decided for whoever reads the second answer.
+            tellEffects()
+            reply(.releasedAll(grants: released.grants, waiters: released.waiters), tag, slot)
         case .upgrade(let name, let chooser, let wait):
             guard permit(.write, "write", name, tag, slot) else { return }
             let decision = table.upgrade(
@@ -88,17 +95,26 @@ extension Server {
         case .help: begin(.rows(Help.rows[...]), tag, slot, now)
         case .watch(let prefix):
             watch(prefix, tag, slot)
-        case .hello(let client, let recall):
-            conversations[slot].client = client
-            table.setRecall(recall, of: session)
-            let version = Reply.protocolVersion
-            reply(.hello(version: version, server: program, session: UInt64(session.serial)), tag, slot)
+        case .hello(let client, let recall): hello(client, recall, tag, slot)
         case .ping: reply(.pong, tag, slot)
         case .quit:
             reply(.bye, tag, slot)
             end(slot, as: .ending, now)
         }
         if !table.effects.isEmpty { tellEffects() }
+    }
+
+    private mutating func hello(_ client: Note?, _ recall: Bool?, _ tag: Tag?, _ slot: Int) {
+        let session = conversations[slot].session
+        if let client { conversations[slot].client = client }
+        if let recall { table.setRecall(recall, of: session) }
+        let limits = SessionLimits(
+            line: limits.line, grants: limits.rules.sessionGrants, waiters: limits.rules.sessionWaiters)
+        reply(
+            .hello(
+                version: Reply.protocolVersion, server: program, session: UInt64(session.serial),
+                limits: limits),
+            tag, slot)
     }
 
     private mutating func revoke(
@@ -158,7 +174,8 @@ extension Server {
             reply(.deadlock(name, mode, cycle), tag, slot)
         case .cancelled: reply(.cancelled(name, mode), tag, slot)
         default:
-            let error = error(for: refusal)
+            var error = error(for: refusal)
+            error.subject = WireError.Subject(name, mode)
             if case .limit = refusal { note(.limitHit(error.code.rawValue), name, slot) }
             if refusal == .noToken { note(.noToken, name, slot) }
             reply(.error(error), tag, slot)

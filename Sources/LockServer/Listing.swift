@@ -113,12 +113,12 @@ extension Server {
                 Row.Holder(
                     processID: processID(of: session), mode: mode, owner: owner, token: token, age: age,
                     leaseLeft: lease, note: maySeeNote(of: session, name, slot) ? note : .none))
-        case .waiter(let session, let mode, let owner, let waited, let timeout, let note):
+        case .waiter(let session, let mode, let owner, let waited, let timeout, let note, let upgrades):
             .waiter(
                 Row.Waiter(
                     processID: processID(of: session), mode: mode, owner: owner, waited: waited,
                     timeout: timeout.map(TimeLimit.upTo) ?? .forever,
-                    note: maySeeNote(of: session, name, slot) ? note : .none))
+                    note: maySeeNote(of: session, name, slot) ? note : .none, upgrades: upgrades))
         }
     }
 

@@ -7,12 +7,12 @@ extension Server {
     mutating func tell(_ effect: Effect) {
         switch effect {
         case .granted(let session, let tag, let name, let granted):
-            guard let slot = place(of: session) else { return }
+            guard let slot = openPlace(of: session) else { return }
             statistics.grants += 1
             reply(.granted(name, granted.mode, granted.token, ownerDied: granted.ownerDied), tag, slot)
             settle(slot)
         case .refused(let session, let tag, let name, let mode, let refusal):
-            guard let slot = place(of: session) else { return }
+            guard let slot = openPlace(of: session) else { return }
             refuse(refusal, name, mode, tag, slot)
             settle(slot)
         case .expired(let session, let name, let token, _):
@@ -30,13 +30,20 @@ extension Server {
     }
 
     private mutating func tell(_ notice: Notice, to session: SessionID) {
-        guard let slot = place(of: session) else { return }
+        guard let slot = openPlace(of: session) else { return }
         notify(notice, slot)
         settle(slot)
     }
 
+    /// The place of a session that is to be told of what happened; nil where it has ended.
+    ///
+    /// What was due before a session's end may be told after it: a lease that ended in the same instant, or what comes behind
+    /// the effect that cut the session off. But `BYE` and `limit-buffers` are the last that a client reads.
+    private func openPlace(of session: SessionID) -> Int? {
+        place(of: session).flatMap { conversations[$0].phase == .open ? $0 : nil }
+    }
+
     mutating func notify(_ notice: Notice, _ slot: Int) {
-        guard conversations[slot].phase == .open else { return }
         notice.encode(into: &conversations[slot].output)
     }
 
@@ -72,7 +79,8 @@ extension Server {
         let notice = Notice.changed(
             Notice.Changed(
                 name: change.name, change: word(change.kind), processID: processID(of: change.session),
-                mode: change.mode, token: change.token))
+                mode: change.mode, token: change.token, owner: change.owner, tag: change.tag,
+                request: change.request, upgrades: change.upgrades))
         for index in watchers.indices {
             guard index < watchers.count, let slot = place(of: watchers[index]),
                 let prefix = conversations[slot].watched,
@@ -90,7 +98,9 @@ extension Server {
 
     /// Tells how many notices were left out, if any were.
     mutating func tellMissed(_ slot: Int) {
-        guard conversations[slot].missed > 0, conversations[slot].unread <= limits.unread else { return }
+        guard conversations[slot].phase == .open, conversations[slot].missed > 0,
+            conversations[slot].unread <= limits.unread
+        else { return }
         notify(.missed(conversations[slot].missed), slot)
         conversations[slot].missed = 0
     }
@@ -100,6 +110,7 @@ extension Server {
         case .granted: .granted
         case .released: .released
         case .downgraded: .downgraded
+        case .upgraded: .upgraded
         case .expired: .expired
         case .revoked: .revoked
         case .died: .died

@@ -1,3 +1,5 @@
+public import LockVocabulary
+
 /// Every fault that `ERROR` can name, by its word in the protocol; `protocol.md` says what each means.
 public enum ErrorCode: String, CaseIterable, Sendable {
     // The line
@@ -18,6 +20,7 @@ public enum ErrorCode: String, CaseIterable, Sendable {
     case badNote = "bad-note"
     case badNumber = "bad-number"
     case badMode = "bad-mode"
+    case badValue = "bad-value"
 
     // What it asks for
     case notHeld = "not-held"
@@ -58,6 +61,7 @@ public enum ErrorCode: String, CaseIterable, Sendable {
         case .badNote: "a note is 1 to 255 bytes of A-Z a-z 0-9 - . _ ~ / : @ + and %XX for any other byte"
         case .badNumber: "a number is decimal and not too large"
         case .badMode: "to= is read or update"
+        case .badValue: "this option has no such value; HELP shows them"
         case .notHeld: "there is no such grant"
         case .notWaiting: "there is no such request waiting"
         case .ambiguous: "several match; choose with token=, owner= or the tag"
@@ -82,10 +86,25 @@ public enum ErrorCode: String, CaseIterable, Sendable {
 public struct WireError: Error, Hashable, Sendable {
     public var code: ErrorCode
     public var text: String
+    /// The lock that was asked for, and in which mode; nil where the error answers no request for a lock.
+    ///
+    /// Such a request may have waited, and then only this tells which one is answered where no tag does.
+    public var subject: Subject?
 
-    public init(_ code: ErrorCode, _ text: String) {
+    public struct Subject: Hashable, Sendable {
+        public var name: LockName
+        public var mode: LockMode
+
+        public init(_ name: LockName, _ mode: LockMode) {
+            self.name = name
+            self.mode = mode
+        }
+    }
+
+    public init(_ code: ErrorCode, _ text: String, of subject: Subject? = nil) {
         self.code = code
         self.text = text
+        self.subject = subject
     }
 
     /// The error with its code's own explanation.

@@ -8,11 +8,13 @@
 /// 1. At most `limit` bytes are kept, whatever a peer sends.
 /// 2. A line of more than `limit` bytes with its line feed is told of once, as `tooLong`, as soon as that is
 ///    known; what follows its line feed is read as if nothing had happened.
+/// 3. What is told of such a line is its first `limit` bytes, wherever the stream was cut.
 public struct LineReader: Sendable {
     public enum Line {
         /// A line that is not empty, valid only while the body runs.
         case text(UnsafeRawBufferPointer)
-        case tooLong
+        /// The beginning of a line that is too long, valid only while the body runs.
+        case tooLong(UnsafeRawBufferPointer)
     }
 
     private let limit: Int
@@ -52,8 +54,7 @@ public struct LineReader: Sendable {
         let needed = partial.count + piece.count
         guard needed < limit else {
             skipping = true
-            partial = []
-            _ = body(.tooLong)
+            _ = giveBeginning(piece, body)
             return
         }
         if partial.capacity < needed { partial.reserveCapacity(min(limit, max(needed, 2 * partial.count))) }
@@ -66,15 +67,20 @@ public struct LineReader: Sendable {
             skipping = false
             return true
         }
-        guard partial.count + piece.count < limit else {
-            partial = []
-            return body(.tooLong)
-        }
+        guard partial.count + piece.count < limit else { return giveBeginning(piece, body) }
         if partial.isEmpty { return Self.give(piece, body) }
         partial.append(contentsOf: piece)
         let whole = partial
         partial = []
         return whole.withUnsafeBytes { Self.give($0, body) }
+    }
+
+    /// Gives the body the beginning of a line that is too long; its last piece is not kept yet.
+    private mutating func giveBeginning(_ piece: UnsafeRawBufferPointer, _ body: (Line) -> Bool) -> Bool {
+        var beginning = partial
+        partial = []
+        beginning.append(contentsOf: piece.prefix(limit - beginning.count))
+        return beginning.withUnsafeBytes { body(.tooLong($0)) }
     }
 
     /// Gives the body a line without what is passed over; an empty one is passed over itself.

@@ -96,6 +96,11 @@ extension LineWriter {
 
     mutating func put(_ token: Token) { put(token.rawValue) }
 
+    /// A token, or `-` where there is none.
+    mutating func put(_ token: Token?) {
+        if let token { put(token) } else { put(UInt8(ascii: "-")) }
+    }
+
     /// A process id, or `?` for a process that cannot be seen from here.
     mutating func put(processID: Int32?) {
         if let processID { put(Int(processID)) } else { put(UInt8(ascii: "?")) }

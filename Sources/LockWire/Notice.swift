@@ -24,27 +24,41 @@ public enum Notice: Hashable, Sendable {
         public var mode: LockMode
         /// Nil for a request.
         public var token: Token?
+        public var owner: OwnerID
+        /// Of the request that this is about; nil if it had none, and for the end of a grant.
+        public var tag: Tag?
+        /// Of the request that this is about, if it waited: the same number in all that is told of it.
+        public var request: UInt64?
+        /// The token of the grant that the request wants to change, if it is an upgrade.
+        public var upgrades: Token?
 
-        public init(name: LockName, change: Change, processID: Int32?, mode: LockMode, token: Token?) {
+        public init(
+            name: LockName, change: Change, processID: Int32?, mode: LockMode, token: Token?,
+            owner: OwnerID = .session, tag: Tag? = nil, request: UInt64? = nil, upgrades: Token? = nil
+        ) {
             self.name = name
             self.change = change
             self.processID = processID
             self.mode = mode
             self.token = token
+            self.owner = owner
+            self.tag = tag
+            self.request = request
+            self.upgrades = upgrades
         }
     }
 
     /// What can happen on a lock.
     public enum Change: String, CaseIterable, Sendable {
         // To a grant
-        case granted, released, downgraded, expired, revoked, died
+        case granted, released, downgraded, upgraded, expired, revoked, died
         // To a request
         case waiting, timeout, cancelled, refused
     }
 
     /// Appends the line that says this.
     public func encode(into output: inout [UInt8]) {
-        output.appendLine(atMost: 128 + nameLength) { line in line.put(self) }
+        output.appendLine(atMost: 256 + nameLength) { line in line.put(self) }
     }
 
     private var nameLength: Int {
@@ -76,7 +90,15 @@ extension LineWriter {
             put(" mode=")
             put(changed.mode)
             put(" token=")
-            if let token = changed.token { put(token) } else { put(UInt8(ascii: "-")) }
+            put(changed.token)
+            put(" owner=")
+            put(changed.owner)
+            put(" tag=")
+            if let tag = changed.tag { put(tag) } else { put(UInt8(ascii: "-")) }
+            put(" request=")
+            if let request = changed.request { put(request) } else { put(UInt8(ascii: "-")) }
+            put(" upgrades=")
+            put(changed.upgrades)
         }
     }
 

@@ -10,11 +10,14 @@ public enum Reply: Hashable, Sendable {
     case denied(LockName, what: String, reason: String)
     case cancelled(LockName, LockMode)
     case released(LockName, Token)
+    /// How many grants of an owner were released, and how many of its requests cancelled.
+    case releasedAll(grants: Int, waiters: Int)
     case renewed(LockName, Token, TimeLimit)
     case valid(LockName, Token)
     case stale(LockName, Token)
     case revoked(LockName, Token)
-    case hello(version: Int, server: String, session: UInt64)
+    /// A daemon that does not know limits tells none.
+    indirect case hello(version: Int, server: String, session: UInt64, limits: SessionLimits?)
     case pong
     case bye
     /// The end of as many rows.
@@ -23,6 +26,22 @@ public enum Reply: Hashable, Sendable {
 
     /// The version of the protocol that `HELLO` states.
     public static let protocolVersion = 1
+}
+
+/// How much a session may say and have, as `HELLO` tells.
+public struct SessionLimits: Hashable, Sendable {
+    /// Bytes in a line, with its line feed.
+    public var line: Int
+    /// Grants, with what waits to become one.
+    public var grants: Int
+    /// Waiting requests.
+    public var waiters: Int
+
+    public init(line: Int, grants: Int, waiters: Int) {
+        self.line = line
+        self.grants = grants
+        self.waiters = waiters
+    }
 }
 
 /// Who holds a lock that another asked for: the first few, and how many more there are.

@@ -22,9 +22,9 @@ extension Reply {
             cycle.named.reduce(name.text.utf8.count) { $0 + $1.lock.text.utf8.count + 46 }
         case .denied(let name, let what, let reason):
             name.text.utf8.count + what.utf8.count + reason.utf8.count
-        case .hello(_, let server, _): server.utf8.count
-        case .error(let error): error.text.utf8.count
-        case .pong, .bye, .ok: 0
+        case .hello(_, let server, _, _): server.utf8.count
+        case .error(let error): error.text.utf8.count + (error.subject?.name.text.utf8.count ?? 0)
+        case .pong, .bye, .ok, .releasedAll: 0
         }
     }
 }
@@ -67,6 +67,11 @@ extension LineWriter {
             field(name)
             field(mode)
         case .released(let name, let token): put("RELEASED", name, token)
+        case .releasedAll(let grants, let waiters):
+            put("RELEASED * grants=")
+            put(grants)
+            put(" waiters=")
+            put(waiters)
         case .renewed(let name, let token, let lease):
             put("RENEWED", name, token)
             put(" lease=")
@@ -77,13 +82,14 @@ extension LineWriter {
         case .valid(let name, let token): put("VALID", name, token)
         case .stale(let name, let token): put("STALE", name, token)
         case .revoked(let name, let token): put("REVOKED", name, token)
-        case .hello(let version, let server, let session):
+        case .hello(let version, let server, let session, let limits):
             put("HELLO version=")
             put(version)
             put(" server=")
             put(server)
             put(" session=")
             put(session)
+            if let limits { field(limits) }
         case .pong: put("PONG")
         case .bye: put("BYE")
         case .ok(let rows):
@@ -91,12 +97,29 @@ extension LineWriter {
             put(rows)
         case .error(let error):
             put("ERROR ")
-            if error.code != .unlisted {
-                put(error.code.rawValue)
-                put(.space)
-            }
+            if error.code != .unlisted { putCode(of: error) }
             put(error.text)
         }
+    }
+
+    private mutating func putCode(of error: WireError) {
+        put(error.code.rawValue)
+        put(.space)
+        guard let subject = error.subject else { return }
+        put("lock=")
+        put(subject.name.text)
+        put(" mode=")
+        put(subject.mode)
+        put(.space)
+    }
+
+    private mutating func field(_ limits: SessionLimits) {
+        put(" max-line=")
+        put(limits.line)
+        put(" max-session-grants=")
+        put(limits.grants)
+        put(" max-session-waiters=")
+        put(limits.waiters)
     }
 
     private mutating func put(_ word: StaticString, _ name: LockName, _ token: Token) {

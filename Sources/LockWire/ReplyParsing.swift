@@ -20,7 +20,7 @@ extension Reply {
             case 7 where word.spells("TIMEOUT"): .timeout(from: &fields)
             case 7 where word.spells("RENEWED"): .renewed(from: &fields)
             case 7 where word.spells("REVOKED"): .named(&fields, Reply.revoked)
-            case 8 where word.spells("RELEASED"): .named(&fields, Reply.released)
+            case 8 where word.spells("RELEASED"): .released(from: &fields)
             case 8 where word.spells("DEADLOCK"): .deadlock(from: &fields)
             case 9 where word.spells("CANCELLED"): .cancelled(from: &fields)
             default: nil
@@ -79,6 +79,13 @@ extension Reply {
         return .cancelled(name, mode)
     }
 
+    private static func released(from fields: inout Fields) -> Reply? {
+        var rest = fields
+        guard rest.next()?.spells("*") == true else { return .named(&fields, Reply.released) }
+        guard let grants = rest.count("grants"), let waiters = rest.count("waiters") else { return nil }
+        return .releasedAll(grants: grants, waiters: waiters)
+    }
+
     private static func renewed(from fields: inout Fields) -> Reply? {
         guard let name = fields.name(), let token = fields.token(),
             let lease = fields.value("lease").flatMap(Milliseconds.init(spelled:))?.limit
@@ -90,14 +97,38 @@ extension Reply {
         guard let version = fields.count("version"), let server = fields.value("server"),
             let session = fields.value("session")?.decimal()
         else { return nil }
-        return .hello(version: version, server: server.text, session: session)
+        let limits = SessionLimits(&fields)
+        return .hello(version: version, server: server.text, session: session, limits: limits)
     }
 
     private static func error(from fields: inout Fields) -> Reply? {
         guard let word = fields.next()?.text else { return nil }
+        let subject = WireError.Subject(&fields)
         let text = fields.rest().text
-        if let code = ErrorCode(rawValue: word) { return .error(WireError(code, text)) }
-        return .error(WireError(.unlisted, text.isEmpty ? word : word + " " + text))
+        if let code = ErrorCode(rawValue: word) { return .error(WireError(code, text, of: subject)) }
+        return .error(WireError(.unlisted, text.isEmpty ? word : word + " " + text, of: subject))
+    }
+}
+
+extension WireError.Subject {
+    /// The lock and the mode that stand next; nil, and nothing is taken, if they do not.
+    fileprivate init?(_ fields: inout Fields) {
+        var rest = fields
+        guard let name = rest.value("lock").flatMap(LockName.init(bytes:)),
+            let mode = rest.value("mode").flatMap(LockMode.init(word:))
+        else { return nil }
+        fields = rest
+        self.init(name, mode)
+    }
+}
+
+extension SessionLimits {
+    /// The limits that stand next; nil if they do not.
+    fileprivate init?(_ fields: inout Fields) {
+        guard let line = fields.count("max-line"), let grants = fields.count("max-session-grants"),
+            let waiters = fields.count("max-session-waiters")
+        else { return nil }
+        self.init(line: line, grants: grants, waiters: waiters)
     }
 }
 

@@ -11,6 +11,10 @@ public struct Request: Hashable, Sendable {
         self.verb = verb
     }
 
+    /// The longest line that says a request, in bytes with its CR and LF, where one space stands between two words: a
+    /// tagged `UPDATE` with every option.
+    public static let longestLine = 641
+
     /// What came of reading a line: a request, or what is wrong with it and the tag to say so under.
     public enum Parsed: Hashable, Sendable {
         case request(Request)
@@ -25,6 +29,8 @@ public enum Verb: Hashable, Sendable {
     case release(LockName, Chooser)
     /// `RELEASE … at=end`: when the session ends.
     case releaseAtEnd(LockName, Chooser)
+    /// `RELEASE * owner=…`: all that an owner holds and waits for.
+    case releaseAll(OwnerID)
     case upgrade(LockName, Chooser, wait: TimeLimit)
     case downgrade(LockName, Chooser, to: LockMode)
     /// Without a lease: the same length again.
@@ -39,7 +45,8 @@ public enum Verb: Hashable, Sendable {
     case stats
     case help
     case watch(prefix: String)
-    case hello(client: Note, recall: Bool)
+    /// What is nil stays as it is.
+    case hello(client: Note?, recall: Bool?)
     case ping
     case quit
 }

@@ -20,12 +20,13 @@ extension Verb {
             .upgrade(let name, let chooser, _),
             .downgrade(let name, let chooser, _), .renew(let name, let chooser, _):
             name.text.utf8.count + (chooser.owner?.text.utf8.count ?? 0)
+        case .releaseAll(let owner): owner.text.utf8.count
         case .cancel(let name, let owner): name.text.utf8.count + (owner?.text.utf8.count ?? 0)
         case .cancelTagged(let tag): tag.text.utf8.count
         case .validate(let name, _), .revoke(let name, _), .status(let name): name.text.utf8.count
         case .list(let prefix, let after, _): prefix.utf8.count + (after?.text.utf8.count ?? 0)
         case .watch(let prefix): prefix.utf8.count
-        case .hello(let client, _): client.text.utf8.count
+        case .hello(let client, _): client?.text.utf8.count ?? 0
         case .sessions, .stats, .help, .ping, .quit: 0
         }
     }
@@ -44,6 +45,9 @@ extension LineWriter {
             field(name)
             option(chooser)
             put(" at=end")
+        case .releaseAll(let owner):
+            put("RELEASE *")
+            option(Chooser(owner: owner))
         case .upgrade(let name, let chooser, let wait):
             put("UPGRADE")
             field(name)
@@ -90,11 +94,11 @@ extension LineWriter {
             option(prefix: prefix)
         case .hello(let client, let recall):
             put("HELLO")
-            if !client.isEmpty {
+            if let client {
                 put(" client=")
                 put(client)
             }
-            if recall { put(" recall=1") }
+            if let recall { put(recall ? " recall=1" : " recall=0") }
         case .ping: put("PING")
         case .quit: put("QUIT")
         }

@@ -1,4 +1,4 @@
-import LockVocabulary
+public import LockVocabulary
 
 extension Request {
     /// Reads a line, without its line end.
@@ -19,6 +19,14 @@ extension Request {
         } catch {
             return fault(tag, error, in: line)
         }
+    }
+
+    /// The tag of a line that is too long, by its beginning; nil if it has none that is well formed, or none that ends
+    /// within the beginning.
+    public static func tag(ofBeginning line: UnsafeRawBufferPointer) -> Tag? {
+        var words = Words(line)
+        guard let word = words.next(), word[0] == UInt8(ascii: "#"), !words.isAtEnd else { return nil }
+        return Tag(bytes: word.part(1, word.count))
     }
 
     /// A fault, which is the strange byte wherever there is one: nothing that is understood has room for it, so
@@ -94,6 +102,7 @@ private struct Arguments {
     }
 
     private mutating func release() throws(WireError) -> Verb {
+        if let word, word.spells("*") { return try releaseAll() }
         let name = try name()
         var token: Token?
         var owner: OwnerID?
@@ -102,11 +111,22 @@ private struct Arguments {
             if key != .at {
                 try choose(&token, &owner, key, value)
             } else if !value.spells("end") {
-                throw misfit(.unknownArgument)
+                throw misfit(.badValue)
             }
         }
         let chooser = Chooser(token: token, owner: owner)
         return seen.contains(.at) ? .releaseAtEnd(name, chooser) : .release(name, chooser)
+    }
+
+    /// `RELEASE *`: whose grants are meant has to be said.
+    private mutating func releaseAll() throws(WireError) -> Verb {
+        word = words.next()
+        var seen: OptionKeys = []
+        guard let (key, value) = try option(&seen) else { throw misfit(.missingArgument) }
+        guard key == .owner else { throw misfit(.unknownArgument) }
+        let owner = try owner(value)
+        guard try option(&seen) == nil else { throw misfit(.unknownArgument) }
+        return .releaseAll(owner)
     }
 
     private mutating func upgrade() throws(WireError) -> Verb {
@@ -201,16 +221,17 @@ private struct Arguments {
     }
 
     private mutating func hello() throws(WireError) -> Verb {
-        var client = Note.none
-        var recall = false
+        var client: Note?
+        var recall: Bool?
         var seen: OptionKeys = []
         while let (key, value) = try option(&seen) {
             if key == .client {
                 client = try note(value)
-            } else if value.spells("1") {
-                recall = true
-            } else if !value.spells("0") {
-                throw WireError(.badNumber, "recall= is 0 or 1")
+            } else {
+                guard value.spells("0") || value.spells("1") else {
+                    throw WireError(.badNumber, "recall= is 0 or 1")
+                }
+                recall = value.spells("1")
             }
         }
         return .hello(client: client, recall: recall)
@@ -291,8 +312,8 @@ private struct Arguments {
     }
 
     private func token(_ value: UnsafeRawBufferPointer) throws(WireError) -> Token {
-        guard let number = value.decimal(), number > 0 else { throw WireError(.badToken) }
-        return Token(rawValue: number)
+        guard let token = Token(decimal: value) else { throw WireError(.badToken) }
+        return token
     }
 
     private func weakerMode(_ value: UnsafeRawBufferPointer) throws(WireError) -> LockMode {

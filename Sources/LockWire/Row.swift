@@ -45,10 +45,12 @@ public enum Row: Hashable, Sendable {
         /// How long it asked to wait in all.
         public var timeout: TimeLimit
         public var note: Note
+        /// The token of the grant that it wants to change, if it is an upgrade.
+        public var upgrades: Token?
 
         public init(
             processID: Int32?, mode: LockMode, owner: OwnerID, waited: Duration, timeout: TimeLimit,
-            note: Note
+            note: Note, upgrades: Token? = nil
         ) {
             self.processID = processID
             self.mode = mode
@@ -56,6 +58,7 @@ public enum Row: Hashable, Sendable {
             self.waited = waited
             self.timeout = timeout
             self.note = note
+            self.upgrades = upgrades
         }
     }
 
@@ -167,6 +170,8 @@ extension LineWriter {
         put(Milliseconds(roundingUp: waiter.timeout))
         put(" note=")
         put(waiter.note)
+        put(" upgrades=")
+        put(waiter.upgrades)
     }
 
     fileprivate mutating func put(_ lock: Row.Lock) {

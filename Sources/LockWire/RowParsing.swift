@@ -60,8 +60,10 @@ extension Row.Waiter {
             let timeout = fields.value("timeout").flatMap(Milliseconds.init(spelled:))?.limit,
             let note = fields.value("note").flatMap(Note.init(bytes:))
         else { return nil }
+        let upgrades = fields.value("upgrades").flatMap(Token.init(decimal:))
         self.init(
-            processID: processID, mode: mode, owner: owner, waited: waited, timeout: timeout, note: note)
+            processID: processID, mode: mode, owner: owner, waited: waited, timeout: timeout, note: note,
+            upgrades: upgrades)
     }
 }
 
@@ -132,6 +134,16 @@ extension Notice.Changed {
         else { return nil }
         let token = Token(decimal: tokenWord)
         guard token != nil || tokenWord.spells("-") else { return nil }
-        self.init(name: name, change: change, processID: processID, mode: mode, token: token)
+        // An older daemon ends its line here.
+        let owner = fields.value("owner").flatMap(OwnerID.init(bytes:)) ?? .session
+        let tag = fields.value("tag").flatMap {
+            $0.first == UInt8(ascii: "#") ? Tag(bytes: $0.part(1, $0.count)) : nil
+        }
+        let request = fields.value("request")?.decimal()
+        let upgrades = fields.value("upgrades").flatMap(Token.init(decimal:))
+        self.init(
+            name: name, change: change, processID: processID, mode: mode, token: token, owner: owner,
+            tag: tag,
+            request: request, upgrades: upgrades)
     }
 }

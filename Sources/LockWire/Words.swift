@@ -15,6 +15,9 @@ struct Words {
         return line.part(start, position)
     }
 
+    /// Whether the last word ends the line.
+    var isAtEnd: Bool { position == line.count }
+
     /// What is left of the line after the spaces that stand before it.
     mutating func rest() -> UnsafeRawBufferPointer {
         while position < line.count, line[position] == .space { position += 1 }
@@ -75,10 +78,12 @@ extension UnsafeRawBufferPointer {
         return true
     }
 
-    /// A decimal number without sign; nil if it is none, or too large.
+    /// A decimal number without sign and leading zeros; nil if it is none, or too large.
+    ///
+    /// A number has one spelling: tokens are compared as text by shell scripts, and a line has a greatest length.
     @inline(__always)
     func decimal() -> UInt64? {
-        guard !isEmpty else { return nil }
+        guard let first, first != UInt8(ascii: "0") || count == 1 else { return nil }
         var value: UInt64 = 0
         for byte in self {
             let digit = byte &- UInt8(ascii: "0")

@@ -64,7 +64,7 @@ public final class BlockingClient {
         do throws(RendezvousError) {
             let socket = try backOff.connect(to: location, isAgain: isAgain, by: deadline)
             let new = Session(BlockingConnection(over: socket))
-            new.send(.hello(client: greeting, recall: false))
+            new.send(.hello(client: greeting, recall: nil))
             session = new
             return new
         } catch {

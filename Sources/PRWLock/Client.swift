@@ -110,7 +110,7 @@ public final class Client: Sendable {
 
     /// Connects, on the connection's own thread.
     func start(_ connection: Connection, isAgain: Bool = false, pauses: BackOff = BackOff()) {
-        connection.send(.hello(client: greeting, recall: false))
+        connection.send(.hello(client: greeting, recall: nil))
         connection.start { [location] telling throws(RendezvousError) in
             var pauses = pauses
             return try withoutActuallyEscaping(telling) { telling throws(RendezvousError) in

@@ -113,4 +113,28 @@ import Testing
             b release jobs       : released 2 | a jobs write 3
             """)
     }
+
+    @Test(
+        "requests of one owner wait beside each other; one that conflicts with another of them is a circle (G4, G8)"
+    )
+    func ownWaitingRequests() {
+        let world = World()
+        world.play(
+            """
+            b write jobs         : write 1
+            a read jobs tag=r    : waiting
+            a read jobs tag=s    : waiting
+            a update jobs tag=u  : waiting
+            a update jobs        : deadlock a:jobs
+            a write jobs         : deadlock a:jobs
+            a write jobs wait=0  : busy b write
+            b release jobs       : released 1 | a#u jobs update 2 | a#r jobs read 3 | a#s jobs read 4
+            c write mail         : write 5
+            a write mail tag=w   : waiting
+            a read mail          : deadlock a:mail
+            a/t read mail tag=t  : waiting
+            c release mail       : released 5 | a#w mail write 6
+            a release mail       : released 6 | a#t mail read 7
+            """)
+    }
 }

@@ -171,7 +171,7 @@ struct Ledger {
             switch stake {
             case .holder(let session, let mode, let owner, let token, _, _, _):
                 Row(party: Party(session: session, owner: owner), mode: mode, token: token)
-            case .waiter(let session, let mode, let owner, _, _, _):
+            case .waiter(let session, let mode, let owner, _, _, _, _):
                 Row(party: Party(session: session, owner: owner), mode: mode, token: nil)
             }
         }

@@ -22,6 +22,27 @@ import Testing
             """)
     }
 
+    @Test("all that an owner has ends in one step, and leaves no mark (G11)") func all() {
+        let world = World()
+        world.play(
+            """
+            a/t1 write jobs      : write 1
+            a/t1 read mail       : read 2
+            a/t2 read mail       : read 3
+            b read mail          : read 4
+            a/t1 upgrade mail tag=u : waiting
+            c read jobs tag=j    : waiting
+            c write mail tag=m   : waiting
+            a/t1 releaseAll      : released 2, cancelled 1 | a#u mail write cancelled | c#j jobs read 5
+            jobs marked          : no
+            mail held            : a/t2 read, b read
+            a/t1 releaseAll      : released 0, cancelled 0
+            a/t3 releaseAll      : released 0, cancelled 0
+            a/t2 releaseAll      : released 1, cancelled 0
+            b releaseAll         : released 1, cancelled 0 | c#m mail write 6
+            """)
+    }
+
     @Test("a cancel needs no more than what tells one request from the others") func cancel() {
         let world = World()
         world.play(
@@ -177,13 +198,13 @@ import Testing
             a write jobs           : write 1 | ~ a jobs granted write 1
             b read jobs            : waiting | ~ b jobs waiting read
             c read jobs wait=1ms   : waiting | ~ c jobs waiting read
-            + 1ms                  : ~ c jobs timeout read | c jobs read timeout 1ms a write
-            b cancel jobs          : cancelled read | ~ b jobs cancelled read | b jobs read cancelled
+            + 1ms                  : c jobs read timeout 1ms a write | ~ c jobs timeout read
+            b cancel jobs          : cancelled read | b jobs read cancelled | ~ b jobs cancelled read
             a downgrade jobs       : read 1 | ~ a jobs downgraded read 1
             b read jobs lease=1ms  : read 2 | ~ b jobs granted read 2
             + 1ms                  : b jobs expired 2 | ~ b jobs expired read 2
             b upgrade jobs         : notHeld
-            a upgrade jobs         : write 3 | ~ a jobs granted write 3
+            a upgrade jobs         : write 3 | ~ a jobs upgraded read 1 | ~ a jobs granted write 3
             c revoke jobs token=3  : revoked | a jobs revoked 3 | ~ a jobs revoked write 3
             a read jobs            : read 4 ownerdied | ~ a jobs granted read 4
             a ends                 : ~ a jobs died read 4 | a died holding 1, jobs

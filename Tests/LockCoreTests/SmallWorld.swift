@@ -94,6 +94,11 @@ struct SmallWorld {
             commands.append(
                 .cancel(request.party.session, request.lock, owner: request.party.owner))
         }
+        for party in Self.parties {
+            // Of one grant or one request it is a release or a cancel.
+            let stakes = model.grants.count { $0.party == party } + model.requests.count { $0.party == party }
+            if stakes > 1 { commands.append(.releaseAll(party.session, party.owner)) }
+        }
         for session in 0..<3 { commands.append(.end(session)) }
         if alphabet == .time { commands.append(.pass(Self.tick)) }
         return commands

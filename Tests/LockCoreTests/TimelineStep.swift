@@ -4,7 +4,7 @@ import LockVocabulary
 ///
 /// - `a/t1 write jobs wait=5s lease=1s tag=x`: the owner `t1` of session `a` asks; `a` alone leaves the owner open.
 ///   So do `release`, `upgrade`, `downgrade … to=read`, `renew`, `cancel`, `validate … token=1`, `revoke … token=1`.
-/// - `a ends`, `a recall on`: a session.
+/// - `a/t1 releaseAll`: all that the owner has. `a ends`, `a recall on`: a session.
 /// - `+ 250ms`: time. `allow token=9`, `drain`: the daemon.
 /// - `jobs held`, `jobs awaited`, `jobs marked`: looks.
 struct TimelineStep {

@@ -14,6 +14,7 @@ enum TwinCommand: Hashable, Sendable {
     case acquire(Int, String, String, LockMode, wait: TimeLimit, lease: Duration?)
     case release(Int, String, Choice)
     case releaseAtEnd(Int, String, Choice)
+    case releaseAll(Int, String)
     case upgrade(Int, String, Choice, wait: TimeLimit)
     case downgrade(Int, String, Choice, to: LockMode)
     case renew(Int, String, Choice, TimeLimit?)
@@ -108,6 +109,10 @@ struct Twin: ~Copyable {
             let expected = model.releaseAtEnd(matches(number, lock, choice))
             let result = table.releaseAtEnd(name(lock), grantChoice(choice), by: sessions[number], at: now)
             return try agree(answer(result), expected, command)
+        case .releaseAll(let number, let owner):
+            let expected = model.releaseAll(of: Model.Party(session: number, owner: owner))
+            let result = table.releaseAll(of: word(owner), by: sessions[number], at: now)
+            guard result == expected else { throw disagreement("\(result) instead of \(expected)", command) }
         case .renew(let number, let lock, let choice, let lease):
             let expected = model.renew(matches(number, lock, choice), lease: lease)
             let result = table.renew(
@@ -238,7 +243,7 @@ struct Twin: ~Copyable {
                     switch stake {
                     case .holder(let session, let mode, let owner, let token, _, let lease, _):
                         seen.holders.insert("\(party(session, owner)) \(mode) \(token) \(describe(lease))")
-                    case .waiter(let session, let mode, let owner, _, _, _):
+                    case .waiter(let session, let mode, let owner, _, _, _, _):
                         seen.queue.append("\(party(session, owner)) \(mode)")
                     }
                     return true

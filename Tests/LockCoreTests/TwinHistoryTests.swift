@@ -38,6 +38,7 @@ import Testing
         case ..<84:
             return .cancel(session, lock, owner: generator.happens(50) ? generator.pick(owners) : nil)
         case ..<85: return model.grants.first.map { .revoke($0.lock, $0.id) } ?? .pass(.zero)
+        case ..<86: return .releaseAll(session, generator.pick(owners))
         case ..<87: return .recall(session, generator.happens(50))
         case ..<88: return .drop(session)
         case ..<90: return .end(session)

@@ -81,6 +81,9 @@ final class World {
             return spell(table.acquire(request, by: session, at: now))
         case "release":
             return spell(table.release(step.lock, choice, by: session, at: now)) { "released \($0)" }
+        case "releaseAll":
+            let ended = table.releaseAll(of: step.owner ?? .session, by: session, at: now)
+            return "released \(ended.grants), cancelled \(ended.waiters)"
         case "leave":
             return spell(table.releaseAtEnd(step.lock, choice, by: session, at: now)) { "leaves \($0)" }
         case "upgrade":
@@ -149,7 +152,7 @@ final class World {
     /// Those who wait, in the order in which they will be served.
     func queue(of lock: LockName) -> [String] {
         stakes(lock).compactMap { stake in
-            guard case .waiter(let session, let mode, let owner, _, _, _) = stake else { return nil }
+            guard case .waiter(let session, let mode, let owner, _, _, _, _) = stake else { return nil }
             return "\(who(session, owner)) \(mode)"
         }
     }

@@ -229,6 +229,16 @@ public struct Model: Sendable {
         return [.done]
     }
 
+    /// All that a party holds and waits for ends at once; returns how many grants and requests that are.
+    public mutating func releaseAll(of party: Party) -> (grants: Int, waiters: Int) {
+        let asked = requests.filter { $0.party == party }
+        for request in asked { remove(request, [.cancelled]) }
+        let held = grants.filter { $0.party == party }
+        for grant in held { end(grant, cleanly: true) }
+        settle()
+        return (held.count, asked.count)
+    }
+
     public mutating func releaseAtEnd(_ matches: [Grant]) -> Set<Answer> {
         guard let grant = only(matches) else { return Self.refusal(matches) }
         change(grant) { $0.isReleasedAtEnd = true }

@@ -41,6 +41,31 @@ import Testing
         #expect(room.send("a", "\(long)\nPING\n").count == 2)
     }
 
+    @Test(
+        "a line that is too long is told of under its tag, if that stands within the limit, however it is cut"
+    )
+    func tooLongUnderTag() {
+        let long = String(repeating: "x", count: 100)
+        for step in [1, 7, 40, 200] {
+            let room = Room { $0.limits.line = 40 }
+            func told(_ line: String) -> [Substring] {
+                var rest = Array((line + "\n").utf8)[...]
+                while !rest.isEmpty {
+                    room.say("a", rest.prefix(step))
+                    rest = rest.dropFirst(step)
+                }
+                return room.hear("a").map { $0.prefix(24) }
+            }
+            #expect(told("#t-1 READ \(long)") == ["#t-1 ERROR line-too-long"])
+            #expect(told("   #t-1    \(long)") == ["#t-1 ERROR line-too-long"])
+            #expect(told("READ \(long) #t-1") == ["ERROR line-too-long the "])
+            #expect(told("#t/1 READ \(long)") == ["ERROR line-too-long the "])
+            #expect(told("#\(long)") == ["ERROR line-too-long the "])
+            #expect(told(String(repeating: " ", count: 38) + "#t READ jobs") == ["ERROR line-too-long the "])
+            #expect(told("PING") == ["PONG"])
+        }
+    }
+
     @Test("a million empty lines are passed over in silence") func emptyLines() {
         let room = Room()
         let lines = [UInt8](repeating: UInt8(ascii: "\n"), count: 1_000_000)

@@ -15,7 +15,7 @@ import Testing
             + 2s
             c> STATUS jobs
             c< * holder pid=1 mode=write owner=- token=1 age=2s lease=- note=nightly
-            c< * waiter pid=2 mode=read owner=t1 waited=2s timeout=5s note=-
+            c< * waiter pid=2 mode=read owner=t1 waited=2s timeout=5s note=- upgrades=-
             c< OK 2
             a> RELEASE jobs
             a< RELEASED jobs token=1
@@ -96,7 +96,7 @@ import Testing
             a< BUSY jobs write held-by=2/read
             a> #u UPGRADE jobs
             a> UPGRADE jobs
-            a< ERROR wrong-mode the grant's mode does not allow that
+            a< ERROR wrong-mode lock=jobs mode=write the grant's mode does not allow that
             b> RELEASE jobs token=2
             b< RELEASED jobs token=2
             a< #u GRANTED jobs write token=3
@@ -211,7 +211,7 @@ import Testing
         room.play(
             """
             a> #h HELLO client=back%20up recall=1
-            a< #h HELLO version=1 server=prwlockd/test session=1
+            a< #h HELLO version=1 server=prwlockd/test session=1 max-line=65536 max-session-grants=10000 max-session-waiters=1000
             a> WRITE jobs
             a< GRANTED jobs write token=1
             b> #w READ jobs
@@ -278,23 +278,23 @@ import Testing
             w< #w OK 0
             a> WRITE jobs/1
             a< GRANTED jobs/1 write token=1
-            w< ! CHANGED jobs/1 granted pid=1 mode=write token=1
+            w< ! CHANGED jobs/1 granted pid=1 mode=write token=1 owner=- tag=- request=- upgrades=-
             b> READ jobs/1 wait=1s
-            w< ! CHANGED jobs/1 waiting pid=2 mode=read token=-
+            w< ! CHANGED jobs/1 waiting pid=2 mode=read token=- owner=- tag=- request=0 upgrades=-
             a> WRITE mail
             a< GRANTED mail write token=2
             + 1s
             b< TIMEOUT jobs/1 read waited=1000ms held-by=1/write
-            w< ! CHANGED jobs/1 timeout pid=2 mode=read token=-
+            w< ! CHANGED jobs/1 timeout pid=2 mode=read token=- owner=- tag=- request=0 upgrades=-
             a> RELEASE jobs/1
             a< RELEASED jobs/1 token=1
-            w< ! CHANGED jobs/1 released pid=1 mode=write token=1
+            w< ! CHANGED jobs/1 released pid=1 mode=write token=1 owner=- tag=- request=- upgrades=-
             w> WATCH mail
             w< OK 0
             a> READ jobs/1
             a< GRANTED jobs/1 read token=3
             a dies
-            w< ! CHANGED mail died pid=1 mode=write token=2
+            w< ! CHANGED mail died pid=1 mode=write token=2 owner=- tag=- request=- upgrades=-
             """)
     }
 
@@ -331,7 +331,7 @@ import Testing
             a< ! DRAIN
             b< ! DRAIN
             a> WRITE mail
-            a< ERROR draining the daemon is leaving and grants nothing new
+            a< ERROR draining lock=mail mode=write the daemon is leaving and grants nothing new
             a> UPGRADE jobs
             a< GRANTED jobs write token=2
             a> RELEASE jobs

@@ -147,6 +147,9 @@ final class Room {
 
     // MARK: - Time
 
+    /// Lets time pass of which the server is not told before it is told something else.
+    func passUnnoticed(_ duration: Duration) { now = now.advanced(by: duration) }
+
     func pass(_ duration: Duration) {
         let end = now.advanced(by: duration)
         while let due = server.nextDeadline, due <= end {

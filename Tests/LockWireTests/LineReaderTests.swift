@@ -24,7 +24,7 @@ struct LineReaderTests {
     private static func spell(_ line: LineReader.Line) -> String {
         switch line {
         case .text(let bytes): String(decoding: bytes, as: UTF8.self)
-        case .tooLong: "<too long>"
+        case .tooLong(let beginning): "<too long>" + String(decoding: beginning, as: UTF8.self)
         }
     }
 
@@ -51,8 +51,8 @@ struct LineReaderTests {
         let line = String(repeating: "x", count: length)
         #expect(
             lines(line + "\nPING\n", limit: length + 1)
-                == [line, "PING"].map { $0.count > length ? "<too long>" : $0 })
-        #expect(lines(line + "x\nab\n", limit: length + 1).first == "<too long>")
+                == [line, "PING"].map { $0.count > length ? "<too long>\($0.prefix(length + 1))" : $0 })
+        #expect(lines(line + "x\nab\n", limit: length + 1).first == "<too long>\(line)x")
     }
 
     @Test("Whatever the cut, the lines are the same")
@@ -61,7 +61,8 @@ struct LineReaderTests {
             "PING\n#1 READ jobs wait=5s\r\n\n  \n" + String(repeating: "y", count: 100) + "\nQUIT\nhalf"
         let bytes = Array(text.utf8)
         let whole = lines([bytes])
-        #expect(whole == ["PING", "#1 READ jobs wait=5s", "<too long>", "QUIT"])
+        let beginning = String(repeating: "y", count: 64)
+        #expect(whole == ["PING", "#1 READ jobs wait=5s", "<too long>\(beginning)", "QUIT"])
         #expect(lines(bytes.map { [$0] }) == whole)
         for cut in 0...bytes.count {
             #expect(lines([Array(bytes[..<cut]), Array(bytes[cut...])]) == whole)
@@ -95,7 +96,9 @@ struct LineReaderTests {
         let newline = UInt8(ascii: "\n")
         let parts = bytes.split(separator: newline, omittingEmptySubsequences: false)
         return parts.enumerated().compactMap { index, part in
-            if part.count >= limit { return "<too long>" }
+            if part.count >= limit {
+                return "<too long>" + String(decoding: part.prefix(limit), as: UTF8.self)
+            }
             guard index < parts.count - 1 else { return nil }
             var line = part
             if line.last == UInt8(ascii: "\r") { line = line.dropLast() }

@@ -23,7 +23,12 @@ struct RequestFaultTests {
         ("READ a token=1", .unknownArgument), ("READ a WAIT=5s", .unknownArgument),
         ("READ a =5s", .unknownArgument),
         ("READ a wait=5s b", .unknownArgument), ("RELEASE a wait=5s", .unknownArgument),
-        ("RELEASE a at=once", .unknownArgument),
+        ("RELEASE a at=once", .badValue), ("RELEASE a at=now", .badValue), ("RELEASE a at=", .badValue),
+        ("RELEASE a at=END", .badValue),
+        ("RELEASE *", .missingArgument), ("RELEASE * at=end", .unknownArgument),
+        ("RELEASE * token=1", .unknownArgument), ("RELEASE * owner=a at=end", .unknownArgument),
+        ("RELEASE * owner=a owner=a", .repeatedArgument), ("RELEASE * owner=a/b", .badOwner),
+        ("RELEASE ** owner=a", .badName), ("READ *", .badName), ("UPGRADE * owner=a", .badName),
         ("CANCEL #a owner=b", .unknownArgument), ("CANCEL a token=1", .unknownArgument),
         ("VALIDATE a token=1 b", .unknownArgument), ("STATUS a b", .unknownArgument),
         ("LIST a b", .unknownArgument),
@@ -38,6 +43,7 @@ struct RequestFaultTests {
         ("READ a wait=", .badDuration), ("READ a wait=5", .badDuration), ("READ a wait=00", .badDuration),
         ("READ a wait=-1s", .badDuration), ("READ a wait=+1s", .badDuration),
         ("READ a wait=1.5s", .badDuration),
+        ("READ a wait=05s", .badDuration), ("READ a wait=00ms", .badDuration),
         ("READ a wait=1S", .badDuration), ("READ a wait=s", .badDuration), ("READ a wait=1d", .badDuration),
         ("READ a wait=Forever", .badDuration), ("READ a wait=876001h", .badDuration),
         ("READ a wait=3153600000001ms", .badDuration), ("READ a wait=18446744073709551615s", .badDuration),
@@ -47,6 +53,7 @@ struct RequestFaultTests {
         ("RENEW a lease=0s", .badDuration),
         ("UPGRADE a wait=soon", .badDuration),
         ("RELEASE a token=", .badToken), ("RELEASE a token=0", .badToken), ("RELEASE a token=-1", .badToken),
+        ("RELEASE a token=01", .badToken), ("VALIDATE a token=00", .badToken), ("LIST limit=01", .badNumber),
         ("RELEASE a token=0x10", .badToken), ("VALIDATE a token=18446744073709551616", .badToken),
         ("REVOKE a token=99999999999999999999999999", .badToken), ("RENEW a token=1e3", .badToken),
         ("READ a owner=", .badOwner), ("READ a owner=a/b", .badOwner), ("CANCEL a owner=a:b", .badOwner),
@@ -93,6 +100,7 @@ struct RequestFaultTests {
         for code in ErrorCode.allCases {
             #expect(code.explanation.utf8.allSatisfy { (0x20...0x7E).contains($0) })
             #expect(code.explanation.utf8.count < 200)
+            #expect(!code.explanation.hasPrefix("lock="))
         }
     }
 

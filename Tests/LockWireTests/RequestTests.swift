@@ -34,6 +34,8 @@ struct RequestTests {
             ("RELEASE jobs", .release(jobs, Chooser())),
             ("RELEASE jobs token=42 owner=t1", .release(jobs, chooser)),
             ("RELEASE jobs token=42 owner=t1 at=end", .releaseAtEnd(jobs, chooser)),
+            ("RELEASE * owner=t1", .releaseAll(try owner("t1"))),
+            ("RELEASE * owner=-", .releaseAll(.session)),
             ("UPGRADE jobs", .upgrade(jobs, Chooser(), wait: .forever)),
             ("UPGRADE jobs token=42 owner=t1 wait=1s", .upgrade(jobs, chooser, wait: .upTo(.seconds(1)))),
             ("DOWNGRADE jobs to=read", .downgrade(jobs, Chooser(), to: .read)),
@@ -57,7 +59,8 @@ struct RequestTests {
             ("HELP", .help),
             ("WATCH", .watch(prefix: "")),
             ("WATCH a%2", .watch(prefix: "a%2")),
-            ("HELLO", .hello(client: .none, recall: false)),
+            ("HELLO", .hello(client: nil, recall: nil)),
+            ("HELLO client=- recall=0", .hello(client: Note.none, recall: false)),
             ("HELLO client=a%20b recall=1", .hello(client: try note("a b"), recall: true)),
             ("PING", .ping),
             ("QUIT", .quit),
@@ -75,7 +78,6 @@ struct RequestTests {
     func spelledDefaults() throws {
         #expect(try request("READ a wait=forever lease=forever owner=- note=-") == request("READ a"))
         #expect(try request("DOWNGRADE a") == request("DOWNGRADE a to=read"))
-        #expect(try request("HELLO client=- recall=0") == request("HELLO"))
     }
 
     @Test("Verbs are matched in any case, names are not; spaces may be many")
@@ -92,7 +94,9 @@ struct RequestTests {
     func longest() throws {
         let long = String(repeating: "x", count: 255)
         let word = String(repeating: "w", count: 32)
-        let line = "#\(word) WRITE \(long) wait=876000h lease=876000h owner=\(word) note=\(long)"
+        let time = "3153600000000ms"
+        let line = "#\(word) UPDATE \(long) wait=\(time) lease=\(time) owner=\(word) note=\(long)"
+        #expect((line + "\r\n").utf8.count == Request.longestLine)
         let request = try request(line)
         #expect(try LockWireTests.request(text(request.encode)) == request)
         guard case .acquire(let acquire) = request.verb else { throw Unexpected(description: line) }
@@ -101,10 +105,43 @@ struct RequestTests {
         #expect(acquire.wait == .upTo(.seconds(876_000 * 3600)))
     }
 
+    @Test("The form of a request that says all that it can is no longer than the longest line")
+    func longestForms() {
+        let long = String(repeating: "x", count: 255)
+        let word = String(repeating: "w", count: 32)
+        let token = " token=\(UInt64.max)"
+        let lines = [
+            "RELEASE \(long) owner=\(word) at=end\(token)",
+            "UPGRADE \(long) wait=3153600000000ms owner=\(word)\(token)",
+            "DOWNGRADE \(long) to=update owner=\(word)\(token)",
+            "RENEW \(long) lease=3153600000000ms owner=\(word)\(token)",
+            "LIST \(long) after=\(long) limit=\(Int.max)", "HELLO client=\(long) recall=1",
+        ]
+        for line in lines.map({ "#\(word) \($0)\r\n" }) {
+            #expect(line.utf8.count <= Request.longestLine)
+            if case .fault = parse(String(line.dropLast(1))) { Issue.record("\(line)") }
+        }
+    }
+
+    @Test("The tag of a line that is too long is read where it ends within the beginning")
+    func tagOfBeginning() throws {
+        func tag(_ text: String) -> String? {
+            Array(text.utf8).withUnsafeBytes { Request.tag(ofBeginning: $0)?.text }
+        }
+        #expect(tag("#17 READ xxxxxxx") == "17")
+        #expect(tag("   #a.b   \u{1}") == "a.b")
+        #expect(tag("#17 ") == "17")
+        #expect(tag("#17") == nil)
+        #expect(tag("READ #17 x") == nil)
+        #expect(tag("#a/b READ x") == nil)
+        #expect(tag("     ") == nil)
+        #expect(tag("# READ x") == nil)
+    }
+
     @Test(
         "Durations are understood to the millisecond",
         arguments: [
-            ("0", 0), ("0ms", 0), ("0h", 0), ("1ms", 1), ("250ms", 250), ("5s", 5000), ("007s", 7000),
+            ("0", 0), ("0ms", 0), ("0h", 0), ("1ms", 1), ("250ms", 250), ("5s", 5000),
             ("2m", 120_000),
             ("1h", 3_600_000), ("876000h", 3_153_600_000_000), ("3153600000000ms", 3_153_600_000_000),
         ])

@@ -84,7 +84,13 @@ struct ServerLineTests {
         try expect("REVOKED jobs token=42", Reply.revoked(jobs, token(42)))
         try expect(
             "HELLO version=1 server=prwlockd/0.1.0 session=7",
-            .hello(version: Reply.protocolVersion, server: "prwlockd/0.1.0", session: 7))
+            .hello(version: Reply.protocolVersion, server: "prwlockd/0.1.0", session: 7, limits: nil))
+        try expect(
+            "HELLO version=1 server=prwlockd/0.1.0 session=7 max-line=65536 max-session-grants=10000 max-session-waiters=9",
+            .hello(
+                version: 1, server: "prwlockd/0.1.0", session: 7,
+                limits: SessionLimits(line: 65_536, grants: 10_000, waiters: 9)))
+        try expect("RELEASED * grants=3 waiters=0", .releasedAll(grants: 3, waiters: 0))
         try expect("PONG", .pong)
         try expect("BYE", .bye)
         try expect("OK 0", .ok(0))
@@ -94,6 +100,9 @@ struct ServerLineTests {
     @Test("An error says its code and a text", arguments: ErrorCode.allCases.filter { $0 != .unlisted })
     func errors(code: ErrorCode) throws {
         try expect("ERROR \(code.rawValue) \(code.explanation)", .error(WireError(code)))
+        try expect(
+            "ERROR \(code.rawValue) lock=jobs mode=write \(code.explanation)",
+            .error(WireError(code, code.explanation, of: .init(try name("jobs"), .write))))
     }
 
     @Test("A code of a newer daemon is an error all the same")
@@ -125,13 +134,19 @@ struct ServerLineTests {
             (.forever, "forever"),
         ] {
             try expect(
-                "* waiter pid=902 mode=read owner=t1 waited=2s timeout=\(spelling) note=-",
+                "* waiter pid=902 mode=read owner=t1 waited=2s timeout=\(spelling) note=- upgrades=-",
                 .waiter(
                     .init(
                         processID: 902, mode: .read, owner: try owner("t1"), waited: .seconds(2),
                         timeout: timeout,
                         note: .none)))
         }
+        try expect(
+            "* waiter pid=902 mode=write owner=- waited=2s timeout=5s note=- upgrades=42",
+            .waiter(
+                .init(
+                    processID: 902, mode: .write, owner: .session, waited: .seconds(2),
+                    timeout: .upTo(.seconds(5)), note: .none, upgrades: token(42))))
     }
 
     @Test("An age is cut off to whole seconds, and below one second to milliseconds")
@@ -176,12 +191,19 @@ struct ServerLineTests {
         try expect("! DRAIN", .drain)
         for change in Notice.Change.allCases {
             try expect(
-                "! CHANGED jobs \(change.rawValue) pid=811 mode=write token=42",
+                "! CHANGED jobs \(change.rawValue) pid=811 mode=write token=42 owner=- tag=- request=- upgrades=-",
                 .changed(.init(name: jobs, change: change, processID: 811, mode: .write, token: token(42))))
         }
         try expect(
-            "! CHANGED jobs waiting pid=? mode=read token=-",
-            .changed(.init(name: jobs, change: .waiting, processID: nil, mode: .read, token: nil)))
+            "! CHANGED jobs waiting pid=? mode=write token=- owner=t1 tag=#- request=0 upgrades=7",
+            .changed(
+                .init(
+                    name: jobs, change: .waiting, processID: nil, mode: .write, token: nil,
+                    owner: try owner("t1"), tag: try tag("-"), request: 0, upgrades: token(7))))
+        #expect(
+            fromServer("! CHANGED jobs waiting pid=? mode=read token=-")
+                == .notice(
+                    .changed(.init(name: jobs, change: .waiting, processID: nil, mode: .read, token: nil))))
     }
 
     @Test("The longest of everything fits, and with it the room that is made beforehand is enough")
@@ -199,8 +221,13 @@ struct ServerLineTests {
             .timeout(long, .update, waited: century, holders), .deadlock(long, .update, cycle),
             .renewed(long, largest, .upTo(century)),
             .denied(long, what: word, reason: word), .ok(.max),
-            .hello(version: .max, server: word, session: .max),
-            .error(WireError(.repeatedArgument, String(repeating: "t", count: 60_000))),
+            .hello(
+                version: .max, server: word, session: .max,
+                limits: SessionLimits(line: .max, grants: .max, waiters: .max)),
+            .releasedAll(grants: .max, waiters: .max),
+            .error(
+                WireError(
+                    .repeatedArgument, String(repeating: "t", count: 60_000), of: .init(long, .update))),
         ]
         for reply in replies {
             let line = try text { reply.encode(tag: try? tag(word), into: &$0) }
@@ -215,7 +242,7 @@ struct ServerLineTests {
             .waiter(
                 .init(
                     processID: .max, mode: .update, owner: try owner(word), waited: century,
-                    timeout: .upTo(century), note: try note(long.text))),
+                    timeout: .upTo(century), note: try note(long.text), upgrades: largest)),
             .lock(.init(name: long, mode: .update, holders: .max, waiters: .max, ownerDied: true)),
             .session(
                 .init(
@@ -225,7 +252,8 @@ struct ServerLineTests {
         ]
         for row in rows { #expect(try text(row.encode).utf8.count > 255) }
         let changed = Notice.Changed(
-            name: long, change: .downgraded, processID: .max, mode: .update, token: largest)
+            name: long, change: .downgraded, processID: .max, mode: .update, token: largest,
+            owner: try owner(word), tag: try tag(word), request: .max, upgrades: largest)
         try expect(text(Notice.changed(changed).encode), .changed(changed))
     }
 

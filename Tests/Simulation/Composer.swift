@@ -22,9 +22,12 @@ struct Composer {
         case ..<58:
             return Line(
                 id: said, tag: tag, .release(held, choice, atEnd: false), "RELEASE \(held)\(chosen)")
-        case ..<60:
+        case ..<59:
             return Line(
                 id: said, tag: tag, .release(held, choice, atEnd: true), "RELEASE \(held)\(chosen) at=end")
+        case ..<60:
+            let owner = generator.pick(Self.owners)
+            return Line(id: said, tag: tag, .releaseAll(owner: owner), "RELEASE * owner=\(owner)")
         case ..<67:
             let (wait, text) = wait(&generator)
             return Line(
@@ -61,10 +64,10 @@ struct Composer {
             let prefix = generator.pick(["", " c/"])
             return Line(id: said, tag: tag, .watch, "WATCH\(prefix)")
         case ..<89:
-            let recall = generator.happens(60)
+            let recall = generator.pick([true, true, false, nil])
+            let text = recall.map { " recall=\($0 ? 1 : 0)" } ?? ""
             return Line(
-                id: said, tag: tag, .hello(recall: recall),
-                "HELLO recall=\(recall ? 1 : 0) client=of-\(client.userID)")
+                id: said, tag: tag, .hello(recall: recall), "HELLO\(text) client=of-\(client.userID)")
         case ..<90: return Line(id: said, tag: tag, .quit, "QUIT")
         case ..<92:
             // A tag that is perhaps still open.
@@ -118,7 +121,9 @@ struct Composer {
             return Line(id: said, junk: [1] + bytes, code: "bad-byte")
         case 1:
             let length = Self.lineLimit + generator.number(0...Self.lineLimit * 2)
-            return Line(id: said, junk: Array(repeating: 120, count: length), code: "line-too-long")
+            let rest = Array(repeating: UInt8(ascii: "x"), count: length)
+            guard generator.happens(50) else { return Line(id: said, junk: rest, code: "line-too-long") }
+            return Line(id: said, tag: tag, junk: Array("#\(tag) ".utf8) + rest, code: "line-too-long")
         case 2: return Line(id: said, tag: tag, .junk(code: "unknown-verb"), "LOCK a")
         case 3: return Line(id: said, tag: tag, .junk(code: "bad-name"), "READ a%41")
         case 4: return Line(id: said, tag: tag, .junk(code: "bad-duration"), "WRITE a wait=5")

@@ -10,6 +10,8 @@ struct Expectation {
         case word(String)
         /// An error with this code, or any.
         case error(code: String?)
+        /// So many grants of an owner were released, and so many of its requests cancelled.
+        case releasedAll(grants: Int, waiters: Int)
         /// Rows, and `OK` with their number.
         case listing
     }
@@ -37,6 +39,8 @@ struct Expectation {
         case .word(let word): return first == word
         case .error(let code):
             return first == "ERROR" && (code == nil || words.dropFirst().first ?? "" == code ?? "")
+        case .releasedAll(let grants, let waiters):
+            return words == ["RELEASED", "*", "grants=\(grants)", "waiters=\(waiters)"]
         case .listing: return first == "OK" && words.dropFirst().first ?? "" == "\(rows)"
         }
     }

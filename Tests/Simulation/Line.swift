@@ -11,6 +11,7 @@ struct Line {
     enum Meaning {
         case acquire(String, LockMode, owner: String, wait: TimeLimit, lease: Duration?)
         case release(String, Choice, atEnd: Bool)
+        case releaseAll(owner: String)
         case upgrade(String, Choice, wait: TimeLimit)
         case downgrade(String, Choice, to: LockMode)
         case renew(String, Choice, TimeLimit?)
@@ -22,7 +23,8 @@ struct Line {
         case list
         case status(String)
         case watch
-        case hello(recall: Bool)
+        /// What is nil is left out.
+        case hello(recall: Bool?)
         case ping, quit
         /// Nothing that the daemon understands: it gets an error with this code, or any.
         case junk(code: String?)
@@ -42,10 +44,10 @@ struct Line {
         bytes = Array(((tag.map { "#\($0) " } ?? "") + text + "\n").utf8)
     }
 
-    /// A line that is not text.
-    init(id: Int, junk: [UInt8], code: String) {
+    /// A line that is not text, or too long; with the tag under which that is said.
+    init(id: Int, tag: String? = nil, junk: [UInt8], code: String) {
         self.id = id
-        tag = nil
+        self.tag = tag
         meaning = .junk(code: code)
         bytes = junk + [10]
     }

@@ -97,6 +97,9 @@ struct Referee {
         case .release(let lock, let choice, let atEnd):
             let matches = matches(session, lock, choice)
             return plain(atEnd ? model.releaseAtEnd(matches) : model.release(matches), line)
+        case .releaseAll(let owner):
+            let ended = model.releaseAll(of: Model.Party(session: session, owner: owner))
+            return Expectation(tag: line.tag, .releasedAll(grants: ended.grants, waiters: ended.waiters))
         case .downgrade(let lock, let choice, let mode):
             return plain(model.downgrade(matches(session, lock, choice), to: mode), line)
         case .renew(let lock, let choice, let lease):
@@ -118,7 +121,7 @@ struct Referee {
         case .list, .status: return Expectation(tag: line.tag, .listing)
         case .watch: return watch(line, session)
         case .hello(let recall):
-            model.setRecall(recall, of: session)
+            if let recall { model.setRecall(recall, of: session) }
             return Expectation(tag: line.tag, .word("HELLO"))
         case .ping: return Expectation(tag: line.tag, .word("PONG"))
         case .quit: return Expectation(tag: line.tag, .word("BYE"))

@@ -222,7 +222,9 @@ import Testing
         #expect(try session.ask("WATCH") == "OK 0")
         let command = try run("jobs", "echo", "ran")
         #expect(
-            try session.nextLine() == "! CHANGED jobs waiting pid=\(command.processID) mode=write token=-")
+            try session.nextLine()
+                == "! CHANGED jobs waiting pid=\(command.processID) mode=write token=- owner=- tag=- request=0 upgrades=-"
+        )
         daemon.kill()
         try daemon.restart()
         #expect(try command.nextLine() == "ran")

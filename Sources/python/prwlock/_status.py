@@ -40,6 +40,8 @@ class Waiter(NamedTuple):
     #: How long it waits in all; None for ever.
     timeout: Optional[float]
     note: Optional[str]
+    #: The token of the grant that it is to replace, if it is an upgrade.
+    upgrades: Optional[int] = None
 
 
 class LockStatus(NamedTuple):
@@ -79,7 +81,8 @@ class Change(NamedTuple):
     """What happened to a grant (`token` is its number), or to a request (`token` is None)."""
 
     name: str
-    #: `granted`, `released`, `downgraded`, `expired`, `revoked`, `died`; `waiting`, `timeout`, `cancelled`, `refused`.
+    #: `granted`, `released`, `downgraded`, `upgraded`, `expired`, `revoked`, `died`;
+    #: `waiting`, `timeout`, `cancelled`, `refused`.
     what: str
     pid: Optional[int]
     mode: str
@@ -122,6 +125,7 @@ def _waiter(row: dict[bytes, bytes]) -> Waiter:
         waited=_seconds(row[b"waited"]) or 0,
         timeout=_seconds(row[b"timeout"]),
         note=_text(row[b"note"]),
+        upgrades=_number(row.get(b"upgrades", b"-")),
     )
 
 

@@ -178,7 +178,9 @@ def _refusal(words: list[bytes]) -> LockError:
 
 def _error(words: list[bytes]) -> LockError:
     code = words[1].decode() if len(words) > 1 else ""
-    text = f"{b' '.join(words[2:]).decode()} ({code})"
+    # Which request for a lock is meant is told for clients that use no tags.
+    start = 4 if len(words) > 3 and words[2].startswith(b"lock=") and words[3].startswith(b"mode=") else 2
+    text = f"{b' '.join(words[start:]).decode()} ({code})"
     if code == "not-held":
         return LockLost("it is no longer held")
     if code in ("draining", "no-token"):

@@ -14,17 +14,25 @@ public func fuzzWire(_ start: UnsafePointer<UInt8>?, _ count: Int) -> CInt {
     return 0
 }
 
-/// The lines of these bytes, read in pieces of so many; nil is one that is too long.
-private func lines(_ bytes: UnsafeRawBufferPointer, cutEvery step: Int) -> [[UInt8]?] {
+/// A line, or the beginning of one that is too long.
+private struct Line: Equatable {
+    let bytes: [UInt8]
+    let isWhole: Bool
+}
+
+/// The lines of these bytes, read in pieces of so many.
+private func lines(_ bytes: UnsafeRawBufferPointer, cutEvery step: Int) -> [Line] {
     var reader = LineReader(limit: 64)
-    var lines: [[UInt8]?] = []
+    var lines: [Line] = []
     var place = 0
     while place < bytes.count {
         let end = min(bytes.count, place + step)
         _ = reader.read(UnsafeRawBufferPointer(rebasing: bytes[place..<end])) { line in
             switch line {
-            case .text(let text): lines.append(Array(text))
-            case .tooLong: lines.append(nil)
+            case .text(let text): lines.append(Line(bytes: Array(text), isWhole: true))
+            case .tooLong(let beginning):
+                lines.append(Line(bytes: Array(beginning), isWhole: false))
+                _ = Request.tag(ofBeginning: beginning)
             }
             return true
         }
@@ -33,9 +41,9 @@ private func lines(_ bytes: UnsafeRawBufferPointer, cutEvery step: Int) -> [[UIn
     return lines
 }
 
-private func readAgain(_ line: [UInt8]?) {
-    guard let line else { return }
-    line.withUnsafeBytes { text in
+private func readAgain(_ line: Line) {
+    guard line.isWhole else { return }
+    line.bytes.withUnsafeBytes { text in
         if let line = ServerLine.parse(text) { sayAgain(line) }
         if case .request(let request) = Request.parse(text) {
             if case .acquire(let asked) = request.verb {
