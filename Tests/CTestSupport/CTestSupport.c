@@ -46,24 +46,32 @@ static void wait_for_end(int control) {
     _exit(0);
 }
 
-static void serve(const char *path, int control) {
-    sigset_t none;
-    sigemptyset(&none);
-    sigprocmask(SIG_SETMASK, &none, NULL);
+static int connect_and_hand_over(const char *path, int control) {
     int connection = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
     struct sockaddr_un address = {.sun_family = AF_UNIX};
     strncpy(address.sun_path, path, sizeof address.sun_path - 1);
     if (connect(connection, (struct sockaddr *)&address, sizeof address) != 0) {
         hand_over(control, -1);
-        _exit(1);
+        return -1;
     }
-    if (hand_over(control, connection) != 0) _exit(1);
+    return hand_over(control, connection) == 0 ? connection : -1;
+}
+
+static void serve(const char *path, int control) {
+    sigset_t none;
+    sigemptyset(&none);
+    sigprocmask(SIG_SETMASK, &none, NULL);
+    int connection = connect_and_hand_over(path, control);
+    if (connection < 0) _exit(1);
     char order;
     while (read(control, &order, 1) == 1) {
         if (order == 'f') {
             int32_t child = (int32_t)fork();
             if (child == 0) wait_for_end(control);
             if (write(control, &child, sizeof child) != sizeof child) _exit(1);
+        } else if (order == 'a') {
+            /* Left open: a child is to have all connections. */
+            if (connect_and_hand_over(path, control) < 0) _exit(1);
         } else if (order == 'c') {
             close(connection);
             if (write(control, &order, 1) != 1) _exit(1);

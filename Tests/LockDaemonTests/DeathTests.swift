@@ -139,6 +139,77 @@ import Testing
         #expect(daemon.descriptorCount == before + 2)
     }
 
+    @Test(
+        "all sessions of a process end with it, though a child of its keeps all their sockets (G6)",
+        arguments: kernels)
+    func allSessionsOfOne(kernel: [String: String]) throws {
+        let daemon = try DaemonProcess(environment: kernel)
+        let holder = try PeerProcess(of: daemon)
+        #expect(try holder.session.ask("WRITE first") == "GRANTED first write token=1")
+        let second = try holder.connectAgain()
+        #expect(try second.ask("WRITE second") == "GRANTED second write token=2")
+        let third = try holder.connectAgain()
+        #expect(try third.ask("WRITE third") == "GRANTED third write token=3")
+        #expect(holder.forkChild() > 0)
+        let waiter = try daemon.connect()
+        try waiter.send("WRITE first", "WRITE second", "WRITE third")
+        holder.kill()
+        let told = try (0..<3).map { _ in try waiter.nextLine() ?? "" }
+        #expect(Set(told.map { $0.prefix(14) }) == ["GRANTED first ", "GRANTED second", "GRANTED third "])
+        for session in [holder.session, second, third] { #expect(try session.nextLine() == nil) }
+    }
+
+    @Test("the end of one session of a process leaves the others watched (G6)", arguments: kernels)
+    func othersStayWatched(kernel: [String: String]) throws {
+        let daemon = try DaemonProcess(environment: kernel)
+        let holder = try PeerProcess(of: daemon)
+        // The watch was begun for the first, which goes while another is there, and a third comes after it.
+        let second = try holder.connectAgain()
+        #expect(try second.ask("WRITE second") == "GRANTED second write token=1")
+        #expect(try holder.session.ask("QUIT") == "BYE")
+        #expect(try holder.session.nextLine() == nil)
+        let third = try holder.connectAgain()
+        #expect(try third.ask("WRITE third") == "GRANTED third write token=2")
+        #expect(holder.forkChild() > 0)
+        let waiter = try daemon.connect()
+        try waiter.send("WRITE second", "WRITE third")
+        holder.kill()
+        let told = try (0..<2).map { _ in try waiter.nextLine() ?? "" }
+        #expect(Set(told.map { $0.prefix(14) }) == ["GRANTED second", "GRANTED third "])
+    }
+
+    @Test("a process is watched anew after its last session ended (G6)", arguments: kernels)
+    func watchedAnew(kernel: [String: String]) throws {
+        let daemon = try DaemonProcess(environment: kernel)
+        let holder = try PeerProcess(of: daemon)
+        #expect(try holder.session.ask("QUIT") == "BYE")
+        #expect(try holder.session.nextLine() == nil)
+        let again = try holder.connectAgain()
+        #expect(try again.ask("WRITE jobs") == "GRANTED jobs write token=1")
+        #expect(holder.forkChild() > 0)
+        let waiter = try daemon.connect()
+        try waiter.send("WRITE jobs")
+        holder.kill()
+        #expect(try waiter.nextLine() == "GRANTED jobs write token=2 ownerdied=1")
+    }
+
+    @Test("the sessions of two processes end with their own process only (G6)", arguments: kernels)
+    func eachWithItsOwn(kernel: [String: String]) throws {
+        let daemon = try DaemonProcess(environment: kernel)
+        let (one, other) = (try PeerProcess(of: daemon), try PeerProcess(of: daemon))
+        let (oneMore, otherMore) = (try one.connectAgain(), try other.connectAgain())
+        #expect(try oneMore.ask("WRITE one") == "GRANTED one write token=1")
+        #expect(try otherMore.ask("WRITE other") == "GRANTED other write token=2")
+        #expect(one.forkChild() > 0 && other.forkChild() > 0)
+        let waiter = try daemon.connect()
+        try waiter.send("WRITE one")
+        one.kill()
+        #expect(try waiter.nextLine() == "GRANTED one write token=3 ownerdied=1")
+        #expect(try oneMore.nextLine() == nil)
+        #expect(try other.session.ask("VALIDATE other token=2") == "VALID other token=2")
+        #expect(try otherMore.ask("RELEASE other") == "RELEASED other token=2")
+    }
+
     @Test("end of input ends a session: what it holds is free, and what it is owed is sent (G6)")
     func endOfInput() throws {
         let daemon = try DaemonProcess()

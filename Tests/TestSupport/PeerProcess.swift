@@ -32,7 +32,17 @@ public final class PeerProcess {
 
     deinit { if !hasEnded { kill() } }
 
-    /// Has it fork a child that keeps the connection open, until this object is gone. Returns the child's id.
+    /// Has it connect once more: another session of the same process.
+    public func connectAgain() throws -> RawSession {
+        write(control.rawValue, "a", 1)
+        let connection = support_receive_connection(control.rawValue)
+        guard connection >= 0 else {
+            throw SystemError(code: ECONNREFUSED, call: "connect", subject: "again")
+        }
+        return RawSession(OwnedDescriptor(owning: connection))
+    }
+
+    /// Has it fork a child that keeps all its connections open, until this object is gone. Returns the child's id.
     public func forkChild() -> Int32 {
         var child: Int32 = 0
         write(control.rawValue, "f", 1)

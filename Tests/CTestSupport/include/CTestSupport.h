@@ -8,7 +8,8 @@
 
 /* Forks a process that connects to the socket, and hands the connection over `control`, a socket that the caller made
    with socketpair; its other end stays with the caller. It then takes orders, a byte each:
-     f  fork a child that keeps the connection open; the child's process id comes back
+     a  connect again, and hand that connection over
+     f  fork a child that keeps all connections open; the child's process id comes back
      c  close its own copy of the connection; a byte comes back
    and ends, like its child, when the caller closes its end. If `user` is not negative it is that user, with that group
    beside its own. Returns the process id, or -1. */
