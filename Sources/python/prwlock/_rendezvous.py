@@ -255,7 +255,11 @@ def _make_socket() -> socket.socket:
 
 def _greet(connection: socket.socket, location: Location) -> Optional[bytes]:
     """Waits for the answer to a PING; returns what came behind it, or None at the end."""
-    connection.send(b"HELLO client=%s\nPING\n" % _own_name())
+    try:
+        connection.send(b"HELLO client=%s\nPING\n" % _own_name())
+    except (BrokenPipeError, ConnectionResetError):
+        # A daemon that turned the client away has closed its end, and the reason is there to be read.
+        pass
     received = b""
     while True:
         chunk = connection.recv(4096)
