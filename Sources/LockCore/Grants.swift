@@ -163,7 +163,7 @@ extension LockTable {
         if case .upTo(let duration) = request.lease { lease = duration.wholeNanoseconds }
         let owner = owner ?? addOwner(request.owner, to: session)
         let granted = makeGrant(lock, request.mode, owner: owner, lease: lease, note: request.note, at: now)
-        tellGranted(locks[lock].lastHolder, request.tag, request: nil)
+        if isObserved { tellGranted(locks[lock].lastHolder, request.tag, request: nil) }
         recallLastHolder(of: lock)
         return granted
     }

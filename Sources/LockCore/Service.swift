@@ -54,7 +54,7 @@ extension LockTable {
         let session = id(of: owners[record.owner].session)
         let name = name(of: record.lock)
         removeWaiter(waiter, keepingOwner: true)
-        let former = record.upgrades.isNone ? nil : changeToTell(.upgraded, record.upgrades)
+        let former = isObserved && !record.upgrades.isNone ? changeToTell(.upgraded, record.upgrades) : nil
         let granted =
             record.upgrades.isNone
             ? makeGrant(
@@ -62,9 +62,11 @@ extension LockTable {
                 at: clock)
             : promote(record.upgrades, at: clock)
         effects.append(.granted(session, record.tag, name, granted))
-        tell(former)
-        // A grant that was made or upgraded now is its lock's last.
-        tellGranted(locks[record.lock].lastHolder, record.tag, request: record.number)
+        if isObserved {
+            tell(former)
+            // A grant that was made or upgraded now is its lock's last.
+            tellGranted(locks[record.lock].lastHolder, record.tag, request: record.number)
+        }
         recallLastHolder(of: record.lock)
     }
 
@@ -117,9 +119,8 @@ extension LockTable {
     mutating func tell(_ kind: Change.Kind, _ grant: Slot<Grant>) { tell(changeToTell(kind, grant)) }
 
     /// Tells those who watch of a grant, and which request it answers.
-    @inline(__always)
     mutating func tellGranted(_ grant: Slot<Grant>, _ tag: Tag?, request: UInt64?) {
-        guard isObserved, var change = changeToTell(.granted, grant) else { return }
+        guard var change = changeToTell(.granted, grant) else { return }
         change.tag = tag
         change.request = request
         tell(change)
