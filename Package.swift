@@ -118,7 +118,7 @@ let package = Package(
                 "TestSupport",
             ]),
         .testTarget(
-            name: "SystemdTests", dependencies: ["Systemd", "TestSupport", "prwlockd"], exclude: ["box.sh"]),
+            name: "SystemdTests", dependencies: ["Systemd", "TestSupport", "prwlockd", "prwlock-tool"], exclude: ["box.sh"]),
         .testTarget(name: "CBenchTests", dependencies: ["CBench"]),
         .testTarget(name: "TidyTests", dependencies: ["TestSupport", "prwlockd"]),
     ]

@@ -19,18 +19,23 @@ public struct ControlGroup: Equatable, Sendable {
         self.init(lines: lines)
     }
 
+    private init(path: String) { self.path = path }
+
     /// By the lines of `/proc/PID/cgroup`.
+    ///
+    /// Where there are several hierarchies, systemd keeps the one with its name or the unified one, and the other says
+    /// nothing of units.
     public init?(lines: [UInt8]) {
+        var found: [ControlGroup] = []
         for line in lines.split(separator: UInt8(ascii: "\n")) {
             let text = String(decoding: line, as: UTF8.self)
             let fields = text.split(separator: ":", maxSplits: 2, omittingEmptySubsequences: false)
-            // The hierarchy that systemd keeps: its own where there are several, or the unified one.
             guard fields.count == 3, fields[1] == "name=systemd" || fields[0] == "0" && fields[1] == ""
             else { continue }
-            path = String(fields[2])
-            return
+            found.append(ControlGroup(path: String(fields[2])))
         }
-        return nil
+        guard let group = found.first(where: { $0.owner != nil }) ?? found.first else { return nil }
+        self = group
     }
 
     /// The unit or session that the process belongs to; nil if it belongs to none, or to the manager itself.

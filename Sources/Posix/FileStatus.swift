@@ -34,6 +34,14 @@ public struct FileStatus: Hashable, Sendable {
         self.init(status)
     }
 
+    /// How `/proc/locks` names the file: `fe:00:1441796`.
+    var kernelName: String {
+        let major = device >> 8 & 0xFFF | device >> 32 & 0xFFFF_F000
+        let minor = device & 0xFF | device >> 12 & 0xFFFF_FF00
+        let hex = [major, minor].map { String($0, radix: 16) }.map { $0.count < 2 ? "0" + $0 : $0 }
+        return (hex + [String(inode)]).joined(separator: ":")
+    }
+
     /// Whether both are the status of one file, by whatever names.
     public func isSameFile(as other: FileStatus) -> Bool { device == other.device && inode == other.inode }
 

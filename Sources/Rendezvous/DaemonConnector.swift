@@ -132,7 +132,9 @@ public struct DaemonConnector: Sendable {
         guard surroundings.variable("PRWLOCK_AUTOSTART") != "0" else { throw .startForbidden(location) }
         try location.makeFolder(in: surroundings)
         let launcher = DaemonLauncher(location, in: surroundings)
-        let lock = try StartLock.acquire(for: location.path, by: reach.end)
+        guard let lock = try StartLock.acquireUnlessServed(for: location.path, by: reach.end) else {
+            return try connectToUserOwn(reach)
+        }
         // A client that had the lock file before may have started one.
         if let connection = try connectToUserOwn(reach) { return .connected(connection) }
         // One that listens again needs the lock file, so that it cannot be waited for here.

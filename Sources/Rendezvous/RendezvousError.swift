@@ -22,7 +22,7 @@ public enum RendezvousError: Error, Sendable {
     /// What stands at the path is something else than a socket, and is left alone.
     case notASocket(String)
     /// Another daemon listens there.
-    case alreadyServed(String)
+    case alreadyServed(String, by: RunningProcess?)
     /// A daemon of this user serves at a path where this process does not reach it.
     case servedElsewhere(PlaceGuard.Holder)
     /// Nobody listens there, and no `prwlockd` was found in these folders to start.
@@ -31,8 +31,8 @@ public enum RendezvousError: Error, Sendable {
     case limitTooLow(SocketLocation, LowLimit)
     /// A daemon was started, and ended before it answered; what it said is in the file.
     case endedAtStart(SocketLocation, output: String)
-    /// Another process has held the lock file for too long.
-    case startLockHeld(String)
+    /// Another process has the lock file, and does nothing; which, if the kernel tells.
+    case startLockHeld(String, by: RunningProcess?)
     /// The system said no.
     case system(SystemError)
 }
@@ -59,8 +59,9 @@ extension RendezvousError: CustomStringConvertible {
                 + "remove it, or say where the daemon is in PRWLOCK_SOCKET"
         case .notASocket(let path):
             "\(path) is not a socket: move it away, or choose another path for the lock daemon's socket"
-        case .alreadyServed(let path):
-            "another lock daemon listens at \(path): stop it first, or choose another path with --socket"
+        case .alreadyServed(let path, let process):
+            "another lock daemon\(process.map { ", \($0)," } ?? "") listens at \(path): "
+                + "stop it first, or choose another path with --socket"
         case .servedElsewhere(let holder): Self.servedElsewhere(holder)
         case .noProgram(let searched):
             "no lock daemon is running, and no prwlockd to start was found in \(searched.joined(separator: ", ")): "
@@ -70,8 +71,9 @@ extension RendezvousError: CustomStringConvertible {
                 + "start it where that limit is not set (`prwlock ping` in another shell), or install the service"
         case .endedAtStart(let location, let output):
             "a lock daemon was started for \(location.path) and ended before it answered: see \(output)"
-        case .startLockHeld(let path):
-            "another process has been starting the lock daemon for too long: look who holds \(path) (`fuser \(path)`)"
+        case .startLockHeld(let path, let process):
+            "\(process?.description ?? "another process") has \(path), so that no lock daemon can be started, "
+                + "and does nothing: continue or end it (`fuser \(path)` lists all that have the file)"
         case .system(let error): error.description
         }
     }

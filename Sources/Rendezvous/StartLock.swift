@@ -22,7 +22,7 @@ public import Posix
 ///
 /// The interleavings that matter:
 /// - A hundred clients at once find nobody. One has the lock file, starts a daemon, and lets go once it has
-///   answered; the others get the lock file one after the other, connect, and find it there.
+///   answered; the others see its socket listen, and wait in that socket's queue.
 /// - A client connects while the daemon leaves. Before the shutdown: it is in the queue of the socket, the daemon
 ///   finds it there, and stays. After: it is refused, waits for the lock file, and finds the daemon gone or back.
 /// - Two daemons are started by hand on one path. The second has the lock file after the first has let go,
@@ -67,7 +67,7 @@ public struct StartLock: ~Copyable {
         }
     }
 
-    /// Takes the lock file, and waits for it if somebody has it.
+    /// Takes the lock file, and waits for it while the process that has it gets on.
     ///
     /// It waits by trying again, because `flock` cannot wait with an end, and a program that was stopped while
     /// it held the file would otherwise stop all others without a word.
@@ -75,9 +75,39 @@ public struct StartLock: ~Copyable {
         for socketPath: String, patience: Duration = .seconds(30), by deadline: Deadline = .never
     ) throws(RendezvousError) -> StartLock {
         var patience = Patience(until: min(deadline, Deadline(after: patience)))
+        var progress = HolderProgress(at: path(beside: socketPath))
         while true {
             if let lock = try tryAcquire(for: socketPath) { return lock }
-            guard patience.pause() else { throw .startLockHeld(path(beside: socketPath)) }
+            guard !progress.isStalled(), patience.pause() else { throw held(socketPath) }
+        }
+    }
+
+    /// Takes the lock file, unless a daemon listens before that, or is about to: then nil.
+    ///
+    /// The process that has the lock file may wait for that daemon's first answer; those that wait for it may as well.
+    static func acquireUnlessServed(
+        for socketPath: String, by deadline: Deadline
+    ) throws(RendezvousError) -> StartLock? {
+        var patience = Patience(until: min(deadline, Deadline(after: .seconds(30))))
+        var progress = HolderProgress(at: path(beside: socketPath))
+        while true {
+            if let lock = try tryAcquire(for: socketPath) { return lock }
+            if isServed(socketPath) { return nil }
+            guard !progress.isStalled(), patience.pause() else { throw held(socketPath) }
+        }
+    }
+
+    private static func held(_ socketPath: String) -> RendezvousError {
+        let path = path(beside: socketPath)
+        return .startLockHeld(path, by: FileLock.holder(at: path))
+    }
+
+    private static func isServed(_ path: String) -> Bool {
+        do throws(SystemError) {
+            _ = try UnixSocket.connect(to: path, by: Deadline(after: .zero))
+            return true
+        } catch {
+            return error.code == EAGAIN
         }
     }
 
@@ -92,7 +122,7 @@ public struct StartLock: ~Copyable {
             return try UnixSocket.listen(at: socketPath, mode: mode, group: group, backlog: backlog)
         } catch {
             // Another process has bound it without this lock file, as its own was removed.
-            if error.code == EADDRINUSE { throw .alreadyServed(socketPath) }
+            if error.code == EADDRINUSE { throw .alreadyServed(socketPath, by: nil) }
             throw .system(error)
         }
     }
@@ -129,9 +159,11 @@ public struct StartLock: ~Copyable {
     private borrowing func removeStaleSocket() throws(RendezvousError) {
         guard let file = try? FileStatus(at: socketPath) else { return }
         guard file.isSocket else { throw .notASocket(socketPath) }
+        let listening: Int32
         do throws(SystemError) {
             // A full backlog is a daemon's as well, and need not be waited for.
-            _ = try UnixSocket.connect(to: socketPath, by: Deadline(after: .zero))
+            let connection = try UnixSocket.connect(to: socketPath, by: Deadline(after: .zero))
+            listening = (try? PeerCredentials(of: connection))?.processID ?? 0
         } catch {
             switch error.code {
             case ECONNREFUSED:
@@ -139,12 +171,12 @@ public struct StartLock: ~Copyable {
                     throw .system(.last("unlink", socketPath))
                 }
             case ENOENT: break
-            case EAGAIN: throw .alreadyServed(socketPath)
+            case EAGAIN: throw .alreadyServed(socketPath, by: nil)
             default: throw .system(error)
             }
             return
         }
-        throw .alreadyServed(socketPath)
+        throw .alreadyServed(socketPath, by: listening == 0 ? nil : RunningProcess(listening))
     }
 
     /// See `UnixSocket.defaultBacklog`.

@@ -12,8 +12,20 @@ import Testing
         #expect(try session.ask("WRITE jobs") == "GRANTED jobs write token=1")
         let second = try DaemonProcess(in: daemon.directory, waits: false)
         #expect(try second.exitStatus() == 75)
-        #expect(second.log.contains("another lock daemon listens at \(daemon.socketPath)"))
+        #expect(
+            second.log.contains(
+                "another lock daemon, process \(daemon.processID) (prwlockd), listens at \(daemon.socketPath)"
+            ))
         #expect(try daemon.connect().ask("WRITE jobs wait=0")?.hasPrefix("BUSY") == true)
+    }
+
+    @Test("a second daemon names the first one and ends, also if the first one is stopped")
+    func stoppedDaemon() throws {
+        let daemon = try DaemonProcess()
+        daemon.signal(SIGSTOP)
+        let second = try DaemonProcess(in: daemon.directory, waits: false)
+        #expect(try second.exitStatus() == 75)
+        #expect(second.log.contains("process \(daemon.processID) (prwlockd), which is stopped, listens at"))
     }
 
     @Test("two daemons on two sockets never share a state directory")

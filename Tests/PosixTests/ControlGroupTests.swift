@@ -31,6 +31,7 @@ import Testing
             ("0::/../svc1.service", .systemUnit("svc1.service")),
             // The hierarchy that systemd keeps, where there are several.
             ("9:cpu:/x\n1:name=systemd:/system.slice/a.service\n0::/", .systemUnit("a.service")),
+            ("0::/system.slice/a.service\n9:name=systemd:/", .systemUnit("a.service")),
             ("4:memory:/system.slice/b.service\n0::/system.slice/a.service", .systemUnit("a.service")),
             ("nonsense\n::\n0::/user@.service", .systemUnit("user@.service")),
             ("0::/system.slice/.service", nil),

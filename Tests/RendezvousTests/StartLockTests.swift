@@ -27,6 +27,47 @@ import Testing
         #expect(try canAcquire())
     }
 
+    @Test(
+        "a process that has the lock file and does nothing is named long before the patience is over",
+        arguments: [false, true])
+    func idleHolder(isStopped: Bool) throws {
+        let null = OwnedDescriptor(owning: open("/dev/null", O_RDWR | O_CLOEXEC))
+        let holder = try ChildProcess(
+            executable: "/usr/bin/flock",
+            arguments: ["flock", "--no-fork", socketPath + ".lock", "sleep", "600"], environment: [],
+            descriptors: [null.rawValue, null.rawValue, null.rawValue]
+        ).spawn()
+        defer {
+            kill(holder, SIGKILL)
+            waitpid(holder, nil, 0)
+        }
+        while try canAcquire() { usleep(1_000) }
+        if isStopped {
+            kill(holder, SIGSTOP)
+            var status: Int32 = 0
+            waitpid(holder, &status, WUNTRACED)
+        }
+        do throws(RendezvousError) {
+            _ = try StartLock.acquire(for: socketPath, patience: .seconds(600))
+            Issue.record("it is held")
+        } catch {
+            let words =
+                "process \(holder) (sleep)\(isStopped ? ", which is stopped" : "") has \(socketPath).lock"
+            #expect("\(error)".hasPrefix(words), "\(error)")
+        }
+    }
+
+    @Test("a client that waits for the lock file waits no longer once a daemon listens")
+    func servedMeanwhile() throws {
+        let lock = try StartLock.acquire(for: socketPath)
+        let listener = try lock.listen()
+        let other = try StartLock.acquireUnlessServed(for: socketPath, by: .never)
+        let isHeld = isThere(other)
+        #expect(!isHeld)
+        _ = consume lock
+        _ = consume listener
+    }
+
     @Test("a socket file that a killed daemon left is taken over")
     func staleSocket() throws {
         _ = try StartLock.acquire(for: socketPath).listen()

@@ -74,6 +74,8 @@ struct Box {
     private static func stage(in folder: URL) throws {
         let parts = [
             "prwlockd": URL(filePath: DaemonProcess.executable),
+            "prwlock": URL(filePath: DaemonProcess.executable).deletingLastPathComponent().appending(
+                path: "prwlock"),
             "systemd": package.appending(path: "systemd"),
             "manual": package.appending(path: "Sources/manual"),
             "box.sh": package.appending(path: "Tests/SystemdTests/box.sh"),

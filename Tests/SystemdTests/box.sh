@@ -13,9 +13,9 @@ trap 'jobs -p | xargs -r kill -KILL 2>/dev/null || true' EXIT
 install_all() {
     systemctl --quiet stop prwlockd.socket prwlockd.service 2>/dev/null || true
     rm -rf /run/prwlock /var/lib/prwlock /etc/prwlock /etc/systemd/system/prwlockd.service.d
-    install -m 755 prwlockd /usr/bin/
+    install -m 755 prwlockd prwlock /usr/bin/
     # A debug build's libraries may lie in somebody's home directory, which the service cannot see.
-    ldd prwlockd | awk '$3 ~ "^/(home|root)/" { print $3 }' | xargs -r cp -t /usr/lib
+    ldd prwlockd prwlock | awk '$3 ~ "^/(home|root)/" { print $3 }' | xargs -r cp -t /usr/lib
     install -m 644 systemd/*.socket systemd/*.service /etc/systemd/system/
     install -m 644 -D -t /etc/systemd/user systemd/user/*
     install -m 644 systemd/prwlock.sysusers.conf /usr/lib/sysusers.d/prwlock.conf
