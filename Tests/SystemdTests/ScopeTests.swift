@@ -30,7 +30,8 @@ extension BoxTests {
         func user() async throws {
             try await Box.run(
                 #"""
-                rm -r /run/prwlock
+                # Not the user's own service, which would be used instead.
+                rm -r /run/prwlock /etc/systemd/user/prwlockd.*
                 useradd --create-home member
                 systemctl start "user@$(id -u member).service"
                 as_member() { runuser -u member -- "$@"; }
