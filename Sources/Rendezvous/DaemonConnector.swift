@@ -133,7 +133,8 @@ public struct DaemonConnector: Sendable {
         try location.makeFolder(in: surroundings)
         let launcher = DaemonLauncher(location, in: surroundings)
         guard let lock = try StartLock.acquireUnlessServed(for: location.path, by: reach.end) else {
-            return try connectToUserOwn(reach)
+            // A daemon listens by now, or is about to.
+            return .overtaken
         }
         // A client that had the lock file before may have started one.
         if let connection = try connectToUserOwn(reach) { return .connected(connection) }
