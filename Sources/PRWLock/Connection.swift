@@ -169,7 +169,7 @@ final class Connection: Sendable {
             if case .released(_, let token) = reply { shared.holds[token] = nil }
             return shared.telling(id, .reply(reply, rows))
         case .withdrawn(let id): return shared.telling(id, .withdrawn)
-        case .gaveUp(let id): return shared.telling(id, .silent(.unreachable(shared.silence())))
+        case .gaveUp(let id): return shared.telling(id, .silent(.unreachable(shared.silence)))
         case .ended(let id): return shared.telling(id, .ended(shared.failure))
         case .lost(let token, let cause):
             guard let hold = shared.holds.removeValue(forKey: token) else { return nil }
@@ -317,8 +317,20 @@ final class Connection: Sendable {
                 return (Plan(socket: shared.socket, hasLeftovers: hasLeftovers, look: shared.nextLook), false)
             }
             guard isTime else { return plan }
-            perform { shared in ((), shared.giveUpOverdue()) }
+            let silence = silence()
+            perform { shared in
+                shared.silence = silence
+                return ((), shared.giveUpOverdue())
+            }
         }
+    }
+
+    /// What requests are told that are given up now: which process does not answer, or why it is not reached.
+    private func silence() -> RendezvousError {
+        let (socket, obstacle) = shared.withLock { ($0.socket, $0.obstacle) }
+        if let socket { return .noAnswer(SilentDaemon(peerOf: socket.descriptor)) }
+        if case .noAnswer(let daemon) = obstacle { return .noAnswer(daemon.now) }
+        return obstacle ?? .noAnswer(SilentDaemon(at: "an unknown place"))
     }
 
     /// Waits until the keeper is woken, its time has come, or the socket is ready; whether that may be read from.

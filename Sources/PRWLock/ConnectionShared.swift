@@ -21,6 +21,8 @@ extension Connection {
         var socket: Socket?
         /// Why there is no connection so far.
         var obstacle: RendezvousError?
+        /// What a request is told that is given up.
+        var silence = RendezvousError.noAnswer(SilentDaemon(at: "an unknown place"))
         /// Whether it shall end as soon as nothing is asked or held.
         var isRetired = false
         /// Why nothing can be asked any more.
@@ -67,12 +69,5 @@ extension Connection.Shared {
         for id in overdue { ends[id] = nil }
         nextLook = ends.values.min() ?? .never
         return overdue.flatMap { state.giveUp($0) }
-    }
-
-    /// What a request is told that is given up.
-    func silence() -> RendezvousError {
-        if let socket { return .noAnswer(SilentDaemon(peerOf: socket.descriptor)) }
-        if case .noAnswer(let daemon) = obstacle { return .noAnswer(daemon.now) }
-        return obstacle ?? .noAnswer(SilentDaemon(at: "?"))
     }
 }
