@@ -12,8 +12,8 @@ public enum Effect: Sendable, Equatable {
     case revoked(SessionID, LockName, Token)
     /// Somebody waits for what a session holds that asked to be told.
     case recalled(SessionID, LockName, Token)
-    /// A session ended while it held locks: how many, and one of them, a write grant if there was one.
-    case diedHolding(SessionID, LockName, grants: Int)
+    /// A session ended while it held locks: how many, and one of them with its token, a write grant if there was one.
+    case diedHolding(SessionID, LockName, Token, grants: Int)
     /// There were too many marks (G11), and this lock's was the oldest.
     case markForgotten(LockName)
     /// For those who watch; made only while `isObserved`, after the answer to the request that it is about.

@@ -111,7 +111,7 @@ public struct LockTable: ~Copyable {
         // All requests first: none of them may be granted by the end of the session's own grants.
         var touched = removeRequests(of: slot)
         var lost = 0
-        var example: (name: LockName, mode: LockMode)?
+        var example: (name: LockName, mode: LockMode, token: Token)?
         forEachOwner(of: slot) { table, owner in
             while case let grant = table.owners[owner].firstGrant, !grant.isNone {
                 let lock = table.grants[grant].lock
@@ -120,7 +120,8 @@ public struct LockTable: ~Copyable {
                 if !isReleased {
                     lost += 1
                     if example == nil || table.grants[grant].mode > example?.mode ?? .read {
-                        example = (table.name(of: lock), table.grants[grant].mode)
+                        let record = table.grants[grant]
+                        example = (table.name(of: lock), record.mode, record.token)
                     }
                 }
                 table.tell(isReleased ? .released : .died, grant)
@@ -128,7 +129,7 @@ public struct LockTable: ~Copyable {
             }
             table.removeOwner(owner)
         }
-        if let example { effects.append(.diedHolding(session, example.name, grants: lost)) }
+        if let example { effects.append(.diedHolding(session, example.name, example.token, grants: lost)) }
         settle(touched)
     }
 

@@ -48,6 +48,10 @@ package struct ConfigurationFault: Error, CustomStringConvertible {
 /// What the command line asks for.
 public enum Invocation {
     case run(Configuration)
+    /// Say whether options and rules have a fault, and do nothing else.
+    case check(Configuration)
+    /// Have a daemon read its options and rules again, and wait until it has.
+    case reload(process: Int32)
     /// A text to print, and nothing else to do.
     case print(String)
     /// The command line is wrong in the way that the text says.
@@ -67,21 +71,32 @@ public enum Invocation {
     ) throws(ConfigurationFault) -> Invocation {
         var settings: [(Option, String)] = []
         var rest = arguments[...]
+        var isChecked = false
         while let argument = rest.popFirst() {
             switch argument {
             case "--help", "-h": return .print(Option.help)
             case "--version": return .print("prwlockd \(Release.version)\n")
+            case "--check-config": isChecked = true
+            case "--reload": return .reload(process: try Option.process(rest.popFirst()))
             default: settings.append(try Option.parse(argument, &rest))
             }
         }
+        let sources = Configuration.Sources(settings: settings, environment: environment)
         var named = Configuration()
-        try named.read(environment: environment)
-        try named.set(settings)
+        try named.goOver(with: sources)
         var configuration = Configuration()
-        try configuration.read(file: named.file)
-        try configuration.read(environment: environment)
-        try configuration.set(settings)
-        configuration.sources = Configuration.Sources(settings: settings, environment: environment)
-        return .run(configuration)
+        do throws(ConfigurationFault) {
+            try configuration.read(file: named.file)
+        } catch {
+            guard !isChecked, let directory = LastGood.directory(named, environment),
+                let last = LastGood.read(in: directory)
+            else { throw error }
+            configuration = Configuration()
+            try configuration.read(last.options ?? [], of: "the last good options")
+            configuration.sources.fault = error.description
+            configuration.sources.last = last
+        }
+        try configuration.goOver(with: sources)
+        return isChecked ? .check(configuration) : .run(configuration)
     }
 }

@@ -6,16 +6,35 @@ extension Configuration {
     struct Sources: Sendable {
         var settings: [(Option, String)] = []
         var environment: [String: String] = [:]
+        /// The contents of the file; nil if there is none.
+        var text: [UInt8]?
+        /// What is wrong with the file, if the last good one was read in its place.
+        var fault: String?
+        var last: LastGood?
     }
 
     /// The configuration as it is now by its file, with what goes over that.
     func readAgain() throws(ConfigurationFault) -> Configuration {
         var configuration = Configuration()
         try configuration.read(file: file)
-        try configuration.read(environment: sources.environment)
-        try configuration.set(sources.settings)
-        configuration.sources = sources
+        try configuration.goOver(with: sources)
         return configuration
+    }
+
+    /// The configuration as it was when these were good, with what goes over the file as it is.
+    func restored(from last: LastGood) throws(ConfigurationFault) -> Configuration {
+        var configuration = Configuration()
+        try configuration.read(last.options ?? [], of: "the last good options")
+        try configuration.goOver(with: sources)
+        return configuration
+    }
+
+    /// Sets what goes over the file.
+    mutating func goOver(with sources: Sources) throws(ConfigurationFault) {
+        try read(environment: sources.environment)
+        try set(sources.settings)
+        self.sources.settings = sources.settings
+        self.sources.environment = sources.environment
     }
 
     /// The options whose values differ and that only a restart changes.
@@ -45,6 +64,7 @@ extension Configuration {
             if named == nil, error.code == ENOENT { return }
             throw ConfigurationFault(description: "\(error)")
         }
+        sources.text = contents
         try read(contents, of: path)
     }
 
@@ -53,16 +73,20 @@ extension Configuration {
         let lines = String(decoding: contents, as: UTF8.self).split(
             separator: "\n", omittingEmptySubsequences: false)
         for (index, line) in lines.enumerated() {
-            let line = line.trimmed
-            if line.isEmpty || line.hasPrefix("#") { continue }
-            let parts = line.split(separator: "=", maxSplits: 1).map(\.trimmed)
-            guard parts.count == 2, let name = parts.first, let value = parts.last else {
-                throw ConfigurationFault(description: "\(path):\(index + 1): not a line of `name = value`")
+            let text = line.trimmed
+            if text.isEmpty || text.hasPrefix("#") { continue }
+            // Columns are counted from 1, in bytes.
+            let start = "\(path):\(index + 1):\(line.blanksBefore + 1)"
+            let parts = text.split(separator: "=", maxSplits: 1)
+            guard parts.count == 2, let name = parts.first?.trimmed, let rest = parts.last else {
+                throw ConfigurationFault(description: "\(start): not a line of `name = value`")
             }
             guard let option = Option.named(name), option.name != "config" else {
-                throw ConfigurationFault(description: "\(path):\(index + 1): unknown option `\(name)`")
+                throw ConfigurationFault(description: "\(start): unknown option `\(name)`")
             }
-            try set(option, value, as: "\(path):\(index + 1): \(name)")
+            let before = line.utf8.count - line.trimmedEnd.utf8.count
+            let column = line.utf8.count - before - rest.utf8.count + rest.blanksBefore + 1
+            try set(option, rest.trimmed, as: "\(path):\(index + 1):\(column): \(name)")
         }
     }
 
@@ -77,10 +101,20 @@ extension Configuration {
 }
 
 extension StringProtocol {
+    private static func isBlank(_ character: Character) -> Bool {
+        character == " " || character == "\t" || character == "\r"
+    }
+
     /// Without the blanks at both ends.
     fileprivate var trimmed: String {
-        let isBlank = { (character: Character) in character == " " || character == "\t" || character == "\r" }
-        let start = drop(while: isBlank)
-        return String(start.reversed().drop(while: isBlank).reversed())
+        String(trimmedEnd.drop(while: Self.isBlank))
     }
+
+    /// Without the blanks at the end.
+    fileprivate var trimmedEnd: String {
+        String(String(reversed().drop(while: Self.isBlank)).reversed())
+    }
+
+    /// How many blanks it begins with.
+    fileprivate var blanksBefore: Int { prefix(while: Self.isBlank).utf8.count }
 }

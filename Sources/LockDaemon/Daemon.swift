@@ -38,8 +38,10 @@ public final class Daemon {
     var place: Place
     /// How many sessions there are descriptors for.
     private let room: Int
-    /// What rules may go by.
-    private let facts: Policy.Facts
+    /// Reads options and rules again.
+    private let reader: SettingsReader
+    /// Why the options and rules that were read last do not hold; nil if they do.
+    private var settingsFault: String?
     private var phase = Phase.serving
     /// When it has been without a session for long enough; nil while there is one.
     private var idleEnd: Instant?
@@ -75,28 +77,33 @@ public final class Daemon {
         }
     }
 
-    /// Ends the process because its command line cannot be followed.
-    public static func refuse(_ reason: String) -> Never {
-        Journal(program: "prwlockd", level: .error).write(.error, reason)
-        exit(Departure.Status.usage.rawValue)
+    /// Ends the process because its options or rules cannot be followed.
+    public static func refuse(_ reason: String) -> Never { end(Departure(.usage, reason)) }
+
+    /// Ends the process, and says why.
+    static func end(_ departure: Departure) -> Never {
+        Journal(program: "prwlockd", level: .error).write(.error, departure.reason)
+        exit(departure.status.rawValue)
     }
 
     private init(_ configuration: Configuration, _ journal: Journal) throws(Departure) {
         let room = DescriptorLimit.raise()
         var configuration = configuration
-        configuration.limits.sessionRoom = room
         self.room = room
-        self.configuration = configuration
         self.journal = journal
         do throws(SystemError) { signals = try Signals() } catch {
             throw Departure(.cannotListen, "\(error)")
         }
         endpoint = try Endpoint(configuration, in: surroundings)
-        facts = RuleFile.facts(servesOneUser: endpoint.servesOneUser)
-        let policy: Policy
-        do throws(ConfigurationFault) { policy = try RuleFile.read(configuration.rules, facts) } catch {
+        let facts = RuleFile.facts(servesOneUser: endpoint.servesOneUser)
+        let settings: Settings
+        do throws(ConfigurationFault) { settings = try .atStart(configuration, facts) } catch {
             throw Departure(.usage, "\(error)")
         }
+        configuration = settings.configuration
+        configuration.limits.sessionRoom = room
+        self.configuration = configuration
+        settingsFault = settings.fault
         let support = Self.watchSupport(journal)
         let socket = try endpoint.listen()
         do throws(Departure) {
@@ -108,13 +115,19 @@ public final class Daemon {
             throw error
         }
         do throws(SystemError) {
-            reactor = try Self.makeReactor(configuration, state, policy, watching: support)
+            reactor = try Self.makeReactor(configuration, state, settings.policy, facts, watching: support)
+            reader = try SettingsReader(facts)
+            try reactor.events.add(reader.rawValue, .settings, .readable)
             try reactor.events.add(signals.rawValue, .signals, .readable)
             if let reserve = state.reserve { try reactor.events.add(reserve.rawValue, .tokens, .readable) }
             try place.join(reactor.events)
             listener = try Listener(socket, in: reactor.events)
         } catch {
             throw Departure(.cannotListen, "\(error)")
+        }
+        settings.remember()
+        if let fault = settings.fault {
+            journal.write(.refused("started with the last good options and rules", because: fault))
         }
         if room < configuration.limits.rules.sessions {
             journal.write(
@@ -140,6 +153,7 @@ public final class Daemon {
 
     private static func makeReactor(
         _ configuration: Configuration, _ state: borrowing TokenState, _ policy: Policy,
+        _ facts: Policy.Facts,
         watching support: ProcessWatch.Support
     ) throws(SystemError) -> Reactor {
         var server = ServerConfiguration()
@@ -157,14 +171,16 @@ public final class Daemon {
             ServerConfiguration.HostRow("token-files", state.fileCount),
         ]
         let polling = Polling(processors: Int(linux_allowed_processors()))
-        return try Reactor(Server(server), polling: polling, watching: support)
+        // An entry for a holder that died names the unit, which nothing tells any more by then.
+        return try Reactor(
+            Server(server), polling: polling, watching: support, reporting: facts.intersection(.unit))
     }
 
     // MARK: - Serving
 
     private func serve() {
         journal.write(.info, "serving \(endpoint.path ?? "a socket without a name")")
-        supervision.begin(at: reactor.now)
+        supervision.begin(status, at: reactor.now)
         // It may have been removed before there was anything to see it.
         lookAtPlace()
         while true {
@@ -173,6 +189,7 @@ public final class Daemon {
             let occasions = reactor.turn(until: nextDeadline)
             if occasions.contains(.signals) { heedSignals() }
             if occasions.contains(.tokens) { takeTokens() }
+            if occasions.contains(.settings) { takeSettings() }
             if occasions.contains(.questions) { answerQuestions() }
             if occasions.contains(.place) { lookAtPlace() }
             if occasions.contains(.connections) { listener?.accept(into: &reactor, journal) }
@@ -194,7 +211,8 @@ public final class Daemon {
         if let reserve = state.reserve { reserve.has(left: reactor.server.tokensLeft) }
         resumeListening()
         if let retry = place.retry, retry <= reactor.now { retryPlace() }
-        supervision.keep(status, at: reactor.now)
+        supervision.keep(status, journal, at: reactor.now)
+        reactor.server.shell.lostEntries = journal.lost
         switch phase {
         case .serving: lookWhetherIdle()
         case .draining(let end):
@@ -204,7 +222,8 @@ public final class Daemon {
     }
 
     private var status: Supervision.Status {
-        Supervision.Status(sessions: reactor.server.sessionCount, locks: reactor.server.lockCount)
+        Supervision.Status(
+            sessions: reactor.server.sessionCount, locks: reactor.server.lockCount, fault: settingsFault)
     }
 
     private func resumeListening() {
@@ -217,7 +236,9 @@ public final class Daemon {
         while let signal = signals.next() {
             switch signal {
             case .end: drain(because: "told to end")
-            case .reload: supervision.reload(reload)
+            case .reload:
+                supervision.reloading()
+                reader.ask(configuration, reactor.server.policy)
             }
         }
     }
@@ -234,10 +255,12 @@ public final class Daemon {
         isTokenFaultKnown = fault != nil
     }
 
-    private func reload() {
-        do throws(ConfigurationFault) {
-            let new = try configuration.readAgain()
-            let policy = try RuleFile.read(new.rules, facts)
+    /// Takes over what was read anew, whole or not at all.
+    private func takeSettings() {
+        guard let answer = reader.take() else { return }
+        switch answer {
+        case .read(let settings, let changesPolicy):
+            let new = settings.configuration
             let unchanged = new.needingRestart(comparedTo: configuration)
             configuration.limits = new.limits
             configuration.limits.sessionRoom = room
@@ -245,14 +268,19 @@ public final class Daemon {
             configuration.logLevel = new.logLevel
             journal.level = new.logLevel
             reactor.server.setLimits(configuration.limits)
-            if policy != reactor.server.policy { reactor.setPolicy(policy) }
+            if changesPolicy { reactor.setPolicy(settings.policy) }
+            settingsFault = nil
             journal.write(.info, "limits, rules and log level are read again")
             if !unchanged.isEmpty {
                 journal.write(.warning, "only a restart changes \(unchanged.joined(separator: ", "))")
             }
-        } catch {
-            journal.write(.error, "nothing is changed: \(error)")
+        case .refused(let fault):
+            settingsFault = fault
+            reactor.server.shell.refusedReloads += 1
+            journal.write(.refused("nothing is changed", because: fault))
         }
+        reactor.server.shell.reloads += 1
+        supervision.reloaded(status)
     }
 
     private func report(_ events: [ServerEvent]) {

@@ -101,6 +101,8 @@ enum Source: Equatable {
     case place
     /// Processes that ask which daemon is the user's.
     case questions
+    /// Options and rules that were read again.
+    case settings
 
     /// The source in the 64 bits that epoll keeps for it: a kind, 24 bits for a place, 32 bits for a number.
     var encoded: UInt64 {
@@ -115,6 +117,7 @@ enum Source: Equatable {
         case .tokens: return 5 << 56
         case .place: return 6 << 56
         case .questions: return 7 << 56
+        case .settings: return 8 << 56
         }
     }
 
@@ -129,7 +132,8 @@ enum Source: Equatable {
         case 4: self = .signals
         case 5: self = .tokens
         case 6: self = .place
-        default: self = .questions
+        case 7: self = .questions
+        default: self = .settings
         }
     }
 }

@@ -9,6 +9,7 @@ struct Occasions: OptionSet {
     static let tokens = Occasions(rawValue: 4)
     static let place = Occasions(rawValue: 8)
     static let questions = Occasions(rawValue: 16)
+    static let settings = Occasions(rawValue: 32)
 }
 
 /// The earlier of two instants, where nil is never.

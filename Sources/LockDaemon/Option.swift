@@ -149,8 +149,15 @@ struct Option: Sendable {
         }
         text += """
 
-              --help     print this and end
-              --version  print the version and end
+              --check-config
+                  say where options and rules have a fault, with line and column, and end; status 0 if nowhere
+              --reload PID
+                  have that daemon read its options and rules again, and wait; status 64, and nothing has changed,
+                  if they have a fault
+              --help
+                  print this and end
+              --version
+                  print the version and end
 
             Each option can also be set in the environment, as PRWLOCKD_MAX_LOCKS for --max-locks,
             and in the file, as `max-locks = 1000`. The command line goes over the environment, and that over

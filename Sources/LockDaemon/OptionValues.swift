@@ -23,6 +23,14 @@ extension Option {
         return number
     }
 
+    /// The number of a process.
+    static func process(_ text: String?) throws(ConfigurationFault) -> Int32 {
+        guard let text else {
+            throw ConfigurationFault(description: "--reload needs the number of a process")
+        }
+        return Int32(try number(text, 1...Int(Int32.max)))
+    }
+
     static func flag(_ text: String) throws(ConfigurationFault) -> Bool {
         switch text {
         case "yes": return true

@@ -46,8 +46,9 @@ struct Reactor: ~Copyable {
 
     private var connections = Connections()
     private var watches: ProcessWatches
-    /// What the policy goes by.
+    /// What is asked of the kernel for each peer; and what of it the journal tells, whatever the policy goes by.
     private var facts: Policy.Facts
+    private let reportedFacts: Policy.Facts
     private var timer: DeadlineTimer
     private var polling: Polling
     private var arena = Arena()
@@ -79,13 +80,15 @@ struct Reactor: ~Copyable {
         let cause: Cause
     }
 
-    init(_ server: consuming Server, polling: Polling, watching support: ProcessWatch.Support)
-        throws(SystemError)
-    {
+    init(
+        _ server: consuming Server, polling: Polling, watching support: ProcessWatch.Support,
+        reporting reportedFacts: Policy.Facts
+    ) throws(SystemError) {
         let events = try EventSet()
         let timer = try DeadlineTimer()
         try events.add(timer.rawValue, .timer, .readable)
-        facts = server.policy.facts
+        facts = server.policy.facts.union(reportedFacts)
+        self.reportedFacts = reportedFacts
         self.server = server
         self.events = events
         self.timer = timer
@@ -162,6 +165,7 @@ struct Reactor: ~Copyable {
             case .tokens: occasions.insert(.tokens)
             case .place: occasions.insert(.place)
             case .questions: occasions.insert(.questions)
+            case .settings: occasions.insert(.settings)
             }
         }
         return occasions
@@ -327,7 +331,7 @@ struct Reactor: ~Copyable {
 
     var sessionCount: Int { connections.count }
 
-    /// Has all sessions told that the daemon is leaving.
+    /// Tells all sessions that the daemon is leaving.
     mutating func drain() {
         server.drain()
         send()
@@ -335,7 +339,7 @@ struct Reactor: ~Copyable {
 
     /// Another policy holds from now on, for those who are here too.
     mutating func setPolicy(_ policy: Policy) {
-        facts = policy.facts
+        facts = policy.facts.union(reportedFacts)
         let (connections, facts) = (connections, facts)
         server.setPolicy(policy) { session in
             guard let connection = connections[session] else { return nil }

@@ -9,7 +9,12 @@ extension JournalEntry {
         var fields: [Field] = []
         if let lock = event.lock { fields.append(.lock(lock.text)) }
         if let session = event.session { fields.append(.session(session.description)) }
-        if let process = event.peer?.processID { fields.append(.clientProcess(process)) }
+        if let peer = event.peer {
+            if let process = peer.processID { fields.append(.clientProcess(process)) }
+            fields.append(.clientUser(peer.userID))
+            if let unit = peer.identity.unit { fields.append(.clientUnit(unit)) }
+        }
+        if let token = event.token { fields.append(.token(token.rawValue)) }
         let lock = event.lock.map { " \($0)" } ?? ""
         switch event.kind {
         case .diedHolding(let grants):
@@ -55,6 +60,11 @@ extension JournalEntry {
         case .more(let count):
             self.init(.notice, "\(count) more events were too many to tell")
         }
+    }
+
+    /// Options or rules have a fault, and what came of it.
+    static func refused(_ consequence: String, because fault: String) -> JournalEntry {
+        JournalEntry(.error, "\(consequence): \(fault)", event: .configurationRefused)
     }
 
     /// No descriptor or memory is left for another session.

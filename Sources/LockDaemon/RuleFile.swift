@@ -4,11 +4,28 @@ import Posix
 
 /// The file that `--rules` names: `Policy` has its words, and here is what they mean on this host.
 enum RuleFile {
+    /// What a rule file says, with what its names meant when it was read.
+    struct Reading: Sendable {
+        var policy = Policy()
+        /// The file's bytes; nil without a file.
+        var text: [UInt8]?
+        /// The numbers of the users and groups that it names.
+        var names = Names()
+    }
+
+    /// The numbers of users and groups, by name.
+    struct Names: Sendable, Equatable {
+        var users: [String: UInt32] = [:]
+        var groups: [String: UInt32] = [:]
+    }
+
     /// Reads a policy, whole or not at all; without a file it is the default one.
     ///
+    /// It may take long: the names of users and groups may be asked for over the network.
+    ///
     /// Whoever may write it may do everything, so it must be root's or the daemon's own, and nobody else's to write.
-    static func read(_ path: String?, _ facts: Policy.Facts) throws(ConfigurationFault) -> Policy {
-        guard let path else { return Policy() }
+    static func read(_ path: String?, _ facts: Policy.Facts) throws(ConfigurationFault) -> Reading {
+        guard let path else { return Reading() }
         let text: [UInt8]
         do throws(SystemError) {
             // Of a pipe or a device nobody is to wait for anything.
@@ -25,15 +42,38 @@ enum RuleFile {
             throw ConfigurationFault(description: "rules: \(error)")
         }
         do throws(PolicyFault) {
-            return try Policy(parsing: String(decoding: text, as: UTF8.self), names(facts))
+            let found = Guarded(Names())
+            let policy = try Policy(parsing: String(decoding: text, as: UTF8.self), asking(facts, found))
+            return Reading(policy: policy, text: text, names: found.withLock { $0 })
         } catch {
             throw ConfigurationFault(description: "\(path):\(error)")
         }
     }
 
-    private static func names(_ facts: Policy.Facts) -> PolicyNames {
+    /// Reads a policy again as it was, without asking the host for a name.
+    static func read(
+        _ text: [UInt8], _ names: Names, _ facts: Policy.Facts
+    ) throws(PolicyFault) -> Policy {
+        let names = PolicyNames(facts: facts, user: { names.users[$0] }, group: { names.groups[$0] })
+        return try Policy(parsing: String(decoding: text, as: UTF8.self), names)
+    }
+
+    /// Names as this host has them, each asked for once; what was found is noted.
+    private static func asking(_ facts: Policy.Facts, _ found: Guarded<Names>) -> PolicyNames {
         PolicyNames(
-            facts: facts, user: { getpwnam($0)?.pointee.pw_uid }, group: { getgrnam($0)?.pointee.gr_gid })
+            facts: facts,
+            user: { name in
+                if let known = found.withLock({ $0.users[name] }) { return known }
+                let number = UserDatabase.user(name)
+                found.withLock { $0.users[name] = number }
+                return number
+            },
+            group: { name in
+                if let known = found.withLock({ $0.groups[name] }) { return known }
+                let number = UserDatabase.group(name)
+                found.withLock { $0.groups[name] = number }
+                return number
+            })
     }
 
     /// The facts about peers that this daemon can be certain of.

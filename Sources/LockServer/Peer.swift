@@ -8,7 +8,7 @@ public struct Peer: Sendable, Equatable {
     public var identity = Identity()
 
     /// What is known of a process beside its numbers.
-    public struct Identity: Sendable, Equatable {
+    public struct Identity: Sendable, Hashable {
         /// Its supplementary groups.
         public var groups: [UInt32] = []
         /// The system's unit that it belongs to, such as `nginx.service`; nil if that is not known for certain.

@@ -7,17 +7,17 @@ extension Server {
     /// Applies the policy to a session anew.
     mutating func judge(_ slot: Int) {
         let peer = conversations[slot].peer
-        conversations[slot].permissions = policy.permissions(of: peer)
-        conversations[slot].allowance = allowance(of: peer)
+        let verdict = verdicts.verdict(on: peer)
+        conversations[slot].permissions = verdict.permissions
+        conversations[slot].allowance = allowance(verdict, peer)
         if conversations[slot].phase == .open {
             table.setShare(conversations[slot].allowance.share, of: conversations[slot].session)
         }
     }
 
     /// What a user may have: what the policy says; where it says nothing, no more than a quarter, unless he is trusted.
-    func allowance(of peer: Peer) -> Policy.Allowance {
-        let said = policy.allowance(of: peer)
-        return isTrusted(peer) ? said : said.over(.quarter(of: limits))
+    func allowance(_ verdict: Verdicts.Verdict, _ peer: Peer) -> Policy.Allowance {
+        isTrusted(peer) ? verdict.allowance : verdict.allowance.over(.quarter(of: limits))
     }
 
     /// Root, and whose daemon it is.

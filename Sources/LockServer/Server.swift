@@ -19,6 +19,7 @@ public struct Server: ~Copyable {
     let ownUserID: UInt32
     /// Who may do what, how much and in which order.
     public internal(set) var policy: Policy
+    var verdicts: Verdicts
     var ready: [SessionID] = []
     /// By number; an account is there while its user has sessions, or owes for lines.
     var accounts: [Account] = []
@@ -42,6 +43,8 @@ public struct Server: ~Copyable {
     var statistics = Statistics()
     /// Rows that `STATS` shows behind the server's own.
     public var hostRows: [ServerConfiguration.HostRow]
+    /// What is counted around it.
+    public var shell = ShellCounts()
     /// What was carried out, in order, for whoever compares it with a model; nil where nobody does.
     public var carriedOut: [CarriedOut]?
 
@@ -51,6 +54,7 @@ public struct Server: ~Copyable {
         ownUserID = configuration.ownUserID
         policy = configuration.policy
         hostRows = configuration.hostRows
+        verdicts = Verdicts(by: configuration.policy)
         table = LockTable(
             limits: configuration.limits.rules, firstToken: configuration.firstToken,
             lastToken: configuration.lastToken, graceEnd: configuration.graceEnd)
@@ -61,7 +65,8 @@ public struct Server: ~Copyable {
     /// A new connection; nil if there are as many sessions as may be: it is to be sent `refusal` and closed.
     public mutating func open(_ peer: Peer, at now: Instant) -> SessionID? {
         let account = account(of: peer.userID, now)
-        let allowance = allowance(of: peer)
+        let verdict = verdicts.verdict(on: peer)
+        let allowance = allowance(verdict, peer)
         guard accounts[account].sessions < allowance.sessions ?? .max,
             let session = table.openSession(account: account, share: allowance.share)
         else {
@@ -76,7 +81,7 @@ public struct Server: ~Copyable {
             session: session, peer: peer, since: now, lineLimit: limits.line)
         conversations[slot].account = account
         conversations[slot].allowance = allowance
-        conversations[slot].permissions = policy.permissions(of: peer)
+        conversations[slot].permissions = verdict.permissions
         return session
     }
 
@@ -256,6 +261,7 @@ public struct Server: ~Copyable {
         _ policy: Policy, identity: (SessionID) -> Peer.Identity? = { _ in nil }
     ) {
         self.policy = policy
+        verdicts = Verdicts(by: policy)
         forgiveDebts()
         for slot in conversations.indices where conversations[slot].phase != .vacant {
             if let identity = identity(conversations[slot].session) {
@@ -360,9 +366,10 @@ public struct Server: ~Copyable {
         tellEffects()
     }
 
-    mutating func note(_ kind: ServerEvent.Kind, _ lock: LockName?, _ slot: Int?) {
+    mutating func note(_ kind: ServerEvent.Kind, _ lock: LockName?, _ slot: Int?, _ token: Token? = nil) {
         let session = slot.map { conversations[$0].session }
-        let event = ServerEvent(kind, lock: lock, session: session, peer: slot.map { conversations[$0].peer })
+        var event = ServerEvent(kind, lock: lock, session: session, peer: slot.map { conversations[$0].peer })
+        event.token = token
         log.note(event, at: table.now)
     }
 

@@ -47,6 +47,8 @@ public struct ServerEvent: Sendable, Equatable {
     public var lock: LockName?
     public var session: SessionID?
     public var peer: Peer?
+    /// The token of the grant that was lost, if its kind has none of its own.
+    public var token: Token?
 
     public init(_ kind: Kind, lock: LockName? = nil, session: SessionID? = nil, peer: Peer? = nil) {
         self.kind = kind

@@ -14,6 +14,16 @@ struct Statistics {
     var orderBroken = 0
 }
 
+/// What the daemon around the server counts, and `STATS` tells with the rest.
+public struct ShellCounts: Sendable {
+    /// Entries that the log did not take.
+    public var lostEntries = 0
+    /// How often options and rules were read again.
+    public var reloads = 0
+    /// How often they had a fault then.
+    public var refusedReloads = 0
+}
+
 extension Server {
     /// The rows of `STATS`: what there is now, then what there was, then what the host permits.
     func statisticsRows() -> [Row] {
@@ -35,6 +45,9 @@ extension Server {
             .stat(name: "total-died-holding", value: statistics.diedHolding),
             .stat(name: "total-denied", value: statistics.denied),
             .stat(name: "total-order-broken", value: statistics.orderBroken),
+            .stat(name: "total-reloads", value: shell.reloads),
+            .stat(name: "total-refused-reloads", value: shell.refusedReloads),
+            .stat(name: "total-lost-entries", value: shell.lostEntries),
         ] + hostRows.map { .stat(name: $0.name, value: $0.value) }
     }
 }

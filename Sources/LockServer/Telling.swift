@@ -21,9 +21,9 @@ extension Server {
             note(.leaseExpired(token), name, place(of: session))
         case .revoked(let session, let name, let token): tell(.revoked(name, token), to: session)
         case .recalled(let session, let name, let token): tell(.recall(name, token), to: session)
-        case .diedHolding(let session, let name, let grants):
+        case .diedHolding(let session, let name, let token, let grants):
             statistics.diedHolding += 1
-            note(.diedHolding(grants: grants), name, place(of: session))
+            note(.diedHolding(grants: grants), name, place(of: session), token)
         case .markForgotten(let name): note(.markForgotten, name, nil)
         case .changed(let change): tellWatchers(of: change)
         }

@@ -82,8 +82,8 @@ extension RendezvousError: CustomStringConvertible {
         let nobody = "no lock daemon listens at \(location.path)"
         return switch location.origin {
         case .system:
-            "\(nobody), though this system has the service: run `systemctl start prwlockd.socket`, "
-                + "or remove the folder if the service is gone"
+            "\(nobody), though this system has the service: look at `systemctl status prwlockd.socket prwlockd`, "
+                + "and run `systemctl start prwlockd.socket`; or remove the folder if the service is gone"
         case .environment:
             "\(nobody), where PRWLOCK_SOCKET points: run `prwlockd`, or unset PRWLOCK_SOCKET"
         case .path, .userOwn:
@@ -101,9 +101,18 @@ extension RendezvousError: CustomStringConvertible {
 
     private static func notPermitted(_ location: SocketLocation) -> String {
         let refused = "you may not connect to the lock daemon at \(location.path)"
-        return location.origin == .system
-            ? "\(refused): ask to be added to the group prwlock (`adduser USER prwlock`), then log in again"
-            : "\(refused): it belongs to another user"
+        guard location.origin == .system else { return "\(refused): it belongs to another user" }
+        return "\(refused): \(wayIn(for: ProcessFacts.unit(of: getpid())))"
+    }
+
+    /// How a process of this unit gets into the group. A service does not log in, and the user of one with `DynamicUser=`
+    /// is in no file that a group could name.
+    package static func wayIn(for unit: String?) -> String {
+        if let unit, unit.hasSuffix(".service"), !unit.hasPrefix("user@") {
+            return "set SupplementaryGroups=prwlock in \(unit) (`systemctl edit \(unit)`), and restart it"
+        }
+        return "ask to be added to the group prwlock (`adduser USER prwlock`), then log in again; "
+            + "for a service, set SupplementaryGroups=prwlock"
     }
 
     /// The path as a daemon takes it, that may be started in another folder.

@@ -1,37 +1,64 @@
-#if Systemd
-    import CSystemd
-#endif
 import Glibc
 
 /// Where the daemon writes what an operator would search for: the journal, or else standard error.
 ///
-/// An entry goes to the journal, with its fields, if standard error is connected to it; someone who sees
-/// the daemon's standard error elsewhere sees the same entries there, as text.
-/// What cannot be written is lost: nobody's lock waits for a log.
-public struct Journal: Sendable {
+/// An entry goes to the journal, with its fields, if standard error is connected to it; a reader of the daemon's standard
+/// error elsewhere sees the same entries there, as text.
+///
+/// Invariants:
+/// 1. No call here waits. A journal that is stopped, or whose queue another process keeps full, costs entries and never a
+///    lock: the watchdog would end a daemon that waits.
+/// 2. An entry that is not taken is counted. Before the next entry that is taken, one entry says how many were lost.
+///
+/// The journal's own protocol is spoken here and not through `sd_journal_send(3)`, which waits for room in the queue.
+public final class Journal {
     /// Entries that matter less are passed over.
     public var level: LogLevel
+    /// How many entries were lost since the start.
+    public private(set) var lost = 0
     /// Stands before every line of text; the journal knows it by itself.
     private let program: String
-    private let destination: Destination
+    private var destination: Destination
+    /// How many lost entries no entry has told yet.
+    private var untold = 0
 
     private enum Destination {
-        case journal
-        case standardError
+        case journal(DatagramSender)
+        case standardError(StandardErrorOutput)
     }
 
-    public init(program: String, level: LogLevel) {
+    /// The longest value of a field. With it an entry stays far below what a datagram holds.
+    private static let longestValue = 32_768
+
+    public convenience init(program: String, level: LogLevel) {
+        // For tests, which have a socket in the journal's place.
+        if let path = getenv("PRWLOCK_TEST_JOURNAL") {
+            self.init(program: program, level: level, socket: String(cString: path))
+        } else {
+            let isJournal = Self.standardErrorIsJournal
+            self.init(program: program, level: level, socket: isJournal ? "/run/systemd/journal/socket" : nil)
+        }
+    }
+
+    /// With the path of the journal's socket; nil for standard error.
+    package init(program: String, level: LogLevel, socket: String?) {
         self.program = program
         self.level = level
-        destination = Self.standardErrorIsJournal ? .journal : .standardError
+        if let sender = socket.flatMap(DatagramSender.init(path:)) {
+            destination = .journal(sender)
+        } else {
+            destination = .standardError(StandardErrorOutput())
+        }
     }
 
-    /// Writes it, if it matters enough.
+    /// Writes an entry, if it matters enough.
     public func write(_ entry: JournalEntry) {
         guard entry.level <= level else { return }
-        switch destination {
-        case .journal: send(entry)
-        case .standardError: Self.print("\(program): \(entry)\n")
+        tellLost()
+        // Later entries are not to overtake the one that says how many are missing.
+        if untold > 0 || !put(entry) {
+            lost += 1
+            untold += 1
         }
     }
 
@@ -40,10 +67,52 @@ public struct Journal: Sendable {
         write(JournalEntry(level, message))
     }
 
-    private static func print(_ line: String) {
-        var line = line
-        // In one piece, so that lines of several processes do not mix.
-        line.withUTF8 { bytes in _ = Glibc.write(STDERR_FILENO, bytes.baseAddress, bytes.count) }
+    /// Whether entries were lost and no entry has said so yet.
+    public var hasUntoldLoss: Bool { untold > 0 }
+
+    /// Says how many entries were lost, if there is room for that.
+    public func tellLost() {
+        guard untold > 0 else { return }
+        let entries = untold == 1 ? "1 entry was" : "\(untold) entries were"
+        let entry = JournalEntry(
+            .warning, "\(entries) lost: the log had no room", event: .entriesLost, fields: [.lost(untold)])
+        if put(entry) { untold = 0 }
+    }
+
+    private func put(_ entry: JournalEntry) -> Bool {
+        switch destination {
+        case .journal(let sender): return sender.send(datagram(of: entry))
+        case .standardError(var output):
+            defer { destination = .standardError(output) }
+            return output.write("\(program): \(entry)")
+        }
+    }
+
+    // MARK: - The journal's protocol
+
+    /// An entry as the journal reads it: `NAME=value` lines.
+    private func datagram(of entry: JournalEntry) -> [UInt8] {
+        var bytes: [UInt8] = []
+        Self.append("MESSAGE", entry.message, to: &bytes)
+        Self.append("PRIORITY", "\(entry.level.rawValue)", to: &bytes)
+        Self.append("SYSLOG_IDENTIFIER", program, to: &bytes)
+        if let event = entry.event { Self.append("MESSAGE_ID", "\(event.messageID)", to: &bytes) }
+        for field in entry.fields { Self.append("\(field.name)", field.value, to: &bytes) }
+        return bytes
+    }
+
+    private static func append(_ name: String, _ value: String, to bytes: inout [UInt8]) {
+        let value = Array(value.utf8).cut(to: longestValue)
+        bytes += name.utf8
+        // A value with a line feed in it has its length before it, as 64 bits with the lowest byte first.
+        if value.contains(UInt8(ascii: "\n")) {
+            bytes.append(UInt8(ascii: "\n"))
+            withUnsafeBytes(of: UInt64(value.count).littleEndian) { bytes += $0 }
+        } else {
+            bytes.append(UInt8(ascii: "="))
+        }
+        bytes += value
+        bytes.append(UInt8(ascii: "\n"))
     }
 
     #if Systemd
@@ -56,29 +125,7 @@ public struct Journal: Sendable {
             }
             return String(cString: stream) == "\(file.st_dev):\(file.st_ino)"
         }
-
-        private func send(_ entry: JournalEntry) {
-            var lines = ["MESSAGE=\(entry.message)", "PRIORITY=\(entry.level.rawValue)"]
-            if let event = entry.event { lines.append("MESSAGE_ID=\(event.messageID)") }
-            lines += entry.fields.map { "\($0.name)=\($0.value)" }
-
-            // Each field is a piece of one buffer, for the pointers must all be good at once.
-            var text = lines.joined()
-            text.withUTF8 { bytes in
-                var rest = UnsafeMutableRawBufferPointer(
-                    mutating: UnsafeRawBufferPointer(bytes))[...]
-                let pieces = lines.map { line in
-                    let length = line.utf8.count
-                    defer { rest = rest.dropFirst(length) }
-                    return iovec(
-                        iov_base: UnsafeMutableRawBufferPointer(rebasing: rest).baseAddress, iov_len: length)
-                }
-                _ = sd_journal_sendv(pieces, Int32(pieces.count))
-            }
-        }
     #else
         private static var standardErrorIsJournal: Bool { false }
-
-        private func send(_ entry: JournalEntry) {}
     #endif
 }

@@ -20,9 +20,14 @@ public struct JournalEntry: Sendable {
         case lock(String)
         case session(String)
         case clientProcess(Int32)
+        case clientUser(UInt32)
+        /// The system's unit that the client belongs to.
+        case clientUnit(String)
         case token(UInt64)
         /// The limit that was hit, by the protocol's code for it: `limit-grants`.
         case limit(String)
+        /// How many entries were lost.
+        case lost(Int)
     }
 
     /// A kind of event, with an identifier that never changes (`journalctl MESSAGE_ID=…`).
@@ -42,6 +47,10 @@ public struct JournalEntry: Sendable {
         case denied
         /// An owner asked for a lock that it was to take before one that it holds.
         case orderBroken
+        /// Entries before this one were lost, for there was no room for them.
+        case entriesLost
+        /// Options or rules have a fault: a reload changed nothing, or a start took the last good ones.
+        case configurationRefused
     }
 }
 
@@ -51,15 +60,20 @@ extension JournalEntry.Field {
         case .lock: "LOCK"
         case .session: "SESSION"
         case .clientProcess: "CLIENT_PID"
+        case .clientUser: "CLIENT_UID"
+        case .clientUnit: "CLIENT_UNIT"
         case .token: "TOKEN"
         case .limit: "LIMIT"
+        case .lost: "LOST"
         }
     }
 
     public var value: String {
         switch self {
-        case .lock(let text), .session(let text), .limit(let text): text
+        case .lock(let text), .session(let text), .limit(let text), .clientUnit(let text): text
         case .clientProcess(let id): "\(id)"
+        case .clientUser(let id): "\(id)"
+        case .lost(let count): "\(count)"
         case .token(let number): "\(number)"
         }
     }
@@ -79,6 +93,8 @@ extension JournalEntry.Event {
         case .outOfTokens: "972b9e4d664841edb80f81206001ec83"
         case .denied: "dd601df18c1f4c18b696f4c0af2b215a"
         case .orderBroken: "d76f6b510c8f4ec1963e60115cc756e3"
+        case .entriesLost: "8d79b05c9485491c9a18ab7186746d21"
+        case .configurationRefused: "6d4d22b8a5bd42f0ad22edfa475136fa"
         }
     }
 }

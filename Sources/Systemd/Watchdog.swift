@@ -4,7 +4,7 @@
 
 /// The service manager's promise to replace this process when it falls silent (`sd_watchdog_enabled(3)`).
 ///
-/// Only the thread that serves may kick it, or a hung daemon would look alive.
+/// Only the thread that serves may give the sign of life (`Readiness.alive`), or a hung daemon would look alive.
 public struct Watchdog: Sendable {
     /// How long the manager waits for a sign of life before it ends the process.
     public let patience: Duration
@@ -20,11 +20,6 @@ public struct Watchdog: Sendable {
         #endif
     }
 
-    /// How often to kick: at half the time, so that one late kick does no harm.
+    /// How often to give the sign of life: at half the time, so that one that is late does no harm.
     public var period: Duration { patience / 2 }
-
-    /// The sign of life.
-    public func kick() {
-        Readiness.notify("WATCHDOG=1")
-    }
 }

@@ -6,6 +6,8 @@ import Rendezvous
 let environment = Surroundings.current().environment
 switch Invocation(arguments: Array(CommandLine.arguments.dropFirst()), environment: environment) {
 case .run(let configuration): Daemon.run(configuration)
+case .check(let configuration): Daemon.check(configuration)
+case .reload(let process): Daemon.reload(process: process)
 case .print(let text): print(text, terminator: "")
 case .refuse(let reason): Daemon.refuse(reason)
 }

@@ -131,7 +131,7 @@ struct Ledger {
                 "recalled what is not held")
         case .changed(let change):
             if change.kind == .died, let token = change.token { try end(token, cleanly: false) }
-        case .diedHolding(let session, _, _):
+        case .diedHolding(let session, _, _, _):
             try expect(
                 !holds.values.contains { $0.party.session == session }, "G6: a dead session holds a lock")
         }

@@ -224,7 +224,7 @@ final class World {
             "\(letter(of: session)) \(name) expired \(token)"
         case .revoked(let session, let name, let token): "\(letter(of: session)) \(name) revoked \(token)"
         case .recalled(let session, let name, let token): "\(letter(of: session)) \(name) recalled \(token)"
-        case .diedHolding(let session, let name, let grants):
+        case .diedHolding(let session, let name, _, let grants):
             "\(letter(of: session)) died holding \(grants), \(name)"
         case .markForgotten(let name): "\(name) forgotten"
         case .changed(let change):

@@ -20,7 +20,7 @@ struct Box {
             return named.split(separator: " ").map(String.init)
         }
         let beside = [package.appending(path: "../shared/tools/systemd-box").standardized.path]
-        let needed = "type systemctl systemd-analyze nc man useradd runuser ps"
+        let needed = "type systemctl systemd-analyze nc man useradd runuser ps perl"
         let trial = process(beside + ["bash", "-c", needed], in: package, output: .nullDevice)
         guard (try? trial.run()) != nil else { return nil }
         trial.waitUntilExit()
@@ -34,8 +34,11 @@ struct Box {
 
     /// Runs a test in a fresh box with everything installed, and throws what it says if it fails.
     ///
-    /// `script` is bash, with the words of `box.sh`.
-    static func run(_ script: String) async throws {
+    /// `script` is bash, with the words of `box.sh`. When the machine has gone down, `afterwards` may look at what the
+    /// test left in its directory; so that it waits for a slow job, the machine has `stopTimeout` seconds to go down.
+    static func run(
+        _ script: String, stopTimeout: Int? = nil, afterwards: (URL) throws -> Void = { _ in }
+    ) async throws {
         let command = try #require(command)
         let folder = FileManager.default.temporaryDirectory.appending(
             path: "prwlock-box-\(UUID().uuidString)")
@@ -48,7 +51,8 @@ struct Box {
         let output = folder.appending(path: "output")
         try Data().write(to: output)
         let process = process(
-            command + ["bash", "test.sh"], in: folder, output: try FileHandle(forWritingTo: output))
+            command + (stopTimeout.map { ["--stop-timeout=\($0)"] } ?? []) + ["bash", "test.sh"], in: folder,
+            output: try FileHandle(forWritingTo: output))
         // Other tests may run meanwhile.
         try await withCheckedThrowingContinuation { continuation in
             process.terminationHandler = { _ in continuation.resume() }
@@ -57,7 +61,11 @@ struct Box {
         guard process.terminationStatus == 0 else {
             throw Failure(description: String(decoding: try Data(contentsOf: output), as: UTF8.self))
         }
+        try afterwards(folder)
     }
+
+    /// Whether a test may have it go down: not where it is the machine of the tests.
+    static var goesDown: Bool { command.map { $0 != ["env"] } ?? false }
 
     private static func process(_ command: [String], in folder: URL, output: FileHandle) -> Process {
         let process = Process()

@@ -1,3 +1,4 @@
+import Foundation
 import Systemd
 import Testing
 
@@ -37,8 +38,23 @@ struct UnmanagedTests {
     func nothing() throws {
         #expect(try InheritedSockets.take().isEmpty)
         #expect(Watchdog() == nil)
-        Readiness.ready(status: "0 sessions, 0 locks")
-        Readiness.reloading()
-        Readiness.stopping(status: "leaving")
+        let readiness = Readiness()
+        #expect(!readiness.isHeard)
+        readiness.ready(status: "0 sessions, 0 locks")
+        readiness.reloading()
+        readiness.stopping(status: "leaving")
+        #expect(!readiness.hasUntoldChange)
+    }
+}
+
+@Suite("The journal's catalog")
+struct CatalogTests {
+    @Test("every kind of event, and nothing else, has its entry in the catalog")
+    func catalog() throws {
+        let file = URL(filePath: #filePath).appending(path: "../../../systemd/prwlock.catalog").standardized
+        let text = try String(contentsOf: file, encoding: .utf8)
+        let entries = text.split(separator: "\n-- ").dropFirst().map { String($0.prefix { $0 != "\n" }) }
+        #expect(entries.count == Set(entries).count)
+        #expect(Set(entries) == Set(JournalEntry.Event.allCases.map { "\($0.messageID)" }))
     }
 }

@@ -61,7 +61,7 @@ extension BoxTests {
                 open holder
                 tell holder 'WRITE jobs'
                 kill -KILL $holder_PID
-                eventually grep --quiet "notice: .*held jobs (LOCK=jobs SESSION=[0-9]* CLIENT_PID=$holder_PID)" said
+                eventually grep --quiet "notice: .*held jobs (LOCK=jobs SESSION=[0-9]* CLIENT_PID=$holder_PID CLIENT_UID=0 .*TOKEN=1)" said
                 """)
         }
 

@@ -124,7 +124,7 @@ extension BoxTests {
                 sees() { as_member | grep -q note=secret; }
                 eventually sees
                 echo 'allow user=member everything *' >/etc/prwlock/rules
-                systemctl reload prwlockd.service
+                if systemctl reload prwlockd.service; then fail 'a reload succeeded with a fault'; fi
                 is_told() { journalctl --quiet --unit=prwlockd.service --priority=err | grep -q 'rules:1:19: '; }
                 eventually is_told
                 sees || fail 'rules that cannot be understood changed something'
@@ -148,7 +148,7 @@ extension BoxTests {
                 expect active/running "$(show ActiveState)/$(show SubState)"
 
                 echo 'max-session-grants = many' >/etc/prwlock/prwlockd.conf
-                systemctl reload prwlockd.service
+                if systemctl reload prwlockd.service; then fail 'a reload succeeded with a fault'; fi
                 is_told() { journalctl --quiet --unit=prwlockd.service --priority=err | grep -q many; }
                 eventually is_told
                 is_limited || fail 'a file that cannot be understood changed something'

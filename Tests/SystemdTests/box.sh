@@ -18,6 +18,8 @@ install_all() {
     ldd prwlockd prwlock | awk '$3 ~ "^/(home|root)/" { print $3 }' | xargs -r cp -t /usr/lib
     install -m 644 systemd/*.socket systemd/*.service /etc/systemd/system/
     install -m 644 -D -t /etc/systemd/user systemd/user/*
+    install -m 644 -D -t /usr/lib/systemd/catalog systemd/prwlock.catalog
+    journalctl --update-catalog
     install -m 644 systemd/prwlock.sysusers.conf /usr/lib/sysusers.d/prwlock.conf
     install -m 644 systemd/prwlock.tmpfiles.conf /usr/lib/tmpfiles.d/prwlock.conf
     install -m 644 -D -t /usr/share/man/man7 manual/*.7
@@ -84,6 +86,51 @@ has_lines() { (($(wc -l <"$1") >= $2)); }
 
 # token NAME: the token of the grant that the session had last.
 token() { grep '^GRANTED ' "$1" | sed -n '$s/.*token=\([0-9]*\).*/\1/p'; }
+
+# by UNIT LINE... [-- PROPERTY...]: what a session of a unit of its own is answered.
+by() {
+    local unit=$1 lines=() properties=()
+    shift
+    while (($# > 0)) && [[ $1 != -- ]]; do lines+=("$1"); shift; done
+    for property in "${@:2}"; do properties+=("--property=$property"); done
+    printf '%s\n' "${lines[@]}" |
+        systemd-run --quiet --wait --pipe --collect --unit="$unit" "${properties[@]}" nc -N -U "$socket"
+}
+
+# drop_in LINE...: settings over those of the service.
+drop_in() {
+    install -d /etc/systemd/system/prwlockd.service.d
+    printf '%s\n' "$@" >/etc/systemd/system/prwlockd.service.d/test.conf
+    systemctl daemon-reload
+}
+
+# slow_job NAME LOCK SECONDS [LINE...]: a unit that holds a lock, and takes its time to stop. When it has stopped, the file
+# NAME.seen has what its session was answered in the end.
+slow_job() {
+    local name=$1 lock=$2 seconds=$3
+    shift 3
+    cat >"$name.sh" <<END
+cd '$PWD'
+coproc nc -U $socket
+echo 'WRITE $lock' >&\${COPROC[1]}
+read -r reply <&\${COPROC[0]}
+echo "\$reply" >$name.granted
+stop() {
+    sleep $seconds
+    echo 'STATUS $lock' >&\${COPROC[1]}
+    timeout 5 sed '/^OK /q' <&\${COPROC[0]} >$name.seen
+    exit 0
+}
+trap stop TERM
+while :; do sleep infinity & wait \$!; done
+END
+    printf '%s\n' '[Unit]' "$@" '[Service]' "ExecStart=/bin/bash $PWD/$name.sh" KillMode=mixed TimeoutStopSec=60 \
+        StandardOutput=null >"/etc/systemd/system/$name.service"
+    systemctl daemon-reload
+    systemctl start "$name.service"
+    eventually test -s "$name.granted"
+    expect_like 'GRANTED *' "$(cat "$name.granted")"
+}
 
 # entry FIELD=VALUE...: the journal has such an entry; prints it.
 entry() { journalctl --quiet --output=json --lines=1 "$@" | grep .; }

@@ -11,6 +11,8 @@ public final class DaemonProcess {
     private var environment: [String: String]
     private let sandbox: Sandbox?
     private var hasEnded = false
+    /// Where its standard error goes; nil for the log.
+    private var standardError: Int32?
 
     /// The program to test, beside the tests themselves; or `PRWLOCK_DAEMON`.
     public static let executable: String = {
@@ -42,7 +44,7 @@ public final class DaemonProcess {
     /// As above, with the arguments in an array.
     public init(
         arguments: [String], environment: [String: String] = [:], in directory: TemporaryDirectory? = nil,
-        sandbox: Sandbox? = nil, waits: Bool = true
+        sandbox: Sandbox? = nil, waits: Bool = true, standardError: Int32? = nil
     ) throws {
         let directory = try directory ?? TemporaryDirectory()
         self.directory = directory
@@ -51,9 +53,21 @@ public final class DaemonProcess {
             ["--socket", socketPath, "--state-directory", directory("state"), "--grace", "0"] + arguments
         self.environment = environment
         self.sandbox = sandbox
+        self.standardError = standardError
         processID = 0
         processID = try spawn()
         if waits { try waitUntilReady() }
+    }
+
+    /// Runs the program with these arguments and no others, for what it does beside serving.
+    public init(onlyArguments arguments: [String]) throws {
+        directory = try TemporaryDirectory()
+        socketPath = directory("s")
+        self.arguments = arguments
+        environment = [:]
+        sandbox = nil
+        processID = 0
+        processID = try spawn()
     }
 
     deinit {
@@ -72,7 +86,8 @@ public final class DaemonProcess {
         }
         let program = ChildProcess(
             executable: Self.executable, arguments: ["prwlockd"] + arguments,
-            environment: environment.map { "\($0.key)=\($0.value)" }, descriptors: [null, output, output])
+            environment: environment.map { "\($0.key)=\($0.value)" },
+            descriptors: [null, output, standardError ?? output])
         guard let sandbox else { return try program.spawn() }
         if let user = sandbox.user { chown(directory.path, user, user) }
         return try sandbox.spawn(program)

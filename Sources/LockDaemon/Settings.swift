@@ -1,0 +1,73 @@
+import LockServer
+
+/// Options and rules that hold together: both are taken, or neither is.
+struct Settings: Sendable {
+    var configuration: Configuration
+    var policy: Policy
+    /// What is wrong with the files, if these are the last good settings in their place; nil if these are the files'.
+    var fault: String?
+    private var good = LastGood()
+
+    /// The settings of a daemon that starts: by the files; or, if they have a fault, the last good ones.
+    static func atStart(_ configuration: Configuration, _ facts: Policy.Facts) throws(ConfigurationFault)
+        -> Settings
+    {
+        if let fault = configuration.sources.fault, let last = configuration.sources.last {
+            return try restored(configuration, last, facts, because: fault)
+        }
+        do throws(ConfigurationFault) {
+            return try Settings(configuration, facts)
+        } catch {
+            let sources = configuration.sources
+            guard let directory = LastGood.directory(configuration, sources.environment),
+                let last = LastGood.read(in: directory)
+            else { throw error }
+            return try restored(configuration, last, facts, because: error.description)
+        }
+    }
+
+    /// What the files say after they may have changed.
+    static func again(_ configuration: Configuration, _ facts: Policy.Facts) throws(ConfigurationFault)
+        -> Settings
+    {
+        try Settings(configuration.readAgain(), facts)
+    }
+
+    /// Reads the rules that the options name.
+    private init(_ configuration: Configuration, _ facts: Policy.Facts) throws(ConfigurationFault) {
+        let rules = try RuleFile.read(configuration.rules, facts)
+        self.configuration = configuration
+        policy = rules.policy
+        good.options = configuration.sources.text
+        good.rules = rules.text
+        good.names = rules.names
+    }
+
+    private init(_ configuration: Configuration, _ policy: Policy, fault: String) {
+        self.configuration = configuration
+        self.policy = policy
+        self.fault = fault
+    }
+
+    private static func restored(
+        _ configuration: Configuration, _ last: LastGood, _ facts: Policy.Facts, because fault: String
+    ) throws(ConfigurationFault) -> Settings {
+        let restored = try configuration.restored(from: last)
+        guard let text = last.rules else { return Settings(restored, Policy(), fault: fault) }
+        do throws(PolicyFault) {
+            let policy = try RuleFile.read(text, last.names, facts)
+            return Settings(restored, policy, fault: fault)
+        } catch {
+            // What this kernel cannot tell of peers, for example, after another one was started.
+            throw ConfigurationFault(description: fault)
+        }
+    }
+
+    /// Remembers them for a start with files that have a fault.
+    func remember() {
+        guard fault == nil,
+            let directory = LastGood.directory(configuration, configuration.sources.environment)
+        else { return }
+        good.write(in: directory)
+    }
+}

@@ -1,0 +1,130 @@
+import Foundation
+import Systemd
+import Testing
+
+/// A datagram socket that is bound, and read only when a test says so: a journal or a service manager that hangs.
+private final class HungReceiver {
+    let path: String
+    private let descriptor: Int32
+
+    init() throws {
+        path = NSTemporaryDirectory() + "prwlock-hung-\(UUID().uuidString.prefix(8))"
+        descriptor = socket(AF_UNIX, Int32(SOCK_DGRAM.rawValue | SOCK_NONBLOCK.rawValue), 0)
+        var address = sockaddr_un()
+        address.sun_family = sa_family_t(AF_UNIX)
+        withUnsafeMutableBytes(of: &address.sun_path) { $0.copyBytes(from: Array(path.utf8)) }
+        let bound = withUnsafePointer(to: address) {
+            $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+                bind(descriptor, $0, socklen_t(MemoryLayout<sockaddr_un>.size))
+            }
+        }
+        try #require(bound == 0)
+    }
+
+    deinit {
+        close(descriptor)
+        unlink(path)
+    }
+
+    /// The oldest datagram; nil if there is none.
+    func read() -> String? {
+        var bytes = [UInt8](repeating: 0, count: 1 << 18)
+        let count = recv(descriptor, &bytes, bytes.count, 0)
+        return count < 0 ? nil : String(decoding: bytes[..<count], as: UTF8.self)
+    }
+}
+
+@Suite("A log or a manager that takes nothing stops nothing")
+struct FullQueueTests {
+    @Test("entries that a hung journal does not take are counted, and told before the next that it takes")
+    func journal() throws {
+        let receiver = try HungReceiver()
+        let journal = Journal(program: "test", level: .info, socket: receiver.path)
+        var written = 0
+        while journal.lost == 0 {
+            journal.write(.info, "entry \(written)")
+            written += 1
+            try #require(written < 100_000)
+        }
+        journal.write(.info, "one more")
+        #expect(journal.lost == 2)
+        #expect(journal.hasUntoldLoss)
+
+        for number in 0..<(written - 1) {
+            #expect(receiver.read()?.contains("MESSAGE=entry \(number)\n") == true)
+        }
+        #expect(receiver.read() == nil)
+        journal.write(.info, "it works again")
+        let report = try #require(receiver.read())
+        #expect(report.contains("MESSAGE=2 entries were lost: the log had no room\n"))
+        #expect(report.contains("LOST=2\n"))
+        #expect(report.contains("MESSAGE_ID=\(JournalEntry.Event.entriesLost.messageID)\n"))
+        #expect(receiver.read()?.contains("MESSAGE=it works again\n") == true)
+        #expect(!journal.hasUntoldLoss)
+        #expect(journal.lost == 2)
+    }
+
+    @Test("a loss is told when there is room, without another entry to tell")
+    func lossAlone() throws {
+        let receiver = try HungReceiver()
+        let journal = Journal(program: "test", level: .info, socket: receiver.path)
+        while journal.lost == 0 { journal.write(.info, "entry") }
+        journal.tellLost()
+        #expect(journal.hasUntoldLoss)
+        while receiver.read() != nil {}
+        journal.tellLost()
+        #expect(!journal.hasUntoldLoss)
+        #expect(receiver.read()?.contains("MESSAGE=1 entry was lost") == true)
+    }
+
+    @Test("a journal that is not there costs entries and no more")
+    func missing() {
+        let journal = Journal(program: "test", level: .info, socket: "/nowhere/journal")
+        journal.write(.info, "entry")
+        #expect(journal.lost == 1)
+    }
+
+    @Test("a long entry is cut between two characters, and a line feed in it begins no field")
+    func longEntry() throws {
+        let receiver = try HungReceiver()
+        let journal = Journal(program: "test", level: .info, socket: receiver.path)
+        journal.write(.info, "x" + String(repeating: "é", count: 100_000))
+        let long = try #require(receiver.read())
+        #expect(long.utf8.count < 33_000)
+        #expect(!long.contains("\u{FFFD}"))
+        #expect(long.contains("\nPRIORITY=6\n"))
+        journal.write(.info, "one\nPRIORITY=0")
+        let lines = try #require(receiver.read())
+        #expect(lines.hasPrefix("MESSAGE\n\u{0E}\0\0\0\0\0\0\0one\nPRIORITY=0\nPRIORITY=6\n"))
+    }
+
+    @Test("a change of state that a hung manager does not take is told when it takes it; a status is not")
+    func manager() throws {
+        let receiver = try HungReceiver()
+        let readiness = Readiness(socket: receiver.path)
+        while readiness.update(status: "filling") {}
+        readiness.ready(status: "first")
+        readiness.reloading()
+        readiness.ready(status: "second")
+        #expect(!readiness.alive())
+        #expect(!readiness.update(status: "lost"))
+        readiness.reloading()
+        readiness.stopping(status: "leaving")
+        #expect(readiness.hasUntoldChange)
+
+        while receiver.read() != nil {}
+        readiness.tellAgain()
+        #expect(!readiness.hasUntoldChange)
+        #expect(receiver.read() == "READY=1\nSTATUS=second")
+        #expect(receiver.read()?.hasPrefix("RELOADING=1\nMONOTONIC_USEC=") == true)
+        #expect(receiver.read() == "STOPPING=1\nSTATUS=leaving")
+        #expect(receiver.read() == nil)
+    }
+
+    @Test("a status with a line feed in it sets no other variable")
+    func statusLine() throws {
+        let receiver = try HungReceiver()
+        #expect(Readiness(socket: receiver.path).update(status: "a\nMAINPID=1"))
+        #expect(receiver.read() == "STATUS=a MAINPID=1")
+    }
+}
