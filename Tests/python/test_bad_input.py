@@ -15,7 +15,7 @@ from typing import Any, Callable
 
 import prwlock
 import pytest
-from prwlock import _rendezvous, _stream
+from prwlock import _rendezvous
 
 from processes import descriptors, wait_until
 
@@ -316,25 +316,6 @@ def test_a_socket_that_is_no_daemon(stranger: str, monkeypatch: pytest.MonkeyPat
     listener.shutdown(socket.SHUT_RDWR)
     listener.close()
     thread.join()
-
-
-def test_a_daemon_that_is_stopped_keeps_nobody_who_has_a_timeout(daemon: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    lock = prwlock.RWLock("jobs")
-    lock.acquire_read()
-    monkeypatch.setattr(_stream, "LOOK", 0.05)
-    monkeypatch.setattr("prwlock._client.PATIENCE", 0.1)
-    connection = lock.client._connection
-    connection._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, b"\0" * 8 + (50_000).to_bytes(8, "little"))
-    os.kill(daemon.pid, signal.SIGSTOP)
-    other = prwlock.RWLock("mail")
-    with pytest.raises(prwlock.DaemonUnavailable, match="does not answer"):
-        other.acquire_write(0.1)
-    os.kill(daemon.pid, signal.SIGCONT)
-    # What it was granted meanwhile goes back as soon as somebody reads that.
-    assert lock.status().holders
-    wait_until(lambda: not daemon.client.status("mail").holders)
-    assert lock.nlocks == 1
-    lock.release()
 
 
 @pytest.mark.parametrize("mode", [0o777, 0o770])

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+from time import monotonic, sleep
 
 from . import _forking, _location
 from ._connection import Connection, SentInVain
+from ._deadline import GRACE_PAUSE, Deadline
 from ._errors import Closed, DaemonUnavailable
 from ._grant import Grant
 from ._location import Location
@@ -14,7 +16,7 @@ from ._once import Link, shared
 from ._rendezvous import connect
 from ._request import PATIENCE, Request, asking, threads
 from ._stream import getpid
-from ._wire import acquire_options, encode_name, milliseconds, refusal
+from ._wire import acquire_options, encode_name, refusal
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -27,7 +29,7 @@ if TYPE_CHECKING:
     from ._wire import Mode, Seconds, Text
 
 #: How often a request begins again where the daemon had ended, or is leaving, before it was read.
-_ATTEMPTS = (1, 2, 3)
+_ATTEMPTS = 3
 _shared: dict[tuple[str, str], Link] = {}
 #: What a thread is in before there is a connection for its request.
 _CONNECTING = Request(None, threads.own)
@@ -105,7 +107,7 @@ class Client:
         Args:
             name: Any text or bytes of at most 255 bytes as it is encoded (three bytes for most signs but letters).
             mode: ``read``, ``update`` or ``write``.
-            timeout: In seconds, to the millisecond.
+            timeout: In seconds, to the millisecond. It also runs while a daemon is started, or another one ends.
             lease: The grant ends by itself after so many seconds unless it is renewed.
             note: For people who look at the lock.
             on_lost: Called with the grant, in a thread of its own, if it ends before it is released.
@@ -113,13 +115,15 @@ class Client:
         Raises:
             WouldBlock, AcquireTimeout: it could not be had in time; they say who has it.
             Deadlock: to wait would close a circle.
+            DaemonTimeout: no daemon answered within the timeout and a second; nothing of the request is left.
             LockError: the daemon could not be reached, or something else that its class says.
         """
         if mode not in ("read", "update", "write"):
             raise ValueError(f"a mode is 'read', 'update' or 'write', not {mode!r}")
-        options = acquire_options(timeout, lease, note)
+        deadline = None if timeout is None else Deadline(timeout)
+        options = acquire_options(None, lease, note)
         grants: dict[Grant, int] = {}
-        self._acquire(mode.upper().encode(), encode_name(name), options, timeout, grants)
+        self._acquire(mode.upper().encode(), encode_name(name), options, deadline, grants)
         (grant,) = grants
         if on_lost is not None:
             grant._tell(on_lost)
@@ -127,7 +131,7 @@ class Client:
 
     @asking
     def _acquire(
-        self, verb: bytes, name: bytes, options: bytes, timeout: Optional[Seconds], grants: dict[Grant, int]
+        self, verb: bytes, name: bytes, options: bytes, deadline: Optional[Deadline], grants: dict[Grant, int]
     ) -> None:
         """Asks for a lock, and puts the grant into a dictionary as the very last thing.
 
@@ -140,14 +144,22 @@ class Client:
         request: Optional[Request] = None
         grant: Optional[Grant] = None
         try:
-            thread.request = _CONNECTING
-            patience = None if timeout is None else PATIENCE + milliseconds(timeout) / 1_000
             text = b"%s %s owner=%s%s" % (verb, name, thread.owner, options)
-            for _ in _ATTEMPTS:
-                connection = self._connected()
-                thread.request = request = Request(connection, thread, patience)
+            attempts = 0
+            while attempts < _ATTEMPTS:
+                thread.request = _CONNECTING
+                if deadline is None:
+                    connection = self._connected(None)
+                    request = Request(connection, thread, None)
+                    line = text
+                else:
+                    connection = self._connected(deadline.end)
+                    request = Request(connection, thread, deadline.left)
+                    line = text + deadline.wait
+                thread.request = request
+                attempts += 1
                 try:
-                    words = connection.exchange(request, text).split(b" ")
+                    words = connection.exchange(request, line).split(b" ")
                 except SentInVain:
                     continue
                 if words[1] == b"GRANTED" and len(words) > 4:
@@ -155,9 +167,14 @@ class Client:
                     thread.request = None
                     grants[grant] = 1
                     return
-                if words[1:3] != [b"ERROR", b"draining"]:
+                if words[1:3] == [b"ERROR", b"draining"]:
+                    connection.is_draining = True
+                elif deadline is not None and deadline.is_grace(words[1:]):
+                    thread.request = None
+                    sleep(GRACE_PAUSE)
+                    attempts = 0
+                else:
                     raise refusal(words[1:])
-                connection.is_draining = True
             raise DaemonUnavailable(f"the lock daemon at {self.path} ends again and again")
         except BaseException:
             if grant is not None:
@@ -171,8 +188,8 @@ class Client:
 
     # The connection
 
-    def _connected(self) -> Connection:
-        """The connection that requests go to now."""
+    def _connected(self, end: Optional[float]) -> Connection:
+        """The connection that requests go to now; `end` is that of the call."""
         connection: Optional[Connection] = self._place.value
         # As `is_usable` has it; every request comes this way.
         if (
@@ -182,9 +199,9 @@ class Client:
             and connection.pid == getpid()
         ):
             return connection
-        return self._connect()
+        return self._connect(end)
 
-    def _connect(self) -> Connection:
+    def _connect(self, end: Optional[float]) -> Connection:
         """Takes the place of a connection that is of no more use. Grants that are held on that one keep it alive.
 
         Threads that connect at the same time all go on with the connection that took the place first. A thread that
@@ -203,34 +220,35 @@ class Client:
                 return connection
             following = place.following
             if following is None:
-                own = Link(self._connect_behind(connection))
+                own = Link(self._connect_behind(connection, end))
                 following = place.append(own)
                 if following is not own:
                     own.value.close("another thread was quicker")
             place = self._place = following
 
-    def _connect_behind(self, before: Optional[Connection]) -> Connection:
+    def _connect_behind(self, before: Optional[Connection], end: Optional[float]) -> Connection:
         if before is not None and before.pid == getpid():
             log("WARNING", f"connecting anew to the lock daemon at {self.path}: {before.fault or 'it is leaving'}")
-        return Connection(*connect(self._location), self.path)
+        return Connection(*connect(self._location, end), self.path)
 
     @asking
-    def _ready(self) -> Connection:
+    def _ready(self, end: float) -> Connection:
         thread = threads.own
         if thread.request is not None:
             thread.settle()
         try:
             thread.request = _CONNECTING
-            connection = self._connected()
+            connection = self._connected(end)
         finally:
             thread.request = None
         return connection
 
     def _ask(self, text: bytes) -> Request:
         """A request that changes nothing, on whichever connection serves."""
-        for _ in _ATTEMPTS:
+        end = monotonic() + PATIENCE
+        for _ in range(_ATTEMPTS):
             try:
-                return self._ready().ask(text)
+                return self._ready(end).ask(text, end - monotonic())
             except SentInVain:
                 continue
         raise DaemonUnavailable(f"the lock daemon at {self.path} ends again and again")

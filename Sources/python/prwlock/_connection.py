@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import socket
-from errno import EAGAIN, EPIPE
+from errno import EPIPE
+from time import monotonic
 
 from . import _forking
-from ._errors import DaemonUnavailable, LockError
-from ._request import PATIENCE, Notice, Request, asking, threads
+from ._deadline import SLACK
+from ._errors import DaemonTimeout, DaemonUnavailable, LockError
+from ._rendezvous import no_answer
+from ._request import LOOK, PATIENCE, Notice, Request, asking, threads
 from ._stream import Stream, getpid
+from ._wire import release_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -17,6 +21,8 @@ if TYPE_CHECKING:
 
     from ._notices import _Listening
 
+#: A request is one small line: the kernel takes it whole or not at all.
+_FLAGS = socket.MSG_NOSIGNAL | socket.MSG_DONTWAIT
 #: So often an interrupted clean-up begins anew; who is interrupted without end is to end.
 _MOST_INTERRUPTS = 1_000
 
@@ -36,6 +42,8 @@ class Connection(Stream):
         super().__init__(connected, received, path)
         #: Who is told of lost grants; see `_notices`.
         self.listening: dict[int, _Listening] = {}
+        #: The thread that waits for replies to requests that were given up; see `_settling`.
+        self.settling: dict[int, object] = {}
         _forking.remember(self)
 
     @property
@@ -76,9 +84,11 @@ class Connection(Stream):
 
         Raises:
             SentInVain: the connection had ended before.
-            DaemonUnavailable: it ended before the reply, or the daemon does not answer in time.
+            DaemonUnavailable: it ended before the reply.
+            DaemonTimeout: the daemon does not answer in time.
         """
         tag = request.tag
+        request.text = text
         self._pending[tag] = request
         if self.fault is not None:
             # It broke after it was chosen, and may have looked at what is pending before this was.
@@ -88,8 +98,10 @@ class Connection(Stream):
             self._send_left_over()
         line = b"%s%s\n" % (tag, text)
         try:
-            if self._send(line, socket.MSG_NOSIGNAL) != len(line):
+            if self._send(line, _FLAGS) != len(line):
                 self._break("a line could not be sent whole")
+        except BlockingIOError:
+            self._send_late(request, line)
         except OSError as error:
             self._refuse(error)
         thread = request.thread
@@ -111,11 +123,33 @@ class Connection(Stream):
             raise DaemonUnavailable(f"the connection to the lock daemon at {self.path} ended: {self.fault}")
         return request.reply
 
+    def _send_late(self, request: Request, line: bytes) -> None:
+        """Sends a line for which there is no room, as the daemon has not read for long."""
+        from select import POLLOUT, poll
+
+        room = poll()
+        room.register(self._socket, POLLOUT)
+        end = monotonic() + PATIENCE
+        if request.end is not None:
+            end = min(end, request.end)
+        while True:
+            left = end - monotonic()
+            if left <= 0:
+                # Nothing was sent.
+                self._pending.pop(request.tag, None)
+                raise no_answer(self._socket, self.path)
+            room.poll(min(left, LOOK) * 1_000)
+            try:
+                if self._send(line, _FLAGS) != len(line):
+                    self._break("a line could not be sent whole")
+                return
+            except BlockingIOError:
+                continue
+            except OSError as error:
+                self._refuse(error)
+                return
+
     def _refuse(self, error: OSError) -> None:
-        if error.errno == EAGAIN:
-            raise DaemonUnavailable(
-                f"the lock daemon at {self.path} does not read (waited {PATIENCE} s)"
-            ) from error
         self._break(error.strerror or str(error))
         if error.errno == EPIPE:
             raise SentInVain(f"the connection to the lock daemon at {self.path} has ended") from error
@@ -123,16 +157,18 @@ class Connection(Stream):
     def withdraw(self, request: Request) -> None:
         """Leaves nothing behind of a request whose caller was interrupted: neither in the queue nor as a grant."""
         request.was_withdrawn = True
-        if request.patience is not None and request.patience < 0:
-            # The daemon is silent. It will read this some time, and whoever reads then gives back what it granted.
-            self._send_later(b"CANCEL " + request.tag)
-            return
         for _ in range(_MOST_INTERRUPTS):
             if self.fault is not None or self.pid != getpid():
                 return
             try:
-                self._withdraw(request)
+                if request.was_given_up:
+                    self._leave(request)
+                else:
+                    self._withdraw(request)
                 return
+            except DaemonTimeout:
+                request.was_given_up = True
+                continue
             except LockError:
                 return
             except BaseException:  # Another interrupt. What it would end is under way already.
@@ -145,16 +181,48 @@ class Connection(Stream):
                 self._unfollow(other)
         if request.reply is None and request.tag in self._pending:
             # Its answer comes behind the other's, if there is one to come.
-            self.exchange(Request(self, thread), b"CANCEL " + request.tag)
+            self.exchange(Request(self, thread, SLACK), b"CANCEL " + request.tag)
         reply = request.reply
         if reply and request.settle is not None:
             request.settle(reply)
         elif reply:
             words = reply.split(b" ")
             if words[1] == b"GRANTED" and len(words) > 4:
-                self.exchange(Request(self, thread), b"RELEASE %s %s" % (words[2], words[4]))
+                self.exchange(Request(self, thread, SLACK), b"RELEASE %s %s" % (words[2], words[4]))
         self._pending.pop(request.tag, None)
         self._hand_over(thread)
+
+    def release_given_up(self) -> None:
+        """For the session's end: what a silent daemon will grant to requests that were given up is released in order.
+
+        Else it would look as if a writer had died. Whatever else their owners hold ends with the session as well.
+        """
+        for request in list(self._pending.values()):
+            release = release_of(request.text) if request.was_given_up else None
+            if release is not None:
+                self._send_later(release)
+
+    def _leave(self, request: Request) -> None:
+        """Ends a request that a silent daemon will answer some time, without a wait for that."""
+        thread = request.thread
+        for other in list(self._followers):
+            if other.thread is thread:
+                self._unfollow(other)
+        self._hand_over(thread)
+        reply = request.reply
+        if reply:
+            # It came at the last moment. Perhaps its reader has given it back as well, which changes nothing.
+            if request.settle is None:
+                self._give_back(reply)
+            else:
+                request.settle(reply)
+            self._pending.pop(request.tag, None)
+        elif request.tag in self._pending:
+            self._send_later(b"CANCEL " + request.tag)
+            request.was_left = True
+            from ._settling import settle
+
+            settle(self)
 
     # Notices
 
@@ -197,6 +265,7 @@ class Connection(Stream):
         if self.pid != getpid():
             self.forget()
             return
+        self.release_given_up()
         self._break(fault)
         try:
             # Not by close alone: a child may have a copy of the descriptor.

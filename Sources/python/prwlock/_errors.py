@@ -124,6 +124,13 @@ class DaemonUnavailable(LockError, ConnectionError):
     is_temporary = False
 
 
+class DaemonTimeout(DaemonUnavailable, TimeoutError):
+    """No daemon answered within the call's time: it is stopped, is being started, or ends. Nothing was acquired."""
+
+    standard_errno = ETIMEDOUT
+    is_temporary = True
+
+
 class AccessRefused(DaemonUnavailable, PermissionError):
     """There may be a daemon, but its socket or folder is not this user's to use."""
 

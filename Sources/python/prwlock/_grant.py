@@ -5,7 +5,8 @@ from __future__ import annotations
 from sys import is_finalizing
 
 from ._connection import Connection
-from ._errors import DaemonUnavailable, LockLost, NotHeld
+from ._deadline import Deadline
+from ._errors import DaemonTimeout, DaemonUnavailable, LockLost, NotHeld
 from ._granted import Granted, loss
 from ._request import PATIENCE, Request, Thread, asking, threads
 from ._stream import getpid
@@ -58,6 +59,7 @@ class Grant(Granted):
         Raises:
             NotHeld: it was released before, or it belongs to the parent process; a ``ValueError``.
             LockLost: it had ended before.
+            DaemonTimeout: the daemon does not answer. It is released as soon as the daemon goes on.
         """
         if self._is_over:
             raise NotHeld("it was released before")
@@ -90,6 +92,11 @@ class Grant(Granted):
             thread.request = None
         except NotHeld:
             raise
+        except DaemonTimeout:
+            # Once more, if there was no room for it; twice changes nothing.
+            connection.release_later(words[2], words[4])
+            thread.request = None
+            raise
         except DaemonUnavailable as error:
             thread.request = None
             raise self._loss("connection") from error
@@ -100,6 +107,10 @@ class Grant(Granted):
             thread.request = None
             raise
         if b" RELEASED " not in reply:
+            if self._words is not words:
+                # An upgrade that was given up was granted before this was read: it has another token.
+                connection.release_later(self._words[2], self._words[4])
+                return
             raise self._loss(connection.ended.pop(self.token, "unknown"))
 
     def _end(self) -> None:
@@ -149,10 +160,13 @@ class Grant(Granted):
             WouldBlock, AcquireTimeout, Deadlock: it could not be had.
             Cancelled: the grant ended meanwhile.
             LockLost: it had ended before.
+            DaemonTimeout: the daemon does not answer.
         """
-        wait = b"" if timeout is None else b" wait=%dms" % milliseconds(timeout)
-        patience = None if timeout is None else PATIENCE + milliseconds(timeout) / 1_000
-        self._change(b"UPGRADE", wait, patience)
+        if timeout is None:
+            self._change(b"UPGRADE", b"", None)
+        else:
+            deadline = Deadline(timeout)
+            self._change(b"UPGRADE", deadline.wait, deadline.left)
 
     def downgrade(self, to: Literal["read", "update"] = "read") -> None:
         """Becomes weaker, with nobody in between; keeps its token.
@@ -193,6 +207,8 @@ class Grant(Granted):
         try:
             text = b"%s %s %s%s" % (verb, words[2], words[4], options)
             reply = self._connection.ask(text, patience, self._settle).reply or b""
+        except DaemonTimeout:
+            raise
         except DaemonUnavailable as error:
             raise self._loss("connection") from error
         answer = reply.split(b" ")

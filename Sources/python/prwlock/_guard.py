@@ -14,6 +14,7 @@ import time
 from errno import EAGAIN
 
 from . import _location
+from ._rendezvous import make_socket
 from ._wire import decode_name, fields
 
 TYPE_CHECKING = False
@@ -43,7 +44,7 @@ def name() -> bytes:
 
 def ask() -> Optional[Guard]:
     """The daemon of this user that holds the guard; None if none does."""
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
+    with make_socket() as connection:
         end = time.monotonic() + _UNCERTAINTY
         connection.setblocking(False)
         try:

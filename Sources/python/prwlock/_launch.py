@@ -11,6 +11,7 @@ import subprocess
 import time
 from errno import EADDRINUSE, EAGAIN, ECONNREFUSED, ENOENT
 
+from ._deadline import step
 from ._errors import DaemonUnavailable
 from ._location import Location
 
@@ -47,11 +48,13 @@ class StartLock:
     for a moment: one that keeps it for longer was stopped, and is named.
     """
 
-    def __init__(self, socket_path: str, patience: float = 2) -> None:
+    def __init__(self, socket_path: str, patience: float = 2, end: Optional[float] = None) -> None:
         self.socket_path = socket_path
         self._path = socket_path + ".lock"
         #: How long one process may keep the file, in seconds.
         self._patience = patience
+        #: That of the call that wants the file, by `time.monotonic`.
+        self._end = end
         self._file = -1
 
     def __enter__(self) -> StartLock:
@@ -59,6 +62,7 @@ class StartLock:
         begin = since = time.monotonic()
         holder, looks_at, pause = None, begin, 0.001
         while not self._try():
+            step(_MOST_WAITING, self._end)
             now = time.monotonic()
             if now >= looks_at:
                 looks_at = now + 0.1
@@ -197,7 +201,7 @@ def _limited(location: Location, words: str) -> DaemonUnavailable:
     )
 
 
-def start(location: Location, program: str, listener: socket.socket) -> None:
+def start(location: Location, program: str, listener: socket.socket, end: Optional[float] = None) -> None:
     """Starts a daemon that serves a listener, which was made under the start lock.
 
     The client listens rather than the daemon, so that clients that come from now on wait for it in the queue.
@@ -227,7 +231,11 @@ def start(location: Location, program: str, listener: socket.socket) -> None:
         ) from error
     finally:
         os.close(output)
-    between.wait()
+    try:
+        between.wait(step(_MOST_WAITING, end))
+    except subprocess.TimeoutExpired:
+        # It may come yet, and the next call finds it.
+        step(0, end)
 
 
 def daemon_program() -> str:

@@ -12,7 +12,7 @@ from ._errors import DaemonUnavailable
 from ._launch import daemon_program
 from ._location import Location
 from ._once import once
-from ._rendezvous import attempt
+from ._rendezvous import connect
 
 _PATIENCE = 10.0
 
@@ -51,10 +51,11 @@ class PrivateDaemon:
 
         end = monotonic() + _PATIENCE
         while monotonic() < end:
-            connected = attempt(Location(self.socket))
-            if connected is not None:
-                connected[0].close()
+            try:
+                connect(Location(self.socket), end)[0].close()
                 return
+            except DaemonUnavailable:  # Not yet.
+                pass
             if self._process is None or self._process.poll() is not None:
                 break
             sleep(0.002)

@@ -15,9 +15,10 @@ import time
 from errno import EACCES, EAFNOSUPPORT, EAGAIN, ECONNREFUSED, ENOENT, ENOTDIR, EPERM
 
 from . import _location
-from ._errors import AccessRefused, DaemonUnavailable, LimitExceeded, LockError, ProtocolError
+from ._deadline import step
+from ._errors import AccessRefused, DaemonTimeout, DaemonUnavailable, LimitExceeded, LockError, ProtocolError
 from ._location import Location
-from ._request import PATIENCE
+from ._request import LOOK, PATIENCE
 from ._wire import encode_name
 
 TYPE_CHECKING = False
@@ -26,8 +27,6 @@ if TYPE_CHECKING:
 
     from ._guard import Guard
 
-#: How often a reader that waits looks whether it has waited for too long, in seconds.
-LOOK = 5
 _ATTEMPTS = 3
 #: How often one begins again because other processes are quicker, or remove the folder.
 _MOST_OVERTAKINGS = 100
@@ -35,31 +34,34 @@ _MOST_OVERTAKINGS = 100
 _ELSEWHERE = 1.5
 
 
-def connect(location: Location) -> tuple[socket.socket, bytes]:
+def connect(location: Location, end: Optional[float] = None) -> tuple[socket.socket, bytes]:
     """A blocking connection on which the daemon has answered, and what it has said since.
 
+    All that is waited for ends at `end`, by `time.monotonic`, if that is given.
+
     Raises:
+        DaemonTimeout: no daemon has answered by then.
         DaemonUnavailable: nobody listens, and none may be or could be started.
         AccessRefused: this user may not.
         ProtocolError: what listens there is no lock daemon.
     """
     if location.origin == "usual":
-        return _connect_usual(location)
+        return _connect_usual(location, end)
     if location.origin == "anonymous":
-        return _connect_anonymous(location)
-    return _connect_running(location)
+        return _connect_anonymous(location, end)
+    return _connect_running(location, end)
 
 
-def _connect_running(location: Location) -> tuple[socket.socket, bytes]:
+def _connect_running(location: Location, end: Optional[float]) -> tuple[socket.socket, bytes]:
     """To a daemon that others look after."""
     for _ in range(_ATTEMPTS):
-        connection = attempt(location)
+        connection = attempt(location, end)
         if connection:
             return connection
     raise DaemonUnavailable(_nobody(location))
 
 
-def _connect_usual(usual: Location) -> tuple[socket.socket, bytes]:
+def _connect_usual(usual: Location, end: Optional[float]) -> tuple[socket.socket, bytes]:
     """By the rules for all clients: the user's own daemon if it answers, else the system's, else one is started.
 
     The order keeps two processes of a user out of two lock spaces while ``/run/prwlock`` appears. One process, A, looks
@@ -81,14 +83,14 @@ def _connect_usual(usual: Location) -> tuple[socket.socket, bytes]:
     failures = overtakings = 0
     while failures < _ATTEMPTS and overtakings < _MOST_OVERTAKINGS:
         has_system = _location.has_system()
-        connection = _reach_own(usual) or _await_holder(usual)
+        connection = _reach_own(usual, end) or _await_holder(usual, end)
         if connection:
             return connection
         if has_system:
             usual.path = _location.system_socket()
-            return _connect_running(Location(usual.path, "system"))
+            return _connect_running(Location(usual.path, "system"), end)
         try:
-            connection = _start_own(usual)
+            connection = _start_own(usual, end)
         except (Overtaken, FileNotFoundError):
             # Also `rm -r` of the folder after it was made.
             overtakings += 1
@@ -99,7 +101,7 @@ def _connect_usual(usual: Location) -> tuple[socket.socket, bytes]:
     raise _ended_at_start(usual.path)
 
 
-def _reach_own(usual: Location) -> Optional[tuple[socket.socket, bytes]]:
+def _reach_own(usual: Location, end: Optional[float]) -> Optional[tuple[socket.socket, bytes]]:
     """A connection to the user's own daemon; None if it does not answer."""
     for path in _location.own_candidates():
         try:
@@ -109,14 +111,14 @@ def _reach_own(usual: Location) -> Optional[tuple[socket.socket, bytes]]:
             # In /tmp every user can take the name of a folder. No daemon of this user is in it, and another user must
             # not keep this one from the system's.
             continue
-        connection = attempt(Location(path, "own"))
+        connection = attempt(Location(path, "own"), end)
         if connection:
             usual.path = path
             return connection
     return None
 
 
-def _await_holder(usual: Location) -> Optional[tuple[socket.socket, bytes]]:
+def _await_holder(usual: Location, call_end: Optional[float]) -> Optional[tuple[socket.socket, bytes]]:
     """A connection to a daemon of this user that has the guard and did not answer; None if none has it.
 
     It may be about to listen again, or to end.
@@ -126,12 +128,12 @@ def _await_holder(usual: Location) -> Optional[tuple[socket.socket, bytes]]:
     """
     from . import _guard
 
-    end = time.monotonic() + _ELSEWHERE
+    end = time.monotonic() + step(_ELSEWHERE, call_end)
     while True:
         holder = _guard.ask()
         if holder is None:
             return None
-        connection = _reach_own(usual)
+        connection = _reach_own(usual, call_end)
         if connection:
             return connection
         if time.monotonic() > end:
@@ -139,7 +141,7 @@ def _await_holder(usual: Location) -> Optional[tuple[socket.socket, bytes]]:
         time.sleep(0.02)
 
 
-def _start_own(usual: Location) -> Optional[tuple[socket.socket, bytes]]:
+def _start_own(usual: Location, end: Optional[float]) -> Optional[tuple[socket.socket, bytes]]:
     """Starts the user's own daemon under the start lock; None if it ended before it answered.
 
     Raises:
@@ -151,9 +153,9 @@ def _start_own(usual: Location) -> Optional[tuple[socket.socket, bytes]]:
     _check_may_start(usual)
     own = Location(usual.path, "own")
     _location.make_folder(own.path)
-    with _launch.StartLock(own.path) as lock:
+    with _launch.StartLock(own.path, end=end) as lock:
         # The process that had the lock file before may have started one.
-        connection = _reach_own(usual)
+        connection = _reach_own(usual, end)
         if connection:
             return connection
         # A daemon that listens again needs the lock file, so that it cannot be waited for here.
@@ -165,29 +167,29 @@ def _start_own(usual: Location) -> Optional[tuple[socket.socket, bytes]]:
             if _location.has_system():
                 lock.remove_socket()
                 raise _launch.Overtaken("the system's lock daemon has come")
-            _launch.start(own, program, listener)
-        return attempt(own)
+            _launch.start(own, program, listener, end)
+        return attempt(own, end)
 
 
-def _connect_anonymous(location: Location) -> tuple[socket.socket, bytes]:
+def _connect_anonymous(location: Location, end: Optional[float]) -> tuple[socket.socket, bytes]:
     """As at the user's own place, without the guard and without a look at the system's daemon."""
     from . import _launch
 
     if _location.has_folder(location.path):
-        connection = attempt(location)
+        connection = attempt(location, end)
         if connection:
             return connection
     _check_may_start(location)
     _location.make_folder(location.path)
     for _ in range(_ATTEMPTS):
-        with _launch.StartLock(location.path) as lock:
-            connection = attempt(location)
+        with _launch.StartLock(location.path, end=end) as lock:
+            connection = attempt(location, end)
             if not connection:
                 _launch.check_limits(location)
                 program = _launch.daemon_program()
                 with lock.listen() as listener:
-                    _launch.start(location, program, listener)
-                connection = attempt(location)
+                    _launch.start(location, program, listener, end)
+                connection = attempt(location, end)
             if connection:
                 return connection
     raise _ended_at_start(location.path)
@@ -219,29 +221,63 @@ def _served_elsewhere(guard: Guard) -> DaemonUnavailable:
     )
 
 
-def attempt(location: Location) -> Optional[tuple[socket.socket, bytes]]:
-    """A connection on which the daemon has answered; None if nobody listens, or the end comes before the answer."""
-    connection = _make_socket()
+def attempt(location: Location, call_end: Optional[float] = None) -> Optional[tuple[socket.socket, bytes]]:
+    """A connection on which the daemon has answered; None if nobody listens, or the end comes before the answer.
+
+    It waits until the end of the call, if that has one, and for ten seconds at most.
+    """
+    connection = make_socket()
     try:
-        connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, struct.pack("ll", PATIENCE, 0))
-        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, struct.pack("ll", PATIENCE, 0))
+        end = time.monotonic() + step(PATIENCE, call_end)
+        bound_wait(connection, socket.SO_SNDTIMEO, end - time.monotonic())
         try:
             connection.connect(location.path)
-            rest = _greet(connection, location)
+            rest = _greet(connection, location, end)
         except OSError as error:
             rest = None
-            _judge(error, location)
+            _judge(error, location, connection)
         if rest is None:
             connection.close()
             return None
-        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, struct.pack("ll", LOOK, 0))
+        bound_wait(connection, socket.SO_RCVTIMEO, LOOK)
         return connection, rest
     except BaseException:
         connection.close()
         raise
 
 
-def _make_socket() -> socket.socket:
+def bound_wait(connection: socket.socket, option: int, seconds: float) -> None:
+    """Has a blocking socket wait for at most so long: to connect or send (``SO_SNDTIMEO``), or to receive."""
+    microseconds = max(1, int(seconds * 1_000_000))
+    connection.setsockopt(socket.SOL_SOCKET, option, struct.pack("ll", *divmod(microseconds, 1_000_000)))
+
+
+def no_answer(connection: socket.socket, path: str) -> DaemonTimeout:
+    """The error of a daemon that is there, and does not answer; names its process, where that is visible."""
+    try:
+        (pid,) = struct.unpack_from("i", connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
+    except OSError:
+        pid = 0
+    # Until a daemon that was started listens itself, the kernel names the process that bound the socket for it.
+    if pid in (0, os.getpid()):
+        return DaemonTimeout(f"the lock daemon at {path} does not answer: try again, or look at what it waits for")
+    silent = f"the lock daemon at {path} (pid {pid}) does not answer"
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as file:
+            is_stopped = file.read().rpartition(b") ")[2][:1] in b"Tt"
+    except OSError:
+        is_stopped = False
+    if is_stopped:
+        return DaemonTimeout(f"{silent}, as it is stopped: `kill -CONT {pid}` lets it go on")
+    return DaemonTimeout(f"{silent}: try again, or look at what it waits for")
+
+
+def make_socket() -> socket.socket:
+    """A socket that can reach a daemon.
+
+    Raises:
+        DaemonUnavailable: this process may not make one.
+    """
     try:
         return socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     except OSError as error:
@@ -253,7 +289,7 @@ def _make_socket() -> socket.socket:
         ) from error
 
 
-def _greet(connection: socket.socket, location: Location) -> Optional[bytes]:
+def _greet(connection: socket.socket, location: Location, end: float) -> Optional[bytes]:
     """Waits for the answer to a PING; returns what came behind it, or None at the end."""
     try:
         connection.send(b"HELLO client=%s\nPING\n" % _own_name())
@@ -262,6 +298,7 @@ def _greet(connection: socket.socket, location: Location) -> Optional[bytes]:
         pass
     received = b""
     while True:
+        bound_wait(connection, socket.SO_RCVTIMEO, end - time.monotonic())
         chunk = connection.recv(4096)
         if not chunk:
             return None
@@ -291,7 +328,7 @@ def _stranger(location: Location) -> ProtocolError:
     return ProtocolError(f"what listens at {location.path} is not a lock daemon")
 
 
-def _judge(error: OSError, location: Location) -> None:
+def _judge(error: OSError, location: Location, connection: socket.socket) -> None:
     """Returns if nobody listens; raises what else an error of the attempt means."""
     if isinstance(error, LockError):
         raise error
@@ -301,12 +338,7 @@ def _judge(error: OSError, location: Location) -> None:
             hint = _way_in(_own_service())
         raise AccessRefused(f"you may not connect to the lock daemon at {location.path}: {hint}") from error
     if error.errno == EAGAIN:
-        silent = DaemonUnavailable(
-            f"the lock daemon at {location.path} does not answer (waited {PATIENCE} s): "
-            "look whether it is stopped, or stop it and try again"
-        )
-        silent.is_temporary = True
-        raise silent from error
+        raise no_answer(connection, location.path) from error
     if error.errno is None or "AF_UNIX path too long" in str(error):
         raise ValueError(f"{location.path!r} is too long for the path of a socket") from error
     # The end of a connection, however it shows, is the end of a daemon: the next attempt tells.

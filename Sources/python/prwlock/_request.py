@@ -5,6 +5,7 @@ from __future__ import annotations
 import _thread
 import sys
 from itertools import count
+from time import monotonic
 
 from ._errors import NestedUse
 from ._once import Numbers
@@ -22,6 +23,17 @@ if TYPE_CHECKING:
 
 #: How long a daemon may think about a reply that needs no wait, or to take a line, in seconds.
 PATIENCE = 10
+#: How often a thread that waits looks whether it has waited for too long, in seconds, and at the end of its time.
+LOOK = 4.0
+_LEAST_LOOK = 1 / 64
+
+
+def look_within(seconds: float) -> float:
+    """After how long to look at the clock, if so much time is left; one of few values, to be changed seldom."""
+    pause = LOOK
+    while pause > seconds and pause > _LEAST_LOOK:
+        pause /= 2
+    return pause
 
 
 class Thread:
@@ -68,12 +80,20 @@ class Thread:
 class Request:
     """A line that was sent, or will be, and its reply."""
 
+    #: The line as it was sent, without its tag.
+    text = b""
     #: The whole line without its end; empty if the connection ended first.
     reply: Optional[bytes] = None
     rows: Sequence[bytes] = ()
     #: Released to wake a follower; None for everybody else.
     wake: Optional[LockType] = None
     was_withdrawn = False
+    #: Whether its time was over before a reply came.
+    was_given_up = False
+    #: Whether it was cancelled after that, by a line that has been sent or is among those that are left over.
+    was_left = False
+    #: Whether its time is over, and it looks for a reply once more.
+    is_late = False
 
     def __init__(
         self,
@@ -87,8 +107,13 @@ class Request:
         #: None while there is none yet.
         self.connection = connection
         self.thread = thread
-        #: How long the daemon may still take to answer, in seconds, as far as it was looked; None if for ever.
-        self.patience = patience
+        #: Until when the daemon may take to answer; None if for ever. And how often to look at the clock.
+        self.end: Optional[float] = None
+        self.look = LOOK
+        if patience is not None:
+            self.end = monotonic() + patience
+            if patience < LOOK:
+                self.look = look_within(patience)
         #: Told of the reply if the request is withdrawn; without it, what was granted is given back.
         self.settle = settle
 

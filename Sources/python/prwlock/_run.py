@@ -22,10 +22,10 @@ from typing import TYPE_CHECKING, NamedTuple, NoReturn, Optional
 
 from . import _held
 from ._connection import Connection
+from ._deadline import GRACE, GRACE_PAUSE, SLACK
 from ._errors import AcquireTimeout, DaemonUnavailable
 from ._location import Location
 from ._rendezvous import connect
-from ._request import PATIENCE
 from ._shown import harmless
 from ._standard import complain
 from ._wire import acquire_options, decode_name, refusal
@@ -35,9 +35,6 @@ if TYPE_CHECKING:
 
 #: A number that no script uses for itself.
 _DESCRIPTOR = 200
-#: How long a daemon that has just started may grant nothing, and how often a request without a wait looks.
-_GRACE = 1.0
-_LOOK = 0.025
 
 
 class Asked(NamedTuple):
@@ -110,7 +107,8 @@ def _end_with(channel: socket.socket) -> None:
 
 def _become(asked: Asked, channel: Optional[socket.socket]) -> int:  # noqa: RET503
     start = time.monotonic()
-    connection = Connection(*connect(asked.location), asked.location.path)
+    end = None if asked.timeout is None else start + asked.timeout + SLACK
+    connection = Connection(*connect(asked.location, end), asked.location.path)
     ancestor = _held.find(asked.name, connection)
     timeout = asked.timeout
     if ancestor is not None:
@@ -122,7 +120,7 @@ def _become(asked: Asked, channel: Optional[socket.socket]) -> int:  # noqa: RET
         # Where writers wait, another reader would wait behind them, and they for this one's ancestor.
         timeout = 0.0
     try:
-        connection, words = _acquire(asked, timeout, connection)
+        connection, words = _acquire(asked, timeout, connection, start)
     except AcquireTimeout as error:
         if ancestor is not None:
             complain(_nested(asked, ancestor))
@@ -167,15 +165,16 @@ def _keep_open(connection: Connection) -> None:
         os.set_inheritable(connection._socket.fileno(), True)
 
 
-def _acquire(asked: Asked, timeout: Optional[float], connection: Connection) -> tuple[Connection, list[bytes]]:
+def _acquire(
+    asked: Asked, timeout: Optional[float], connection: Connection, begin: float
+) -> tuple[Connection, list[bytes]]:
     """Asks until there is a decision; also the next daemon, where one ends while this waits for it."""
-    begin = time.monotonic()
-    grace_end = begin + _GRACE
+    grace_end = time.monotonic() + GRACE
     while True:
         left = None if timeout is None else max(0.0, begin + timeout - time.monotonic())
         text = b"%s %s%s" % (asked.mode.upper().encode(), asked.name, acquire_options(left, asked.lease, asked.note))
         try:
-            reply = connection.ask(text, None if left is None else PATIENCE + left).reply or b""
+            reply = connection.ask(text, None if left is None else SLACK + left).reply or b""
         except DaemonUnavailable:
             if connection.fault is None:
                 raise
@@ -185,10 +184,11 @@ def _acquire(asked: Asked, timeout: Optional[float], connection: Connection) -> 
             return connection, words
         if words[1:3] == [b"ERROR", b"draining"]:
             time.sleep(0.1)
-            connection = Connection(*connect(asked.location), asked.location.path)
+            end = None if timeout is None else begin + timeout + SLACK
+            connection = Connection(*connect(asked.location, end), asked.location.path)
         elif words[1] == b"BUSY" and words[-1] == b"held-by=?" and time.monotonic() < grace_end:
             # The daemon has just started after an unclean end, and grants nothing for a moment: nobody holds it.
-            time.sleep(_LOOK)
+            time.sleep(GRACE_PAUSE)
         else:
             raise refusal(words[1:])
 

@@ -7,7 +7,7 @@ import os
 from . import _location
 from ._errors import AcquireTimeout, Deadlock, NotHeld
 from ._once import once
-from ._wire import acquire_options, decode_name, encode_name
+from ._wire import decode_name, encode_name
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -114,6 +114,7 @@ class RWLock:
         Raises:
             Deadlock: without a timeout, where to wait would close a circle; an ``OSError`` and a ``ValueError``.
             ValueError: the timeout is negative or not a number, infinite or too long.
+            DaemonTimeout: no daemon answered within the timeout and a second.
             LockError: the daemon could not be reached, or something else that its class says.
         """
         return self._acquire(b"READ", timeout)
@@ -131,13 +132,17 @@ class RWLock:
         return self._acquire(b"WRITE", 0)
 
     def _acquire(self, verb: bytes, timeout: Optional[Seconds]) -> bool:
-        options = b"" if timeout is None else acquire_options(timeout)
+        deadline = None
+        if timeout is not None:
+            from ._deadline import Deadline
+
+            deadline = Deadline(timeout)
         client = self._client or self.client
         book = self._book
         if book is None or book.pid != getpid():
             book = self._own_book
         try:
-            client._acquire(verb, self._name, options, timeout, book.grants)
+            client._acquire(verb, self._name, b"", deadline, book.grants)
         except (AcquireTimeout, Deadlock):
             if timeout is None:
                 raise

@@ -33,10 +33,10 @@ from __future__ import annotations
 import os
 import socket
 from _thread import allocate_lock
+from time import monotonic
 
-from ._errors import DaemonUnavailable
-from ._rendezvous import LOOK
-from ._request import Notice, Request, Thread
+from ._rendezvous import bound_wait, no_answer
+from ._request import LOOK, Notice, Request, Thread, look_within
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -50,6 +50,8 @@ _MOST_LATER = 2_000
 #: So many of those are sent at once: few enough for the kernel to take them whole or not at all.
 _PIECE = 30
 _MOST_PIECES = 50
+#: How long a request whose time is over looks for its reply once more, in seconds: this process may have been stopped.
+_ONCE_MORE = 0.05
 #: What a request gets for a reply when the connection ends.
 _LOST = b""
 
@@ -69,6 +71,8 @@ class Stream:
         self.is_draining = False
         #: Grants that ended unasked, by their tokens: ``EXPIRED`` or ``REVOKED``.
         self.ended: dict[int, str] = {}
+        #: The socket's time to wait is at most this; the reader sets it.
+        self._look_of_socket = LOOK
         self._socket = connected
         self._send = connected.send
         self._receive = connected.recv
@@ -89,11 +93,15 @@ class Stream:
         """Takes what the socket has, and waits for something if it has nothing."""
         chunks = self._chunks
         try:
+            if request.look < self._look_of_socket:
+                self._set_look(request.look)
             if not self._lines and not (chunks and b"\n" in chunks[-1]):
                 # In one step: nothing is lost between the socket and the list.
                 chunks.extend(map(self._receive, _SIZE))
         except BlockingIOError:
             self._look(request)
+            if request.look > self._look_of_socket:
+                self._set_look(request.look)
             return
         except OSError as error:
             self._break(error.strerror or str(error))
@@ -107,6 +115,13 @@ class Stream:
                 chunks.clear()
                 return
         self._sort()
+
+    def _set_look(self, seconds: float) -> None:
+        """For the reader. Interrupted in between, the socket waits for less than is written here, never for more."""
+        if seconds > self._look_of_socket:
+            self._look_of_socket = seconds
+        bound_wait(self._socket, socket.SO_RCVTIMEO, seconds)
+        self._look_of_socket = seconds
 
     def _sort(self) -> None:
         """Dispatches all whole lines that have been read."""
@@ -139,11 +154,13 @@ class Stream:
                     request.rows, self._rows = self._rows[len(self._rows) - number :], []
                 self._deliver(request, line)
                 self._pending.pop(tag, None)
-                if request.was_withdrawn and request.settle is None:
-                    self._give_back(line)
-            elif tag == _LATER and self._unanswered:
-                # Only the reader takes elements out.
-                self._unanswered.pop()
+                if request.was_withdrawn:
+                    if request.settle is None:
+                        self._give_back(line)
+                    else:
+                        request.settle(line)
+            elif tag == _LATER:
+                self._uncount(1)
         elif first == b"*":
             self._rows.append(line)
         elif first == b"!":
@@ -185,7 +202,7 @@ class Stream:
         try:
             is_early = request.reply is None and self._reader and not self._has_news_for(request)
             # Not for ever: an interrupted reader may be gone without a word.
-            if is_early and not wake.acquire(True, LOOK):
+            if is_early and not wake.acquire(True, request.look):
                 self._look(request)
         finally:
             self._unfollow(request)
@@ -210,12 +227,22 @@ class Stream:
                 break
 
     def _look(self, request: Request) -> None:
-        """Nothing has come for a while."""
-        if request.patience is not None:
-            request.patience -= LOOK
-            if request.patience < 0:
-                self._hand_over(request.thread)
-                raise DaemonUnavailable(f"the lock daemon at {self.path} does not answer")
+        """Nothing has come for a while.
+
+        Raises:
+            DaemonTimeout: the request's time is over.
+        """
+        if request.end is None:
+            return
+        left = request.end - monotonic()
+        if left <= 0 and not request.is_late:
+            request.is_late = True
+            request.end = monotonic() + (left := _ONCE_MORE)
+        if left <= 0:
+            request.was_given_up = True
+            self._hand_over(request.thread)
+            raise no_answer(self._socket, self.path)
+        request.look = look_within(left)
 
     def _has_news_for(self, request: Request) -> bool:
         return request is self._listener and (bool(self._notices) or self.fault is not None)
@@ -238,8 +265,12 @@ class Stream:
                 self._socket.send(line, socket.MSG_DONTWAIT)
         except BlockingIOError:
             self._later.append(line)
+            self._uncount(1)
         except OSError:
             pass
+
+    def _uncount(self, number: int) -> None:
+        del self._unanswered[-number:]
 
     def _send_left_over(self) -> None:
         """Sends what could not go at once, a piece at a time, as far as the daemon takes it.
@@ -255,7 +286,7 @@ class Stream:
             try:
                 self._send(b"".join(lines), socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL)
             except OSError:  # It takes no more, or has ended.
-                del self._unanswered[-len(lines) :]
+                self._uncount(len(lines))
                 return
             for line in lines:
                 try:

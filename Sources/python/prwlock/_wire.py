@@ -133,6 +133,14 @@ def acquire_options(
     return options
 
 
+def release_of(text: bytes) -> Optional[bytes]:
+    """The release, by its owner, of what a request may get that is open when its session ends; None for other lines."""
+    words = text.split(b" ")
+    if words[0] in (b"READ", b"UPDATE", b"WRITE") and words[2:3] and words[2].startswith(b"owner="):
+        return b"RELEASE %s %s" % (words[1], words[2])
+    return None
+
+
 def fields(words: list[bytes]) -> dict[bytes, bytes]:
     """The ``key=value`` words of a line."""
     return dict(word.split(b"=", 1) for word in words if b"=" in word)
@@ -156,6 +164,8 @@ def _refusal(words: list[bytes]) -> LockError:
     if word in (b"BUSY", b"TIMEOUT"):
         holders, more, text = _held_by(values.get(b"held-by", b"?"))
         if word == b"BUSY":
+            if not holders:
+                text = "the lock daemon has just started after an unclean end"
             busy: AcquireTimeout = WouldBlock(f"{name!r} cannot be had at once in mode {mode}: {text}")
         else:
             waited = values.get(b"waited", b"").decode()

@@ -6,17 +6,19 @@ import asyncio
 import inspect
 from collections.abc import AsyncIterator
 from os import PathLike, fspath
+from time import monotonic
 from typing import TYPE_CHECKING, Any, Callable, List, Optional, Union
 from weakref import WeakKeyDictionary, ref
 
 from .. import _location, _status
-from .._errors import Closed, DaemonUnavailable
+from .._deadline import GRACE_PAUSE, Deadline
+from .._errors import Closed, DaemonTimeout, DaemonUnavailable
 from .._location import Location
 from .._log import log
 from .._once import Link, Numbers, shared
 from .._request import PATIENCE
 from .._status import LockStatus, LockSummary, SessionStatus
-from .._wire import acquire_options, encode_name, milliseconds, refusal
+from .._wire import acquire_options, encode_name, refusal
 from ._grant import Acquiring, Grant
 from ._session import Asked, Session, open_session
 
@@ -28,6 +30,8 @@ if TYPE_CHECKING:
 OnLost = Callable[[Grant], Any]
 
 _ATTEMPTS = 3
+#: So much later than an attempt to connect a task that waits for it gives up, in seconds.
+_A_MOMENT = 0.1
 _owners: WeakKeyDictionary[asyncio.Task[Any], bytes] = WeakKeyDictionary()
 _numbers = Numbers()
 _shared: dict[tuple[str, str], Link] = {}
@@ -95,27 +99,39 @@ class Client:
         """Asks for a lock, as `prwlock.Client.acquire`; `on_lost` is called on the loop, and may be a coroutine."""
         if mode not in ("read", "update", "write"):
             raise ValueError(f"a mode is 'read', 'update' or 'write', not {mode!r}")
-        options = acquire_options(timeout, lease, note)
+        options = acquire_options(None, lease, note)
+        if timeout is not None:
+            Deadline(timeout)  # A time that cannot be is refused here.
         verb = mode.upper().encode()
         return Acquiring(lambda: self._acquire(verb, encode_name(name), options, timeout, on_lost))
 
     async def _acquire(
         self, verb: bytes, name: bytes, options: bytes, timeout: Optional[Seconds], on_lost: Optional[OnLost]
     ) -> Grant:
-        patience = None if timeout is None else PATIENCE + milliseconds(timeout) / 1_000
+        deadline = None if timeout is None else Deadline(timeout)
         word = owner()
-        for _ in range(_ATTEMPTS):
-            session = await self._session()
-            asked = await session.ask(b"%s %s owner=%s%s" % (verb, name, word, options), patience)
+        attempts = 0
+        while attempts < _ATTEMPTS:
+            attempts += 1
+            session = await self._session(None if deadline is None else deadline.end)
+            text = b"%s %s owner=%s%s" % (verb, name, word, options)
+            if deadline is None:
+                asked = await session.ask(text, None)
+            else:
+                asked = await session.ask(text + deadline.wait, deadline.left)
             words = asked.words
             if words[0] == b"GRANTED" and len(words) > 3:
                 grant = Grant(session, [b"", *words], word)
                 if on_lost is not None:
                     self._callbacks[ref(grant, self._forget)] = on_lost
                 return grant
-            if words[:2] != [b"ERROR", b"draining"]:
+            if words[:2] == [b"ERROR", b"draining"]:
+                session.is_draining = True
+            elif deadline is not None and deadline.is_grace(words):
+                await asyncio.sleep(GRACE_PAUSE)
+                attempts = 0
+            else:
                 raise refusal(words)
-            session.is_draining = True
         raise DaemonUnavailable(f"the lock daemon at {self.path} ends again and again")
 
     # Losses
@@ -149,18 +165,35 @@ class Client:
 
     # The connection
 
-    async def _session(self) -> Session:
-        """This loop's session; all who come while it is made wait for the one attempt."""
-        if self._is_closed:
-            raise Closed("this client is closed")
-        loop = asyncio.get_running_loop()
-        opening = self._sessions.get(loop)
-        if opening is None or _is_of_no_use(opening):
-            opening = self._sessions[loop] = asyncio.ensure_future(self._open())
-        return await asyncio.shield(opening)
+    async def _session(self, end: Optional[float]) -> Session:
+        """This loop's session. All tasks that come while it is made wait for the one attempt, each until its own end.
 
-    async def _open(self) -> Session:
-        session = await open_session(self._location)
+        The attempt ends with the time of the task that began it. Another one that has more time begins a new one.
+        """
+        loop = asyncio.get_running_loop()
+        while True:
+            if self._is_closed:
+                raise Closed("this client is closed")
+            opening = self._sessions.get(loop)
+            is_own = opening is None or _is_of_no_use(opening)
+            if opening is None or is_own:
+                opening = self._sessions[loop] = asyncio.ensure_future(self._open(end))
+                # An attempt that all tasks have given up is of no interest.
+                opening.add_done_callback(lambda done: done.cancelled() or done.exception())
+            # The attempt itself knows best what is in the way, and ends at the same time.
+            await asyncio.wait({opening}, timeout=None if end is None else max(0, end - monotonic()) + _A_MOMENT)
+            if not opening.done():
+                raise DaemonTimeout(f"no lock daemon at {self.path} has answered in time")
+            if opening.cancelled():
+                continue
+            try:
+                return opening.result()
+            except DaemonTimeout:
+                if is_own or (end is not None and end <= monotonic()):
+                    raise
+
+    async def _open(self, end: Optional[float]) -> Session:
+        session = await open_session(self._location, end)
         session.hear = lambda _: self._hear(session)
         if self._is_closed:
             # While it was opened, and perhaps by another thread, which did not find it.
@@ -169,7 +202,9 @@ class Client:
         return session
 
     async def _ask(self, text: bytes) -> Asked:
-        return await (await self._session()).ask(text)
+        end = monotonic() + PATIENCE
+        session = await self._session(end)
+        return await session.ask(text, end - monotonic())
 
     async def _rows(self, text: bytes) -> list[bytes]:
         asked = await self._ask(text)

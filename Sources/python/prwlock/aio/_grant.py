@@ -6,7 +6,8 @@ from collections.abc import Awaitable, Generator
 from sys import is_finalizing
 from typing import TYPE_CHECKING, Any, Callable, Literal, Optional
 
-from .._errors import DaemonUnavailable, LockLost, NotHeld
+from .._deadline import Deadline
+from .._errors import DaemonTimeout, DaemonUnavailable, LockLost, NotHeld
 from .._granted import Granted, loss
 from .._request import PATIENCE
 from .._stream import getpid
@@ -43,6 +44,7 @@ class Grant(Granted):
         Raises:
             NotHeld: it was released before, or belongs to the parent process.
             LockLost: it had ended before.
+            DaemonTimeout: the daemon does not answer. It is released as soon as the daemon goes on.
         """
         self._check()
         self._is_over = True
@@ -50,15 +52,24 @@ class Grant(Granted):
         try:
             # Who is cancelled in here has sent it.
             asked = await self._session.ask(b"RELEASE %s %s" % (words[2], words[4]))
+        except DaemonTimeout:
+            raise
         except DaemonUnavailable as error:
             raise self._loss("connection") from error
         if asked.words[0] != b"RELEASED":
+            if self._words is not words:
+                # An upgrade that was given up was granted before this was read: it has another token.
+                self._session.release_later(self._words[2], self._words[4])
+                return
             raise self._loss(self._session.ended.pop(self.token, "unknown"))
 
     async def upgrade(self, timeout: Optional[Seconds] = None) -> None:
         """As `prwlock.Grant.upgrade`. An upgrade that is granted while it is cancelled stays."""
-        wait = b"" if timeout is None else b" wait=%dms" % milliseconds(timeout)
-        await self._change(b"UPGRADE", wait, None if timeout is None else PATIENCE + milliseconds(timeout) / 1_000)
+        if timeout is None:
+            await self._change(b"UPGRADE", b"", None)
+        else:
+            deadline = Deadline(timeout)
+            await self._change(b"UPGRADE", deadline.wait, deadline.left)
 
     async def downgrade(self, to: Literal["read", "update"] = "read") -> None:
         """As `prwlock.Grant.downgrade`."""
@@ -90,6 +101,8 @@ class Grant(Granted):
         try:
             text = b"%s %s %s%s" % (verb, words[2], words[4], options)
             answer = (await self._session.ask(text, patience, self._settle)).words
+        except DaemonTimeout:
+            raise
         except DaemonUnavailable as error:
             raise self._loss("connection") from error
         if answer[0] not in (b"GRANTED", b"RENEWED"):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import threading
 from collections.abc import AsyncGenerator
 from itertools import count
 from typing import Callable, Optional
@@ -11,9 +12,10 @@ from typing import Callable, Optional
 from .. import _forking
 from .._errors import DaemonUnavailable
 from .._location import Location
-from .._rendezvous import connect
+from .._rendezvous import connect, no_answer
 from .._request import PATIENCE
 from .._stream import getpid
+from .._wire import release_of
 
 Settle = Callable[[bytes], None]
 
@@ -27,7 +29,8 @@ def _ignore(_: list[bytes]) -> None:
 class Asked:
     """A line that was sent, and what will come of it."""
 
-    def __init__(self, reply: asyncio.Future[bytes], settle: Optional[Settle]) -> None:
+    def __init__(self, text: bytes, reply: asyncio.Future[bytes], settle: Optional[Settle]) -> None:
+        self.text = text
         self._reply = reply
         #: Told of the reply if the caller was cancelled; without it, what was granted is given back.
         self.settle = settle
@@ -83,13 +86,14 @@ class Session(asyncio.Protocol):
         to `settle`) as soon as the daemon says so; nobody waits for that.
 
         Raises:
-            DaemonUnavailable: the connection ended, or the daemon does not answer in time.
+            DaemonUnavailable: the connection ended.
+            DaemonTimeout: the daemon does not answer in time.
         """
         if self.fault is not None:
             raise self._gone()
         tag = b"#%d" % next(self._numbers)
         reply: asyncio.Future[bytes] = self.loop.create_future()
-        asked = self._asked[tag] = Asked(reply, settle)
+        asked = self._asked[tag] = Asked(text, reply, settle)
         self._write(b"%s %s\n" % (tag, text))
         alarm = None
         if patience is not None:
@@ -111,7 +115,7 @@ class Session(asyncio.Protocol):
 
     def _give_up(self, reply: asyncio.Future[bytes]) -> None:
         if not reply.done():
-            reply.set_exception(DaemonUnavailable(f"the lock daemon at {self.path} does not answer"))
+            reply.set_exception(no_answer(self._socket, self.path))
 
     def release_later(self, name: bytes, token: bytes) -> None:
         """Releases a grant without a wait; on the loop's thread."""
@@ -193,6 +197,11 @@ class Session(asyncio.Protocol):
         if self.pid != getpid() or self._transport is None:
             return
         if self.fault is None:
+            # What is granted to a request that is open would look as if a writer had died.
+            for asked in self._asked.values():
+                release = release_of(asked.text)
+                if release is not None:
+                    self._write(b"%s %s\n" % (_LATER, release))
             self.fault = fault
             try:
                 # Not by close alone: a child may have a copy of the descriptor.
@@ -207,22 +216,16 @@ class Session(asyncio.Protocol):
         self._socket.close()
 
 
-async def open_session(location: Location) -> Session:
-    """Connects, and where that is allowed starts a daemon; in a thread, as that may wait.
+async def open_session(location: Location, end: Optional[float] = None) -> Session:
+    """Connects, and where that is allowed starts a daemon, until `end` at most; in a thread, as that may wait.
 
     Raises:
         As `prwlock._rendezvous.connect`.
     """
-    loop = asyncio.get_running_loop()
-    connecting = loop.run_in_executor(None, connect, location)
-    try:
-        connected, received = await asyncio.shield(connecting)
-    except asyncio.CancelledError:
-        connecting.add_done_callback(_close)
-        raise
+    connected, received = await _connect(location, end)
     connected.setblocking(False)
     session = Session(connected, received, location.path)
-    await loop.create_unix_connection(lambda: session, sock=connected)
+    await session.loop.create_unix_connection(lambda: session, sock=connected)
     # A loop that ends tells its asynchronous generators, and nobody else.
     session.end_of_loop = _until_end_of_loop(session)
     await session.end_of_loop.__anext__()
@@ -236,6 +239,32 @@ async def _until_end_of_loop(session: Session) -> AsyncGenerator[None, None]:
         session.close()
 
 
-def _close(connecting: asyncio.Future[tuple[socket.socket, bytes]]) -> None:
-    if not connecting.cancelled() and connecting.exception() is None:
-        connecting.result()[0].close()
+def _connect(location: Location, end: Optional[float]) -> asyncio.Future[tuple[socket.socket, bytes]]:
+    """As `prwlock._rendezvous.connect`, in a thread of its own: a loop that ends would wait for one of its executor."""
+    loop = asyncio.get_running_loop()
+    connecting: asyncio.Future[tuple[socket.socket, bytes]] = loop.create_future()
+
+    def settle(connection: Optional[tuple[socket.socket, bytes]], error: Optional[Exception]) -> None:
+        if connection is not None:
+            if connecting.done():
+                connection[0].close()
+            else:
+                connecting.set_result(connection)
+        elif error is not None and not connecting.done():
+            connecting.set_exception(error)
+
+    def run() -> None:
+        connection: Optional[tuple[socket.socket, bytes]] = None
+        fault: Optional[Exception] = None
+        try:
+            connection = connect(location, end)
+        except Exception as error:
+            fault = error
+        try:
+            loop.call_soon_threadsafe(settle, connection, fault)
+        except RuntimeError:  # The loop has ended.
+            if connection is not None:
+                connection[0].close()
+
+    threading.Thread(target=run, name="prwlock-connecting", daemon=True).start()
+    return connecting

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Optional
 
-from .._errors import NotHeld
+from .._errors import DaemonTimeout, NotHeld
+from .._log import log
 from .._request import threads
 from .._rwlock import RWLock
 
@@ -35,7 +36,14 @@ class _Mutex:
                 # Only its thread counts it.
                 self._lock._own_book.grants[own] += 1
                 return True
-        return self._lock.acquire_write(timeout)
+        try:
+            return self._lock.acquire_write(timeout)
+        except DaemonTimeout as error:
+            # The time is up, which these shapes know; why it is, they have no word for.
+            if timeout is None:
+                raise
+            log("WARNING", str(error))
+            return False
 
     def _own_grant(self) -> Optional[Grant]:
         """What this thread acquired last, and has not released."""

@@ -22,9 +22,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Callable, Optional, TypeVar
 
-from .._errors import AcquireTimeout, Deadlock
+from .._errors import AcquireTimeout, DaemonTimeout, Deadlock
 from .._forking import Guarded
 from .._grant import Grant
+from .._log import log
 from .._request import threads
 from .._rwlock import RWLock
 from ._paths import PathLike, name_of, touch
@@ -68,10 +69,17 @@ class _PathLock(Guarded):
                 self._grants.append(last)
                 return True
         touch(self.path)
+        wait = timeout if blocking else 0
         try:
             ask = self._lock.read if mode == "read" else self._lock.write
-            grant = ask(timeout if blocking else 0)
+            grant = ask(wait)
         except (AcquireTimeout, Deadlock):
+            return False
+        except DaemonTimeout as error:
+            # The time is up, which this shape knows; why it is, it has no word for.
+            if wait is None:
+                raise
+            log("WARNING", str(error))
             return False
         with self.guard:
             self._grants.append(grant)

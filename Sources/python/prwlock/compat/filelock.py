@@ -20,7 +20,7 @@ from contextlib import ContextDecorator, contextmanager
 from typing import Any, Callable, ClassVar, Optional, Union
 from weakref import WeakValueDictionary
 
-from .._errors import AcquireTimeout, Deadlock
+from .._errors import AcquireTimeout, DaemonTimeout, Deadlock
 from .._forking import Guarded
 from .._grant import Grant
 from .._request import threads
@@ -70,6 +70,11 @@ def _ask(take: Callable[[Optional[float]], Grant], wait: Optional[float], path: 
         return take(wait)
     except AcquireTimeout:
         raise Timeout(path) from None
+    except DaemonTimeout as error:
+        # The time is up, which this shape knows; the cause says why.
+        if wait is None:
+            raise
+        raise Timeout(path) from error
     except Deadlock as error:
         # What could only wait for itself is over at once where there is an end to the wait.
         if wait is None:
