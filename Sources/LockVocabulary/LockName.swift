@@ -25,9 +25,16 @@ public struct LockName: Hashable, Sendable {
         text = String(asciiBytes: bytes)
     }
 
-    /// A name from any bytes but none, percent-encoded where needed; nil if the result is too long or empty.
+    /// A name from plain text, percent-encoded where needed; nil if the result is too long or empty.
+    ///
+    /// A percent sign is encoded as well: the plain text `a%20b` is another name than `a b`.
     public init?(encoding text: String) {
         self.init(NameAlphabet.encode(text))
+    }
+
+    /// A name from plain bytes, which need not be UTF-8; nil if the result is too long or empty.
+    public init?(encoding plain: some Sequence<UInt8>) {
+        self.init(NameAlphabet.encode(plain))
     }
 
     /// For a record that has no name yet; the text is not looked at.
@@ -40,8 +47,11 @@ public struct LockName: Hashable, Sendable {
         return copy.withUTF8 { body(UnsafeRawBufferPointer($0)) }
     }
 
-    /// The text that `init(encoding:)` was given.
+    /// The plain text of the name; bytes that are not UTF-8 are replaced (U+FFFD).
     public var decoded: String { NameAlphabet.decode(text) }
+
+    /// The plain bytes of the name.
+    public var decodedBytes: [UInt8] { NameAlphabet.decodeBytes(text) }
 }
 
 extension LockName: Comparable {

@@ -33,10 +33,13 @@ public enum NameAlphabet {
     }
 
     /// The spelling of any text.
-    public static func encode(_ text: String) -> String {
+    public static func encode(_ text: String) -> String { encode(text.utf8) }
+
+    /// The spelling of any bytes, whether they are UTF-8 or not.
+    public static func encode(_ plain: some Sequence<UInt8>) -> String {
         var bytes: [UInt8] = []
-        bytes.reserveCapacity(text.utf8.count)
-        for byte in text.utf8 {
+        bytes.reserveCapacity(plain.underestimatedCount)
+        for byte in plain {
             if contains(byte) {
                 bytes.append(byte)
             } else {
@@ -47,8 +50,15 @@ public enum NameAlphabet {
     }
 
     /// The text that was spelled so; a `%` that begins no spelled byte stands for itself.
+    ///
+    /// Bytes that are not UTF-8 are replaced (U+FFFD): for people only.
     public static func decode(_ text: String) -> String {
         guard text.utf8.contains(UInt8(ascii: "%")) else { return text }
+        return String(decoding: decodeBytes(text), as: UTF8.self)
+    }
+
+    /// The bytes that were spelled so; a `%` that begins no spelled byte stands for itself.
+    public static func decodeBytes(_ text: String) -> [UInt8] {
         let spelled = Array(text.utf8)
         var bytes: [UInt8] = []
         var index = 0
@@ -63,7 +73,7 @@ public enum NameAlphabet {
                 index += 1
             }
         }
-        return String(decoding: bytes, as: UTF8.self)
+        return bytes
     }
 
     private static func hexValue(_ byte: UInt8) -> UInt8? {

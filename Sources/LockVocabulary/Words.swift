@@ -80,8 +80,11 @@ public struct Note: Hashable, Sendable, CustomStringConvertible {
     }
 
     /// A note from any text, percent-encoded where needed; nil if the result is longer than 255 bytes.
-    public init?(encoding text: String) {
-        let spelled = NameAlphabet.encode(text)
+    public init?(encoding text: String) { self.init(encoding: text.utf8) }
+
+    /// A note from any bytes, percent-encoded where needed; nil if the result is longer than 255 bytes.
+    public init?(encoding plain: some Sequence<UInt8>) {
+        let spelled = NameAlphabet.encode(plain)
         guard spelled.utf8.count <= LockName.maximumLength else { return nil }
         self.text = spelled
     }

@@ -1,3 +1,4 @@
+import Foundation
 import LockVocabulary
 import Testing
 
@@ -30,6 +31,39 @@ import Testing
             let bytes = [UInt8(ascii: "a"), scalar]
             let text = String(decoding: bytes, as: UTF8.self)
             #expect(LockName(encoding: text)?.decoded == text)
+        }
+    }
+
+    /// The lines of `Tests/names.tsv`: plain bytes in hexadecimal digits, a tabulator, the encoded name.
+    ///
+    /// Every client is held against this one table.
+    private func table() throws -> [(plain: [UInt8], encoded: String)] {
+        let path = #filePath.split(separator: "/").dropLast(2).joined(separator: "/")
+        let text = try String(contentsOfFile: "/\(path)/names.tsv", encoding: .utf8)
+        return try text.split(separator: "\n").map { line in
+            let fields = line.split(separator: "\t")
+            try #require(fields.count == 2)
+            var plain: [UInt8] = []
+            var rest = fields[0]
+            while !rest.isEmpty {
+                plain.append(try #require(UInt8(rest.prefix(2), radix: 16)))
+                rest = rest.dropFirst(2)
+            }
+            return (plain, String(fields[1]))
+        }
+    }
+
+    @Test("any bytes are encoded in the one way that all clients agree on, and come back")
+    func agreement() throws {
+        let table = try table()
+        #expect(table.count > 256)
+        for (plain, encoded) in table {
+            #expect(LockName(encoding: plain)?.text == encoded)
+            #expect(LockName(encoded)?.decodedBytes == plain)
+            #expect(Note(encoding: plain)?.text == encoded)
+            guard let text = String(validating: plain, as: UTF8.self) else { continue }
+            #expect(LockName(encoding: text)?.text == encoded)
+            #expect(LockName(encoded)?.decoded == text)
         }
     }
 
