@@ -56,7 +56,7 @@ let package = Package(
                 "CLinux", "LockCore", "LockServer", "LockVocabulary", "Posix", "Rendezvous", "Systemd",
             ]),
         .target(name: "PRWLock", dependencies: ["LockWire", "LockVocabulary", "Posix", "Rendezvous"]),
-        .executableTarget(name: "prwlockd", dependencies: ["LockDaemon", "Rendezvous"]),
+        .executableTarget(name: "prwlockd", dependencies: ["LockDaemon", "Posix", "Rendezvous"]),
         .executableTarget(
             name: "prwlock-tool",
             dependencies: [
@@ -115,7 +115,7 @@ let package = Package(
             name: "ToolTests",
             dependencies: [
                 "prwlock-tool", "prwlockd", "LockWire", "LockVocabulary", "Posix", "CTestSupport",
-                "TestSupport",
+                "Seeded", "TestSupport",
             ]),
         .testTarget(
             name: "SystemdTests", dependencies: ["Systemd", "TestSupport", "prwlockd", "prwlock-tool"], exclude: ["box.sh"]),

@@ -126,12 +126,13 @@ public enum UnixSocket {
         }
     }
 
-    /// Two blocking sockets, connected to each other.
-    public static func pair() throws(SystemError) -> Pair {
+    /// Two blocking sockets, connected to each other; if told so, such as keep messages apart.
+    public static func pair(ofMessages: Bool = false) throws(SystemError) -> Pair {
+        let type = ofMessages ? Int32(SOCK_SEQPACKET.rawValue | SOCK_CLOEXEC.rawValue) : streamType
         var ends: (Int32, Int32) = (-1, -1)
         _ = try checked("socketpair") {
             withUnsafeMutableBytes(of: &ends) {
-                socketpair(AF_UNIX, streamType, 0, $0.assumingMemoryBound(to: Int32.self).baseAddress)
+                socketpair(AF_UNIX, type, 0, $0.assumingMemoryBound(to: Int32.self).baseAddress)
             }
         }
         return Pair(first: OwnedDescriptor(owning: ends.0), second: OwnedDescriptor(owning: ends.1))

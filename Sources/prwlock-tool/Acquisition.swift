@@ -28,6 +28,7 @@ struct Acquisition: ~Copyable {
     var connection: BlockingConnection
     private let request: Acquire
     private let daemon: DaemonOptions
+    private let manager: WaitingLine.Manager
     private let start = Instant.now
     /// Taken at the beginning, so that it also runs while a daemon is started, drains or does not answer.
     private var time: CallTime
@@ -37,9 +38,12 @@ struct Acquisition: ~Copyable {
     /// How long it lets pass between two looks.
     private static let pause = Duration.milliseconds(100)
 
-    init(_ request: Acquire, at daemon: DaemonOptions) throws(Complaint) {
+    init(
+        _ request: Acquire, at daemon: DaemonOptions, telling manager: WaitingLine.Manager = .none
+    ) throws(Complaint) {
         self.request = request
         self.daemon = daemon
+        self.manager = manager
         time = CallTime(request.wait)
         connection = try daemon.connect(by: time.end)
     }
@@ -54,7 +58,7 @@ struct Acquisition: ~Copyable {
     ///
     /// A daemon that does not answer in time is an error; the request is undone as far as that is possible.
     mutating func decide(watching descriptors: [Int32] = []) throws(Complaint) -> Outcome {
-        var line = WaitingLine(request, daemon)
+        var line = WaitingLine(request, daemon, for: manager)
         defer { line.erase() }
         try ask()
         while true {
@@ -123,11 +127,11 @@ struct Acquisition: ~Copyable {
         switch reply {
         case .error(let error): Complaint(error)
         case .denied(let name, let what, let reason):
-            Complaint("you may not \(what) \(name): \(reason)", code: Complaint.notPermitted)
+            Complaint("you may not \(what) \(name.shown): \(reason)", code: Complaint.notPermitted)
         case .deadlock(let name, _, _):
-            Complaint("waiting for \(name) would be a deadlock", code: Complaint.temporary)
+            Complaint("waiting for \(name.shown) would be a deadlock", code: Complaint.temporary)
         case .cancelled(let name, _):
-            Complaint("the request for \(name) was cancelled", code: Complaint.temporary)
+            Complaint("the request for \(name.shown) was cancelled", code: Complaint.temporary)
         default: .unexpected
         }
     }

@@ -4,7 +4,9 @@
 /// 2. A long option may be shortened to what no other option of its subcommand begins with, as in `getopt_long(3)`.
 /// 3. Letters that stand together are taken apart (`LetterOptions`).
 ///
-/// Only words before the lock's name are touched: what follows it is the command's.
+/// Only words before the lock's name are touched: what follows it is the command's. What is a value is carried as one
+/// (`ByteString`): the parser looks at all words, and refuses some that begin with a dash, also where they are a
+/// command's arguments.
 enum ArgumentSpelling {
     /// What cannot be understood, in a line for people.
     struct Fault: Error, Equatable {
@@ -26,20 +28,25 @@ enum ArgumentSpelling {
         var spelled = [subcommand]
         var rest = arguments.dropFirst()
         while let word = rest.popFirst() {
-            if word == "--" { return spelled + [word] + rest }
+            if word == "--" {
+                // What follows is a name, though it begins with a dash; the parser of `run` needs no sign of that.
+                return subcommand == "run"
+                    ? spelled + rest.map(ByteString.carryValue) : spelled + [word] + rest
+            }
             if isLocking, word == "-V" || word == "--version" { return ["--version"] }
             if word.hasPrefix("--") {
                 let takesNextWord = try spellLong(word, options, into: &spelled)
-                if takesNextWord, let value = rest.popFirst() { spelled.append(value) }
+                if takesNextWord, let value = rest.popFirst() { spelled.append(ByteString.carryValue(value)) }
             } else if word.hasPrefix("-"), word.count > 1, isLocking {
                 let parts = LetterOptions.parts(of: word)
-                spelled += parts
-                if let last = parts.last, LetterOptions.takesNextWord(last), let value = rest.popFirst() {
-                    spelled.append(value)
+                spelled += parts.words
+                if parts.takesNextWord, let value = rest.popFirst() {
+                    spelled.append(ByteString.carryValue(value))
                 }
             } else {
                 // The lock's name: behind it a command's options begin, or more of those of what only asks.
                 spelled.append(word)
+                if subcommand == "run" { return spelled + rest.map(ByteString.carryValue) }
                 if isLocking { return spelled + rest }
             }
         }

@@ -24,6 +24,10 @@ struct Complaint: Error {
     static let unavailable: Int32 = 69
     /// The system refused something.
     static let system: Int32 = 71
+    /// The lock was lost while the command ran.
+    static let lost: Int32 = 79
+    /// The output could not be written.
+    static let output: Int32 = 74
     /// A limit was reached, or the daemon is leaving: later it may work.
     static let temporary: Int32 = 75
     /// The daemon said something that was not expected.

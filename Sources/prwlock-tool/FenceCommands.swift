@@ -11,8 +11,7 @@ struct ValidateCommand: ParsableCommand {
     @OptionGroup var show: ShowOptions
     @OptionGroup var daemon: DaemonOptions
 
-    @Argument(help: "The lock's name.", completion: LockNames.completion)
-    var name: NameArgument
+    @OptionGroup var lockName: NameOptions
 
     @Argument(help: "The token.")
     var token: TokenArgument
@@ -20,7 +19,7 @@ struct ValidateCommand: ParsableCommand {
     func run() throws {
         let isValid = try complaining { () throws(Complaint) -> Bool in
             var connection = try daemon.connect()
-            switch try connection.ask(.validate(name.name, token.token)) {
+            switch try connection.ask(.validate(lockName.name, token.token)) {
             case .valid: return true
             case .stale: return false
             default: throw Complaint.unexpected
@@ -40,8 +39,7 @@ struct RevokeCommand: ParsableCommand {
 
     @OptionGroup var daemon: DaemonOptions
 
-    @Argument(help: "The lock's name.", completion: LockNames.completion)
-    var name: NameArgument
+    @OptionGroup var lockName: NameOptions
 
     @Argument(help: "The grant's token.")
     var token: TokenArgument
@@ -49,7 +47,7 @@ struct RevokeCommand: ParsableCommand {
     func run() throws {
         try complaining { () throws(Complaint) in
             var connection = try daemon.connect()
-            switch try connection.ask(.revoke(name.name, token.token)) {
+            switch try connection.ask(.revoke(lockName.name, token.token)) {
             case .revoked: return
             case .denied:
                 throw Complaint(

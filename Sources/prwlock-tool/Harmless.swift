@@ -19,6 +19,34 @@ enum Harmless {
         return shown
     }
 
+    /// Bytes as text, with what is not UTF-8 spelled out too.
+    static func show(_ bytes: [UInt8]) -> String {
+        var shown = ""
+        var valid: [UInt8] = []
+        var rest = bytes.makeIterator()
+        var parser = Unicode.UTF8.ForwardParser()
+        var index = 0
+        while true {
+            switch parser.parseScalar(from: &rest) {
+            case .valid(let encoded):
+                valid += encoded
+                index += encoded.count
+            case .error(let length):
+                shown += show(String(decoding: valid, as: UTF8.self))
+                valid = []
+                for byte in bytes[index..<index + length] { shown += "\\x" + hex(UInt32(byte), digits: 2) }
+                index += length
+            case .emptyInput: return shown + show(String(decoding: valid, as: UTF8.self))
+            }
+        }
+    }
+
+    /// The same for text of several lines.
+    static func showLines(_ bytes: [UInt8]) -> String {
+        bytes.split(separator: UInt8(ascii: "\n"), omittingEmptySubsequences: false)
+            .map { show(Array($0)) }.joined(separator: "\n")
+    }
+
     /// Whether a terminal does something else with it than to show it: controls, and what orders or hides text.
     static func isHarmful(_ scalar: Unicode.Scalar) -> Bool {
         switch scalar.value {

@@ -29,19 +29,30 @@ struct HoldCommand: ParsableCommand {
 
     @OptionGroup var daemon: DaemonOptions
 
-    @Argument(help: "The lock's name.", completion: LockNames.completion)
-    var name: NameArgument
+    @OptionGroup var lockName: NameOptions
 
     func run() throws {
-        let answer = try complaining { () throws(Complaint) in try answerOfHolder() }
+        let client = try complaining { () throws(Complaint) in try process.callerToHoldFor(lockName.name) }
+        let (answer, holder) = try complaining { () throws(Complaint) in try answerOfHolder(client.process) }
         guard answer.code == 0 else { throw ExitCode(answer.code) }
-        if printToken { StandardOutput.write("\(answer.token)\n") }
+        if printToken, let error = StandardOutput.tryWrite("\(answer.token)\n") {
+            // What the caller did not hear of is not to be held for it.
+            kill(holder, SIGTERM)
+            var status: Int32 = 0
+            while waitpid(holder, &status, 0) < 0, errno == EINTR {}
+            StandardOutput.fail(error)
+        }
+        if StandardError.isForegroundTerminal {
+            let name = lockName.name
+            StandardError.say(
+                "\(name.shown) is held for process \(client.process) (\(Harmless.show(client.name))) until that ends; "
+                    + "`prwlock release \(name.typed)` ends it before")
+        }
     }
 
-    private func answerOfHolder() throws(Complaint) -> Holder.Answer {
+    /// Forks the holder; its answer, and its process id.
+    private func answerOfHolder(_ process: Int32) throws(Complaint) -> (Holder.Answer, Int32) {
         do throws(SystemError) {
-            // Once, and before the fork: the parent of the forked one is this process.
-            let process = process.id
             let client = try ProcessWatch(process: process)
             let pair = try UnixSocket.pair()
             let holder = fork()
@@ -50,13 +61,13 @@ struct HoldCommand: ParsableCommand {
             return pair.split { near, far in
                 if holder == 0 {
                     _ = consume near
-                    let request = lock.request(for: name.name, owner: HoldOwner(process: process).owner)
+                    let request = lock.request(for: lockName.name, owner: HoldOwner(process: process).owner)
                     Holder(request, lock, daemon)
                         .run(for: client, signallingLoss: !noSignal, answering: far)
                     _exit(0)
                 }
                 _ = consume far
-                return Holder.Answer(from: near)
+                return (Holder.Answer(from: near), holder)
             }
         } catch {
             guard error.code == ESRCH else { throw Complaint(error) }
@@ -72,7 +83,38 @@ struct ProcessOptions: ParsableArguments {
         help: ArgumentHelp("The process that the lock is held for; the parent without it.", valueName: "pid"))
     var chosen: Int32?
 
-    var id: Int32 { chosen ?? getppid() }
+    /// The process to hold a lock for, if it is one of the kind that locks are held for.
+    ///
+    /// To be asked before a fork: the parent of the forked one is this process.
+    func callerToHoldFor(_ name: LockName) throws(Complaint) -> Caller {
+        let process = chosen ?? getppid()
+        let advice = "`prwlock hold --pid $$ \(name.typed)`"
+        guard process > 0 else {
+            throw Complaint(
+                "the parent of this process is not in this container: say for which process the lock is to be held, "
+                    + "in a shell \(advice)", code: Complaint.usage)
+        }
+        let caller = Caller(process)
+        let shown = Harmless.show(caller.name)
+        if caller.isManager {
+            throw Complaint(
+                "process \(process) (\(shown)) is a service manager, and would get TERM if the lock were lost: "
+                    + "run the service itself under the lock (`ExecStart=prwlock run \(name.typed) COMMAND`), "
+                    + "or hold it for the service's process (`ExecStartPost=prwlock hold --pid $MAINPID \(name.typed)`)",
+                code: Complaint.usage)
+        }
+        if chosen == nil, !caller.isShell {
+            throw Complaint(
+                "the parent of this process, \(process) (\(shown)), is not a shell: say for which process the lock is "
+                    + "to be held, in a shell \(advice)", code: Complaint.usage)
+        }
+        return caller
+    }
+
+    /// The processes that a lock may be held for where none is named, the likeliest first.
+    ///
+    /// A shell may execute its last command in its own place: then this process is the shell's.
+    var candidates: [Int32] { chosen.map { [$0] } ?? [getpid(), getppid()] }
 
     func validate() throws {
         if let chosen, chosen <= 0 { throw ValidationError("--pid is a process id") }

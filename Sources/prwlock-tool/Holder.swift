@@ -65,7 +65,7 @@ struct Holder {
                 throw lock.conflict(request.name, holders, after: acquisition.elapsed)
             case .granted(let token, _):
                 if lock.verbose {
-                    StandardError.say("\(request.name): granted after \(acquisition.elapsed.inWords)")
+                    StandardError.say("\(request.name.shown): granted after \(acquisition.elapsed.inWords)")
                 }
                 let loss = hold(token, over: &acquisition.connection, for: client, answering: front)
                 if loss != nil, signallingLoss { try? client.send(SIGTERM) }
@@ -76,20 +76,25 @@ struct Holder {
         }
     }
 
-    /// A process that holds the lock already would wait for itself.
+    /// What the process, or one that it descends from, holds already it would wait for in vain.
     private func refuseCircle(
         over connection: inout BlockingConnection, by end: Deadline
     ) throws(Complaint) {
         let patience = min(end.left ?? CallTime.patience, CallTime.patience)
         let holders = try LockStatus(of: request.name, over: &connection, patience: patience).holders
-        guard
-            holders.contains(where: {
-                $0.row.owner == request.owner && $0.row.mode.conflicts(with: request.mode)
-            })
+        if holders.contains(where: {
+            $0.row.owner == request.owner && $0.row.mode.conflicts(with: request.mode)
+        }) {
+            throw Complaint(
+                "\(request.name.shown): this process holds it already; "
+                    + "`prwlock release \(request.name.typed)` first",
+                code: Int32(lock.conflictExitCode))
+        }
+        guard let ancestor = try AncestorGrant.find(on: request.name, over: &connection, by: end),
+            ancestor.forbids(request.mode)
         else { return }
-        throw Complaint(
-            "\(request.name): this process holds it already; `prwlock release \(request.name)` first",
-            code: Int32(lock.conflictExitCode))
+        throw ancestor.refusal(
+            of: request.name, code: lock.conflictExitCode, hint: "it need not be held once more")
     }
 
     /// Holds until it is no longer needed, or lost; how it was lost.
@@ -97,8 +102,9 @@ struct Holder {
         _ token: Token, over connection: inout BlockingConnection, for client: borrowing ProcessWatch,
         answering front: borrowing OwnedDescriptor
     ) -> Upkeep.Loss? {
+        let mark = HolderMark.open(for: token)
         BackgroundProcess.become(
-            Self.processName, keeping: [connection.descriptor, client.rawValue, front.rawValue])
+            Self.processName, keeping: [connection.descriptor, client.rawValue, front.rawValue, mark])
         let termination = Self.termination()
         var event = Upkeep.Event.ready(0)
         // From the answer on the script goes on, and may ask for the release at once.

@@ -7,21 +7,29 @@ enum LetterOptions {
     private static let withValue: Set<Character> = ["w", "E", "c", "k"]
     private static let withoutValue: Set<Character> = ["s", "x", "e", "n", "o", "F", "u"]
 
+    /// The words that a word of letters stands for.
+    struct Parts: Equatable {
+        var words: [String]
+        /// Whether the value of the last letter is the word that follows.
+        var takesNextWord: Bool
+    }
+
     /// The letters of a word one by one, the last with its value; the word as it is, if a letter is not known.
-    static func parts(of word: String) -> [String] {
+    static func parts(of word: String) -> Parts {
         let letters = word.dropFirst()
         var parts: [String] = []
         for index in letters.indices {
             let letter = letters[index]
-            if withValue.contains(letter) { return parts + ["-" + letters[index...]] }
-            guard withoutValue.contains(letter) else { return [word] }
+            if withValue.contains(letter) {
+                let value = String(letters[letters.index(after: index)...])
+                parts.append("-\(letter)")
+                return value.isEmpty
+                    ? Parts(words: parts, takesNextWord: true)
+                    : Parts(words: parts + [ByteString.carryValue(value)], takesNextWord: false)
+            }
+            guard withoutValue.contains(letter) else { return Parts(words: [word], takesNextWord: false) }
             parts.append("-\(letter)")
         }
-        return parts
-    }
-
-    /// Whether the value of an option is the word that follows.
-    static func takesNextWord(_ option: String) -> Bool {
-        option.count == 2 && option.last.map(withValue.contains) ?? false
+        return Parts(words: parts, takesNextWord: false)
     }
 }

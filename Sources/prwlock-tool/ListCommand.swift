@@ -11,8 +11,7 @@ struct ListCommand: ParsableCommand {
     @OptionGroup var show: ShowOptions
     @OptionGroup var daemon: DaemonOptions
 
-    @Argument(help: "Only the locks whose names begin so.", completion: LockNames.completion)
-    var prefix = ""
+    @OptionGroup var names: PrefixOptions
 
     func run() throws {
         var listing = Listing(
@@ -22,7 +21,7 @@ struct ListCommand: ParsableCommand {
             ], show)
         let space = try complaining { () throws(Complaint) in
             var connection = try daemon.connect()
-            _ = try connection.ask(.list(prefix: prefix, after: nil, limit: nil)) { row in
+            _ = try connection.ask(.list(prefix: names.prefix, after: nil, limit: nil)) { row in
                 if case .lock(let lock) = row { listing.add(lock.cells, lock.json) }
             }
             return LockSpace(of: connection)
@@ -90,12 +89,13 @@ struct StatsCommand: ParsableCommand {
 
 extension Row.Lock {
     var cells: [String] {
-        [mode?.description ?? "", String(holders), String(waiters), ownerDied ? "died" : "", name.text]
+        [mode?.description ?? "", String(holders), String(waiters), ownerDied ? "died" : "", name.shown]
     }
 
     var json: JSON {
         .object([
-            ("name", .string(name.text)), ("mode", .optional(mode?.description)),
+            ("name", .string(name.decoded)), ("encoded", .string(name.text)),
+            ("mode", .optional(mode?.description)),
             ("holders", .integer(holders)),
             ("waiters", .integer(waiters)), ("owner_died", .bool(ownerDied)),
         ])
@@ -106,7 +106,8 @@ extension Row.Session {
     func cells(_ process: ProcessFacts) -> [String] {
         [
             String(id), processID.map(String.init) ?? "?", ProcessFacts.userName(userID), String(grants),
-            String(waiters), age.inWords, NameAlphabet.decode(client.text), process.unit ?? "",
+            String(waiters), age.inWords, Harmless.show(NameAlphabet.decodeBytes(client.text)),
+            process.unit ?? "",
             process.command ?? "",
         ]
     }

@@ -19,7 +19,10 @@ enum LockNames {
 
     /// The locks that are held, waited for or marked, as far as a daemon answers; none is started for this.
     static func beginning(with typed: String) -> [String] {
-        guard let prefix = LockName(encoding: typed).map(\.text) ?? (typed.isEmpty ? "" : nil) else {
+        guard
+            let prefix = LockName(encoding: ByteString.bytes(in: typed)).map(\.text)
+                ?? (typed.isEmpty ? "" : nil)
+        else {
             return []
         }
         var names: [String] = []
@@ -46,7 +49,7 @@ enum LockNames {
             let takesValue =
                 word.hasPrefix("--")
                 ? options.contains { $0.takesValue && $0.names.contains(String(word.dropFirst(2))) }
-                : LetterOptions.parts(of: word).last.map(LetterOptions.takesNextWord) ?? false
+                : LetterOptions.parts(of: word).takesNextWord
             if takesValue { words = words.dropFirst() }
         }
         return false
@@ -55,6 +58,7 @@ enum LockNames {
     /// The programs on `PATH`, each once.
     static func programs(beginningWith typed: String) -> [String] {
         // What has a path of its own is the shell's to complete.
+        let typed = String(decoding: ByteString.bytes(in: typed), as: UTF8.self)
         guard !typed.contains("/") else { return [] }
         var names: Set<String> = []
         let path = getenv("PATH").map { String(cString: $0) } ?? ""

@@ -88,21 +88,3 @@ struct LockStatus {
         return holding.map(\.processID) + waiting.map(\.processID)
     }
 }
-
-/// The owner's word of a grant that a background process holds for another: how `release` and `status` know it.
-struct HoldOwner: Equatable {
-    let process: Int32
-
-    init(process: Int32) { self.process = process }
-
-    init?(_ owner: OwnerID) {
-        let text = owner.text
-        guard text.hasPrefix(Self.prefix), let process = Int32(text.dropFirst(Self.prefix.count)), process > 0
-        else { return nil }
-        self.process = process
-    }
-
-    var owner: OwnerID { OwnerID(Self.prefix + String(process)) ?? .session }
-
-    private static let prefix = "hold."
-}

@@ -11,21 +11,22 @@ struct LongOption: Equatable {
     }
 
     static let bySubcommand: [String: [LongOption]] = [
-        "run": lock + running + daemon + everywhere,
-        "hold": lock + process + holding + daemon + everywhere,
-        "release": process + daemon + everywhere,
-        "status": showing + daemon + everywhere,
-        "list": showing + daemon + everywhere,
+        "run": lock + running + names + daemon + everywhere,
+        "hold": lock + process + holding + names + daemon + everywhere,
+        "release": process + names + daemon + everywhere,
+        "status": showing + names + daemon + everywhere,
+        "list": showing + names + daemon + everywhere,
         "sessions": showing + daemon + everywhere,
         "stats": showing + daemon + everywhere,
-        "watch": showing + daemon + everywhere,
+        "watch": showing + names + daemon + everywhere,
         "ping": showing + daemon + everywhere,
-        "validate": showing + daemon + everywhere,
-        "revoke": daemon + everywhere,
+        "validate": showing + names + daemon + everywhere,
+        "revoke": names + daemon + everywhere,
         "help": [],
     ]
 
     private static let everywhere = [LongOption("help"), LongOption("version")]
+    private static let names = [LongOption("encoded")]
     private static let daemon = [LongOption("socket", value: true)]
     private static let showing = [LongOption("json")]
     private static let process = [LongOption("pid", value: true)]
@@ -37,7 +38,7 @@ struct LongOption: Equatable {
     ]
     private static let running = [
         LongOption("close"), LongOption("no-fork"), LongOption("command", value: true),
-        LongOption("kill-after", value: true),
+        LongOption("kill-after", value: true), LongOption("inherit"),
     ]
     private static let holding = [LongOption("print-token"), LongOption("no-signal")]
 }

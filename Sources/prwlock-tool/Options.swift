@@ -8,14 +8,20 @@ import Rendezvous
 /// Where the daemon is.
 struct DaemonOptions: ParsableArguments {
     @Option(help: ArgumentHelp("The lock daemon's socket; PRWLOCK_SOCKET without it.", valueName: "path"))
-    var socket: String?
+    var socket: ByteString?
+
+    func validate() throws {
+        if let socket, socket.text == nil {
+            throw ValidationError("--socket: the path '\(socket.shown)' is not UTF-8")
+        }
+    }
 
     /// A session with the daemon, or an error by the deadline; the user's own is started if none runs.
     func connect(by deadline: Deadline = .never) throws(Complaint) -> BlockingConnection {
         let surroundings = Surroundings.current()
         do throws(RendezvousError) {
             return try BlockingConnection(
-                socket.map(SocketLocation.init(path:)), in: surroundings, by: deadline)
+                socket?.text.map(SocketLocation.init(path:)), in: surroundings, by: deadline)
         } catch {
             throw Complaint(error)
         }
@@ -28,17 +34,6 @@ struct ShowOptions: ParsableArguments {
     var json = false
 
     var style: Style { .standardOutput(environment: Surroundings.current().environment) }
-}
-
-/// A lock's name on the command line; bytes outside the name alphabet are spelled as the protocol wants them.
-struct NameArgument: ExpressibleByArgument {
-    let name: LockName
-
-    /// A name that is well-formed already stands for itself, so that what `list` shows can be typed.
-    init?(argument: String) {
-        guard let name = LockName(argument) ?? LockName(encoding: argument) else { return nil }
-        self.name = name
-    }
 }
 
 struct TokenArgument: ExpressibleByArgument {
@@ -112,8 +107,8 @@ struct LockOptions: ParsableArguments {
             valueName: "seconds"))
     var lease: Seconds?
 
-    @Option(help: ArgumentHelp("Words for whoever asks who holds the lock.", valueName: "text"))
-    var note: String?
+    @Option(help: ArgumentHelp("A note that the lock's status shows.", valueName: "text"))
+    var note: ByteString?
 
     @Flag(help: "Say how long it took to get the lock, or why it was not to be had.")
     var verbose = false
@@ -128,7 +123,7 @@ struct LockOptions: ParsableArguments {
         if let lease, lease.duration < .milliseconds(1) {
             throw ValidationError("--lease must be at least 1ms")
         }
-        if let note, Note(encoding: note) == nil {
+        if let note, Note(encoding: note.bytes) == nil {
             throw ValidationError("--note is longer than 255 bytes")
         }
     }
@@ -142,12 +137,12 @@ extension LockOptions {
     func request(for name: LockName, owner: OwnerID = .session) -> Acquire {
         Acquire(
             name: name, mode: mode.mode, wait: limit, lease: lease.map { .upTo($0.duration) } ?? .forever,
-            owner: owner, note: note.flatMap(Note.init(encoding:)) ?? .none)
+            owner: owner, note: note.flatMap { Note(encoding: $0.bytes) } ?? .none)
     }
 
     /// Others hold it: an exit code, and words only if they are wanted, as in `flock(1)`.
     func conflict(_ name: LockName, _ holders: HeldBy, after elapsed: Duration) -> Complaint {
-        let words = "\(name): not granted after \(elapsed.inWords); held by \(holders.inWords)"
+        let words = "\(name.shown): not granted after \(elapsed.inWords); held by \(holders.inWords)"
         return Complaint(verbose ? words : "", code: Int32(conflictExitCode))
     }
 }

@@ -2,21 +2,30 @@ import Glibc
 
 /// A program that this process becomes.
 struct Program {
-    private let words: [String]
+    private let words: [ByteString]
 
-    init(_ words: [String]) { self.words = words }
+    init(_ words: [ByteString]) { self.words = words }
 
     /// A command line for the user's shell, as `flock(1)` and `su(1)` give it.
-    static func shell(_ commandLine: String) -> [String] {
-        let shell = getenv("SHELL").map { String(cString: $0) } ?? ""
-        return [shell.isEmpty ? "/bin/sh" : shell, "-c", commandLine]
+    static func shell(_ commandLine: ByteString) -> [ByteString] {
+        var shell = ByteString("/bin/sh".utf8)
+        if let chosen = getenv("SHELL"), chosen.pointee != 0 {
+            shell = ByteString(UnsafeRawBufferPointer(start: chosen, count: strlen(chosen)))
+        }
+        return [shell, ByteString("-c".utf8), commandLine]
     }
 
     /// Becomes the program; returns only why it cannot, with the exit codes that shells use.
     func execute() -> Complaint {
-        var arguments = words.map { strdup($0) } + [nil]
-        execvp(words[0], &arguments)
+        guard let program = words.first else { preconditionFailure("a program has a name") }
+        var arguments = words.map { word in
+            (word.bytes + [0]).withUnsafeBytes { bytes in
+                bytes.bindMemory(to: CChar.self).baseAddress.flatMap { strdup($0) }
+            }
+        }
+        arguments.append(nil)
+        if let path = arguments.first, let path { execvp(path, &arguments) }
         let (code, reason) = (errno, String(cString: strerror(errno)))
-        return Complaint("\(words[0]): \(reason)", code: code == ENOENT ? 127 : 126)
+        return Complaint("\(program.shown): \(reason)", code: code == ENOENT ? 127 : 126)
     }
 }

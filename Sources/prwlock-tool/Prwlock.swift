@@ -1,6 +1,7 @@
 import ArgumentParser
 import Glibc
 import LockVocabulary
+import Posix
 
 /// The command `prwlock`: locks for scripts, and a look at who holds what.
 @main
@@ -24,11 +25,31 @@ struct Prwlock: ParsableCommand {
         ])
 
     static func main() {
-        do throws(ArgumentSpelling.Fault) {
-            main(try ArgumentSpelling.read(Array(CommandLine.arguments.dropFirst())))
-        } catch {
-            StandardError.say(error.line)
+        StandardDescriptors.openClosed()
+        do {
+            var command = try parseAsRoot(ArgumentSpelling.read(CommandLine.carriedArguments))
+            try command.run()
+        } catch let fault as ArgumentSpelling.Fault {
+            StandardError.say(Harmless.show(ByteString.bytes(in: fault.line)))
             Glibc.exit(ExitCode.validationFailure.rawValue)
+        } catch {
+            end(because: error)
         }
+    }
+
+    /// Says what there is to say, and ends with the exit code.
+    ///
+    /// The parser's own way does not see that the output cannot be written, and shows what it carried.
+    private static func end(because error: any Error) -> Never {
+        let message = fullMessage(for: error)
+        let code = exitCode(for: error).rawValue
+        if !message.isEmpty {
+            if code == 0 {
+                StandardOutput.write(message + "\n")
+            } else {
+                StandardError.write(Harmless.showLines(ByteString.bytes(in: message)) + "\n")
+            }
+        }
+        Glibc.exit(code)
     }
 }

@@ -7,10 +7,10 @@ import Posix
 
 /// `prwlock release`: the end of a `prwlock hold`.
 ///
-/// The holder is found by the lock's own status: its grant's owner is named after the process that it holds for, and
-/// the daemon says which process it is. No file of who holds what can then be stale, or be in the way after a crash.
-/// It is asked by TERM, after two looks: that it is a holder by name, and that it still has this grant once it is
-/// watched, so that the process id cannot have become another's. When it has ended, the lock was released.
+/// The grant is found by the lock's own status: its owner is named after the process that it is held for. The process
+/// that holds it is found by the mark that it has open (`HolderMark`), not by the number that the daemon tells, which
+/// may be another process here. No file of who holds what can then be stale, or be in the way after a crash. The holder
+/// is asked by TERM. When it has ended, the lock was released.
 struct ReleaseCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "release", abstract: "Release a lock that `prwlock hold` holds.")
@@ -18,42 +18,43 @@ struct ReleaseCommand: ParsableCommand {
     @OptionGroup var process: ProcessOptions
     @OptionGroup var daemon: DaemonOptions
 
-    @Argument(help: "The lock's name.", completion: LockNames.completion)
-    var name: NameArgument
+    @OptionGroup var lockName: NameOptions
 
     func run() throws {
         try complaining { () throws(Complaint) in try release() }
     }
 
     private func release() throws(Complaint) {
+        let shown = lockName.name.shown
         var connection = try daemon.connect()
         // The last of several, as brackets close.
-        guard let grant = try grants(over: &connection).last, let holder = grant.processID else {
+        guard let grant = try grants(over: &connection).last else {
+            let processes = process.candidates.map(String.init).joined(separator: " or ")
             throw Complaint(
-                "\(name.name): process \(process.id) does not hold it; "
-                    + "`prwlock status \(name.name)` says who does",
+                "\(shown): process \(processes) does not hold it; "
+                    + "`prwlock status \(lockName.name.typed)` says which does",
                 code: Complaint.no)
         }
-        guard Self.isHolder(holder) else {
+        guard let found = HolderMark.find(grant.token) else {
+            // It may have ended meanwhile.
+            guard try grants(over: &connection).contains(where: { $0.token == grant.token }) else { return }
             throw Complaint(
-                "\(name.name): process \(holder) holds it, and is not one of `prwlock hold`",
-                code: Complaint.notPermitted)
+                "\(shown): the process that holds it (\(grant.processID.map(String.init) ?? "?")) is another user's, or "
+                    + "not one of `prwlock hold`", code: Complaint.notPermitted)
         }
-        guard let watch = try? ProcessWatch(process: holder),
-            try grants(over: &connection).contains(where: { $0.token == grant.token })
-        else { return }
         do throws(SystemError) {
-            try watch.send(SIGTERM)
+            try found.watch.send(SIGTERM)
         } catch  where error.code == ESRCH {
             return
         } catch {
             guard error.code == EPERM else { throw Complaint(error) }
             throw Complaint(
-                "\(name.name): another user's process \(holder) holds it", code: Complaint.notPermitted)
+                "\(lockName.name.shown): another user's process \(found.process) holds it",
+                code: Complaint.notPermitted)
         }
-        guard watch.hasEnded(within: Self.patience) else {
+        guard found.watch.hasEnded(within: Self.patience) else {
             throw Complaint(
-                "\(name.name): process \(holder) was told to release it and has not; is it stopped?",
+                "\(lockName.name.shown): process \(found.process) was told to release it and has not; is it stopped?",
                 code: Complaint.temporary)
         }
     }
@@ -61,18 +62,32 @@ struct ReleaseCommand: ParsableCommand {
     /// How long a holder may take to release and to end.
     private static let patience = Duration.seconds(10)
 
-    /// What is held for the process under this name, the oldest grant first.
+    /// What is held under this name for the first candidate that something is held for, the oldest grant first.
     private func grants(over connection: inout BlockingConnection) throws(Complaint) -> [Row.Holder] {
-        let owner = HoldOwner(process: process.id).owner
-        var grants: [Row.Holder] = []
-        _ = try connection.ask(.status(name.name)) { row in
-            if case .holder(let holder) = row, holder.owner == owner { grants.append(holder) }
+        var rows: [Row.Holder] = []
+        _ = try connection.ask(.status(lockName.name)) { row in
+            if case .holder(let holder) = row { rows.append(holder) }
         }
-        return grants
+        for candidate in process.candidates {
+            let owner = HoldOwner(process: candidate).owner
+            let grants = rows.filter { $0.owner == owner }
+            if !grants.isEmpty { return grants }
+        }
+        return []
     }
+}
 
-    private static func isHolder(_ process: Int32) -> Bool {
-        guard let name = try? FileContents.read("/proc/\(process)/comm") else { return false }
-        return String(decoding: name, as: UTF8.self) == Holder.processName + "\n"
+extension ProcessWatch {
+    /// Waits for the end of the process; false if it has not come in time.
+    func hasEnded(within time: Duration) -> Bool {
+        let end = Instant.now.advanced(by: time)
+        while true {
+            var request = pollfd(fd: rawValue, events: Int16(POLLIN), revents: 0)
+            let left = end.nanoseconds - BootClock.now()
+            if poll(&request, 1, left <= 0 ? 0 : Int32(clamping: (left - 1) / 1_000_000 + 1)) == 1 {
+                return true
+            }
+            if left <= 0 { return false }
+        }
     }
 }

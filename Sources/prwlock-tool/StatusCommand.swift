@@ -12,14 +12,13 @@ struct StatusCommand: ParsableCommand {
     @OptionGroup var show: ShowOptions
     @OptionGroup var daemon: DaemonOptions
 
-    @Argument(help: "The lock's name.", completion: LockNames.completion)
-    var name: NameArgument?
+    @OptionGroup var lockName: OptionalNameOptions
 
     func run() throws {
         try complaining { () throws(Complaint) in
             var connection = try daemon.connect()
-            if let name {
-                let status = try LockStatus(of: name.name, over: &connection)
+            if let name = lockName.name {
+                let status = try LockStatus(of: name, over: &connection)
                 StandardOutput.write(
                     show.json ? status.json.encoded + "\n" : status.text(show.style, WallClock()))
             } else {
@@ -49,7 +48,7 @@ struct StatusCommand: ParsableCommand {
 extension LockStatus {
     /// For people: a line that says it all, then a table of holders and one of waiters.
     func text(_ style: Style, _ clock: WallClock) -> String {
-        var text = style.strong(name.text) + ": " + summary + "\n"
+        var text = style.strong(name.shown) + ": " + summary + "\n"
         if !holders.isEmpty { text += "\n" + holderTable(style, clock) }
         if !waiters.isEmpty { text += "\n" + waiterTable(style) }
         return text
@@ -81,7 +80,8 @@ extension LockStatus {
                 return [
                     spell(holder.row.processID), "\(holder.row.mode)", clock.time(before: holder.row.age),
                     holder.row.age.inWords, holder.row.leaseLeft?.inWords ?? "", "\(holder.row.token)",
-                    process.user ?? "", process.unit ?? "", NameAlphabet.decode(holder.row.note.text),
+                    process.user ?? "", process.unit ?? "",
+                    Harmless.show(NameAlphabet.decodeBytes(holder.row.note.text)),
                     client + (process.command ?? "?"),
                 ]
             })
@@ -101,7 +101,7 @@ extension LockStatus {
                 [
                     spell(waiter.row.processID), "\(waiter.row.mode)", waiter.row.waited.inWords,
                     waiter.timeLeft?.inWords ?? "", obstacles(of: waiter), waiter.process.user ?? "",
-                    waiter.process.unit ?? "", NameAlphabet.decode(waiter.row.note.text),
+                    waiter.process.unit ?? "", Harmless.show(NameAlphabet.decodeBytes(waiter.row.note.text)),
                     waiter.process.command ?? "",
                 ]
             })
@@ -118,7 +118,7 @@ extension LockStatus {
     /// For programs: durations in milliseconds.
     var json: JSON {
         .object([
-            ("name", .string(name.text)),
+            ("name", .string(name.decoded)), ("encoded", .string(name.text)),
             ("holders", .array(holders.map(\.json))),
             ("waiters", .array(waiters.map(\.json))),
         ])

@@ -47,6 +47,7 @@ struct Upkeep {
             case .ended: return .lost(.daemonGone)
             case .line(.notice(.expired(name, token))): return .lost(.expired)
             case .line(.notice(.revoked(name, token))): return .lost(.revoked)
+            case .line(.reply(_, .stale)): return .lost(.revoked)
             case .line(.reply(_, .error(let error))) where error.code == .notHeld: return .lost(.expired)
             case .line: break
             case .moment:

@@ -11,13 +11,12 @@ struct WatchCommand: ParsableCommand {
     @OptionGroup var show: ShowOptions
     @OptionGroup var daemon: DaemonOptions
 
-    @Argument(help: "Only on the locks whose names begin so.", completion: LockNames.completion)
-    var prefix = ""
+    @OptionGroup var names: PrefixOptions
 
     func run() throws {
         try complaining { () throws(Complaint) in
             var connection = try daemon.connect()
-            _ = try connection.ask(.watch(prefix: prefix))
+            _ = try connection.ask(.watch(prefix: names.prefix))
             if !show.json { StandardOutput.write(show.style.strong(Notice.Changed.heading) + "\n") }
             while true {
                 switch connection.nextEvent() {
@@ -35,7 +34,8 @@ struct WatchCommand: ParsableCommand {
         if show.json {
             let object = JSON.object([
                 ("time", .string(WallClock().timestamp)),
-                ("name", .string(changed.name.text)), ("change", .string(changed.change.rawValue)),
+                ("name", .string(changed.name.decoded)), ("encoded", .string(changed.name.text)),
+                ("change", .string(changed.change.rawValue)),
                 ("pid", .optional(changed.processID)), ("mode", .string(changed.mode.description)),
                 ("token", changed.token.map { .unsigned($0.rawValue) } ?? .null),
                 ("user", .optional(ProcessFacts(of: changed.processID).user)),
@@ -61,7 +61,7 @@ extension Notice.Changed {
     func line(_ clock: WallClock) -> String {
         Self.columns([
             clock.time(before: .zero), change.rawValue, mode.description, processID.map(String.init) ?? "?",
-            token.map(String.init(describing:)) ?? "-", ProcessFacts(of: processID).user ?? "-", name.text,
+            token.map(String.init(describing:)) ?? "-", ProcessFacts(of: processID).user ?? "-", name.shown,
         ])
     }
 

@@ -1,5 +1,8 @@
 import LockDaemon
+import Posix
 import Rendezvous
+
+StandardDescriptors.openClosed()
 
 // The daemon: options, environment and file into a configuration, and that into a daemon.
 

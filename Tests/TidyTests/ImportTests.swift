@@ -15,7 +15,7 @@ struct ImportTests {
         "LockDaemon": [
             "LockServer", "LockCore", "LockVocabulary", "Posix", "Rendezvous", "Systemd", "CLinux", "Glibc",
         ],
-        "prwlockd": ["LockDaemon", "Rendezvous"],
+        "prwlockd": ["LockDaemon", "Posix", "Rendezvous"],
         "PRWLock": [
             "LockWire", "LockVocabulary", "Posix", "Rendezvous", "CLinux", "Glibc", "Synchronization",
         ],

@@ -3,6 +3,8 @@ import Posix
 import TestSupport
 import Testing
 
+@testable import prwlock_tool
+
 @Suite struct HoldTests {
     let daemon: DaemonProcess
     let session: RawSession
@@ -21,9 +23,11 @@ import Testing
         #expect(try script.nextLine() == "1")
         let holders = try daemon.processes(named: "prwlock-holder")
         #expect(holders.count == 1)
+        let namespace = try #require(ProcessNamespace.own)
         #expect(
             try session.ask("STATUS jobs")?.hasPrefix(
-                "* holder pid=\(holders.first ?? 0) mode=write owner=hold.\(script.processID) token=1 ")
+                "* holder pid=\(holders.first ?? 0) mode=write owner=hold.\(script.processID).\(namespace) token=1 "
+            )
                 == true)
         #expect(try session.nextLine() == "OK 1")
         script.enter()
@@ -71,6 +75,89 @@ import Testing
         #expect(try script.complaints().contains("holds it already"))
     }
 
+    @Test(
+        "a parent that is not a shell is refused, with what to say instead",
+        arguments: [
+            "timeout 20 prwlock hold jobs", "echo jobs | xargs prwlock hold",
+            "perl -e 'system @ARGV; exit $? >> 8' prwlock hold jobs",
+        ])
+    func noShell(call: String) throws {
+        let script = try ToolProcess(shell: "\(call); echo $?", at: daemon)
+        #expect(["64\n", "123\n"].contains(try script.rest()))
+        #expect(try script.complaints().contains("`prwlock hold --pid $$ jobs`"))
+        #expect(try session.ask("WRITE jobs wait=0")?.hasPrefix("GRANTED") == true)
+    }
+
+    @Test("process 1 is refused where it is no shell, and so is every service manager")
+    func managers() throws {
+        #expect(Caller(1).isManager == !Caller(1).isShell)
+        for (program, isShell) in [
+            ("bash", true), ("bash-5.2", true), ("zsh5", true), ("ksh93", true), ("dash", true),
+            ("systemd", false),
+            ("make", false), ("ssh", false), ("python3.11", false), ("sh", true), ("su", false),
+            ("flush", false),
+        ] { #expect(Caller.isShell(program) == isShell, "\(program)") }
+    }
+
+    @Test("a shell that executes its last command in its own place releases what was held for it")
+    func lastCommand() throws {
+        for shell in ["sh", "bash"] {
+            let script = try ToolProcess(
+                "/bin/sh", ["sh", "-c", "\(shell) -c 'prwlock hold jobs; prwlock release jobs'; echo $?"],
+                socket: daemon.socketPath)
+            #expect(try script.rest() == "0\n")
+            #expect(try session.ask("WRITE jobs wait=0")?.hasPrefix("GRANTED") == true)
+            #expect(try session.ask("RELEASE jobs")?.hasPrefix("RELEASED") == true)
+        }
+    }
+
+    @Test("what is held for a shell, or for a command, is refused with words to what runs below it (G4)")
+    func nested() throws {
+        let nested = try ToolProcess(
+            shell: """
+                prwlock hold a; prwlock run a true; echo $?; sh -c 'prwlock hold a; echo $?'
+                prwlock run --inherit a sh -c 'echo in $PRWLOCK_TOKEN'
+                prwlock run b sh -c 'prwlock run -w 9 b true; echo $?; prwlock hold b; echo $?; echo $PRWLOCK_HELD'
+                prwlock run b sh -c 'prwlock run --inherit -s b echo inherited'
+                prwlock run -s c sh -c 'prwlock run -s c echo beside; prwlock run --inherit c true; echo $?'
+                PRWLOCK_HELD='d=write=1 junk =' prwlock run d echo stale
+                """, at: daemon)
+        #expect(
+            try nested.rest() == """
+                1
+                1
+                in 1
+                1
+                1
+                b=write=2
+                inherited
+                beside
+                1
+                stale
+
+                """)
+        let complaints = try nested.complaints().split(separator: "\n")
+        #expect(complaints.count == 5)
+        #expect(complaints.allSatisfy { $0.contains("so this request would wait for itself") })
+    }
+
+    @Test("a reader below a reader is refused where it would have to wait behind a writer (G2)")
+    func nestedReader() throws {
+        let outer = try ToolProcess(
+            ["run", "-s", "jobs", "sh", "-c", "echo up; read a; prwlock run -s jobs true; echo $?"],
+            at: daemon)
+        #expect(try outer.nextLine() == "up")
+        try session.send("WRITE jobs")
+        let other = try daemon.connect()
+        while try other.ask("STATUS jobs") != nil,
+            try !other.lines(through: "OK").contains(where: { $0.hasPrefix("* waiter") })
+        {}
+        outer.enter()
+        #expect(try outer.nextLine() == "1")
+        #expect(try outer.complaints().contains("would wait for itself"))
+        #expect(try session.nextLine()?.hasPrefix("GRANTED jobs write") == true)
+    }
+
     @Test("a release of what is not held, and a process that is not there, are errors")
     func misuse() throws {
         let script = try ToolProcess(
@@ -83,7 +170,7 @@ import Testing
     func abandoned() throws {
         #expect(try session.ask("WRITE jobs") == "GRANTED jobs write token=1")
         #expect(try session.ask("WATCH") == "OK 0")
-        let command = try ToolProcess(["hold", "jobs"], at: daemon)
+        let command = try ToolProcess(["hold", "--pid", "\(getpid())", "jobs"], at: daemon)
         #expect(try session.nextLine()?.hasPrefix("! CHANGED jobs waiting") == true)
         command.signal(SIGKILL)
         #expect(try session.nextLine()?.hasPrefix("! CHANGED jobs cancelled") == true)

@@ -91,7 +91,8 @@ import Testing
                 """)
         #expect(
             try ToolProcess(["list", "a", "--json"], at: daemon).rest()
-                == #"[{"name":"a/1","mode":"write","holders":1,"waiters":0,"owner_died":false}]"# + "\n")
+                == #"[{"name":"a/1","encoded":"a/1","mode":"write","holders":1,"waiters":0,"owner_died":false}]"#
+                + "\n")
         #expect(try ToolProcess(["list", "none"], at: daemon).rest() == "no locks\n")
         #expect(try ToolProcess(["list", "none", "--json"], at: daemon).rest() == "[]\n")
 

@@ -5,24 +5,31 @@ import Testing
 
 /// How a command line may be spelled before the argument parser reads it.
 @Suite struct SpellingTests {
+    /// The words that the parser gets, with a dash in brackets where a value begins with one.
+    private func read(_ words: [String]) throws -> [String] {
+        let dash = ByteString.carryValue("-")
+        return try ArgumentSpelling.read(words).map { $0.hasPrefix(dash) ? "[-]" + $0.dropFirst() : $0 }
+    }
+
     @Test("letters that stand together are taken apart up to the name, and not beyond")
     func letters() throws {
         let lines: [([String], [String])] = [
-            (["run", "-xnw5", "x", "ls", "-la"], ["run", "-x", "-n", "-w5", "x", "ls", "-la"]),
-            (["run", "-nE", "7", "x", "-nE"], ["run", "-n", "-E", "7", "x", "-nE"]),
-            (["hold", "--note", "-sn", "-sn", "x"], ["hold", "--note", "-sn", "-s", "-n", "x"]),
-            (["run", "--", "-sn"], ["run", "--", "-sn"]),
-            (["run", "-n", "--", "-x", "--excl"], ["run", "-n", "--", "-x", "--excl"]),
+            (["run", "-xnw5", "x", "ls", "-la"], ["run", "-x", "-n", "-w", "5", "x", "ls", "[-]la"]),
+            (["run", "-nE", "7", "x", "-nE"], ["run", "-n", "-E", "7", "x", "[-]nE"]),
+            (["run", "-wec", "x", "y"], ["run", "-w", "ec", "x", "y"]),
+            (["hold", "--note", "-sn", "-sn", "x"], ["hold", "--note", "[-]sn", "-s", "-n", "x"]),
+            (["run", "--", "-sn", "--", "---"], ["run", "[-]sn", "[-]-", "[-]--"]),
+            (["run", "-n", "--", "-x", "--excl"], ["run", "-n", "[-]x", "[-]-excl"]),
             (["run", "-nq", "x"], ["run", "-nq", "x"]),
             (["list", "-sn"], ["list", "-sn"]),
         ]
-        for (typed, read) in lines { #expect(try ArgumentSpelling.read(typed) == read) }
+        for (typed, spelled) in lines { #expect(try read(typed) == spelled) }
     }
 
     @Test("a long option may be shortened as far as it is unique, with its value in either form")
     func abbreviations() throws {
         let lines: [([String], [String])] = [
-            (["run", "--excl", "x", "--excl"], ["run", "--exclusive", "x", "--excl"]),
+            (["run", "--excl", "x", "--excl"], ["run", "--exclusive", "x", "[-]-excl"]),
             (["run", "--conf=7", "-n", "x"], ["run", "--conflict-exit-code=7", "-n", "x"]),
             (["run", "--tim", "5", "x"], ["run", "--timeout", "5", "x"]),
             (["run", "--non", "x"], ["run", "--nonblock", "x"]),
@@ -30,7 +37,7 @@ import Testing
             (["status", "x", "--js"], ["status", "x", "--json"]),
             (["run", "--unknown", "x"], ["run", "--unknown", "x"]),
         ]
-        for (typed, read) in lines { #expect(try ArgumentSpelling.read(typed) == read) }
+        for (typed, spelled) in lines { #expect(try read(typed) == spelled) }
         #expect(
             throws: ArgumentSpelling.Fault(
                 line: "option '--no' is ambiguous: it may be --nonblock, --note, --no-fork")

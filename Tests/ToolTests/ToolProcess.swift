@@ -33,7 +33,7 @@ final class ToolProcess {
 
     init(
         _ executable: String, _ arguments: [String], socket: String, environment: [String] = [],
-        errors ownErrors: Int32? = nil
+        input ownInput: Int32? = nil, errors ownErrors: Int32? = nil
     ) throws {
         let inputPair = try UnixSocket.pair()
         let outputPair = try UnixSocket.pair()
@@ -45,7 +45,8 @@ final class ToolProcess {
                 "TERM=xterm",
             ] + environment,
             descriptors: [
-                inputPair.second.rawValue, outputPair.second.rawValue, ownErrors ?? errorPair.second.rawValue,
+                ownInput ?? inputPair.second.rawValue, outputPair.second.rawValue,
+                ownErrors ?? errorPair.second.rawValue,
             ]
         ).spawn()
         input = try inputPair.first.duplicate()
@@ -80,10 +81,12 @@ final class ToolProcess {
     }
 
     /// All that is left of what it prints.
-    func rest() throws -> String {
+    func rest() throws -> String { String(decoding: try restInBytes(), as: UTF8.self) }
+
+    func restInBytes() throws -> [UInt8] {
         while case let bytes = try Self.read(output.rawValue), !bytes.isEmpty { pending += bytes }
         defer { pending = [] }
-        return String(decoding: pending, as: UTF8.self)
+        return pending
     }
 
     /// All that it says of errors, to the end.

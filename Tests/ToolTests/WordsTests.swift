@@ -38,6 +38,21 @@ import Testing
         #expect(Duration.milliseconds(milliseconds).inWords == words)
     }
 
+    @Test("any word goes through the argument parser and comes back")
+    func byteStrings() {
+        var words = (UInt8.min...UInt8.max).map { [UInt8(ascii: "a"), $0] }
+        words += [
+            Array("-x".utf8), Array("---".utf8), [], Array("\u{10FF2D}\u{301}é".utf8), [0xC3, 0x28, 0xFF],
+        ]
+        for word in words {
+            let carried = ByteString.carry(word)
+            #expect(ByteString.bytes(in: carried) == word)
+            #expect(ByteString.bytes(in: ByteString.carryValue(carried)) == word)
+            #expect(!ByteString.carryValue(carried).hasPrefix("-"))
+        }
+        #expect(ByteString([0x63, 0xC3, 0xA9, 0xE9, 0x1B]).shown == "cé\\xE9\\x1B")
+    }
+
     @Test("text of strangers cannot move the cursor, or turn round what stands behind it")
     func harmless() {
         #expect(Harmless.show("a\u{1B}[1mb\r\n\u{7F}\u{9B}") == "a\\x1B[1mb\\x0D\\x0A\\x7F\\x9B")

@@ -8,6 +8,7 @@
 #define CLINUX_H
 
 #include <spawn.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
@@ -99,6 +100,21 @@ int linux_spawn_detached(
    blocked, directory / and umask 077, and ends the process that was called with status 0. Only for a process without
    other threads. Returns 0 in the copy, or the error number of a fork that failed. */
 int linux_detach(void);
+
+/* One message over a socket that keeps messages apart, with a descriptor if that is not negative; one that is received
+   is not inherited further. Zero bytes are the end. */
+int linux_send_message(int socket, const void *bytes, size_t count, int descriptor);
+int linux_receive_message(int socket, void *bytes, size_t count, int *descriptor);
+
+/* What waitid says of a child, or of any if the number is zero, without waiting: its process id, or zero if there is
+   nothing to say, the code (CLD_EXITED and so on) and the exit status or signal. */
+int linux_wait(int32_t process, int options, int32_t *waited, int32_t *code, int32_t *status);
+
+/* From now on the kernel writes no core of this process. */
+int linux_forbid_core_dump(void);
+
+/* Sends a datagram of sd_notify(3) to the address in NOTIFY_SOCKET. */
+int linux_notify_manager(const char *address, const char *text);
 
 /* This process's environment, a mutable global in C, which Swift does not let itself be shown; NULL in a program that
    runs with more rights than its caller, who must not choose for it. */

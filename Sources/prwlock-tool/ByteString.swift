@@ -1,0 +1,75 @@
+import ArgumentParser
+
+/// A word of the command line, byte for byte.
+///
+/// A Swift string cannot hold bytes that are not UTF-8, and the argument parser takes strings only. So a word is carried
+/// through the parser in a string that stands for its bytes: every byte outside of ASCII becomes one scalar of a
+/// private-use plane, U+10FF00 plus the byte. In a word that is a value and no option, so does a dash at the beginning:
+/// the parser would read it as an option, or refuse it.
+///
+/// Invariant: `bytes(in: carry(word)) == word` for all words. A scalar of that plane in the word itself is four bytes
+/// outside of ASCII, and carried as such.
+struct ByteString: ExpressibleByArgument, Equatable {
+    let bytes: [UInt8]
+
+    private static let plane: UInt32 = 0x10FF00
+
+    init(_ bytes: some Sequence<UInt8>) { self.bytes = Array(bytes) }
+
+    /// The word that the parser carried.
+    init?(argument: String) { bytes = Self.bytes(in: argument) }
+
+    /// The word as text; nil if it is not UTF-8.
+    var text: String? { String(validating: bytes, as: UTF8.self) }
+
+    /// The word for people: what is not UTF-8, and what a terminal would obey, is spelled out.
+    var shown: String { Harmless.show(bytes) }
+
+    /// The string that carries a word through the parser.
+    static func carry(_ word: some Sequence<UInt8>) -> String {
+        var carried = ""
+        for byte in word {
+            carried.unicodeScalars.append(byte < 0x80 ? Unicode.Scalar(byte) : scalar(of: byte))
+        }
+        return carried
+    }
+
+    /// The same for a word that is known to be a value: what it carries begins with no dash.
+    static func carryValue(_ carried: String) -> String {
+        guard carried.utf8.first == UInt8(ascii: "-") else { return carried }
+        var value = String(Character(scalar(of: UInt8(ascii: "-"))))
+        value.unicodeScalars += carried.unicodeScalars.dropFirst()
+        return value
+    }
+
+    /// The bytes that a string carries.
+    static func bytes(in carried: String) -> [UInt8] {
+        var bytes: [UInt8] = []
+        for scalar in carried.unicodeScalars {
+            if scalar.value >= plane {
+                bytes.append(UInt8(truncatingIfNeeded: scalar.value))
+            } else {
+                bytes += Array(UTF8.encode(scalar) ?? UTF8.encodedReplacementCharacter)
+            }
+        }
+        return bytes
+    }
+
+    private static func scalar(of byte: UInt8) -> Unicode.Scalar {
+        Unicode.Scalar(plane + UInt32(byte)) ?? "\u{FFFD}"
+    }
+}
+
+extension CommandLine {
+    /// The program's arguments without its own name, as the argument parser is to get them.
+    static var carriedArguments: [String] {
+        (1..<max(1, argc)).compactMap { index in
+            guard let word = unsafeArgv[Int(index)] else { return nil }
+            return word.withMemoryRebound(to: UInt8.self, capacity: 1) { start in
+                var length = 0
+                while start[length] != 0 { length += 1 }
+                return ByteString.carry(UnsafeBufferPointer(start: start, count: length))
+            }
+        }
+    }
+}

@@ -1,0 +1,61 @@
+import CLinux
+import Glibc
+import LockVocabulary
+import Posix
+
+/// What the process that becomes a command says to the monitor, over a socket that keeps messages apart.
+///
+///   [ WAITING ] ── status ──▶ [ WAITING ] ── granted, with the connection ──▶ [ RUNNING ] ── the end (exec) ──▶
+enum Handover {
+    enum Message: ~Copyable {
+        /// It waits for the lock: the words for the service manager.
+        case waits(String)
+        /// It holds the lock, and executes the command next. The connection is the monitor's to read from.
+        case granted(Token, OwnedDescriptor)
+        /// Nothing more comes.
+        case end
+    }
+
+    /// The two ends of a channel. The caller has to close them.
+    static func channel() throws(Complaint) -> (Int32, Int32) {
+        do throws(SystemError) {
+            return try UnixSocket.pair(ofMessages: true).split { ($0.release(), $1.release()) }
+        } catch {
+            throw Complaint(error)
+        }
+    }
+
+    private static let waiting = UInt8(ascii: "w")
+    private static let holding = UInt8(ascii: "g")
+    private static let longest = 4096
+
+    /// Says that the process waits. That the monitor is gone is seen elsewhere.
+    static func tellWaiting(_ words: String, to channel: Int32) {
+        let bytes = [waiting] + words.utf8.prefix(longest - 1)
+        _ = linux_send_message(channel, bytes, bytes.count, -1)
+    }
+
+    /// Hands the connection over. Where the monitor is gone, the command goes on without it.
+    static func tellGranted(_ token: Token, connection: Int32, to channel: Int32) {
+        var bytes = [holding]
+        withUnsafeBytes(of: token.rawValue) { bytes += $0 }
+        _ = linux_send_message(channel, bytes, bytes.count, connection)
+    }
+
+    /// The next message; to be called when the channel is ready.
+    static func next(from channel: Int32) -> Message {
+        var bytes = [UInt8](repeating: 0, count: longest)
+        var descriptor: Int32 = -1
+        var count: Int32
+        repeat {
+            count = linux_receive_message(channel, &bytes, bytes.count, &descriptor)
+        } while count < 0 && errno == EINTR
+        guard count > 0 else { return .end }
+        if bytes[0] == holding, count == 1 + MemoryLayout<UInt64>.size, descriptor >= 0 {
+            let token = bytes.withUnsafeBytes { $0.loadUnaligned(fromByteOffset: 1, as: UInt64.self) }
+            return .granted(Token(rawValue: token), OwnedDescriptor(owning: descriptor))
+        }
+        if descriptor >= 0 { close(descriptor) }
+        return .waits(String(decoding: bytes[1..<Int(count)], as: UTF8.self))
+    }
+}
