@@ -114,8 +114,8 @@ let package = Package(
         .testTarget(
             name: "ToolTests",
             dependencies: [
-                "prwlock-tool", "prwlockd", "LockWire", "LockVocabulary", "Posix", "CTestSupport",
-                "Seeded", "TestSupport",
+                "prwlock-tool", "prwlockd", "LockWire", "LockVocabulary", "Posix", "Rendezvous",
+                "CTestSupport", "Seeded", "TestSupport",
             ]),
         .testTarget(
             name: "SystemdTests", dependencies: ["Systemd", "TestSupport", "prwlockd", "prwlock-tool"], exclude: ["box.sh"]),

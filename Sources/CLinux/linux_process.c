@@ -2,14 +2,10 @@
 
 #include "CLinux.h"
 
-#include <errno.h>
-#include <stddef.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
-#include <sys/un.h>
 #include <sys/wait.h>
-#include <unistd.h>
 
 union control_buffer {
     struct cmsghdr header;
@@ -61,21 +57,3 @@ int linux_wait(int32_t process, int options, int32_t *waited, int32_t *code, int
 }
 
 int linux_forbid_core_dump(void) { return prctl(PR_SET_DUMPABLE, 0, 0, 0, 0); }
-
-int linux_notify_manager(const char *address, const char *text) {
-    struct sockaddr_un to = {.sun_family = AF_UNIX};
-    size_t length = strlen(address);
-    if (length >= sizeof to.sun_path || (address[0] != '/' && address[0] != '@')) {
-        errno = EAFNOSUPPORT;
-        return -1;
-    }
-    memcpy(to.sun_path, address, length);
-    if (address[0] == '@') to.sun_path[0] = '\0';
-    int descriptor = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-    if (descriptor < 0) return -1;
-    socklen_t size = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + length);
-    int sent = (int)sendto(
-        descriptor, text, strlen(text), MSG_NOSIGNAL | MSG_DONTWAIT, (struct sockaddr *)&to, size);
-    close(descriptor);
-    return sent;
-}

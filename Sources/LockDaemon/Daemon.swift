@@ -170,6 +170,9 @@ public final class Daemon {
             ServerConfiguration.HostRow("process-watches", support.isThere ? 1 : 0),
             ServerConfiguration.HostRow("token-files", state.fileCount),
         ]
+        if let namespace = ProcessNamespace.own {
+            server.hostRows.append(ServerConfiguration.HostRow("pid-namespace", Int(clamping: namespace)))
+        }
         let polling = Polling(processors: Int(linux_allowed_processors()))
         // An entry for a holder that died names the unit, which nothing tells any more by then.
         return try Reactor(

@@ -41,6 +41,12 @@ struct Complaint: Error {
     }
 
     init(_ error: RendezvousError) {
+        if case .system(let cause) = error, cause.code == EAFNOSUPPORT {
+            self.init(
+                "this process may not open Unix sockets, and the lock daemon is reached by one: allow AF_UNIX in "
+                    + "RestrictAddressFamilies= of its unit, or in its sandbox", code: Self.system)
+            return
+        }
         let code =
             switch error {
             case .notPermitted, .unsafeDirectory: Self.notPermitted

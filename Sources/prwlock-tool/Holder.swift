@@ -102,7 +102,7 @@ struct Holder {
         _ token: Token, over connection: inout BlockingConnection, for client: borrowing ProcessWatch,
         answering front: borrowing OwnedDescriptor
     ) -> Upkeep.Loss? {
-        let mark = HolderMark.open(for: token)
+        let mark = HolderMark(request.name, request.owner, token, over: connection).open()
         BackgroundProcess.become(
             Self.processName, keeping: [connection.descriptor, client.rawValue, front.rawValue, mark])
         let termination = Self.termination()

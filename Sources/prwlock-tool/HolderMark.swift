@@ -1,20 +1,34 @@
 import CLinux
 import Glibc
 import LockVocabulary
+import PRWLock
 import Posix
 
-/// The sign by which `prwlock release` finds the process that holds a grant: an open file in memory, named by the grant's
-/// token.
+/// The sign by which `prwlock release` finds the process that holds a grant: an open file in memory with a name.
 ///
 /// The daemon says which process holds a grant, but by a number of its own namespace of process ids; in a container the
 /// same number is another process, or none. What a process has open, `/proc` shows in the reader's namespace.
 ///
-/// A token is of one grant only, so a mark that is found belongs to a process that holds, or held, that grant.
-enum HolderMark {
-    private static func name(_ token: Token) -> String { "prwlock-hold-\(token)" }
+/// The name has the owner, the token, and a check word of the lock's name and the daemon's path: tokens are of one daemon,
+/// and another daemon gives out the same number.
+struct HolderMark {
+    private let name: String
 
-    /// Opens the mark of this process; it goes with the process.
-    static func open(for token: Token) -> Int32 { linux_memory_file(name(token)) }
+    /// The mark of a grant.
+    init(_ lock: LockName, _ owner: OwnerID, _ token: Token, over connection: borrowing BlockingConnection) {
+        let path = connection.location()?.path ?? ""
+        name = "prwlock-\(owner)-\(token)-\(Self.checkWord(of: "\(lock) \(path)"))"
+    }
+
+    /// FNV-1a (Fowler, Noll and Vo, 1991), in hexadecimal digits.
+    private static func checkWord(of text: String) -> String {
+        var word: UInt64 = 0xCBF2_9CE4_8422_2325
+        for byte in text.utf8 { word = (word ^ UInt64(byte)) &* 0x100_0000_01B3 }
+        return String(word, radix: 16)
+    }
+
+    /// Opens the mark in this process; it goes with the process.
+    func open() -> Int32 { linux_memory_file(name) }
 
     /// A process with a mark.
     struct Found: ~Copyable {
@@ -22,29 +36,29 @@ enum HolderMark {
         let watch: ProcessWatch
     }
 
-    /// The process with the mark of a token; nil if there is none here, or it is another user's.
-    static func find(_ token: Token) -> Found? {
+    /// The process with the mark; nil if there is none here, or it is another user's.
+    func find() -> Found? {
         guard let folder = opendir("/proc") else { return nil }
         defer { closedir(folder) }
         while let entry = readdir(folder) {
             let text = withUnsafeBytes(of: entry.pointee.d_name) { bytes in
                 String(decoding: bytes.prefix { $0 != 0 }, as: UTF8.self)
             }
-            guard let process = Int32(text), hasMark(process, token) else { continue }
+            guard let process = Int32(text), isOpen(in: process) else { continue }
             // Once the watch is open, the id cannot become another process's unseen.
-            guard let watch = try? ProcessWatch(process: process), hasMark(process, token) else { continue }
+            guard let watch = try? ProcessWatch(process: process), isOpen(in: process) else { continue }
             return Found(process: process, watch: watch)
         }
         return nil
     }
 
-    private static func hasMark(_ process: Int32, _ token: Token) -> Bool {
+    private func isOpen(in process: Int32) -> Bool {
         guard let comm = try? FileContents.read("/proc/\(process)/comm", limit: 64),
             String(decoding: comm, as: UTF8.self) == Holder.processName + "\n",
             let folder = opendir("/proc/\(process)/fd")
         else { return false }
         defer { closedir(folder) }
-        let wanted = "/memfd:\(name(token)) (deleted)"
+        let wanted = "/memfd:\(name) (deleted)"
         while let entry = readdir(folder) {
             let path = withUnsafeBytes(of: entry.pointee.d_name) { bytes in
                 "/proc/\(process)/fd/" + String(decoding: bytes.prefix { $0 != 0 }, as: UTF8.self)

@@ -49,9 +49,10 @@ struct SessionsCommand: ParsableCommand {
             ], show)
         let space = try complaining { () throws(Complaint) in
             var connection = try daemon.connect()
+            let facts = try ProcessFacts.lookup(over: &connection)
             _ = try connection.ask(.sessions) { row in
                 if case .session(let session) = row {
-                    let process = ProcessFacts(of: session.processID)
+                    let process = facts(session.processID)
                     listing.add(session.cells(process), session.json(process))
                 }
             }

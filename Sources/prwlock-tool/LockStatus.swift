@@ -54,17 +54,21 @@ struct LockStatus {
             default: break
             }
         }
-        self.init(name, holders, waiters) { ProcessFacts(of: $0) }
+        self.init(
+            name, holders, waiters, facts: try ProcessFacts.lookup(over: &connection, patience: patience))
     }
 
     /// Out of the daemon's rows; `facts` tells of processes.
     init(
-        _ name: LockName, _ holders: [Row.Holder], _ waiters: [Row.Waiter], facts: (Int32?) -> ProcessFacts
+        _ name: LockName, _ holders: [Row.Holder], _ waiters: [Row.Waiter], facts: (Int32?) -> ProcessFacts,
+        clientFacts: (Int32) -> ProcessFacts = { ProcessFacts(of: $0) }
     ) {
         self.name = name
         self.holders = holders.map { row in
-            let client = HoldOwner(row.owner).map {
-                Client(processID: $0.process, process: facts($0.process))
+            let client = HoldOwner(row.owner).map { owner in
+                // The holder gave its own namespace's number.
+                let process = owner.isOfThisNamespace ? clientFacts(owner.process) : ProcessFacts()
+                return Client(processID: owner.process, process: process)
             }
             return Holder(row: row, process: facts(row.processID), client: client)
         }

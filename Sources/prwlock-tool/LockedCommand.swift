@@ -83,7 +83,7 @@ struct LockedCommand {
 
     /// Where to say that this process waits: a unit's main process is the monitor, if there is one.
     private func manager(over channel: Int32?) -> WaitingLine.Manager {
-        guard let manager = ServiceManager(environment: "NOTIFY_SOCKET") else { return .none }
+        guard let manager = ServiceManager() else { return .none }
         return channel.map { .monitor(channel: $0) } ?? .itself(manager)
     }
 

@@ -39,7 +39,7 @@ struct Monitor: ~Copyable {
     private let killAfter: Duration
     private let signals: TakenSignals
     private let channel: OwnedDescriptor
-    private let manager: ServiceManager?
+    private let relay: ServiceManager.Relay?
 
     /// How the child ended; it was not waited for yet.
     private var end: (code: Int32, status: Int32)?
@@ -50,14 +50,14 @@ struct Monitor: ~Copyable {
 
     init(
         of child: Int32, _ request: Acquire, killAfter: Duration, _ signals: consuming TakenSignals,
-        _ channel: consuming OwnedDescriptor
+        _ channel: consuming OwnedDescriptor, _ relay: ServiceManager.Relay?
     ) {
         self.child = child
         self.request = request
         self.killAfter = killAfter
         self.signals = signals
         self.channel = channel
-        manager = ServiceManager(environment: "NOTIFY_SOCKET")
+        self.relay = relay
     }
 
     /// Guards the child to its end, and ends as it ended.
@@ -67,13 +67,15 @@ struct Monitor: ~Copyable {
         while end == nil {
             var requests = [
                 pollfd(fd: signals.rawValue, events: Int16(POLLIN), revents: 0),
+                pollfd(fd: relayNumber, events: Int16(POLLIN), revents: 0),
                 pollfd(fd: hasEndOfChannel ? -1 : channel.rawValue, events: Int16(POLLIN), revents: 0),
             ]
-            poll(&requests, 2, -1)
-            if requests[0].revents != 0 { takeSignals() }
-            guard requests[1].revents != 0 else { continue }
+            poll(&requests, nfds_t(requests.count), -1)
+            takeSignals()
+            relay?.passOn(from: child)
+            guard requests.last?.revents != 0 else { continue }
             switch Handover.next(from: channel.rawValue) {
-            case .waits(let words): manager?.tellWaiting(words)
+            case .waits(let words): relay?.manager.tellWaiting(words)
             case .granted(let token, let socket):
                 guardCommand(token, BlockingConnection(over: socket))
             case .end: hasEndOfChannel = true
@@ -82,10 +84,14 @@ struct Monitor: ~Copyable {
         passOn()
     }
 
+    /// Negative, which `poll` passes over, if there is none.
+    private var relayNumber: Int32 { relay?.rawValue ?? -1 }
+
     /// Lets go of all that the command was given, but for standard error: who reads from the command's pipes is to see
     /// their end when the command closes them.
     private func keepNothingElse() {
-        InheritedDescriptors.closeAll(but: [STDERR_FILENO, signals.rawValue, channel.rawValue])
+        InheritedDescriptors.closeAll(
+            but: [STDERR_FILENO, signals.rawValue, channel.rawValue, relayNumber].filter { $0 >= 0 })
         for descriptor in [STDIN_FILENO, STDOUT_FILENO] {
             let nothing = open("/dev/null", O_RDWR | O_CLOEXEC)
             if nothing >= 0, nothing != descriptor {
@@ -104,8 +110,10 @@ struct Monitor: ~Copyable {
         // That the session has ended is the next event.
         try? connection.send(Request(verb: .validate(request.name, token)), by: Deadline(after: .seconds(1)))
         while end == nil {
-            switch upkeep.keep(over: &connection, watching: [signals.rawValue]) {
-            case .ready: takeSignals()
+            switch upkeep.keep(over: &connection, watching: [signals.rawValue, relayNumber]) {
+            case .ready:
+                takeSignals()
+                relay?.passOn(from: child)
             case .lost(let loss):
                 collect()
                 if end == nil { endCommand(because: loss) }
@@ -123,8 +131,12 @@ struct Monitor: ~Copyable {
         say("lost the lock \(request.name.shown): \(loss.inWords); the command gets TERM")
         var deadline = Deadline(after: killAfter)
         while end == nil {
-            var request = pollfd(fd: signals.rawValue, events: Int16(POLLIN), revents: 0)
-            if poll(&request, 1, deadline.milliseconds) > 0 { takeSignals() }
+            var requests = [signals.rawValue, relayNumber].map {
+                pollfd(fd: $0, events: Int16(POLLIN), revents: 0)
+            }
+            poll(&requests, nfds_t(requests.count), deadline.milliseconds)
+            takeSignals()
+            relay?.passOn(from: child)
             if deadline.isOver, end == nil {
                 kill(child, SIGKILL)
                 deadline = .never

@@ -1,4 +1,6 @@
 import Glibc
+import LockWire
+import PRWLock
 import Posix
 
 /// What `/proc` tells of a process, as far as this user may see it; text as it stands there, not yet harmless.
@@ -25,6 +27,19 @@ struct ProcessFacts: Equatable {
             command = "[" + String(decoding: name.prefix { $0 != UInt8(ascii: "\n") }, as: UTF8.self) + "]"
         }
         unit = (try? FileContents.read(folder + "/cgroup")).flatMap(Self.unit)
+    }
+
+    /// How to tell of the processes that a daemon names: nothing where it has another namespace of process ids, as the
+    /// same id is another process here.
+    static func lookup(
+        over connection: inout BlockingConnection, patience: Duration = CallTime.patience
+    ) throws(Complaint) -> (Int32?) -> ProcessFacts {
+        var namespace: UInt64?
+        _ = try connection.ask(.stats, patience: patience) { row in
+            if case .stat("pid-namespace", let number) = row { namespace = UInt64(exactly: number) }
+        }
+        if let namespace, namespace != ProcessNamespace.own { return { _ in ProcessFacts() } }
+        return { ProcessFacts(of: $0) }
     }
 
     /// The name of a user; the number if nobody knows one.

@@ -35,7 +35,8 @@ struct ReleaseCommand: ParsableCommand {
                     + "`prwlock status \(lockName.name.typed)` says which does",
                 code: Complaint.no)
         }
-        guard let found = HolderMark.find(grant.token) else {
+        let mark = HolderMark(lockName.name, grant.owner, grant.token, over: connection)
+        guard let found = mark.find() else {
             // It may have ended meanwhile.
             guard try grants(over: &connection).contains(where: { $0.token == grant.token }) else { return }
             throw Complaint(

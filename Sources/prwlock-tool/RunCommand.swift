@@ -102,6 +102,8 @@ struct RunCommand: ParsableCommand {
     private func runBelowMonitor(_ command: LockedCommand) throws(Complaint) -> Complaint {
         let signals = try TakenSignals()
         let (near, far) = try Handover.channel()
+        let relay = ServiceManager().flatMap(ServiceManager.Relay.init(to:))
+        let parent = getpid()
         let child = fork()
         guard child >= 0 else { throw Complaint(.last("fork")) }
         // Each keeps only its own end, so that each sees the end of the other.
@@ -109,10 +111,12 @@ struct RunCommand: ParsableCommand {
         guard child == 0 else {
             Monitor(
                 of: child, command.request, killAfter: killAfter.duration, signals,
-                OwnedDescriptor(owning: near)
+                OwnedDescriptor(owning: near), relay
             ).run()
         }
         signals.restore()
+        relay?.enter()
+        ManagerVariables.claim(from: parent)
         return command.execute(handingTo: far)
     }
 

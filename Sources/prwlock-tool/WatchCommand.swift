@@ -16,11 +16,12 @@ struct WatchCommand: ParsableCommand {
     func run() throws {
         try complaining { () throws(Complaint) in
             var connection = try daemon.connect()
+            let facts = try ProcessFacts.lookup(over: &connection)
             _ = try connection.ask(.watch(prefix: names.prefix))
             if !show.json { StandardOutput.write(show.style.strong(Notice.Changed.heading) + "\n") }
             while true {
                 switch connection.nextEvent() {
-                case .line(.notice(.changed(let changed))): tell(changed)
+                case .line(.notice(.changed(let changed))): tell(changed, facts(changed.processID).user)
                 case .line(.notice(.missed(let count))): tellMissed(count)
                 case .line(.notice(.drain)): StandardError.say("the lock daemon is leaving")
                 case .ended(let error): throw Complaint(error)
@@ -30,7 +31,7 @@ struct WatchCommand: ParsableCommand {
         }
     }
 
-    private func tell(_ changed: Notice.Changed) {
+    private func tell(_ changed: Notice.Changed, _ user: String?) {
         if show.json {
             let object = JSON.object([
                 ("time", .string(WallClock().timestamp)),
@@ -38,11 +39,11 @@ struct WatchCommand: ParsableCommand {
                 ("change", .string(changed.change.rawValue)),
                 ("pid", .optional(changed.processID)), ("mode", .string(changed.mode.description)),
                 ("token", changed.token.map { .unsigned($0.rawValue) } ?? .null),
-                ("user", .optional(ProcessFacts(of: changed.processID).user)),
+                ("user", .optional(user)),
             ])
             StandardOutput.write(object.encoded + "\n")
         } else {
-            StandardOutput.write(show.style.fit(changed.line(WallClock())) + "\n")
+            StandardOutput.write(show.style.fit(changed.line(WallClock(), user)) + "\n")
         }
     }
 
@@ -58,10 +59,10 @@ struct WatchCommand: ParsableCommand {
 
 extension Notice.Changed {
     /// The change in columns of their own: rows that come one by one cannot be measured first.
-    func line(_ clock: WallClock) -> String {
+    func line(_ clock: WallClock, _ user: String?) -> String {
         Self.columns([
             clock.time(before: .zero), change.rawValue, mode.description, processID.map(String.init) ?? "?",
-            token.map(String.init(describing:)) ?? "-", ProcessFacts(of: processID).user ?? "-", name.shown,
+            token.map(String.init(describing:)) ?? "-", user ?? "-", name.shown,
         ])
     }
 

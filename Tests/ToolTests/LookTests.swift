@@ -13,7 +13,7 @@ import Testing
     private func status() throws -> LockStatus {
         let name = try #require(LockName("deploy"))
         let note = try #require(Note(encoding: "of two words"))
-        let client = try #require(OwnerID("hold.700"))
+        let client = HoldOwner(process: 700).owner
         let holders = [
             Row.Holder(
                 processID: 811, mode: .update, owner: .session, token: Token(rawValue: 42),
@@ -32,13 +32,14 @@ import Testing
                 processID: nil, mode: .read, owner: .session, waited: .milliseconds(250), timeout: .forever,
                 note: .none),
         ]
-        return LockStatus(name, holders, waiters) { process in
+        let facts = { (process: Int32?) in
             switch process {
             case 700: ProcessFacts(user: "ann", command: "sh ./deploy.sh", unit: "cron.service")
             case 811: ProcessFacts(user: "bob", command: "evil \u{1B}[2J\u{202E}name", unit: nil)
             default: ProcessFacts()
             }
         }
+        return LockStatus(name, holders, waiters, facts: facts, clientFacts: { facts($0) })
     }
 
     @Test("status tells who holds a lock, since when, and whom each waiter waits for (G2, G3)")

@@ -116,6 +116,16 @@ int linux_forbid_core_dump(void);
 /* Sends a datagram of sd_notify(3) to the address in NOTIFY_SOCKET. */
 int linux_notify_manager(const char *address, const char *text);
 
+/* A socket that takes such datagrams; its address, to stand in NOTIFY_SOCKET, is written to `address`. */
+int linux_notification_socket(char *address, size_t room);
+
+/* Who sent the next datagram of such a socket; -1 if there is none. */
+int linux_notification_sender(int socket, int32_t *process, uint32_t *user);
+
+/* Takes the next datagram of such a socket, and sends it on with its descriptors; drops it if the address is NULL.
+   Returns -1 if it could not be sent. For one thread only. */
+int linux_relay_notification(int socket, const char *address);
+
 /* This process's environment, a mutable global in C, which Swift does not let itself be shown; NULL in a program that
    runs with more rights than its caller, who must not choose for it. */
 char **linux_environment(void);
