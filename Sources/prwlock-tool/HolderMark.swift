@@ -37,19 +37,26 @@ struct HolderMark {
     }
 
     /// The process with the mark; nil if there is none here, or it is another user's.
-    func find() -> Found? {
+    ///
+    /// - Parameter likely: which it is, if the daemon's numbers mean the same here.
+    func find(likely: Int32?) -> Found? {
+        if let likely, let found = found(in: likely) { return found }
         guard let folder = opendir("/proc") else { return nil }
         defer { closedir(folder) }
         while let entry = readdir(folder) {
             let text = withUnsafeBytes(of: entry.pointee.d_name) { bytes in
                 String(decoding: bytes.prefix { $0 != 0 }, as: UTF8.self)
             }
-            guard let process = Int32(text), isOpen(in: process) else { continue }
-            // Once the watch is open, the id cannot become another process's unseen.
-            guard let watch = try? ProcessWatch(process: process), isOpen(in: process) else { continue }
-            return Found(process: process, watch: watch)
+            if let process = Int32(text), let found = found(in: process) { return found }
         }
         return nil
+    }
+
+    private func found(in process: Int32) -> Found? {
+        // Once the watch is open, the id cannot become another process's unseen.
+        guard isOpen(in: process), let watch = try? ProcessWatch(process: process), isOpen(in: process)
+        else { return nil }
+        return Found(process: process, watch: watch)
     }
 
     private func isOpen(in process: Int32) -> Bool {

@@ -36,7 +36,7 @@ struct ReleaseCommand: ParsableCommand {
                 code: Complaint.no)
         }
         let mark = HolderMark(lockName.name, grant.owner, grant.token, over: connection)
-        guard let found = mark.find() else {
+        guard let found = mark.find(likely: grant.processID) else {
             // It may have ended meanwhile.
             guard try grants(over: &connection).contains(where: { $0.token == grant.token }) else { return }
             throw Complaint(
