@@ -36,7 +36,9 @@ extension Daemon {
         }
         guard !isIntact else { return }
         guard endpoint.isOwn else {
-            reportLoss("\(endpoint.path ?? "") was removed: start prwlockd.socket again for it to be reached")
+            reportLoss(
+                "\(endpoint.path ?? "") was removed: sessions go on, and new clients do not reach this daemon until its "
+                    + "socket unit is started again, which ends the sessions")
             return
         }
         do throws(RendezvousError) {

@@ -137,3 +137,10 @@ entry() { journalctl --quiet --output=json --lines=1 "$@" | grep .; }
 
 # field NAME: of the entry on standard input.
 field() { sed -E "s/.*\"$1\":\"([^\"]*)\".*/\1/"; }
+
+# has_answer_from PATH COMMAND...: the command's user reaches the daemon at that path.
+has_answer_from() {
+    local path=$1
+    shift
+    "$@" prwlock ping 2>/dev/null | grep -q " at $path "
+}
