@@ -168,7 +168,18 @@ def test_help_and_version_are_there(daemon: Any) -> None:
     assert command("--version") == f"prwlock {prwlock.__version__}\n"
     assert "invalid choice" in command("nonsense", status=64)
     assert daemon.socket in command("ping")
-    assert json.loads(command("ping", "--json")) == {"socket": daemon.socket}
+    assert json.loads(command("ping", "--json")) == {"socket": daemon.socket, "space": "socket"}
+
+
+def test_a_look_says_where_locks_are_of_one_user_alone(own_socket: Any) -> None:
+    for words in (["ping"], ["list"], ["status", "jobs"], ["sessions"]):
+        done = subprocess.run([*COMMAND, *words], capture_output=True, text=True, timeout=60, check=False)
+        assert done.returncode == 0
+        assert "are the locks of user" in done.stderr
+        assert "alone" not in done.stdout
+    assert json.loads(command("ping", "--json")) == {"socket": str(own_socket), "space": "user"}
+    quiet = subprocess.run([*COMMAND, "list", "--json"], capture_output=True, text=True, timeout=60, check=False)
+    assert quiet.stderr == ""
 
 
 def test_a_reader_that_has_enough_is_no_error(daemon: Any) -> None:

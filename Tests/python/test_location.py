@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import pickle
-import signal
 import socket
 import subprocess
 import sys
@@ -18,7 +17,7 @@ import pytest
 from prwlock import _guard, _launch, _location, _rendezvous
 from prwlock._private_daemon import PrivateDaemon
 
-from processes import Peer, wait_until
+from processes import Peer
 
 TOLD = b"prwlockd pid=1 socket=/elsewhere/a%20b\n"
 
@@ -231,28 +230,20 @@ def test_a_daemon_that_has_the_guard_may_listen_again(
     assert not running()
 
 
-def test_a_name_that_another_user_has_guards_nothing(
-    guard: socket.socket, running: Callable[[], list[int]], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_name_that_another_user_has_guards_nothing(running: Callable[[], list[int]]) -> None:
     if os.geteuid() != 0:
         pytest.skip("another user is needed")
-    child = os.fork()
-    if child == 0:
-        os.setuid(12_345)
-        with socket.socket(socket.AF_UNIX) as listener:
-            listener.bind(b"\0prwlock-test-" + str(os.getpid()).encode())
-            listener.listen()
-            signal.pause()
-    try:
-        name = b"\0prwlock-test-" + str(child).encode()
-        monkeypatch.setattr(_guard, "name", lambda: name)
-        wait_until(lambda: name[1:] in Path("/proc/net/unix").read_bytes())
-        wait_until(lambda: Path(f"/proc/{child}/syscall").read_text().split()[0] in ("34", "73"))
+    text = (
+        "import os, socket, sys; os.setuid(12345); listener = socket.socket(socket.AF_UNIX)\n"
+        "listener.bind(bytes.fromhex(sys.argv[1])); listener.listen(); print(flush=True); sys.stdin.read()"
+    )
+    words = [sys.executable, "-c", text, _guard.name().hex()]
+    with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as squatter:
+        assert squatter.stdout is not None
+        squatter.stdout.readline()
         prwlock.Client().ping()
         assert len(running()) == 1
-    finally:
-        os.kill(child, signal.SIGKILL)
-        os.waitpid(child, 0)
+        squatter.kill()
 
 
 def test_a_service_that_appears_while_a_daemon_is_started_is_used(

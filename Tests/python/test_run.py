@@ -62,7 +62,8 @@ def test_a_command_gets_all_of_its_environment(daemon: Any) -> None:
 def test_signals_act_in_the_command_as_in_any_other(extra: list[str], daemon: Any) -> None:
     words = [*COMMAND, "run", *extra, "jobs", "grep", "Sig[BI]", "/proc/self/status"]
     shown = subprocess.check_output(words, text=True)
-    values = {line.split(":")[0]: int(line.split()[1], 16) for line in shown.splitlines()}
+    # Two signals are libc's own, and `posix_spawn` ignores them for what it starts.
+    values = {line.split(":")[0]: int(line.split()[1], 16) & ~(3 << 31) for line in shown.splitlines()}
     assert values == {"SigBlk": 0, "SigIgn": 0}
     # A program that writes where nobody reads ends.
     pipe = f"{' '.join(COMMAND)} run {' '.join(extra)} jobs -- yes | head -n 1"
@@ -72,7 +73,7 @@ def test_signals_act_in_the_command_as_in_any_other(extra: list[str], daemon: An
 def test_signals_that_the_caller_ignores_stay_ignored(daemon: Any) -> None:
     line = f"trap '' HUP USR1; {' '.join(COMMAND)} run jobs grep SigIgn /proc/self/status"
     (value,) = subprocess.check_output(["sh", "-c", line], text=True).split()[1:]
-    assert int(value, 16) == 1 << (signal.SIGHUP - 1) | 1 << (signal.SIGUSR1 - 1)
+    assert int(value, 16) & ~(3 << 31) == 1 << (signal.SIGHUP - 1) | 1 << (signal.SIGUSR1 - 1)
 
 
 def test_a_script_without_an_interpreter_runs_in_the_shell(daemon: Any, home: Path) -> None:

@@ -138,6 +138,24 @@ def _client(options: argparse.Namespace) -> Client:
     return Client(options.socket)
 
 
+def _say_space(options: argparse.Namespace, client: Client) -> None:
+    """Says whose locks were shown, where other users have other ones: an operator who looks as root would miss them."""
+    if not options.json and options.socket is None and client._location.space == "user":
+        _standard.complain(
+            f"these are the locks of user {_user_name()} alone: each user has other ones where the system's service is "
+            "not installed"
+        )
+
+
+def _user_name() -> str:
+    import pwd
+
+    try:
+        return pwd.getpwuid(os.geteuid()).pw_name
+    except KeyError:
+        return str(os.geteuid())
+
+
 def plain_name(word: str, is_encoded: bool) -> bytes:
     """The encoded form of a name on the command line, which is plain text of any bytes unless the caller encoded it."""
     raw = os.fsencode(word)
@@ -256,7 +274,8 @@ def _name_members(name: str) -> dict[str, str]:
 
 
 def _status(options: argparse.Namespace) -> int:
-    status = _client(options).status(decode_name(plain_name(options.name, options.encoded)))
+    client = _client(options)
+    status = client.status(decode_name(plain_name(options.name, options.encoded)))
     holders, waiters = status.holders, status.waiters
     if options.json:
         rows = {"holders": [_milliseconds(row) for row in holders], "waiters": [_milliseconds(row) for row in waiters]}
@@ -275,6 +294,7 @@ def _status(options: argparse.Namespace) -> int:
             ("WAITER", "MODE", "FOR", "TIMEOUT", "OWNER", "NOTE"),
             [(row.pid, row.mode, _age(row.waited), _age(row.timeout), row.owner, row.note) for row in waiters],
         )
+    _say_space(options, client)
     return 0
 
 
@@ -289,22 +309,26 @@ def _milliseconds(row: Any) -> dict[str, Any]:
 
 
 def _list(options: argparse.Namespace) -> int:
-    locks: list[LockSummary] = [*_client(options).list(_plain_prefix(options))]
+    client = _client(options)
+    locks: list[LockSummary] = [*client.list(_plain_prefix(options))]
     if options.json:
         say(as_json([{**_name_members(lock.name), **_without_name(lock._asdict())} for lock in locks]))
         return 0
     rows = [(row.mode, row.holders, row.waiters, "died" if row.owner_died else None, row.name) for row in locks]
     _print_table(("MODE", "HOLDERS", "WAITING", "LAST WRITER", "NAME"), rows)
+    _say_space(options, client)
     return 0
 
 
 def _sessions(options: argparse.Namespace) -> int:
-    sessions: list[SessionStatus] = sorted(_client(options).sessions())
+    client = _client(options)
+    sessions: list[SessionStatus] = sorted(client.sessions())
     if options.json:
         say(as_json([_milliseconds(row) for row in sessions]))
         return 0
     rows = [(row.id, row.pid, row.uid, row.grants, row.waiters, _age(row.age), row.client) for row in sessions]
     _print_table(("SESSION", "PID", "UID", "HOLDS", "WAITS", "FOR", "CLIENT"), rows)
+    _say_space(options, client)
     return 0
 
 
@@ -328,9 +352,10 @@ def _ping(options: argparse.Namespace) -> int:
     client = _client(options)
     client.ping()
     if options.json:
-        say(as_json({"socket": client.path}))
+        say(as_json({"socket": client.path, "space": client._location.space}))
     else:
         say(f"the lock daemon answers at {harmless(client.path)}")
+        _say_space(options, client)
     return 0
 
 

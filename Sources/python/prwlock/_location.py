@@ -43,6 +43,16 @@ class Location:
         """Equal for two locations that are to share a connection; it does not change when `path` does."""
         return (own_candidates()[0] if self.origin == "usual" else self.path, self.origin)
 
+    @property
+    def space(self) -> str:
+        """Who shares the locks of the daemon that was found there.
+
+        ``system``: all users of the host. ``user``: the processes of one user. ``socket``: all that were told of it.
+        """
+        if self.path == system_socket():
+            return "system"
+        return "user" if self.path in own_candidates() else "socket"
+
     def __repr__(self) -> str:
         return f"{self.path} ({self.origin})"
 

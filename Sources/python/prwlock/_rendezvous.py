@@ -167,8 +167,20 @@ def _start_own(usual: Location, end: Optional[float]) -> Optional[tuple[socket.s
             if _location.has_system():
                 lock.remove_socket()
                 raise _launch.Overtaken("the system's lock daemon has come")
+            made = os.lstat(own.path)
             _launch.start(own, program, listener, end)
-        return attempt(own, end)
+        connection = attempt(own, end)
+        if connection is None and not _is_still(made, own.path):
+            # A daemon ends where its path does not lead to its socket (`rm -r` of the folder): it is no fault of it.
+            raise _launch.Overtaken("the socket was removed")
+        return connection
+
+
+def _is_still(made: os.stat_result, path: str) -> bool:
+    try:
+        return os.path.samestat(made, os.lstat(path))
+    except OSError:
+        return False
 
 
 def _connect_anonymous(location: Location, end: Optional[float]) -> tuple[socket.socket, bytes]:
