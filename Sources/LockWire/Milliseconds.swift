@@ -49,6 +49,20 @@ struct Milliseconds: Hashable, Sendable {
         self.init(count: Int64(product))
     }
 
+    /// The age that is spelled so, as `250ms`, `3s` or `3.250s`; nil if none is.
+    init?(age bytes: UnsafeRawBufferPointer) {
+        guard let point = bytes.firstIndex(of: UInt8(ascii: ".")) else {
+            self.init(spelled: bytes)
+            return
+        }
+        let fraction = bytes.part(point + 1, bytes.count)
+        guard fraction.count == 4, fraction[3] == UInt8(ascii: "s"),
+            let seconds = bytes.part(0, point).decimal(), let rest = fraction.part(0, 3).decimal(),
+            seconds <= UInt64(Self.longest.count) / 1000
+        else { return nil }
+        self.init(count: Int64(seconds) * 1000 + Int64(rest))
+    }
+
     var limit: TimeLimit { self == .forever ? .forever : .upTo(.milliseconds(count)) }
 
     /// The duration; nil if there is no limit.
@@ -62,11 +76,23 @@ extension LineWriter {
         put("ms")
     }
 
-    /// A duration as a person wants to know it: whole seconds from one second on, below it milliseconds.
-    mutating func put(rough duration: Duration) {
+    /// An age to the millisecond, as a person reads it: from one second on in seconds, with three decimals if it needs them.
+    mutating func put(age duration: Duration) {
         let milliseconds = UInt64(clamping: duration.wholeMilliseconds)
-        put(milliseconds >= 1000 ? milliseconds / 1000 : milliseconds)
-        put(milliseconds >= 1000 ? "s" : "ms")
+        guard milliseconds >= 1000 else {
+            put(milliseconds)
+            put("ms")
+            return
+        }
+        put(milliseconds / 1000)
+        let rest = milliseconds % 1000
+        if rest > 0 {
+            put(UInt8(ascii: "."))
+            if rest < 100 { put(UInt8(ascii: "0")) }
+            if rest < 10 { put(UInt8(ascii: "0")) }
+            put(rest)
+        }
+        put(UInt8(ascii: "s"))
     }
 
     /// A limit exactly: in whole seconds if it is so many, else in milliseconds.

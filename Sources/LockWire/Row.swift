@@ -150,9 +150,9 @@ extension LineWriter {
         put(" token=")
         put(holder.token)
         put(" age=")
-        put(rough: holder.age)
+        put(age: holder.age)
         put(" lease=")
-        if let left = holder.leaseLeft { put(rough: left) } else { put(UInt8(ascii: "-")) }
+        if let left = holder.leaseLeft { put(age: left) } else { put(UInt8(ascii: "-")) }
         put(" note=")
         put(holder.note)
     }
@@ -165,7 +165,7 @@ extension LineWriter {
         put(" owner=")
         put(waiter.owner)
         put(" waited=")
-        put(rough: waiter.waited)
+        put(age: waiter.waited)
         put(" timeout=")
         put(Milliseconds(roundingUp: waiter.timeout))
         put(" note=")
@@ -200,6 +200,6 @@ extension LineWriter {
         put(" waiters=")
         put(session.waiters)
         put(" age=")
-        put(rough: session.age)
+        put(age: session.age)
     }
 }

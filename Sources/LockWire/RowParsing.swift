@@ -43,7 +43,7 @@ extension Row.Holder {
             let lease = fields.value("lease"),
             let note = fields.value("note").flatMap(Note.init(bytes:))
         else { return nil }
-        let leaseLeft = Milliseconds(spelled: lease)?.duration
+        let leaseLeft = Milliseconds(age: lease)?.duration
         guard leaseLeft != nil || lease.spells("-") else { return nil }
         self.init(
             processID: processID, mode: mode, owner: owner, token: token, age: age, leaseLeft: leaseLeft,

@@ -55,7 +55,7 @@ struct Fields {
     mutating func token() -> Token? { value("token").flatMap(Token.init(decimal:)) }
     mutating func count(_ key: StaticString) -> Int? { value(key)?.decimal().flatMap(Int.init(exactly:)) }
     mutating func duration(_ key: StaticString) -> Duration? {
-        value(key).flatMap(Milliseconds.init(spelled:))?.duration
+        value(key).flatMap(Milliseconds.init(age:))?.duration
     }
 
     /// The next field as a process id; nil if it is none, and an empty optional if it is `?`.

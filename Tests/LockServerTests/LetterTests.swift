@@ -20,13 +20,17 @@ import Testing
             """)
     }
 
-    @Test("an age is told in seconds from the first on") func age() {
+    @Test("an age is told to the millisecond, in seconds from the first on") func age() {
         let room = Room()
         room.send("a", "WRITE jobs\n")
         room.pass(.milliseconds(999))
         #expect(room.send("b", "STATUS jobs\n").first?.contains(" age=999ms ") == true)
         room.pass(.milliseconds(1))
         #expect(room.send("b", "STATUS jobs\n").first?.contains(" age=1s ") == true)
+        for (pass, spelled) in [(1, "1.001s"), (11, "1.012s"), (113, "1.125s"), (875, "2s")] {
+            room.pass(.milliseconds(pass))
+            #expect(room.send("b", "STATUS jobs\n").first?.contains(" age=\(spelled) ") == true)
+        }
     }
 
     @Test("a verb with any letter wrong is none") func verbs() {

@@ -123,12 +123,12 @@ struct ServerLineTests {
                     leaseLeft: nil,
                     note: try note("nightly"))))
         try expect(
-            "* holder pid=? mode=read owner=t1 token=1 age=250ms lease=29s note=-",
+            "* holder pid=? mode=read owner=t1 token=1 age=250ms lease=29.007s note=-",
             .holder(
                 .init(
                     processID: nil, mode: .read, owner: try owner("t1"), token: token(1),
                     age: .milliseconds(250),
-                    leaseLeft: .seconds(29), note: .none)))
+                    leaseLeft: .milliseconds(29_007), note: .none)))
         for (timeout, spelling) in [
             (TimeLimit.upTo(.seconds(5)), "5s"), (.upTo(.milliseconds(1500)), "1500ms"),
             (.forever, "forever"),

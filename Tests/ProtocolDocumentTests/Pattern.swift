@@ -1,7 +1,7 @@
 /// What a received line has to look like: text, and in angle brackets what may differ from run to run.
 ///
 /// `<pid A>` is the process of session A; `<t1>` and `<n1>`, with any digits, a number that is the same wherever it
-/// stands again; `<n>` any number; `<ms>` a duration in milliseconds; `<age>` one in seconds or milliseconds; `<word>`
+/// stands again; `<n>` any number; `<ms>` a duration in milliseconds; `<age>` an age; `<word>`
 /// any word; `<text>` anything up to the line's end.
 struct Pattern {
     /// The numbers that were found for numbered placeholders, by name.
@@ -72,8 +72,7 @@ struct Pattern {
         case "word": return text.prefix { $0 != " " }.count
         case "n": return digits.count
         case "ms": return unit.hasPrefix("ms") ? digits.count + 2 : 0
-        case "age":
-            return unit.hasPrefix("ms") ? digits.count + 2 : unit.hasPrefix("s") ? digits.count + 1 : 0
+        case "age": return text.prefixMatch(of: /[0-9]+(ms|(\.[0-9]{3})?s)/)?.output.0.count ?? 0
         case _ where name.hasPrefix("pid "):
             guard let process = name.last.flatMap({ processes[$0] }) else { return nil }
             return digits == String(process) ? digits.count : 0

@@ -202,9 +202,9 @@ def _text(word: bytes) -> Optional[str]:
 
 
 def _seconds(word: bytes) -> Optional[float]:
-    """A duration or an age as the daemon writes it: ``250ms``, ``3s``, ``0``; None for ``-`` and ``forever``."""
+    """A duration or an age as the daemon writes it: ``250ms``, ``3s``, ``3.250s``, ``0``; None for ``-`` and ``forever``."""
     if word in (b"-", b"forever"):
         return None
     if word.endswith(b"ms"):
         return int(word[:-2]) / 1_000
-    return float(int(word.rstrip(b"s")))
+    return float(word.rstrip(b"s"))
