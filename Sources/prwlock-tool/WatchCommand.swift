@@ -17,11 +17,13 @@ struct WatchCommand: ParsableCommand {
         try complaining { () throws(Complaint) in
             var connection = try daemon.connect()
             let facts = try ProcessFacts.lookup(over: &connection)
+            var notes = ChangeNotes(over: try daemon.connect())
             _ = try connection.ask(.watch(prefix: names.prefix))
             if !show.json { StandardOutput.write(show.style.strong(Notice.Changed.heading) + "\n") }
             while true {
                 switch connection.nextEvent() {
-                case .line(.notice(.changed(let changed))): tell(changed, facts(changed.processID).user)
+                case .line(.notice(.changed(let changed))):
+                    tell(changed, facts(changed.processID).user, try notes.note(of: changed))
                 case .line(.notice(.missed(let count))): tellMissed(count)
                 case .line(.notice(.drain)): StandardError.say("the lock daemon is leaving")
                 case .ended(let error): throw Complaint(error)
@@ -31,7 +33,7 @@ struct WatchCommand: ParsableCommand {
         }
     }
 
-    private func tell(_ changed: Notice.Changed, _ user: String?) {
+    private func tell(_ changed: Notice.Changed, _ user: String?, _ note: Note) {
         if show.json {
             let object = JSON.object([
                 ("time", .string(WallClock().timestamp)),
@@ -39,11 +41,12 @@ struct WatchCommand: ParsableCommand {
                 ("change", .string(changed.change.rawValue)),
                 ("pid", .optional(changed.processID)), ("mode", .string(changed.mode.description)),
                 ("token", changed.token.map { .unsigned($0.rawValue) } ?? .null),
-                ("user", .optional(user)),
+                ("owner", changed.owner.isSession ? .null : .string(changed.owner.text)),
+                ("user", .optional(user)), ("note", .note(note)),
             ])
             StandardOutput.write(object.encoded + "\n")
         } else {
-            StandardOutput.write(show.style.fit(changed.line(WallClock(), user)) + "\n")
+            StandardOutput.write(show.style.fit(changed.line(WallClock(), user, note)) + "\n")
         }
     }
 
@@ -59,11 +62,11 @@ struct WatchCommand: ParsableCommand {
 
 extension Notice.Changed {
     /// The change in columns of their own: rows that come one by one cannot be measured first.
-    func line(_ clock: WallClock, _ user: String?) -> String {
+    func line(_ clock: WallClock, _ user: String?, _ note: Note) -> String {
         Self.columns([
             clock.time(before: .zero), change.rawValue, mode.description, processID.map(String.init) ?? "?",
             token.map(String.init(describing:)) ?? "-", user ?? "-", name.shown,
-        ])
+        ]) + (note.isEmpty ? "" : "  (\(Harmless.show(NameAlphabet.decodeBytes(note.text))))")
     }
 
     static let heading = columns(["TIME", "CHANGE", "MODE", "PID", "TOKEN", "USER", "NAME"])

@@ -113,13 +113,15 @@ import Testing
         while try session.ask("STATS") != nil, try session.lines(through: "OK").isEmpty {}
         var line: String?
         while line == nil {
-            #expect(try session.ask("READ b2")?.hasPrefix("GRANTED") == true)
+            #expect(try session.ask("READ b2 owner=o note=why")?.hasPrefix("GRANTED") == true)
             var request = pollfd(fd: watch.outputDescriptor, events: Int16(POLLIN), revents: 0)
             if poll(&request, 1, 20) == 1 { line = try watch.nextLine() }
         }
         let change = try JSONSerialization.jsonObject(with: Data((line ?? "").utf8)) as? [String: Any]
         #expect(change?["name"] as? String == "b2")
         #expect(change?["change"] as? String == "granted")
+        #expect(change?["owner"] as? String == "o")
+        #expect(change?["note"] as? String == "why")
     }
 
     @Test("status without a name shows every lock that is held or waited for, and no other")
