@@ -134,7 +134,7 @@ import Testing
 
         try write("max-sessions = many\n")
         daemon.signal(SIGHUP)
-        try daemon.waitForLog("conf:1: max-sessions: `many` is not a number")
+        try daemon.waitForLog("conf:1:16: max-sessions: `many` is not a number")
         #expect(try session.ask("PING") == "PONG")
     }
 
