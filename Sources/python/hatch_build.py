@@ -30,7 +30,8 @@ def release() -> str:
     """The version, from the one file that states it."""
     files = (place / "Sources" / "LockVocabulary" / "Release.swift" for place in SOURCES)
     text = next(file for file in files if file.is_file()).read_text(encoding="utf-8")
-    return re.findall(r'version = "([^"]+)"', text)[0]
+    versions: list[str] = re.findall(r'version = "([^"]+)"', text)
+    return versions[0]
 
 
 class DaemonHook(BuildHookInterface):  # type: ignore[type-arg]
