@@ -202,7 +202,7 @@ def _text(word: bytes) -> Optional[str]:
 
 
 def _seconds(word: bytes) -> Optional[float]:
-    """A duration or an age as the daemon writes it: ``250ms``, ``3s``, ``3.250s``, ``0``; None for ``-`` and ``forever``."""
+    """A duration or an age on the wire (``250ms``, ``3s``, ``3.250s``, ``0``); None for ``-``, ``forever``."""
     if word in (b"-", b"forever"):
         return None
     if word.endswith(b"ms"):
