@@ -56,11 +56,13 @@ struct Milliseconds: Hashable, Sendable {
             return
         }
         let fraction = bytes.part(point + 1, bytes.count)
-        guard fraction.count == 4, fraction[3] == UInt8(ascii: "s"),
-            let seconds = bytes.part(0, point).decimal(), let rest = fraction.part(0, 3).decimal(),
-            seconds <= UInt64(Self.longest.count) / 1000
+        let digits = fraction.dropLast()
+        guard fraction.count == 4, fraction.last == UInt8(ascii: "s"),
+            digits.allSatisfy({ $0 &- UInt8(ascii: "0") <= 9 }),
+            let seconds = bytes.part(0, point).decimal(), seconds <= UInt64(Self.longest.count) / 1000
         else { return nil }
-        self.init(count: Int64(seconds) * 1000 + Int64(rest))
+        let rest = digits.reduce(0) { $0 * 10 + Int64($1 - UInt8(ascii: "0")) }
+        self.init(count: Int64(seconds) * 1000 + rest)
     }
 
     var limit: TimeLimit { self == .forever ? .forever : .upTo(.milliseconds(count)) }

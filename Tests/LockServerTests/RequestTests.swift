@@ -265,7 +265,7 @@ import Testing
             b< GRANTED jobs read token=2 ownerdied=1
             + 250ms
             b> STATUS jobs
-            b< * holder pid=2 mode=read owner=o token=2 age=250ms lease=1s note=n
+            b< * holder pid=2 mode=read owner=o token=2 age=250ms lease=1.250s note=n
             b< OK 1
             """)
     }

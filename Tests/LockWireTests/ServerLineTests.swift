@@ -149,7 +149,7 @@ struct ServerLineTests {
                     timeout: .upTo(.seconds(5)), note: .none, upgrades: token(42))))
     }
 
-    @Test("An age is cut off to whole seconds, and below one second to milliseconds")
+    @Test("An age is cut off to milliseconds, and told in seconds from the first on")
     func ages() throws {
         func age(_ duration: Duration) throws -> String {
             let session = Row.Session(
@@ -158,7 +158,8 @@ struct ServerLineTests {
         }
         #expect(try age(.zero) == "0ms")
         #expect(try age(.microseconds(999_999)) == "999ms")
-        #expect(try age(.milliseconds(1999)) == "1s")
+        #expect(try age(.microseconds(1_999_999)) == "1.999s")
+        #expect(try age(.milliseconds(3_007)) == "3.007s")
         #expect(try age(.seconds(90_000)) == "90000s")
         #expect(try age(.seconds(-1)) == "0ms")
     }
