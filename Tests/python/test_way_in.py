@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import pytest
-from prwlock import _rendezvous
+from prwlock import _way_in
 
 
 def test_a_service_is_told_of_its_units_setting() -> None:
-    words = _rendezvous._way_in("web.service")
+    words = _way_in.way_in("web.service")
     assert "SupplementaryGroups=prwlock in web.service" in words
     assert "log in" not in words
 
 
 def test_a_user_is_told_of_the_group() -> None:
-    assert "adduser USER prwlock" in _rendezvous._way_in(None)
+    assert "adduser USER prwlock" in _way_in.way_in(None)
 
 
 @pytest.mark.parametrize(
@@ -29,4 +29,4 @@ def test_a_user_is_told_of_the_group() -> None:
     ],
 )
 def test_the_unit_is_the_first_below_its_slices(lines: str, service: str | None) -> None:
-    assert _rendezvous._service_in(lines) == service
+    assert _way_in.service_in(lines) == service

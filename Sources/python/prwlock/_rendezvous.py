@@ -19,6 +19,7 @@ from ._deadline import step
 from ._errors import AccessRefused, DaemonTimeout, DaemonUnavailable, LimitExceeded, LockError, ProtocolError
 from ._location import Location
 from ._request import LOOK, PATIENCE
+from ._way_in import own_service, way_in
 from ._wire import encode_name
 
 TYPE_CHECKING = False
@@ -347,7 +348,7 @@ def _judge(error: OSError, location: Location, connection: socket.socket) -> Non
     if error.errno in (EACCES, EPERM):
         hint = "it belongs to another user"
         if location.origin == "system":
-            hint = _way_in(_own_service())
+            hint = way_in(own_service())
         raise AccessRefused(f"you may not connect to the lock daemon at {location.path}: {hint}") from error
     if error.errno == EAGAIN:
         raise no_answer(connection, location.path) from error
@@ -356,37 +357,6 @@ def _judge(error: OSError, location: Location, connection: socket.socket) -> Non
     # The end of a connection, however it shows, is the end of a daemon: the next attempt tells.
     if not isinstance(error, ConnectionError) and error.errno not in (ENOENT, ENOTDIR, ECONNREFUSED):
         raise DaemonUnavailable(f"cannot connect to {location.path}: {error}") from error
-
-
-def _own_service() -> Optional[str]:
-    """The system's service that this process belongs to; None if it belongs to none, or ``/proc`` does not show it."""
-    try:
-        with open("/proc/self/cgroup", encoding="utf-8", errors="replace") as file:
-            return _service_in(file.read())
-    except OSError:
-        return None
-
-
-def _service_in(control_groups: str) -> Optional[str]:
-    """By the lines of ``/proc/PID/cgroup``: the first part of the control group's path behind its slices."""
-    for line in control_groups.splitlines():
-        fields = line.split(":", 2)
-        if len(fields) < 3 or fields[1] not in ("", "name=systemd"):
-            continue
-        for part in fields[2].split("/"):
-            if part and not part.endswith(".slice"):
-                return part if part.endswith(".service") and not part.startswith("user@") else None
-    return None
-
-
-def _way_in(service: Optional[str]) -> str:
-    """How a process gets into the group; a service does not log in."""
-    if service:
-        return f"set SupplementaryGroups=prwlock in {service} (`systemctl edit {service}`), and restart it"
-    return (
-        "ask to be added to the group prwlock (`adduser USER prwlock`), then log in again; "
-        "for a service, set SupplementaryGroups=prwlock"
-    )
 
 
 def _nobody(location: Location) -> str:
