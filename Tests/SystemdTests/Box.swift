@@ -1,4 +1,5 @@
 import Foundation
+import Glibc
 import TestSupport
 import Testing
 
@@ -56,7 +57,7 @@ struct Box {
         // Other tests may run meanwhile.
         try await withCheckedThrowingContinuation { continuation in
             process.terminationHandler = { _ in continuation.resume() }
-            do { try process.run() } catch { continuation.resume(throwing: error) }
+            do { try unblockingSignals { try process.run() } } catch { continuation.resume(throwing: error) }
         }
         guard process.terminationStatus == 0 else {
             throw Failure(description: String(decoding: try Data(contentsOf: output), as: UTF8.self))
@@ -66,6 +67,16 @@ struct Box {
 
     /// Whether a test may have it go down: not where it is the machine of the tests.
     static var goesDown: Bool { command.map { $0 != ["env"] } ?? false }
+
+    /// Starts something with no signal blocked: a process inherits what the thread blocks that starts it, and the tests'
+    /// threads block most. A script could not end its jobs then.
+    private static func unblockingSignals(_ body: () throws -> Void) rethrows {
+        var (none, before) = (sigset_t(), sigset_t())
+        sigemptyset(&none)
+        pthread_sigmask(SIG_SETMASK, &none, &before)
+        defer { pthread_sigmask(SIG_SETMASK, &before, nil) }
+        try body()
+    }
 
     private static func process(_ command: [String], in folder: URL, output: FileHandle) -> Process {
         let process = Process()
