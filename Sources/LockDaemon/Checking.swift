@@ -11,6 +11,9 @@ extension Daemon {
             let surroundings = Surroundings.current()
             let facts = RuleFile.facts(servesOneUser: configuration.wouldServeOneUser(in: surroundings))
             _ = try RuleFile.read(configuration.rules, facts)
+            if let group = configuration.socketGroup, UInt32(group) == nil, getgrnam(group) == nil {
+                throw ConfigurationFault(description: "there is no group `\(group)` (socket-group)")
+            }
         } catch {
             refuse(error.description)
         }

@@ -77,6 +77,20 @@ public final class Daemon {
         }
     }
 
+    /// Writes a text to standard output, and ends the process.
+    public static func print(_ text: String) -> Never {
+        var rest = Array(text.utf8)[...]
+        while !rest.isEmpty {
+            let count = rest.withUnsafeBytes { write(STDOUT_FILENO, $0.baseAddress, $0.count) }
+            if count < 0, errno == EINTR { continue }
+            guard count > 0 else {
+                end(Departure(.noOutput, "\(SystemError.last("write", "standard output"))"))
+            }
+            rest = rest.dropFirst(count)
+        }
+        exit(Departure.Status.done.rawValue)
+    }
+
     /// Ends the process because its options or rules cannot be followed.
     public static func refuse(_ reason: String) -> Never { end(Departure(.usage, reason)) }
 

@@ -7,6 +7,8 @@ struct Departure: Error {
         /// Tokens cannot be kept.
         case noState = 73
         case cannotListen = 71
+        /// What was asked for cannot be written.
+        case noOutput = 74
         /// Another daemon has the socket or the state.
         case alreadyServed = 75
     }

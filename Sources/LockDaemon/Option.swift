@@ -47,7 +47,8 @@ struct Option: Sendable {
             name: "state-directory", value: "PATH",
             help:
                 "where the tokens' high-water mark is kept (default: $STATE_DIRECTORY, or a folder for this socket in "
-                + "$XDG_STATE_HOME/prwlock or ~/.local/state/prwlock)",
+                + "$XDG_STATE_HOME/prwlock or ~/.local/state/prwlock; a user's own daemon: below the home that the "
+                + "system's table of users names)",
             set: { $0.stateDirectory = try path($1) }, show: { $0.stateDirectory ?? "" }),
         Option(
             name: "grace", value: "DURATION",

@@ -13,6 +13,8 @@ struct StateDirectory: ~Copyable {
         /// Another daemon has it; where it says so, which.
         case inUse(String, by: Occupant?)
         case unusable(String, SystemError)
+        /// The system's table of users names no home for this user.
+        case noUser
         /// It is the folder of a home that is missing or another user's.
         case noHome(String)
         /// The tokens' file says nothing that can be understood.
@@ -78,7 +80,7 @@ struct StateDirectory: ~Copyable {
     /// `HOME` and `XDG_STATE_HOME` differ between the processes of one user. A home that is not there, or another user's as
     /// that of many system users, is no place for it.
     static func ownPath(in surroundings: Surroundings) throws(Fault) -> String {
-        guard let home = surroundings.homeDirectory else { throw .nowhere }
+        guard let home = surroundings.homeDirectory else { throw .noUser }
         guard let status = try? FileStatus(following: home), status.isDirectory,
             status.userID == surroundings.userID
         else { throw .noHome(home) }
@@ -120,6 +122,7 @@ extension StateDirectory.Fault: CustomStringConvertible {
         case .inUse(let path, let occupant):
             "another lock daemon\(occupant.map { " (\($0))" } ?? "") has the state directory \(path): "
                 + "stop it first, or choose another with --state-directory"
+        case .noUser: "the system's table of users names no home for this user"
         case .noHome(let path): "the home \(path) is missing or another user's"
         case .unusable(let path, let error):
             "the state directory \(path) cannot be used (\(error)): tokens would not rise over a restart without it"

@@ -102,7 +102,7 @@ enum RequestForm: CaseIterable {
         case .sessions: "SESSIONS"
         case .stats: "STATS"
         case .watch: "WATCH [prefix]"
-        case .hello: "HELLO [client=text] [recall=0|1]"
+        case .hello: "HELLO [client=name] [recall=0|1]"
         case .ping: "PING"
         case .quit: "QUIT"
         case .help: "HELP"

@@ -3,7 +3,8 @@ import Posix
 
 /// Starts the user's own daemon: as a service where the user's manager has it, else as a process of its own.
 ///
-/// Such a process belongs to the control group of whoever started it, and may end with that.
+/// Such a process asks for a scope of its own (`Shelter` in `LockDaemon`). Where it gets none, it may end with the unit or
+/// session of the process that started it.
 struct DaemonLauncher {
     private let location: SocketLocation
     private let surroundings: Surroundings

@@ -56,7 +56,7 @@ extension RendezvousError: CustomStringConvertible {
                 + "PRWLOCK_SOCKET, or stop it"
         case .unsafeDirectory(let path, let reason):
             "\(path) \(reason), so the lock daemon in it cannot be trusted: "
-                + "remove it, or say where the daemon is in PRWLOCK_SOCKET"
+                + "have its owner or root remove it, or say where the daemon is in PRWLOCK_SOCKET"
         case .notASocket(let path):
             "\(path) is not a socket: move it away, or choose another path for the lock daemon's socket"
         case .alreadyServed(let path, let process):

@@ -51,7 +51,8 @@ struct RevokeCommand: ParsableCommand {
             case .revoked: return
             case .denied:
                 throw Complaint(
-                    "only root and the lock daemon's own user may revoke", code: Complaint.notPermitted)
+                    "you may not revoke it: only root, the lock daemon's user, and users that a rule allows may",
+                    code: Complaint.notPermitted)
             default: throw Complaint.unexpected
             }
         }

@@ -25,9 +25,7 @@ enum LockSpace: String {
     var remark: String? {
         guard self == .user else { return nil }
         let user = ProcessFacts.userName(Surroundings.current().userID)
-        return
-            "these are the locks of user \(user) alone: each user has other ones where the system's service "
-            + "is not installed"
+        return "these are the locks of user \(user) only; the locks of other users are not shown"
     }
 
     /// Says the remark behind what was shown, apart from it.

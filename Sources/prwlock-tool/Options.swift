@@ -7,7 +7,9 @@ import Rendezvous
 
 /// Where the daemon is.
 struct DaemonOptions: ParsableArguments {
-    @Option(help: ArgumentHelp("The lock daemon's socket; PRWLOCK_SOCKET without it.", valueName: "path"))
+    @Option(
+        help: ArgumentHelp("The lock daemon's socket; PRWLOCK_SOCKET without it.", valueName: "path"),
+        completion: .file())
     var socket: ByteString?
 
     func validate() throws {
@@ -63,7 +65,7 @@ enum ModeFlag: EnumerableFlag {
     static func help(for value: ModeFlag) -> ArgumentHelp? {
         switch value {
         case .read: "Lock for reading: any number of readers together."
-        case .write: "Lock for writing: alone. The default."
+        case .write: "Lock for writing: alone."
         case .update: "Lock for reading together with readers, but with no other updater or writer."
         }
     }

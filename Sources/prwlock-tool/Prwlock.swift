@@ -9,19 +9,20 @@ struct Prwlock: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "prwlock",
         abstract: "Reader-writer locks for the processes of a host.",
-        discussion: "The manual page prwlock(1) has examples, exit codes, and how it differs from flock(1).",
+        discussion:
+            "The manual page prwlock(1) has examples, exit statuses, and how it differs from flock(1).",
         version: "prwlock \(Release.version)",
         groupedSubcommands: [
             CommandGroup(
-                name: "To lock",
+                name: "Locking",
                 subcommands: [RunCommand.self, HoldCommand.self, ReleaseCommand.self]),
             CommandGroup(
-                name: "To look",
+                name: "Looking",
                 subcommands: [
                     StatusCommand.self, ListCommand.self, SessionsCommand.self, StatsCommand.self,
                     WatchCommand.self, PingCommand.self,
                 ]),
-            CommandGroup(name: "To fence", subcommands: [ValidateCommand.self, RevokeCommand.self]),
+            CommandGroup(name: "Fencing", subcommands: [ValidateCommand.self, RevokeCommand.self]),
         ])
 
     static func main() {

@@ -17,13 +17,13 @@ struct WatchCommand: ParsableCommand {
         try complaining { () throws(Complaint) in
             var connection = try daemon.connect()
             let facts = try ProcessFacts.lookup(over: &connection)
-            var notes = ChangeNotes(over: try daemon.connect())
+            var known = ChangeFacts(over: try daemon.connect())
             _ = try connection.ask(.watch(prefix: names.prefix))
             if !show.json { StandardOutput.write(show.style.strong(Notice.Changed.heading) + "\n") }
             while true {
                 switch connection.nextEvent() {
                 case .line(.notice(.changed(let changed))):
-                    tell(changed, facts(changed.processID).user, try notes.note(of: changed))
+                    tell(changed, try known.facts(of: changed, user: facts(changed.processID).user))
                 case .line(.notice(.missed(let count))): tellMissed(count)
                 case .line(.notice(.drain)): StandardError.say("the lock daemon is leaving")
                 case .ended(let error): throw Complaint(error)
@@ -33,7 +33,7 @@ struct WatchCommand: ParsableCommand {
         }
     }
 
-    private func tell(_ changed: Notice.Changed, _ user: String?, _ note: Note) {
+    private func tell(_ changed: Notice.Changed, _ facts: ChangeFacts.Facts) {
         if show.json {
             let object = JSON.object([
                 ("time", .string(WallClock().timestamp)),
@@ -42,11 +42,11 @@ struct WatchCommand: ParsableCommand {
                 ("pid", .optional(changed.processID)), ("mode", .string(changed.mode.description)),
                 ("token", changed.token.map { .unsigned($0.rawValue) } ?? .null),
                 ("owner", changed.owner.isSession ? .null : .string(changed.owner.text)),
-                ("user", .optional(user)), ("note", .note(note)),
+                ("user", .optional(facts.user)), ("note", .note(facts.note)),
             ])
             StandardOutput.write(object.encoded + "\n")
         } else {
-            StandardOutput.write(show.style.fit(changed.line(WallClock(), user, note)) + "\n")
+            StandardOutput.write(show.style.fit(changed.line(WallClock(), facts.user, facts.note)) + "\n")
         }
     }
 

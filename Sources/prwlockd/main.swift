@@ -11,6 +11,6 @@ switch Invocation(arguments: Array(CommandLine.arguments.dropFirst()), environme
 case .run(let configuration): Daemon.run(configuration)
 case .check(let configuration): Daemon.check(configuration)
 case .reload(let process): Daemon.reload(process: process)
-case .print(let text): print(text, terminator: "")
+case .print(let text): Daemon.print(text)
 case .refuse(let reason): Daemon.refuse(reason)
 }

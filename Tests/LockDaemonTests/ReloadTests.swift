@@ -58,7 +58,8 @@ import Testing
             try FileContents.write(Array("max-session-grants = 1\n".utf8), to: pipe)
         }
         try daemon.waitForLog("limits, rules and log level are read again")
-        #expect(try session.ask("WRITE a")?.hasPrefix("DENIED") == true)
+        let answer = try session.ask("WRITE a") ?? ""
+        #expect(answer.hasPrefix("DENIED"), "\(answer), \(daemon.log)")
         try session.send("STATS")
         let rows = try session.lines(through: "OK")
         #expect(rows.contains("* total-reloads 1"), "\(rows)")
@@ -132,6 +133,9 @@ import Testing
         #expect(result.said.contains("options:1:13: max-locks: `0` is not a number"))
         #expect(access(directory("s"), F_OK) != 0)
         #expect(try run("--check-config", "--fly").status == 64)
+        let group = try run("--check-config", "--socket-group", "no-group-of-this-name")
+        #expect(group.status == 64)
+        #expect(group.said.contains("there is no group `no-group-of-this-name`"))
     }
 
     @Test(

@@ -107,6 +107,10 @@ import Testing
             #expect(try full.rest() == "74\n", "\(command)")
             #expect(try full.complaints().contains("cannot be written"), "\(command)")
         }
+        for option in ["--help", "--version"] {
+            let full = try ToolProcess(shell: "prwlockd \(option) >/dev/full; echo $?", at: daemon)
+            #expect(try full.rest() == "74\n", "prwlockd \(option)")
+        }
         // A token that was not told is nobody's to keep.
         #expect(try session.ask("WRITE other wait=0")?.hasPrefix("GRANTED") == true)
     }

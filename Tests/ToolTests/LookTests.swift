@@ -242,6 +242,33 @@ import Testing
         #expect(try ToolProcess(["revoke", "jobs", "1"], at: daemon).status() == 1)
     }
 
+    @Test("what ends with a process that is gone is told with its user")
+    func userOfTheEnd() throws {
+        let daemon = try DaemonProcess()
+        let watch = try ToolProcess(["watch"], at: daemon)
+        #expect(try watch.nextLine()?.hasPrefix("TIME") == true)
+        let command = try ToolProcess(
+            ["run", "--note", "brief", "jobs", "sh", "-c", "read end"], at: daemon)
+        let granted = try #require(try watch.nextLine())
+        #expect(granted.contains("granted") && granted.hasSuffix("jobs  (brief)"))
+        command.enter()
+        #expect(try command.status() == 0)
+        let released = try #require(try watch.nextLine())
+        #expect(released.contains("released") && released.hasSuffix("jobs  (brief)"))
+    }
+
+    @Test("the README's first example shows what it promises")
+    func demonstration() throws {
+        let daemon = try DaemonProcess()
+        let script =
+            #filePath.split(separator: "/").dropLast(2).map { "/" + $0 }.joined() + "/demo/take-turns"
+        let demonstration = try ToolProcess(shell: "\(script) \(ToolProcess.programs)", at: daemon)
+        let shown = try demonstration.rest()
+        #expect(try demonstration.status() == 0)
+        #expect(shown.contains("WAITING"))
+        #expect(shown.contains("and is told that its owner died"))
+    }
+
     @Test("a reader that goes away ends the command without a word")
     func closedPipe() throws {
         let daemon = try DaemonProcess()

@@ -142,8 +142,7 @@ def _say_space(options: argparse.Namespace, client: Client) -> None:
     """Says whose locks were shown, where other users have other ones: an operator who looks as root would miss them."""
     if not options.json and options.socket is None and client._location.space == "user":
         _standard.complain(
-            f"these are the locks of user {_user_name()} alone: each user has other ones where the system's service is "
-            "not installed"
+            f"these are the locks of user {_user_name()} only; the locks of other users are not shown"
         )
 
 
@@ -216,17 +215,19 @@ def _add_run(commands: Any) -> None:
 
 
 def _duration(text: str) -> float:
-    for unit, length in (("ms", 0.001), ("s", 1), ("m", 60), ("h", 3_600)):
-        if text.endswith(unit):
-            return float(text[: -len(unit)]) * length
-    return float(text)
+    try:
+        for unit, length in (("ms", 0.001), ("s", 1), ("m", 60), ("h", 3_600)):
+            if text.endswith(unit):
+                return float(text[: -len(unit)]) * length
+        return float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a time such as 250ms, 5, 2m or 1h") from None
 
 
 def _code(text: str) -> int:
-    code = int(text)
-    if not 0 <= code <= 255:
-        raise ValueError
-    return code
+    if text.isdecimal() and int(text) <= 255:
+        return int(text)
+    raise argparse.ArgumentTypeError(f"{text!r} is not a number from 0 to 255")
 
 
 def _run(options: argparse.Namespace) -> int:

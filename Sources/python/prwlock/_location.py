@@ -172,5 +172,5 @@ def _owner(path: str) -> Optional[tuple[int, int]]:
 def _unsafe(path: str, reason: str) -> AccessRefused:
     return AccessRefused(
         f"{path} {reason}, so a lock daemon in it cannot be trusted: "
-        "remove it, or set PRWLOCK_SOCKET to the socket of a daemon"
+        "have its owner or root remove it, or set PRWLOCK_SOCKET to the socket of a daemon"
     )
