@@ -48,12 +48,13 @@ import Testing
         daemon.signal(SIGHUP)
         #expect(try session.ask("WRITE a")?.hasPrefix("GRANTED") == true)
         #expect(try session.ask("RELEASE a")?.hasPrefix("RELEASED") == true)
-        daemon.signal(SIGHUP)
-        // After the first answer the signal may still be unread; after the second it is read.
-        for _ in 1...2 { #expect(try session.ask("PING") == "PONG") }
-        // The first reading has the pipe open, and ends with it. The second reads the file in its place.
         do {
+            // This waits until the first reading has opened the other end.
             let pipe = OwnedDescriptor(owning: open(directory("options"), O_WRONLY | O_CLOEXEC))
+            daemon.signal(SIGHUP)
+            // After the first answer the signal may still be unread; after the second it is read.
+            for _ in 1...2 { #expect(try session.ask("PING") == "PONG") }
+            // The first reading ends with the pipe. The second reads the file in its place.
             try writeAll(rules: "deny everyone write *")
             try FileContents.write(Array("max-session-grants = 1\n".utf8), to: pipe)
         }
