@@ -27,7 +27,7 @@ public final class Daemon {
     }
 
     private var configuration: Configuration
-    var journal: Journal
+    let journal: Journal
     private var supervision = Supervision()
     let endpoint: Endpoint
     let surroundings = Surroundings.current()
@@ -43,6 +43,8 @@ public final class Daemon {
     /// Why the options and rules that were read last do not hold; nil if they do.
     private var settingsFault: String?
     private var phase = Phase.serving
+    /// After how long without a session it leaves; nil for never.
+    private var idlePatience: Duration?
     /// When it has been without a session for long enough; nil while there is one.
     private var idleEnd: Instant?
     private var isTokenFaultKnown = false
@@ -117,13 +119,14 @@ public final class Daemon {
         configuration = settings.configuration
         configuration.limits.sessionRoom = room
         self.configuration = configuration
+        idlePatience = configuration.exitWhenIdle
         settingsFault = settings.fault
         let support = Self.watchSupport(journal)
         let socket = try endpoint.listen()
         do throws(Departure) {
             place = try Place(endpoint, in: surroundings, journal)
             state = try TokenState(
-                configuration, endpoint, surroundings, isGuarded: place.isGuarded, journal)
+                configuration, endpoint, surroundings, journal)
         } catch {
             endpoint.turnAway(socket)
             throw error
@@ -223,17 +226,20 @@ public final class Daemon {
         }
     }
 
+    /// Once a batch: each property that is read here costs every request.
     private func keepHouse() {
+        let now = reactor.now
         report(reactor.server.takeEvents())
         if let reserve = state.reserve { reserve.has(left: reactor.server.tokensLeft) }
-        resumeListening()
-        if let retry = place.retry, retry <= reactor.now { retryPlace() }
-        supervision.keep(status, journal, at: reactor.now)
-        reactor.server.shell.lostEntries = journal.lost
+        resumeListening(at: now)
+        if let retry = place.retry, retry <= now { retryPlace() }
+        if supervision.keep(status, journal, at: now) {
+            reactor.server.shell.lostEntries = journal.lost
+        }
         switch phase {
-        case .serving: lookWhetherIdle()
+        case .serving: lookWhetherIdle(at: now)
         case .draining(let end):
-            if reactor.server.isIdle || reactor.now >= end { self.end() }
+            if reactor.server.isIdle || now >= end { self.end() }
         case .ended: break
         }
     }
@@ -243,9 +249,11 @@ public final class Daemon {
             sessions: reactor.server.sessionCount, locks: reactor.server.lockCount, fault: settingsFault)
     }
 
-    private func resumeListening() {
-        let isTime = listener?.retry.map { $0 <= reactor.now } ?? false
-        if reactor.hasClosedSome || isTime { listener?.resume(in: reactor) }
+    private func resumeListening(at now: Instant) {
+        let isTime = listener?.retry.map { $0 <= now } ?? false
+        let hasClosedSome = reactor.hasClosedSome
+        guard hasClosedSome || isTime else { return }
+        listener?.resume(in: reactor)
         reactor.hasClosedSome = false
     }
 
@@ -328,17 +336,20 @@ public final class Daemon {
     /// How long a daemon that is to make room for the system's waits before it tries again to leave.
     private static let yieldPause = Duration.milliseconds(10)
 
-    private func lookWhetherIdle() {
-        guard let patience = place.isYielding ? Self.yieldPause : configuration.exitWhenIdle else { return }
+    /// Leaves with the last session from here on.
+    func yield() { idlePatience = Self.yieldPause }
+
+    private func lookWhetherIdle(at now: Instant) {
+        guard let patience = idlePatience else { return }
         guard reactor.sessionCount == 0 else {
             idleEnd = nil
             return
         }
         guard let end = idleEnd else {
-            idleEnd = reactor.now.advanced(by: patience)
+            idleEnd = now.advanced(by: patience)
             return
         }
-        if reactor.now >= end { leave() }
+        if now >= end { leave() }
     }
 
     /// Ends unless somebody comes at this moment.

@@ -30,6 +30,7 @@ extension Daemon {
         let wasYielding = place.isYielding
         let isIntact = place.look()
         if place.isYielding, !wasYielding {
+            yield()
             journal.write(
                 .notice,
                 "the system's daemon is to serve this host: this one leaves when its last session has ended")

@@ -45,11 +45,18 @@ struct Supervision {
     }
 
     /// Tells what is to be told by now.
-    mutating func keep(_ status: Status, _ journal: Journal, at now: Instant) {
+    ///
+    /// - Parameter status: made only where a service manager hears of it.
+    /// - Returns: whether something was not taken: only then can the journal have lost entries since the last call.
+    mutating func keep(_ status: @autoclosure () -> Status, _ journal: Journal, at now: Instant) -> Bool {
         retry(journal, at: now)
         kick(at: now)
         deadline = earliest(nextRetry, nextKick)
-        if readiness.isHeard, status != told { tell(status, at: now) }
+        let isRetrying = nextRetry != nil
+        guard readiness.isHeard else { return isRetrying }
+        let status = status()
+        if status != told { tell(status, at: now) }
+        return isRetrying
     }
 
     private mutating func retry(_ journal: Journal, at now: Instant) {

@@ -27,11 +27,11 @@ struct TokenState: ~Copyable {
 
     init(
         _ configuration: Configuration, _ endpoint: Endpoint, _ surroundings: Surroundings,
-        isGuarded: Bool, _ journal: Journal
+        _ journal: Journal
     ) throws(Departure) {
         let socketPath = endpoint.path ?? ""
         if endpoint.isUserOwn, configuration.stateDirectory == nil {
-            self = try Self.own(socketPath, surroundings, isGuarded: isGuarded, journal)
+            self = try Self.own(socketPath, surroundings, journal)
             return
         }
         do throws(StateDirectory.Fault) {
@@ -57,7 +57,7 @@ struct TokenState: ~Copyable {
 
     /// The state of the user's one daemon.
     private static func own(
-        _ socketPath: String, _ surroundings: Surroundings, isGuarded: Bool, _ journal: Journal
+        _ socketPath: String, _ surroundings: Surroundings, _ journal: Journal
     ) throws(Departure) -> TokenState {
         let place = TokenReserve.Place(beside: socketPath)
         var main: TokenFile?
@@ -76,8 +76,9 @@ struct TokenState: ~Copyable {
             main = consume file
             directory = consume opened
         } catch {
-            // Without a guard the lock of this folder is what keeps a second daemon of this user away.
-            if case .inUse(_, let occupant) = error, !isGuarded, occupant?.isNear ?? true {
+            // The guard keeps a second daemon of this user away within a network namespace, and this lock among all processes
+            // that share the home. A daemon of another host or container cannot be meant.
+            if case .inUse(_, let occupant) = error, occupant?.isNear ?? true {
                 throw Departure(.alreadyServed, "\(error)")
             }
             journal.write(
