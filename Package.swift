@@ -118,7 +118,8 @@ let package = Package(
                 "CTestSupport", "Seeded", "TestSupport",
             ]),
         .testTarget(
-            name: "SystemdTests", dependencies: ["Systemd", "TestSupport", "prwlockd", "prwlock-tool"], exclude: ["box.sh"]),
+            name: "SystemdTests", dependencies: ["Systemd", "TestSupport", "prwlockd", "prwlock-tool"],
+            exclude: ["box.sh"]),
         .testTarget(name: "CBenchTests", dependencies: ["CBench"]),
         .testTarget(name: "TidyTests", dependencies: ["TestSupport", "prwlockd"]),
     ]

@@ -37,7 +37,8 @@ public import Posix
 ///   the daemon's look at its folder, and the lock of its state folder. Two daemons then take the removal of the folder, and
 ///   a client that is quicker than the daemon's look.
 ///
-/// Processes that share neither the network namespace nor the folder have no way to learn of each other.
+/// Processes that share neither the network namespace nor the folder cannot learn of each other by this. The lock of the state
+/// folder is left: it keeps a second daemon from serving where both see the same home and the same processes.
 public struct PlaceGuard: ~Copyable, Sendable {
     private let listener: OwnedDescriptor
 

@@ -53,6 +53,23 @@ import Testing
         #expect(try connect().ask("WRITE jobs wait=0")?.hasPrefix("BUSY") == true)
     }
 
+    @Test(
+        "a process that sees no guard, in another network, starts no second daemon, though the folder is gone",
+        .enabled(if: geteuid() == 0, "only root may make a network namespace"))
+    func anotherNetwork() throws {
+        let holder = try connect()
+        #expect(try holder.ask("WRITE jobs")?.hasPrefix("GRANTED jobs write") == true)
+        let daemon = try #require(home.daemons().first)
+        // Stopped, so that it cannot make the folder again in time.
+        kill(daemon, SIGSTOP)
+        home.removeOwnFolder()
+        let said = try home.run(after: "set -- unshare --net \"$@\"")
+        #expect(said.contains("ended before it answered"), "\(said)")
+        kill(daemon, SIGCONT)
+        #expect(try connect().ask("WRITE jobs wait=0")?.hasPrefix("BUSY jobs write held-by=") == true)
+        #expect(home.daemons() == [daemon])
+    }
+
     @Test("who was in the queue of a socket that was removed is served")
     func queueOfRemovedSocket() throws {
         let holder = try connect()

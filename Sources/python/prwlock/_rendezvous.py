@@ -33,6 +33,8 @@ _ATTEMPTS = 3
 _MOST_OVERTAKINGS = 100
 #: How long a daemon that has the guard may take until it answers at the user's own place, in seconds.
 _ELSEWHERE = 1.5
+#: How long a daemon may be silent until a client looks whether it is stopped, in seconds: that is known then.
+_STOPPED = 1.5
 
 
 def connect(location: Location, end: Optional[float] = None) -> tuple[socket.socket, bytes]:
@@ -267,22 +269,31 @@ def bound_wait(connection: socket.socket, option: int, seconds: float) -> None:
 
 def no_answer(connection: socket.socket, path: str) -> DaemonTimeout:
     """The error of a daemon that is there, and does not answer; names its process, where that is visible."""
-    try:
-        (pid,) = struct.unpack_from("i", connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
-    except OSError:
-        pid = 0
+    pid = _peer(connection)
     # Until a daemon that was started listens itself, the kernel names the process that bound the socket for it.
     if pid in (0, os.getpid()):
         return DaemonTimeout(f"the lock daemon at {path} does not answer: try again, or look at what it waits for")
     silent = f"the lock daemon at {path} (pid {pid}) does not answer"
-    try:
-        with open(f"/proc/{pid}/stat", "rb") as file:
-            is_stopped = file.read().rpartition(b") ")[2][:1] in b"Tt"
-    except OSError:
-        is_stopped = False
-    if is_stopped:
+    if _is_stopped(pid):
         return DaemonTimeout(f"{silent}, as it is stopped: `kill -CONT {pid}` lets it go on")
     return DaemonTimeout(f"{silent}: try again, or look at what it waits for")
+
+
+def _peer(connection: socket.socket) -> int:
+    """The process that listens at the other end; 0 if it cannot be seen."""
+    try:
+        (pid,) = struct.unpack_from("i", connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
+    except OSError:
+        return 0
+    return int(pid)
+
+
+def _is_stopped(pid: int) -> bool:
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as file:
+            return file.read().rpartition(b") ")[2][:1] in (b"T", b"t")
+    except OSError:
+        return False
 
 
 def make_socket() -> socket.socket:
@@ -311,8 +322,16 @@ def _greet(connection: socket.socket, location: Location, end: float) -> Optiona
         pass
     received = b""
     while True:
-        bound_wait(connection, socket.SO_RCVTIMEO, end - time.monotonic())
-        chunk = connection.recv(4096)
+        left = end - time.monotonic()
+        if left <= 0:
+            raise BlockingIOError(EAGAIN, "no answer in time")
+        bound_wait(connection, socket.SO_RCVTIMEO, min(_STOPPED, left))
+        try:
+            chunk = connection.recv(4096)
+        except BlockingIOError:
+            if _is_stopped(_peer(connection)):
+                raise
+            continue
         if not chunk:
             return None
         received += chunk
