@@ -241,6 +241,8 @@ import Testing
     @Test("after a crash without a home nothing is granted for the grace time (G1)")
     func crashWithoutHome() throws {
         try home.spoilHome()
+        // So long that no start is slow enough to miss it.
+        try home.setDaemon("#!/bin/sh\nexec '\(DaemonProcess.executable)' \"$@\" --grace=1h\n")
         let session = try connect()
         #expect(try session.ask("WRITE jobs wait=0")?.hasPrefix("GRANTED") == true)
         for daemon in home.daemons() {
