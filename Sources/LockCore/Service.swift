@@ -130,7 +130,7 @@ extension LockTable {
         if let change { effects.append(.changed(change)) }
     }
 
-    /// What those who watch are to be told of a grant as it is now; nil where nobody watches.
+    /// What watchers hear of a grant as it stands; nil if there is no watcher.
     func changeToTell(_ kind: Change.Kind, _ grant: Slot<Grant>) -> Change? {
         guard isObserved else { return nil }
         let record = grants[grant]

@@ -11,7 +11,7 @@ struct Endpoint: Sendable {
     let path: String?
     /// Whether the daemon removes the socket when it leaves.
     let isOwn: Bool
-    /// Whether it is the user's own daemon, of which there is one, and whose place a system's daemon takes.
+    /// Whether it is the user's own daemon. A user has one, and it yields to the system's daemon.
     let isUserOwn: Bool
     /// Whether the service manager listens for it.
     let isManaged: Bool
@@ -145,7 +145,7 @@ struct Endpoint: Sendable {
         if isUserOwn {
             try SocketLocation(naming: path, in: surroundings).makeFolder(in: surroundings)
         } else if let slash = path.lastIndex(of: "/"), mkdir(String(path[..<slash]), 0o700) == 0 {
-            // Not by mkdir, whose mode is cut by the daemon's umask.
+            // Not by mkdir: the daemon's umask would cut the mode.
             chmod(String(path[..<slash]), folderMode)
         }
         guard let lock = try StartLock.tryAcquire(for: path) else { return nil }

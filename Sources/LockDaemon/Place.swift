@@ -20,7 +20,7 @@ import Systemd
 struct Place: ~Copyable {
     private let endpoint: Endpoint
     private let surroundings: Surroundings
-    /// The folder at whose sight it yields; nil for a daemon that does not.
+    /// The daemon yields when this folder appears; nil for a daemon that never yields.
     private let systemDirectory: String?
     /// The guard's descriptor; nil if it has none.
     private var guardNumber: Int32?

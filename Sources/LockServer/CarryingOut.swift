@@ -53,7 +53,7 @@ extension Server {
         case .releaseAll(let owner):
             let released = table.releaseAll(of: owner, by: session, at: now)
             surcharge = max(0, released.grants + released.waiters - 1)
-            // The requests are answered first, so that all is decided for whoever reads the second answer.
+            // The requests are answered first, so that a client that has read the second answer finds all decided.
             tellEffects()
             reply(.releasedAll(grants: released.grants, waiters: released.waiters), tag, slot)
         case .upgrade(let name, let chooser, let wait):
@@ -70,7 +70,7 @@ extension Server {
             }
         case .cancel(let name, let owner):
             let result = table.cancel(name, owner: owner, by: session, at: now)
-            // The request itself is answered first, so that it is decided for whoever reads the second answer.
+            // The request itself is answered first, so that a client that has read the second answer finds it decided.
             tellEffects()
             answer(result, tag, slot) { .cancelled(name, $0) }
         case .cancelTagged(let cancelled):

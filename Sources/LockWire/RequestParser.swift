@@ -118,7 +118,7 @@ private struct Arguments {
         return seen.contains(.at) ? .releaseAtEnd(name, chooser) : .release(name, chooser)
     }
 
-    /// `RELEASE *`: whose grants are meant has to be said.
+    /// `RELEASE *` must name the owner of the grants.
     private mutating func releaseAll() throws(WireError) -> Verb {
         word = words.next()
         var seen: OptionKeys = []
