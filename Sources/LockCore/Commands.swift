@@ -27,19 +27,6 @@ public struct Acquisition: Sendable {
     }
 }
 
-/// Which of a session's grants on a lock is meant: with neither, the only one.
-public struct GrantChoice: Sendable {
-    public var token: Token?
-    public var owner: OwnerID?
-
-    public init(token: Token? = nil, owner: OwnerID? = nil) {
-        self.token = token
-        self.owner = owner
-    }
-
-    public static let only = GrantChoice()
-}
-
 /// What became of a request at once.
 public enum Decision: Sendable, Equatable {
     case granted(Granted)

@@ -22,12 +22,7 @@ public enum Effect: Sendable, Equatable {
 
 /// One step in the life of a grant or a waiting request.
 public struct Change: Sendable, Equatable {
-    public enum Kind: Sendable, Equatable {
-        case granted, released, downgraded, upgraded, expired, revoked, died
-        case waiting, timeout, cancelled, refused
-    }
-
-    public let kind: Kind
+    public let kind: ChangeKind
     public let name: LockName
     public let session: SessionID
     public let mode: LockMode

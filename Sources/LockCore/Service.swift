@@ -103,7 +103,7 @@ extension LockTable {
     }
 
     /// Tells those who watch what happens to a request.
-    mutating func tell(_ kind: Change.Kind, _ waiter: Slot<Waiter>) {
+    mutating func tell(_ kind: ChangeKind, _ waiter: Slot<Waiter>) {
         guard isObserved else { return }
         let record = waiters[waiter]
         let session = id(of: owners[record.owner].session)
@@ -116,7 +116,7 @@ extension LockTable {
     }
 
     /// Tells those who watch what happens to a grant.
-    mutating func tell(_ kind: Change.Kind, _ grant: Slot<Grant>) { tell(changeToTell(kind, grant)) }
+    mutating func tell(_ kind: ChangeKind, _ grant: Slot<Grant>) { tell(changeToTell(kind, grant)) }
 
     /// Tells those who watch of a grant, and which request it answers.
     mutating func tellGranted(_ grant: Slot<Grant>, _ tag: Tag?, request: UInt64?) {
@@ -131,7 +131,7 @@ extension LockTable {
     }
 
     /// What watchers hear of a grant as it stands; nil if there is no watcher.
-    func changeToTell(_ kind: Change.Kind, _ grant: Slot<Grant>) -> Change? {
+    func changeToTell(_ kind: ChangeKind, _ grant: Slot<Grant>) -> Change? {
         guard isObserved else { return nil }
         let record = grants[grant]
         let session = id(of: owners[record.owner].session)

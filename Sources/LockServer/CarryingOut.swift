@@ -43,12 +43,12 @@ extension Server {
                 asked.name, asked.mode, owner: asked.owner, wait: asked.wait, lease: asked.lease,
                 note: asked.note, tag: tag)
             answer(table.acquire(acquisition, by: session, at: now), asked.name, asked.mode, tag, slot)
-        case .release(let name, let chooser):
-            answer(table.release(name, choice(chooser), by: session, at: now), tag, slot) {
+        case .release(let name, let choice):
+            answer(table.release(name, choice, by: session, at: now), tag, slot) {
                 .released(name, $0)
             }
-        case .releaseAtEnd(let name, let chooser):
-            let result = table.releaseAtEnd(name, choice(chooser), by: session, at: now)
+        case .releaseAtEnd(let name, let choice):
+            let result = table.releaseAtEnd(name, choice, by: session, at: now)
             answer(result, tag, slot) { _ in .ok(0) }
         case .releaseAll(let owner):
             let released = table.releaseAll(of: owner, by: session, at: now)
@@ -56,16 +56,16 @@ extension Server {
             // The requests are answered first, so that a client that has read the second answer finds all decided.
             tellEffects()
             reply(.releasedAll(grants: released.grants, waiters: released.waiters), tag, slot)
-        case .upgrade(let name, let chooser, let wait):
+        case .upgrade(let name, let choice, let wait):
             guard permit(.write, "write", name, tag, slot) else { return }
             let decision = table.upgrade(
-                name, choice(chooser), wait: wait, tag: tag, by: session, at: now)
+                name, choice, wait: wait, tag: tag, by: session, at: now)
             answer(decision, name, .write, tag, slot)
-        case .downgrade(let name, let chooser, let mode):
-            let decision = table.downgrade(name, choice(chooser), to: mode, by: session, at: now)
+        case .downgrade(let name, let choice, let mode):
+            let decision = table.downgrade(name, choice, to: mode, by: session, at: now)
             answer(decision, name, mode, tag, slot)
-        case .renew(let name, let chooser, let lease):
-            answer(table.renew(name, choice(chooser), lease: lease, by: session, at: now), tag, slot) {
+        case .renew(let name, let choice, let lease):
+            answer(table.renew(name, choice, lease: lease, by: session, at: now), tag, slot) {
                 .renewed(name, $0.token, $0.lease.map(TimeLimit.upTo) ?? .forever)
             }
         case .cancel(let name, let owner):
@@ -126,11 +126,6 @@ extension Server {
             note(.revoked(token, by: conversations[slot].peer), name, slot)
         }
         answer(result, tag, slot) { .revoked(name, token) }
-    }
-
-    @inline(__always)
-    private func choice(_ chooser: Chooser) -> GrantChoice {
-        GrantChoice(token: chooser.token, owner: chooser.owner)
     }
 
     // MARK: - Answers

@@ -78,7 +78,7 @@ extension Server {
     private mutating func tellWatchers(of change: Change) {
         let notice = Notice.changed(
             Notice.Changed(
-                name: change.name, change: word(change.kind), processID: processID(of: change.session),
+                name: change.name, change: change.kind, processID: processID(of: change.session),
                 mode: change.mode, token: change.token, owner: change.owner, tag: change.tag,
                 request: change.request, upgrades: change.upgrades))
         for index in watchers.indices {
@@ -103,21 +103,5 @@ extension Server {
         else { return }
         notify(.missed(conversations[slot].missed), slot)
         conversations[slot].missed = 0
-    }
-
-    private func word(_ kind: Change.Kind) -> Notice.Change {
-        switch kind {
-        case .granted: .granted
-        case .released: .released
-        case .downgraded: .downgraded
-        case .upgraded: .upgraded
-        case .expired: .expired
-        case .revoked: .revoked
-        case .died: .died
-        case .waiting: .waiting
-        case .timeout: .timeout
-        case .cancelled: .cancelled
-        case .refused: .refused
-        }
     }
 }

@@ -18,7 +18,7 @@ public enum Notice: Hashable, Sendable {
     /// What happened on a lock, and to whose grant or request.
     public struct Changed: Hashable, Sendable {
         public var name: LockName
-        public var change: Change
+        public var change: ChangeKind
         /// Nil for a process that cannot be seen from where the daemon is.
         public var processID: Int32?
         public var mode: LockMode
@@ -33,7 +33,7 @@ public enum Notice: Hashable, Sendable {
         public var upgrades: Token?
 
         public init(
-            name: LockName, change: Change, processID: Int32?, mode: LockMode, token: Token?,
+            name: LockName, change: ChangeKind, processID: Int32?, mode: LockMode, token: Token?,
             owner: OwnerID = .session, tag: Tag? = nil, request: UInt64? = nil, upgrades: Token? = nil
         ) {
             self.name = name
@@ -46,14 +46,6 @@ public enum Notice: Hashable, Sendable {
             self.request = request
             self.upgrades = upgrades
         }
-    }
-
-    /// What can happen on a lock.
-    public enum Change: String, CaseIterable, Sendable {
-        // To a grant
-        case granted, released, downgraded, upgraded, expired, revoked, died
-        // To a request
-        case waiting, timeout, cancelled, refused
     }
 
     /// Appends the line that says this.

@@ -26,15 +26,15 @@ public struct Request: Hashable, Sendable {
 public enum Verb: Hashable, Sendable {
     /// `READ`, `UPDATE` or `WRITE`, by the mode.
     case acquire(Acquire)
-    case release(LockName, Chooser)
+    case release(LockName, GrantChoice)
     /// `RELEASE … at=end`: when the session ends.
-    case releaseAtEnd(LockName, Chooser)
+    case releaseAtEnd(LockName, GrantChoice)
     /// `RELEASE * owner=…`: all that an owner holds and waits for.
     case releaseAll(OwnerID)
-    case upgrade(LockName, Chooser, wait: TimeLimit)
-    case downgrade(LockName, Chooser, to: LockMode)
+    case upgrade(LockName, GrantChoice, wait: TimeLimit)
+    case downgrade(LockName, GrantChoice, to: LockMode)
     /// Without a lease: the same length again.
-    case renew(LockName, Chooser, lease: TimeLimit?)
+    case renew(LockName, GrantChoice, lease: TimeLimit?)
     case cancel(LockName, owner: OwnerID?)
     case cancelTagged(Tag)
     case validate(LockName, Token)
@@ -94,16 +94,5 @@ public struct Acquire: Hashable, Sendable {
         self.roundedLease = roundedLease
         self.owner = owner
         self.note = note
-    }
-}
-
-/// Which of a session's grants on a lock is meant: by token, by owner, by both; by neither, the only one.
-public struct Chooser: Hashable, Sendable {
-    public let token: Token?
-    public let owner: OwnerID?
-
-    public init(token: Token? = nil, owner: OwnerID? = nil) {
-        self.token = token
-        self.owner = owner
     }
 }

@@ -16,10 +16,10 @@ extension Verb {
         switch self {
         case .acquire(let acquire):
             acquire.name.text.utf8.count + acquire.owner.text.utf8.count + acquire.note.text.utf8.count
-        case .release(let name, let chooser), .releaseAtEnd(let name, let chooser),
-            .upgrade(let name, let chooser, _),
-            .downgrade(let name, let chooser, _), .renew(let name, let chooser, _):
-            name.text.utf8.count + (chooser.owner?.text.utf8.count ?? 0)
+        case .release(let name, let choice), .releaseAtEnd(let name, let choice),
+            .upgrade(let name, let choice, _),
+            .downgrade(let name, let choice, _), .renew(let name, let choice, _):
+            name.text.utf8.count + (choice.owner?.text.utf8.count ?? 0)
         case .releaseAll(let owner): owner.text.utf8.count
         case .cancel(let name, let owner): name.text.utf8.count + (owner?.text.utf8.count ?? 0)
         case .cancelTagged(let tag): tag.text.utf8.count
@@ -36,33 +36,33 @@ extension LineWriter {
     fileprivate mutating func put(_ verb: Verb) {
         switch verb {
         case .acquire(let acquire): put(acquire)
-        case .release(let name, let chooser):
+        case .release(let name, let choice):
             put("RELEASE")
             field(name)
-            option(chooser)
-        case .releaseAtEnd(let name, let chooser):
+            option(choice)
+        case .releaseAtEnd(let name, let choice):
             put("RELEASE")
             field(name)
-            option(chooser)
+            option(choice)
             put(" at=end")
         case .releaseAll(let owner):
             put("RELEASE *")
-            option(Chooser(owner: owner))
-        case .upgrade(let name, let chooser, let wait):
+            option(GrantChoice(owner: owner))
+        case .upgrade(let name, let choice, let wait):
             put("UPGRADE")
             field(name)
-            option(chooser)
+            option(choice)
             option(wait: Milliseconds(roundingUp: wait))
-        case .downgrade(let name, let chooser, let mode):
+        case .downgrade(let name, let choice, let mode):
             put("DOWNGRADE")
             field(name)
-            option(chooser)
+            option(choice)
             put(" to=")
             put(mode)
-        case .renew(let name, let chooser, let lease):
+        case .renew(let name, let choice, let lease):
             put("RENEW")
             field(name)
-            option(chooser)
+            option(choice)
             if let lease {
                 put(" lease=")
                 put(Milliseconds(roundingUp: lease))
@@ -70,18 +70,18 @@ extension LineWriter {
         case .cancel(let name, let owner):
             put("CANCEL")
             field(name)
-            option(Chooser(owner: owner))
+            option(GrantChoice(owner: owner))
         case .cancelTagged(let tag):
             put("CANCEL ")
             put(tag)
         case .validate(let name, let token):
             put("VALIDATE")
             field(name)
-            option(Chooser(token: token))
+            option(GrantChoice(token: token))
         case .revoke(let name, let token):
             put("REVOKE")
             field(name)
-            option(Chooser(token: token))
+            option(GrantChoice(token: token))
         case .status(let name):
             put("STATUS")
             field(name)
@@ -116,7 +116,7 @@ extension LineWriter {
             put(" lease=")
             put(acquire.roundedLease)
         }
-        if !acquire.owner.isSession { option(Chooser(owner: acquire.owner)) }
+        if !acquire.owner.isSession { option(GrantChoice(owner: acquire.owner)) }
         if !acquire.note.isEmpty {
             put(" note=")
             put(acquire.note)
@@ -136,12 +136,12 @@ extension LineWriter {
         }
     }
 
-    private mutating func option(_ chooser: Chooser) {
-        if let token = chooser.token {
+    private mutating func option(_ choice: GrantChoice) {
+        if let token = choice.token {
             put(" token=")
             put(token)
         }
-        if let owner = chooser.owner {
+        if let owner = choice.owner {
             put(" owner=")
             put(owner)
         }

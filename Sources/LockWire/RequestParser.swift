@@ -114,8 +114,8 @@ private struct Arguments {
                 throw misfit(.badValue)
             }
         }
-        let chooser = Chooser(token: token, owner: owner)
-        return seen.contains(.at) ? .releaseAtEnd(name, chooser) : .release(name, chooser)
+        let choice = GrantChoice(token: token, owner: owner)
+        return seen.contains(.at) ? .releaseAtEnd(name, choice) : .release(name, choice)
     }
 
     /// `RELEASE *` must name the owner of the grants.
@@ -138,7 +138,7 @@ private struct Arguments {
         while let (key, value) = try option(&seen) {
             if key == .wait { wait = try limit(value).limit } else { try choose(&token, &owner, key, value) }
         }
-        return .upgrade(name, Chooser(token: token, owner: owner), wait: wait)
+        return .upgrade(name, GrantChoice(token: token, owner: owner), wait: wait)
     }
 
     private mutating func downgrade() throws(WireError) -> Verb {
@@ -150,7 +150,7 @@ private struct Arguments {
         while let (key, value) = try option(&seen) {
             if key == .to { mode = try weakerMode(value) } else { try choose(&token, &owner, key, value) }
         }
-        return .downgrade(name, Chooser(token: token, owner: owner), to: mode)
+        return .downgrade(name, GrantChoice(token: token, owner: owner), to: mode)
     }
 
     private mutating func renew() throws(WireError) -> Verb {
@@ -166,7 +166,7 @@ private struct Arguments {
                 try choose(&token, &owner, key, value)
             }
         }
-        return .renew(name, Chooser(token: token, owner: owner), lease: renewed)
+        return .renew(name, GrantChoice(token: token, owner: owner), lease: renewed)
     }
 
     private mutating func cancel() throws(WireError) -> Verb {

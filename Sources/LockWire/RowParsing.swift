@@ -127,7 +127,7 @@ extension Notice {
 extension Notice.Changed {
     fileprivate init?(_ fields: inout Fields) {
         guard let name = fields.name(),
-            let change = fields.next().flatMap({ Notice.Change(rawValue: $0.text) }),
+            let change = fields.next().flatMap({ ChangeKind(rawValue: $0.text) }),
             let processID = fields.processID(),
             let mode = fields.value("mode").flatMap(LockMode.init(word:)),
             let tokenWord = fields.value("token")

@@ -153,7 +153,7 @@ public final class BlockingClient {
         /// Gives a grant back without waiting, and forgets it.
         func abandon(_ token: Token, of name: LockName) {
             holds[token] = nil
-            send(.release(name, Chooser(token: token)))
+            send(.release(name, GrantChoice(token: token)))
         }
 
         /// Takes notice of what the daemon has said meanwhile.

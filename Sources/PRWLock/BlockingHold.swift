@@ -28,12 +28,12 @@ final class BlockingHold {
         loss = loss ?? LockLost(lock: name, token: terms.token, cause: cause)
     }
 
-    private var chooser: Chooser { Chooser(token: terms.token) }
+    private var choice: GrantChoice { GrantChoice(token: terms.token) }
 
     /// Gives it back, and waits until the daemon has said so.
     func release() throws {
         defer { isReleased = true }
-        try ask(.release(name, chooser))
+        try ask(.release(name, choice))
     }
 
     /// Gives it back without waiting.
@@ -45,12 +45,12 @@ final class BlockingHold {
 
     func upgrade(timeout: Duration?) throws {
         let time = CallTime(TimeLimit(timeout: timeout))
-        try ask(.upgrade(name, chooser, wait: time.wait), until: time.deadline, by: time.end)
+        try ask(.upgrade(name, choice, wait: time.wait), until: time.deadline, by: time.end)
     }
 
-    func downgrade(to mode: LockMode) throws { try ask(.downgrade(name, chooser, to: mode)) }
+    func downgrade(to mode: LockMode) throws { try ask(.downgrade(name, choice, to: mode)) }
 
-    func renew(lease: Duration?) throws { try ask(.renew(name, chooser, lease: lease.map(TimeLimit.upTo))) }
+    func renew(lease: Duration?) throws { try ask(.renew(name, choice, lease: lease.map(TimeLimit.upTo))) }
 
     /// Asks for something, and throws what the answer says against this grant.
     private func ask(

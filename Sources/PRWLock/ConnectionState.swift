@@ -195,8 +195,8 @@ struct ConnectionState {
             isSilent = true
             open[id]?.stage = .withdrawn
             var actions = [.gaveUp(id), sendCancel(of: id)]
-            if let chooser = chooserOfNoOther(than: id, acquire) {
-                actions.append(sendIgnored(.release(acquire.name, chooser)))
+            if let choice = choiceOfNoOther(than: id, acquire) {
+                actions.append(sendIgnored(.release(acquire.name, choice)))
             }
             return actions
         case (.upgrade, .sent):
@@ -213,7 +213,7 @@ struct ConnectionState {
     }
 
     /// What chooses the grant that a request gets, and cannot choose another; nil if there is no such thing.
-    private func chooserOfNoOther(than id: RequestID, _ acquire: Acquire) -> Chooser? {
+    private func choiceOfNoOther(than id: RequestID, _ acquire: Acquire) -> GrantChoice? {
         func mayBeMeant(_ name: LockName, _ owner: OwnerID) -> Bool {
             name == acquire.name && (owner == acquire.owner || acquire.owner.isSession)
         }
@@ -225,7 +225,7 @@ struct ConnectionState {
             return mayBeMeant(asked.name, asked.owner)
         }
         if isHeld || isAsked { return nil }
-        return Chooser(owner: acquire.owner.isSession ? nil : acquire.owner)
+        return GrantChoice(owner: acquire.owner.isSession ? nil : acquire.owner)
     }
 
     private mutating func forget(_ id: RequestID) {
@@ -300,7 +300,7 @@ struct ConnectionState {
         let isAttended = request.stage != .withdrawn && request.stage != .unattended
         switch (reply, request.verb) {
         case (.granted(let name, _, let token, _), .acquire) where request.stage == .withdrawn:
-            return [sendIgnored(.release(name, Chooser(token: token)))]
+            return [sendIgnored(.release(name, GrantChoice(token: token)))]
         case (.granted(let name, let mode, let token, let ownerDied), .acquire(let acquire)):
             held[token] = Held(name: name, mode: mode, owner: acquire.owner)
             return [
@@ -314,7 +314,7 @@ struct ConnectionState {
             let changed = Action.changed(id, old: old, granted)
             guard case .upgrade = verb, request.stage == .unattended, let before else { return [changed] }
             rename(old, to: token)
-            let (_, undoing) = submit(.downgrade(name, Chooser(token: token), to: before.mode))
+            let (_, undoing) = submit(.downgrade(name, GrantChoice(token: token), to: before.mode))
             return [changed] + undoing
         case (.released(_, let token), _):
             held[token] = nil

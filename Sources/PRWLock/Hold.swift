@@ -44,7 +44,7 @@ final class Hold: Sendable {
         fate.fulfil(LockLost(lock: name, token: terms.token, cause: cause))
     }
 
-    private var chooser: Chooser { Chooser(token: terms.token) }
+    private var choice: GrantChoice { GrantChoice(token: terms.token) }
 
     /// Gives it back, and waits until the daemon has said so.
     ///
@@ -52,7 +52,7 @@ final class Hold: Sendable {
     func release() async throws {
         if let lost { throw lost }
         let answer = await connection.answer(
-            to: .release(name, chooser), by: Deadline(after: CallTime.patience))
+            to: .release(name, choice), by: Deadline(after: CallTime.patience))
         if case .silent = answer { fate.fulfil(nil) }
         try check(answer)
         fate.fulfil(nil)
@@ -61,25 +61,25 @@ final class Hold: Sendable {
     /// Gives it back without waiting; whoever holds it lets go of it so.
     func abandon() {
         guard fate.valueNow == nil else { return }
-        connection.send(.release(name, chooser))
+        connection.send(.release(name, choice))
         fate.fulfil(nil)
     }
 
     /// Asks for another mode; what was granted stands if that is refused.
     func upgrade(timeout: Duration?) async throws {
         let time = CallTime(TimeLimit(timeout: timeout))
-        let verb = Verb.upgrade(name, chooser, wait: time.wait)
+        let verb = Verb.upgrade(name, choice, wait: time.wait)
         try check(await connection.answer(to: verb, until: time.deadline, by: time.end))
     }
 
     func downgrade(to mode: LockMode) async throws {
         let end = Deadline(after: CallTime.patience)
-        try check(await connection.answer(to: .downgrade(name, chooser, to: mode), by: end))
+        try check(await connection.answer(to: .downgrade(name, choice, to: mode), by: end))
     }
 
     func renew(lease: Duration?) async throws {
         let end = Deadline(after: CallTime.patience)
-        let verb = Verb.renew(name, chooser, lease: lease.map(TimeLimit.upTo))
+        let verb = Verb.renew(name, choice, lease: lease.map(TimeLimit.upTo))
         try check(await connection.answer(to: verb, by: end))
     }
 

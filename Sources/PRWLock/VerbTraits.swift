@@ -30,21 +30,21 @@ extension Verb {
     /// The token of the grant that it is about.
     var chosenToken: Token? {
         switch self {
-        case .upgrade(_, let chooser, _), .downgrade(_, let chooser, _), .release(_, let chooser),
-            .renew(_, let chooser, _):
-            chooser.token
+        case .upgrade(_, let choice, _), .downgrade(_, let choice, _), .release(_, let choice),
+            .renew(_, let choice, _):
+            choice.token
         default: nil
         }
     }
 
     /// The same about the grant with another token.
     func choosing(_ token: Token) -> Verb? {
-        let chooser = Chooser(token: token)
+        let choice = GrantChoice(token: token)
         return switch self {
-        case .upgrade(let name, _, let wait): .upgrade(name, chooser, wait: wait)
-        case .downgrade(let name, _, let mode): .downgrade(name, chooser, to: mode)
-        case .release(let name, _): .release(name, chooser)
-        case .renew(let name, _, let lease): .renew(name, chooser, lease: lease)
+        case .upgrade(let name, _, let wait): .upgrade(name, choice, wait: wait)
+        case .downgrade(let name, _, let mode): .downgrade(name, choice, to: mode)
+        case .release(let name, _): .release(name, choice)
+        case .renew(let name, _, let lease): .renew(name, choice, lease: lease)
         default: nil
         }
     }
@@ -55,7 +55,7 @@ extension Verb {
         case .acquire(var acquire):
             acquire.wait = wait
             return .acquire(acquire)
-        case .upgrade(let name, let chooser, _): return .upgrade(name, chooser, wait: wait)
+        case .upgrade(let name, let choice, _): return .upgrade(name, choice, wait: wait)
         default: return self
         }
     }

@@ -101,7 +101,7 @@ struct Acquisition: ~Copyable {
         let now = Deadline(after: .zero)
         try? connection.send(Request(verb: .cancel(request.name, owner: request.owner)), by: now)
         try? connection.send(
-            Request(verb: .release(request.name, Chooser(owner: request.owner))), by: now)
+            Request(verb: .release(request.name, GrantChoice(owner: request.owner))), by: now)
         connection.close()
         return Complaint(.noAnswer(connection.silentDaemon))
     }

@@ -114,7 +114,7 @@ struct Holder {
         }
         if case .lost(let loss) = event { return loss }
         // `prwlock release` waits for the end of this process, so the lock is to be free by then.
-        _ = try? connection.ask(.release(request.name, Chooser(token: token)))
+        _ = try? connection.ask(.release(request.name, GrantChoice(token: token)))
         return nil
     }
 

@@ -66,7 +66,7 @@ struct LockedCommand {
             if lock.verbose {
                 StandardError.say("\(request.name.shown): granted after \(acquisition.elapsed.inWords)")
             }
-            let release = Verb.releaseAtEnd(request.name, Chooser(token: token))
+            let release = Verb.releaseAtEnd(request.name, GrantChoice(token: token))
             guard case .ok = try acquisition.connection.ask(release) else { throw Complaint.unexpected }
             setEnvironment(token, ownerDied: ownerDied)
             try keepConnection(acquisition.connection)

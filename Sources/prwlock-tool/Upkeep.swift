@@ -52,7 +52,7 @@ struct Upkeep {
             case .line: break
             case .moment:
                 nextRenewal = interval.map { Instant.now.advanced(by: $0) }
-                let renewal = Request(verb: .renew(name, Chooser(token: token), lease: nil))
+                let renewal = Request(verb: .renew(name, GrantChoice(token: token), lease: nil))
                 // That the session has ended is the next event.
                 try? connection.send(renewal)
             }

@@ -23,7 +23,7 @@ struct RequestTests {
     @Test("Each request is understood and written again")
     func roundTrips() throws {
         let jobs = try name("jobs")
-        let chooser = Chooser(token: token(42), owner: try owner("t1"))
+        let choice = GrantChoice(token: token(42), owner: try owner("t1"))
         let verbs: [(String, Verb)] = [
             ("READ jobs", .acquire(Acquire(name: jobs, mode: .read))),
             ("UPDATE jobs wait=0", .acquire(Acquire(name: jobs, mode: .update, wait: .upTo(.zero)))),
@@ -31,18 +31,18 @@ struct RequestTests {
                 "WRITE jobs lease=1500ms",
                 .acquire(Acquire(name: jobs, mode: .write, lease: .upTo(.milliseconds(1500))))
             ),
-            ("RELEASE jobs", .release(jobs, Chooser())),
-            ("RELEASE jobs token=42 owner=t1", .release(jobs, chooser)),
-            ("RELEASE jobs token=42 owner=t1 at=end", .releaseAtEnd(jobs, chooser)),
+            ("RELEASE jobs", .release(jobs, GrantChoice())),
+            ("RELEASE jobs token=42 owner=t1", .release(jobs, choice)),
+            ("RELEASE jobs token=42 owner=t1 at=end", .releaseAtEnd(jobs, choice)),
             ("RELEASE * owner=t1", .releaseAll(try owner("t1"))),
             ("RELEASE * owner=-", .releaseAll(.session)),
-            ("UPGRADE jobs", .upgrade(jobs, Chooser(), wait: .forever)),
-            ("UPGRADE jobs token=42 owner=t1 wait=1s", .upgrade(jobs, chooser, wait: .upTo(.seconds(1)))),
-            ("DOWNGRADE jobs to=read", .downgrade(jobs, Chooser(), to: .read)),
-            ("DOWNGRADE jobs token=42 owner=t1 to=update", .downgrade(jobs, chooser, to: .update)),
-            ("RENEW jobs", .renew(jobs, Chooser(), lease: nil)),
-            ("RENEW jobs lease=forever", .renew(jobs, Chooser(), lease: .forever)),
-            ("RENEW jobs token=42 owner=t1 lease=30s", .renew(jobs, chooser, lease: .upTo(.seconds(30)))),
+            ("UPGRADE jobs", .upgrade(jobs, GrantChoice(), wait: .forever)),
+            ("UPGRADE jobs token=42 owner=t1 wait=1s", .upgrade(jobs, choice, wait: .upTo(.seconds(1)))),
+            ("DOWNGRADE jobs to=read", .downgrade(jobs, GrantChoice(), to: .read)),
+            ("DOWNGRADE jobs token=42 owner=t1 to=update", .downgrade(jobs, choice, to: .update)),
+            ("RENEW jobs", .renew(jobs, GrantChoice(), lease: nil)),
+            ("RENEW jobs lease=forever", .renew(jobs, GrantChoice(), lease: .forever)),
+            ("RENEW jobs token=42 owner=t1 lease=30s", .renew(jobs, choice, lease: .upTo(.seconds(30)))),
             ("CANCEL jobs", .cancel(jobs, owner: nil)),
             ("CANCEL jobs owner=-", .cancel(jobs, owner: .session)),
             ("CANCEL #a.b_c-1", .cancelTagged(try tag("a.b_c-1"))),

@@ -190,7 +190,7 @@ struct ServerLineTests {
         try expect("! RECALL jobs token=42", .recall(jobs, token(42)))
         try expect("! MISSED 3", .missed(3))
         try expect("! DRAIN", .drain)
-        for change in Notice.Change.allCases {
+        for change in ChangeKind.allCases {
             try expect(
                 "! CHANGED jobs \(change.rawValue) pid=811 mode=write token=42 owner=- tag=- request=- upgrades=-",
                 .changed(.init(name: jobs, change: change, processID: 811, mode: .write, token: token(42))))

@@ -35,7 +35,7 @@ import Testing
         #expect(
             told("#\(id) GRANTED jobs write token=42 ownerdied=1") == ["\(id) granted write 42 ownerdied"])
         #expect(!state.isIdle)
-        let release = open(.release(jobs, Chooser(token: Token(rawValue: 42))))
+        let release = open(.release(jobs, GrantChoice(token: Token(rawValue: 42))))
         #expect(told("#\(release) RELEASED jobs token=42") == ["\(release) answered"])
         #expect(state.isIdle)
     }
@@ -77,7 +77,7 @@ import Testing
     @Test("an upgrade that is cancelled waits for its answer, which says what is held")
     mutating func cancelledUpgrade() {
         hold(jobs, .update, 42)
-        let id = open(.upgrade(jobs, Chooser(token: Token(rawValue: 42)), wait: .forever))
+        let id = open(.upgrade(jobs, GrantChoice(token: Token(rawValue: 42)), wait: .forever))
         #expect(state.cancel(id).lines == ["> #3 CANCEL #\(id)"])
         #expect(told("#\(id) GRANTED jobs write token=43") == ["\(id) changed 42 to write 43"])
         #expect(told("! EXPIRED jobs token=42") == [])
@@ -86,7 +86,7 @@ import Testing
 
     @Test("a downgrade keeps its token") mutating func downgrade() {
         hold(jobs, .write, 42)
-        let id = open(.downgrade(jobs, Chooser(token: Token(rawValue: 42)), to: .read))
+        let id = open(.downgrade(jobs, GrantChoice(token: Token(rawValue: 42)), to: .read))
         #expect(told("#\(id) GRANTED jobs read token=42") == ["\(id) changed 42 to read 42"])
         #expect(told("! REVOKED jobs token=42") == ["lost 42 revoked"])
     }
@@ -181,7 +181,7 @@ import Testing
     @Test("an upgrade that was given up and granted all the same is undone, and asked about by its new token")
     mutating func gaveUpUpgrade() {
         hold(jobs, .read, 42)
-        let old = Chooser(token: Token(rawValue: 42))
+        let old = GrantChoice(token: Token(rawValue: 42))
         let id = open(.upgrade(jobs, old, wait: .upTo(.seconds(1))))
         #expect(state.giveUp(id).lines == ["\(id) given up", "> #3 CANCEL #\(id)"])
         let release = open(.release(jobs, old))
@@ -205,7 +205,7 @@ import Testing
         hold(jobs, .write, 42)
         let list = open(.list(prefix: "", after: nil, limit: nil))
         #expect(state.cancel(list).lines == ["\(list) withdrawn"])
-        let release = open(.release(jobs, Chooser(token: Token(rawValue: 42))))
+        let release = open(.release(jobs, GrantChoice(token: Token(rawValue: 42))))
         #expect(state.cancel(release) == [])
         #expect(told("* lock a mode=read holders=1 waiters=0 ownerdied=0") == [])
         #expect(told("#\(list) OK 1") == [])
