@@ -101,7 +101,7 @@ public struct BlockingRWLock {
         _ mode: LockMode, _ timeout: Duration?, _ lease: Duration?, _ note: String
     ) throws(LockError) -> BlockingGrant {
         let terms = Acquire(name, mode, timeout: timeout, lease: lease, note: note, owner: .session)
-        return BlockingGrant(try client.acquire(terms))
+        return try client.acquire(terms)
     }
 
     private func tryAcquire(
@@ -118,40 +118,56 @@ public struct BlockingRWLock {
 
 /// A lock that is held by this thread; see `Grant`.
 public struct BlockingGrant: ~Copyable {
-    private let hold: BlockingHold
+    private let grant: Session.GrantID
+    private let session: BlockingSession
 
-    init(_ hold: BlockingHold) { self.hold = hold }
+    init(_ grant: Session.GrantID, of session: BlockingSession) {
+        self.grant = grant
+        self.session = session
+    }
 
-    deinit { hold.abandon() }
+    deinit { session.abandon(grant) }
+
+    private var terms: Session.Terms { session.terms(of: grant) }
 
     /// The lock that is held.
-    public var lock: LockName { hold.name }
+    public var lock: LockName { terms.name }
 
     /// The mode that it is held in.
-    public var mode: LockMode { hold.terms.mode }
+    public var mode: LockMode { terms.mode }
 
     /// The fencing token; see `Grant.token`.
-    public var token: Token { hold.terms.token }
+    public var token: Token { terms.token }
 
     /// Whether the last writer died, or lost the lock, before it released it.
-    public var previousOwnerDied: Bool { hold.terms.ownerDied }
+    public var previousOwnerDied: Bool { terms.ownerDied }
 
     /// Whether it was lost, and how, as far as the daemon has said so by now; nil as long as it is held.
-    public var lost: LockLost? { hold.lost }
+    public var lost: LockLost? { session.loss(of: grant) }
 
     /// Becomes the writer, after all other readers have left; the grant stands as it was if this fails.
-    public mutating func upgrade(timeout: Duration? = nil) throws { try hold.upgrade(timeout: timeout) }
+    public mutating func upgrade(timeout: Duration? = nil) throws {
+        try perform(.upgrade(grant), CallTime(waiting: TimeLimit(timeout: timeout)))
+    }
 
     /// Goes on in a weaker mode.
-    public mutating func downgrade(to mode: LockMode = .read) throws { try hold.downgrade(to: mode) }
+    public mutating func downgrade(to mode: LockMode = .read) throws {
+        try perform(.downgrade(grant, to: mode))
+    }
 
     /// Begins its lease anew, with another length if one is given.
-    public func renew(lease: Duration? = nil) throws { try hold.renew(lease: lease) }
+    public func renew(lease: Duration? = nil) throws {
+        try perform(.renew(grant, lease: lease.map(TimeLimit.upTo)))
+    }
 
     /// Gives the lock back.
     ///
     /// - Throws: `LockLost` if it was not held to the end.
-    public consuming func release() throws { try hold.release() }
+    public consuming func release() throws { try perform(.release(grant)) }
+
+    private func perform(_ ask: Session.Ask, _ time: CallTime = CallTime(asking: CallTime.patience)) throws {
+        try session.outcome(of: ask, time).confirm()
+    }
 
     /// Runs the body, and gives the lock back.
     fileprivate consuming func whileHeld<Result>(

@@ -3,60 +3,90 @@ package import LockWire
 package import Posix
 
 extension Instant {
-    /// What time it is.
-    static var now: Instant { Instant(nanoseconds: BootClock.now()) }
+    /// The current time.
+    package static var now: Instant { Instant(nanoseconds: BootClock.now()) }
 }
 
-/// The time of one call for a lock, taken at its beginning: how long the lock may be waited for, and how long the daemon.
+extension Deadline {
+    /// The same moment for waits in system calls; nil is never.
+    package init(_ instant: Instant?) { self = instant.map { Deadline(at: $0.nanoseconds) } ?? .never }
+}
+
+/// The time limits of one call, fixed when the call begins.
 ///
 ///     start ───── timeout ─────▶ deadline ── answer time ──▶ end
 ///
-/// Until the deadline the request may wait in the daemon's queue. Each line that is sent says what is left until then,
-/// after whatever went before it: connecting, the start of a daemon, a daemon that drained or died. Until the end the
-/// call waits for the daemon's answer, by its own clock: a daemon that is stopped or hangs holds no deadline.
+/// Until the deadline the request may wait in the daemon's queue. Each line that is sent states the wait that is left
+/// then, so connecting, starting a daemon and repeating a request do not add to the timeout. Until the end the client
+/// waits for the daemon's answer by its own clock, because a stopped daemon keeps no deadline.
 ///
-/// A call that waits for no lock (a timeout of zero) asks again while the daemon grants nothing at all after an unclean
-/// end of the one before (`BUSY … held-by=?`), for at most a second: no other process holds the lock then.
+/// A request with a timeout of zero is repeated while the daemon grants nothing after an unclean end of its predecessor
+/// (`BUSY … held-by=?`): no other process holds the lock then. It is repeated for at most one second from the start.
 package struct CallTime: Sendable {
-    /// How long after its deadline a request is answered at the latest, or given up.
+    /// How long after its deadline the client waits for an answer.
     package static let answerTime = Duration.milliseconds(750)
-    /// How long a daemon is waited for where the caller does not say how long.
+    /// How long the client waits for an answer if the caller states no timeout.
     package static let patience = Duration.seconds(10)
-    /// How long a daemon that grants nothing yet is asked again.
+    /// How long a request is repeated while the daemon grants nothing.
     private static let grace = Duration.seconds(1)
-    /// How long one lets pass before it is asked again.
-    package static let gracePause = Duration.milliseconds(25)
+    /// How long the client pauses before it repeats a request.
+    private static let gracePause = Duration.milliseconds(25)
 
-    /// Until when the request may wait; nil for without end.
+    /// Until when the request may wait in the daemon's queue; nil for no limit.
     package let deadline: Instant?
-    /// Until when the call waits for the daemon.
-    package private(set) var end: Deadline
-    private let start = Instant.now
-    private let isImmediate: Bool
-    private var graceEnd: Deadline?
+    /// Until when the client waits for an answer; nil for no limit.
+    package private(set) var end: Instant?
+    private let start: Instant
+    /// How long the client waits after each row of an answer; nil for an answer without rows.
+    private let rowTime: Duration?
 
-    package init(_ wait: TimeLimit) {
-        isImmediate = wait == .upTo(.zero)
-        deadline = wait.deadline(from: start)
-        end = deadline.map { Deadline(at: $0.nanoseconds).later(by: Self.answerTime) } ?? .never
+    /// The time of a request for a lock.
+    package init(waiting wait: TimeLimit, from now: Instant = .now) {
+        start = now
+        deadline = wait.deadline(from: now)
+        end = deadline?.advanced(by: Self.answerTime)
+        rowTime = nil
     }
 
-    /// How long a request may wait that is sent now.
-    package var wait: TimeLimit { Self.wait(until: deadline, from: .now) }
+    /// The time of a request that waits for no lock: the daemon may be silent for the timeout, before each row too.
+    init(asking timeout: Duration, from now: Instant = .now) {
+        let timeout = max(timeout, .zero)
+        start = now
+        deadline = nil
+        end = now.advanced(by: timeout)
+        rowTime = timeout
+    }
 
-    /// How long the lock was waited for, as the caller sees it: from the call on.
-    var waited: Duration { isImmediate ? .zero : start.duration(to: .now) }
+    /// The time of a request that no caller waits for.
+    static let unlimited = CallTime(waiting: .forever, from: .zero)
 
-    static func wait(until deadline: Instant?, from now: Instant) -> TimeLimit {
+    /// Whether the request must not wait.
+    package var isImmediate: Bool { deadline == start }
+
+    /// The wait that a line states that is sent now.
+    package func wait(at now: Instant) -> TimeLimit {
         deadline.map { .upTo(max(.zero, now.duration(to: $0))) } ?? .forever
     }
 
-    /// Whether to ask again, after a pause: the daemon says that it is busy, and that no process holds the lock.
-    package mutating func mayAskAgain(heldBy holders: HeldBy) -> Bool {
-        guard isImmediate, holders.isEmpty else { return false }
-        let graceEnd = graceEnd ?? Deadline(after: Self.grace)
-        self.graceEnd = graceEnd
-        end = max(end, graceEnd.later(by: Self.answerTime))
-        return !graceEnd.isOver
+    /// How long the caller has waited for the lock.
+    func waited(at now: Instant) -> Duration { isImmediate ? .zero : start.duration(to: now) }
+
+    /// When to repeat the request that was answered with `BUSY`; nil if that answer is final.
+    package mutating func repetition(heldBy holders: HeldBy, at now: Instant) -> Instant? {
+        let next = now.advanced(by: Self.gracePause)
+        guard isImmediate, holders.isEmpty, next < start.advanced(by: Self.grace) else { return nil }
+        end = end.map { max($0, next.advanced(by: Self.answerTime)) }
+        return next
+    }
+
+    /// Extends the end because the daemon sent a row.
+    mutating func extend(at now: Instant) {
+        if let rowTime { end = now.advanced(by: rowTime) }
+    }
+
+    /// Ends the wait for an answer soon, because the caller was cancelled.
+    mutating func shorten(at now: Instant) {
+        let soon = now.advanced(by: Self.answerTime)
+        end = end.map { min($0, soon) } ?? soon
     }
 }

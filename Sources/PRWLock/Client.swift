@@ -16,18 +16,14 @@ public final class Client: Sendable {
     /// The one that locks use unless they are told otherwise.
     public static let shared = Client()
 
-    fileprivate struct Current {
+    private struct Current {
         var connection: Connection?
-        var connectedAt = Instant.now
         var backOff = BackOff()
     }
 
     private let location: SocketLocation?
-    private let greeting: Note
+    let greeting: Note
     private let current = Guarded(Current())
-
-    /// How often a request is asked anew because the daemon went away before it answered.
-    private static let mostTries = 5
 
     /// - Parameters:
     ///   - socketPath: where the daemon's socket is. Without it the daemon is found as by every client:
@@ -51,89 +47,63 @@ public final class Client: Sendable {
 
     // MARK: Asking
 
-    /// Gets a lock, or an error; a task that is cancelled meanwhile gets neither.
+    /// Gets a lock. A task that is cancelled meanwhile gets none.
     func acquire(_ request: Acquire) async throws -> Hold {
-        var time = CallTime(request.wait)
-        var triesLeft = Self.mostTries
+        let time = CallTime(waiting: request.wait)
         while true {
-            triesLeft -= 1
-            let answer = await connection().answer(
-                to: .acquire(request), until: time.deadline, by: time.end)
-            switch answer {
-            case .granted(let hold):
-                guard Task.isCancelled else { return hold }
-                hold.abandon()
-                throw CancellationError()
-            case .withdrawn: throw CancellationError()
-            case .reply(.busy(_, _, let heldBy), _) where time.mayAskAgain(heldBy: heldBy):
-                try await Task.sleep(for: CallTime.gracePause)
-                triesLeft += 1
-            case .reply(let reply, _):
-                throw LockError(refusal: reply, waited: time.waited) ?? .disconnected
-            // It held nothing yet, so that it may ask the next daemon, for as long as is left to wait.
-            case .ended(.disconnected) where triesLeft > 0: continue
-            case .ended(let error), .silent(let error): throw error
-            }
+            let connection = connection()
+            let outcome = await connection.outcome(of: .acquire(request), time)
+            // The request got nothing, so the next session may send it for the time that is left.
+            if case .unanswered = outcome { continue }
+            try outcome.confirm()
+            guard case .granted(let grant) = outcome else { throw LockError.disconnected }
+            let hold = Hold(grant, on: connection)
+            guard Task.isCancelled else { return hold }
+            hold.abandon()
+            throw CancellationError()
         }
     }
 
-    /// Asks for something that changes nothing, so that it may be asked twice.
+    /// Asks a question, whose answer changes nothing, so that the next session may ask it again.
     ///
-    /// - Parameter timeout: how long the daemon may say nothing.
+    /// - Parameter timeout: how long the daemon may be silent.
     func ask(_ verb: Verb, timeout: Duration) async throws -> (Reply, [Row]) {
-        let end = Deadline(after: timeout)
-        var triesLeft = Self.mostTries
+        let time = CallTime(asking: timeout)
         while true {
-            triesLeft -= 1
-            switch await connection().answer(to: verb, by: end, patience: timeout) {
-            case .reply(let reply, let rows):
-                if let error = LockError(refusal: reply) { throw error }
-                return (reply, rows)
-            case .ended(.disconnected) where triesLeft > 0: continue
-            case .ended(let error), .silent(let error): throw error
-            case .granted, .withdrawn: throw CancellationError()
-            }
+            let outcome = await connection().outcome(of: .other(verb), time)
+            if case .unanswered = outcome { continue }
+            try outcome.confirm()
+            guard case .answered(let reply, let rows) = outcome else { throw LockError.disconnected }
+            return (reply, rows)
         }
     }
 
     // MARK: Connecting
 
-    /// The connection, or a new one where there is none that this process can use.
+    /// The connection, or a new one if this process cannot use it.
     private func connection() -> Connection {
-        let connection = Connection()
-        let (existing, former, pauses) = current.withLock { current in current.replace(with: connection) }
-        if let existing { return existing }
-        former?.leaveToParent()
-        start(connection, isAgain: former?.wasLost ?? false, pauses: pauses)
+        let (connection, former, pauses) = current.withLock { current in
+            if let connection = current.connection, connection.isUsable {
+                return (connection, nil as Connection?, nil as BackOff?)
+            }
+            let new = Connection(greeting: greeting)
+            defer { current.connection = new }
+            return (new, current.connection, current.backOff.begin(at: .now))
+        }
+        if let pauses {
+            former?.leaveToParent()
+            start(connection, isAgain: former?.wasLost ?? false, pauses: pauses)
+        }
         return connection
     }
 
     /// Connects, on the connection's own thread.
     func start(_ connection: Connection, isAgain: Bool = false, pauses: BackOff = BackOff()) {
-        connection.send(.hello(client: greeting, recall: nil))
-        connection.start { [location] telling throws(RendezvousError) in
+        connection.start { [location] reporting throws(RendezvousError) in
             var pauses = pauses
-            return try withoutActuallyEscaping(telling) { telling throws(RendezvousError) in
-                try pauses.connect(to: location, isAgain: isAgain, telling: telling)
+            return try withoutActuallyEscaping(reporting) { reporting throws(RendezvousError) in
+                try pauses.connect(to: location, isAgain: isAgain, reporting: reporting)
             }
         }
-    }
-}
-
-extension Client.Current {
-    /// Puts a new connection in the place of one that cannot be used; returns the one that can, or the one replaced
-    /// and the pauses to make.
-    fileprivate mutating func replace(with new: Connection) -> (
-        usable: Connection?, former: Connection?, BackOff
-    ) {
-        if let connection, connection.isUsable { return (connection, nil, backOff) }
-        let former = connection
-        // A daemon that was there for long is no reason to wait for the next.
-        if Instant.now > connectedAt.advanced(by: BackOff.patience) { backOff = BackOff() }
-        let pauses = backOff
-        backOff.skip()
-        connection = new
-        connectedAt = .now
-        return (nil, former, pauses)
     }
 }

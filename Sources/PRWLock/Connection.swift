@@ -4,239 +4,220 @@ import LockWire
 import Posix
 import Rendezvous
 
-/// One session and its socket, shared by all tasks of this process.
+/// One session shared by all tasks of this process: the shell of `Session` that never blocks a task's thread.
 ///
-/// A task that asks sends its line itself, as far as the socket takes it at once. Two threads of the connection's own do
-/// what waits: one connects, for that may take as long as a daemon takes to start, and ends then; the other, the keeper,
-/// reads the replies, sends what the socket did not take, and gives up the requests that the daemon has not answered in
-/// time, also while there is no connection yet. The rules are `ConnectionState`'s.
+/// A task sends its line itself, as far as the socket takes it at once. Two threads of the connection do what waits: one
+/// connects, which takes as long as a daemon takes to start, and ends then. The other, the keeper, receives lines, sends
+/// what the socket did not take, and calls the session's alarm, also while there is no connection yet.
 ///
-/// 1. `shared` is only ever held for a few instructions: never while sending, reading, or telling anybody.
-/// 2. Bytes go out in the order in which `shared` saw them, for only one sends at a time (`isSending`).
-/// 3. No one waits to send, neither a task, whose thread is needed by others, nor the keeper: a daemon whose replies are
-///    not read does not read either. What the socket does not take, the keeper sends as soon as it does.
-/// 4. The keeper wakes at `nextLook` at the latest. A request whose time ends before that wakes it (`wake`), and so do
-///    bytes that were not taken, a connection that is there, and the end.
-/// 5. In another process than the one that connected it says nothing and tells that it has ended: a child that was
-///    forked shares the socket, but not the session.
+/// 1. `shared` is held for a few instructions only: never while sending, receiving, parsing or resuming a caller.
+/// 2. Bytes go out in the order in which `shared` saw them, because only one thread at a time sends (`isSending`).
+/// 3. No thread waits to send: a daemon whose replies are not read does not read either. The keeper sends what the socket
+///    did not take, as soon as it takes more.
+/// 4. The keeper sleeps until `keeperWakes` at most. An earlier alarm wakes it (`wake`), and so do bytes that were not
+///    taken, a connection that stands, and the end.
+/// 5. In another process than the one that connected, it sends nothing and every grant counts as lost: a forked child
+///    shares the socket, but not the session.
 final class Connection: Sendable {
-    /// What came of a request.
-    enum Answer: Sendable {
-        case granted(Hold)
-        case reply(Reply, [Row])
-        /// The task that waited was cancelled.
-        case withdrawn
-        /// The daemon did not answer in time, or could not be reached in time.
-        case silent(LockError)
-        /// The connection ended before the daemon had answered, or could not be made.
-        case ended(LockError)
+    private struct Shared {
+        var session: Session
+        var outcomes: [Session.RequestID: Promise<Session.Outcome>] = [:]
+        var fates: [Session.GrantID: Promise<LockLost?>] = [:]
+        /// Nil before the connection stands and after its end.
+        var socket: Socket?
+        var isSending = false
+        /// Until when the keeper sleeps; nil for no limit.
+        var keeperWakes: Instant?
+        /// Why there is no connection so far.
+        var obstacle: RendezvousError?
+        /// Whether the session ends as soon as nothing is asked or held.
+        var isRetired = false
+
+        /// Whether the keeper sleeps beyond the session's alarm. It counts as woken then.
+        mutating func wakesKeeper() -> Bool {
+            guard let alarm = session.alarm, keeperWakes.map({ alarm < $0 }) ?? true else { return false }
+            keeperWakes = alarm
+            return true
+        }
     }
 
-    private let shared = Guarded(Shared())
+    /// A socket that is closed with its last user.
+    private final class Socket: Sendable {
+        let descriptor: OwnedDescriptor
+        var rawValue: Int32 { descriptor.rawValue }
+        init(_ descriptor: consuming OwnedDescriptor) { self.descriptor = descriptor }
+    }
+
+    private let shared: Guarded<Shared>
     private let processID = getpid()
-    /// Rings when the keeper is to look up; nil if there was no descriptor left for it.
+    /// Wakes the keeper; nil if there was no descriptor left for it.
     private let wake = try? WakeUp()
-    private let observer: (@Sendable (Notice.Changed) -> Void)?
-    /// Fulfilled when it has ended, with the reason.
+    private let observer: (@Sendable (Notice) -> Void)?
+    /// Fulfilled when the session has ended, with the reason.
     let end = Promise<LockError>()
 
-    init(observer: (@Sendable (Notice.Changed) -> Void)? = nil) { self.observer = observer }
+    init(greeting: Note, observer: (@Sendable (Notice) -> Void)? = nil) {
+        shared = Guarded(Shared(session: Session(greeting: greeting)))
+        self.observer = observer
+    }
 
-    /// Whether this process may use it, and requests have a chance.
-    var isUsable: Bool { getpid() == processID && shared.withLock { !$0.state.hasEnded && !$0.isRetired } }
+    private var isInChild: Bool { getpid() != processID }
 
-    /// Whether a daemon was there, for this process, and went away.
+    /// Whether this process may use the session, and new requests have a chance.
+    var isUsable: Bool { !isInChild && shared.withLock { $0.session.failure == nil && !$0.isRetired } }
+
+    /// Whether a daemon was there for this process and went away.
     var wasLost: Bool {
-        guard getpid() == processID else { return false }
-        return shared.withLock { if case .unreachable = $0.failure { false } else { $0.state.hasEnded } }
+        if isInChild { return false }
+        return switch shared.withLock({ $0.session.failure }) {
+        case .unreachable, nil: false
+        case .timedOut, .deadlock, .denied, .wrongMode, .refused, .disconnected: true
+        }
     }
 
-    // MARK: Asking
+    // MARK: What callers do
 
-    /// Sends a request and waits for its answer; see `ConnectionState.cancel` and `giveUp`.
-    ///
-    /// - Parameters:
-    ///   - deadline: until when the request may wait; without it, what the request says itself.
-    ///   - end: until when the caller waits for the answer.
-    ///   - patience: how long it waits anew with each row that comes.
-    func answer(
-        to verb: Verb, until deadline: Instant? = nil, by end: Deadline = .never, patience: Duration? = nil
-    ) async -> Answer {
-        guard getpid() == processID else { return .ended(.disconnected) }
-        let answer = Promise<Answer>()
-        let id = perform { shared in
-            let (id, actions) = shared.state.submit(verb, until: deadline, at: .now)
-            shared.answers[id] = answer
-            shared.patience[id] = patience
-            shared.look(for: id, at: end)
-            return (id, actions)
-        }
-        lookSooner(than: end)
+    /// Sends a request and waits for its outcome.
+    func outcome(of ask: Session.Ask, _ time: CallTime) async -> Session.Outcome {
+        if isInChild { return outcomeInChild(of: ask) }
+        let (id, outcome) = submit(ask, time)
         return await withTaskCancellationHandler {
-            await answer.value
+            await outcome.value
         } onCancel: {
-            // What waits for its answer all the same does not wait for a daemon that gives none.
-            let end = Deadline(after: CallTime.answerTime)
-            perform { shared in
-                let actions = shared.state.cancel(id)
-                if !actions.isEmpty { shared.look(for: id, at: end) }
-                return ((), actions)
-            }
-            lookSooner(than: end)
+            perform { $0.session.cancel(id, at: .now) }
         }
     }
 
-    /// Sends a request whose answer nobody waits for.
-    func send(_ verb: Verb) {
-        perform { shared in ((), shared.state.submit(verb).1) }
+    /// Sends a request.
+    func submit(
+        _ ask: Session.Ask, _ time: CallTime
+    ) -> (id: Session.RequestID, outcome: Promise<Session.Outcome>) {
+        let outcome = Promise<Session.Outcome>()
+        let id = perform { shared in
+            let id = shared.session.submit(ask, time, at: .now)
+            shared.outcomes[id] = outcome
+            return id
+        }
+        return (id, outcome)
     }
 
-    /// Ends the session as soon as nothing is asked or held; new requests are not for it.
-    func retire() {
+    private func outcomeInChild(of ask: Session.Ask) -> Session.Outcome {
+        guard let grant = ask.grant else { return .unanswered }
+        let terms = terms(of: grant)
+        return .lost(LockLost(lock: terms.name, token: terms.token, cause: .disconnected))
+    }
+
+    /// The terms of a grant.
+    func terms(of grant: Session.GrantID) -> Session.Terms { shared.withLock { $0.session.terms(of: grant) } }
+
+    /// Fulfils the promise when the grant is lost.
+    func report(_ fate: Promise<LockLost?>, of grant: Session.GrantID) {
+        let loss = shared.withLock { shared in
+            shared.fates[grant] = fate
+            return shared.session.loss(of: grant)
+        }
+        if let loss { fate.fulfil(loss) }
+    }
+
+    /// Releases a grant without waiting, unless its release was asked for, and reports its loss no more.
+    func letGo(_ grant: Session.GrantID) {
         perform { shared in
-            shared.isRetired = true
-            return ((), [])
+            shared.fates[grant] = nil
+            shared.session.abandon(grant, at: .now)
         }
     }
 
-    /// Ends the session now; what is held is lost.
+    /// Ends the session as soon as nothing is asked or held. It takes no new requests.
+    func retire() { perform { $0.isRetired = true } }
+
+    /// Ends the session now. Every grant is lost.
     func close() {
         let socket = shared.withLock { shared in
             shared.isRetired = true
             return shared.socket
         }
-        // The reader sees the end of input, and does what is to be done at the end. A child that was forked must not
-        // do that to its parent's session.
-        if let socket, getpid() == processID { shutdown(socket.rawValue, Int32(SHUT_RDWR)) }
+        // The keeper receives the end of input and ends the session. A forked child must not shut its parent's socket down.
+        if let socket, !isInChild { shutdown(socket.rawValue, Int32(SHUT_RDWR)) }
     }
 
-    /// Has the keeper look up, if it would look later than that.
-    private func lookSooner(than end: Deadline) {
-        guard end != .never else { return }
-        let isLate = shared.withLock { shared in
-            guard end < shared.nextLook else { return false }
-            shared.nextLook = end
-            return true
-        }
-        if isLate { wakeKeeper() }
-    }
-
-    private func wakeKeeper() { if getpid() == processID { wake?.ring() } }
-
-    /// In a child that was forked: lets go of the socket without a word, so that the session is its parent's alone.
+    /// Lets go of the socket in a forked child, so that the session is its parent's alone.
     ///
-    /// The reader's reference would keep it open, and the reader does not exist in the child. So the descriptor
-    /// itself is made to mean nothing; its number stays taken, for whoever may still believe that it owns it.
+    /// The keeper's reference would keep the socket open, and the child has no keeper. So the descriptor gets another
+    /// meaning. Its number stays in use, because its owner closes it later.
     func leaveToParent() {
-        guard getpid() != processID, let socket = shared.withLock({ $0.socket }) else { return }
+        guard isInChild, let socket = shared.withLock({ $0.socket }) else { return }
         let nothing = Glibc.open("/dev/null", O_RDWR | O_CLOEXEC)
         guard nothing >= 0 else { return }
         dup2(nothing, socket.rawValue)
         Glibc.close(nothing)
     }
 
-    /// Changes the state, does what follows from it, and sends what is to be sent.
+    /// Changes the shared state, and does what follows: resumes callers, sends, ends a retired session.
     @discardableResult
-    private func perform<Result>(
-        _ change: (inout Shared) -> (Result, [ConnectionState.Action])
-    ) -> Result {
-        let (result, tellings, isDone) = shared.withLock { shared in
-            let (result, actions) = change(&shared)
-            let tellings = actions.compactMap { carryOut($0, &shared) }
-            return (result, tellings, shared.isRetired && shared.state.isIdle)
+    private func perform<Result>(_ change: (inout Shared) -> Result) -> Result {
+        let (result, reports, isDone, wakesKeeper) = shared.withLock { shared in
+            let result = change(&shared)
+            let reports = shared.session.takeEvents().compactMap { report($0, &shared) }
+            let isDone = shared.isRetired && shared.session.isIdle
+            return (result, reports, isDone, shared.wakesKeeper())
         }
-        for tell in tellings { tell() }
+        for report in reports { report() }
         if isDone { close() } else { flush() }
+        if wakesKeeper { wakeKeeper() }
         return result
     }
 
-    /// Does what an action asks for; returns whom to tell of it.
-    private func carryOut(_ action: ConnectionState.Action, _ shared: inout Shared) -> Telling? {
-        switch action {
-        case .send(let request):
-            request.encode(into: &shared.outgoing)
-            return nil
-        case .granted(let id, let granted):
-            let hold = Hold(granted, on: self)
-            shared.holds[granted.token] = hold
-            return shared.telling(id, .granted(hold))
-        case .changed(let id, let old, let granted):
-            guard let hold = shared.holds.removeValue(forKey: old) else { return nil }
-            hold.change(to: granted)
-            shared.holds[granted.token] = hold
-            return shared.telling(id, .granted(hold))
-        case .answered(let id, let reply, let rows):
-            if case .released(_, let token) = reply { shared.holds[token] = nil }
-            return shared.telling(id, .reply(reply, rows))
-        case .withdrawn(let id): return shared.telling(id, .withdrawn)
-        case .gaveUp(let id): return shared.telling(id, .silent(.unreachable(shared.silence)))
-        case .ended(let id): return shared.telling(id, .ended(shared.failure))
-        case .lost(let token, let cause):
-            guard let hold = shared.holds.removeValue(forKey: token) else { return nil }
-            return { hold.lose(cause) }
-        case .observed(let change):
+    /// What to call without the lock for an event.
+    private func report(_ event: Session.Event, _ shared: inout Shared) -> (@Sendable () -> Void)? {
+        switch event {
+        case .completed(let id, let outcome):
+            let promise = shared.outcomes.removeValue(forKey: id)
+            return { promise?.fulfil(outcome) }
+        case .lost(let grant, let loss):
+            let fate = shared.fates.removeValue(forKey: grant)
+            return { fate?.fulfil(loss) }
+        case .noticed(let notice):
             guard let observer else { return nil }
-            return { observer(change) }
+            return { observer(notice) }
         }
     }
 
     // MARK: Sending
 
-    /// Sends what is to be sent, as far as the socket takes it, unless another thread does already.
+    /// Sends the output as far as the socket takes it, unless another thread sends already.
     private func flush() {
-        guard getpid() == processID else { return }
-        while let (socket, bytes) = takeOutgoing() {
-            let sent = Self.send(bytes, on: socket)
+        if isInChild { return }
+        while let (socket, output) = takeOutput() {
+            var bytes = output
+            // A socket that has ended takes nothing. The keeper receives the end.
+            do throws(ConnectionEnded) { try bytes.send(to: socket.rawValue) } catch { bytes = [] }
             shared.withLock { shared in
                 shared.isSending = false
-                if sent < bytes.count { shared.outgoing.insert(contentsOf: bytes[sent...], at: 0) }
+                shared.session.output.insert(contentsOf: bytes, at: 0)
             }
-            if sent < bytes.count {
-                wakeKeeper()
-                return
-            }
+            if !bytes.isEmpty { return wakeKeeper() }
         }
     }
 
-    /// What is to be sent, for whoever sends it now; nil if there is nothing, or somebody sends already and will
-    /// look again.
-    private func takeOutgoing() -> (Socket, [UInt8])? {
-        shared.withLock { shared in
-            guard !shared.isSending, !shared.outgoing.isEmpty, let socket = shared.socket else { return nil }
+    /// The output for the thread that sends it now; nil if there is none, or another thread sends, which looks again then.
+    private func takeOutput() -> (Socket, [UInt8])? {
+        shared.withLock { shared -> (Socket, [UInt8])? in
+            guard !shared.isSending, !shared.session.output.isEmpty, let socket = shared.socket else {
+                return nil
+            }
             shared.isSending = true
-            defer { shared.outgoing = [] }
-            return (socket, shared.outgoing)
+            defer { shared.session.output = [] }
+            return (socket, shared.session.output)
         }
-    }
-
-    /// Sends bytes; returns how many the socket took. At the end of the session it takes everything: the reader will
-    /// say so, and nobody else needs to.
-    private static func send(_ bytes: [UInt8], on socket: Socket) -> Int {
-        var sent = 0
-        while sent < bytes.count {
-            let count = bytes.withUnsafeBytes { bytes in
-                Glibc.send(
-                    socket.rawValue, bytes.baseAddress?.advanced(by: sent), bytes.count - sent,
-                    Int32(MSG_NOSIGNAL) | Int32(MSG_DONTWAIT))
-            }
-            if count >= 0 {
-                sent += count
-            } else if errno == EAGAIN {
-                return sent
-            } else if errno != EINTR {
-                return bytes.count
-            }
-        }
-        return sent
     }
 
     // MARK: The keeper
 
-    /// How the connection is made; it is told why there is none so far.
+    /// Makes the connection; calls its argument with the reason why there is none so far.
     typealias Connecting =
         @Sendable ((RendezvousError) -> Void) throws(RendezvousError) -> OwnedDescriptor
 
-    /// Connects and reads, on threads of its own, until the session ends.
+    /// Connects and receives, on threads of the connection, until the session ends.
     func start(_ connect: @escaping Connecting) {
         do throws(SystemError) {
             guard let wake else { throw SystemError(code: EMFILE, call: "eventfd") }
@@ -256,102 +237,72 @@ final class Connection: Sendable {
     private func open(_ socket: Socket) {
         perform { shared in
             shared.socket = socket
-            return ((), shared.state.opened(at: .now))
+            shared.session.opened(at: .now)
         }
         wakeKeeper()
     }
 
-    /// Keeps the session until its end.
-    private func keep(wokenBy wake: WakeUp) {
-        var reader = LineReader(limit: 1 << 20)
-        var chunk = [UInt8](repeating: 0, count: 16_384)
-        while let plan = nextPlan() {
-            let isReadable = Self.wait(for: plan, orFor: wake)
-            if plan.hasLeftovers { flush() }
-            guard isReadable, let socket = plan.socket else { continue }
-            let count = chunk.withUnsafeMutableBytes {
-                recv(socket.rawValue, $0.baseAddress, $0.count, Int32(MSG_DONTWAIT))
-            }
-            if count < 0, errno == EINTR || errno == EAGAIN { continue }
-            guard count > 0 else {
-                return finish(
-                    shared.withLock { $0.state.farewell.map { .refused($0.code, $0.text) } } ?? .disconnected)
-            }
-            var lines: [ServerLine] = []
-            chunk.withUnsafeBytes { bytes in
-                _ = reader.read(UnsafeRawBufferPointer(rebasing: bytes[..<count])) { line in
-                    if case .text(let text) = line, let line = ServerLine.parse(text) { lines.append(line) }
-                    return true
-                }
-            }
-            receive(lines)
-        }
-    }
-
-    private func receive(_ lines: [ServerLine]) {
-        let now = Instant.now
+    private func finish(_ reason: LockError) {
         perform { shared in
-            let actions = lines.flatMap { line in
-                if case .row = line { shared.awaitMoreRows(from: now) }
-                return shared.state.received(line, at: now)
-            }
-            return ((), actions)
+            shared.socket = nil
+            shared.session.ended(because: reason)
         }
+        end.fulfil(shared.withLock { $0.session.failure } ?? reason)
+        wakeKeeper()
     }
 
-    /// What the keeper waits for.
-    private struct Plan {
-        let socket: Socket?
-        /// Whether there is something to send that no thread sends.
-        let hasLeftovers: Bool
-        let look: Deadline
-    }
+    private func wakeKeeper() { if !isInChild { wake?.ring() } }
 
-    /// Gives up what is overdue, and returns what to wait for then; nil at the end.
-    private func nextPlan() -> Plan? {
-        while true {
-            let (plan, isTime) = shared.withLock { shared -> (Plan?, Bool) in
-                if shared.state.hasEnded { return (nil, false) }
-                if shared.nextLook.isOver { return (nil, true) }
-                let hasLeftovers = !shared.isSending && !shared.outgoing.isEmpty
-                return (Plan(socket: shared.socket, hasLeftovers: hasLeftovers, look: shared.nextLook), false)
-            }
-            guard isTime else { return plan }
-            let silence = silence()
-            perform { shared in
-                shared.silence = silence
-                return ((), shared.giveUpOverdue())
+    private func keep(wokenBy wake: WakeUp) {
+        var receiver = LineReceiver()
+        while let (socket, hasLeftovers, alarm) = nextWait() {
+            let isReadable = Self.wait(for: socket, hasLeftovers, orFor: wake, until: Deadline(alarm))
+            if hasLeftovers { flush() }
+            if let alarm, alarm <= .now { passTime() }
+            guard isReadable, let socket else { continue }
+            do throws(ConnectionEnded) {
+                let lines = try receiver.receive(from: socket.rawValue)
+                perform { shared in for line in lines { shared.session.received(line, at: .now) } }
+            } catch {
+                return finish(.disconnected)
             }
         }
     }
 
-    /// What requests are told that are given up now: which process does not answer, or why it is not reached.
-    private func silence() -> RendezvousError {
+    /// What the keeper waits for; nil at the end.
+    private func nextWait() -> (Socket?, hasLeftovers: Bool, alarm: Instant?)? {
+        shared.withLock { shared in
+            guard shared.session.failure == nil else { return nil }
+            shared.keeperWakes = shared.session.alarm
+            let hasLeftovers = !shared.isSending && !shared.session.output.isEmpty
+            return (shared.socket, hasLeftovers, shared.session.alarm)
+        }
+    }
+
+    private func passTime() {
         let (socket, obstacle) = shared.withLock { ($0.socket, $0.obstacle) }
-        if let socket { return .noAnswer(SilentDaemon(peerOf: socket.descriptor)) }
-        if case .noAnswer(let daemon) = obstacle { return .noAnswer(daemon.now) }
-        return obstacle ?? .noAnswer(SilentDaemon(at: "an unknown place"))
+        let silence: RendezvousError =
+            if let socket {
+                .noAnswer(SilentDaemon(peerOf: socket.descriptor))
+            } else if case .noAnswer(let daemon) = obstacle {
+                .noAnswer(daemon.now)
+            } else {
+                obstacle ?? .noAnswer(SilentDaemon(at: "an unknown place"))
+            }
+        perform { $0.session.timePassed(at: .now, silence: silence) }
     }
 
-    /// Waits until the keeper is woken, its time has come, or the socket is ready; whether that may be read from.
-    private static func wait(for plan: Plan, orFor wake: WakeUp) -> Bool {
+    /// Waits until the keeper is woken, the alarm is over, or the socket is ready; whether the socket is readable.
+    private static func wait(
+        for socket: Socket?, _ hasLeftovers: Bool, orFor wake: WakeUp, until alarm: Deadline
+    ) -> Bool {
         var requests = [pollfd(fd: wake.rawValue, events: Int16(POLLIN), revents: 0)]
-        if let socket = plan.socket {
-            let events = Int16(POLLIN) | (plan.hasLeftovers ? Int16(POLLOUT) : 0)
+        if let socket {
+            let events = Int16(POLLIN) | (hasLeftovers ? Int16(POLLOUT) : 0)
             requests.append(pollfd(fd: socket.rawValue, events: events, revents: 0))
         }
-        guard poll(&requests, nfds_t(requests.count), plan.look.milliseconds) > 0 else { return false }
+        guard poll(&requests, nfds_t(requests.count), alarm.milliseconds) > 0 else { return false }
         if let first = requests.first, first.revents != 0 { wake.clear() }
         return requests.dropFirst().contains { $0.revents & ~Int16(POLLOUT) != 0 }
-    }
-
-    private func finish(_ failure: LockError) {
-        perform { shared in
-            shared.failure = failure
-            shared.socket = nil
-            return ((), shared.state.ended())
-        }
-        end.fulfil(failure)
-        wakeKeeper()
     }
 }

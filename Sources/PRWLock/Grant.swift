@@ -1,9 +1,9 @@
 public import LockVocabulary
 
-/// A lock that is held: whoever has this value holds it, and giving the value up gives the lock back.
+/// A lock that is held: the owner of this value holds it, and the end of this value releases it.
 ///
-/// It cannot be copied, so that nobody can release twice or use what was released. `release()` waits for the daemon's
-/// word and says whether the lock was held to the end; a grant that just goes out of scope is given back in silence.
+/// A grant cannot be copied, so it is released once and not used afterwards. `release()` waits for the daemon's answer
+/// and reports a loss. A grant that goes out of scope is released without waiting.
 public struct Grant: ~Copyable, Sendable {
     private let hold: Hold
 
@@ -11,67 +11,80 @@ public struct Grant: ~Copyable, Sendable {
 
     deinit { hold.abandon() }
 
-    /// The lock that is held.
-    public var lock: LockName { hold.name }
+    /// The name of the lock.
+    public var lock: LockName { hold.terms.name }
 
-    /// The mode that it is held in.
+    /// The mode in which the lock is held.
     public var mode: LockMode { hold.terms.mode }
 
-    /// The fencing token: it is greater than that of every grant before, on any lock of this daemon (G7).
+    /// The fencing token: greater than the token of every earlier grant, on any lock of this daemon (G7).
     ///
-    /// Send it along with what is written to somebody else, who then refuses tokens lower than one seen already: so
-    /// not even a holder that has lost the lock without noticing does harm. An upgrade gives a new one.
+    /// Send the token with every write to another system, and have that system refuse tokens lower than one that it has
+    /// seen. Then a holder that lost the lock without noticing does no harm. An upgrade changes the token.
     public var token: Token { hold.terms.token }
 
-    /// Whether the last writer died, or lost the lock, before it released it: what the lock protects may be half
-    /// written, and wants a look. It stays so until a writer has released the lock in order (G11).
+    /// Whether the last writer died or lost the lock before it released it, so that the protected data may be half written.
+    ///
+    /// It stays true until a writer releases the lock in order (G11).
     public var previousOwnerDied: Bool { hold.terms.ownerDied }
 
-    /// Whether it was lost, and how; nil as long as it is held.
+    /// How the grant was lost; nil as long as it is held.
     public var lost: LockLost? { hold.lost }
 
-    /// For another task that wants to hear of its loss.
+    /// A value by which another task waits for the loss of this grant.
     public var lossWatch: LossWatch { LossWatch(hold: hold) }
 
-    /// Becomes the writer, after all other readers have left; from `update` nobody else can come before.
+    /// Changes the mode to `write`, after all other readers have left.
     ///
-    /// The grant stands as it was if this fails, but for `LockLost`. A task that is cancelled meanwhile gets a
-    /// `CancellationError`, or the upgrade if that was quicker.
-    /// - Parameter timeout: how long to wait; without end if nil. If the daemon does not answer in time, the grant is made
-    ///   what it was, should it be upgraded all the same.
-    /// - Throws: `LockError.timedOut`; `LockError.deadlock`, if another reader waits to become the writer as well.
+    /// No other writer comes before an upgrade from `update`. If the upgrade fails, the grant keeps its mode and token,
+    /// except after `LockLost`. If the task is cancelled, the call throws `CancellationError`, or returns if the upgrade
+    /// was granted first.
+    /// - Parameter timeout: how long to wait; without limit if nil. If the daemon does not answer in time, the client
+    ///   undoes the upgrade, should the daemon grant it later.
+    /// - Throws: `LockError.timedOut`; `LockError.deadlock` if another reader waits for its upgrade as well;
+    ///   `LockError.wrongMode` if the mode is `write`; `LockError.unreachable` 750 ms after the timeout if the daemon does
+    ///   not answer; `LockLost`; `CancellationError`.
     public mutating func upgrade(timeout: Duration? = nil) async throws {
         try await hold.upgrade(timeout: timeout)
     }
 
-    /// Goes on in a weaker mode; nobody else gets in between as a writer (G10).
+    /// Changes the mode to a weaker one. No writer comes in between (G10).
+    ///
+    /// - Parameter mode: `read` or `update`.
+    /// - Throws: `LockError.wrongMode` if the mode is not weaker; `LockError.unreachable` if the daemon does not answer for
+    ///   10 seconds; `LockLost`. Cancellation does not end the call.
     public mutating func downgrade(to mode: LockMode = .read) async throws {
         try await hold.downgrade(to: mode)
     }
 
-    /// Begins its lease anew, with another length if one is given.
+    /// Starts the lease again.
+    ///
+    /// - Parameter lease: the new length, greater than zero; the former length if nil.
+    /// - Throws: `LockError.unreachable` if the daemon does not answer for 10 seconds; `LockLost`; `CancellationError`, and
+    ///   then the lease may have been renewed.
     public func renew(lease: Duration? = nil) async throws {
         try await hold.renew(lease: lease)
     }
 
-    /// Gives the lock back.
+    /// Releases the lock.
     ///
-    /// It is not cut short by cancellation.
-    /// - Throws: `LockLost` if it was not held to the end; `LockError.unreachable` if the daemon has not answered for ten
-    ///   seconds: it carries the release out when it reads on.
+    /// Cancellation does not end the call.
+    /// - Throws: `LockLost` if the lock was not held to the end; `LockError.unreachable` if the daemon does not answer for
+    ///   10 seconds: it releases the lock when it reads the request.
     public consuming func release() async throws {
         try await hold.release()
     }
 }
 
-/// Tells when a grant is lost.
+/// Waits for the loss of a grant, also in another task than its holder's.
 public struct LossWatch: Sendable {
     fileprivate let hold: Hold
 
-    /// Waits until the grant is lost, and returns how; nil once it was released, or the task is cancelled.
+    /// Waits until the grant is lost, and returns how; returns nil when it is released or the task is cancelled.
     public func lost() async -> LockLost? {
         let news = Promise<LockLost?>()
-        hold.fate.whenFulfilled { news.fulfil($0) }
+        let number = hold.fate.whenFulfilled { news.fulfil($0) }
+        defer { hold.fate.forget(number) }
         return await withTaskCancellationHandler {
             await news.value
         } onCancel: {

@@ -55,11 +55,16 @@ extension Client {
     /// - Throws: `LockError` when the daemon cannot be reached, or goes away.
     public func watch(prefix: String = "") -> AsyncThrowingStream<LockChange, any Error> {
         AsyncThrowingStream(bufferingPolicy: .bufferingNewest(10_000)) { changes in
-            let connection = Connection { changes.yield($0) }
+            let connection = Connection(greeting: greeting) { notice in
+                if case .changed(let change) = notice { changes.yield(change) }
+            }
             connection.end.whenFulfilled { changes.finish(throwing: $0) }
             changes.onTermination = { _ in connection.close() }
-            connection.send(.watch(prefix: NameAlphabet.encode(prefix)))
             start(connection)
+            let watch = Verb.watch(prefix: NameAlphabet.encode(prefix))
+            connection.submit(.other(watch), .unlimited).outcome.whenFulfilled { outcome in
+                if case .refused(let error) = outcome { changes.finish(throwing: error) }
+            }
         }
     }
 

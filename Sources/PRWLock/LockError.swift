@@ -60,3 +60,32 @@ extension Cycle {
 private func process(_ id: Int32?) -> String {
     id.map { "process \($0)" } ?? "a process that cannot be seen from here"
 }
+
+extension LockError {
+    /// The error of a reply that refuses a request; nil for any other reply.
+    ///
+    /// - Parameter waited: how long the caller has waited for the lock, the way to the daemon included.
+    init?(refusal reply: Reply, waited: Duration = .zero) {
+        switch reply {
+        case .busy(let name, let mode, let heldBy):
+            self = .timedOut(name, mode, waited: waited, heldBy: heldBy)
+        case .timeout(let name, let mode, let waitedThere, let heldBy):
+            self = .timedOut(name, mode, waited: max(waited, waitedThere), heldBy: heldBy)
+        case .deadlock(let name, let mode, let cycle): self = .deadlock(name, mode, cycle)
+        case .denied(let name, _, let reason): self = .denied(name, reason: reason)
+        case .error(let error): self.init(error)
+        case .granted, .cancelled, .released, .releasedAll, .renewed, .valid, .stale, .revoked, .hello, .pong,
+            .bye, .ok:
+            return nil
+        }
+    }
+
+    init(_ error: WireError) {
+        self = error.code == .wrongMode ? .wrongMode : .refused(error.code, error.text)
+    }
+
+    /// Whether the next session may send a request again that this error ended: the daemon was there and went away.
+    var mayBeAskedAnew: Bool {
+        if case .disconnected = self { true } else { false }
+    }
+}

@@ -1,43 +1,58 @@
 import Posix
 
-/// A value that will be there once; whoever wants it waits, or is called.
+/// A value that comes once. Callers wait for it, or are called with it.
 final class Promise<Value: Sendable>: Sendable {
+    private typealias Waiting = (number: Int, body: @Sendable (Value) -> Void)
+
     private enum State {
-        case open([@Sendable (Value) -> Void])
+        case open([Waiting])
         case fulfilled(Value)
     }
 
-    private let state = Guarded(State.open([]))
+    private let state = Guarded((next: 0, state: State.open([])))
 
-    /// Gives the value to all who wait; only the first one counts.
+    /// Sets the value and calls all bodies. Only the first value counts.
     func fulfil(_ value: Value) {
-        let waiting: [@Sendable (Value) -> Void] = state.withLock { state in
-            guard case .open(let waiting) = state else { return [] }
-            state = .fulfilled(value)
+        let waiting = state.withLock { shared -> [Waiting] in
+            guard case .open(let waiting) = shared.state else { return [] }
+            shared.state = .fulfilled(value)
             return waiting
         }
-        for tell in waiting { tell(value) }
+        for waiting in waiting { waiting.body(value) }
     }
 
-    /// Calls with the value: at once if it is there, else when it comes, on the thread that brings it.
-    func whenFulfilled(_ tell: @escaping @Sendable (Value) -> Void) {
-        let value: Value? = state.withLock { state in
-            switch state {
-            case .fulfilled(let value): return value
+    /// Calls the body with the value: at once if the value is there, else on the thread that sets it.
+    ///
+    /// - Returns: the number by which `forget` removes the body.
+    @discardableResult
+    func whenFulfilled(_ body: @escaping @Sendable (Value) -> Void) -> Int {
+        let (number, value): (Int, Value?) = state.withLock { shared in
+            shared.next += 1
+            switch shared.state {
+            case .fulfilled(let value): return (shared.next, value)
             case .open(let waiting):
-                state = .open(waiting + [tell])
-                return nil
+                shared.state = .open(waiting + [(shared.next, body)])
+                return (shared.next, nil)
             }
         }
-        if let value { tell(value) }
+        if let value { body(value) }
+        return number
+    }
+
+    /// Removes a body that waits for the value.
+    func forget(_ number: Int) {
+        state.withLock { shared in
+            guard case .open(let waiting) = shared.state else { return }
+            shared.state = .open(waiting.filter { $0.number != number })
+        }
     }
 
     /// The value if it is there.
     var valueNow: Value? {
-        state.withLock { if case .fulfilled(let value) = $0 { value } else { nil } }
+        state.withLock { if case .fulfilled(let value) = $0.state { value } else { nil } }
     }
 
-    /// The value, as soon as it is there; also for a task that was cancelled.
+    /// The value, as soon as it is there. A cancelled task waits for it as well.
     var value: Value {
         get async {
             await withCheckedContinuation { continuation in

@@ -133,15 +133,13 @@ extension Acquire {
 }
 
 extension Note {
-    /// As much of a text as fits.
+    /// As many characters of a text as fit.
     init(fitting text: String) {
-        var text = text[...]
-        while true {
-            if let note = Note(encoding: String(text)) {
-                self = note
-                return
-            }
-            text = text.dropLast()
+        var count = 0
+        let fitting = text.prefix { character in
+            count += NameAlphabet.encode(character.utf8).utf8.count
+            return count <= LockName.maximumLength
         }
+        self = Note(encoding: String(fitting)) ?? .none
     }
 }

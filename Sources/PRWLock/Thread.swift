@@ -1,16 +1,16 @@
 import Glibc
 import Posix
 
-/// A thread that nobody waits for.
+/// A thread that is never joined.
 enum Thread {
-    /// Runs the body on a new thread; no signal of the program is handled there.
+    /// Runs the body on a new thread, which handles no signals of the program.
     static func start(_ body: @escaping @Sendable () -> Void) throws(SystemError) {
         var attributes = pthread_attr_t()
         pthread_attr_init(&attributes)
         defer { pthread_attr_destroy(&attributes) }
         pthread_attr_setdetachstate(&attributes, CInt(PTHREAD_CREATE_DETACHED))
 
-        // A new thread has its maker's signal mask.
+        // A new thread inherits the signal mask.
         var (all, before) = (sigset_t(), sigset_t())
         sigfillset(&all)
         pthread_sigmask(SIG_SETMASK, &all, &before)

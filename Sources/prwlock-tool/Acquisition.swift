@@ -44,15 +44,15 @@ struct Acquisition: ~Copyable {
         self.request = request
         self.daemon = daemon
         self.manager = manager
-        time = CallTime(request.wait)
-        connection = try daemon.connect(by: time.end)
+        time = CallTime(waiting: request.wait)
+        connection = try daemon.connect(by: Deadline(time.end))
     }
 
     /// How long it has taken so far.
     var elapsed: Duration { start.duration(to: .now) }
 
     /// Until when it waits for the daemon's answers.
-    var end: Deadline { time.end }
+    var end: Deadline { Deadline(time.end) }
 
     /// Asks, and waits for the decision or for one of the descriptors to be ready.
     ///
@@ -62,15 +62,15 @@ struct Acquisition: ~Copyable {
         defer { line.erase() }
         try ask()
         while true {
-            let moment = min(time.end, line.nextUpdate ?? .never)
+            let moment = min(end, line.nextUpdate ?? .never)
             switch connection.nextEvent(watching: descriptors, until: moment) {
             case .line(.reply(_, .granted(_, _, let token, let ownerDied))):
                 return .granted(token, ownerDied: ownerDied)
-            case .line(.reply(_, .busy(_, _, let holders))) where time.mayAskAgain(heldBy: holders):
-                usleep(UInt32(CallTime.gracePause.wholeMilliseconds) * 1000)
+            case .line(.reply(_, .busy(_, _, let holders))):
+                guard let next = time.repetition(heldBy: holders, at: .now) else { return .conflict(holders) }
+                usleep(UInt32(max(.zero, Instant.now.duration(to: next)) / .microseconds(1)))
                 try ask()
-            case .line(.reply(_, .busy(_, _, let holders))), .line(.reply(_, .timeout(_, _, _, let holders))):
-                return .conflict(holders)
+            case .line(.reply(_, .timeout(_, _, _, let holders))): return .conflict(holders)
             case .line(.reply(_, .error(let error)))
             where error.code == .draining && request.wait != .upTo(.zero):
                 try askAnother(because: Complaint(error))
@@ -78,8 +78,8 @@ struct Acquisition: ~Copyable {
             case .line: break
             case .ended(let error): try askAnother(because: Complaint(error))
             case .ready(let index): return .abandoned(index)
-            case .moment where time.end.isOver: throw giveUp()
-            case .moment: line.update(waited: elapsed, by: time.end)
+            case .moment where end.isOver: throw giveUp()
+            case .moment: line.update(waited: elapsed, by: end)
             }
         }
     }
@@ -87,9 +87,9 @@ struct Acquisition: ~Copyable {
     /// Asks for the time that is left. A deadline that has passed is the daemon's to state, with who holds the lock.
     private mutating func ask() throws(Complaint) {
         var request = request
-        request.wait = time.wait
+        request.wait = time.wait(at: .now)
         do throws(ConnectionEnded) {
-            try connection.send(Request(verb: .acquire(request)), by: time.end)
+            try connection.send(Request(verb: .acquire(request)), by: end)
         } catch {
             throw Complaint(error)
         }
@@ -108,11 +108,11 @@ struct Acquisition: ~Copyable {
 
     /// Looks for a daemon that takes the request, until one does or it is no use.
     private mutating func askAnother(because reason: Complaint) throws(Complaint) {
-        let end = min(time.end, Deadline(after: Self.patience))
+        let end = min(end, Deadline(after: Self.patience))
         while true {
             usleep(UInt32(min(Self.pause, end.left ?? Self.pause).wholeMilliseconds) * 1000)
             do throws(Complaint) {
-                connection = try daemon.connect(by: time.end)
+                connection = try daemon.connect(by: end)
                 return try ask()
             } catch {
                 guard error.code == Complaint.unavailable || error.code == Complaint.temporary, !end.isOver

@@ -64,7 +64,3 @@ extension BlockingConnection {
         }
     }
 }
-
-extension Instant {
-    static var now: Instant { Instant(nanoseconds: BootClock.now()) }
-}

@@ -1,0 +1,96 @@
+import Glibc
+import LockVocabulary
+import LockWire
+import Posix
+import Rendezvous
+
+/// One session for one thread: the shell of `Session` that waits in system calls.
+final class BlockingSession {
+    /// How long a line may take to be sent if the caller does not wait for its answer.
+    private static let sendTime = Duration.seconds(1)
+    /// How long the daemon may take to confirm that a request is undone. A slow daemon confirms it at once.
+    private static let undoingTime = Duration.milliseconds(100)
+
+    private var connection: BlockingConnection
+    private var core: Session
+    private let processID = getpid()
+
+    init(_ connection: consuming BlockingConnection, greeting: Note) {
+        self.connection = connection
+        core = Session(greeting: greeting)
+        core.opened(at: .now)
+        flush(by: Deadline(after: Self.sendTime))
+    }
+
+    /// Whether this process may use the session and the daemon is there.
+    ///
+    /// In a forked child the session ends: the child shares the socket, but the session is its parent's (G6).
+    var isUsable: Bool {
+        if getpid() != processID { core.ended() }
+        return core.failure == nil
+    }
+
+    /// Whether the daemon was there for this process and went away.
+    var wasLost: Bool { getpid() == processID && core.failure != nil }
+
+    /// Sends a request and waits for its outcome.
+    func outcome(of ask: Session.Ask, _ time: CallTime) -> Session.Outcome {
+        _ = isUsable
+        let id = core.submit(ask, time, at: .now)
+        while true {
+            for case .completed(id, let outcome) in core.takeEvents() {
+                awaitUndoing(of: id)
+                return outcome
+            }
+            if !advance(by: Deadline(core.alarm)) {
+                core.timePassed(at: .now, silence: .noAnswer(connection.silentDaemon))
+            }
+        }
+    }
+
+    /// Waits a moment for the reply to a request that was given up.
+    ///
+    /// No thread of this session reads on. If the daemon does not reply, the session ends, unless that would lose a
+    /// grant: then the daemon undoes the request when it reads on, and the next call reads the replies.
+    private func awaitUndoing(of id: Session.RequestID) {
+        let end = Deadline(after: Self.undoingTime)
+        while core.isOpen(id), advance(by: end) {}
+        guard core.isOpen(id), core.isForsaken else { return }
+        connection.close()
+        core.ended()
+    }
+
+    /// The terms of a grant.
+    func terms(of grant: Session.GrantID) -> Session.Terms { core.terms(of: grant) }
+
+    /// How a grant was lost, as far as the daemon has said so by now; nil if it is held.
+    func loss(of grant: Session.GrantID) -> LockLost? {
+        while isUsable, advance(by: Deadline(after: .zero)) {}
+        return core.loss(of: grant)
+    }
+
+    /// Releases a grant without waiting for the answer.
+    func abandon(_ grant: Session.GrantID) {
+        guard isUsable else { return }
+        core.abandon(grant, at: .now)
+        flush(by: Deadline(after: Self.sendTime))
+    }
+
+    private func flush(by end: Deadline) {
+        // A socket that has ended takes nothing. The end is handled where lines are received.
+        try? connection.send(&core.output, by: end)
+    }
+
+    /// Sends the output and receives one line; false if none arrives by then.
+    private func advance(by end: Deadline) -> Bool {
+        flush(by: end)
+        do throws(ConnectionEnded) {
+            guard let line = try connection.next(by: end) else { return false }
+            core.received(line, at: .now)
+            return true
+        } catch {
+            core.ended()
+            return false
+        }
+    }
+}

@@ -1,0 +1,62 @@
+import Glibc
+import LockWire
+package import Posix
+
+/// The lines that arrive on a session's socket.
+struct LineReceiver {
+    private var reader = LineReader(limit: 1 << 20)
+    private var chunk = [UInt8](repeating: 0, count: 16_384)
+
+    /// Receives what the socket has now, without waiting. Lines of a newer protocol are left out.
+    mutating func receive(from descriptor: Int32) throws(ConnectionEnded) -> [ServerLine] {
+        let count = chunk.withUnsafeMutableBytes {
+            recv(descriptor, $0.baseAddress, $0.count, Int32(MSG_DONTWAIT))
+        }
+        guard count > 0 else {
+            if count < 0, errno == EINTR || errno == EAGAIN { return [] }
+            throw ConnectionEnded(count == 0 ? nil : .last("recv"))
+        }
+        var lines: [ServerLine] = []
+        chunk.withUnsafeBytes { bytes in
+            _ = reader.read(UnsafeRawBufferPointer(rebasing: bytes[..<count])) { line in
+                if case .text(let text) = line, let line = ServerLine.parse(text) { lines.append(line) }
+                return true
+            }
+        }
+        return lines
+    }
+}
+
+extension [UInt8] {
+    /// Sends the bytes as far as the socket takes them without waiting, and removes those.
+    mutating func send(to descriptor: Int32) throws(ConnectionEnded) {
+        var sent = 0
+        defer { removeFirst(sent) }
+        while sent < count {
+            let taken = withUnsafeBytes { bytes in
+                Glibc.send(
+                    descriptor, bytes.baseAddress?.advanced(by: sent), count - sent,
+                    Int32(MSG_NOSIGNAL) | Int32(MSG_DONTWAIT))
+            }
+            if taken >= 0 {
+                sent += taken
+            } else if errno == EAGAIN {
+                return
+            } else if errno != EINTR {
+                throw ConnectionEnded(.last("send"))
+            }
+        }
+    }
+}
+
+/// The end of a session: the daemon has ended, or has closed the connection.
+package struct ConnectionEnded: Error, CustomStringConvertible {
+    /// The error of the system call; nil for an orderly end of input.
+    package let cause: SystemError?
+
+    package init(_ cause: SystemError?) { self.cause = cause }
+
+    package var description: String {
+        "the connection to the lock daemon has ended" + (cause.map { ": \($0)" } ?? "")
+    }
+}

@@ -1,0 +1,391 @@
+import LockVocabulary
+import LockWire
+import Rendezvous
+
+/// One session with the daemon, without I/O and without a clock.
+///
+/// `Connection` (for tasks) and `BlockingSession` (for one thread) are its shells. A shell calls these in any order:
+///
+/// 1. `submit`, `post`, `cancel`, `abandon` for its callers,
+/// 2. `opened`, `received`, `ended` for its socket,
+/// 3. `timePassed` when `alarm` is over.
+///
+/// After each call, the shell sends `output` and carries out `takeEvents()`.
+///
+/// A request:
+///
+///               opened             reply
+///   [ UNSENT ] ────────▶ [ SENT ] ──────────────────────▶ completed
+///       │                 │ ▲  │ ERROR draining
+///       │  BUSY held-by=? │ │  └─────────▶ [ PARKED ] ──▶ completed when the session ends
+///       │                 ▼ │ alarm
+///       │              [ PAUSED ]
+///       │ cancel, end of time
+///       ▼
+///   completed; a request that was sent stays open, unattended, until its reply
+///
+/// A request that has no answer at the end of its time is given up. The daemon may still read it, even hours later.
+/// Closing the session would undo the request, but would also lose every other grant of the session. So the session sends
+/// what undoes the request right behind it:
+///
+/// 1. For a request for a lock: `CANCEL #tag` in case it waits, and `RELEASE name owner=…` in case it was granted. The
+///    daemon carries out both in this order without the client. `RELEASE` is only sent if it cannot name another grant.
+///    Otherwise the session releases the grant by its token when the reply comes.
+/// 2. For an upgrade: `CANCEL #tag`. If the upgrade is granted nevertheless, the session downgrades the grant to its
+///    former mode. A request that named the grant by its former token is repeated with the new one.
+/// 3. For anything else: nothing. The daemon carries the request out when it reads it.
+///
+/// From then on until its next line the daemon counts as silent, and requests for locks and questions are held back. So
+/// nothing has to be undone when their time ends, and a client of a hanging daemon does not grow. The answer to `CANCEL`
+/// ends the silence at the latest.
+///
+/// Invariants:
+/// 1. Every attended request is completed once.
+/// 2. Every grant is held or lost until its holder lets it go, or its release was sent. A loss is reported once. No grant
+///    is held after the end.
+/// 3. Rows belong to the oldest open listing, because the daemon finishes one before it begins the next.
+/// 4. A line states the wait that is left when it is sent.
+struct Session {
+    private enum Phase {
+        case connecting, open
+        case ended(LockError)
+    }
+
+    private var phase = Phase.connecting
+    private var lastNumber: UInt64 = 0
+    private var open: [RequestID: Open] = [:]
+    /// The open requests that rows may come for, oldest first.
+    private var listings: [RequestID] = []
+    private var grants = Grants()
+    /// Whether the daemon has sent nothing since a request was given up.
+    private var isSilent = false
+    /// Why the daemon ends the session: an error that answers no request.
+    private var farewell: LockError?
+    private var events: [Event] = []
+
+    /// The bytes to send. The shell removes what the socket took.
+    var output: [UInt8] = []
+
+    /// When the shell must call `timePassed`, at the latest; nil for never.
+    private(set) var alarm: Instant?
+
+    /// A session that begins with `HELLO`.
+    init(greeting: Note? = nil) {
+        if let greeting { post(.other(.hello(client: greeting, recall: nil)), at: .zero) }
+    }
+
+    // MARK: What shells read
+
+    /// Why the session has ended; nil as long as it has not.
+    var failure: LockError? {
+        if case .ended(let failure) = phase { failure } else { nil }
+    }
+
+    /// Whether no request is open and no grant is held.
+    var isIdle: Bool { open.isEmpty && grants.areAllLost }
+
+    /// Whether no caller waits for an outcome and no grant is held.
+    var isForsaken: Bool { grants.areAllLost && open.values.allSatisfy { !$0.isAttended } }
+
+    /// Whether a request has no reply yet, whether or not it is completed for its caller.
+    func isOpen(_ id: RequestID) -> Bool { open[id] != nil }
+
+    /// The terms of a grant that its holder has not let go.
+    func terms(of grant: GrantID) -> Terms {
+        guard let terms = grants.terms(of: grant) else { preconditionFailure("the grant was let go") }
+        return terms
+    }
+
+    /// How a grant was lost; nil if it is held.
+    func loss(of grant: GrantID) -> LockLost? { grants.loss(of: grant) }
+
+    /// Hands over the events since the last call, in their order.
+    mutating func takeEvents() -> [Event] {
+        defer { events = [] }
+        return events
+    }
+
+    // MARK: What callers do
+
+    /// Begins a request. Its outcome is an event.
+    mutating func submit(_ ask: Ask, _ time: CallTime, at now: Instant) -> RequestID {
+        add(Open(ask: ask, time: time, isAttended: true), at: now)
+    }
+
+    /// Begins a request without a caller that waits for its outcome.
+    mutating func post(_ ask: Ask, at now: Instant) {
+        _ = add(Open(ask: ask, time: .unlimited, isAttended: false), at: now)
+    }
+
+    private mutating func add(_ request: Open, at now: Instant) -> RequestID {
+        lastNumber += 1
+        let id = RequestID(number: lastNumber)
+        open[id] = request
+        if case .release(let grant) = request.ask { _ = grants.beginRelease(of: grant) }
+        if let grant = request.ask.grant, let loss = grants.loss(of: grant) {
+            finish(id, .lost(loss))
+            return id
+        }
+        setAlarm(request.time.end)
+        switch phase {
+        case .open where !(isSilent && request.ask.isHeldBackFromSilentDaemon): send(id, at: now)
+        case .connecting, .open: break
+        case .ended(let failure): finish(id, failure.mayBeAskedAnew ? .unanswered : .refused(failure))
+        }
+        return id
+    }
+
+    /// Releases a grant without a caller that waits, unless its release was asked for already.
+    mutating func abandon(_ grant: GrantID, at now: Instant) {
+        if grants.beginRelease(of: grant) { post(.release(grant), at: now) }
+    }
+
+    /// The caller was cancelled. A request that changes a grant is completed by its answer all the same.
+    mutating func cancel(_ id: RequestID, at now: Instant) {
+        guard let request = open[id], request.isAttended else { return }
+        switch (request.stage, request.ask) {
+        case (.unsent, _), (.parked, _), (.paused, _):
+            finish(id, .cancelled)
+        case (.sent, .acquire):
+            leave(id, .cancelled)
+            sendCancel(of: id, at: now)
+        case (.sent, .upgrade):
+            // The caller waits on, because it has to know the mode of its grant, but not for a stopped daemon.
+            open[id]?.isCancelled = true
+            open[id]?.time.shorten(at: now)
+            setAlarm(open[id]?.time.end)
+            sendCancel(of: id, at: now)
+        case (.sent, let ask):
+            if ask.isQuestion { leave(id, .cancelled) }
+        }
+    }
+
+    // MARK: What time does
+
+    /// Repeats the requests whose pause is over, and gives up those whose time is.
+    ///
+    /// - Parameter silence: why the daemon does not answer, for the callers of the requests that are given up.
+    mutating func timePassed(at now: Instant, silence: @autoclosure () -> RendezvousError) {
+        guard let alarm, alarm <= now else { return }
+        self.alarm = nil
+        for (id, request) in open.sorted(by: { $0.key < $1.key }) where request.isAttended {
+            if case .paused(let until) = request.stage {
+                if until <= now { send(id, at: now) } else { setAlarm(until) }
+            } else if let end = request.time.end, end <= now {
+                giveUp(id, request, .refused(.unreachable(silence())), at: now)
+            } else {
+                setAlarm(request.time.end)
+            }
+        }
+    }
+
+    private mutating func giveUp(_ id: RequestID, _ request: Open, _ silence: Outcome, at now: Instant) {
+        switch request.stage {
+        case .parked(let error):
+            finish(id, .refused(LockError(error)))
+        case .unsent, .paused:
+            finish(id, silence)
+        case .sent:
+            isSilent = true
+            leave(id, silence)
+            undo(id, request.ask, at: now)
+        }
+    }
+
+    /// Sends what undoes a request behind it.
+    private mutating func undo(_ id: RequestID, _ ask: Ask, at now: Instant) {
+        switch ask {
+        case .acquire(let acquire):
+            sendCancel(of: id, at: now)
+            if let choice = choiceOfNoOther(than: id, acquire) {
+                post(.other(.release(acquire.name, choice)), at: now)
+            }
+        case .upgrade: sendCancel(of: id, at: now)
+        case .downgrade, .renew, .release, .other: break
+        }
+    }
+
+    /// A choice of the grant that a request gets; nil if every one could choose another grant.
+    private func choiceOfNoOther(than id: RequestID, _ acquire: Acquire) -> GrantChoice? {
+        let (name, owner) = (acquire.name, acquire.owner)
+        let isAsked = open.contains { other, request in
+            guard other != id, case .sent = request.stage, case .acquire(let asked) = request.ask else {
+                return false
+            }
+            return asked.name == name && (owner.isSession || asked.owner == owner)
+        }
+        if isAsked || grants.contains(name, of: owner) { return nil }
+        return GrantChoice(owner: owner.isSession ? nil : owner)
+    }
+
+    private mutating func setAlarm(_ time: Instant?) {
+        if let time { alarm = min(time, alarm ?? time) }
+    }
+
+    // MARK: What the socket does
+
+    /// The connection stands.
+    mutating func opened(at now: Instant) {
+        guard case .connecting = phase else { return }
+        phase = .open
+        sendUnsent(at: now)
+    }
+
+    /// The connection has ended, or could not be made. Every grant is lost and every request is completed.
+    mutating func ended(because reason: LockError = .disconnected) {
+        if case .ended = phase { return }
+        let failure = farewell ?? reason
+        phase = .ended(failure)
+        for grant in grants.all { lose(grant, .disconnected) }
+        for (id, request) in open.sorted(by: { $0.key < $1.key }) {
+            if let loss = request.ask.grant.flatMap(grants.loss(of:)) {
+                finish(id, .lost(loss))
+            } else {
+                finish(id, failure.mayBeAskedAnew ? .unanswered : .refused(failure))
+            }
+        }
+        (output, alarm) = ([], nil)
+    }
+
+    /// A line of the daemon has arrived.
+    mutating func received(_ line: ServerLine, at now: Instant) {
+        switch line {
+        case .reply(let tag?, let reply):
+            if let id = UInt64(tag.text).map(RequestID.init), let request = open[id] {
+                answer(reply, to: request, as: id, at: now)
+            }
+        case .reply(nil, .error(let error)): farewell = LockError(error)
+        case .reply(nil, _): break
+        case .row(let row):
+            if let id = listings.first {
+                open[id]?.rows.append(row)
+                open[id]?.time.extend(at: now)
+            }
+        case .notice(.expired(_, let token)): lose(grants[token], .expired)
+        case .notice(.revoked(_, let token)): lose(grants[token], .revoked)
+        case .notice(let notice): events.append(.noticed(notice))
+        }
+        guard isSilent else { return }
+        isSilent = false
+        sendUnsent(at: now)
+    }
+
+    private mutating func answer(_ reply: Reply, to request: Open, as id: RequestID, at now: Instant) {
+        let refusal = LockError(refusal: reply, waited: request.time.waited(at: now))
+        switch request.ask {
+        case .acquire(let acquire): answer(reply, refusal, to: acquire, request, as: id, at: now)
+        case .upgrade(let grant), .downgrade(let grant, _), .renew(let grant, _), .release(let grant):
+            answer(reply, refusal, about: grant, request, as: id, at: now)
+        case .other: finish(id, refusal.map(Outcome.refused) ?? .answered(reply, request.rows))
+        }
+    }
+
+    private mutating func answer(
+        _ reply: Reply, _ refusal: LockError?, to acquire: Acquire, _ request: Open, as id: RequestID,
+        at now: Instant
+    ) {
+        if case .granted(let name, let mode, let token, let ownerDied) = reply {
+            let grant = GrantID(request: id)
+            let terms = Terms(
+                name: name, owner: acquire.owner, mode: mode, token: token, ownerDied: ownerDied)
+            if request.isAttended {
+                grants.add(grant, terms)
+            } else {
+                post(.other(.release(name, GrantChoice(token: token))), at: now)
+            }
+            return finish(id, .granted(grant))
+        }
+        if request.isAttended, case .error(let error) = reply, error.code == .draining,
+            !request.time.isImmediate
+        {
+            // The next daemon may serve the request, but not before this one has ended: its locks are held until then.
+            open[id]?.stage = .parked(error)
+        } else if request.isAttended, case .busy(_, _, let holders) = reply,
+            let next = open[id]?.time.repetition(heldBy: holders, at: now)
+        {
+            open[id]?.stage = .paused(until: next)
+            setAlarm(next)
+        } else {
+            finish(id, .refused(refusal ?? .disconnected))
+        }
+    }
+
+    private mutating func answer(
+        _ reply: Reply, _ refusal: LockError?, about grant: GrantID, _ request: Open, as id: RequestID,
+        at now: Instant
+    ) {
+        let former = grants.terms(of: grant)
+        let isHeld = former != nil && grants.loss(of: grant) == nil
+        if reply.isNotHeld, isHeld, former?.token != request.token {
+            // An upgrade that was given up has changed the token after the line was sent.
+            return send(id, at: now)
+        }
+        if case .granted(_, let mode, let token, let ownerDied) = reply {
+            grants.change(grant, mode, token, ownerDied: ownerDied)
+            if case .upgrade = request.ask, !request.isAttended, let former {
+                post(.downgrade(grant, to: former.mode), at: now)
+            }
+            finish(id, .done)
+        } else if reply.isCancelled, isHeld, request.isCancelled {
+            finish(id, .cancelled)
+        } else if reply.isCancelled || reply.isNotHeld {
+            // The notice of a loss precedes the reply and says how. A daemon that sent none has revoked the grant.
+            lose(grant, .revoked)
+            finish(id, grants.loss(of: grant).map(Outcome.lost) ?? .refused(.disconnected))
+        } else {
+            finish(id, refusal.map(Outcome.refused) ?? .done)
+        }
+    }
+
+    private mutating func lose(_ grant: GrantID?, _ cause: LockLost.Cause) {
+        if let grant, let loss = grants.lose(grant, cause) { events.append(.lost(grant, loss)) }
+    }
+
+    // MARK: Completion
+
+    private mutating func complete(_ id: RequestID, _ outcome: Outcome) {
+        if open[id]?.isAttended == true { events.append(.completed(id, outcome)) }
+    }
+
+    /// Completes a request for its caller before its reply.
+    private mutating func leave(_ id: RequestID, _ outcome: Outcome) {
+        complete(id, outcome)
+        open[id]?.isAttended = false
+    }
+
+    private mutating func finish(_ id: RequestID, _ outcome: Outcome) {
+        complete(id, outcome)
+        if case .release(let grant) = open[id]?.ask { grants.letGo(grant) }
+        open[id] = nil
+        listings.removeAll { $0 == id }
+    }
+
+    // MARK: Lines to send
+
+    private mutating func sendUnsent(at now: Instant) {
+        let unsent = open.filter { if case .unsent = $0.value.stage { true } else { false } }
+        for id in unsent.keys.sorted() { send(id, at: now) }
+    }
+
+    private mutating func sendCancel(of id: RequestID, at now: Instant) {
+        post(.other(.cancelTagged(id.tag)), at: now)
+    }
+
+    private mutating func send(_ id: RequestID, at now: Instant) {
+        guard let request = open[id] else { return }
+        let terms = request.ask.grant.map(terms(of:))
+        let verb = request.ask.verb(about: terms, waiting: request.time.wait(at: now))
+        if verb.isAnsweredWithRows { listings.append(id) }
+        open[id]?.stage = .sent
+        open[id]?.token = terms?.token
+        Request(tag: id.tag, verb: verb).encode(into: &output)
+    }
+}
+
+extension Reply {
+    fileprivate var isCancelled: Bool { if case .cancelled = self { true } else { false } }
+
+    fileprivate var isNotHeld: Bool {
+        if case .error(let error) = self { error.code == .notHeld } else { false }
+    }
+}

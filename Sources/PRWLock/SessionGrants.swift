@@ -1,0 +1,74 @@
+import LockVocabulary
+import LockWire
+
+extension Session {
+    /// The grants of one session.
+    ///
+    /// A grant is held or lost until its holder lets it go. A lost grant keeps its record, so that its holder learns how it
+    /// was lost whenever it asks.
+    struct Grants {
+        private struct Record {
+            var terms: Terms
+            var loss: LockLost?
+            /// Whether its release was asked for.
+            var isReleased = false
+        }
+
+        private var records: [GrantID: Record] = [:]
+        /// The grants by the tokens that notices name.
+        private var ids: [Token: GrantID] = [:]
+
+        /// Whether no grant is held.
+        var areAllLost: Bool { records.values.allSatisfy { $0.loss != nil } }
+
+        /// All grants that were not let go, oldest first.
+        var all: [GrantID] { records.keys.sorted() }
+
+        /// The terms of a grant, also of a lost one; nil once it was let go.
+        func terms(of grant: GrantID) -> Terms? { records[grant]?.terms }
+
+        func loss(of grant: GrantID) -> LockLost? { records[grant]?.loss }
+
+        subscript(token: Token) -> GrantID? { ids[token] }
+
+        /// Whether a grant is held that a line could name by its lock and owner; the session's own owner names any.
+        func contains(_ name: LockName, of owner: OwnerID) -> Bool {
+            records.values.contains {
+                $0.loss == nil && $0.terms.name == name && (owner.isSession || $0.terms.owner == owner)
+            }
+        }
+
+        mutating func add(_ grant: GrantID, _ terms: Terms) {
+            records[grant] = Record(terms: terms)
+            ids[terms.token] = grant
+        }
+
+        mutating func change(_ grant: GrantID, _ mode: LockMode, _ token: Token, ownerDied: Bool) {
+            guard let former = records[grant]?.terms else { return }
+            records[grant]?.terms.mode = mode
+            records[grant]?.terms.token = token
+            records[grant]?.terms.ownerDied = ownerDied
+            ids[former.token] = nil
+            ids[token] = grant
+        }
+
+        /// Marks a grant as lost; returns the loss, or nil if the grant was not held.
+        mutating func lose(_ grant: GrantID, _ cause: LockLost.Cause) -> LockLost? {
+            guard let record = records[grant], record.loss == nil else { return nil }
+            let loss = LockLost(lock: record.terms.name, token: record.terms.token, cause: cause)
+            records[grant]?.loss = loss
+            return loss
+        }
+
+        /// Notes that the release of a grant is asked for; false if it was already.
+        mutating func beginRelease(of grant: GrantID) -> Bool {
+            guard let record = records[grant], !record.isReleased else { return false }
+            records[grant]?.isReleased = true
+            return true
+        }
+
+        mutating func letGo(_ grant: GrantID) {
+            if let record = records.removeValue(forKey: grant) { ids[record.terms.token] = nil }
+        }
+    }
+}

@@ -1,0 +1,169 @@
+import LockVocabulary
+import LockWire
+
+extension Session {
+    /// Names a request of this session; the tag of its line is the number.
+    struct RequestID: Hashable, Comparable {
+        let number: UInt64
+
+        var tag: Tag {
+            guard let tag = Tag(String(number)) else { preconditionFailure("a number is a tag") }
+            return tag
+        }
+
+        static func < (left: RequestID, right: RequestID) -> Bool { left.number < right.number }
+    }
+
+    /// Names a grant of this session by the request that got it. A grant keeps its name when an upgrade changes its token.
+    struct GrantID: Hashable, Comparable {
+        let request: RequestID
+
+        static func < (left: GrantID, right: GrantID) -> Bool { left.request < right.request }
+    }
+
+    /// The terms of a grant, as the daemon stated them last.
+    struct Terms: Equatable {
+        var name: LockName
+        var owner: OwnerID
+        var mode: LockMode
+        var token: Token
+        var ownerDied: Bool
+    }
+
+    /// What a call asks of the daemon.
+    enum Ask {
+        case acquire(Acquire)
+        case upgrade(GrantID)
+        case downgrade(GrantID, to: LockMode)
+        case renew(GrantID, lease: TimeLimit?)
+        case release(GrantID)
+        /// A request that concerns no grant of this session.
+        case other(Verb)
+    }
+
+    /// How a request ended.
+    enum Outcome {
+        case granted(GrantID)
+        /// The grant was changed, renewed or released as the request said.
+        case done
+        case answered(Reply, [Row])
+        case refused(LockError)
+        /// The grant that the request names is lost.
+        case lost(LockLost)
+        case cancelled
+        /// The session ended before the daemon answered. The request got nothing, so the next session may send it again.
+        case unanswered
+    }
+
+    /// A fact that the session's owner did not cause by the call that it just made, or has to pass on.
+    enum Event {
+        case completed(RequestID, Outcome)
+        case lost(GrantID, LockLost)
+        case noticed(Notice)
+    }
+
+    /// How far an open request is.
+    enum Stage {
+        case unsent, sent
+        /// Repeated at this time.
+        case paused(until: Instant)
+        /// The daemon is leaving and does not serve the request.
+        case parked(WireError)
+    }
+
+    /// A request that has no reply yet.
+    struct Open {
+        let ask: Ask
+        var time: CallTime
+        var stage = Stage.unsent
+        /// Whether a caller waits for the outcome.
+        var isAttended: Bool
+        var isCancelled = false
+        /// The token in the line that was sent.
+        var token: Token?
+        var rows: [Row] = []
+    }
+}
+
+extension Session.Outcome {
+    /// Throws the error of a request that did not get what it asked for.
+    func confirm() throws {
+        switch self {
+        case .granted, .done, .answered: return
+        case .refused(let error): throw error
+        case .lost(let loss): throw loss
+        case .cancelled: throw CancellationError()
+        case .unanswered: throw LockError.disconnected
+        }
+    }
+}
+
+extension Session.Ask {
+    /// The grant that the request changes.
+    var grant: Session.GrantID? {
+        switch self {
+        case .upgrade(let grant), .downgrade(let grant, _), .renew(let grant, _), .release(let grant): grant
+        case .acquire, .other: nil
+        }
+    }
+
+    /// The line's request.
+    ///
+    /// - Parameters:
+    ///   - terms: of the grant that the request changes, if it changes one.
+    ///   - wait: how long the request may wait.
+    func verb(about terms: Session.Terms?, waiting wait: TimeLimit) -> Verb {
+        func chosen(_ verb: (LockName, GrantChoice) -> Verb) -> Verb {
+            guard let terms else { preconditionFailure("the request changes a grant") }
+            return verb(terms.name, GrantChoice(token: terms.token))
+        }
+        switch self {
+        case .acquire(var acquire):
+            acquire.wait = wait
+            return .acquire(acquire)
+        case .upgrade: return chosen { .upgrade($0, $1, wait: wait) }
+        case .downgrade(_, let mode): return chosen { .downgrade($0, $1, to: mode) }
+        case .renew(_, let lease): return chosen { .renew($0, $1, lease: lease) }
+        case .release: return chosen { .release($0, $1) }
+        case .other(let verb): return verb
+        }
+    }
+
+    /// Whether a cancelled caller can leave before the answer, because the answer changes nothing that the caller holds.
+    var isQuestion: Bool {
+        switch self {
+        case .renew: true
+        case .other(let verb): verb.isQuestion
+        case .acquire, .upgrade, .downgrade, .release: false
+        }
+    }
+
+    /// Whether a daemon that does not answer must not get the request, because it would be stale when the daemon reads it.
+    var isHeldBackFromSilentDaemon: Bool {
+        switch self {
+        case .acquire: true
+        case .other(let verb): verb.isQuestion
+        case .upgrade, .downgrade, .renew, .release: false
+        }
+    }
+}
+
+extension Verb {
+    /// Whether the request only reads the daemon's state.
+    fileprivate var isQuestion: Bool {
+        switch self {
+        case .ping, .validate: true
+        default: isAnsweredWithRows
+        }
+    }
+
+    /// Whether rows precede the reply.
+    var isAnsweredWithRows: Bool {
+        switch self {
+        case .status, .list, .sessions, .stats, .help: true
+        case .acquire, .release, .releaseAtEnd, .releaseAll, .upgrade, .downgrade, .renew, .cancel,
+            .cancelTagged, .validate, .revoke, .watch, .hello, .ping, .quit:
+            false
+        }
+    }
+}

@@ -1,0 +1,173 @@
+import LockVocabulary
+import LockWire
+import Testing
+
+@testable import PRWLock
+
+/// What time does to the requests of one session; the clock is the test's.
+@Suite struct SessionTimeTests {
+    private var story: SessionStory
+
+    init() throws { story = try SessionStory() }
+
+    @Test("a line says how long its request may wait when it is sent, whatever went before")
+    mutating func timeLeft() {
+        let first = story.submit(story.write, timeout: .seconds(5))
+        story.now = Instant(nanoseconds: 2_000_000_000)
+        story.session.opened(at: story.now)
+        #expect(story.happened() == ["> #\(first) WRITE jobs wait=3s owner=t1"])
+        let time = CallTime(waiting: .upTo(.seconds(1)), from: .zero)
+        let second = story.session.submit(story.write, time, at: story.now)
+        #expect(story.happened() == ["> #\(second) WRITE jobs wait=0 owner=t1"])
+    }
+
+    @Test(
+        "a request is given up a moment after its deadline, and undone behind itself, without the client (G13)"
+    )
+    mutating func gaveUp() {
+        let id = story.ask(story.write, timeout: .seconds(5))
+        #expect(story.session.alarm == Instant(nanoseconds: 5_750_000_000))
+        #expect(story.pass(.seconds(5)) == [])
+        #expect(
+            story.pass(.milliseconds(750))
+                == ["\(id) refused: no answer", "> #2 CANCEL #\(id)", "> #3 RELEASE jobs owner=t1"])
+        #expect(story.session.alarm == nil)
+        #expect(story.session.isForsaken)
+        #expect(story.pass(.seconds(3600)) == [])
+        // It was granted before the daemon read on.
+        #expect(story.told("#\(id) GRANTED jobs write token=42") == ["> #4 RELEASE jobs token=42"])
+        #expect(story.told("#2 ERROR not-waiting there is none") == [])
+        #expect(story.told("#3 RELEASED jobs token=42") == [])
+        #expect(story.told("#4 ERROR not-held there is none") == [])
+        #expect(story.session.isIdle)
+    }
+
+    @Test("a request that waits for a connection is given up as well") mutating func gaveUpUnsent() {
+        let id = story.submit(story.write, timeout: .zero)
+        #expect(story.pass(.milliseconds(750)) == ["\(id) refused: no answer"])
+        story.session.opened(at: story.now)
+        #expect(story.happened() == [])
+    }
+
+    @Test("requests are given up each at its own time") mutating func severalTimes() {
+        let late = story.ask(story.write, timeout: .seconds(2))
+        let early = story.ask(.other(.ping), timeout: .seconds(1))
+        _ = story.ask(story.write)
+        #expect(story.pass(.seconds(1)) == ["\(early) refused: no answer"])
+        #expect(story.session.alarm == Instant(nanoseconds: 2_750_000_000))
+        #expect(story.pass(.milliseconds(1750)).first == "\(late) refused: no answer")
+        #expect(story.session.alarm == nil)
+    }
+
+    @Test("what undoes a request never names another grant of its owner")
+    mutating func gaveUpBesideAGrant() {
+        _ = story.hold(.read, 42)
+        let id = story.ask(story.read, timeout: .zero)
+        #expect(story.giveUp() == ["\(id) refused: no answer", "> #3 CANCEL #\(id)"])
+        #expect(!story.session.isForsaken)
+        #expect(story.told("#\(id) GRANTED jobs read token=43") == ["> #4 RELEASE jobs token=43"])
+        #expect(story.told("! REVOKED jobs token=42") == ["lost 42 revoked"])
+    }
+
+    @Test("a silent daemon is sent nothing that has a time, until it speaks") mutating func silence() {
+        let first = story.ask(story.write, timeout: .zero)
+        _ = story.giveUp()
+        let late = story.ask(story.write, timeout: .zero)
+        let question = story.submit(.other(.ping), timeout: .seconds(9))
+        #expect(story.giveUp() == ["\(late) refused: no answer"])
+        let other = story.submit(.other(.ping))
+        #expect(story.happened() == [])
+        #expect(
+            story.told("#2 CANCELLED jobs write") == ["> #\(question) PING", "> #\(other) PING"])
+        let third = story.submit(.other(.ping))
+        #expect(story.happened() == ["> #\(third) PING"])
+        #expect(story.told("#\(first) CANCELLED jobs write") == [])
+    }
+
+    @Test("an upgrade that was given up and granted all the same is undone, and asked about by its new token")
+    mutating func gaveUpUpgrade() {
+        let grant = story.hold(.read, 42)
+        let id = story.ask(.upgrade(grant), timeout: .seconds(1))
+        #expect(story.pass(.milliseconds(1750)) == ["\(id) refused: no answer", "> #3 CANCEL #\(id)"])
+        let release = story.ask(.release(grant))
+        #expect(
+            story.told("#\(id) GRANTED jobs write token=43") == ["> #5 DOWNGRADE jobs token=43 to=read"])
+        #expect(story.told("#3 ERROR not-waiting there is none") == [])
+        #expect(
+            story.told("#\(release) ERROR not-held there is none") == ["> #\(release) RELEASE jobs token=43"])
+        #expect(story.told("#5 GRANTED jobs read token=43") == [])
+        #expect(story.told("#\(release) RELEASED jobs token=43") == ["\(release) done"])
+        #expect(story.session.isIdle)
+    }
+
+    @Test("an upgrade that is cancelled does not wait for a silent daemon") mutating func cancelledUpgrade() {
+        let id = story.ask(.upgrade(story.hold(.update, 42)))
+        #expect(story.cancel(id) == ["> #3 CANCEL #\(id)"])
+        #expect(story.pass(.milliseconds(750)).first == "\(id) refused: no answer")
+    }
+
+    @Test("a release that was given up ends its grant when the daemon reads on") mutating func gaveUpRelease()
+    {
+        let id = story.ask(.release(story.hold(.write, 42)), timeout: .seconds(10))
+        #expect(story.pass(.seconds(10)) == ["\(id) refused: no answer"])
+        #expect(story.told("#\(id) RELEASED jobs token=42") == [])
+        #expect(story.session.isIdle)
+    }
+
+    @Test("a request that a leaving daemon has not taken in time is told so") mutating func gaveUpDraining() {
+        let id = story.ask(story.write, timeout: .seconds(1))
+        #expect(story.told("#\(id) ERROR draining the daemon is leaving") == [])
+        #expect(story.pass(.milliseconds(1750)) == ["\(id) refused: draining"])
+    }
+
+    @Test("each row gives the daemon the whole time again") mutating func rows() {
+        let id = story.ask(.other(.status(story.jobs)), timeout: .seconds(1))
+        #expect(story.pass(.milliseconds(900)) == [])
+        #expect(story.told("* lock a mode=read holders=1 waiters=0 ownerdied=0") == [])
+        #expect(story.pass(.milliseconds(900)) == [])
+        #expect(story.pass(.milliseconds(100)) == ["\(id) refused: no answer"])
+    }
+
+    @Test("a request that may not wait is repeated for a second while a new daemon grants nothing")
+    mutating func grace() {
+        let id = story.ask(story.write, timeout: .zero)
+        for _ in 0..<38 {
+            #expect(story.told("#\(id) BUSY jobs write held-by=?") == [])
+            #expect(story.pass(.milliseconds(25)) == ["> #\(id) WRITE jobs wait=0 owner=t1"])
+        }
+        #expect(story.pass(.milliseconds(25)) == [])
+        #expect(story.told("#\(id) BUSY jobs write held-by=?") == ["\(id) refused: timed out"])
+        #expect(story.session.isIdle)
+    }
+
+    @Test("a request is not repeated if a process holds the lock, or if it may wait") mutating func noGrace()
+    {
+        let first = story.ask(story.write, timeout: .zero)
+        #expect(story.told("#\(first) BUSY jobs write held-by=811/write") == ["\(first) refused: timed out"])
+        let second = story.ask(story.write, timeout: .seconds(1))
+        #expect(story.told("#\(second) BUSY jobs write held-by=?") == ["\(second) refused: timed out"])
+    }
+
+    @Test("a request that is repeated can be cancelled in between") mutating func cancelledInGrace() {
+        let id = story.ask(story.write, timeout: .zero)
+        _ = story.told("#\(id) BUSY jobs write held-by=?")
+        #expect(story.cancel(id) == ["\(id) cancelled"])
+        #expect(story.pass(.seconds(1)) == [])
+        #expect(story.session.isIdle)
+    }
+
+    @Test("the error of a timeout has the time since the call began") mutating func waited() {
+        let id = story.submit(story.write, timeout: .seconds(5))
+        story.now = Instant(nanoseconds: 2_000_000_000)
+        story.session.opened(at: story.now)
+        _ = story.pass(.seconds(3))
+        let line = ServerLine.parse("#\(id) TIMEOUT jobs write waited=3000ms held-by=811/write")
+        if let line { story.session.received(line, at: story.now) }
+        guard case .completed(_, .refused(.timedOut(_, _, let waited, _)))? = story.session.takeEvents().first
+        else {
+            Issue.record("it timed out")
+            return
+        }
+        #expect(waited == .seconds(5))
+    }
+}
