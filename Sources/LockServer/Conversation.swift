@@ -1,8 +1,7 @@
-import LockCore
 import LockVocabulary
 import LockWire
 
-/// One session's side of the wire: what came and is not yet carried out, and what is to be sent.
+/// One session's side of the wire: input that is not yet carried out, and output that is not yet sent.
 ///
 ///            end of input, QUIT, death          all is sent, or cannot be
 ///  [ OPEN ] ───────────────────────▶ [ ENDING ] ─────────────────────────▶ (gone)
@@ -10,15 +9,15 @@ import LockWire
 ///      └──────────────────────────▶ [ CUT OFF ] ──────────────────────────────┘
 ///
 /// Invariants:
-/// 1. Parked bytes are there only while a list is being told, too much is unread, or others have their turn (`Turns`), and
-///    then no line is carried out.
-/// 2. `unread` never goes over the hard limit by more than one reply: then the session is cut off.
+/// 1. Bytes are parked only while rows are written, too much is unread, or other sessions have their turn (`Accounts`);
+///    meanwhile no line is carried out.
+/// 2. `unread` exceeds the hard limit by at most one reply: then the session is cut off.
 struct Conversation {
     enum Phase {
         /// No session has this place.
         case vacant
         case open
-        /// It says nothing more that counts; what it is owed is still sent.
+        /// Further input does not count; the output is still sent.
         case ending
         /// Nothing more is sent than the socket takes at once.
         case cutOff
@@ -27,38 +26,39 @@ struct Conversation {
     let session: SessionID
     var peer: Peer
     let since: Instant
-    var phase: Phase
-    var reader: LineReader
-    /// Lines, and a part of one, that came while a list was told or too much was unread.
-    var parked: [UInt8] = []
-    /// The lists that are to be told, the first of them begun.
-    var listings: [Listing] = []
-    var output: [UInt8] = []
-    /// How much of the output was sent.
-    var sent = 0
-    /// What the session called itself.
+    let account: AccountID
+    /// What the policy decided about the peer.
+    var verdict: Verdict
+    /// The name that the client gave itself.
     var client = Note.none
-    /// The names whose changes it wants to be told of: all that begin so.
-    var watched: String?
-    /// Notices that were dropped because it did not read.
-    var missed = 0
-    /// Whether the shell was told that there is something to do.
-    var isReady = false
-    /// Whether the shell was last told not to read from it.
-    var isKnownAsPaused = false
-    /// With whose sessions it is counted, and what the policy says of it.
-    var account = 0
-    var allowance = Policy.Allowance()
-    var permissions: [Policy.Permission] = []
-    /// Whether it stands in the queue of its account.
-    var isQueued = false
-    /// What of it counts against the limit of all buffers.
-    var counted = 0
 
-    init(session: SessionID, peer: Peer, since: Instant, lineLimit: Int) {
+    private(set) var phase: Phase
+    private var reader: LineReader
+    private var parked: [UInt8] = []
+    /// Lists that are to be written, the first of them begun.
+    private(set) var rowReplies: [RowReply] = []
+    private var output: [UInt8] = []
+    /// How much of the output was sent.
+    private var sent = 0
+    /// How many notices were dropped because too much was unread.
+    private var missed = 0
+    /// What `Conversations` last counted and announced.
+    private var record = Record()
+
+    private struct Record {
+        var kept = 0
+        var isPaused = false
+        var isReady = false
+    }
+
+    init(
+        session: SessionID, peer: Peer, since: Instant, account: AccountID, verdict: Verdict, lineLimit: Int
+    ) {
         self.session = session
         self.peer = peer
         self.since = since
+        self.account = account
+        self.verdict = verdict
         phase = .open
         reader = LineReader(limit: lineLimit)
     }
@@ -67,31 +67,129 @@ struct Conversation {
         session = SessionID(slot: 0, serial: 0)
         peer = Peer(processID: nil, userID: 0, groupID: 0)
         since = .zero
+        account = AccountID(rawValue: 0)
+        verdict = Verdict(
+            rights: Rights(userID: 0, isTrusted: false, permissions: []), allowance: Policy.Allowance())
         phase = .vacant
         reader = LineReader(limit: 1)
     }
 
-    /// What stands where no session is.
+    /// What stands at a place that no session has.
     static let vacant = Conversation()
 
+    // MARK: - Input
+
+    /// Whether rows are being written, so that no further line is carried out.
+    var isWritingRows: Bool { !rowReplies.isEmpty }
+
+    /// Whether no line may be carried out: until the rows are written, and until enough of the output is read (G12).
+    func isBlocked(by limit: Int) -> Bool { isWritingRows || unread > limit }
+
+    /// Whether further input is parked, and not to be read from the socket.
+    func isPaused(by limit: Int) -> Bool { isBlocked(by: limit) || !parked.isEmpty }
+
+    var hasParked: Bool { !parked.isEmpty }
+
+    mutating func park(_ bytes: some Collection<UInt8>) { parked.append(contentsOf: bytes) }
+
+    mutating func takeParked() -> [UInt8] {
+        var taken: [UInt8] = []
+        swap(&taken, &parked)
+        return taken
+    }
+
+    /// Exchanges the reader. It is taken out while it reads: reading through a copy would copy a line that is cut.
+    mutating func exchange(_ other: inout LineReader) { swap(&reader, &other) }
+
+    // MARK: - Output
+
+    /// How many bytes are written and not sent.
     var unread: Int { output.count - sent }
 
-    /// The bytes that it keeps the daemon from giving back.
-    var kept: Int { unread + parked.count + reader.partialCount }
+    func withUnread<Result>(_ body: (UnsafeRawBufferPointer) -> Result) -> Result {
+        output.withUnsafeBytes { body(UnsafeRawBufferPointer(rebasing: $0[sent...])) }
+    }
 
-    /// Whether a list is being told, so that no further line is carried out.
-    var isTelling: Bool { !listings.isEmpty }
+    @inline(__always)
+    mutating func write(_ reply: Reply, _ tag: Tag?) { reply.encode(tag: tag, into: &output) }
 
-    /// Drops bytes that were sent; gives memory back that only a burst needed.
-    mutating func dropSent(_ count: Int) {
+    mutating func write(_ notice: Notice) { notice.encode(into: &output) }
+
+    /// Writes a notice about a lock of others if there is room; otherwise counts it as missed.
+    mutating func offer(_ notice: Notice, within limit: Int) {
+        guard unread <= limit else {
+            missed += 1
+            return
+        }
+        writeMissed()
+        write(notice)
+    }
+
+    private mutating func writeMissed() {
+        guard missed > 0 else { return }
+        write(.missed(missed))
+        missed = 0
+    }
+
+    /// Drops bytes that were sent. With room again, the number of missed notices is written.
+    mutating func dropSent(_ count: Int, within limit: Int) {
         sent += count
-        precondition(sent <= output.count, "more was sent than there was")
+        precondition(sent <= output.count, "more was sent than was written")
         if sent == output.count {
+            // Memory that only a burst needed is given back.
             output.removeAll(keepingCapacity: output.capacity <= 1_024)
             sent = 0
         } else if sent >= 65_536 {
             output.removeFirst(sent)
             sent = 0
         }
+        if missed > 0, phase == .open, unread <= limit { writeMissed() }
     }
+
+    // MARK: - Rows
+
+    mutating func begin(_ reply: RowReply) { rowReplies.append(reply) }
+
+    /// Writes a page of the first reply of rows, and its last line if it is complete.
+    mutating func write(_ page: RowReply.Page, of reply: RowReply, isComplete: Bool) {
+        output.append(contentsOf: page.bytes)
+        if isComplete {
+            write(.ok(reply.count), reply.tag)
+            rowReplies.removeFirst()
+        } else {
+            rowReplies[0] = reply
+        }
+    }
+
+    // MARK: - End
+
+    /// Ends the input; a session that is cut off gets no further rows either.
+    mutating func end(as phase: Phase) {
+        self.phase = phase
+        parked = []
+        if phase == .cutOff { rowReplies = [] }
+    }
+
+    // MARK: - Record
+
+    /// The bytes that the conversation keeps in memory; one that is cut off is closed at once, and keeps nothing.
+    var kept: Int { phase == .cutOff ? 0 : unread + parked.count + reader.partialCount }
+
+    /// Takes note of how the conversation changed since the last call.
+    ///
+    /// - Returns: how many more bytes it keeps, and whether it is newly ready: the shell has something to send, to
+    ///   close, or to read from again.
+    mutating func takeChange(unreadLimit: Int) -> (bytes: Int, isReady: Bool) {
+        let (before, paused) = (record, isPaused(by: unreadLimit))
+        record.kept = kept
+        if phase == .vacant || unread == 0 && phase == .open && paused == before.isPaused {
+            return (record.kept - before.kept, false)
+        }
+        record.isPaused = paused
+        record.isReady = true
+        return (record.kept - before.kept, !before.isReady)
+    }
+
+    /// The shell visits the session now.
+    mutating func takeReady() { record.isReady = false }
 }

@@ -6,38 +6,28 @@ import LockVocabulary
 /// nobody anything. So each kind of event has an account: a burst is told whole, and after it so many a second; the rest
 /// is counted, and its number told once a second at the most. One kind cannot silence another.
 struct EventLog: ~Copyable {
-    /// So many of one kind are told at once.
-    static let burst = 64
-    /// How long it takes until one more of that kind is told.
-    private static let refill = Duration.milliseconds(100).wholeNanoseconds
+    /// A burst of events of one kind, and how often one more follows it.
+    private static let rate = RateMeter.Rate(every: .milliseconds(100), burst: 64)
 
-    private struct Account {
-        /// When it is full again: the fuller it is, the less lies before it.
-        var full = Instant.zero
+    /// What is noted of one kind of event.
+    private struct Kind {
+        var meter = RateMeter()
         var leftOut = 0
-        /// From when on the number of what was left out may be told.
+        /// When the number of events left out may be noted again.
         var nextCount = Instant.zero
-
-        mutating func take(at now: Instant) -> Bool {
-            let start = max(full, now)
-            guard start.nanoseconds - now.nanoseconds < Int64(EventLog.burst) * EventLog.refill else {
-                return false
-            }
-            full = start.advanced(byNanoseconds: EventLog.refill)
-            return true
-        }
     }
 
     private var events: [ServerEvent] = []
-    private var accounts = Array(repeating: Account(), count: ServerEvent.Kind.count)
+    private var kinds = Array(repeating: Kind(), count: ServerEvent.Kind.count)
     private var hasLeftOut = false
 
     mutating func note(_ event: ServerEvent, at now: Instant) {
         let kind = event.kind.index
-        if accounts[kind].take(at: now) {
+        if kinds[kind].meter.affordable(at: Self.rate, now) > 0 {
+            kinds[kind].meter.charge(1, at: Self.rate, now)
             events.append(event)
         } else {
-            accounts[kind].leftOut += 1
+            kinds[kind].leftOut += 1
             hasLeftOut = true
         }
     }
@@ -53,11 +43,11 @@ struct EventLog: ~Copyable {
 
     private mutating func tellLeftOut(at now: Instant) {
         hasLeftOut = false
-        for kind in accounts.indices where accounts[kind].leftOut > 0 {
-            if accounts[kind].nextCount <= now {
-                events.append(ServerEvent(.more(accounts[kind].leftOut)))
-                accounts[kind].leftOut = 0
-                accounts[kind].nextCount = now.advanced(by: .seconds(1))
+        for kind in kinds.indices where kinds[kind].leftOut > 0 {
+            if kinds[kind].nextCount <= now {
+                events.append(ServerEvent(.more(kinds[kind].leftOut)))
+                kinds[kind].leftOut = 0
+                kinds[kind].nextCount = now.advanced(by: .seconds(1))
             } else {
                 hasLeftOut = true
             }

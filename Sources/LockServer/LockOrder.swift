@@ -68,6 +68,53 @@ public struct LockOrder: Sendable, Equatable {
             .max { prefixes[$0].utf8.count < prefixes[$1].utf8.count }
     }
 
-    /// What is to happen if a lock of the one class is asked for by an owner that holds one of the other; nil for nothing.
-    func measure(asking wanted: Int, holding held: Int) -> Measure? { before[held][wanted] }
+    /// What happens if an owner that holds a lock of one class asks for a lock of another; nil for nothing.
+    private func measure(asking wanted: Int, holding held: Int) -> Measure? { before[held][wanted] }
+}
+
+extension LockOrder {
+    /// A grant of the owner that was to be taken after the lock that it asks for.
+    struct Breach: Equatable {
+        let held: LockName
+        let note: Note
+        let measure: Measure
+    }
+
+    /// The search for a breach among the grants of an owner: show it the grants, newest first, while it `needsMore`.
+    struct Search {
+        /// How many grants are examined. For an owner that holds more, the older ones are not held to the order.
+        static let most = 256
+
+        private let order: LockOrder
+        private let name: LockName
+        private let wanted: Int
+        /// The strictest breach so far.
+        private(set) var breach: Breach?
+        /// How many grants were examined.
+        private(set) var examined = 0
+        private(set) var needsMore = true
+
+        /// Nil if the lock is in no class, so that no grant can be a breach.
+        init?(_ order: LockOrder, asking name: LockName) {
+            guard let wanted = order.classOf(name) else { return nil }
+            self.order = order
+            self.name = name
+            self.wanted = wanted
+        }
+
+        mutating func examine(_ held: LockName, _ note: Note) {
+            examined += 1
+            needsMore = examined < Self.most
+            if held == name {
+                // An owner that has the lock already cannot close a cycle by asking for it again.
+                breach = nil
+                needsMore = false
+            } else if breach?.measure != .refuse, let other = order.classOf(held),
+                let measure = order.measure(asking: wanted, holding: other),
+                breach == nil || measure == .refuse
+            {
+                breach = Breach(held: held, note: note, measure: measure)
+            }
+        }
+    }
 }

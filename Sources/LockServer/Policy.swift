@@ -128,16 +128,3 @@ public struct Policy: Sendable, Equatable {
             .reduce(Allowance()) { $0.over($1.allowance) }
     }
 }
-
-extension [Policy.Permission] {
-    /// What the first line says that is about this right and name; nil if none is.
-    func allow(_ right: Policy.Right, _ name: LockName) -> Bool? {
-        for permission in self
-        where permission.rights.contains(right)
-            && name.text.utf8.starts(with: permission.prefix.utf8)
-        {
-            return permission.allows
-        }
-        return nil
-    }
-}

@@ -4,57 +4,36 @@ import LockWire
 
 /// The daemon without I/O: bytes, ends and time in; bytes and events out.
 ///
-/// Whoever has the sockets calls `open` for a new connection, `receive` with what was read, `endOfInput` or `died` at its
-/// end, and `advance` when `nextDeadline` has come. Then it takes each session from `nextReadySession`, sends what
-/// `withOutput` shows, says with `wrote` how much was taken, and does what `interest` asks for.
+/// The owner of the sockets calls `open` for a new connection, `receive` with what it read, `endOfInput` or `died` at the
+/// connection's end, and `advance` when `nextDeadline` has come. Then it takes each session from `nextReadySession`, sends
+/// what `withOutput` shows, states with `wrote` how much the socket took, and does what `interest` asks for.
 ///
-/// Nothing here waits, and no call costs more than a bounded amount for each line; a list is told in parts.
+/// The server is the way of a request through its rooms, which own the state: the rules (`LockTable`), the conversations
+/// with their buffers, the accounts with the order of service, the watchers, and the policy with its verdicts. Nothing here
+/// waits, and no call costs more than a bounded amount for each line: rows are written in parts.
 public struct Server: ~Copyable {
     var table: LockTable
-    private let anchor = Anchor()
-    /// By the place of their session.
-    var conversations: [Conversation] = []
+    var conversations: Conversations
+    var accounts = Accounts()
+    var watchers = Watchers()
+    var verdicts: Verdicts
+    var statistics: Statistics
+    var log = EventLog()
     var limits: ServerConfiguration.Limits
     let program: String
-    let ownUserID: UInt32
-    /// Who may do what, how much and in which order.
-    public internal(set) var policy: Policy
-    var verdicts: Verdicts
-    var ready: [SessionID] = []
-    /// By number; an account is there while its user has sessions, or owes for lines.
-    var accounts: [Account] = []
-    var accountOfUser: [UInt32: Int] = [:]
-    var vacantAccounts: [Int] = []
-    /// Those with work for a turn, and those that may go on later.
-    var accountsToServe: [Int] = []
-    var throttled: [(account: Int, until: Instant)] = []
-    /// Counts the turns: within one, nobody gets more than one's share.
-    var turn: UInt64 = 0
-    /// What the line that is carried out costs beyond one, in lines.
-    var surcharge = 0
-    /// The sessions that watch.
-    var watchers: [SessionID] = []
-    /// Bytes that all conversations keep.
-    public internal(set) var buffered = 0
-    private var log = EventLog()
-    /// The other of two arrays that take turns at collecting effects.
-    private var spareEffects: [Effect] = []
-    private var isTellingEffects = false
-    var statistics = Statistics()
-    /// Rows that `STATS` shows behind the server's own.
-    public var hostRows: [ServerConfiguration.HostRow]
-    /// What is counted around it.
-    public var shell = ShellCounts()
-    /// What was carried out, in order, for whoever compares it with a model; nil where nobody does.
+    /// An empty array that keeps its memory, to exchange for the rules' effects.
+    var spareEffects: [Effect] = []
+    private let anchor = Anchor()
+    /// What was carried out, in order, for a caller that compares it with a model; nil for any other.
     public var carriedOut: [CarriedOut]?
 
     public init(_ configuration: ServerConfiguration) {
         limits = configuration.limits
         program = configuration.program
-        ownUserID = configuration.ownUserID
-        policy = configuration.policy
-        hostRows = configuration.hostRows
-        verdicts = Verdicts(by: configuration.policy)
+        verdicts = Verdicts(
+            by: configuration.policy, within: configuration.limits, ownUserID: configuration.ownUserID)
+        statistics = Statistics(hostRows: configuration.hostRows)
+        conversations = Conversations(unreadLimit: configuration.limits.unread)
         table = LockTable(
             limits: configuration.limits.rules, firstToken: configuration.firstToken,
             lastToken: configuration.lastToken, graceEnd: configuration.graceEnd)
@@ -62,30 +41,32 @@ public struct Server: ~Copyable {
 
     // MARK: - Sessions
 
-    /// A new connection; nil if there are as many sessions as may be: it is to be sent `refusal` and closed.
+    /// Opens a session for a new connection.
+    ///
+    /// - Returns: nil if there are as many sessions as allowed: send `refusal` to the connection and close it.
     public mutating func open(_ peer: Peer, at now: Instant) -> SessionID? {
-        let account = account(of: peer.userID, now)
         let verdict = verdicts.verdict(on: peer)
-        let allowance = allowance(verdict, peer)
-        guard accounts[account].sessions < allowance.sessions ?? .max,
-            let session = table.openSession(account: account, share: allowance.share)
-        else {
-            forgetIfIdle(account, now)
-            log.note(ServerEvent(.limitHit(ErrorCode.limitSessions.rawValue), peer: peer), at: now)
-            return nil
+        let most = verdict.allowance.sessions ?? .max
+        guard let account = accounts.enter(peer.userID, atMost: most, at: now) else {
+            return refuseSession(peer, now)
         }
-        accounts[account].sessions += 1
-        let slot = Int(session.slot)
-        while conversations.count <= slot { conversations.append(.vacant) }
-        conversations[slot] = Conversation(
-            session: session, peer: peer, since: now, lineLimit: limits.line)
-        conversations[slot].account = account
-        conversations[slot].allowance = allowance
-        conversations[slot].permissions = verdict.permissions
+        guard let session = table.openSession(account: account.rawValue, share: verdict.share) else {
+            accounts.leave(account, at: now)
+            return refuseSession(peer, now)
+        }
+        conversations.open(
+            Conversation(
+                session: session, peer: peer, since: now, account: account, verdict: verdict,
+                lineLimit: limits.line))
         return session
     }
 
-    /// What a connection is told for which there is no session.
+    private mutating func refuseSession(_ peer: Peer, _ now: Instant) -> SessionID? {
+        log.note(ServerEvent(.limitHit(ErrorCode.limitSessions.rawValue), peer: peer), at: now)
+        return nil
+    }
+
+    /// The line for a connection that gets no session.
     public static let refusal: [UInt8] = {
         var line: [UInt8] = []
         Reply.error(WireError(.limitSessions)).encode(tag: nil, into: &line)
@@ -94,106 +75,116 @@ public struct Server: ~Copyable {
 
     /// Carries out the lines that these bytes complete.
     public mutating func receive(_ bytes: UnsafeRawBufferPointer, from session: SessionID, at now: Instant) {
-        guard let slot = place(of: session), conversations[slot].phase == .open else { return }
-        if isPaused(slot) {
-            conversations[slot].parked.append(contentsOf: bytes)
+        guard let client = conversations.openIndex(of: session) else { return }
+        if conversations.isPaused(client) {
+            conversations[client].park(bytes)
         } else {
-            carryOutLines(bytes, slot, now, pausing: true)
+            carryOutLines(bytes, client, now, pausing: true)
         }
-        settle(slot)
+        finish(client)
     }
 
-    /// Nothing more will come, and others end with it: what came is carried out, and what it waits for is dropped.
+    /// Prepares the end of a session: carries out its last lines, and drops its waiting requests.
     ///
-    /// To be called for all sessions that end together, before and after their last lines, and before `endOfInput` for
-    /// any: so the lock of one that is dead does not pass through the hands of another.
+    /// Call this for every session that ends in this batch, once before and once after its last lines, and before
+    /// `endOfInput` for any of them. Otherwise a lock released by one dying session could be granted to another.
     public mutating func prepareEnd(_ session: SessionID, at now: Instant) {
-        guard let slot = place(of: session), conversations[slot].phase == .open else { return }
-        carryOutParked(slot, now, pausing: false)
-        if conversations[slot].phase == .open {
+        guard let client = conversations.openIndex(of: session) else { return }
+        carryOutParked(client, now, pausing: false)
+        if conversations[client].phase == .open {
             carriedOut?.append(.withdrawal(session))
             table.dropRequests(of: session, at: now)
         }
-        tellEffects()
-        settle(slot)
+        finish(client)
     }
 
-    /// Nothing more will come: what came is carried out, what would wait is dropped, and what it held is free (G6).
+    /// Ends the input of a session: carries out its last lines, drops its waiting requests and frees its locks (G6).
     ///
-    /// What it is owed can still be sent.
-    ///
-    /// `wasKilled` is asked only where it matters: whether the process is known to have been killed by a signal.
+    /// Its output can still be sent. `wasKilled` tells whether a signal killed the process; it is asked only if the answer
+    /// makes a difference.
     public mutating func endOfInput(
         _ session: SessionID, wasKilled: () -> Bool = { false }, at now: Instant
     ) {
-        guard let slot = place(of: session), conversations[slot].phase == .open else { return }
-        carryOutParked(slot, now, pausing: false)
-        let isKilled = conversations[slot].phase == .open && table.releasesAtEnd(session) && wasKilled()
-        end(slot, as: .ending, wasKilled: isKilled, now)
-        settle(slot)
+        guard let client = conversations.openIndex(of: session) else { return }
+        carryOutParked(client, now, pausing: false)
+        let isKilled = conversations[client].phase == .open && table.releasesAtEnd(session) && wasKilled()
+        end(client, as: .ending, wasKilled: isKilled, now)
+        finish(client)
     }
 
-    /// The process that connected is dead: as at the end of input, and nobody will read.
+    /// Ends a session as `endOfInput` does, and drops its output, because the process that connected is dead.
     public mutating func died(_ session: SessionID, at now: Instant) {
-        guard let slot = place(of: session) else { return }
-        carryOutParked(slot, now, pausing: false)
-        end(slot, as: .cutOff, now)
-        settle(slot)
+        guard let client = conversations.index(of: session) else { return }
+        carryOutParked(client, now, pausing: false)
+        end(client, as: .cutOff, now)
+        finish(client)
     }
 
-    /// The connection is closed: the session's place may be used again.
+    /// Forgets a session, because its connection is closed; its place may be used again.
     public mutating func close(_ session: SessionID, at now: Instant) {
-        guard let slot = place(of: session) else { return }
-        end(slot, as: .cutOff, now)
-        leave(conversations[slot].account, now)
-        conversations[slot] = .vacant
+        guard let client = conversations.index(of: session) else { return }
+        end(client, as: .cutOff, now)
+        finish(client)
+        accounts.leave(conversations[client].account, at: now)
+        conversations.close(client)
         table.forgetSession(session)
     }
 
     // MARK: - Time
 
-    /// When something happens by itself at the earliest; nil for never.
+    /// The earliest instant at which something happens without input; nil for never.
     public var nextDeadline: Instant? {
-        guard let end = nextThrottleEnd else { return table.nextDeadline }
+        guard let end = accounts.nextThrottleEnd else { return table.nextDeadline }
         return table.nextDeadline.map { min($0, end) } ?? end
     }
 
-    /// Carries out what is due by now, and begins a new turn.
+    /// Carries out what is due by now, and begins a round of service.
     public mutating func advance(to now: Instant) {
         table.advance(to: now)
-        if !table.effects.isEmpty { tellEffects() }
-        beginTurn(now)
+        deliverEffects()
+        accounts.beginRound(at: now)
+    }
+
+    /// Whether sessions have work left that waits for their turn, and not for room in a socket.
+    public var hasUnfinishedWork: Bool { accounts.haveWork }
+
+    /// Goes on with rows and lines: one turn for each account with work left, and in it for each of its sessions.
+    public mutating func resumeWork(at now: Instant) {
+        accounts.beginTurns()
+        while let session = nextInTurn(at: now) {
+            if let client = conversations.index(of: session) { goOn(client, now) }
+        }
+    }
+
+    private mutating func nextInTurn(at now: Instant) -> SessionID? {
+        accounts.next(at: now) { session in
+            // Rows were paid for with their line.
+            guard let client = conversations.index(of: session), !conversations[client].isWritingRows
+            else { return nil }
+            return conversations[client].verdict.allowance.requests
+        }
     }
 
     // MARK: - Output
 
-    /// The next session that has something to be sent, or is to be closed, each once.
-    public mutating func nextReadySession() -> SessionID? {
-        while let session = ready.popLast() {
-            guard let slot = place(of: session) else { continue }
-            conversations[slot].isReady = false
-            return session
-        }
-        return nil
-    }
+    /// The next session that has something to send, is to be closed, or to be read from again; each once.
+    public mutating func nextReadySession() -> SessionID? { conversations.nextReady() }
 
-    /// Shows what is to be sent, perhaps nothing.
+    /// Shows the output that is to be sent, which may be empty.
     public func withOutput<Result>(
         of session: SessionID, _ body: (UnsafeRawBufferPointer) -> Result
     ) -> Result {
-        guard let slot = place(of: session) else { return body(UnsafeRawBufferPointer(start: nil, count: 0)) }
-        let sent = conversations[slot].sent
-        return conversations[slot].output.withUnsafeBytes {
-            body(UnsafeRawBufferPointer(rebasing: $0[sent...]))
+        guard let client = conversations.index(of: session) else {
+            return body(UnsafeRawBufferPointer(start: nil, count: 0))
         }
+        return conversations[client].withUnread(body)
     }
 
-    /// So many bytes were sent. Makes room for more, which is then ready.
+    /// Drops output that was sent. Goes on with rows and lines that had no room.
     public mutating func wrote(_ count: Int, to session: SessionID, at now: Instant) {
-        guard let slot = place(of: session) else { return }
-        conversations[slot].dropSent(count)
-        tellMissed(slot)
-        goOn(slot, now)
+        guard let client = conversations.index(of: session) else { return }
+        conversations[client].dropSent(count, within: limits.unread)
+        goOn(client, now)
     }
 
     /// What is to be done with a session's connection.
@@ -205,34 +196,35 @@ public struct Server: ~Copyable {
     }
 
     public func interest(in session: SessionID) -> Interest {
-        guard let slot = place(of: session) else { return .close }
-        let unread = conversations[slot].unread
-        let isTelling = conversations[slot].isTelling
-        switch conversations[slot].phase {
+        guard let client = conversations.index(of: session) else { return .close }
+        let isUnread = conversations[client].unread > 0
+        switch conversations[client].phase {
         case .vacant, .cutOff: return .close
-        case .ending: return unread > 0 || isTelling ? .open(reads: false, writes: unread > 0) : .close
-        case .open: return .open(reads: !isPaused(slot), writes: unread > 0)
+        case .ending:
+            let isDone = !isUnread && !conversations[client].isWritingRows
+            return isDone ? .close : .open(reads: false, writes: isUnread)
+        case .open: return .open(reads: !conversations.isPaused(client), writes: isUnread)
         }
     }
 
     // MARK: - The whole
 
-    /// Tells every session that the daemon is leaving; new requests are refused from now on.
+    /// Sends every session a notice that the daemon is leaving; new requests are refused from now on.
     public mutating func drain() {
         guard !table.isDraining else { return }
         table.isDraining = true
-        for slot in conversations.indices where conversations[slot].phase == .open {
-            notify(.drain, slot)
-            settle(slot)
+        for client in conversations.indices where conversations[client].phase == .open {
+            conversations[client].write(.drain)
+            finish(client)
         }
     }
 
     /// Whether no session holds or waits for anything.
     public var isIdle: Bool { table.grantCount == 0 && table.waiterCount == 0 }
 
-    /// Whether nobody but this session holds or waits for anything.
+    /// Whether no other session holds or waits for anything.
     public func isAlone(_ session: SessionID) -> Bool {
-        guard place(of: session) != nil else { return false }
+        guard conversations.index(of: session) != nil else { return false }
         let stakes = table.stakes(of: session)
         return stakes.grants == table.grantCount && stakes.waiters == table.waiterCount
     }
@@ -241,148 +233,98 @@ public struct Server: ~Copyable {
 
     public var lockCount: Int { table.lockCount }
 
-    /// How many grants may still be made before more tokens are reserved.
+    /// The bytes that all conversations keep.
+    public var buffered: Int { conversations.buffered }
+
+    /// What the shell counts, for `STATS`.
+    public var shell: ShellCounts {
+        get { statistics.shell }
+        set { statistics.shell = newValue }
+    }
+
+    /// How many grants can be made before more tokens are reserved.
     public var tokensLeft: UInt64 { table.tokensLeft }
 
-    /// Tokens up to and with this one are reserved.
+    /// Allows tokens up to and including this one, because they are reserved.
     public mutating func allowTokens(through token: Token) { table.allowTokens(through: token) }
 
-    /// Other limits hold from now on; what is there already stays.
+    /// The rules that the administrator made.
+    public var policy: Policy { verdicts.policy }
+
+    /// Sets other limits; nothing is taken away from a session that exceeds them.
     public mutating func setLimits(_ limits: ServerConfiguration.Limits) {
         self.limits = limits
         table.limits = limits.rules
-        for slot in conversations.indices where conversations[slot].phase != .vacant { judge(slot) }
+        conversations.unreadLimit = limits.unread
+        verdicts.limits = limits
+        for client in conversations.indices { decide(on: client) }
     }
 
-    /// Another policy holds from now on; nobody loses what he holds by it.
+    /// Sets another policy; no session loses what it holds.
     ///
-    /// - Parameter identity: what is known of a session's process, for a policy may go by what the one before did not.
+    /// - Parameter identity: what is known of a session's process, because the new policy may go by facts that the old one
+    ///   did not.
     public mutating func setPolicy(
         _ policy: Policy, identity: (SessionID) -> Peer.Identity? = { _ in nil }
     ) {
-        self.policy = policy
-        verdicts = Verdicts(by: policy)
-        forgiveDebts()
-        for slot in conversations.indices where conversations[slot].phase != .vacant {
-            if let identity = identity(conversations[slot].session) {
-                conversations[slot].peer.identity = identity
+        verdicts.policy = policy
+        accounts.forgiveDebts()
+        for client in conversations.indices {
+            if let identity = identity(conversations[client].session) {
+                conversations[client].peer.identity = identity
             }
-            judge(slot)
+            decide(on: client)
         }
     }
 
-    /// What an operator would want to know of, since it was last asked.
+    private mutating func decide(on client: ConversationIndex) {
+        let verdict = verdicts.verdict(on: conversations[client].peer)
+        conversations[client].verdict = verdict
+        if conversations[client].phase == .open {
+            table.setShare(verdict.share, of: conversations[client].session)
+        }
+    }
+
+    /// Takes the events since the last call that an operator should see.
     public mutating func takeEvents() -> [ServerEvent] { log.take(at: table.now) }
 
-    /// Throws if an invariant of the rules does not hold; costs in proportion to all there is.
+    /// Throws if an invariant of the rules does not hold; costs in proportion to the whole state.
     public func checkInvariants() throws(BrokenInvariant) { try table.checkInvariants() }
 
     // MARK: - Within
 
-    @inline(__always)
-    func place(of session: SessionID) -> Int? {
-        let slot = Int(session.slot)
-        guard slot < conversations.count, conversations[slot].session == session else { return nil }
-        return slot
-    }
-
-    @inline(__always)
-    func processID(of session: SessionID) -> Int32? {
-        place(of: session).flatMap { conversations[$0].peer.processID }
-    }
-
-    /// Whether a session's lines have to wait: for a list that is not all told, or until it has read more of what it
-    /// is owed (G12).
-    func isBlocked(_ slot: Int) -> Bool {
-        conversations[slot].isTelling || conversations[slot].unread > limits.unread
-    }
-
-    /// Whether what comes of a session is parked, and it is not to be read from.
-    func isPaused(_ slot: Int) -> Bool { isBlocked(slot) || !conversations[slot].parked.isEmpty }
-
-    /// Carries out lines; where it pauses, what comes behind is parked.
-    private mutating func carryOutLines(
-        _ bytes: UnsafeRawBufferPointer, _ slot: Int, _ now: Instant, pausing: Bool
-    ) {
-        let most = pausing ? linesInTurn(of: slot, now) : .max
-        var (lines, work) = (0, 0)
-        var count = 0
-        if most > 0 {
-            // Taken out, not copied: a copy would make the reader copy its part of a line.
-            var reader = LineReader(limit: limits.line)
-            swap(&reader, &conversations[slot].reader)
-            count = reader.read(bytes) { line in
-                carryOut(line, slot, now)
-                lines += 1
-                work += 1 + surcharge
-                surcharge = 0
-                return conversations[slot].phase == .open && work < most && !(pausing && isBlocked(slot))
-            }
-            conversations[slot].reader = reader
-        }
-        charge(work, forLines: lines, slot, now)
-        guard count < bytes.count, conversations[slot].phase == .open else { return }
-        conversations[slot].parked.append(contentsOf: bytes[count...])
-        if !isBlocked(slot) { queue(slot) }
-    }
-
-    /// Carries out what was parked: up to the next list, or all that is there, whose lists are then told in turn.
-    private mutating func carryOutParked(_ slot: Int, _ now: Instant, pausing: Bool) {
-        guard conversations[slot].phase == .open, !conversations[slot].parked.isEmpty else { return }
-        var parked: [UInt8] = []
-        swap(&parked, &conversations[slot].parked)
-        parked.withUnsafeBytes { carryOutLines($0, slot, now, pausing: pausing) }
-    }
-
-    /// Goes on where a list, or lines, had stopped for want of room, or for others' turn.
-    mutating func goOn(_ slot: Int, _ now: Instant) {
-        if conversations[slot].isTelling, !conversations[slot].isQueued, tellRows(slot, at: now) {
-            queue(slot)
-        }
-        if !isBlocked(slot), !conversations[slot].isQueued { carryOutParked(slot, now, pausing: true) }
-        settle(slot)
-    }
-
-    /// Begins to tell a list.
-    mutating func begin(_ subject: Listing.Subject, _ tag: Tag?, _ slot: Int, _ now: Instant) {
-        conversations[slot].listings.append(Listing(tag: tag, subject: subject))
-        if tellRows(slot, at: now) { queue(slot) }
-    }
-
     /// Ends what a session holds and waits for.
     mutating func end(
-        _ slot: Int, as phase: Conversation.Phase, wasKilled: Bool = false, _ now: Instant
+        _ client: ConversationIndex, as phase: Conversation.Phase, wasKilled: Bool = false, _ now: Instant
     ) {
-        let wasOpen = conversations[slot].phase == .open
-        conversations[slot].phase = phase
-        if phase == .cutOff { conversations[slot].listings = [] }
-        conversations[slot].parked = []
-        // Before others are told: they may need the room, and nobody is to look for it where none is left.
-        countBuffers(of: slot)
+        let wasOpen = conversations[client].phase == .open
+        conversations[client].end(as: phase)
         guard wasOpen else { return }
-        carriedOut?.append(.end(conversations[slot].session))
-        stopWatching(slot)
-        table.closeSession(conversations[slot].session, wasKilled: wasKilled, at: now)
-        tellEffects()
+        let session = conversations[client].session
+        carriedOut?.append(.end(session))
+        watchers.remove(session)
+        table.isObserved = !watchers.isEmpty
+        table.closeSession(session, wasKilled: wasKilled, at: now)
     }
 
-    mutating func note(_ kind: ServerEvent.Kind, _ lock: LockName?, _ slot: Int?, _ token: Token? = nil) {
-        let session = slot.map { conversations[$0].session }
-        var event = ServerEvent(kind, lock: lock, session: session, peer: slot.map { conversations[$0].peer })
+    /// Ends a piece of work for a session: delivers its effects, and holds the session to its bounds.
+    mutating func finish(_ client: ConversationIndex) {
+        deliverEffects()
+        enforceBounds(on: client)
+        deliverEffects()
+    }
+
+    /// Notes an event for the operator, with the session that caused it.
+    mutating func note(
+        _ kind: ServerEvent.Kind, _ lock: LockName? = nil, by client: ConversationIndex?,
+        _ token: Token? = nil
+    ) {
+        var event = ServerEvent(kind, lock: lock)
+        if let client {
+            event.session = conversations[client].session
+            event.peer = conversations[client].peer
+        }
         event.token = token
         log.note(event, at: table.now)
-    }
-
-    /// Takes what happened in the rules and tells those it concerns.
-    mutating func tellEffects() {
-        guard !isTellingEffects else { return }
-        isTellingEffects = true
-        // To tell may cut a session off, and that has effects of its own.
-        while !table.effects.isEmpty {
-            swap(&table.effects, &spareEffects)
-            for index in spareEffects.indices { tell(spareEffects[index]) }
-            spareEffects.removeAll(keepingCapacity: true)
-        }
-        isTellingEffects = false
     }
 }

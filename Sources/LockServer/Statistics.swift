@@ -12,6 +12,10 @@ struct Statistics {
     var diedHolding = 0
     var denied = 0
     var orderBroken = 0
+    var shell = ShellCounts()
+    let hostRows: [ServerConfiguration.HostRow]
+
+    init(hostRows: [ServerConfiguration.HostRow]) { self.hostRows = hostRows }
 }
 
 /// What the daemon around the server counts, and `STATS` tells with the rest.
@@ -34,7 +38,7 @@ extension Server {
             .stat(name: "waiters", value: table.waiterCount),
             .stat(name: "marks", value: table.markCount),
             .stat(name: "watchers", value: watchers.count),
-            .stat(name: "buffered-bytes", value: buffered),
+            .stat(name: "buffered-bytes", value: conversations.buffered),
             .stat(name: "tokens-left", value: Int(clamping: table.tokensLeft)),
             .stat(name: "total-lines", value: statistics.lines),
             .stat(name: "total-grants", value: statistics.grants),
@@ -45,9 +49,9 @@ extension Server {
             .stat(name: "total-died-holding", value: statistics.diedHolding),
             .stat(name: "total-denied", value: statistics.denied),
             .stat(name: "total-order-broken", value: statistics.orderBroken),
-            .stat(name: "total-reloads", value: shell.reloads),
-            .stat(name: "total-refused-reloads", value: shell.refusedReloads),
-            .stat(name: "total-lost-entries", value: shell.lostEntries),
-        ] + hostRows.map { .stat(name: $0.name, value: $0.value) }
+            .stat(name: "total-reloads", value: statistics.shell.reloads),
+            .stat(name: "total-refused-reloads", value: statistics.shell.refusedReloads),
+            .stat(name: "total-lost-entries", value: statistics.shell.lostEntries),
+        ] + statistics.hostRows.map { .stat(name: $0.name, value: $0.value) }
     }
 }

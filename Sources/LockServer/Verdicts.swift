@@ -1,45 +1,82 @@
-/// What the policy says of a peer, found once for all peers that are alike to it.
-///
-/// A policy of thousands of lines is gone through for each kind of peer and not for each session: else a change of rules
-/// would delay every client by the sessions times the lines.
-struct Verdicts {
-    struct Verdict {
-        var permissions: [Policy.Permission] = []
-        var allowance = Policy.Allowance()
-    }
+import LockCore
+import LockVocabulary
 
-    /// What a policy may go by.
+/// What the policy decides about a peer: what its session may do, and how much its user may have.
+struct Verdict {
+    var rights: Rights
+    var allowance: Policy.Allowance
+
+    /// What `LockTable` holds the session's account to.
+    var share: Share { Share(grants: allowance.grants ?? .max, waiters: allowance.waiters ?? .max) }
+}
+
+/// Decides about peers by a policy, once for all peers that the policy cannot tell apart.
+///
+/// Without this memory a reload would read thousands of lines once for each session, and delay every client.
+struct Verdicts {
+    /// The facts about a peer that the decision depends on.
     private struct Kind: Hashable {
         let userID: UInt32
         let groupID: UInt32
         let identity: Peer.Identity
     }
 
-    /// So many kinds are remembered; with more, all are forgotten, as programs and units come and go.
+    /// How many kinds are remembered; with more, all are dropped, because programs and units come and go.
     private static let most = 1_024
 
-    private let policy: Policy
-    private let facts: Policy.Facts
+    var policy: Policy {
+        didSet {
+            facts = policy.facts
+            known = [:]
+        }
+    }
+    /// The facts about a peer that the policy goes by.
+    private var facts: Policy.Facts
+    var limits: ServerConfiguration.Limits { didSet { known = [:] } }
+    /// The daemon's own user, whom no default limits.
+    private let ownUserID: UInt32
     private var known: [Kind: Verdict] = [:]
 
-    init(by policy: Policy) {
+    init(by policy: Policy, within limits: ServerConfiguration.Limits, ownUserID: UInt32) {
         self.policy = policy
         facts = policy.facts
+        self.limits = limits
+        self.ownUserID = ownUserID
     }
 
     mutating func verdict(on peer: Peer) -> Verdict {
-        if policy.permissions.isEmpty, policy.limits.isEmpty { return Verdict() }
+        if policy.permissions.isEmpty, policy.limits.isEmpty { return decide(peer) }
         var identity = peer.identity
-        // What no line goes by makes no difference.
+        // A fact that no line mentions makes no difference.
         if !facts.contains(.groups) { identity.groups = [] }
         if !facts.contains(.unit) { identity.unit = nil }
         if !facts.contains(.executable) { identity.executable = nil }
         let kind = Kind(userID: peer.userID, groupID: peer.groupID, identity: identity)
         if let verdict = known[kind] { return verdict }
-        let verdict = Verdict(
-            permissions: policy.permissions(of: peer), allowance: policy.allowance(of: peer))
+        let verdict = decide(peer)
         if known.count >= Self.most { known.removeAll() }
         known[kind] = verdict
         return verdict
+    }
+
+    private func decide(_ peer: Peer) -> Verdict {
+        let isTrusted = peer.userID == 0 || peer.userID == ownUserID
+        let allowance = policy.allowance(of: peer)
+        return Verdict(
+            rights: Rights(
+                userID: peer.userID, isTrusted: isTrusted, permissions: policy.permissions(of: peer)),
+            allowance: isTrusted ? allowance : allowance.over(.quarter(of: limits)))
+    }
+}
+
+extension Policy.Allowance {
+    /// The default for a user of a daemon that serves others as well: a quarter of each limit.
+    fileprivate static func quarter(of limits: ServerConfiguration.Limits) -> Policy.Allowance {
+        var allowance = Policy.Allowance()
+        allowance.sessions = max(1, min(limits.rules.sessions, limits.sessionRoom) / 4)
+        allowance.grants = max(1, limits.rules.grants / 4)
+        allowance.waiters = max(1, limits.rules.waiters / 4)
+        allowance.watchers = 64
+        return allowance
     }
 }

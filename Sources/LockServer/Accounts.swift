@@ -1,0 +1,207 @@
+import LockVocabulary
+
+/// The accounts of all users, and the order in which accounts are served: fair queueing with a quota in each round.
+///
+/// Work that exceeds a session's turn stays in the session's backlog, and the session is not read from until the backlog
+/// is empty:
+///
+///              work left over                 the account's turn in a round
+///  ( reads ) ──────────────────▶ [ WAITING ] ───────────────────────────────▶ goes on, and reads again if all is done
+///                                   │   ▲
+///          the account owes lines   ▼   │ time
+///                                [ THROTTLED ]
+///
+/// Accounts take turns, and within an account its sessions. So a user with a thousand sessions gets no more than a user
+/// with one. All work is charged here, in `charge`.
+///
+/// Invariants:
+/// 1. A session is in at most one backlog, once: that of its account; `queued` holds exactly these sessions.
+/// 2. An account with a backlog is in `waiting`, in the current round, or in `throttled`, and only in one of them.
+struct Accounts: ~Copyable {
+    /// The work of one session before another session has a turn.
+    private static var quotaOfSession: Int { 64 }
+    /// The work of one account in a round, if there are other accounts.
+    private static var quotaOfAccount: Int { 128 }
+
+    private var records: [Account] = []
+    private var vacant: [AccountID] = []
+    private var byUser: [UInt32: AccountID] = [:]
+    /// Accounts with a backlog, in the order in which they are served.
+    private var waiting: [AccountID] = []
+    /// Accounts that go on when enough of their debt is paid.
+    private var throttled: [(account: AccountID, until: Instant)] = []
+    private var queued: Set<SessionID> = []
+    private var round: UInt64 = 0
+    /// Accounts that have not had their turn in the round that `next` serves, the first of them last.
+    private var turns: [AccountID] = []
+    private var turn: Turn?
+
+    /// The turn of one account: each session that was in the backlog at its beginning goes on at most once.
+    private struct Turn {
+        let account: AccountID
+        var backlog: ArraySlice<SessionID>
+    }
+
+    // MARK: - Sessions
+
+    /// Counts one more session for a user; nil if the user has as many as allowed.
+    mutating func enter(_ userID: UInt32, atMost most: Int, at now: Instant) -> AccountID? {
+        let account = account(of: userID, at: now)
+        guard self[account].sessions < most else {
+            removeIfIdle(account, at: now)
+            return nil
+        }
+        self[account].sessions += 1
+        return account
+    }
+
+    /// Takes back one `enter`.
+    mutating func leave(_ account: AccountID, at now: Instant) {
+        self[account].sessions -= 1
+        removeIfIdle(account, at: now)
+    }
+
+    private mutating func account(of userID: UInt32, at now: Instant) -> AccountID {
+        if let account = byUser[userID] { return account }
+        for account in byUser.values { removeIfIdle(account, at: now) }
+        let account: AccountID
+        if let free = vacant.popLast() {
+            account = free
+            self[account] = Account(userID: userID)
+        } else {
+            account = AccountID(rawValue: records.count)
+            records.append(Account(userID: userID))
+        }
+        byUser[userID] = account
+        return account
+    }
+
+    /// Removes an account without sessions and debt; if the debt did not stay, a user could drop it by connecting again.
+    private mutating func removeIfIdle(_ account: AccountID, at now: Instant) {
+        guard self[account].sessions == 0, !self[account].isWaiting, self[account].debt.isPaid(at: now),
+            byUser[self[account].userID] == account
+        else { return }
+        byUser[self[account].userID] = nil
+        vacant.append(account)
+    }
+
+    // MARK: - Cost
+
+    /// How much work a session may do now, before others have their turn.
+    func quota(of account: AccountID, rate: Int?, at now: Instant) -> Int {
+        var quota = Self.quotaOfSession
+        if byUser.count > 1 { quota = min(quota, Self.quotaOfAccount - self[account].work(in: round)) }
+        if let rate { quota = min(quota, self[account].debt.affordable(at: .init(perSecond: rate), now)) }
+        return max(0, quota)
+    }
+
+    /// Charges work to the account that caused it. The only place where work is charged.
+    mutating func charge(_ cost: Cost, to account: AccountID, rate: Int?, at now: Instant) {
+        guard cost.work > 0 else { return }
+        self[account].add(cost.work, in: round)
+        if let rate { self[account].debt.charge(cost.lines, at: .init(perSecond: rate), now) }
+    }
+
+    private func hasUsedQuota(_ account: AccountID) -> Bool {
+        byUser.count > 1 && self[account].work(in: round) >= Self.quotaOfAccount
+    }
+
+    /// Drops all debts, because other rates hold from now on.
+    mutating func forgiveDebts() {
+        for index in records.indices { records[index].debt = RateMeter() }
+        waiting += throttled.map(\.account)
+        throttled = []
+    }
+
+    // MARK: - Order
+
+    /// Whether a session has a place in its account's backlog.
+    @inline(__always)
+    func isQueued(_ session: SessionID) -> Bool { !queued.isEmpty && queued.contains(session) }
+
+    /// Puts a session at the end of its account's backlog, if it is not in it.
+    mutating func queue(_ session: SessionID, of account: AccountID) {
+        guard queued.insert(session).inserted else { return }
+        self[account].backlog.append(session)
+        guard !self[account].isWaiting else { return }
+        self[account].isWaiting = true
+        waiting.append(account)
+    }
+
+    /// Whether an account can go on now.
+    var haveWork: Bool { !waiting.isEmpty }
+
+    /// When a throttled account can go on at the earliest.
+    var nextThrottleEnd: Instant? { throttled.lazy.map(\.until).min() }
+
+    /// Begins a round, so that every account has its full quota again, and ends throttling that is due.
+    mutating func beginRound(at now: Instant) {
+        round &+= 1
+        guard !throttled.isEmpty else { return }
+        for (account, until) in throttled where until <= now { waiting.append(account) }
+        throttled.removeAll { $0.until <= now }
+    }
+
+    /// Gives every account that waits a turn. Call `next` afterwards until it returns nil.
+    mutating func beginTurns() {
+        round &+= 1
+        turns = waiting.reversed()
+        waiting = []
+    }
+
+    /// The next session that goes on; nil when every account had its turn.
+    ///
+    /// - Parameter rate: the rate that limits the session's next work; nil if none does.
+    mutating func next(at now: Instant, rate: (SessionID) -> Int?) -> SessionID? {
+        while true {
+            guard let account = turn?.account else {
+                guard beginTurn() else { return nil }
+                continue
+            }
+            guard !hasUsedQuota(account), let session = turn?.backlog.first else {
+                endTurn(at: now)
+                continue
+            }
+            if let rate = rate(session) {
+                let debt = self[account].debt
+                let limit = RateMeter.Rate(perSecond: rate)
+                if debt.affordable(at: limit, now) == 0 {
+                    endTurn(throttledUntil: debt.nextAffordable(at: limit), at: now)
+                    continue
+                }
+            }
+            turn?.backlog.removeFirst()
+            queued.remove(session)
+            return session
+        }
+    }
+
+    private mutating func beginTurn() -> Bool {
+        guard let account = turns.popLast() else { return false }
+        var backlog: [SessionID] = []
+        swap(&backlog, &self[account].backlog)
+        turn = Turn(account: account, backlog: backlog[...])
+        return true
+    }
+
+    private mutating func endTurn(throttledUntil end: Instant? = nil, at now: Instant) {
+        guard let turn else { return }
+        let account = turn.account
+        self.turn = nil
+        // Sessions without a turn stand before those that had one and have more.
+        self[account].backlog.insert(contentsOf: turn.backlog, at: 0)
+        if let end {
+            throttled.append((account, end))
+        } else if self[account].backlog.isEmpty {
+            self[account].isWaiting = false
+            removeIfIdle(account, at: now)
+        } else {
+            waiting.append(account)
+        }
+    }
+
+    private subscript(account: AccountID) -> Account {
+        _read { yield records[account.rawValue] }
+        _modify { yield &records[account.rawValue] }
+    }
+}

@@ -1,0 +1,120 @@
+import LockVocabulary
+
+/// The place of a session's conversation. It is valid until the session is closed.
+struct ConversationIndex: Hashable, Comparable {
+    fileprivate let raw: Int
+
+    static func < (left: Self, right: Self) -> Bool { left.raw < right.raw }
+}
+
+/// The conversations of all sessions, the bytes that they keep, and which of them the shell has to visit.
+///
+/// Every change of a conversation goes through the subscript, which counts the bytes and marks the session as ready:
+/// no writer can forget either.
+///
+/// Invariants:
+/// 1. `buffered` is the sum of the bytes that all conversations keep.
+/// 2. A session that has something to send, to close or to read from again is in `ready`, and only once.
+struct Conversations: ~Copyable {
+    /// By the slot of the session's id.
+    private var records: [Conversation] = []
+    private var ready: [SessionID] = []
+    /// The bytes that all conversations keep.
+    private(set) var buffered = 0
+    /// The number of unread bytes with which a session is not read from, and gets no notices about others' locks.
+    var unreadLimit: Int
+
+    init(unreadLimit: Int) { self.unreadLimit = unreadLimit }
+
+    // MARK: - Sessions
+
+    mutating func open(_ conversation: Conversation) {
+        let place = Int(conversation.session.slot)
+        while records.count <= place { records.append(.vacant) }
+        records[place] = conversation
+    }
+
+    mutating func close(_ client: ConversationIndex) {
+        self[client].end(as: .cutOff)
+        records[client.raw] = .vacant
+    }
+
+    /// The place of a session; nil if it is closed.
+    @inline(__always)
+    func index(of session: SessionID) -> ConversationIndex? {
+        let place = Int(session.slot)
+        guard place < records.count, records[place].session == session else { return nil }
+        return ConversationIndex(raw: place)
+    }
+
+    /// The place of a session whose input has not ended; nil for any other.
+    @inline(__always)
+    func openIndex(of session: SessionID) -> ConversationIndex? {
+        guard let client = index(of: session), records[client.raw].phase == .open else { return nil }
+        return client
+    }
+
+    /// The places of all sessions.
+    var indices: [ConversationIndex] {
+        records.indices.filter { records[$0].phase != .vacant }.map(ConversationIndex.init)
+    }
+
+    /// The next open session behind another, in the order of places; the first one if there is no other.
+    func firstOpen(after client: ConversationIndex?) -> ConversationIndex? {
+        let start = min(client.map { $0.raw + 1 } ?? 0, records.count)
+        return records[start...].firstIndex { $0.phase == .open }.map(ConversationIndex.init)
+    }
+
+    @inline(__always)
+    func processID(of session: SessionID) -> Int32? {
+        index(of: session).flatMap { records[$0.raw].peer.processID }
+    }
+
+    func userID(of session: SessionID) -> UInt32? {
+        index(of: session).map { records[$0.raw].peer.userID }
+    }
+
+    subscript(client: ConversationIndex) -> Conversation {
+        @inline(__always)
+        _read { yield records[client.raw] }
+        @inline(__always)
+        _modify {
+            yield &records[client.raw]
+            takeChange(of: client)
+        }
+    }
+
+    private mutating func takeChange(of client: ConversationIndex) {
+        let change = records[client.raw].takeChange(unreadLimit: unreadLimit)
+        buffered += change.bytes
+        if change.isReady { ready.append(records[client.raw].session) }
+    }
+
+    // MARK: - Bounds
+
+    /// Whether a session's lines have to wait.
+    func isBlocked(_ client: ConversationIndex) -> Bool { records[client.raw].isBlocked(by: unreadLimit) }
+
+    /// Whether a session is not to be read from.
+    func isPaused(_ client: ConversationIndex) -> Bool { records[client.raw].isPaused(by: unreadLimit) }
+
+    /// The session that keeps most, among those of the account whose sessions keep most together.
+    var hungriest: ConversationIndex? {
+        var kept: [AccountID: Int] = [:]
+        for client in indices { kept[self[client].account, default: 0] += self[client].kept }
+        let largest = kept.max { ($0.value, $1.key.rawValue) < ($1.value, $0.key.rawValue) }?.key
+        return indices.filter { self[$0].account == largest }.max { self[$0].kept < self[$1].kept }
+    }
+
+    // MARK: - Ready
+
+    /// The next session that the shell has to visit, each once.
+    mutating func nextReady() -> SessionID? {
+        while let session = ready.popLast() {
+            guard let client = index(of: session) else { continue }
+            records[client.raw].takeReady()
+            return session
+        }
+        return nil
+    }
+}

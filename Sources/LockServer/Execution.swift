@@ -1,0 +1,259 @@
+import LockCore
+public import LockVocabulary
+import LockWire
+
+/// What was carried out for a session: what a simulation holds against the guarantees, and in which order.
+public enum CarriedOut: Sendable, Equatable {
+    case line(SessionID)
+    /// The waiting requests were dropped, before the session's end.
+    case withdrawal(SessionID)
+    case end(SessionID)
+}
+
+/// How a request is answered: in which order its reply and its effects are written, and what it cost.
+enum Answer {
+    /// The reply comes first, and then the effects: others learn what the request changed after its client.
+    case reply(Reply, cost: Cost = .line)
+    /// The effects come first, and then the reply: a client that has read the reply to a `CANCEL` has also read the reply
+    /// to the request that it cancelled.
+    case effectsFirst(Reply, cost: Cost = .line)
+    /// The request waits; its reply is a later effect.
+    case later(cost: Cost = .line)
+    /// The effects come first, and then rows.
+    case rows(RowReply)
+    /// The reply to the last request of a session, and then the session's end.
+    case bye
+}
+
+/// From a line to a command, and from its result to an answer.
+extension Server {
+    mutating func carryOut(
+        _ line: LineReader.Line, _ client: ConversationIndex, _ now: Instant
+    ) -> Cost {
+        statistics.lines += 1
+        carriedOut?.append(.line(conversations[client].session))
+        switch line {
+        case .tooLong(let beginning):
+            let tag = Request.tag(ofBeginning: beginning)
+            conversations[client].write(.error(WireError(.lineTooLong)), tag)
+            return .line
+        case .text(let text):
+            switch Request.parse(text) {
+            case .fault(let tag, let error):
+                conversations[client].write(.error(error), tag)
+                return .line
+            case .request(let request):
+                return give(answer(to: request, client, now), to: request.tag, client, now)
+            }
+        }
+    }
+
+    private mutating func give(
+        _ answer: consuming Answer, to tag: Tag?, _ client: ConversationIndex, _ now: Instant
+    ) -> Cost {
+        switch answer {
+        case .reply(let reply, let cost):
+            conversations[client].write(reply, tag)
+            deliverEffects()
+            return cost
+        case .effectsFirst(let reply, let cost):
+            deliverEffects()
+            conversations[client].write(reply, tag)
+            return cost
+        case .later(let cost):
+            deliverEffects()
+            return cost
+        case .rows(let reply):
+            deliverEffects()
+            begin(reply, client, at: now)
+            return .line
+        case .bye:
+            conversations[client].write(.bye, tag)
+            end(client, as: .ending, now)
+            deliverEffects()
+            return .line
+        }
+    }
+
+    @inline(__always)
+    private mutating func answer(
+        to request: borrowing Request, _ client: ConversationIndex, _ now: Instant
+    ) -> Answer {
+        let session = conversations[client].session
+        let tag = request.tag
+        if let tag, table.isOpen(tag, in: session) { return .reply(.error(WireError(.tagInUse))) }
+        switch request.verb {
+        case .acquire(let asked): return acquire(asked, tag, client, now)
+        case .release(let name, let choice):
+            return answer(table.release(name, choice, by: session, at: now)) { .released(name, $0) }
+        case .releaseAtEnd(let name, let choice):
+            return answer(table.releaseAtEnd(name, choice, by: session, at: now)) { _ in .ok(0) }
+        case .releaseAll(let owner):
+            let released = table.releaseAll(of: owner, by: session, at: now)
+            return .effectsFirst(
+                .releasedAll(grants: released.grants, waiters: released.waiters),
+                cost: .line(extraWork: max(0, released.grants + released.waiters - 1)))
+        case .upgrade(let name, let choice, let wait):
+            guard allow(.write, name, client) else { return denied("write", name, client) }
+            let decision = table.upgrade(name, choice, wait: wait, tag: tag, by: session, at: now)
+            return answer(decision, name, .write, client)
+        case .downgrade(let name, let choice, let mode):
+            return answer(table.downgrade(name, choice, to: mode, by: session, at: now), name, mode, client)
+        case .renew(let name, let choice, let lease):
+            return answer(table.renew(name, choice, lease: lease, by: session, at: now)) {
+                .renewed(name, $0.token, $0.lease.map(TimeLimit.upTo) ?? .forever)
+            }
+        case .cancel(let name, let owner):
+            return answer(table.cancel(name, owner: owner, by: session, at: now), effectsFirst: true) {
+                .cancelled(name, $0)
+            }
+        case .cancelTagged(let cancelled):
+            return answer(table.cancel(cancelled, by: session, at: now), effectsFirst: true) {
+                .cancelled($0.name, $0.mode)
+            }
+        case .revoke(let name, let token): return revoke(name, token, client, now)
+        case .validate(let name, let token):
+            guard allow(.look, name, client) else { return denied("look", name, client) }
+            return .reply(table.validate(name, token, at: now) ? .valid(name, token) : .stale(name, token))
+        case .status(let name):
+            guard allow(.look, name, client) else { return denied("look", name, client) }
+            table.advance(to: now)
+            return .rows(.status(of: name, tag))
+        case .list(let prefix, let after, let limit):
+            table.advance(to: now)
+            return .rows(.locks(prefix: prefix, after: after, atMost: limit, tag))
+        case .sessions: return .rows(.sessions(tag))
+        case .stats: return .rows(.rows(statisticsRows(), tag))
+        case .help: return .rows(.rows(Help.rows, tag))
+        case .watch(let prefix): return watch(prefix, client)
+        case .hello(let name, let recall): return hello(name, recall, client)
+        case .ping: return .reply(.pong)
+        case .quit: return .bye
+        }
+    }
+
+    // MARK: - Requests
+
+    @inline(__always)
+    private mutating func acquire(
+        _ asked: borrowing Acquire, _ tag: Tag?, _ client: ConversationIndex, _ now: Instant
+    ) -> Answer {
+        guard allow(asked.mode == .read ? .read : .write, asked.name, client) else {
+            return denied("\(asked.mode)", asked.name, client)
+        }
+        var cost = Cost.line
+        // No host has an order unless its administrator made one.
+        if !policy.order.isEmpty, let search = searchOrder(asked, client) {
+            cost = .line(extraWork: search.examined / 8)
+            if let breach = search.breach, let refusal = reply(breach, asked, client) {
+                return .reply(refusal, cost: cost)
+            }
+        }
+        let acquisition = Acquisition(
+            asked.name, asked.mode, owner: asked.owner, wait: asked.wait, lease: asked.lease,
+            note: asked.note, tag: tag)
+        let decision = table.acquire(acquisition, by: conversations[client].session, at: now)
+        return answer(decision, asked.name, asked.mode, client, cost: cost)
+    }
+
+    /// Searches the owner's grants for a breach of the order of locks.
+    private func searchOrder(_ asked: borrowing Acquire, _ client: ConversationIndex) -> LockOrder.Search? {
+        // A request that does not wait closes no cycle.
+        guard asked.wait != .upTo(.zero), var search = LockOrder.Search(policy.order, asking: asked.name)
+        else { return nil }
+        table.forEachGrant(of: asked.owner, in: conversations[client].session) { held, note in
+            search.examine(held, note)
+            return search.needsMore
+        }
+        return search
+    }
+
+    /// Counts and notes a breach; returns the reply if the request is to be refused for it.
+    private mutating func reply(
+        _ breach: LockOrder.Breach, _ asked: borrowing Acquire, _ client: ConversationIndex
+    ) -> Reply? {
+        let isRefused = breach.measure == .refuse
+        statistics.orderBroken += 1
+        note(
+            .orderBroken(
+                holding: breach.held, heldNote: breach.note, note: asked.note, isRefused: isRefused),
+            asked.name, by: client)
+        guard isRefused else { return nil }
+        statistics.denied += 1
+        return .denied(asked.name, what: "\(asked.mode)", reason: "lock-order:\(breach.held)")
+    }
+
+    private mutating func revoke(
+        _ name: LockName, _ token: Token, _ client: ConversationIndex, _ now: Instant
+    ) -> Answer {
+        guard allow(.revoke, name, client) else { return denied("revoke", name, client) }
+        let result = table.revoke(name, token, at: now)
+        if case .success = result {
+            note(.revoked(token, by: conversations[client].peer), name, by: client)
+        }
+        return answer(result) { .revoked(name, token) }
+    }
+
+    private mutating func watch(_ prefix: String, _ client: ConversationIndex) -> Answer {
+        let isWatching = watchers.watch(
+            prefix, by: conversations[client].session, of: conversations[client].account,
+            atMost: conversations[client].verdict.allowance.watchers ?? .max)
+        guard isWatching else {
+            note(.limitHit(ErrorCode.limitWatchers.rawValue), by: client)
+            return .reply(.error(WireError(.limitWatchers)))
+        }
+        table.isObserved = true
+        return .reply(.ok(0))
+    }
+
+    private mutating func hello(_ name: Note?, _ recall: Bool?, _ client: ConversationIndex) -> Answer {
+        let session = conversations[client].session
+        if let name { conversations[client].client = name }
+        if let recall { table.setRecall(recall, of: session) }
+        let limits = SessionLimits(
+            line: limits.line, grants: limits.rules.sessionGrants, waiters: limits.rules.sessionWaiters)
+        return .reply(
+            .hello(
+                version: Reply.protocolVersion, server: program, session: UInt64(session.serial),
+                limits: limits))
+    }
+
+    // MARK: - Rights
+
+    @inline(__always)
+    private func allow(_ right: Policy.Right, _ name: LockName, _ client: ConversationIndex) -> Bool {
+        conversations[client].verdict.rights.allow(right, name)
+    }
+
+    private mutating func denied(
+        _ what: String, _ name: LockName, _ client: ConversationIndex
+    ) -> Answer {
+        statistics.denied += 1
+        note(.denied(what), name, by: client)
+        return .reply(.denied(name, what: what, reason: "not-permitted"))
+    }
+
+    // MARK: - Results
+
+    private mutating func answer(
+        _ decision: Decision, _ name: LockName, _ mode: LockMode, _ client: ConversationIndex,
+        cost: Cost = .line
+    ) -> Answer {
+        switch decision {
+        case .granted(let granted): .reply(reply(granted, name), cost: cost)
+        case .waiting: .later(cost: cost)
+        case .refused(let refusal): .reply(reply(refusal, name, mode, client), cost: cost)
+        }
+    }
+
+    private func answer<Value>(
+        _ result: Result<Value, RefusedCommand>, effectsFirst: Bool = false, _ success: (Value) -> Reply
+    ) -> Answer {
+        let reply: Reply
+        switch result {
+        case .success(let value): reply = success(value)
+        case .failure(let refused): reply = .error(error(refused.refusal))
+        }
+        return effectsFirst ? .effectsFirst(reply) : .reply(reply)
+    }
+}

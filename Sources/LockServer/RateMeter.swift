@@ -1,0 +1,44 @@
+import LockVocabulary
+
+/// What is owed for events that are limited to a rate, by the generic cell rate algorithm (ITU-T I.371, annex A.1).
+///
+/// The meter is one instant and needs no timer: each event moves the instant by the event's price, and events are
+/// affordable while the instant is less than the credit ahead of the clock.
+struct RateMeter {
+    /// When everything that was charged is paid.
+    private var paidAt = Instant.zero
+
+    struct Rate {
+        /// What one event costs, in nanoseconds.
+        fileprivate let price: Int64
+        /// How much may be owed, in nanoseconds.
+        fileprivate let credit: Int64
+
+        /// So many events a second; what a tenth of a second allows, and at least one event, may come at once.
+        init(perSecond count: Int) {
+            price = 1_000_000_000 / Int64(max(1, count))
+            credit = max(price, 100_000_000)
+        }
+
+        /// One event in each interval; `burst` events may come at once.
+        init(every interval: Duration, burst: Int) {
+            price = interval.wholeNanoseconds
+            credit = price * Int64(burst)
+        }
+    }
+
+    /// How many events are affordable now.
+    func affordable(at rate: Rate, _ now: Instant) -> Int {
+        Int(max(0, (rate.credit - max(0, paidAt.nanoseconds - now.nanoseconds)) / rate.price))
+    }
+
+    /// When one event is affordable at the earliest.
+    func nextAffordable(at rate: Rate) -> Instant { paidAt.advanced(byNanoseconds: rate.price - rate.credit) }
+
+    mutating func charge(_ count: Int, at rate: Rate, _ now: Instant) {
+        paidAt = max(paidAt, now).advanced(byNanoseconds: Int64(count) * rate.price)
+    }
+
+    /// Whether nothing is owed.
+    func isPaid(at now: Instant) -> Bool { paidAt <= now }
+}

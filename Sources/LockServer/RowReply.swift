@@ -1,0 +1,155 @@
+import LockCore
+import LockVocabulary
+import LockWire
+
+/// A reply of many rows, written a page at a time: as far as there is room for rows, and a turn allows.
+///
+/// It remembers how far it has come by names and tokens, so that it goes on wherever locks and sessions came and went
+/// meanwhile.
+struct RowReply {
+    let tag: Tag?
+    private var rest: Rest
+    /// How many rows were written.
+    private(set) var count = 0
+
+    private enum Rest {
+        case status(LockName, StatusCursor)
+        case locks(prefix: String, after: LockName?, atMost: Int)
+        case sessions(after: ConversationIndex?)
+        case rows(ArraySlice<Row>)
+    }
+
+    private init(_ tag: Tag?, _ rest: Rest) {
+        self.tag = tag
+        self.rest = rest
+    }
+
+    /// The holders of a lock and the requests that wait for it.
+    static func status(of name: LockName, _ tag: Tag?) -> RowReply {
+        RowReply(tag, .status(name, StatusCursor()))
+    }
+
+    /// Locks with a prefix, in the order of their names.
+    static func locks(prefix: String, after: LockName?, atMost: Int?, _ tag: Tag?) -> RowReply {
+        RowReply(tag, .locks(prefix: prefix, after: after, atMost: atMost ?? .max))
+    }
+
+    /// All sessions.
+    static func sessions(_ tag: Tag?) -> RowReply { RowReply(tag, .sessions(after: nil)) }
+
+    /// Rows that are few, and made at once.
+    static func rows(_ rows: [Row], _ tag: Tag?) -> RowReply { RowReply(tag, .rows(rows[...])) }
+
+    /// Writes the next page of rows; returns whether the reply is complete.
+    mutating func write(
+        on page: inout Page, _ table: borrowing LockTable, _ conversations: borrowing Conversations,
+        for reader: ConversationIndex, at now: Instant
+    ) -> Bool {
+        let rights = conversations[reader].verdict.rights
+        defer { count += page.rows }
+        switch rest {
+        case .status(let name, var cursor):
+            page.examined = table.forEachStake(on: name, from: &cursor, budget: page.most, at: now) {
+                page.write(Self.row($0, of: name, conversations, rights))
+            }
+            rest = .status(name, cursor)
+            return cursor.isAtEnd
+        case .locks(let prefix, var last, let most):
+            var isComplete = true
+            if most > 0 {
+                table.forEachLock(prefix: prefix, after: last) { lock in
+                    guard page.rows < most else { return false }
+                    page.examined += 1
+                    last = lock.name
+                    isComplete = rights.allow(.look, lock.name) ? page.write(Self.row(lock)) : true
+                    isComplete = isComplete && page.examined < page.most
+                    return isComplete
+                }
+            }
+            rest = .locks(prefix: prefix, after: last, atMost: most - page.rows)
+            return isComplete
+        case .sessions(var last):
+            var hasRoom = true
+            while hasRoom, let next = conversations.firstOpen(after: last) {
+                last = next
+                hasRoom = page.write(Self.row(conversations[next], table, rights, now))
+            }
+            page.examined = page.rows
+            rest = .sessions(after: last)
+            return hasRoom
+        case .rows(var left):
+            while let next = left.popFirst(), page.write(next) {}
+            page.examined = page.rows
+            rest = .rows(left)
+            return left.isEmpty
+        }
+    }
+
+    // MARK: - Rows
+
+    private static func row(
+        _ stake: StakeSummary, of name: LockName, _ conversations: borrowing Conversations, _ rights: Rights
+    ) -> Row {
+        func visible(_ note: Note, _ session: SessionID) -> Note {
+            let user = conversations.userID(of: session)
+            return user.map { rights.showNote(ofUser: $0, name) } ?? false ? note : .none
+        }
+        switch stake {
+        case .holder(let session, let mode, let owner, let token, let age, let lease, let note):
+            return .holder(
+                Row.Holder(
+                    processID: conversations.processID(of: session), mode: mode, owner: owner, token: token,
+                    age: age, leaseLeft: lease, note: visible(note, session)))
+        case .waiter(let session, let mode, let owner, let waited, let timeout, let note, let upgrades):
+            return .waiter(
+                Row.Waiter(
+                    processID: conversations.processID(of: session), mode: mode, owner: owner,
+                    waited: waited, timeout: timeout.map(TimeLimit.upTo) ?? .forever,
+                    note: visible(note, session), upgrades: upgrades))
+        }
+    }
+
+    private static func row(_ lock: LockSummary) -> Row {
+        .lock(
+            Row.Lock(
+                name: lock.name, mode: lock.mode, holders: lock.holders, waiters: lock.waiters,
+                ownerDied: lock.ownerDied))
+    }
+
+    private static func row(
+        _ conversation: Conversation, _ table: borrowing LockTable, _ rights: Rights, _ now: Instant
+    ) -> Row {
+        let stakes = table.stakes(of: conversation.session)
+        let user = conversation.peer.userID
+        return .session(
+            Row.Session(
+                id: UInt64(conversation.session.serial), processID: conversation.peer.processID,
+                userID: user, client: rights.showClient(ofUser: user) ? conversation.client : .none,
+                grants: stakes.grants, waiters: stakes.waiters, age: conversation.since.duration(to: now)))
+    }
+}
+
+extension RowReply {
+    /// Rows that are written together, with bounds on their bytes and on the work for them.
+    struct Page {
+        private(set) var bytes: [UInt8] = []
+        private(set) var rows = 0
+        /// How many locks, grants or requests were examined for the rows, those without a row included.
+        var examined = 0
+        /// How many may be examined.
+        let most: Int
+        private let room: Int
+
+        init(room: Int, atMost most: Int) {
+            self.room = room
+            self.most = most
+        }
+
+        /// Writes a row; returns whether there is room for another.
+        mutating func write(_ row: Row) -> Bool {
+            row.encode(into: &bytes)
+            rows += 1
+            return bytes.count < room && rows < most
+        }
+    }
+}

@@ -1,0 +1,95 @@
+import LockVocabulary
+import Testing
+
+@testable import LockServer
+
+@Suite("The room of accounts: who is served when, and at what cost") final class AccountsRoomTests {
+    private var accounts = Accounts()
+    private var now = Instant.zero
+
+    private func session(_ number: UInt32) -> SessionID { SessionID(slot: number, serial: number) }
+
+    private func enter(_ user: UInt32, atMost most: Int = 9) -> AccountID? {
+        accounts.enter(user, atMost: most, at: now)
+    }
+
+    private func queue(_ numbers: UInt32..., of account: AccountID) {
+        for number in numbers { accounts.queue(session(number), of: account) }
+    }
+
+    /// The numbers of the sessions that go on in one round, in their order.
+    private func round(rate: Int? = nil, _ body: (SessionID) -> Void = { _ in }) -> [UInt32] {
+        var served: [UInt32] = []
+        accounts.beginTurns()
+        while let next = accounts.next(at: now, rate: { _ in rate }) {
+            served.append(next.slot)
+            body(next)
+        }
+        return served
+    }
+
+    @Test("a user has as many sessions as allowed, and one more after one has left") func sessions() throws {
+        let first = try #require(enter(7, atMost: 1))
+        #expect(enter(7, atMost: 1) == nil)
+        #expect(enter(8, atMost: 1) != nil)
+        accounts.leave(first, at: now)
+        #expect(enter(7, atMost: 1) != nil)
+    }
+
+    @Test("the place of an account without sessions is used again, but not while the user owes for lines")
+    func places() throws {
+        let first = try #require(enter(1))
+        accounts.charge(.line, to: first, rate: 1, at: now)
+        accounts.leave(first, at: now)
+        #expect(enter(2) != first)
+        now = now.advanced(by: .seconds(1))
+        #expect(enter(3) == first)
+    }
+
+    @Test("accounts take turns with a quota each, and sessions without a turn come first in the next round")
+    func turns() throws {
+        let (one, other) = (try #require(enter(1)), try #require(enter(2)))
+        queue(1, 2, 3, of: one)
+        queue(9, of: other)
+        #expect(
+            round { accounts.charge(Cost(work: 64), to: $0.slot < 9 ? one : other, rate: nil, at: now) } == [
+                1, 2, 9,
+            ])
+        #expect(accounts.isQueued(session(3)) == true)
+        queue(1, of: one)
+        #expect(round() == [3, 1])
+        #expect(accounts.haveWork == false)
+    }
+
+    @Test("an account alone has no quota; a session is queued once, and goes on once in a round")
+    func alone() throws {
+        let account = try #require(enter(1))
+        queue(1, 2, 1, 3, of: account)
+        let served = round {
+            accounts.charge(Cost(work: 1_000), to: account, rate: nil, at: now)
+            accounts.queue($0, of: account)
+        }
+        #expect(served == [1, 2, 3])
+        #expect(accounts.haveWork == true)
+    }
+
+    @Test("an account that owes for lines goes on when enough is paid, or when debts are forgiven")
+    func throttled() throws {
+        let account = try #require(enter(1))
+        #expect(accounts.quota(of: account, rate: 100, at: now) == 10)
+        accounts.charge(Cost(lines: 10, work: 10), to: account, rate: 100, at: now)
+        #expect(accounts.quota(of: account, rate: 100, at: now) == 0)
+        queue(1, of: account)
+        #expect(round(rate: 100).isEmpty && accounts.haveWork == false)
+        #expect(accounts.nextThrottleEnd == now.advanced(by: .milliseconds(10)))
+        accounts.forgiveDebts()
+        #expect(round(rate: 100) == [1])
+
+        accounts.charge(Cost(lines: 10, work: 10), to: account, rate: 100, at: now)
+        queue(1, of: account)
+        #expect(round(rate: 100).isEmpty)
+        now = now.advanced(by: .milliseconds(10))
+        accounts.beginRound(at: now)
+        #expect(round(rate: 100) == [1])
+    }
+}
