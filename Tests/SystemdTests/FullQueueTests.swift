@@ -1,44 +1,12 @@
-import Foundation
 import Systemd
+import TestSupport
 import Testing
-
-/// A datagram socket that is bound, and read only when a test says so: a journal or a service manager that hangs.
-private final class HungReceiver {
-    let path: String
-    private let descriptor: Int32
-
-    init() throws {
-        path = NSTemporaryDirectory() + "prwlock-hung-\(UUID().uuidString.prefix(8))"
-        descriptor = socket(AF_UNIX, Int32(SOCK_DGRAM.rawValue | SOCK_NONBLOCK.rawValue), 0)
-        var address = sockaddr_un()
-        address.sun_family = sa_family_t(AF_UNIX)
-        withUnsafeMutableBytes(of: &address.sun_path) { $0.copyBytes(from: Array(path.utf8)) }
-        let bound = withUnsafePointer(to: address) {
-            $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
-                bind(descriptor, $0, socklen_t(MemoryLayout<sockaddr_un>.size))
-            }
-        }
-        try #require(bound == 0)
-    }
-
-    deinit {
-        close(descriptor)
-        unlink(path)
-    }
-
-    /// The oldest datagram; nil if there is none.
-    func read() -> String? {
-        var bytes = [UInt8](repeating: 0, count: 1 << 18)
-        let count = recv(descriptor, &bytes, bytes.count, 0)
-        return count < 0 ? nil : String(decoding: bytes[..<count], as: UTF8.self)
-    }
-}
 
 @Suite("A log or a manager that takes nothing stops nothing")
 struct FullQueueTests {
     @Test("entries that a hung journal does not take are counted, and told before the next that it takes")
     func journal() throws {
-        let receiver = try HungReceiver()
+        let receiver = try DatagramReceiver()
         let journal = Journal(program: "test", level: .info, socket: receiver.path)
         var written = 0
         while journal.lost == 0 {
@@ -66,7 +34,7 @@ struct FullQueueTests {
 
     @Test("a loss is told when there is room, without another entry to tell")
     func lossAlone() throws {
-        let receiver = try HungReceiver()
+        let receiver = try DatagramReceiver()
         let journal = Journal(program: "test", level: .info, socket: receiver.path)
         while journal.lost == 0 { journal.write(.info, "entry") }
         journal.tellLost()
@@ -86,7 +54,7 @@ struct FullQueueTests {
 
     @Test("a long entry is cut between two characters, and a line feed in it begins no field")
     func longEntry() throws {
-        let receiver = try HungReceiver()
+        let receiver = try DatagramReceiver()
         let journal = Journal(program: "test", level: .info, socket: receiver.path)
         journal.write(.info, "x" + String(repeating: "é", count: 100_000))
         let long = try #require(receiver.read())
@@ -100,7 +68,7 @@ struct FullQueueTests {
 
     @Test("a change of state that a hung manager does not take is told when it takes it; a status is not")
     func manager() throws {
-        let receiver = try HungReceiver()
+        let receiver = try DatagramReceiver()
         let readiness = Readiness(socket: receiver.path)
         while readiness.update(status: "filling") {}
         readiness.ready(status: "first")
@@ -123,7 +91,7 @@ struct FullQueueTests {
 
     @Test("a status with a line feed in it sets no other variable")
     func statusLine() throws {
-        let receiver = try HungReceiver()
+        let receiver = try DatagramReceiver()
         #expect(Readiness(socket: receiver.path).update(status: "a\nMAINPID=1"))
         #expect(receiver.read() == "STATUS=a MAINPID=1")
     }
