@@ -50,10 +50,12 @@ let package = Package(
         .target(name: "Rendezvous", dependencies: ["CLinux", "LockVocabulary", "Posix"]),
 
         // Shells
+        .systemLibrary(name: "CMainQueue"),
         .target(
             name: "LockDaemon",
             dependencies: [
-                "CLinux", "LockCore", "LockServer", "LockVocabulary", "Posix", "Rendezvous", "Systemd",
+                "CLinux", "CMainQueue", "LockCore", "LockServer", "LockVocabulary", "Posix", "Rendezvous",
+                "Systemd",
             ]),
         .target(name: "PRWLock", dependencies: ["LockWire", "LockVocabulary", "Posix", "Rendezvous"]),
         .executableTarget(name: "prwlockd", dependencies: ["LockDaemon", "Posix", "Rendezvous"]),

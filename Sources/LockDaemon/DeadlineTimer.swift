@@ -3,13 +3,14 @@ import Glibc
 import LockVocabulary
 import Posix
 
-/// Wakes the event set when the next deadline has come (`timerfd` on `CLOCK_BOOTTIME`).
+/// A timer that fires when the next deadline has come (`timerfd` on `CLOCK_BOOTTIME`, which counts the time asleep, G5;
+/// Dispatch's own timers do not).
 ///
 /// It is set only when a deadline comes up that is earlier than what it is set to. If the earliest deadline goes away,
 /// it is left as it is and wakes the daemon once for nothing: that costs less than a call for every request.
 struct DeadlineTimer: ~Copyable {
     private let descriptor: OwnedDescriptor
-    /// When it wakes; nil if it does not.
+    /// When it fires; nil if it does not.
     private var setTo: Instant?
 
     init() throws(SystemError) {
@@ -21,7 +22,7 @@ struct DeadlineTimer: ~Copyable {
     /// The descriptor's number, readable when it has fired.
     var rawValue: Int32 { descriptor.rawValue }
 
-    /// Makes sure that it wakes at the deadline at the latest.
+    /// Makes sure that it fires at the deadline at the latest.
     mutating func cover(_ deadline: Instant?) {
         guard let deadline, setTo.map({ deadline < $0 }) ?? true else { return }
         setTo = deadline
@@ -35,9 +36,10 @@ struct DeadlineTimer: ~Copyable {
     }
 
     /// Takes note that it has fired.
-    mutating func fired() {
+    mutating func acknowledge() {
         var count: UInt64 = 0
-        read(descriptor.rawValue, &count, 8)
+        // It may have been set anew since its source saw it fire; then it is left to fire again.
+        guard read(descriptor.rawValue, &count, 8) == 8 else { return }
         setTo = nil
     }
 }

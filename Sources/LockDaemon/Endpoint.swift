@@ -110,24 +110,26 @@ struct Endpoint: Sendable {
     enum Leaving: ~Copyable {
         /// Nobody comes any more.
         case left
-        /// Somebody came, or is about to: it serves this listener.
-        case stayed(OwnedDescriptor)
+        /// Somebody is about to come; the listener listens on.
+        case stayed
+        /// Somebody came; this listener takes the place of the other.
+        case listensAgain(OwnedDescriptor)
     }
 
     /// Leaves if nobody comes meanwhile; who came is given to `arrived`.
     func leave(
-        _ listener: consuming OwnedDescriptor, arrived: (consuming OwnedDescriptor) -> Void
+        _ listener: borrowing OwnedDescriptor, arrived: (consuming OwnedDescriptor) -> Void
     ) throws(RendezvousError) -> Leaving {
         guard isOwn, let path else { return .left }
-        guard let lock = try StartLock.tryAcquire(for: path) else { return .stayed(listener) }
-        guard let listener = try lock.leave(listener, mode: mode, group: group, arrived: arrived) else {
+        guard let lock = try StartLock.tryAcquire(for: path) else { return .stayed }
+        guard let new = try lock.leave(listener, mode: mode, group: group, arrived: arrived) else {
             return .left
         }
-        return .stayed(listener)
+        return .listensAgain(new)
     }
 
     /// Takes the socket away, whoever may be about to come: they find nobody, and start another.
-    func remove(_ listener: consuming OwnedDescriptor) {
+    func remove(_ listener: borrowing OwnedDescriptor) {
         guard isOwn, let path else { return }
         // Whoever has the lock file waits for an answer that will not come, and then takes the file away itself.
         guard let lock = (try? StartLock.tryAcquire(for: path)) ?? nil else { return }
@@ -153,7 +155,7 @@ struct Endpoint: Sendable {
     }
 
     /// Lets in those who wait at a listener that its path no longer leads to.
-    func empty(_ listener: consuming OwnedDescriptor, arrived: (consuming OwnedDescriptor) -> Void) {
+    func empty(_ listener: borrowing OwnedDescriptor, arrived: (consuming OwnedDescriptor) -> Void) {
         shutdown(listener.rawValue, Int32(SHUT_RDWR))
         while let connection = (try? UnixSocket.accept(from: listener)) ?? nil { arrived(connection) }
     }
@@ -161,7 +163,7 @@ struct Endpoint: Sendable {
     /// Has those who wait see the end before the first reply: they begin again, and find another daemon.
     ///
     /// The service manager goes on listening, so that they would wait there for the next daemon.
-    func turnAway(_ listener: consuming OwnedDescriptor) {
+    func turnAway(_ listener: borrowing OwnedDescriptor) {
         if isManaged {
             while let connection = (try? UnixSocket.accept(from: listener)) ?? nil { _ = consume connection }
         } else {

@@ -93,16 +93,8 @@ enum Source: Equatable {
     case session(SessionID)
     /// A process watch, by the number of its descriptor.
     case process(Int32)
-    case listener
-    case timer
-    case signals
-    case tokens
-    /// The daemon's place: its socket's file, and the folder of the system's daemon.
-    case place
-    /// Processes that ask which daemon is the user's.
-    case questions
-    /// Options and rules that were read again.
-    case settings
+    /// The main queue has work.
+    case mainQueue
 
     /// The source in the 64 bits that epoll keeps for it: a kind, 24 bits for a place, 32 bits for a number.
     var encoded: UInt64 {
@@ -111,13 +103,7 @@ enum Source: Equatable {
             precondition(id.slot < 1 << 24, "more sessions than descriptors can be")
             return UInt64(id.slot) << 32 | UInt64(id.serial)
         case .process(let descriptor): return 1 << 56 | UInt64(UInt32(bitPattern: descriptor))
-        case .listener: return 2 << 56
-        case .timer: return 3 << 56
-        case .signals: return 4 << 56
-        case .tokens: return 5 << 56
-        case .place: return 6 << 56
-        case .questions: return 7 << 56
-        case .settings: return 8 << 56
+        case .mainQueue: return 2 << 56
         }
     }
 
@@ -127,13 +113,7 @@ enum Source: Equatable {
             self = .session(
                 SessionID(slot: UInt32(encoded >> 32), serial: UInt32(truncatingIfNeeded: encoded)))
         case 1: self = .process(Int32(bitPattern: UInt32(truncatingIfNeeded: encoded)))
-        case 2: self = .listener
-        case 3: self = .timer
-        case 4: self = .signals
-        case 5: self = .tokens
-        case 6: self = .place
-        case 7: self = .questions
-        default: self = .settings
+        default: self = .mainQueue
         }
     }
 }

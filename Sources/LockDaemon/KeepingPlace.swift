@@ -12,21 +12,20 @@ extension Daemon {
     func answerQuestions() {
         if !place.answer() {
             // For want of descriptors. The question stays in the queue, and would wake the daemon without end.
-            place.hear(false, in: reactor.events)
-            place.retry = reactor.now.advanced(by: Self.longPause)
+            place.hear(false)
+            MainQueue.after(Self.longPause) {
+                self.place.hear(true)
+                self.lookAtPlace()
+            }
         }
         // A process asks when it cannot reach the socket.
         lookAtPlace()
     }
 
-    func retryPlace() {
-        place.retry = nil
-        place.hear(true, in: reactor.events)
-        lookAtPlace()
-    }
-
     /// Looks whether the path still leads to this daemon, and listens there anew if not; sessions go on meanwhile.
     func lookAtPlace() {
+        // A daemon that ends has removed its socket itself.
+        guard isServing else { return }
         let wasYielding = place.isYielding
         let isIntact = place.look()
         if place.isYielding, !wasYielding {
@@ -44,33 +43,36 @@ extension Daemon {
         }
         do throws(RendezvousError) {
             guard let socket = try endpoint.listenAgain(folderMode: place.folderMode, in: surroundings) else {
-                place.retry = reactor.now.advanced(by: Self.shortPause)
-                return
+                return lookAgain(in: Self.shortPause)
             }
-            try move(to: socket)
+            move(to: socket)
             state.followSocket()
             journal.write(.warning, "\(endpoint.path ?? "") was removed, and is made again")
         } catch {
             reportLoss("\(endpoint.path ?? "") was removed, and cannot be made again: \(error)")
-            place.retry = reactor.now.advanced(by: Self.longPause)
+            lookAgain(in: Self.longPause)
         }
     }
 
+    /// Looks again after a pause; a later call takes the place of an earlier one.
+    private func lookAgain(in pause: Duration) {
+        place.retries += 1
+        let retry = place.retries
+        MainQueue.after(pause) { if self.place.retries == retry { self.lookAtPlace() } }
+    }
+
     /// Serves another listener in place of the one that clients no longer find.
-    private func move(to socket: consuming OwnedDescriptor) throws(RendezvousError) {
-        let old = listener.take()
-        do throws(SystemError) {
-            listener = try Listener(socket, in: reactor.events)
-            try place.settle(in: reactor.events)
-        } catch {
-            throw .system(error)
-        }
-        if isDraining { listener?.shut(in: reactor) }
+    private func move(to socket: consuming OwnedDescriptor) {
+        let old = listener
+        listen(on: socket)
+        place.renew()
+        if case .draining = phase { listener?.shut() }
         guard let old else { return }
-        endpoint.empty(old.release()) { connection in
+        endpoint.empty(old.socket) { connection in
             // One that comes in the drain sees the end, and waits at the new listener.
-            if !isDraining { try? reactor.admit(connection) }
+            if case .serving = phase { try? reactor.admit(connection) }
         }
+        old.close()
     }
 
     private func reportLoss(_ words: String) {

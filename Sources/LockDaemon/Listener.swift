@@ -22,71 +22,81 @@ import Systemd
 ///
 /// Sessions leave the last descriptors of the table to the house (`DescriptorLimit`): without them a daemon with a full
 /// table could neither read its rules again nor bind its socket again.
-struct Listener: ~Copyable {
+@MainActor final class Listener {
     private enum State {
         case open
         case outOfRoom
         case shut
     }
 
-    private let socket: OwnedDescriptor
+    /// The listening socket.
+    let socket: OwnedDescriptor
+    private let source: ReadSource
     private var reserve: OwnedDescriptor?
     private var state = State.open
-    /// When to try again without having seen a descriptor freed: another process may have freed one.
-    private(set) var retry: Instant?
-    private var hasSaidSo = false
+    private var hasReportedShortage = false
 
+    /// How long to wait without having seen a descriptor freed: another process may have freed one.
     private static let pause = Duration.seconds(1)
 
-    init(_ socket: consuming OwnedDescriptor, in events: borrowing EventSet) throws(SystemError) {
-        try events.add(socket.rawValue, .listener, .readable)
+    /// - Parameter arrived: is called while a connection waits in the backlog.
+    init(_ socket: consuming OwnedDescriptor, _ arrived: @escaping @MainActor () -> Void) {
+        source = ReadSource(socket.rawValue, arrived)
         self.socket = socket
     }
 
-    /// The listening socket, and nothing else of it.
-    consuming func release() -> OwnedDescriptor { socket }
-
     /// Lets in one who waits; before the next the sessions get their turn, for a connection costs as much as many lines.
-    mutating func accept(into reactor: inout Reactor, _ journal: Journal) {
+    func accept(into reactor: inout Reactor, _ journal: Journal) {
         guard state == .open else { return }
         let accepted: OwnedDescriptor?
         do throws(SystemError) {
             if reserve == nil { reserve = try socket.duplicate() }
             accepted = try UnixSocket.accept(from: socket)
         } catch {
-            say(error, journal)
-            if !turnAwayNext() { stop(reactor) }
+            report(error, journal)
+            if !turnAwayNext() { pause() }
             return
         }
         guard let connection = accepted else { return }
         guard DescriptorLimit.leavesRoomForHouse(connection.rawValue) else {
-            say(SystemError(code: EMFILE, call: "accept4"), journal)
+            report(SystemError(code: EMFILE, call: "accept4"), journal)
             return Connection.turnAway(connection)
         }
         // A connection that cannot be admitted was told so, and is closed.
-        do throws(SystemError) { try reactor.admit(connection) } catch { say(error, journal) }
+        do throws(SystemError) { try reactor.admit(connection) } catch { report(error, journal) }
+    }
+
+    private func pause() {
+        state = .outOfRoom
+        source.suspend()
+        MainQueue.after(Self.pause) { self.resume() }
     }
 
     /// There may be room again.
-    mutating func resume(in reactor: borrowing Reactor) {
+    func resume() {
         guard state == .outOfRoom else { return }
         state = .open
-        retry = nil
-        reactor.events.change(socket.rawValue, .listener, .readable)
+        source.resume()
     }
 
     /// Lets nobody in any more.
-    mutating func shut(in reactor: borrowing Reactor) {
+    func shut() {
         state = .shut
-        retry = nil
+        source.suspend()
         reserve = nil
-        reactor.events.remove(socket.rawValue)
+    }
+
+    /// Closes the socket, as soon as Dispatch has let go of it.
+    func close() {
+        shut()
+        // The handler keeps the listener, and so its socket, until then.
+        source.cancel { _ = self }
     }
 
     /// Accepts a connection in the place of the reserve, and tells its client that there is no room for a session.
     ///
     /// Returns false if that is not possible, or the reserve is lost.
-    private mutating func turnAwayNext() -> Bool {
+    private func turnAwayNext() -> Bool {
         guard reserve.take() != nil else { return false }
         do throws(SystemError) {
             if let connection = try UnixSocket.accept(from: socket) { Connection.turnAway(connection) }
@@ -97,15 +107,9 @@ struct Listener: ~Copyable {
         }
     }
 
-    private mutating func stop(_ reactor: borrowing Reactor) {
-        state = .outOfRoom
-        retry = reactor.now.advanced(by: Self.pause)
-        reactor.events.change(socket.rawValue, .listener, [])
-    }
-
-    private mutating func say(_ error: SystemError, _ journal: Journal) {
-        guard !hasSaidSo else { return }
-        hasSaidSo = true
+    private func report(_ error: SystemError, _ journal: Journal) {
+        guard !hasReportedShortage else { return }
+        hasReportedShortage = true
         journal.write(.outOfRoom(error))
     }
 }

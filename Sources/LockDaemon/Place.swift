@@ -1,4 +1,3 @@
-import LockVocabulary
 import Posix
 import Rendezvous
 import Systemd
@@ -17,19 +16,19 @@ import Systemd
 ///
 /// Only the user's own daemon has a guard and yields. What the service manager listens for is the service manager's to
 /// listen for again.
-struct Place: ~Copyable {
+@MainActor final class Place {
     private let endpoint: Endpoint
     private let surroundings: Surroundings
-    /// The daemon yields when this folder appears; nil for a daemon that never yields.
-    private let systemDirectory: String?
-    /// The guard's descriptor; nil if it has none.
-    private var guardNumber: Int32?
+    /// The guard, whose socket has the questions which daemon is the user's; nil if there is none.
     private var occupation: PlaceGuard?
+    private var questions: ReadSource?
+    /// Nil for a socket without a path.
     private var watch: PlaceWatch?
+    private var changes: ReadSource?
     /// Whether the system's daemon is to take its place.
     private(set) var isYielding = false
-    /// When to try again what could not be done at once.
-    var retry: Instant?
+    /// Counts the looks that were put off: only the last one counts.
+    var retries = 0
     /// Whether it was said that the place is lost.
     var hasReportedLoss = false
 
@@ -40,13 +39,11 @@ struct Place: ~Copyable {
         let systemDirectory = endpoint.isUserOwn ? surroundings.systemDirectory : nil
         let occupation =
             endpoint.isUserOwn ? try Self.occupy(in: surroundings, at: endpoint.path ?? "", journal) : nil
-        let watch = Self.watch(endpoint.path, systemDirectory)
+        let watch = endpoint.path.map { PlaceWatch($0, systemDirectory: systemDirectory) }
         // After the watch has begun, so that a folder that appears after this look is seen too.
         if endpoint.isUserOwn, surroundings.hasSystemDirectory { throw Self.systemIsMeant(surroundings) }
         self.endpoint = endpoint
         self.surroundings = surroundings
-        self.systemDirectory = systemDirectory
-        guardNumber = occupation.inspect { $0.rawValue }
         self.occupation = consume occupation
         self.watch = consume watch
     }
@@ -78,37 +75,24 @@ struct Place: ~Copyable {
         }
     }
 
-    private static func watch(_ path: String?, _ systemDirectory: String?) -> PlaceWatch? {
-        guard let path else { return nil }
-        return try? PlaceWatch(path, systemDirectory: systemDirectory)
-    }
-
-    /// Whether a second daemon of this user is kept away by a name that no cleaner removes.
-    var isGuarded: Bool { guardNumber != nil }
-
     /// The mode of the socket's folder, should it have to be made again.
     var folderMode: UInt32 { watch.inspect { $0.folderMode } ?? 0o700 }
 
-    /// Has the event set tell of changes and questions.
-    func join(_ events: borrowing EventSet) throws(SystemError) {
-        try joinWatch(events)
-        if let guardNumber { try events.add(guardNumber, .questions, .readable) }
-    }
-
-    private func joinWatch(_ events: borrowing EventSet) throws(SystemError) {
-        if case let number?? = watch.inspect({ $0.rawValue }) { try events.add(number, .place, .readable) }
+    /// Calls the handlers when something may have changed, and when a process asks which daemon is the user's.
+    func begin(changed: @escaping @MainActor () -> Void, asked: @escaping @MainActor () -> Void) {
+        if case let number?? = watch.inspect({ $0.rawValue }) { changes = ReadSource(number, changed) }
+        questions = occupation.inspect { ReadSource($0.rawValue, asked) }
     }
 
     /// The daemon listens anew at its path.
-    mutating func settle(in events: borrowing EventSet) throws(SystemError) {
-        watch = Self.watch(endpoint.path, systemDirectory)
-        try joinWatch(events)
-        retry = nil
+    func renew() {
+        watch?.renew()
+        retries += 1
         hasReportedLoss = false
     }
 
     /// Looks at the place. Returns whether the path still leads to the daemon.
-    mutating func look() -> Bool {
+    func look() -> Bool {
         let isIntact = watch.inspect { watch in
             watch.acknowledge()
             return watch.isIntact
@@ -123,14 +107,14 @@ struct Place: ~Copyable {
         return occupation.inspect { (try? $0.answer(path: path)) != nil } ?? true
     }
 
-    /// Gives the guard up, as the socket has been: a client that asks may start another daemon.
-    mutating func vacate() {
-        occupation = nil
-        guardNumber = nil
+    /// Leaves questions in their queue, or hears them again.
+    func hear(_ hears: Bool) {
+        if hears { questions?.resume() } else { questions?.suspend() }
     }
 
-    /// Hears questions, or leaves them for later.
-    func hear(_ hears: Bool, in events: borrowing EventSet) {
-        if let guardNumber { events.change(guardNumber, .questions, hears ? .readable : []) }
+    /// Gives the guard up, as the socket has been: a client that asks may start another daemon.
+    func vacate() {
+        questions?.cancel { self.occupation = nil }
+        questions = nil
     }
 }

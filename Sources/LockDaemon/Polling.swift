@@ -15,7 +15,7 @@ import LockVocabulary
 struct Polling {
     enum Way {
         case sleep
-        case lookOn
+        case poll
     }
 
     /// How long to look on at the most; an answer within this is a quick one.
@@ -44,18 +44,18 @@ struct Polling {
     private var round = trial
     private var isTrial = false
     /// How long an answer takes with either way, in nanoseconds: an average that forgets.
-    private var answerTime = (sleep: spanNanoseconds, lookOn: Int64(0))
+    private var answerTime = (sleep: spanNanoseconds, poll: Int64(0))
 
     init(processors: Int) { isPossible = processors >= 2 }
 
     /// What to do now.
     mutating func choose(at now: Instant) -> Way {
         guard isPossible, quickInARow >= Self.likely else { return .sleep }
-        guard (isTrial ? other(than: better) : better) == .lookOn else { return .sleep }
+        guard (isTrial ? other(than: better) : better) == .poll else { return .sleep }
         let (passed, overflow) = now.nanoseconds.subtractingReportingOverflow(filled.nanoseconds)
         account = min(Self.most, account + (overflow ? 0 : max(0, passed) / Self.share))
         filled = now
-        return account >= Self.spanNanoseconds ? .lookOn : .sleep
+        return account >= Self.spanNanoseconds ? .poll : .sleep
     }
 
     /// Something came, so long after that choice.
@@ -65,7 +65,7 @@ struct Polling {
         let counted = min(nanoseconds, 2 * Self.spanNanoseconds)
         switch way {
         case .sleep: answerTime.sleep += (counted - answerTime.sleep) / 8
-        case .lookOn: answerTime.lookOn += (counted - answerTime.lookOn) / 8
+        case .poll: answerTime.poll += (counted - answerTime.poll) / 8
         }
         guard nanoseconds <= 4 * Self.spanNanoseconds else {
             quickInARow = 0
@@ -79,7 +79,7 @@ struct Polling {
 
     private mutating func beginRound() {
         round = 0
-        isTrial = better == .lookOn || answerTime.sleep > Self.soon
+        isTrial = better == .poll || answerTime.sleep > Self.soon
     }
 
     /// Nothing came while it looked on; what that took is paid.
@@ -91,8 +91,8 @@ struct Polling {
     /// A trial is over: the way that was quicker is kept.
     private mutating func settle() {
         isTrial = false
-        better = answerTime.lookOn <= answerTime.sleep ? .lookOn : .sleep
+        better = answerTime.poll <= answerTime.sleep ? .poll : .sleep
     }
 
-    private func other(than way: Way) -> Way { way == .lookOn ? .sleep : .lookOn }
+    private func other(than way: Way) -> Way { way == .poll ? .sleep : .poll }
 }

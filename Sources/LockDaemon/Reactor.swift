@@ -3,15 +3,15 @@ import LockServer
 import LockVocabulary
 import Posix
 
-/// The loop of the one thread that owns all state: it waits, reads, carries out, and sends, a batch at a time.
+/// The loop of the main thread, which owns all state: it waits, reads, carries out, and sends, a batch at a time.
 ///
 ///            ┌───────────────────────────────────────────────────────────────┐
 ///            ▼                                                               │
 ///  [ WAIT ] ──▶ [ READ ] ──▶ [ LOOK AGAIN ] ──▶ [ CARRY OUT ] ──▶ [ SEND ] ──┤
-///    ▲ sleep, or look on                         ends, lines,                │ occasions
-///    │ for a moment after work                   deadlines                   ▼
-///    └───────────────────────────────────────────────────────────── [ HOUSEKEEPING ]
-///                                                                  (`Daemon`: accept, signals, tokens)
+///    ▲ sleep, or poll                            ends, lines,                │ the main queue has work,
+///    │ for a moment after work                   deadlines                   ▼ or there is news
+///    └───────────────────────────────────────────── [ MAIN QUEUE ] ◀── [ HOUSEKEEPING ]
+///                                                   (`Daemon`: accept, signals, tokens, timers)
 ///
 /// - WAIT: which sockets are ready. Ends are not acted on yet.
 /// - READ: each ready socket once, into the arena. What finds no room stays for the next batch, and is then first.
@@ -29,6 +29,25 @@ import Posix
 /// 5. A's child keeps A's socket. Then only the process watch tells A's end, and the child may write on for ever: what
 ///    stands in the socket when the death is seen is carried out, and no more.
 ///
+/// The main queue of Dispatch is drained between two batches, never within one (`Daemon.serve`). Its handle is a member of
+/// the epoll set. The interleavings with work W that a source, a timer or another queue adds to it:
+/// 1. W is added while the loop sleeps or polls: the handle is ready, so `epoll_wait` returns. A batch without lines follows,
+///    and then the drain.
+/// 2. W is added within a batch: the next WAIT finds the handle ready and does not sleep, whatever the traffic. That batch
+///    is served first.
+/// 3. W is added within a drain, by a source or by the work that is carried out: a drain takes what stood in the queue
+///    when it began, and W makes the handle ready again. So a batch comes before W, and work that adds itself again
+///    starves no session.
+/// 4. W is added between the read of the handle and the drain: it is carried out, the handle stays ready, and one drain
+///    finds nothing. (Read after the drain, the handle could hide W for ever.)
+/// 5. W changes what the reactor waits for (a policy, more tokens, a new session that is dead already): the batch after a
+///    drain does not sleep.
+/// 6. W ends the daemon: it only says so. The work behind it in the same drain is carried out and finds a daemon that
+///    ends, and the loop stops after the drain.
+///
+/// Libdispatch starts its thread with the first source. So the fork of `--detach` comes before, and all sources are made before
+/// the first session, while there are descriptors.
+///
 /// Invariants:
 /// 1. No call here waits but WAIT's, and that only when nothing is left to do.
 /// 2. A batch costs in proportion to what is ready, not to the sessions there are: nothing is asked of the
@@ -38,11 +57,15 @@ import Posix
 struct Reactor: ~Copyable {
     var server: Server
     private let anchor = Anchor()
-    var events: EventSet
+    private var events: EventSet
     /// The time, taken anew for each batch.
     private(set) var now: Instant
     /// Whether descriptors were closed since it was last asked.
     var hasClosedSome = false
+    /// What is news for the daemon.
+    var news = News()
+    /// Whether the main queue is to be drained.
+    private(set) var mainQueueHasWork = true
 
     private var connections = Connections()
     private var watches: ProcessWatches
@@ -82,11 +105,11 @@ struct Reactor: ~Copyable {
 
     init(
         _ server: consuming Server, polling: Polling, watching support: ProcessWatch.Support,
-        reporting reportedFacts: Policy.Facts
+        reporting reportedFacts: Policy.Facts, mainQueue: Int32
     ) throws(SystemError) {
         let events = try EventSet()
         let timer = try DeadlineTimer()
-        try events.add(timer.rawValue, .timer, .readable)
+        try events.add(mainQueue, .mainQueue, .readable)
         facts = server.policy.facts.union(reportedFacts)
         self.reportedFacts = reportedFacts
         self.server = server
@@ -97,11 +120,40 @@ struct Reactor: ~Copyable {
         now = Instant(nanoseconds: BootClock.now())
     }
 
-    /// One batch. Returns which occasions there are for housekeeping, at `deadline` at the latest.
-    mutating func turn(until deadline: Instant?) -> Occasions {
-        timer.cover(earliest(server.nextDeadline, deadline))
+    /// How many sessions and locks there are.
+    struct Counts: Equatable {
+        var sessions: Int
+        var locks: Int
+    }
+
+    /// What the daemon wants to look at between two batches; it is checked here, as that costs each batch less.
+    struct News {
+        /// Fewer tokens left than this.
+        var tokens: UInt64 = 0
+        /// Other counts than these; nil for none.
+        var counts: Counts?
+        /// Whether the end of every batch is news.
+        var isEveryBatch = false
+    }
+
+    /// Serves until the main queue has work, or there is news.
+    ///
+    /// After a drain the first batch does not sleep: what was drained may have left something to do.
+    mutating func serve() {
+        repeat { runBatch() } while !mainQueueHasWork && !hasNews
+    }
+
+    private var hasNews: Bool {
+        server.hasEvents || hasClosedSome || server.tokensLeft < news.tokens || news.isEveryBatch
+            || news.counts.map { $0 != counts } ?? false
+    }
+
+    var counts: Counts { Counts(sessions: server.sessionCount, locks: server.lockCount) }
+
+    private mutating func runBatch() {
+        timer.cover(server.nextDeadline)
         batch += 1
-        let occasions = sort(wait())
+        sort(wait())
         read()
         if needsLook { lookAgain() }
         tick()
@@ -112,8 +164,13 @@ struct Reactor: ~Copyable {
         server.advance(to: now)
         if server.hasUnfinishedWork { server.resumeWork(at: now) }
         send()
-        return occasions
     }
+
+    /// The descriptor of the deadline's timer.
+    var timerDescriptor: Int32 { timer.rawValue }
+
+    /// A deadline may have come.
+    mutating func acknowledgeTimer() { timer.acknowledge() }
 
     private mutating func tick() { now = Instant(nanoseconds: BootClock.now()) }
 
@@ -126,13 +183,16 @@ struct Reactor: ~Copyable {
 
     private mutating func wait() -> Int {
         choice = nil
-        if hasLeftOvers { return events.wait(0) }
+        if mainQueueHasWork || hasLeftOvers {
+            mainQueueHasWork = false
+            return events.wait(0)
+        }
         guard hasWorked else { return events.wait(-1) }
         tick()
         let start = now
         let way = polling.choose(at: start)
         choice = (way, start)
-        guard way == .lookOn else { return events.wait(-1) }
+        guard way == .poll else { return events.wait(-1) }
         let end = start.advanced(by: Polling.span)
         repeat {
             // Whoever was woken by a reply and has only this processor goes first; its next line then needs no
@@ -148,8 +208,7 @@ struct Reactor: ~Copyable {
     }
 
     /// Notes what is to be read and whom there is room to send to.
-    private mutating func sort(_ count: Int) -> Occasions {
-        var occasions = Occasions()
+    private mutating func sort(_ count: Int) {
         hasSeenEnd = false
         for index in 0..<count {
             let event = events[index]
@@ -159,16 +218,9 @@ struct Reactor: ~Copyable {
                 if event.conditions.contains(.writable) { hasRoom(session) }
                 if !event.conditions.isDisjoint(with: [.halfClosed, .closed]) { hasSeenEnd = true }
             case .process: hasSeenEnd = true
-            case .timer: timer.fired()
-            case .listener: occasions.insert(.connections)
-            case .signals: occasions.insert(.signals)
-            case .tokens: occasions.insert(.tokens)
-            case .place: occasions.insert(.place)
-            case .questions: occasions.insert(.questions)
-            case .settings: occasions.insert(.settings)
+            case .mainQueue: mainQueueHasWork = true
             }
         }
-        return occasions
     }
 
     private mutating func hasRoom(_ session: SessionID) {
@@ -219,7 +271,7 @@ struct Reactor: ~Copyable {
                 for session in watches.sessions(of: watch) {
                     ends.append(End(session: session, cause: .processDied))
                 }
-            default: break
+            case .mainQueue: break
             }
         }
     }

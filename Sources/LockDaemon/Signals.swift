@@ -1,20 +1,16 @@
 import CLinux
+import Dispatch
 import Glibc
-import Posix
 
-/// What an administrator tells the daemon by signals, as a member of the event set.
-struct Signals: ~Copyable {
-    enum Kind {
-        /// TERM or INT.
-        case end
-        /// HUP.
-        case reload
-    }
+/// What an administrator tells the daemon by signals, from sources of the main queue.
+@MainActor struct Signals {
+    private let sources: [any DispatchSourceSignal]
 
-    private let descriptor: OwnedDescriptor
-
-    /// Takes the signals for the whole process; to be made before any other thread, which inherits that.
-    init() throws(SystemError) {
+    /// Blocks the signals for the whole process. To be called before there is any other thread, which inherits that.
+    ///
+    /// Libdispatch reads signals from a `signalfd`, and only a signal that all threads block stays there to be read. A signal
+    /// that comes before the source is made waits for it.
+    static func block() {
         var taken = sigset_t()
         sigemptyset(&taken)
         for signal in [SIGTERM, SIGINT, SIGHUP] { sigaddset(&taken, signal) }
@@ -22,19 +18,17 @@ struct Signals: ~Copyable {
         // A peer that is gone, or a file that may not grow, is an error of the call and no end of the daemon.
         signal(SIGPIPE, SIG_IGN)
         signal(SIGXFSZ, SIG_IGN)
-        let number = signalfd(-1, &taken, Int32(SFD_NONBLOCK | SFD_CLOEXEC))
-        guard number >= 0 else { throw .last("signalfd") }
-        descriptor = OwnedDescriptor(owning: number)
     }
 
-    /// The descriptor's number, readable when a signal has come.
-    var rawValue: Int32 { descriptor.rawValue }
-
-    /// The next signal that has come; nil if there is none.
-    func next() -> Kind? {
-        var information = signalfd_siginfo()
-        let size = MemoryLayout<signalfd_siginfo>.size
-        guard read(descriptor.rawValue, &information, size) == size else { return nil }
-        return Int32(information.ssi_signo) == SIGHUP ? .reload : .end
+    /// - Parameters:
+    ///   - end: is called for TERM and INT.
+    ///   - reload: is called for HUP.
+    init(end: @escaping @MainActor () -> Void, reload: @escaping @MainActor () -> Void) {
+        sources = [(SIGTERM, end), (SIGINT, end), (SIGHUP, reload)].map { signal, handler in
+            let source = DispatchSource.makeSignalSource(signal: signal, queue: .main)
+            source.setEventHandler { handler() }
+            source.activate()
+            return source
+        }
     }
 }

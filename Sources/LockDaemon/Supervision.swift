@@ -1,3 +1,4 @@
+import Dispatch
 import LockVocabulary
 import Systemd
 
@@ -5,87 +6,79 @@ import Systemd
 ///
 /// Without a service manager there is nothing to do, and nothing wakes the daemon for it. What the manager or the log
 /// did not take is told again after a moment: no call waits for either.
-struct Supervision {
+@MainActor final class Supervision {
     /// What `systemctl status` shows.
     struct Status: Equatable, CustomStringConvertible {
-        var sessions: Int
-        var locks: Int
+        var counts: Reactor.Counts
         /// Why what was read last does not hold; nil if it does.
         var fault: String?
 
         var description: String {
-            let counts =
+            let (sessions, locks) = (counts.sessions, counts.locks)
+            let words =
                 "\(sessions) \(sessions == 1 ? "session" : "sessions"), \(locks) \(locks == 1 ? "lock" : "locks")"
-            return fault.map { "\(counts); \($0)" } ?? counts
+            return fault.map { "\(words); \($0)" } ?? words
         }
     }
 
-    private let watchdog = Watchdog()
+    private let journal: Journal
     private let readiness = Readiness()
-    private var nextKick: Instant?
-    private var told = Status(sessions: 0, locks: 0)
-    private var nextStatus = Instant.zero
-    /// When to tell again what was not taken; nil if all was.
-    private var nextRetry: Instant?
+    private var watchdog: (any DispatchSourceTimer)?
+    /// The status that the manager has; nil before the start.
+    private var told: Status?
+    /// Whether a status was told a moment ago: it is for people, who cannot read more often.
+    private var isPausing = false
+    /// Whether what was not taken is told again in a moment.
+    private var isRetrying = false
     private var isEnding = false
-    /// When there is something to tell; nil for not before something happens.
-    private(set) var deadline: Instant?
 
-    /// The status is for people, who cannot read more often.
     private static let statusPeriod = Duration.seconds(1)
     /// How long to wait before what was not taken is told again.
     private static let pause = Duration.milliseconds(200)
 
+    init(_ journal: Journal) { self.journal = journal }
+
     /// Clients are served.
-    mutating func begin(_ status: Status, at now: Instant) {
+    func begin(_ status: Status) {
         told = status
-        readiness.ready(status: told.description)
-        if let watchdog { nextKick = now.advanced(by: watchdog.period) }
-        deadline = nextKick
+        readiness.ready(status: status.description)
+        guard let period = Watchdog()?.period else { return }
+        let timer = DispatchSource.makeTimerSource(queue: .main)
+        timer.setEventHandler { self.kick(period) }
+        timer.schedule(in: period, every: period)
+        timer.activate()
+        watchdog = timer
     }
 
-    /// Tells what is to be told by now.
+    /// The sign of life comes from the thread that serves, so that a hung daemon does not look alive.
+    private func kick(_ period: Duration) {
+        if !readiness.alive() { watchdog?.schedule(in: min(period, Self.pause), every: period) }
+    }
+
+    /// The counts that the manager has, if it is to be told of others now; nil if not.
+    var toldCounts: Reactor.Counts? { readiness.isHeard && !isPausing ? told?.counts : nil }
+
+    /// Tells what has changed, and sees to it that what is not taken is told again.
     ///
-    /// - Parameter status: made only where a service manager hears of it.
-    /// - Returns: whether something was not taken: only then can the journal have lost entries since the last call.
-    mutating func keep(_ status: @autoclosure () -> Status, _ journal: Journal, at now: Instant) -> Bool {
-        retry(journal, at: now)
-        kick(at: now)
-        deadline = earliest(nextRetry, nextKick)
-        let isRetrying = nextRetry != nil
-        guard readiness.isHeard else { return isRetrying }
-        let status = status()
-        if status != told { tell(status, at: now) }
-        return isRetrying
-    }
-
-    private mutating func retry(_ journal: Journal, at now: Instant) {
-        if let retry = nextRetry, retry <= now {
-            readiness.tellAgain()
-            journal.tellLost()
-            nextRetry = nil
-        }
-        if nextRetry == nil, readiness.hasUntoldChange || journal.hasUntoldLoss {
-            nextRetry = now.advanced(by: Self.pause)
-        }
-    }
-
-    private mutating func kick(at now: Instant) {
-        guard let watchdog, let kick = nextKick, kick <= now else { return }
-        let isTaken = readiness.alive()
-        nextKick = now.advanced(by: isTaken ? watchdog.period : min(Self.pause, watchdog.period))
-    }
-
-    private mutating func tell(_ status: Status, at now: Instant) {
-        if nextStatus <= now {
+    /// To be called after each batch or piece of work that may have written to the journal, or changed the status.
+    func update(_ status: Status) {
+        if readiness.isHeard, status != told, !isPausing {
             let isTaken = readiness.update(status: status.description)
-            nextStatus = now.advanced(by: isTaken ? Self.statusPeriod : Self.pause)
-            if isTaken {
-                told = status
-                return
-            }
+            if isTaken { told = status }
+            isPausing = true
+            MainQueue.after(isTaken ? Self.statusPeriod : Self.pause) { self.isPausing = false }
         }
-        deadline = earliest(deadline, nextStatus)
+        if readiness.hasUntoldChange || journal.hasUntoldLoss { retryLater() }
+    }
+
+    private func retryLater() {
+        guard !isRetrying else { return }
+        isRetrying = true
+        MainQueue.after(Self.pause) {
+            self.isRetrying = false
+            self.readiness.tellAgain()
+            self.journal.tellLost()
+        }
     }
 
     /// The settings are being read anew; `reloaded` ends it.
@@ -93,14 +86,14 @@ struct Supervision {
         if !isEnding { readiness.reloading() }
     }
 
-    mutating func reloaded(_ status: Status) {
+    func reloaded(_ status: Status) {
         guard !isEnding else { return }
         told = status
         readiness.ready(status: status.description)
     }
 
     /// No new sessions come in.
-    mutating func end(_ status: Status) {
+    func end(_ status: Status) {
         isEnding = true
         readiness.stopping(status: "draining, \(status)")
     }

@@ -13,7 +13,7 @@ import Posix
 /// 1. No token is given out before a page on the disk says `up to` it or more.
 /// 2. `done` stands in the newest page only if the daemon ended in order, with nobody holding a lock; then no
 ///    token above `up to` was given out, and that is the last that was.
-package struct TokenFile: ~Copyable {
+package struct TokenFile: Sendable {
     /// What a page says.
     package struct Record: Equatable {
         /// Counts the writes; the higher of two pages is the newer.
@@ -26,7 +26,13 @@ package struct TokenFile: ~Copyable {
 
     private static let pageSize = 4_096
 
-    private let file: OwnedDescriptor
+    /// The open file, which all copies of this value share.
+    private final class OpenFile: Sendable {
+        let descriptor: OwnedDescriptor
+        init(_ descriptor: consuming OwnedDescriptor) { self.descriptor = descriptor }
+    }
+
+    private let file: OpenFile
     /// The newest page; nil if nothing was ever written.
     private(set) var newest: Record?
     /// Whether a page that may have been newer could not be understood.
@@ -40,7 +46,7 @@ package struct TokenFile: ~Copyable {
         let contents = try FileContents.read(file, "tokens", limit: 2 * Self.pageSize)
         let pages = [contents.prefix(Self.pageSize), contents.dropFirst(Self.pageSize)].filter { !$0.isEmpty }
         let records = pages.compactMap(Record.init(page:))
-        self.file = file
+        self.file = OpenFile(file)
         newest = records.max { $0.write < $1.write }
         hasLostPage = records.count < pages.count
     }
@@ -53,10 +59,10 @@ package struct TokenFile: ~Copyable {
         let record = Record(write: (newest?.write ?? 0) + 1, upTo: upTo, isDone: isDone)
         let page = record.page(of: Self.pageSize)
         let place = off_t((record.write - 1) % 2) * off_t(Self.pageSize)
-        let count = pwrite(file.rawValue, page, page.count, place)
+        let count = pwrite(file.descriptor.rawValue, page, page.count, place)
         guard count >= 0 else { throw .last("write", "tokens") }
         guard count == page.count else { throw SystemError(code: ENOSPC, call: "write", subject: "tokens") }
-        guard fdatasync(file.rawValue) == 0 else { throw .last("fdatasync", "tokens") }
+        guard fdatasync(file.descriptor.rawValue) == 0 else { throw .last("fdatasync", "tokens") }
         newest = record
     }
 }

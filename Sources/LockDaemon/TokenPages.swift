@@ -10,7 +10,7 @@ import Posix
 /// 1. What was written is in at least one of them, on the disk.
 /// 2. What is read is the worst that either says: the highest token, and an unclean end if one of them was in use. A file
 ///    that is missing says nothing.
-struct TokenPages: ~Copyable {
+struct TokenPages: Sendable {
     private var main: TokenFile?
     private var second: TokenFile?
 
@@ -23,9 +23,8 @@ struct TokenPages: ~Copyable {
     /// Whether the daemon before may have ended while a lock was held.
     let followsUncleanEnd: Bool
 
-    init(main: consuming TokenFile?, second: consuming TokenFile? = nil) {
-        let (one, other) = (main.inspect(Contents.init), second.inspect(Contents.init))
-        let both = [one, other].compactMap(\.self)
+    init(main: TokenFile?, second: TokenFile? = nil) {
+        let both = [main, second].compactMap(\.self).map(Contents.init)
         count = both.count
         last = both.map(\.last).max() ?? 0
         hasLostPage = both.contains(where: \.hasLostPage)
@@ -40,7 +39,7 @@ struct TokenPages: ~Copyable {
         let hasLostPage: Bool
         let isUnclean: Bool
 
-        init(_ file: borrowing TokenFile) {
+        init(_ file: TokenFile) {
             last = file.newest?.upTo.rawValue ?? 0
             hasLostPage = file.hasLostPage
             isUnclean = file.isDamaged || file.newest.map { !$0.isDone } ?? false
@@ -63,9 +62,9 @@ struct TokenPages: ~Copyable {
     }
 
     /// Writes the second file elsewhere from now on, with what was written last.
-    mutating func moveSecond(to file: consuming TokenFile, upTo: Token) throws(SystemError) {
+    mutating func moveSecond(to file: TokenFile, upTo: Token) throws(SystemError) {
         var file = file
         try file.write(upTo: upTo, isDone: false)
-        second = consume file
+        second = file
     }
 }

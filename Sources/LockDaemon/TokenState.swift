@@ -13,7 +13,7 @@ import Systemd
 ///
 /// Any other daemon has a folder of its own, and does not start without. Only one that a client started may, with the
 /// clock in its place.
-struct TokenState: ~Copyable {
+@MainActor struct TokenState: ~Copyable {
     /// Nil if nothing is remembered.
     let reserve: TokenReserve?
     let first: Token
@@ -73,7 +73,7 @@ struct TokenState: ~Copyable {
                 try StateDirectory.ownPath(in: surroundings), socketPath: socketPath)
             let file = try Self.file(in: opened)
             guard !file.isDamaged else { throw .damaged(opened.path) }
-            main = consume file
+            main = file
             directory = consume opened
         } catch {
             // The guard keeps a second daemon of this user away within a network namespace, and this lock among all processes
@@ -86,7 +86,7 @@ struct TokenState: ~Copyable {
                 "\(error): tokens are remembered beside the socket alone, and would fall only over a reboot with the clock set back"
             )
         }
-        let pages = TokenPages(main: main.take(), second: second.take())
+        let pages = TokenPages(main: main, second: second)
         let (count, floor) = (pages.count, WallClock.now())
         do throws(SystemError) {
             if count > 0 {
@@ -125,10 +125,10 @@ struct TokenState: ~Copyable {
     /// The last token that may be given out.
     var last: Token { reserve?.reserved ?? Token(rawValue: .max) }
 
-    /// The daemon ends in order, with so many tokens left.
-    func finish(left: UInt64) {
-        guard let reserve else { return }
-        reserve.finish(last: Token(rawValue: reserve.reserved.rawValue - left))
+    /// Remembers that the daemon ends in order, with so many tokens left, and calls `next` then.
+    func finish(left: UInt64, _ next: @escaping @MainActor () -> Void) {
+        guard let reserve else { return next() }
+        reserve.finish(last: Token(rawValue: reserve.reserved.rawValue - left), next)
     }
 
     /// The socket was made anew, and what was beside it may be gone.
@@ -144,7 +144,7 @@ struct TokenState: ~Copyable {
     }
 
     /// How many tokens are reserved at a time: a second's worth at the least. Tests make do with fewer.
-    private static var block: UInt64 {
+    private nonisolated static var block: UInt64 {
         getenv("PRWLOCK_TEST_TOKEN_BLOCK").flatMap { UInt64(String(cString: $0)) } ?? 1 << 20
     }
 }

@@ -32,6 +32,9 @@ struct EventLog: ~Copyable {
         }
     }
 
+    /// Whether there may be something to tell.
+    var hasEvents: Bool { !events.isEmpty || hasLeftOut }
+
     /// What is to be told now.
     mutating func take(at now: Instant) -> [ServerEvent] {
         if hasLeftOut { tellLeftOut(at: now) }

@@ -285,6 +285,9 @@ public struct Server: ~Copyable {
         }
     }
 
+    /// Whether `takeEvents` may return events.
+    public var hasEvents: Bool { log.hasEvents }
+
     /// Takes the events since the last call that an operator should see.
     public mutating func takeEvents() -> [ServerEvent] { log.take(at: table.now) }
 

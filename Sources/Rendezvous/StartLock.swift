@@ -132,7 +132,7 @@ public struct StartLock: ~Copyable {
     /// If somebody had, it listens anew and returns the new listener: the daemon stays. If nobody had, the socket
     /// and the lock file are gone with this call, and the daemon may end.
     public consuming func leave(
-        _ listener: consuming OwnedDescriptor, mode: UInt32 = 0o600, group: UInt32? = nil,
+        _ listener: borrowing OwnedDescriptor, mode: UInt32 = 0o600, group: UInt32? = nil,
         backlog: Int32 = defaultBacklog, arrived: (consuming OwnedDescriptor) -> Void
     ) throws(RendezvousError) -> OwnedDescriptor? {
         // From here on nobody gets into the queue, and who is in it can still be taken out.

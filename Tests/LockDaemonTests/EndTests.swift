@@ -75,4 +75,42 @@ import Testing
         }
         #expect(try daemon.exitStatus() == 0)
     }
+
+    @Test("a new client is let in, and a signal heeded, while sessions send without a pause")
+    func traffic() throws {
+        let daemon = try DaemonProcess("--drain", "1h")
+        let holder = try daemon.connect()
+        #expect(try holder.ask("WRITE jobs") == "GRANTED jobs write token=1")
+        let traffic = try Traffic(on: daemon)
+        let late = try daemon.connect()
+        try late.send("PING")
+        while !late.hasSomething { _ = try traffic.next() }
+        #expect(try late.nextLine() == "PONG")
+        daemon.signal(SIGTERM)
+        while try traffic.next() != "! DRAIN" {}
+        #expect(try holder.nextLine() == "! DRAIN")
+        #expect(try holder.ask("RELEASE jobs") == "RELEASED jobs token=1")
+        #expect(try daemon.exitStatus() == 0)
+    }
+
+    /// Two sessions that always have sent more than they have read, so that the daemon never finds nothing to do.
+    private final class Traffic {
+        private let sessions: [RawSession]
+        private var count = 0
+        private static let round = 500
+        private static let lines = Array(String(repeating: "PING\n", count: round).utf8)
+
+        init(on daemon: DaemonProcess) throws {
+            sessions = try [daemon.connect(), daemon.connect()]
+            for session in sessions { try session.send(bytes: Self.lines) }
+        }
+
+        /// The next line that a session reads.
+        func next() throws -> String? {
+            let session = sessions[count / Self.round % sessions.count]
+            if count % Self.round == 0 { try session.send(bytes: Self.lines) }
+            count += 1
+            return try session.nextLine()
+        }
+    }
 }

@@ -17,8 +17,8 @@ import Testing
             for _ in 0..<count {
                 let way = polling.choose(at: now)
                 let pause = pause(way)
-                if way == .lookOn { looks += 1 }
-                if way == .lookOn, pause > Polling.span {
+                if way == .poll { looks += 1 }
+                if way == .poll, pause > Polling.span {
                     polling.wasInVain(Polling.span)
                     inVain += Polling.span
                 } else {
@@ -32,7 +32,7 @@ import Testing
     @Test("while something comes at once each time, it looks on")
     func traffic() {
         var client = Client()
-        client.ask(10_000) { way in way == .lookOn ? .microseconds(10) : .microseconds(30) }
+        client.ask(10_000) { way in way == .poll ? .microseconds(10) : .microseconds(30) }
         // All but the trials of the other way.
         #expect(client.looks > 8_000)
     }
@@ -40,7 +40,7 @@ import Testing
     @Test("where answers come sooner when it sleeps, it sleeps")
     func crowded() {
         var client = Client()
-        client.ask(10_000) { way in way == .lookOn ? .microseconds(20) : .microseconds(10) }
+        client.ask(10_000) { way in way == .poll ? .microseconds(20) : .microseconds(10) }
         #expect(client.looks < 2_000)
     }
 

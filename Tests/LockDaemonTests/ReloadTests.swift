@@ -22,8 +22,9 @@ import Testing
         try write("\(rules)\n", to: "rules")
     }
 
-    private func daemon(waits: Bool = true) throws -> DaemonProcess {
-        try DaemonProcess("--config", directory("options"), in: directory, waits: waits)
+    private func daemon(environment: [String: String] = [:], waits: Bool = true) throws -> DaemonProcess {
+        try DaemonProcess(
+            "--config", directory("options"), environment: environment, in: directory, waits: waits)
     }
 
     /// Runs `prwlockd` in the foreground with these arguments; its status, and what it said.
@@ -40,20 +41,21 @@ import Testing
     @Test("a file that is slow to read delays no client, and all requests for a reload get one answer")
     func slowFile() throws {
         try writeAll()
-        let daemon = try daemon()
+        let manager = try DatagramReceiver()
+        let daemon = try daemon(environment: ["NOTIFY_SOCKET": manager.path])
         let session = try daemon.connect()
         // To open a pipe waits until another process opens its other end.
         unlink(directory("options"))
         try #require(mkfifo(directory("options"), 0o600) == 0)
         daemon.signal(SIGHUP)
+        try manager.waitFor("RELOADING=1")
         #expect(try session.ask("WRITE a")?.hasPrefix("GRANTED") == true)
         #expect(try session.ask("RELEASE a")?.hasPrefix("RELEASED") == true)
         do {
             // This waits until the first reading has opened the other end.
             let pipe = OwnedDescriptor(owning: open(directory("options"), O_WRONLY | O_CLOEXEC))
             daemon.signal(SIGHUP)
-            // After the first answer the signal may still be unread; after the second it is read.
-            for _ in 1...2 { #expect(try session.ask("PING") == "PONG") }
+            try manager.waitFor("RELOADING=1")
             // The first reading ends with the pipe. The second reads the file in its place.
             try writeAll(rules: "deny everyone write *")
             try FileContents.write(Array("max-session-grants = 1\n".utf8), to: pipe)

@@ -138,11 +138,14 @@ import Testing
         #expect(try session.ask("PING") == "PONG")
     }
 
-    @Test("the daemon links neither Foundation nor Dispatch")
+    @Test("the daemon links Dispatch, and not Foundation")
     func libraries() throws {
         let program = try FileContents.read(DaemonProcess.executable, limit: 1 << 30)
-        for library in ["libFoundation", "libdispatch", "_FoundationICU"] {
-            #expect(!program.contains(library.utf8), "\(library)")
+        let linksDispatch = program.contains("_dispatch_main_queue_callback_4CF".utf8)
+        #expect(linksDispatch)
+        for library in ["libFoundation", "FoundationEssentials", "_FoundationICU"] {
+            let links = program.contains(library.utf8)
+            #expect(!links, "\(library)")
         }
     }
 }

@@ -13,7 +13,8 @@ struct ImportTests {
         "Systemd": ["CSystemd", "Glibc"],
         "Rendezvous": ["LockVocabulary", "Posix", "CLinux", "Glibc"],
         "LockDaemon": [
-            "LockServer", "LockCore", "LockVocabulary", "Posix", "Rendezvous", "Systemd", "CLinux", "Glibc",
+            "LockServer", "LockCore", "LockVocabulary", "Posix", "Rendezvous", "Systemd", "CLinux",
+            "CMainQueue", "Dispatch", "Glibc",
         ],
         "prwlockd": ["LockDaemon", "Posix", "Rendezvous"],
         "PRWLock": [

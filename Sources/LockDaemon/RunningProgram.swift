@@ -1,0 +1,64 @@
+import CLinux
+import Glibc
+import Posix
+import Rendezvous
+import Systemd
+
+/// What the program does, from its first line to its exit status.
+extension Daemon {
+    /// Runs a daemon, and ends the process with its status.
+    public static func run(_ configuration: Configuration) -> Never {
+        let inheritance = Inheritance(configuration)
+        let journal = Journal(program: "prwlockd", level: configuration.logLevel)
+        if !inheritance.remains.isEmpty {
+            let list = inheritance.remains.joined(separator: ", ")
+            journal.write(
+                .notice, "keeps \(list) of the process that started it: resetting that is not permitted")
+        }
+        if configuration.detaches {
+            // Before there are threads, which a fork would leave behind.
+            let code = linux_detach()
+            guard code == 0 else {
+                let fault = SystemError(code: code, call: "fork")
+                journal.write(.error, "cannot go into the background: \(fault)")
+                exit(Departure.Status.cannotListen.rawValue)
+            }
+        }
+        if inheritance.starter == .client { Shelter.seek(in: .current(), journal) }
+        do throws(Departure) {
+            Signals.block()
+            // Libdispatch reports to syslog, which may wait; what is wrong is seen here.
+            setenv("LIBDISPATCH_LOG", "NO", 0)
+            let daemon = try Daemon(configuration, journal)
+            daemon.serve()
+            // What is left in memory goes with the process, which is quicker than to take it apart.
+            exit(Departure.Status.done.rawValue)
+        } catch {
+            journal.write(.error, error.reason)
+            exit(error.status.rawValue)
+        }
+    }
+
+    /// Writes a text to standard output, and ends the process.
+    public nonisolated static func print(_ text: String) -> Never {
+        var rest = Array(text.utf8)[...]
+        while !rest.isEmpty {
+            let count = rest.withUnsafeBytes { write(STDOUT_FILENO, $0.baseAddress, $0.count) }
+            if count < 0, errno == EINTR { continue }
+            guard count > 0 else {
+                end(Departure(.noOutput, "\(SystemError.last("write", "standard output"))"))
+            }
+            rest = rest.dropFirst(count)
+        }
+        exit(Departure.Status.done.rawValue)
+    }
+
+    /// Ends the process because its options or rules cannot be followed.
+    public nonisolated static func refuse(_ reason: String) -> Never { end(Departure(.usage, reason)) }
+
+    /// Ends the process, and says why.
+    nonisolated static func end(_ departure: Departure) -> Never {
+        Journal(program: "prwlockd", level: .error).write(.error, departure.reason)
+        exit(departure.status.rawValue)
+    }
+}
