@@ -109,30 +109,3 @@ final class Connection {
         }
     }
 }
-
-/// The sockets of all sessions, by the place of their session.
-struct Connections {
-    private var places: [Connection?] = []
-    private(set) var count = 0
-
-    /// Nil if the session's connection was closed.
-    subscript(_ session: SessionID) -> Connection? {
-        let place = Int(session.slot)
-        guard place < places.count, let connection = places[place], connection.session == session
-        else { return nil }
-        return connection
-    }
-
-    mutating func insert(_ connection: Connection) {
-        let place = Int(connection.session.slot)
-        while places.count <= place { places.append(nil) }
-        precondition(places[place] == nil, "the session's place is taken")
-        places[place] = connection
-        count += 1
-    }
-
-    mutating func remove(_ connection: Connection) {
-        places[Int(connection.session.slot)] = nil
-        count -= 1
-    }
-}

@@ -57,7 +57,7 @@ import Posix
 struct Reactor: ~Copyable {
     var server: Server
     private let anchor = Anchor()
-    private var events: EventSet
+    private var waiting: Waiting
     /// The time, taken anew for each batch.
     private(set) var now: Instant
     /// Whether descriptors were closed since it was last asked.
@@ -67,19 +67,12 @@ struct Reactor: ~Copyable {
     /// Whether the main queue is to be drained.
     private(set) var mainQueueHasWork = true
 
-    private var connections = Connections()
-    private var watches: ProcessWatches
-    /// What is asked of the kernel for each peer; and what of it the journal tells, whatever the policy goes by.
-    private var facts: Policy.Facts
-    private let reportedFacts: Policy.Facts
+    private var connections: Connections
     private var timer: DeadlineTimer
-    private var polling: Polling
     private var arena = Arena()
 
     private var batch: UInt64 = 0
     private var hasWorked = false
-    /// What was chosen when there was nothing to do, and when; nil if nobody was to be measured by it.
-    private var choice: (way: Polling.Way, start: Instant)?
     /// Whether an end was among what the batch began with.
     private var hasSeenEnd = false
     /// Sockets to be read: those that were left over, then those that became ready.
@@ -110,13 +103,11 @@ struct Reactor: ~Copyable {
         let events = try EventSet()
         let timer = try DeadlineTimer()
         try events.add(mainQueue, .mainQueue, .readable)
-        facts = server.policy.facts.union(reportedFacts)
-        self.reportedFacts = reportedFacts
+        connections = Connections(
+            watching: support, facts: server.policy.facts, reporting: reportedFacts)
         self.server = server
-        self.events = events
+        waiting = Waiting(events, polling)
         self.timer = timer
-        self.polling = polling
-        watches = ProcessWatches(support)
         now = Instant(nanoseconds: BootClock.now())
     }
 
@@ -157,7 +148,7 @@ struct Reactor: ~Copyable {
         read()
         if needsLook { lookAgain() }
         tick()
-        if let choice { polling.answered(choice.way, after: choice.start.duration(to: now)) }
+        waiting.ended(at: now)
         hasWorked = !ends.isEmpty || !arena.slices.isEmpty
         carryOutEnds()
         carryOutLines()
@@ -182,36 +173,18 @@ struct Reactor: ~Copyable {
     }
 
     private mutating func wait() -> Int {
-        choice = nil
         if mainQueueHasWork || hasLeftOvers {
             mainQueueHasWork = false
-            return events.wait(0)
+            return waiting.poll()
         }
-        guard hasWorked else { return events.wait(-1) }
-        tick()
-        let start = now
-        let way = polling.choose(at: start)
-        choice = (way, start)
-        guard way == .poll else { return events.wait(-1) }
-        let end = start.advanced(by: Polling.span)
-        repeat {
-            // Whoever was woken by a reply and has only this processor goes first; its next line then needs no
-            // wake-up of this thread.
-            sched_yield()
-            let count = events.wait(0)
-            if count > 0 { return count }
-            tick()
-        } while now < end
-        polling.wasInVain(start.duration(to: now))
-        choice = nil
-        return events.wait(-1)
+        return hasWorked ? waiting.waitAfterWork() : waiting.sleep()
     }
 
     /// Notes what is to be read and whom there is room to send to.
     private mutating func sort(_ count: Int) {
         hasSeenEnd = false
         for index in 0..<count {
-            let event = events[index]
+            let event = waiting.events[index]
             switch event.source {
             case .session(let session):
                 if event.conditions.contains(.readable) { readable.append(session) }
@@ -258,8 +231,8 @@ struct Reactor: ~Copyable {
     }
 
     private mutating func lookAgain() {
-        for index in 0..<events.wait(0) {
-            let event = events[index]
+        for index in 0..<waiting.poll() {
+            let event = waiting.events[index]
             switch event.source {
             case .session(let session):
                 if event.conditions.contains(.closed) {
@@ -268,7 +241,7 @@ struct Reactor: ~Copyable {
                     ends.append(End(session: session, cause: .halfClosed))
                 }
             case .process(let watch):
-                for session in watches.sessions(of: watch) {
+                for session in connections.sessions(of: watch) {
                     ends.append(End(session: session, cause: .processDied))
                 }
             case .mainQueue: break
@@ -360,7 +333,7 @@ struct Reactor: ~Copyable {
             if writes && connection.isFull { awaited.insert(.writable) }
             guard awaited != connection.awaited else { return }
             connection.awaited = awaited
-            events.change(connection.socket.rawValue, .session(connection.session), awaited)
+            waiting.events.change(connection.socket.rawValue, .session(connection.session), awaited)
         }
     }
 
@@ -390,55 +363,20 @@ struct Reactor: ~Copyable {
     }
 
     /// Another policy holds from now on, for those who are here too.
-    mutating func setPolicy(_ policy: Policy) {
-        facts = policy.facts.union(reportedFacts)
-        let (connections, facts) = (connections, facts)
-        server.setPolicy(policy) { session in
-            guard let connection = connections[session] else { return nil }
-            var identity = Peer.Identity(of: connection.socket, process: connection.process, facts)
-            if case .watched(let watch) = connection.watch, !ProcessWatch.hasEnded(watch) { return identity }
-            // What was read of its process is not certain; what the socket tells is.
-            identity.unit = nil
-            identity.executable = nil
-            return identity
-        }
-    }
+    mutating func setPolicy(_ policy: Policy) { connections.setPolicy(policy, of: &server) }
 
     /// Begins a session on a connection that was just accepted.
     ///
     /// An error says that the system has no room for it; the client was told so, and the connection is closed.
     mutating func admit(_ socket: consuming OwnedDescriptor) throws(SystemError) {
-        let credentials = try PeerCredentials(of: socket)
-        var peer = Peer(
-            processID: credentials.processID == 0 ? nil : credentials.processID, userID: credentials.userID,
-            groupID: credentials.groupID)
-        // True if the process is alive when its watch begins, below; if not, the session ends with its first batch.
-        peer.identity = Peer.Identity(of: socket, process: peer.processID, facts)
-        guard let session = server.open(peer, at: now) else { return Connection.turnAway(socket) }
-        let watch: ProcessWatches.Outcome
-        do throws(SystemError) {
-            watch = try watches.begin(session, socket, process: peer.processID, in: events)
-        } catch {
-            server.close(session, at: now)
-            Connection.turnAway(socket)
-            throw error
+        let connection = try connections.admit(socket, to: &server, in: waiting.events, at: now)
+        if let connection, connection.watch == .gone {
+            ends.append(End(session: connection.session, cause: .processDied))
         }
-        let connection = Connection(session, socket, process: peer.processID, watch: watch)
-        connections.insert(connection)
-        do throws(SystemError) {
-            try events.add(connection.socket.rawValue, .session(session), connection.awaited)
-        } catch {
-            Connection.turnAway(connection.socket)
-            close(connection)
-            throw error
-        }
-        if watch == .gone { ends.append(End(session: session, cause: .processDied)) }
     }
 
     private mutating func close(_ connection: Connection) {
-        server.close(connection.session, at: now)
-        if case .watched(let watch) = connection.watch { watches.end(connection.session, of: watch) }
-        connections.remove(connection)
+        connections.close(connection, in: &server, at: now)
         hasClosedSome = true
     }
 }
