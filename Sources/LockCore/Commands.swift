@@ -29,16 +29,8 @@ public struct Acquisition: Sendable {
 
 /// What became of a request at once.
 public enum Decision: Sendable, Equatable {
-    case granted(Granted)
+    case granted(GrantSummary)
     /// The answer will be an effect.
     case waiting
     case refused(Refusal)
-}
-
-/// A grant, as its session is told of it.
-public struct Granted: Sendable, Equatable {
-    public let mode: LockMode
-    public let token: Token
-    /// Whether the mark of a writer that died is on the lock (G11).
-    public let ownerDied: Bool
 }

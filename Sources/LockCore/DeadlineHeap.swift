@@ -8,12 +8,9 @@ import LockVocabulary
 /// 1. No entry is due before its parent.
 /// 2. `positions[handle]` is where the entry with that handle stands.
 struct DeadlineHeap<Item> {
-    typealias Handle = Int32
+    typealias Handle = Slot<Entry>
 
-    /// Stands for "not in the heap".
-    static var none: Handle { -1 }
-
-    private struct Entry {
+    struct Entry {
         var due: Instant
         var handle: Handle
         var item: Item
@@ -33,7 +30,7 @@ struct DeadlineHeap<Item> {
         if let used = free.popLast() {
             handle = used
         } else {
-            handle = Handle(positions.count)
+            handle = Handle(raw: UInt32(positions.count))
             positions.append(0)
         }
         entries.append(Entry(due: due, handle: handle, item: item))
@@ -42,7 +39,7 @@ struct DeadlineHeap<Item> {
     }
 
     mutating func remove(_ handle: Handle) {
-        let position = Int(positions[Int(handle)])
+        let position = Int(positions[Int(handle.raw)])
         precondition(entries[position].handle == handle, "the handle is of another entry")
         let last = entries.removeLast()
         free.append(handle)
@@ -60,7 +57,7 @@ struct DeadlineHeap<Item> {
     }
 
     /// When the entry with a handle is due.
-    func due(_ handle: Handle) -> Instant { entries[Int(positions[Int(handle)])].due }
+    func due(_ handle: Handle) -> Instant { entries[Int(positions[Int(handle.raw)])].due }
 
     private mutating func rise(_ start: Int) {
         var position = start
@@ -90,13 +87,13 @@ struct DeadlineHeap<Item> {
 
     private mutating func move(_ entry: Entry, to position: Int) {
         entries[position] = entry
-        positions[Int(entry.handle)] = Int32(position)
+        positions[Int(entry.handle.raw)] = Int32(position)
     }
 
     /// Whether the invariants hold.
     var isSound: Bool {
         entries.indices.allSatisfy { position in
-            Int(positions[Int(entries[position].handle)]) == position
+            Int(positions[Int(entries[position].handle.raw)]) == position
                 && (position == 0 || entries[(position - 1) / 2].due <= entries[position].due)
         }
     }

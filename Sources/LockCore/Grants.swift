@@ -1,21 +1,16 @@
 public import LockVocabulary
 
-/// What a holder can do with a grant, and how grants begin and end.
+/// What a holder can do with a grant.
 extension LockTable {
     /// Gives a grant back. Returns its token.
     public mutating func release(
         _ name: LockName, _ choice: GrantChoice = .only, by session: SessionID, at now: Instant
-    ) -> Result<Token, RefusedCommand> {
+    ) -> Result<Token, Refusal> {
         advance(to: now)
-        switch chooseGrant(name, choice, of: place(of: session)) {
-        case .failure(let refusal): return .failure(refusal)
-        case .success(let grant):
-            let lock = grants[grant].lock
+        return chooseGrant(name, choice, of: session).map { grant in
             let token = grants[grant].token
-            tell(.released, grant)
-            endGrant(grant, cleanly: true)
-            settle(lock)
-            return .success(token)
+            end(grant, as: .released)
+            return token
         }
     }
 
@@ -26,24 +21,22 @@ extension LockTable {
         of owner: OwnerID, by session: SessionID, at now: Instant
     ) -> (grants: Int, waiters: Int) {
         advance(to: now)
-        guard let owner = findOwner(owner, of: place(of: session)) else { return (0, 0) }
+        guard let owner = findOwner(owner, of: slot(of: session)) else { return (0, 0) }
         var touched: [Slot<Lock>] = []
         // All requests first: none of them may be granted by the end of the owner's own grants.
-        while case let waiter = owners[owner].firstWaiter, !waiter.isNone {
+        while let waiter = owners[owner].waiters.first {
             touched.append(waiters[waiter].lock)
-            answer(waiter, .cancelled)
-            tell(.cancelled, waiter)
-            removeWaiter(waiter, keepingOwner: true)
+            refuse(waiter, .cancelled, as: .cancelled, keepingOwner: true)
         }
         let waiters = touched.count
-        while case let grant = owners[owner].firstGrant, !grant.isNone {
+        while let grant = owners[owner].grants.first {
             touched.append(grants[grant].lock)
-            tell(.released, grant)
+            emit(.released, grant)
             endGrant(grant, cleanly: true, keepingOwner: true)
         }
         removeIfIdle(owner)
         // All grants before any lock is settled: what others are granted by it is granted once.
-        settle(touched)
+        reconcile(touched)
         return (touched.count - waiters, waiters)
     }
 
@@ -53,28 +46,19 @@ extension LockTable {
     /// Until then nothing changes. It is for whoever ends without being able to say a last word.
     public mutating func releaseAtEnd(
         _ name: LockName, _ choice: GrantChoice = .only, by session: SessionID, at now: Instant
-    ) -> Result<Token, RefusedCommand> {
+    ) -> Result<Token, Refusal> {
         advance(to: now)
-        switch chooseGrant(name, choice, of: place(of: session)) {
-        case .failure(let refusal): return .failure(refusal)
-        case .success(let grant):
+        return chooseGrant(name, choice, of: session).map { grant in
             grants[grant].isReleasedAtEnd = true
-            return .success(grants[grant].token)
+            return grants[grant].token
         }
     }
 
     /// Whether a session has given back a grant for when it ends.
     public func releasesAtEnd(_ session: SessionID) -> Bool {
-        var owner = sessions[place(of: session)].firstOwner
-        while !owner.isNone {
-            var grant = owners[owner].firstGrant
-            while !grant.isNone {
-                if grants[grant].isReleasedAtEnd { return true }
-                grant = grants[grant].nextOwned
-            }
-            owner = owners[owner].next
+        sessions[slot(of: session)].owners.contains(in: owners) { owner in
+            owners[owner].grants.contains(in: grants) { grants[$0].isReleasedAtEnd }
         }
-        return false
     }
 
     /// Makes a grant weaker, under the same token, with nothing in between (G10).
@@ -83,20 +67,19 @@ extension LockTable {
         at now: Instant
     ) -> Decision {
         advance(to: now)
-        switch chooseGrant(name, choice, of: place(of: session)) {
-        case .failure(let refusal): return .refused(refusal.refusal)
+        switch chooseGrant(name, choice, of: session) {
+        case .failure(let refusal): return .refused(refusal)
         case .success(let grant):
-            guard mode < grants[grant].mode, waitingUpgrade(of: grant).isNone else {
+            guard mode < grants[grant].mode, waitingUpgrade(of: grant) == nil else {
                 return .refused(.wrongMode)
             }
             let lock = grants[grant].lock
             if grants[grant].mode == .write { setMark(false, lock) }
             grants[grant].mode = mode
-            locks[lock].exclusiveMode = mode
-            if mode == .read { locks[lock].exclusive = .none }
-            tell(.downgraded, grant)
-            let granted = granted(grant)
-            settle(lock)
+            locks[lock].setMode(mode, of: grant)
+            emit(.downgraded, grant)
+            let granted = summary(grant)
+            reconcile(lock)
             return .granted(granted)
         }
     }
@@ -107,159 +90,39 @@ extension LockTable {
     public mutating func renew(
         _ name: LockName, _ choice: GrantChoice = .only, lease: TimeLimit?, by session: SessionID,
         at now: Instant
-    ) -> Result<(token: Token, lease: Duration?), RefusedCommand> {
+    ) -> Result<(token: Token, lease: Duration?), Refusal> {
         advance(to: now)
-        switch chooseGrant(name, choice, of: place(of: session)) {
-        case .failure(let refusal): return .failure(refusal)
-        case .success(let grant):
-            guard lease != nil || grants[grant].lease > 0 else { return .failure(RefusedCommand(.noLease)) }
-            switch lease {
-            case .upTo(let duration): grants[grant].lease = duration.wholeNanoseconds
-            case .forever: grants[grant].lease = 0
-            case nil: break
+        return chooseGrant(name, choice, of: session).flatMap { grant in
+            if let lease {
+                grants[grant].lease = Lease(lease)
+            } else if grants[grant].lease.duration == nil {
+                return .failure(.noLease)
             }
-            let length = grants[grant].lease
             startLease(grant, at: now)
-            return .success((grants[grant].token, length == 0 ? nil : .nanoseconds(length)))
+            return .success((grants[grant].token, grants[grant].lease.duration))
         }
     }
 
     /// Whether a token is that of a grant on this lock (G7).
     public mutating func validate(_ name: LockName, _ token: Token, at now: Instant) -> Bool {
         advance(to: now)
-        guard let lock = names.find(name) else { return false }
-        return findGrant(token, on: lock) != nil
+        return names.find(name).flatMap { findGrant(token, on: $0) } != nil
     }
 
     /// Takes a grant away from whoever has it. Its session is told by an effect.
-    public mutating func revoke(
-        _ name: LockName, _ token: Token, at now: Instant
-    ) -> Result<Void, RefusedCommand> {
+    public mutating func revoke(_ name: LockName, _ token: Token, at now: Instant) -> Result<Void, Refusal> {
         advance(to: now)
         guard let lock = names.find(name), let grant = findGrant(token, on: lock)
-        else { return .failure(RefusedCommand(.notHeld)) }
+        else { return .failure(.notHeld) }
         effects.append(.revoked(id(of: owners[grants[grant].owner].session), name, token))
-        tell(.revoked, grant)
-        endGrant(grant, cleanly: false)
-        settle(lock)
+        end(grant, as: .revoked)
         return .success(())
     }
 
-    /// The upgrade that waits on a grant, if one does.
-    @inline(__always)
-    func waitingUpgrade(of grant: Slot<Grant>) -> Slot<Waiter> {
-        let upgrade = locks[grants[grant].lock].upgrade
-        return !upgrade.isNone && waiters[upgrade].upgrades == grant ? upgrade : .none
-    }
-
-    // MARK: - Beginning
-
-    /// Makes a grant that may be made.
-    mutating func makeGrant(
-        _ request: Acquisition, _ lock: Slot<Lock>, owner: Slot<Owner>?, of session: Slot<Session>,
-        at now: Instant
-    ) -> Granted {
-        var lease: Int64 = 0
-        if case .upTo(let duration) = request.lease { lease = duration.wholeNanoseconds }
-        let owner = owner ?? addOwner(request.owner, to: session)
-        let granted = makeGrant(lock, request.mode, owner: owner, lease: lease, note: request.note, at: now)
-        if isObserved { tellGranted(locks[lock].lastHolder, request.tag, request: nil) }
-        recallLastHolder(of: lock)
-        return granted
-    }
-
-    /// Makes a grant that its session is told of before others are, and before it is recalled: by the caller.
-    mutating func makeGrant(
-        _ lock: Slot<Lock>, _ mode: LockMode, owner: Slot<Owner>, lease: Int64, note: Note, at now: Instant
-    ) -> Granted {
-        var record = Grant()
-        record.token = takeToken()
-        record.since = now
-        record.lease = lease
-        record.lock = lock
-        record.owner = owner
-        record.nextOwned = owners[owner].firstGrant
-        if !note.isEmpty { record.note = notes.insert(note) }
-        record.mode = mode
-        let grant = grants.insert(record)
-        if !record.nextOwned.isNone { grants[record.nextOwned].previousOwned = grant }
-        let session = owners[owner].addGrant(grant)
-        let wantsRecall = sessions[session].addGrant()
-        accounts[sessions[session].account].grants += 1
-        locks[lock].addHolder(grant, mode, wantsRecall: wantsRecall, in: &grants)
-        index(grant, on: lock)
-        if lease > 0 { startLease(grant, at: now) }
-        return Granted(mode: mode, token: record.token, ownerDied: locks[lock].ownerDied)
-    }
-
-    /// Makes the only grant on its lock the write grant, under a new token; the caller tells of it and recalls it.
-    mutating func promote(_ grant: Slot<Grant>, at now: Instant) -> Granted {
+    private mutating func end(_ grant: Slot<Grant>, as kind: ChangeKind) {
         let lock = grants[grant].lock
-        if locks[lock].isIndexed { tokens.remove(grants[grant].token.rawValue) }
-        grants[grant].token = takeToken()
-        if locks[lock].isIndexed { tokens.set(grants[grant].token.rawValue, to: grant) }
-        grants[grant].since = now
-        grants[grant].mode = .write
-        grants[grant].isRecalled = false
-        locks[lock].exclusive = grant
-        locks[lock].exclusiveMode = .write
-        return granted(grant)
-    }
-
-    private mutating func takeToken() -> Token {
-        precondition(nextToken <= lastToken, "no token is reserved")
-        let token = nextToken
-        nextToken = token.next
-        return token
-    }
-
-    private mutating func startLease(_ grant: Slot<Grant>, at now: Instant) {
-        if grants[grant].deadline != DeadlineHeap<Due>.none {
-            deadlines.remove(grants[grant].deadline)
-            grants[grant].deadline = DeadlineHeap<Due>.none
-        }
-        let length = grants[grant].lease
-        if length > 0 {
-            let due = now.advanced(byNanoseconds: length)
-            grants[grant].deadline = deadlines.insert(.grant(grant), due: due)
-        }
-    }
-
-    @inline(__always)
-    func granted(_ grant: Slot<Grant>) -> Granted {
-        Granted(
-            mode: grants[grant].mode, token: grants[grant].token,
-            ownerDied: locks[grants[grant].lock].ownerDied)
-    }
-
-    // MARK: - Ending
-
-    /// Ends a grant, and an upgrade that waits on it; a write grant leaves or clears the mark (G11).
-    ///
-    /// The lock is to be settled afterwards.
-    mutating func endGrant(_ grant: Slot<Grant>, cleanly: Bool, keepingOwner: Bool = false) {
-        if case let upgrade = waitingUpgrade(of: grant), !upgrade.isNone {
-            answer(upgrade, .cancelled)
-            tell(.cancelled, upgrade)
-            removeWaiter(upgrade, keepingOwner: true)
-        }
-        let record = grants[grant]
-        let lock = record.lock
-        let session = owners[record.owner].session
-        let wantsRecall = sessions[session].removeGrant()
-        accounts[sessions[session].account].grants -= 1
-        locks[lock].removeHolder(grant, record, wantsRecall: wantsRecall, in: &grants)
-        if record.previousOwned.isNone {
-            owners[record.owner].firstGrant = record.nextOwned
-        } else {
-            grants[record.previousOwned].nextOwned = record.nextOwned
-        }
-        if !record.nextOwned.isNone { grants[record.nextOwned].previousOwned = record.previousOwned }
-        if locks[lock].isIndexed { removeFromIndex(grant, record) }
-        if record.deadline != DeadlineHeap<Due>.none { deadlines.remove(record.deadline) }
-        if !record.note.isNone { notes.remove(record.note) }
-        grants.remove(grant)
-        if !keepingOwner { removeIfIdle(record.owner) }
-        if record.mode == .write { setMark(!cleanly, lock) }
+        emit(kind, grant)
+        endGrant(grant, cleanly: kind == .released)
+        reconcile(lock)
     }
 }

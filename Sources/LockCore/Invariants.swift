@@ -16,22 +16,18 @@ extension LockTable {
             try checkUse(of: lock)
             seen.marked += locks[lock].ownerDied ? 1 : 0
         }
-        var raw: UInt32 = 0
-        while raw < sessions.bound, seen.sessions < sessions.count {
-            if sessions[Slot(raw: raw)].serial > 0 {
-                seen.sessions += 1
-                try checkSession(Slot(raw: raw), &seen)
-            }
-            raw += 1
+        var sessionCount = 0
+        for raw in 0..<sessions.bound where !sessions[Slot(raw: raw)].isVacant {
+            sessionCount += 1
+            try checkSession(Slot(raw: raw), &seen)
+            if sessionCount == sessions.count { break }
         }
-        try expect(seen.sessions == sessions.count, "12: the sessions are miscounted")
+        try expect(sessionCount == sessions.count, "12: the sessions are miscounted")
         try expect(seen.held == grants.count && seen.owned == grants.count, "12: a grant outside a list")
         try expect(seen.queued == waiters.count && seen.asked == waiters.count, "12: a waiter outside a list")
         try expect(seen.owners == owners.count, "12: an owner outside its session")
-        for (account, stakes) in accounts.enumerated() {
-            let (grants, waiters) = seen.accounts[account] ?? (0, 0)
-            try expect(
-                stakes.grants == grants && stakes.waiters == waiters, "12: an account is miscounted")
+        for (account, usage) in accounts.enumerated() {
+            try expect(usage == seen.accounts[account] ?? Usage(), "12: an account is miscounted")
         }
         try expect(tokens.count == seen.indexed, "9: a token without a grant")
         try checkMarks(seen.marked)
@@ -41,7 +37,6 @@ extension LockTable {
     }
 
     private struct Seen {
-        var sessions = 0
         var owners = 0
         var held = 0
         var indexed = 0
@@ -50,7 +45,7 @@ extension LockTable {
         var asked = 0
         var marked = 0
         var deadlines = 0
-        var accounts: [Int: (grants: Int, waiters: Int)] = [:]
+        var accounts: [Int: Usage] = [:]
         /// The owners that were come to on the search for circles, and whether they were left again.
         var isLeft: [Slot<Owner>: Bool] = [:]
     }
@@ -71,76 +66,58 @@ extension LockTable {
     }
 
     private func checkMarks(_ marked: Int) throws(BrokenInvariant) {
-        var count = 0
-        var previous = Slot<Lock>.none
-        var lock = marks.first
-        while !lock.isNone {
-            try expect(
-                locks[lock].ownerDied && locks[lock].previousMarked == previous, "8: marks are linked wrongly"
-            )
-            count += 1
-            previous = lock
-            lock = locks[lock].nextMarked
-        }
+        try expect(marks.isSound(in: locks) && marks.count == marked, "8: marks are linked wrongly")
         try expect(
-            count == marks.count && count == marked && previous == marks.last, "8: the marks are miscounted")
+            !marks.contains(in: locks) { !locks[$0].ownerDied }, "8: a lock without a mark is among the marks"
+        )
     }
 
     private func checkHolders(of lock: Slot<Lock>, _ seen: inout Seen) throws(BrokenInvariant) {
         let record = locks[lock]
         var modes: [LockMode: Int] = [:]
-        var count = 0
         var recallers = 0
         var last = Token(rawValue: 0)
-        var previous = Slot<Grant>.none
-        var slot = record.firstHolder
-        while !slot.isNone {
+        try expect(record.holders.isSound(in: grants), "12: holders are linked wrongly")
+        try record.holders.forEach(in: grants) { (slot) throws(BrokenInvariant) in
             let grant = grants[slot]
-            try expect(
-                grant.lock == lock && grant.previousHolder == previous, "12: holders are linked wrongly")
+            try expect(grant.lock == lock, "12: a holder of another lock")
             try expect(grant.token > last && grant.token < nextToken, "9: tokens do not rise")
             try expect(findGrant(grant.token, on: lock) == slot, "9: a grant is not to be found by its token")
-            seen.indexed += record.isIndexed ? 1 : 0
             if grant.mode != .read {
                 try expect(record.exclusive == slot, "2: an exclusive grant is not known")
             }
             if sessions[owners[grant.owner].session].wantsRecall { recallers += 1 }
-            if grant.deadline != DeadlineHeap<Due>.none {
-                seen.deadlines += 1
-                try expect(grant.lease > 0, "10: a grant without a lease has an end")
-            } else {
-                try expect(grant.lease == 0, "10: a lease has no end")
-            }
+            try expect(
+                (grant.deadline == nil) == (grant.lease.duration == nil),
+                "10: a lease has no end, or an end no lease")
+            if grant.deadline != nil { seen.deadlines += 1 }
             modes[grant.mode, default: 0] += 1
             last = grant.token
-            previous = slot
-            count += 1
-            slot = grant.nextHolder
         }
+        let count = Int(record.holders.count)
         seen.held += count
+        seen.indexed += record.isIndexed ? count : 0
         let writers = modes[.write] ?? 0
         let updaters = modes[.update] ?? 0
         try expect(writers == 0 || count == 1, "1: a writer is not alone")
         try expect(updaters <= 1, "1: two updaters")
-        try expect(record.exclusive.isNone == (writers + updaters == 0), "2: the exclusive grant is wrong")
+        try expect((record.exclusive == nil) == (writers + updaters == 0), "2: the exclusive grant is wrong")
         try expect(
             record.exclusiveMode == (writers > 0 ? .write : updaters > 0 ? .update : .read),
             "2: the exclusive mode is wrong")
-        try expect(count == record.holders && previous == record.lastHolder, "12: the holders are miscounted")
         try expect(recallers == record.recallers, "12: those to recall are miscounted")
         try expect(graceEnd == nil || count == 0, "7: a grant within the grace")
     }
 
     private func checkQueue(of lock: Slot<Lock>, _ seen: inout Seen) throws(BrokenInvariant) {
         let record = locks[lock]
-        if !record.upgrade.isNone {
-            let waiter = waiters[record.upgrade]
+        if let upgrade = record.upgrade {
+            let waiter = waiters[upgrade]
             seen.queued += 1
-            try expect(waiter.lock == lock && waiter.mode == .write, "3: the upgrade is of another lock")
-            try expect(grants[waiter.upgrades].lock == lock, "3: the upgraded grant is gone")
-            try expect(grants[waiter.upgrades].owner == waiter.owner, "3: the upgraded grant is another's")
-            try expect(
-                grants[waiter.upgrades].mode != .write && record.holders > 1, "4: the upgrade could be had")
+            guard let grant = waiter.upgrades.map({ grants[$0] }), grant.lock == lock, waiter.lock == lock
+            else { throw BrokenInvariant(description: "invariant 3: the upgraded grant is gone") }
+            try expect(grant.owner == waiter.owner, "3: the upgraded grant is another's")
+            try expect(grant.mode != .write && record.holders.count > 1, "4: the upgrade could be had")
         }
         var writers = 0
         try checkRow(record.contenders, of: lock, &seen) { (waiter) throws(BrokenInvariant) in
@@ -155,30 +132,26 @@ extension LockTable {
             let held = held(by: waiter.owner, on: lock).count
             try expect(held == 0 || record.exclusiveMode == .write, "6: a holder waits to read again")
         }
-        if case let front = record.contenders.first, !front.isNone, graceEnd == nil {
-            let conflict = waiters[front].mode == .write ? record.holders > 0 : !record.exclusive.isNone
-            try expect(conflict || !record.upgrade.isNone, "5: the front contender waits for nothing")
+        if let front = record.contenders.first, graceEnd == nil, record.upgrade == nil {
+            let conflict = waiters[front].mode == .write ? !record.holders.isEmpty : record.exclusive != nil
+            try expect(conflict, "5: the front contender waits for nothing")
         }
     }
 
     private func checkRow(
-        _ row: WaitQueue, of lock: Slot<Lock>, _ seen: inout Seen,
+        _ row: LinkedList<Waiter.InRow>, of lock: Slot<Lock>, _ seen: inout Seen,
         _ check: (Waiter) throws(BrokenInvariant) -> Void
     ) throws(BrokenInvariant) {
-        var count = 0
         var number: UInt64?
-        var slot = row.first
-        while !slot.isNone {
+        try expect(row.isSound(in: waiters), "12: a row is linked wrongly")
+        try row.forEach(in: waiters) { (slot) throws(BrokenInvariant) in
             let waiter = waiters[slot]
-            try expect(waiter.lock == lock && waiter.upgrades.isNone, "12: a waiter is in the wrong row")
+            try expect(waiter.lock == lock && waiter.upgrades == nil, "12: a waiter is in the wrong row")
             if let number { try expect(waiter.number > number, "5: waiters are not in the order of coming") }
             number = waiter.number
             try check(waiter)
-            count += 1
-            slot = waiter.next
         }
-        seen.queued += count
-        try expect(count == row.count, "12: a row is miscounted")
+        seen.queued += Int(row.count)
     }
 
     private func checkUse(of lock: Slot<Lock>) throws(BrokenInvariant) {
@@ -191,60 +164,54 @@ extension LockTable {
 
     private func checkSession(_ slot: Slot<Session>, _ seen: inout Seen) throws(BrokenInvariant) {
         let session = sessions[slot]
-        var heldTotal = 0
-        var askedTotal = 0
+        var usage = Usage()
         var tagged = 0
         var heldByAll: [Slot<Lock>: UInt32] = [:]
-        var owner = session.firstOwner
-        while !owner.isNone {
+        try expect(session.owners.isSound(in: owners), "12: owners are linked wrongly")
+        try session.owners.forEach(in: owners) { (owner) throws(BrokenInvariant) in
             let record = owners[owner]
             try expect(
                 record.session == slot && (!record.isIdle || record.isSession),
                 "12: an owner with nothing is there")
             try expect(
-                findOwner(id(of: owner), of: slot) == owner, "12: an owner is not to be found by its word")
+                findOwner(id(of: owner), of: slot) == owner, "12: an owner is not to be found by its id")
+            try expect(
+                record.grants.isSound(in: grants) && record.waiters.isSound(in: waiters),
+                "12: what an owner has is linked wrongly")
             var held: [Slot<Lock>: UInt32] = [:]
-            var grant = record.firstGrant
-            while !grant.isNone {
-                try expect(grants[grant].owner == owner, "12: grants are linked wrongly")
+            try record.grants.forEach(in: grants) { (grant) throws(BrokenInvariant) in
+                try expect(grants[grant].owner == owner, "12: a grant is another owner's")
                 held[grants[grant].lock, default: 0] += 1
                 heldByAll[grants[grant].lock, default: 0] += 1
-                heldTotal += 1
-                grant = grants[grant].nextOwned
             }
             for (lock, count) in held {
                 try expect(self.held(by: owner, on: lock).count == count, "12: a stake is wrong")
             }
             var asked: [Slot<Lock>: UInt32] = [:]
-            var waiter = record.firstWaiter
-            while !waiter.isNone {
-                try expect(waiters[waiter].owner == owner, "12: requests are linked wrongly")
+            try record.waiters.forEach(in: waiters) { (waiter) throws(BrokenInvariant) in
+                try expect(waiters[waiter].owner == owner, "12: a request is another owner's")
                 asked[waiters[waiter].lock, default: 0] += 1
-                askedTotal += 1
                 tagged += waiters[waiter].tag == nil ? 0 : 1
-                if waiters[waiter].deadline != DeadlineHeap<Due>.none { seen.deadlines += 1 }
-                waiter = waiters[waiter].nextOwned
+                seen.deadlines += waiters[waiter].deadline == nil ? 0 : 1
             }
             for (lock, count) in asked {
                 try expect(waits[Self.key(owner, lock)]?.count == count, "12: a waiting stake is wrong")
             }
-            if !record.firstWaiter.isNone { try goEveryWay(from: owner, &seen) }
-            seen.owners += 1
-            owner = record.next
+            usage.grants += Int(record.grants.count)
+            usage.waiters += Int(record.waiters.count)
+            if !record.waiters.isEmpty { try goEveryWay(from: owner, &seen) }
         }
         for (lock, count) in heldByAll {
-            let stake = self.held(by: nil, of: slot, on: lock)
-            try expect(stake.count == count, "12: a session's stake is wrong")
+            try expect(held(by: nil, of: slot, on: lock).count == count, "12: a session's stake is wrong")
         }
+        try expect(usage == session.usage, "12: a session is miscounted")
         try expect(
-            heldTotal == session.grants && askedTotal == session.waiters, "12: a session is miscounted")
-        try expect(
-            tagged == (session.words.isNone ? 0 : sessionWords[session.words].tags.count),
-            "12: the tags are miscounted")
-        seen.accounts[session.account, default: (0, 0)].grants += heldTotal
-        seen.accounts[session.account, default: (0, 0)].waiters += askedTotal
-        seen.owned += heldTotal
-        seen.asked += askedTotal
+            tagged == session.labels.map { labels[$0].tags.count } ?? 0, "12: the tags are miscounted")
+        seen.owners += Int(session.owners.count)
+        seen.accounts[session.account, default: Usage()].grants += usage.grants
+        seen.accounts[session.account, default: Usage()].waiters += usage.waiters
+        seen.owned += usage.grants
+        seen.asked += usage.waiters
     }
 
     // MARK: - Circles
@@ -269,27 +236,25 @@ extension LockTable {
     /// Those whom an owner waits for, but for some to whom a way leads over others of them.
     private func waitedFor(by owner: Slot<Owner>) -> [Slot<Owner>] {
         var waitedFor: [Slot<Owner>] = []
-        var slot = owners[owner].firstWaiter
-        while !slot.isNone {
+        owners[owner].waiters.forEach(in: waiters) { slot in
             let waiter = waiters[slot]
             let lock = locks[waiter.lock]
-            var holder = lock.firstHolder
-            while !holder.isNone {
+            lock.holders.forEach(in: grants) { holder in
                 if holder != waiter.upgrades, waiter.mode.conflicts(with: grants[holder].mode) {
                     waitedFor.append(grants[holder].owner)
                 }
-                holder = grants[holder].nextHolder
             }
-            if waiter.upgrades.isNone {
-                if !lock.upgrade.isNone { waitedFor.append(waiters[lock.upgrade].owner) }
-                // Contenders conflict with each other: each waits for the one before, and so for all.
-                var before = waiter.mode == .read ? lock.contenders.last : waiter.previous
-                while !before.isNone, !waiter.mode.conflicts(with: waiters[before].mode) {
-                    before = waiters[before].previous
+            guard waiter.upgrades == nil else { return }
+            if let upgrade = lock.upgrade { waitedFor.append(waiters[upgrade].owner) }
+            // Contenders conflict with each other: each waits for the one before, and so for all.
+            var ahead = waiter.mode == .read ? lock.contenders.last : waiter.rowLinks.previous
+            while let contender = ahead {
+                if waiter.mode.conflicts(with: waiters[contender].mode) {
+                    waitedFor.append(waiters[contender].owner)
+                    break
                 }
-                if !before.isNone { waitedFor.append(waiters[before].owner) }
+                ahead = waiters[contender].rowLinks.previous
             }
-            slot = waiter.nextOwned
         }
         return waitedFor
     }

@@ -10,110 +10,103 @@ import LockVocabulary
 ///
 /// The invariants stand in README.md, and `LockTable.checkInvariants()` holds them.
 struct Lock: Placeable {
-    static var vacant: Lock { Lock() }
+    static var vacant: Lock { Lock(name: .nowhere) }
 
-    /// Where its name stands; none where no lock is.
-    var entry = Slot<NameTree.Entry>.none
+    /// Where its name stands in the tree of names.
+    var name: Slot<NameTree.Entry>
     /// The grants, in the order of their tokens.
-    var firstHolder = Slot<Grant>.none
-    var lastHolder = Slot<Grant>.none
-    var holders: UInt32 = 0
+    private(set) var holders = LinkedList<Grant.OnLock>()
     /// The update or write grant, of which there is at most one.
-    var exclusive = Slot<Grant>.none
-    var exclusiveMode = LockMode.read
-    /// Whether its tokens stand in the index: from more than `fewHolders` on, until the last of them is gone.
+    @Compact private(set) var exclusive: Slot<Grant>? = nil
+    /// The mode of that grant; `read` without one.
+    private(set) var exclusiveMode = LockMode.read
+    /// Whether its holders stand in the index: from more than `fewHolders` on, until the last of them is gone.
     var isIndexed = false
     /// Whether the last writer ended otherwise than by release (G11).
     var ownerDied = false
     /// How many holders asked to be told when somebody waits.
     var recallers: UInt32 = 0
     /// The upgrade that waits, of which there is at most one: two would wait for each other.
-    var upgrade = Slot<Waiter>.none
+    @Compact private(set) var upgrade: Slot<Waiter>? = nil
     /// Writers and updaters that wait, in the order of coming (G3).
-    var contenders = WaitQueue()
+    private(set) var contenders = LinkedList<Waiter.InRow>()
     /// How many of the contenders want to write.
-    var waitingWriters: UInt32 = 0
+    private(set) var waitingWriters: UInt32 = 0
     /// Readers that wait, in the order of coming; they go together (G3).
-    var readers = WaitQueue()
-    /// The other locks with a mark, the oldest first.
-    var nextMarked = Slot<Lock>.none
-    var previousMarked = Slot<Lock>.none
+    private(set) var readers = LinkedList<Waiter.InRow>()
+    /// The other locks with a mark.
+    var markLinks = Links<Lock>()
+
+    enum Marked: Membership {
+        static var links: WritableKeyPath<Lock, Links<Lock>> { \.markLinks }
+    }
+
+    init(name: Slot<NameTree.Entry>) { self.name = name }
 
     /// How many holders are quicker looked at than looked up.
     static var fewHolders: UInt32 { 8 }
 
-    var isVacant: Bool { entry.isNone }
+    var isVacant: Bool { name == .nowhere }
 
-    var hasWaiters: Bool { !upgrade.isNone || !contenders.isEmpty || !readers.isEmpty }
+    var hasWaiters: Bool { upgrade != nil || !contenders.isEmpty || !readers.isEmpty }
 
-    var waiters: Int { (upgrade.isNone ? 0 : 1) + Int(contenders.count) + Int(readers.count) }
+    var waiters: Int { (upgrade == nil ? 0 : 1) + Int(contenders.count) + Int(readers.count) }
 
     /// Whether somebody waits to write, so that no new reader gets in (G2, G10).
-    var keepsReadersOut: Bool { waitingWriters > 0 || !upgrade.isNone }
+    var keepsReadersOut: Bool { waitingWriters > 0 || upgrade != nil }
 
     /// Whether nothing is left that the lock has to be there for.
-    var isUnused: Bool { holders == 0 && !ownerDied && !hasWaiters }
+    var isUnused: Bool { holders.isEmpty && !ownerDied && !hasWaiters }
 
     /// The strongest mode that somebody holds.
-    var mode: LockMode? { holders == 0 ? nil : exclusiveMode }
+    var mode: LockMode? { holders.isEmpty ? nil : exclusiveMode }
 
     /// Adds the newest grant.
+    @inline(__always)
     mutating func addHolder(
         _ grant: Slot<Grant>, _ mode: LockMode, wantsRecall: Bool, in grants: inout Slab<Grant>
     ) {
-        if lastHolder.isNone {
-            firstHolder = grant
-        } else {
-            grants[grant].previousHolder = lastHolder
-            grants[lastHolder].nextHolder = grant
-        }
-        lastHolder = grant
-        holders += 1
-        if mode != .read {
-            exclusive = grant
-            exclusiveMode = mode
-        }
+        holders.append(grant, in: &grants)
+        if mode != .read { setMode(mode, of: grant) }
         if wantsRecall { recallers += 1 }
     }
 
-    /// Takes out a grant, whose record is this.
-    mutating func removeHolder(
-        _ grant: Slot<Grant>, _ record: Grant, wantsRecall: Bool, in grants: inout Slab<Grant>
-    ) {
-        let next = record.nextHolder
-        let previous = record.previousHolder
-        if previous.isNone { firstHolder = next } else { grants[previous].nextHolder = next }
-        if next.isNone { lastHolder = previous } else { grants[next].previousHolder = previous }
-        holders -= 1
-        if exclusive == grant {
-            exclusive = .none
-            exclusiveMode = .read
-        }
+    @inline(__always)
+    mutating func removeHolder(_ grant: Slot<Grant>, wantsRecall: Bool, in grants: inout Slab<Grant>) {
+        holders.remove(grant, in: &grants)
+        if exclusive == grant { setMode(.read, of: grant) }
         if wantsRecall { recallers -= 1 }
     }
-}
 
-/// Waiting requests in a row, each of which can leave from where it stands.
-struct WaitQueue {
-    var first = Slot<Waiter>.none
-    var last = Slot<Waiter>.none
-    var count: UInt32 = 0
-
-    var isEmpty: Bool { count == 0 }
-
-    mutating func append(_ waiter: Slot<Waiter>, in waiters: inout Slab<Waiter>) {
-        waiters[waiter].previous = last
-        waiters[waiter].next = .none
-        if last.isNone { first = waiter } else { waiters[last].next = waiter }
-        last = waiter
-        count += 1
+    /// Notes the mode of a grant that is or was exclusive.
+    mutating func setMode(_ mode: LockMode, of grant: Slot<Grant>) {
+        exclusive = mode == .read ? nil : grant
+        exclusiveMode = mode
     }
 
-    mutating func remove(_ waiter: Slot<Waiter>, in waiters: inout Slab<Waiter>) {
-        let next = waiters[waiter].next
-        let previous = waiters[waiter].previous
-        if previous.isNone { first = next } else { waiters[previous].next = next }
-        if next.isNone { last = previous } else { waiters[next].previous = previous }
-        count -= 1
+    mutating func addWaiter(
+        _ waiter: Slot<Waiter>, _ mode: LockMode, isUpgrade: Bool, in waiters: inout Slab<Waiter>
+    ) {
+        if isUpgrade {
+            upgrade = waiter
+        } else if mode == .read {
+            readers.append(waiter, in: &waiters)
+        } else {
+            contenders.append(waiter, in: &waiters)
+            if mode == .write { waitingWriters += 1 }
+        }
+    }
+
+    mutating func removeWaiter(
+        _ waiter: Slot<Waiter>, _ mode: LockMode, isUpgrade: Bool, in waiters: inout Slab<Waiter>
+    ) {
+        if isUpgrade {
+            upgrade = nil
+        } else if mode == .read {
+            readers.remove(waiter, in: &waiters)
+        } else {
+            contenders.remove(waiter, in: &waiters)
+            if mode == .write { waitingWriters -= 1 }
+        }
     }
 }

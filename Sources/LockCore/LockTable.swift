@@ -14,16 +14,17 @@ public struct LockTable: ~Copyable {
     var waiters = Slab<Waiter>()
     var owners = Slab<Owner>()
     var sessions = Slab<Session>()
-    var accounts: [Account] = []
+    var accounts: [Usage] = []
     var notes = Slab<Note>()
-    var ownerWords = Slab<OwnerID>()
-    var sessionWords = Slab<SessionWords>()
+    var ownerIDs = Slab<OwnerID>()
+    var labels = Slab<Labels>()
     var names = NameTree()
-    var tokens = IntegerTable<Slot<Grant>>(vacant: .none)
-    var holds = IntegerTable<Stake>(vacant: Stake())
-    var waits = IntegerTable<Stake>(vacant: Stake())
+    var tokens = IntegerTable<Slot<Grant>>(vacant: .nowhere)
+    var holds = IntegerTable<Stake<Grant>>(vacant: Stake())
+    var waits = IntegerTable<Stake<Waiter>>(vacant: Stake())
     var deadlines = DeadlineHeap<Due>()
-    var marks = MarkList()
+    /// The locks whose last writer died, the oldest mark first (G11).
+    var marks = LinkedList<Lock.Marked>()
     private let anchor = Anchor()
 
     var nextToken: Token
@@ -60,6 +61,10 @@ public struct LockTable: ~Copyable {
         self.graceEnd = graceEnd
     }
 
+    // Not needed, but for a fault of the compiler: code in other modules that destroys the fields itself does not run the
+    // `deinit` of `IntegerTable`, since its fields are trivial. With a `deinit` here, it calls this module.
+    deinit {}
+
     /// Allows tokens up to and with this one.
     public mutating func allowTokens(through token: Token) {
         if token > lastToken { lastToken = token }
@@ -78,25 +83,22 @@ public struct LockTable: ~Copyable {
         guard sessions.count < limits.sessions else { return nil }
         addAccount(account)
         nextSerial += 1
-        var session = Session()
-        session.serial = nextSerial
-        session.account = account
-        session.share = share
-        return SessionID(slot: sessions.insert(session).raw, serial: nextSerial)
+        let session = sessions.insert(Session(serial: nextSerial, account: account, share: share))
+        return SessionID(slot: session.raw, serial: nextSerial)
     }
 
     /// Has the session told when somebody waits for what it holds, or no longer.
     public mutating func setRecall(_ wanted: Bool, of session: SessionID) {
-        let slot = place(of: session)
+        let slot = slot(of: session)
         guard sessions[slot].wantsRecall != wanted else { return }
         sessions[slot].wantsRecall = wanted
-        forEachOwner(of: slot) { table, owner in
-            var grant = table.owners[owner].firstGrant
-            while !grant.isNone {
-                let lock = table.grants[grant].lock
-                if wanted { table.locks[lock].recallers += 1 } else { table.locks[lock].recallers -= 1 }
-                table.recallHolders(of: lock)
-                grant = table.grants[grant].nextOwned
+        var walk = sessions[slot].owners.walk()
+        while let owner = walk.next(in: owners) {
+            var held = owners[owner].grants.walk()
+            while let grant = held.next(in: grants) {
+                let lock = grants[grant].lock
+                if wanted { locks[lock].recallers += 1 } else { locks[lock].recallers -= 1 }
+                recallHolders(of: lock)
             }
         }
     }
@@ -107,58 +109,58 @@ public struct LockTable: ~Copyable {
     /// counts as released that was to be at the end.
     public mutating func closeSession(_ session: SessionID, wasKilled: Bool = false, at now: Instant) {
         advance(to: now)
-        let slot = place(of: session)
+        let slot = slot(of: session)
         // All requests first: none of them may be granted by the end of the session's own grants.
         var touched = removeRequests(of: slot)
         var lost = 0
         var example: (name: LockName, mode: LockMode, token: Token)?
-        forEachOwner(of: slot) { table, owner in
-            while case let grant = table.owners[owner].firstGrant, !grant.isNone {
-                let lock = table.grants[grant].lock
-                touched.append(lock)
-                let isReleased = table.grants[grant].isReleasedAtEnd && !wasKilled
+        while let owner = sessions[slot].owners.first {
+            while let grant = owners[owner].grants.first {
+                let record = grants[grant]
+                touched.append(record.lock)
+                let isReleased = record.isReleasedAtEnd && !wasKilled
                 if !isReleased {
                     lost += 1
-                    if example == nil || table.grants[grant].mode > example?.mode ?? .read {
-                        let record = table.grants[grant]
-                        example = (table.name(of: lock), record.mode, record.token)
+                    if example == nil || record.mode > example?.mode ?? .read {
+                        example = (name(of: record.lock), record.mode, record.token)
                     }
                 }
-                table.tell(isReleased ? .released : .died, grant)
-                table.endGrant(grant, cleanly: isReleased, keepingOwner: true)
+                emit(isReleased ? .released : .died, grant)
+                endGrant(grant, cleanly: isReleased, keepingOwner: true)
             }
-            table.removeOwner(owner)
+            removeOwner(owner)
         }
         if let example { effects.append(.diedHolding(session, example.name, example.token, grants: lost)) }
-        settle(touched)
+        reconcile(touched)
     }
 
     /// Drops what a session waits for, unanswered. Of several sessions that end together this comes first for all, so
     /// that none is granted what another of them held.
     public mutating func dropRequests(of session: SessionID, at now: Instant) {
         advance(to: now)
-        settle(removeRequests(of: place(of: session)))
+        reconcile(removeRequests(of: slot(of: session)))
     }
 
-    /// Takes a session's requests out of their queues; returns the locks that are to be settled.
+    /// Takes a session's requests out of their queues; returns the locks that are to be reconciled.
     private mutating func removeRequests(of session: Slot<Session>) -> [Slot<Lock>] {
         var touched: [Slot<Lock>] = []
-        forEachOwner(of: session) { table, owner in
-            while case let waiter = table.owners[owner].firstWaiter, !waiter.isNone {
-                touched.append(table.waiters[waiter].lock)
-                table.tell(.cancelled, waiter)
-                table.removeWaiter(waiter, keepingOwner: true)
+        var walk = sessions[session].owners.walk()
+        while let owner = walk.next(in: owners) {
+            while let waiter = owners[owner].waiters.first {
+                touched.append(waiters[waiter].lock)
+                emit(.cancelled, waiter)
+                removeWaiter(waiter, keepingOwner: true)
             }
-            table.removeIfIdle(owner)
+            removeIfIdle(owner)
         }
         return touched
     }
 
     /// Gives up the place of a session that was closed.
     public mutating func forgetSession(_ session: SessionID) {
-        let slot = place(of: session)
-        precondition(sessions[slot].firstOwner.isNone, "the session was not closed")
-        if case let words = sessions[slot].words, !words.isNone { sessionWords.remove(words) }
+        let slot = slot(of: session)
+        precondition(sessions[slot].owners.isEmpty, "the session was not closed")
+        if let labels = sessions[slot].labels { self.labels.remove(labels) }
         sessions.remove(slot)
     }
 
@@ -171,44 +173,40 @@ public struct LockTable: ~Copyable {
     /// How many requests wait.
     public var waiterCount: Int { waiters.count }
     /// How many locks are marked (G11).
-    public var markCount: Int { marks.count }
+    public var markCount: Int { Int(marks.count) }
 
-    /// The place of a session that is there.
+    /// The slot of a session that is there.
     @inline(__always)
-    func place(of session: SessionID) -> Slot<Session> {
+    func slot(of session: SessionID) -> Slot<Session> {
         let slot = Slot<Session>(raw: session.slot)
         precondition(sessions[slot].serial == session.serial, "the session has ended")
         return slot
     }
 
     @inline(__always)
-    func name(of lock: Slot<Lock>) -> LockName { names[locks[lock].entry] }
+    func name(of lock: Slot<Lock>) -> LockName { names[locks[lock].name] }
 
     @inline(__always)
     func id(of slot: Slot<Session>) -> SessionID {
         SessionID(slot: slot.raw, serial: sessions[slot].serial)
     }
 
-    /// Calls the body with each owner of a session; the body may remove the one it is given.
-    private mutating func forEachOwner(
-        of session: Slot<Session>, _ body: (inout LockTable, Slot<Owner>) -> Void
-    ) {
-        var owner = sessions[session].firstOwner
-        while !owner.isNone {
-            let next = owners[owner].next
-            body(&self, owner)
-            owner = next
-        }
+    mutating func addLock(_ name: LockName) -> Slot<Lock> {
+        let lock = locks.insert(Lock(name: .nowhere))
+        locks[lock].name = names.insert(name, for: lock)
+        return lock
+    }
+
+    mutating func removeLock(_ lock: Slot<Lock>) {
+        names.remove(locks[lock].name)
+        locks.remove(lock)
     }
 
     // MARK: - Time
 
     /// When something happens by itself at the earliest; nil for never.
     @inline(__always)
-    public var nextDeadline: Instant? {
-        guard let graceEnd else { return deadlines.first }
-        return deadlines.first.map { min($0, graceEnd) } ?? graceEnd
-    }
+    public var nextDeadline: Instant? { Instant.earliest(deadlines.first, graceEnd) }
 
     /// Carries out what is due by `now`: requests time out, leases end, the grace is over.
     @inline(__always)
@@ -224,11 +222,11 @@ public struct LockTable: ~Copyable {
         while let due = deadlines.popFirst(by: now) {
             switch due {
             case .waiter(let waiter):
-                waiters[waiter].deadline = DeadlineHeap<Due>.none
+                waiters[waiter].deadline = nil
                 touched.append(waiters[waiter].lock)
                 timeOut(waiter, now)
             case .grant(let grant):
-                grants[grant].deadline = DeadlineHeap<Due>.none
+                grants[grant].deadline = nil
                 touched.append(grants[grant].lock)
                 expire(grant)
             }
@@ -240,23 +238,20 @@ public struct LockTable: ~Copyable {
                 return true
             }
         }
-        settle(touched)
+        reconcile(touched)
     }
 
     private mutating func timeOut(_ waiter: Slot<Waiter>, _ now: Instant) {
         let record = waiters[waiter]
-        let holders = holders(before: record.mode, on: record.lock, except: record.upgrades)
-        let waited = record.since.duration(to: now)
-        answer(waiter, .timeout(waited: waited, holders))
-        tell(.timeout, waiter)
-        removeWaiter(waiter)
+        let blockers = blockers(of: record.mode, on: record.lock, upgrading: record.upgrades)
+        refuse(waiter, .timeout(waited: record.since.duration(to: now), blockers), as: .timeout)
     }
 
     private mutating func expire(_ grant: Slot<Grant>) {
         let record = grants[grant]
         let session = id(of: owners[record.owner].session)
         effects.append(.expired(session, name(of: record.lock), record.token, record.mode))
-        tell(.expired, grant)
+        emit(.expired, grant)
         endGrant(grant, cleanly: false)
     }
 }

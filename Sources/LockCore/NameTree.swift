@@ -20,16 +20,13 @@ struct NameTree: ~Copyable {
         let name: LockName
         let lock: Slot<Lock>
 
-        static var vacant: Entry { Entry(name: LockName(unchecked: ""), lock: .none) }
+        static var vacant: Entry { Entry(name: LockName(unchecked: ""), lock: .nowhere) }
     }
 
     /// An inner node (its place in `nodes`) or an entry: the top bit tells which.
     struct Branch: Equatable {
-        var raw: UInt32
+        private let raw: UInt32
 
-        static let none = Branch(raw: .max)
-
-        init(raw: UInt32) { self.raw = raw }
         init(_ entry: Slot<Entry>) { raw = entry.raw | 1 << 31 }
         init(_ node: Slot<Node>) { raw = node.raw }
 
@@ -45,13 +42,16 @@ struct NameTree: ~Copyable {
         /// All bits but the one.
         var others: UInt8
 
-        static var vacant: Node { Node(left: .none, right: .none, byte: 0, others: 0) }
+        static var vacant: Node {
+            Node(left: Branch(Slot<Node>.nowhere), right: Branch(Slot<Node>.nowhere), byte: 0, others: 0)
+        }
 
         /// Whether a name with this byte goes to the right.
         func turnsRight(_ value: UInt8) -> Bool { others | value == .max }
     }
 
-    private var root = Branch.none
+    /// Nil without names.
+    private var root: Branch?
     private var nodes = Slab<Node>()
     private var entries = Slab<Entry>()
 
@@ -61,20 +61,20 @@ struct NameTree: ~Copyable {
     /// The lock with a name.
     @inline(__always)
     func find(_ name: LockName) -> Slot<Lock>? {
-        guard root != .none else { return nil }
-        let entry = name.withBytes { nearest(to: $0) }
+        guard let root else { return nil }
+        let entry = name.withBytes { nearest(to: $0, below: root) }
         return entries[entry].name == name ? entries[entry].lock : nil
     }
 
     /// Puts in a name that is not in the tree; returns its place.
     mutating func insert(_ name: LockName, for lock: Slot<Lock>) -> Slot<Entry> {
         let entry = entries.insert(Entry(name: name, lock: lock))
-        guard root != .none else {
+        guard let root else {
             root = Branch(entry)
             return entry
         }
         name.withBytes { name in
-            let other = entries[nearest(to: name)].name
+            let other = entries[nearest(to: name, below: root)].name
             let (byte, others, turnsRight) = other.withBytes { Self.difference(name, $0) }
 
             // Down to where the new node belongs: before the first that looks at a later bit.
@@ -101,7 +101,7 @@ struct NameTree: ~Copyable {
         entries[entry].name.withBytes { name in
             var grandparent: (node: Slot<Node>, isRight: Bool)?
             var parent: (node: Slot<Node>, isRight: Bool)?
-            var branch = root
+            guard var branch = root else { preconditionFailure("the tree is empty") }
             while branch.entry == nil {
                 let node = nodes[branch.node]
                 let isRight = node.turnsRight(Self.byte(name, node.byte))
@@ -111,7 +111,7 @@ struct NameTree: ~Copyable {
             }
             precondition(branch.entry == entry, "the name is not in the tree")
             guard let (node, isRight) = parent else {
-                root = .none
+                root = nil
                 return
             }
             replace(below: grandparent, with: isRight ? nodes[node].left : nodes[node].right)
@@ -125,10 +125,10 @@ struct NameTree: ~Copyable {
     func forEach(
         prefix: String, after: LockName?, _ body: (Slot<Lock>) -> Bool
     ) {
-        guard root != .none else { return }
+        guard let root else { return }
         // What is still to come, the first on top; it begins right of the way down to the first that counts.
         var ahead: [Branch] = []
-        descend(to: max(prefix, after?.text ?? ""), &ahead)
+        descend(from: root, to: max(prefix, after?.text ?? ""), &ahead)
         while let branch = ahead.popLast() {
             if let entry = branch.entry {
                 let name = entries[entry].name
@@ -145,7 +145,7 @@ struct NameTree: ~Copyable {
     // MARK: - Ways down
 
     /// The entry whose name shares the most with these bytes, as far as the tree's nodes look.
-    private func nearest(to name: UnsafeRawBufferPointer) -> Slot<Entry> {
+    private func nearest(to name: UnsafeRawBufferPointer, below root: Branch) -> Slot<Entry> {
         var branch = root
         while true {
             if let entry = branch.entry { return entry }
@@ -155,11 +155,11 @@ struct NameTree: ~Copyable {
     }
 
     /// Fills `ahead` with the branches that hold every name at or after `start`, the first on top.
-    private func descend(to start: String, _ ahead: inout [Branch]) {
+    private func descend(from root: Branch, to start: String, _ ahead: inout [Branch]) {
         var start = start
         start.withUTF8 { start in
             let start = UnsafeRawBufferPointer(start)
-            let other = entries[nearest(to: start)].name
+            let other = entries[nearest(to: start, below: root)].name
             let (byte, others, startIsGreater) = other.withBytes { other in
                 other.elementsEqual(start) ? (UInt8.max, UInt8.max, false) : Self.difference(start, other)
             }

@@ -10,8 +10,16 @@ public struct LockSummary: Sendable, Equatable {
     public let ownerDied: Bool
 }
 
+/// A grant, as its session is told of it.
+public struct GrantSummary: Sendable, Equatable {
+    public let mode: LockMode
+    public let token: Token
+    /// Whether the mark of a writer that died is on the lock (G11).
+    public let ownerDied: Bool
+}
+
 /// One line of a lock's status.
-public enum StakeSummary: Sendable, Equatable {
+public enum StatusRow: Sendable, Equatable {
     /// A grant: since when it is held, and how long its lease still lasts.
     case holder(SessionID, LockMode, OwnerID, Token, age: Duration, lease: Duration?, Note)
     /// A waiting request: how long it waited, how long it may in all, and the grant that it wants to change.
@@ -28,12 +36,12 @@ public struct StatusCursor: Sendable {
 
     /// The last grant that was told, or the row of waiting requests and the last number in it that was.
     enum Place: Sendable {
-        case holders(after: Token, at: Slot<Grant>)
-        case waiters(Row, after: UInt64?, at: Slot<Waiter>)
+        case holders(after: Token, at: Slot<Grant>?)
+        case waiters(Row, after: UInt64?, at: Slot<Waiter>?)
         case end
     }
 
-    var place = Place.holders(after: Token(rawValue: 0), at: .none)
+    var place = Place.holders(after: Token(rawValue: 0), at: nil)
 
     public init() {}
 
@@ -59,28 +67,22 @@ extension LockTable {
 
     private func summary(_ lock: Slot<Lock>) -> LockSummary {
         LockSummary(
-            name: name(of: lock), mode: locks[lock].mode, holders: Int(locks[lock].holders),
+            name: name(of: lock), mode: locks[lock].mode, holders: Int(locks[lock].holders.count),
             waiters: locks[lock].waiters, ownerDied: locks[lock].ownerDied)
-    }
-
-    /// How many grants and waiting requests a session has.
-    public func stakes(of session: SessionID) -> (grants: Int, waiters: Int) {
-        let place = place(of: session)
-        return (sessions[place].grants, sessions[place].waiters)
     }
 
     /// Tells what an owner holds, the newest first, until the body returns false.
     public func forEachGrant(
         of owner: OwnerID, in session: SessionID, _ body: (LockName, Note) -> Bool
     ) {
-        guard let owner = findOwner(owner, of: place(of: session)) else { return }
-        var grant = owners[owner].firstGrant
-        while !grant.isNone {
-            let note = grants[grant].note
-            guard body(name(of: grants[grant].lock), note.isNone ? .none : notes[note]) else { return }
-            grant = grants[grant].nextOwned
+        guard let owner = findOwner(owner, of: slot(of: session)) else { return }
+        var held = owners[owner].grants.walk()
+        while let grant = held.next(in: grants) {
+            guard body(name(of: grants[grant].lock), note(of: grants[grant])) else { return }
         }
     }
+
+    private func note(of grant: Grant) -> Note { grant.note.map { notes[$0] } ?? .none }
 
     /// Tells the next of a lock's holders, in the order of their grants, and then of its waiting requests, in
     /// the order in which they will be served; at most `budget` are looked at, or until the body returns false.
@@ -88,9 +90,9 @@ extension LockTable {
     /// Returns how many were looked at. Where the one that was told last is gone, those before it are passed over again,
     /// within the same budget.
     @discardableResult
-    public func forEachStake(
+    public func forEachStatusRow(
         on name: LockName, from cursor: inout StatusCursor, budget: Int, at now: Instant,
-        _ body: (StakeSummary) -> Bool
+        _ body: (StatusRow) -> Bool
     ) -> Int {
         guard let lock = names.find(name) else {
             cursor.place = .end
@@ -102,59 +104,50 @@ extension LockTable {
             switch cursor.place {
             case .end: return looked
             case .holders(let after, let at):
-                let grant = nextHolder(of: lock, after: after, at: at)
-                guard !grant.isNone else {
-                    cursor.place = .waiters(.upgrade, after: nil, at: .none)
+                guard let grant = nextHolder(of: lock, after: after, at: at) else {
+                    cursor.place = .waiters(.upgrade, after: nil, at: nil)
                     continue
                 }
                 let record = grants[grant]
-                if record.token > after {
-                    cursor.place = .holders(after: record.token, at: grant)
-                    if !body(holder(record, at: now)) { return looked }
-                } else {
-                    cursor.place = .holders(after: after, at: grant)
-                }
+                cursor.place = .holders(after: max(after, record.token), at: grant)
+                if record.token > after, !body(holder(record, at: now)) { return looked }
             case .waiters(let row, let after, let at):
-                let waiter = nextWaiter(of: lock, in: row, after: after, at: at)
-                guard !waiter.isNone else {
-                    cursor.place = Self.rowBehind(row).map { .waiters($0, after: nil, at: .none) } ?? .end
+                guard let waiter = nextWaiter(of: lock, in: row, after: after, at: at) else {
+                    cursor.place = Self.rowBehind(row).map { .waiters($0, after: nil, at: nil) } ?? .end
                     continue
                 }
                 let record = waiters[waiter]
-                if record.number > after ?? 0 || after == nil {
-                    cursor.place = .waiters(row, after: record.number, at: waiter)
-                    if !body(waiting(record, at: now)) { return looked }
-                } else {
-                    cursor.place = .waiters(row, after: after, at: waiter)
-                }
+                let isNew = after.map { record.number > $0 } ?? true
+                cursor.place = .waiters(row, after: isNew ? record.number : after, at: waiter)
+                if isNew, !body(waiting(record, at: now)) { return looked }
             }
         }
         return looked
     }
 
     /// The holder behind the one where the cursor stands, or the first if that one is gone.
-    private func nextHolder(of lock: Slot<Lock>, after: Token, at: Slot<Grant>) -> Slot<Grant> {
-        let isThere =
-            !at.isNone && at.raw < grants.bound && grants[at].lock == lock && grants[at].token <= after
-        return isThere ? grants[at].nextHolder : locks[lock].firstHolder
+    private func nextHolder(of lock: Slot<Lock>, after: Token, at: Slot<Grant>?) -> Slot<Grant>? {
+        guard let at, grants.reaches(at), grants[at].lock == lock, grants[at].token <= after
+        else { return locks[lock].holders.first }
+        return grants[at].lockLinks.next
     }
 
     private func nextWaiter(
-        of lock: Slot<Lock>, in row: StatusCursor.Row, after: UInt64?, at: Slot<Waiter>
-    ) -> Slot<Waiter> {
-        let first: Slot<Waiter>
+        of lock: Slot<Lock>, in row: StatusCursor.Row, after: UInt64?, at: Slot<Waiter>?
+    ) -> Slot<Waiter>? {
+        let first: Slot<Waiter>?
         switch row {
         case .upgrade:
-            let upgrade = locks[lock].upgrade
-            return upgrade.isNone || after.map { $0 >= waiters[upgrade].number } ?? false ? .none : upgrade
+            guard let upgrade = locks[lock].upgrade, after.map({ waiters[upgrade].number > $0 }) ?? true
+            else { return nil }
+            return upgrade
         case .contenders: first = locks[lock].contenders.first
         case .readers: first = locks[lock].readers.first
         }
-        guard let after, !at.isNone, at.raw < waiters.bound, waiters[at].lock == lock,
-            waiters[at].upgrades.isNone, (waiters[at].mode == .read) == (row == .readers),
-            waiters[at].number <= after
+        guard let after, let at, waiters.reaches(at), waiters[at].lock == lock, waiters[at].upgrades == nil,
+            (waiters[at].mode == .read) == (row == .readers), waiters[at].number <= after
         else { return first }
-        return waiters[at].next
+        return waiters[at].rowLinks.next
     }
 
     private static func rowBehind(_ row: StatusCursor.Row) -> StatusCursor.Row? {
@@ -165,18 +158,17 @@ extension LockTable {
         }
     }
 
-    private func holder(_ record: Grant, at now: Instant) -> StakeSummary {
-        let ends = record.deadline == DeadlineHeap<Due>.none ? nil : deadlines.due(record.deadline)
-        return .holder(
+    private func holder(_ record: Grant, at now: Instant) -> StatusRow {
+        .holder(
             id(of: owners[record.owner].session), record.mode, id(of: record.owner), record.token,
-            age: record.since.duration(to: now), lease: ends.map { now.duration(to: $0) },
-            record.note.isNone ? .none : notes[record.note])
+            age: record.since.duration(to: now),
+            lease: record.deadline.map { now.duration(to: deadlines.due($0)) }, note(of: record))
     }
 
-    private func waiting(_ record: Waiter, at now: Instant) -> StakeSummary {
+    private func waiting(_ record: Waiter, at now: Instant) -> StatusRow {
         .waiter(
             id(of: owners[record.owner].session), record.mode, id(of: record.owner),
             waited: record.since.duration(to: now), timeout: record.timeout, record.note,
-            upgrades: record.upgrades.isNone ? nil : grants[record.upgrades].token)
+            upgrades: record.upgrades.map { grants[$0].token })
     }
 }

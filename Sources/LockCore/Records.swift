@@ -5,111 +5,112 @@ import LockVocabulary
 
 /// The permission that an owner has: a lock in a mode, under a token.
 struct Grant: Placeable {
-    static var vacant: Grant { Grant() }
+    static var vacant: Grant {
+        Grant(
+            token: Token(rawValue: 0), since: .zero, lease: Lease(.forever), lock: .nowhere, owner: .nowhere)
+    }
 
-    var token = Token(rawValue: 0)
-    var since = Instant.zero
-    /// How long a renewal makes it last, in nanoseconds; zero without a lease.
-    var lease: Int64 = 0
+    var token: Token
+    var since: Instant
+    /// How long each renewal makes it last.
+    var lease: Lease
     /// Where the end of the lease stands among the deadlines.
-    var deadline = DeadlineHeap<Due>.none
-    var lock = Slot<Lock>.none
-    var owner = Slot<Owner>.none
-    /// The other grants on the lock, in the order of their tokens.
-    var nextHolder = Slot<Grant>.none
-    var previousHolder = Slot<Grant>.none
-    /// The other grants of the owner.
-    var nextOwned = Slot<Grant>.none
-    var previousOwned = Slot<Grant>.none
-    var note = Slot<Note>.none
+    @Compact var deadline: DeadlineHeap<Due>.Handle? = nil
+    let lock: Slot<Lock>
+    let owner: Slot<Owner>
+    var lockLinks = Links<Grant>()
+    var ownerLinks = Links<Grant>()
+    @Compact var note: Slot<Note>? = nil
     var mode = LockMode.read
     /// Whether its session was told that somebody waits for it.
     var isRecalled = false
     /// Whether it is released if its session ends, rather than lost by a death (G11).
     var isReleasedAtEnd = false
+
+    enum OnLock: Membership {
+        static var links: WritableKeyPath<Grant, Links<Grant>> { \.lockLinks }
+    }
+
+    enum OfOwner: Membership {
+        static var links: WritableKeyPath<Grant, Links<Grant>> { \.ownerLinks }
+    }
 }
 
 /// A request that waits.
 struct Waiter: Placeable {
-    static var vacant: Waiter { Waiter() }
+    static var vacant: Waiter {
+        Waiter(number: 0, since: .zero, lock: .nowhere, owner: .nowhere, lease: Lease(.forever), mode: .read)
+    }
 
     /// Rises with every request that waits: the order of coming.
-    var number: UInt64 = 0
-    var since = Instant.zero
+    let number: UInt64
+    let since: Instant
     /// The time that it may wait, as it was asked; nil for ever.
     var timeout: Duration?
-    var deadline = DeadlineHeap<Due>.none
-    var lock = Slot<Lock>.none
-    var owner = Slot<Owner>.none
+    @Compact var deadline: DeadlineHeap<Due>.Handle? = nil
+    let lock: Slot<Lock>
+    let owner: Slot<Owner>
     /// The grant that it wants changed, if it is an upgrade.
-    var upgrades = Slot<Grant>.none
-    var next = Slot<Waiter>.none
-    var previous = Slot<Waiter>.none
-    var nextOwned = Slot<Waiter>.none
-    var previousOwned = Slot<Waiter>.none
-    var lease: Int64 = 0
+    @Compact var upgrades: Slot<Grant>? = nil
+    var rowLinks = Links<Waiter>()
+    var ownerLinks = Links<Waiter>()
+    let lease: Lease
     var note = Note.none
     var tag: Tag?
-    var mode = LockMode.read
+    let mode: LockMode
+
+    enum InRow: Membership {
+        static var links: WritableKeyPath<Waiter, Links<Waiter>> { \.rowLinks }
+    }
+
+    enum OfOwner: Membership {
+        static var links: WritableKeyPath<Waiter, Links<Waiter>> { \.ownerLinks }
+    }
 }
 
-/// Who asks within a session: one with a word, while it holds or waits for anything, or the session itself.
+/// Who asks within a session: one with an id, while it holds or waits for anything, or the session itself.
 struct Owner: Placeable {
-    static var vacant: Owner { Owner() }
+    static var vacant: Owner { Owner(session: .nowhere) }
 
-    var session = Slot<Session>.none
-    /// Its word; none for the session itself.
-    var word = Slot<OwnerID>.none
-    var firstGrant = Slot<Grant>.none
-    var firstWaiter = Slot<Waiter>.none
-    var next = Slot<Owner>.none
-    var previous = Slot<Owner>.none
+    let session: Slot<Session>
+    /// Where its id stands; nil for the session itself.
+    @Compact var id: Slot<OwnerID>? = nil
+    var grants = LinkedList<Grant.OfOwner>()
+    var waiters = LinkedList<Waiter.OfOwner>()
+    var sessionLinks = Links<Owner>()
 
-    var isSession: Bool { word.isNone }
-
-    var isIdle: Bool { firstGrant.isNone && firstWaiter.isNone }
-
-    /// Puts a grant before its others; returns its session.
-    mutating func addGrant(_ grant: Slot<Grant>) -> Slot<Session> {
-        firstGrant = grant
-        return session
+    enum OfSession: Membership {
+        static var links: WritableKeyPath<Owner, Links<Owner>> { \.sessionLinks }
     }
+
+    var isSession: Bool { id == nil }
+
+    var isIdle: Bool { grants.isEmpty && waiters.isEmpty }
 }
 
 /// One client: what lives and dies together.
 struct Session: Placeable {
-    static var vacant: Session { Session() }
+    static var vacant: Session { Session(serial: 0, account: 0, share: Share()) }
 
     /// Zero for a place that no session has.
-    var serial: UInt32 = 0
-    var grants = 0
-    var waiters = 0
-    var firstOwner = Slot<Owner>.none
+    let serial: UInt32
+    let account: Int
+    /// How much the account may have when this session asks for more.
+    var share: Share
+    var usage = Usage()
+    var owners = LinkedList<Owner.OfSession>()
     /// The session itself as an owner, from its first request on.
-    var itself = Slot<Owner>.none
-    /// Its owners' words and its open tags, once it has used one.
-    var words = Slot<SessionWords>.none
+    @Compact var itself: Slot<Owner>? = nil
+    /// Its owners and open tags by what the client calls them, once it has used an id or a tag.
+    @Compact var labels: Slot<Labels>? = nil
     var wantsRecall = false
-    /// With whose sessions it is counted, and how much they may have when it asks for more.
-    var account = 0
-    var share = Share()
 
-    /// Counts a grant; returns whether the session is to be told when somebody waits for it.
-    mutating func addGrant() -> Bool {
-        grants += 1
-        return wantsRecall
-    }
-
-    /// Counts a grant no more; returns whether the session was to be told when somebody waits for it.
-    mutating func removeGrant() -> Bool {
-        grants -= 1
-        return wantsRecall
-    }
+    var isVacant: Bool { serial == 0 }
 }
 
 /// What a session calls its owners and its waiting requests.
-struct SessionWords: Placeable {
-    static var vacant: SessionWords { SessionWords() }
+struct Labels: Placeable {
+    static var vacant: Labels { Labels() }
 
     var owners: [OwnerID: Slot<Owner>] = [:]
     var tags: [Tag: Slot<Waiter>] = [:]
@@ -123,39 +124,28 @@ extension OwnerID: Placeable {
     static var vacant: OwnerID { .session }
 }
 
+/// How long a grant lasts from each renewal on: a `TimeLimit` in eight bytes, as there is one in every grant.
+struct Lease {
+    private var nanoseconds: Int64
+
+    init(_ limit: TimeLimit) {
+        switch limit {
+        case .upTo(let duration): nanoseconds = duration.wholeNanoseconds
+        case .forever: nanoseconds = 0
+        }
+    }
+
+    var duration: Duration? { nanoseconds == 0 ? nil : .nanoseconds(nanoseconds) }
+
+    func end(from start: Instant) -> Instant? {
+        nanoseconds == 0 ? nil : start.advanced(byNanoseconds: nanoseconds)
+    }
+}
+
 /// What has a deadline.
 enum Due {
     /// A waiting request: when it may wait no longer.
     case waiter(Slot<Waiter>)
     /// A grant: when its lease ends.
     case grant(Slot<Grant>)
-}
-
-/// How many of something there are, and which it is when there is but one.
-///
-/// The exclusive or of all places is the place itself when there is one: so adding and taking away need no list.
-struct Stake {
-    var count: UInt32 = 0
-    private var combined: UInt32 = 0
-
-    mutating func add(_ place: UInt32) {
-        count += 1
-        combined ^= place
-    }
-
-    mutating func remove(_ place: UInt32) {
-        count -= 1
-        combined ^= place
-    }
-
-    /// The place of the only one.
-    var only: UInt32? { count == 1 ? combined : nil }
-
-    /// Both together.
-    static func + (left: Stake, right: Stake) -> Stake {
-        var sum = left
-        sum.count += right.count
-        sum.combined ^= right.combined
-        return sum
-    }
 }

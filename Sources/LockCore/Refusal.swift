@@ -1,11 +1,11 @@
 public import LockVocabulary
 
 /// Why a request was not granted, or a command not carried out. Nothing was changed by it.
-public enum Refusal: Sendable, Equatable {
+public enum Refusal: Error, Equatable {
     /// It may not be had now, and was not to wait.
-    case busy(Holders)
+    case busy(Blockers)
     /// It was not to be had in time (G5).
-    case timeout(waited: Duration, Holders)
+    case timeout(waited: Duration, Blockers)
     /// Waiting for it would close a circle of owners (G8).
     case deadlock(Circle)
     /// It was withdrawn, or the grant that it was to change has ended (G10).
@@ -29,9 +29,9 @@ public enum Refusal: Sendable, Equatable {
 }
 
 /// Who stood in the way: a few by name, the rest by number.
-public struct Holders: Sendable, Equatable {
+public struct Blockers: Sendable, Equatable {
     /// One that stood in the way.
-    public struct Holder: Sendable, Equatable {
+    public struct Blocker: Sendable, Equatable {
         public let session: SessionID
         public let mode: LockMode
     }
@@ -40,12 +40,12 @@ public struct Holders: Sendable, Equatable {
     public static let most = 3
 
     /// The first `most` in the order of their grants.
-    public let first: [Holder]
+    public let first: [Blocker]
     /// How many more there are.
     public let more: Int
 
     /// Nobody is known: the daemon grants nothing yet (G1).
-    public static let unknown = Holders(first: [], more: 0)
+    public static let unknown = Blockers(first: [], more: 0)
 }
 
 /// A circle of owners, each of whom waits for a lock that the next stands before.

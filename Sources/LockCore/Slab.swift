@@ -4,10 +4,21 @@ import LockVocabulary
 struct Slot<Record>: Hashable {
     let raw: UInt32
 
-    /// Stands for "no record".
-    static var none: Slot { Slot(raw: .max) }
+    /// The place that a vacant record names: outside every slab, so reading it stops the program.
+    static var nowhere: Slot { Slot(raw: .max) }
+}
 
-    var isNone: Bool { raw == .max }
+/// An optional slot in four bytes, where `Slot?` takes eight: for the fields of records.
+@propertyWrapper
+struct Compact<Record> {
+    private var raw = UInt32.max
+
+    init(wrappedValue: Slot<Record>?) { self.wrappedValue = wrappedValue }
+
+    var wrappedValue: Slot<Record>? {
+        @inline(__always) get { raw == .max ? nil : Slot(raw: raw) }
+        @inline(__always) set { raw = newValue?.raw ?? .max }
+    }
 }
 
 /// What can stand in a slab.
@@ -50,6 +61,9 @@ struct Slab<Record: Placeable>: ~Copyable {
         @inline(__always) _read { yield pointer(to: slot).pointee }
         @inline(__always) _modify { yield &pointer(to: slot).pointee }
     }
+
+    /// Whether the slab has had a record at this place; it may be gone, and `vacant` stand there.
+    func reaches(_ slot: Slot<Record>) -> Bool { slot.raw < bound }
 
     @inline(__always)
     private func pointer(to slot: Slot<Record>) -> UnsafeMutablePointer<Record> {

@@ -24,7 +24,7 @@ struct WaitsFor {
         let asking: Circle.Hop
         let lock: Slot<Lock>
         let mode: LockMode
-        let upgrades: Slot<Grant>
+        let upgrades: Slot<Grant>?
     }
 
     /// Why an owner waits: on which lock, and for whom; nil is the owner that asks.
@@ -66,34 +66,29 @@ struct WaitsFor {
 
     /// Whether the new request would wait for this owner.
     private func isBefore(_ owner: Slot<Owner>, _ table: borrowing LockTable) -> Bool {
-        let key = LockTable.key(owner, request.lock)
-        if case let held = table.held(by: owner, on: request.lock), held.count > 0 {
-            if request.mode == .write {
-                if held.count > (owner == request.owner && !request.upgrades.isNone ? 1 : 0) { return true }
-            } else if case let exclusive = table.locks[request.lock].exclusive, !exclusive.isNone,
-                table.grants[exclusive].owner == owner,
-                request.mode.conflicts(with: table.grants[exclusive].mode)
-            {
-                return true
-            }
+        switch request.mode {
+        case .write:
+            // Its own grant, which is to be upgraded, is not in its way.
+            let own: UInt32 = owner == request.owner && request.upgrades != nil ? 1 : 0
+            if table.held(by: owner, on: request.lock).count > own { return true }
+        case .read, .update:
+            if table.holdsInConflict(owner, request.lock, request.mode) { return true }
         }
-        guard request.upgrades.isNone, table.waits[key] != nil else { return false }
-        var waiter = table.owners[owner].firstWaiter
-        while !waiter.isNone {
+        guard request.upgrades == nil, table.waits[LockTable.key(owner, request.lock)] != nil
+        else { return false }
+        return table.owners[owner].waiters.contains(in: table.waiters) { waiter in
             let record = table.waiters[waiter]
             // A reader that waits is ahead of nobody: whoever conflicts with it goes before it.
-            let isAhead = record.lock == request.lock && record.mode != .read
-            if isAhead, record.mode.conflicts(with: request.mode) { return true }
-            waiter = record.nextOwned
+            return record.lock == request.lock && record.mode != .read
+                && record.mode.conflicts(with: request.mode)
         }
-        return false
     }
 
     /// Those whom the new request would go before.
     private mutating func addWaitersForRequest(_ table: borrowing LockTable) {
         guard request.mode == .write else { return }
         addReaders(of: request.lock, for: nil, table)
-        if !request.upgrades.isNone {
+        if request.upgrades != nil {
             add(table.locks[request.lock].contenders.first, for: nil, table)
         }
     }
@@ -102,24 +97,22 @@ struct WaitsFor {
     private mutating func addWaiters(
         for owner: Slot<Owner>, as next: Slot<Owner>?, _ table: borrowing LockTable
     ) {
-        var grant = table.owners[owner].firstGrant
-        while !grant.isNone, budget > 0 {
+        var grants = table.owners[owner].grants.walk()
+        while budget > 0, let grant = grants.next(in: table.grants) {
             budget -= 1
             let lock = table.grants[grant].lock
             if table.locks[lock].hasWaiters { addWaiters(forGrant: grant, on: lock, as: next, table) }
-            grant = table.grants[grant].nextOwned
         }
-        var waiter = table.owners[owner].firstWaiter
-        while !waiter.isNone, budget > 0 {
+        var waiters = table.owners[owner].waiters.walk()
+        while budget > 0, let waiter = waiters.next(in: table.waiters) {
             budget -= 1
             let record = table.waiters[waiter]
-            if record.mode != .read {
-                let behind =
-                    record.upgrades.isNone ? record.next : table.locks[record.lock].contenders.first
-                add(behind, for: next, table)
-                if record.mode == .write { addReaders(of: record.lock, for: next, table) }
-            }
-            waiter = record.nextOwned
+            guard record.mode != .read else { continue }
+            let isUpgrade = record.upgrades != nil
+            add(
+                isUpgrade ? table.locks[record.lock].contenders.first : record.rowLinks.next, for: next, table
+            )
+            if record.mode == .write { addReaders(of: record.lock, for: next, table) }
         }
     }
 
@@ -127,34 +120,41 @@ struct WaitsFor {
         forGrant grant: Slot<Grant>, on lock: Slot<Lock>, as next: Slot<Owner>?,
         _ table: borrowing LockTable
     ) {
-        let upgrade = table.locks[lock].upgrade
-        if !upgrade.isNone, table.waiters[upgrade].upgrades != grant { add(upgrade, for: next, table) }
-        var contender = table.locks[lock].contenders.first
-        switch table.grants[grant].mode {
-        case .read:
-            while !contender.isNone, table.waiters[contender].mode != .write, budget > 0 {
-                budget -= 1
-                contender = table.waiters[contender].next
-            }
-        case .update: break
-        case .write: addReaders(of: lock, for: next, table)
+        if let upgrade = table.locks[lock].upgrade, table.waiters[upgrade].upgrades != grant {
+            add(upgrade, for: next, table)
         }
-        add(contender, for: next, table)
+        let contenders = table.locks[lock].contenders
+        switch table.grants[grant].mode {
+        case .read: add(firstWriter(of: contenders, table), for: next, table)
+        case .update: add(contenders.first, for: next, table)
+        case .write:
+            addReaders(of: lock, for: next, table)
+            add(contenders.first, for: next, table)
+        }
+    }
+
+    private mutating func firstWriter(
+        of contenders: LinkedList<Waiter.InRow>, _ table: borrowing LockTable
+    ) -> Slot<Waiter>? {
+        contenders.first(in: table.waiters) { contender in
+            if budget > 0, table.waiters[contender].mode != .write {
+                budget -= 1
+                return false
+            }
+            return true
+        }
     }
 
     private mutating func addReaders(
         of lock: Slot<Lock>, for next: Slot<Owner>?, _ table: borrowing LockTable
     ) {
         guard !table.locks[lock].readers.isEmpty, readersSeen.insert(lock).inserted else { return }
-        var reader = table.locks[lock].readers.first
-        while !reader.isNone, budget > 0 {
-            add(reader, for: next, table)
-            reader = table.waiters[reader].next
-        }
+        var readers = table.locks[lock].readers.walk()
+        while budget > 0, let reader = readers.next(in: table.waiters) { add(reader, for: next, table) }
     }
 
-    private mutating func add(_ waiter: Slot<Waiter>, for next: Slot<Owner>?, _ table: borrowing LockTable) {
-        guard !waiter.isNone else { return }
+    private mutating func add(_ waiter: Slot<Waiter>?, for next: Slot<Owner>?, _ table: borrowing LockTable) {
+        guard let waiter else { return }
         budget -= 1
         let owner = table.waiters[waiter].owner
         let step = Step(lock: table.waiters[waiter].lock, next: next)
@@ -184,8 +184,13 @@ struct WaitsFor {
 }
 
 extension LockTable {
+    func circleOfOne(_ owner: Slot<Owner>, _ lock: Slot<Lock>) -> Circle {
+        Circle(hops: [hop(owner, lock)])
+    }
+
     func searchCircle(
-        closedBy request: Acquisition, on lock: Slot<Lock>, upgrading grant: Slot<Grant>, owner: Slot<Owner>?,
+        closedBy request: Acquisition, on lock: Slot<Lock>, upgrading grant: Slot<Grant>?,
+        owner: Slot<Owner>?,
         of session: Slot<Session>
     ) -> WaitsFor.Finding {
         if owner == nil, request.mode != .write || locks[lock].readers.isEmpty { return .none }

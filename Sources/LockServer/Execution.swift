@@ -101,7 +101,7 @@ extension Server {
             return answer(table.downgrade(name, choice, to: mode, by: session, at: now), name, mode, client)
         case .renew(let name, let choice, let lease):
             return answer(table.renew(name, choice, lease: lease, by: session, at: now)) {
-                .renewed(name, $0.token, $0.lease.map(TimeLimit.upTo) ?? .forever)
+                .renewed(name, $0.token, TimeLimit($0.lease))
             }
         case .cancel(let name, let owner):
             return answer(table.cancel(name, owner: owner, by: session, at: now), effectsFirst: true) {
@@ -247,12 +247,12 @@ extension Server {
     }
 
     private func answer<Value>(
-        _ result: Result<Value, RefusedCommand>, effectsFirst: Bool = false, _ success: (Value) -> Reply
+        _ result: Result<Value, Refusal>, effectsFirst: Bool = false, _ success: (Value) -> Reply
     ) -> Answer {
         let reply: Reply
         switch result {
         case .success(let value): reply = success(value)
-        case .failure(let refused): reply = .error(error(refused.refusal))
+        case .failure(let refusal): reply = .error(error(refusal))
         }
         return effectsFirst ? .effectsFirst(reply) : .reply(reply)
     }

@@ -4,7 +4,7 @@ import LockWire
 
 /// From the rules' decisions to replies.
 extension Server {
-    mutating func reply(_ granted: Granted, _ name: LockName) -> Reply {
+    mutating func reply(_ granted: GrantSummary, _ name: LockName) -> Reply {
         statistics.grants += 1
         return .granted(name, granted.mode, granted.token, ownerDied: granted.ownerDied)
     }
@@ -14,12 +14,12 @@ extension Server {
         _ refusal: Refusal, _ name: LockName, _ mode: LockMode, _ client: ConversationIndex
     ) -> Reply {
         switch refusal {
-        case .busy(let holders):
+        case .busy(let blockers):
             statistics.busy += 1
-            return .busy(name, mode, heldBy(holders))
-        case .timeout(let waited, let holders):
+            return .busy(name, mode, heldBy(blockers))
+        case .timeout(let waited, let blockers):
             statistics.timeouts += 1
-            return .timeout(name, mode, waited: waited, heldBy(holders))
+            return .timeout(name, mode, waited: waited, heldBy(blockers))
         case .deadlock(let circle):
             statistics.deadlocks += 1
             let cycle = cycle(circle)
@@ -57,13 +57,13 @@ extension Server {
         }
     }
 
-    private func heldBy(_ holders: Holders) -> HeldBy {
+    private func heldBy(_ blockers: Blockers) -> HeldBy {
         var heldBy = HeldBy()
-        for holder in holders.first {
-            let process = conversations.processID(of: holder.session)
-            heldBy.add(HeldBy.Holder(processID: process, mode: holder.mode))
+        for blocker in blockers.first {
+            let process = conversations.processID(of: blocker.session)
+            heldBy.add(HeldBy.Holder(processID: process, mode: blocker.mode))
         }
-        heldBy.addUnnamed(holders.more)
+        heldBy.addUnnamed(blockers.more)
         return heldBy
     }
 

@@ -49,7 +49,7 @@ struct RowReply {
         defer { count += page.rows }
         switch rest {
         case .status(let name, var cursor):
-            page.examined = table.forEachStake(on: name, from: &cursor, budget: page.most, at: now) {
+            page.examined = table.forEachStatusRow(on: name, from: &cursor, budget: page.most, at: now) {
                 page.write(Self.row($0, of: name, conversations, rights))
             }
             rest = .status(name, cursor)
@@ -88,7 +88,7 @@ struct RowReply {
     // MARK: - Rows
 
     private static func row(
-        _ stake: StakeSummary, of name: LockName, _ conversations: borrowing Conversations, _ rights: Rights
+        _ stake: StatusRow, of name: LockName, _ conversations: borrowing Conversations, _ rights: Rights
     ) -> Row {
         func visible(_ note: Note, _ session: SessionID) -> Note {
             let user = conversations.userID(of: session)
@@ -104,7 +104,7 @@ struct RowReply {
             return .waiter(
                 Row.Waiter(
                     processID: conversations.processID(of: session), mode: mode, owner: owner,
-                    waited: waited, timeout: timeout.map(TimeLimit.upTo) ?? .forever,
+                    waited: waited, timeout: TimeLimit(timeout),
                     note: visible(note, session), upgrades: upgrades))
         }
     }
@@ -119,13 +119,13 @@ struct RowReply {
     private static func row(
         _ conversation: Conversation, _ table: borrowing LockTable, _ rights: Rights, _ now: Instant
     ) -> Row {
-        let stakes = table.stakes(of: conversation.session)
+        let usage = table.usage(of: conversation.session)
         let user = conversation.peer.userID
         return .session(
             Row.Session(
                 id: UInt64(conversation.session.serial), processID: conversation.peer.processID,
                 userID: user, client: rights.showClient(ofUser: user) ? conversation.client : .none,
-                grants: stakes.grants, waiters: stakes.waiters, age: conversation.since.duration(to: now)))
+                grants: usage.grants, waiters: usage.waiters, age: conversation.since.duration(to: now)))
     }
 }
 

@@ -134,8 +134,7 @@ public struct Server: ~Copyable {
 
     /// The earliest instant at which something happens without input; nil for never.
     public var nextDeadline: Instant? {
-        guard let end = accounts.nextThrottleEnd else { return table.nextDeadline }
-        return table.nextDeadline.map { min($0, end) } ?? end
+        Instant.earliest(table.nextDeadline, accounts.nextThrottleEnd)
     }
 
     /// Carries out what is due by now, and begins a round of service.
@@ -225,8 +224,8 @@ public struct Server: ~Copyable {
     /// Whether no other session holds or waits for anything.
     public func isAlone(_ session: SessionID) -> Bool {
         guard conversations.index(of: session) != nil else { return false }
-        let stakes = table.stakes(of: session)
-        return stakes.grants == table.grantCount && stakes.waiters == table.waiterCount
+        let usage = table.usage(of: session)
+        return usage.grants == table.grantCount && usage.waiters == table.waiterCount
     }
 
     public var sessionCount: Int { table.sessionCount }

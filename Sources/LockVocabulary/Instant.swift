@@ -24,6 +24,13 @@ public struct Instant: Hashable, Sendable, InstantProtocol, CustomStringConverti
         .nanoseconds(other.nanoseconds - nanoseconds)
     }
 
+    /// The earlier of two instants, of which either may never come.
+    @inlinable
+    public static func earliest(_ one: Instant?, _ other: Instant?) -> Instant? {
+        guard let one, let other else { return one ?? other }
+        return min(one, other)
+    }
+
     public static func < (left: Instant, right: Instant) -> Bool { left.nanoseconds < right.nanoseconds }
 
     public var description: String { "\(nanoseconds)ns" }

@@ -102,11 +102,11 @@ final class History {
         }
     }
 
-    private func stakes(_ lock: LockName) -> [StakeSummary] {
-        var all: [StakeSummary] = []
+    private func stakes(_ lock: LockName) -> [StatusRow] {
+        var all: [StatusRow] = []
         var cursor = StatusCursor()
         while !cursor.isAtEnd {
-            table.forEachStake(on: lock, from: &cursor, budget: 64, at: now) {
+            table.forEachStatusRow(on: lock, from: &cursor, budget: 64, at: now) {
                 all.append($0)
                 return true
             }
@@ -206,7 +206,7 @@ final class History {
             count("released")
             try expect(matches.map(\.token) == [token], "released \(token) of \(matches)")
             try ledger.end(token, cleanly: true)
-        case .failure(let refused): try expect(refused.refusal, matches.count)
+        case .failure(let refused): try expect(refused, matches.count)
         }
     }
 
@@ -239,9 +239,9 @@ final class History {
             count("renewed")
             try expect(matches.map(\.token) == [renewed.token], "renewed \(renewed) of \(matches)")
             ledger.renew(renewed.token, renewed.lease, at: now)
-        case .failure(let refused) where refused.refusal == .noLease:
+        case .failure(let refused) where refused == .noLease:
             try expect(lease == nil && matches.first?.hold.lease == nil, "noLease of \(matches)")
-        case .failure(let refused): try expect(refused.refusal, matches.count)
+        case .failure(let refused): try expect(refused, matches.count)
         }
     }
 
@@ -254,7 +254,7 @@ final class History {
         case .success(let mode): try expect(matches.map(\.mode) == [mode], "cancelled one of \(matches)")
         case .failure(let refused):
             let expected: Refusal = matches.isEmpty ? .notWaiting : .ambiguous
-            try expect(refused.refusal == expected, "\(refused.refusal) instead of \(expected)")
+            try expect(refused == expected, "\(refused) instead of \(expected)")
         }
     }
 

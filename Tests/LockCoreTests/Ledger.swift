@@ -49,7 +49,7 @@ struct Ledger {
     // MARK: - What was seen
 
     /// A request was granted, at once or after it waited.
-    mutating func grant(_ request: Request, _ granted: Granted, at now: Instant) throws(Complaint) {
+    mutating func grant(_ request: Request, _ granted: GrantSummary, at now: Instant) throws(Complaint) {
         try expect(granted.mode == request.mode, "the mode is not the one asked for")
         try expect(granted.token > lastToken, "G7: a token does not rise")
         try expect(granted.ownerDied == died.contains(request.lock), "G11: ownerdied is wrong")
@@ -163,7 +163,7 @@ struct Ledger {
     }
 
     /// Throws if the rules tell of a lock something else than what was seen.
-    func check(_ stakes: [StakeSummary], of lock: LockName) throws(Complaint) {
+    func check(_ stakes: [StatusRow], of lock: LockName) throws(Complaint) {
         let expected =
             holders(of: lock).map { Row(party: $0.hold.party, mode: $0.hold.mode, token: $0.token) }
             + queue(of: lock).map { Row(party: $0.party, mode: $0.mode, token: nil) }

@@ -239,7 +239,7 @@ struct Twin: ~Copyable {
             var seen: (holders: Set<String>, queue: [String]) = ([], [])
             var cursor = StatusCursor()
             while !cursor.isAtEnd {
-                table.forEachStake(on: name(lock), from: &cursor, budget: 64, at: model.now) { stake in
+                table.forEachStatusRow(on: name(lock), from: &cursor, budget: 64, at: model.now) { stake in
                     switch stake {
                     case .holder(let session, let mode, let owner, let token, _, let lease, _):
                         seen.holders.insert("\(party(session, owner)) \(mode) \(token) \(describe(lease))")
@@ -280,10 +280,10 @@ struct Twin: ~Copyable {
         }
     }
 
-    private func answer<Value>(_ result: Result<Value, RefusedCommand>) -> Model.Answer {
+    private func answer<Value>(_ result: Result<Value, Refusal>) -> Model.Answer {
         switch result {
         case .success: .done
-        case .failure(let refused): answer(refused.refusal)
+        case .failure(let refused): answer(refused)
         }
     }
 

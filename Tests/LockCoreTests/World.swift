@@ -157,11 +157,11 @@ final class World {
         }
     }
 
-    func stakes(_ lock: LockName, chunk: Int = 100) -> [StakeSummary] {
-        var all: [StakeSummary] = []
+    func stakes(_ lock: LockName, chunk: Int = 100) -> [StatusRow] {
+        var all: [StatusRow] = []
         var cursor = StatusCursor()
         while !cursor.isAtEnd {
-            table.forEachStake(on: lock, from: &cursor, budget: chunk, at: now) {
+            table.forEachStatusRow(on: lock, from: &cursor, budget: chunk, at: now) {
                 all.append($0)
                 return true
             }
@@ -183,14 +183,14 @@ final class World {
         }
     }
 
-    private func spell<Value>(_ result: Result<Value, RefusedCommand>, _ value: (Value) -> String) -> String {
+    private func spell<Value>(_ result: Result<Value, Refusal>, _ value: (Value) -> String) -> String {
         switch result {
         case .success(let success): value(success)
-        case .failure(let refused): spell(refused.refusal)
+        case .failure(let refused): spell(refused)
         }
     }
 
-    private func spell(_ granted: Granted) -> String {
+    private func spell(_ granted: GrantSummary) -> String {
         "\(granted.mode) \(granted.token)\(granted.ownerDied ? " ownerdied" : "")"
     }
 
@@ -204,7 +204,7 @@ final class World {
         }
     }
 
-    private func spell(_ holders: Holders) -> String {
+    private func spell(_ holders: Blockers) -> String {
         if holders == .unknown { return "?" }
         let named = holders.first.map { "\(letter(of: $0.session)) \($0.mode)" }.joined(separator: ", ")
         return named + (holders.more > 0 ? ", +\(holders.more)" : "")

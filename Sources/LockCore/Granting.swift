@@ -1,0 +1,133 @@
+import LockVocabulary
+
+/// How grants begin, become the write grant, and end: the only code that adds and removes them.
+extension LockTable {
+    // MARK: - Beginning
+
+    /// Whether a token may be given out.
+    var hasToken: Bool { nextToken <= lastToken }
+
+    /// Answers a request with a grant that may be made.
+    mutating func makeGrant(
+        _ request: Acquisition, _ lock: Slot<Lock>, owner: Slot<Owner>?, of session: Slot<Session>,
+        at now: Instant
+    ) -> GrantSummary {
+        let owner = owner ?? addOwner(request.owner, to: session)
+        let grant = addGrant(
+            lock, request.mode, owner: owner, lease: Lease(request.lease), note: request.note, at: now)
+        emitGranted(grant, request.tag, request: nil)
+        recallLastHolder(of: lock)
+        return summary(grant)
+    }
+
+    /// Answers a waiting request with a grant, or refuses it where no token is left.
+    mutating func grant(_ waiter: Slot<Waiter>) {
+        guard hasToken else {
+            refuse(waiter, .noToken, as: .refused)
+            return
+        }
+        let record = waiters[waiter]
+        let session = id(of: owners[record.owner].session)
+        removeWaiter(waiter, keepingOwner: true)
+        let grant: Slot<Grant>
+        var former: Change?
+        if let upgraded = record.upgrades {
+            grant = upgraded
+            former = promote(upgraded, at: clock)
+        } else {
+            grant = addGrant(
+                record.lock, record.mode, owner: record.owner, lease: record.lease, note: record.note,
+                at: clock)
+        }
+        // The session is told before watchers are, and before the grant is recalled.
+        effects.append(.granted(session, record.tag, name(of: record.lock), summary(grant)))
+        emitGranted(grant, record.tag, request: record.number, former: former)
+        recallLastHolder(of: record.lock)
+    }
+
+    private mutating func addGrant(
+        _ lock: Slot<Lock>, _ mode: LockMode, owner: Slot<Owner>, lease: Lease, note: Note, at now: Instant
+    ) -> Slot<Grant> {
+        let grant = grants.insert(
+            Grant(
+                token: takeToken(), since: now, lease: lease, lock: lock, owner: owner,
+                note: note.isEmpty ? nil : notes.insert(note), mode: mode))
+        owners[owner].grants.prepend(grant, in: &grants)
+        let session = owners[owner].session
+        charge(session, grants: 1)
+        let wantsRecall = sessions[session].wantsRecall
+        locks[lock].addHolder(grant, mode, wantsRecall: wantsRecall, in: &grants)
+        index(grant, on: lock)
+        if lease.duration != nil { startLease(grant, at: now) }
+        return grant
+    }
+
+    /// Makes the only grant on its lock the write grant, under a new token; the caller tells of it and recalls it.
+    ///
+    /// Returns what watchers are to hear of the former token, if there are watchers.
+    mutating func promote(_ grant: Slot<Grant>, at now: Instant) -> Change? {
+        let former = isObserved ? change(.upgraded, grant) : nil
+        let lock = grants[grant].lock
+        if locks[lock].isIndexed { tokens.remove(grants[grant].token.rawValue) }
+        grants[grant].token = takeToken()
+        if locks[lock].isIndexed { tokens.set(grants[grant].token.rawValue, to: grant) }
+        grants[grant].since = now
+        grants[grant].mode = .write
+        grants[grant].isRecalled = false
+        locks[lock].setMode(.write, of: grant)
+        return former
+    }
+
+    private mutating func takeToken() -> Token {
+        precondition(hasToken, "no token is reserved")
+        let token = nextToken
+        nextToken = token.next
+        return token
+    }
+
+    mutating func startLease(_ grant: Slot<Grant>, at now: Instant) {
+        if let deadline = grants[grant].deadline { deadlines.remove(deadline) }
+        grants[grant].deadline = grants[grant].lease.end(from: now).map {
+            deadlines.insert(.grant(grant), due: $0)
+        }
+    }
+
+    @inline(__always)
+    func summary(_ grant: Slot<Grant>) -> GrantSummary {
+        GrantSummary(
+            mode: grants[grant].mode, token: grants[grant].token,
+            ownerDied: locks[grants[grant].lock].ownerDied)
+    }
+
+    // MARK: - Ending
+
+    /// The upgrade that waits on a grant, if one does.
+    @inline(__always)
+    func waitingUpgrade(of grant: Slot<Grant>) -> Slot<Waiter>? {
+        guard let upgrade = locks[grants[grant].lock].upgrade, waiters[upgrade].upgrades == grant
+        else { return nil }
+        return upgrade
+    }
+
+    /// Ends a grant, and an upgrade that waits on it; a write grant leaves or clears the mark (G11).
+    ///
+    /// The lock is to be settled afterwards.
+    mutating func endGrant(_ grant: Slot<Grant>, cleanly: Bool, keepingOwner: Bool = false) {
+        if let upgrade = waitingUpgrade(of: grant) {
+            refuse(upgrade, .cancelled, as: .cancelled, keepingOwner: true)
+        }
+        let record = grants[grant]
+        let lock = record.lock
+        let session = owners[record.owner].session
+        charge(session, grants: -1)
+        let wantsRecall = sessions[session].wantsRecall
+        locks[lock].removeHolder(grant, wantsRecall: wantsRecall, in: &grants)
+        owners[record.owner].grants.remove(grant, in: &grants)
+        if locks[lock].isIndexed { removeFromIndex(grant, record) }
+        if let deadline = record.deadline { deadlines.remove(deadline) }
+        if let note = record.note { notes.remove(note) }
+        grants.remove(grant)
+        if !keepingOwner { removeIfIdle(record.owner) }
+        if record.mode == .write { setMark(!cleanly, lock) }
+    }
+}

@@ -1,0 +1,130 @@
+/// The neighbours of a record in one list.
+struct Links<Record> {
+    @Compact var next: Slot<Record>? = nil
+    @Compact var previous: Slot<Record>? = nil
+}
+
+/// Names a kind of list: which links of a record the list uses.
+protocol Membership {
+    associatedtype Record: Placeable
+    static var links: WritableKeyPath<Record, Links<Record>> { get }
+}
+
+/// A doubly linked list of records in a slab: each record can leave from where it stands.
+///
+/// A record stands in at most one list of a kind; its links say nothing while it stands in none.
+struct LinkedList<Kind: Membership> {
+    typealias Record = Kind.Record
+
+    @Compact private(set) var first: Slot<Record>? = nil
+    @Compact private(set) var last: Slot<Record>? = nil
+    private(set) var count: UInt32 = 0
+
+    var isEmpty: Bool { count == 0 }
+
+    @inline(__always)
+    mutating func prepend(_ slot: Slot<Record>, in slab: inout Slab<Record>) {
+        insert(slot, between: nil, and: first, in: &slab)
+    }
+
+    @inline(__always)
+    mutating func append(_ slot: Slot<Record>, in slab: inout Slab<Record>) {
+        insert(slot, between: last, and: nil, in: &slab)
+    }
+
+    @inline(__always)
+    mutating func remove(_ slot: Slot<Record>, in slab: inout Slab<Record>) {
+        let links = slab[slot][keyPath: Kind.links]
+        setNext(of: links.previous, to: links.next, in: &slab)
+        setPrevious(of: links.next, to: links.previous, in: &slab)
+        count -= 1
+    }
+
+    @inline(__always)
+    private mutating func insert(
+        _ slot: Slot<Record>, between previous: Slot<Record>?, and next: Slot<Record>?,
+        in slab: inout Slab<Record>
+    ) {
+        slab[slot][keyPath: Kind.links] = Links(next: next, previous: previous)
+        setNext(of: previous, to: slot, in: &slab)
+        setPrevious(of: next, to: slot, in: &slab)
+        count += 1
+    }
+
+    /// Sets what comes after a record, or after the list's beginning.
+    @inline(__always)
+    private mutating func setNext(
+        of slot: Slot<Record>?, to next: Slot<Record>?, in slab: inout Slab<Record>
+    ) {
+        if let slot { slab[slot][keyPath: Kind.links].next = next } else { first = next }
+    }
+
+    /// Sets what comes before a record, or before the list's end.
+    @inline(__always)
+    private mutating func setPrevious(
+        of slot: Slot<Record>?, to previous: Slot<Record>?, in slab: inout Slab<Record>
+    ) {
+        if let slot { slab[slot][keyPath: Kind.links].previous = previous } else { last = previous }
+    }
+
+    // MARK: - Walks
+
+    /// A walk from the first record to the last, which the caller may stop and resume.
+    func walk() -> Walk<Kind> { Walk(from: first) }
+
+    /// Calls the body with each record, in order.
+    @inline(__always)
+    func forEach<Failure>(
+        in slab: borrowing Slab<Record>, _ body: (Slot<Record>) throws(Failure) -> Void
+    ) throws(Failure) {
+        var walk = walk()
+        while let slot = walk.next(in: slab) { try body(slot) }
+    }
+
+    /// The first record for which the predicate holds.
+    @inline(__always)
+    func first(
+        in slab: borrowing Slab<Record>, where predicate: (Slot<Record>) -> Bool
+    ) -> Slot<Record>? {
+        var walk = walk()
+        while let slot = walk.next(in: slab) {
+            if predicate(slot) { return slot }
+        }
+        return nil
+    }
+
+    @inline(__always)
+    func contains(in slab: borrowing Slab<Record>, where predicate: (Slot<Record>) -> Bool) -> Bool {
+        first(in: slab, where: predicate) != nil
+    }
+
+    /// Whether the links, both ends and the count agree. Costs a walk.
+    func isSound(in slab: borrowing Slab<Record>) -> Bool {
+        var counted: UInt32 = 0
+        var previous: Slot<Record>?
+        var walk = walk()
+        while let slot = walk.next(in: slab) {
+            guard slab[slot][keyPath: Kind.links].previous == previous else { return false }
+            counted += 1
+            previous = slot
+        }
+        return counted == count && previous == last
+    }
+}
+
+/// The position of a walk along a list.
+///
+/// The walk holds the place of the next record, so the body of a loop may remove the record that it was given, but no
+/// other of the list.
+struct Walk<Kind: Membership> {
+    @Compact private var following: Slot<Kind.Record>? = nil
+
+    init(from first: Slot<Kind.Record>?) { following = first }
+
+    @inline(__always)
+    mutating func next(in slab: borrowing Slab<Kind.Record>) -> Slot<Kind.Record>? {
+        guard let slot = following else { return nil }
+        following = slab[slot][keyPath: Kind.links].next
+        return slot
+    }
+}
