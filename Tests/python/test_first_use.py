@@ -17,7 +17,7 @@ from typing import Any, Callable
 
 import prwlock
 import pytest
-from prwlock import _request, _stream, aio
+from prwlock import _owner, _session, aio
 from prwlock._location import Location
 from prwlock._private_daemon import PrivateDaemon
 from prwlock.compat import FileLock, Lock, ReadWriteLock, RLock
@@ -182,10 +182,10 @@ class NextConnection(FirstConnection):
 
 class Numbers(Race):
     def make(self) -> None:
-        self.request = _request
+        self.owner = _owner
 
     def first(self) -> Any:
-        return self.request.Thread().owner
+        return self.owner.Thread().owner
 
     def check(self) -> None:
         assert self.results[0] != self.results[1]
@@ -202,7 +202,7 @@ class Take(Race):
 
     def first(self) -> Any:
         grant = self.lock._own_book.take()
-        assert grant._thread is _request.threads.own
+        assert grant._thread is _owner.threads.own
         return grant
 
     def check(self) -> None:
@@ -231,10 +231,10 @@ class Later(Race):
     def make(self) -> None:
         self.client = prwlock.Client(self.daemon.socket)
         grants = [self.client.acquire(f"later/{number}", "read") for number in range(6)]
-        most = _stream._MOST_LATER
-        _stream._MOST_LATER = 0
+        most = _session.MOST_UNANSWERED
+        _session.MOST_UNANSWERED = 0
         grants.clear()
-        _stream._MOST_LATER = most
+        _session.MOST_UNANSWERED = most
 
     def first(self) -> Any:
         self.client.ping()
@@ -242,7 +242,7 @@ class Later(Race):
     def check(self) -> None:
         wait_until(lambda: not list(self.daemon.client.list("later/")))
         assert self.client._connection is not None
-        assert not self.client._connection._later
+        assert self.client._connection.is_settled
         self.client.close()
 
 
@@ -464,7 +464,7 @@ def test_a_descriptor_and_a_client_are_made_once_in_thousands_of_races(daemon: A
 
 def test_owners_and_books_have_a_word_and_a_key_of_their_own(switching: None) -> None:
     words: list[bytes] = []
-    rounds(2_000, 4, lambda: None, lambda _: words.append(_request.Thread().owner))
+    rounds(2_000, 4, lambda: None, lambda _: words.append(_owner.Thread().owner))
     assert len(set(words)) == len(words) == 8_000
 
 

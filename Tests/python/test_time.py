@@ -19,7 +19,7 @@ from typing import Any, Callable
 
 import prwlock
 import pytest
-from prwlock import _stream, aio
+from prwlock import _session, aio
 from prwlock._private_daemon import PrivateDaemon
 from prwlock.compat import FileLock, Lock, MultiprocessingLock, MultiprocessingRLock, ReadWriteLock, RLock
 from prwlock.compat.fasteners import InterProcessLock, InterProcessReaderWriterLock
@@ -233,7 +233,7 @@ def test_an_upgrade_that_a_stopped_daemon_does_not_answer_leaves_a_grant_that_ca
             grant.upgrade(TIME)
         os.kill(daemon.pid, signal.SIGCONT)
         if not is_at_once:
-            wait_until(lambda grant=grant: not grant._connection._pending)  # type: ignore[misc]
+            wait_until(lambda grant=grant: not grant._connection._open)  # type: ignore[misc]
             assert (grant.mode, grant.is_valid()) == ("write", True)
         grant.release()
         wait_until(is_free(daemon))
@@ -303,15 +303,15 @@ def test_a_daemon_that_reads_nothing_any_more_is_noticed_too(
     grants.clear()
     connection = client._connection
     assert connection is not None
-    assert connection._later
+    assert connection._queued
     calls = {call: (lambda call=call: CALLS[call](client, f"jobs/{call}")) for call in CALLS}  # type: ignore[misc]
     for call, ended in all_at_once(calls).items():
         assert isinstance(ended.outcome, prwlock.DaemonTimeout), (call, ended)
     os.kill(daemon.pid, signal.SIGCONT)
-    while connection._later:
+    while connection._queued:
         client.ping()
     wait_until(is_free(daemon))
-    assert _stream._MOST_LATER == 2_000
+    assert _session.MOST_UNANSWERED == 2_000
 
 
 GIVES_UP = """

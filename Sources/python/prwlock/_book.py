@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
+from os import getpid
 from weakref import WeakValueDictionary
 
 from . import _forking
 from ._errors import NotHeld
 from ._once import once
-from ._request import threads
-from ._stream import getpid
+from ._owner import threads
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

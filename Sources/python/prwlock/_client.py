@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import os
+from os import getpid
 from time import monotonic, sleep
 
 from . import _forking, _location
-from ._connection import Connection, SentInVain
-from ._deadline import GRACE_PAUSE, Deadline
+from ._connection import Connection, SentInVain, Sleeper
+from ._deadline import PATIENCE, Deadline, retry_pause
 from ._errors import Closed, DaemonUnavailable
 from ._grant import Grant
 from ._location import Location
 from ._log import log
 from ._once import Link, shared
+from ._owner import call, threads
 from ._rendezvous import connect
-from ._request import PATIENCE, Request, asking, threads
-from ._stream import getpid
-from ._wire import acquire_options, encode_name, refusal
+from ._wire import acquire_options, check, encode_name
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -31,8 +31,6 @@ if TYPE_CHECKING:
 #: How often a request begins again where the daemon had ended, or is leaving, before it was read.
 _ATTEMPTS = 3
 _shared: dict[tuple[str, str], Link] = {}
-#: What a thread is in before there is a connection for its request.
-_CONNECTING = Request(None, threads.own)
 
 
 class Client:
@@ -129,7 +127,7 @@ class Client:
             grant._tell(on_lost)
         return grant
 
-    @asking
+    @call
     def _acquire(
         self, verb: bytes, name: bytes, options: bytes, deadline: Optional[Deadline], grants: dict[Grant, int]
     ) -> None:
@@ -137,53 +135,49 @@ class Client:
 
         An exception, whichever and whenever, leaves neither a grant nor a request.
         """
-        thread = threads.own
-        if thread.request is not None:
-            thread.settle()
-        connection: Optional[Connection] = None
-        request: Optional[Request] = None
+        own = threads.own
+        if own.request is not None:
+            own.clean_up()
+        request: Optional[Sleeper] = None
         grant: Optional[Grant] = None
         try:
-            text = b"%s %s owner=%s%s" % (verb, name, thread.owner, options)
+            text = b"%s %s owner=%s%s" % (verb, name, own.owner, options)
             attempts = 0
             while attempts < _ATTEMPTS:
-                thread.request = _CONNECTING
+                attempts += 1
+                own.request = own
                 if deadline is None:
                     connection = self._connected(None)
-                    request = Request(connection, thread, None)
-                    line = text
+                    request = Sleeper(connection, own, text, None)
                 else:
                     connection = self._connected(deadline.end)
-                    request = Request(connection, thread, deadline.left)
-                    line = text + deadline.wait
-                thread.request = request
-                attempts += 1
+                    request = Sleeper(connection, own, text + deadline.wait, deadline.left)
+                own.request = request
                 try:
-                    words = connection.exchange(request, line).split(b" ")
+                    words = connection.exchange(request).split(b" ")
                 except SentInVain:
                     continue
                 if words[1] == b"GRANTED" and len(words) > 4:
-                    grant = Grant(connection, words, thread)
-                    thread.request = None
+                    grant = Grant(connection, words, own)
+                    own.request = None
                     grants[grant] = 1
                     return
-                if words[1:3] == [b"ERROR", b"draining"]:
+                pause = retry_pause(words[1:], deadline)
+                if pause is None:
                     connection.is_draining = True
-                elif deadline is not None and deadline.is_grace(words[1:]):
-                    thread.request = None
-                    sleep(GRACE_PAUSE)
-                    attempts = 0
                 else:
-                    raise refusal(words[1:])
+                    own.request = None
+                    sleep(pause)
+                    attempts = 0
             raise DaemonUnavailable(f"the lock daemon at {self.path} ends again and again")
         except BaseException:
             if grant is not None:
                 grants.pop(grant, None)
-            if connection is not None and request is not None:
-                connection.withdraw(request)
+            if request is not None:
+                request.abandon()
             if grant is not None:
                 grant._disown()
-            thread.request = None
+            own.request = None
             raise
 
     # The connection
@@ -231,20 +225,23 @@ class Client:
             log("WARNING", f"connecting anew to the lock daemon at {self.path}: {before.fault or 'it is leaving'}")
         return Connection(*connect(self._location, end), self.path)
 
-    @asking
+    @call
     def _ready(self, end: float) -> Connection:
-        thread = threads.own
-        if thread.request is not None:
-            thread.settle()
+        """The connection for a request that `Connection.ask` makes."""
+        own = threads.own
+        if own.request is not None:
+            own.clean_up()
         try:
-            thread.request = _CONNECTING
-            connection = self._connected(end)
+            own.request = own
+            return self._connected(end)
         finally:
-            thread.request = None
-        return connection
+            own.request = None
 
-    def _ask(self, text: bytes) -> Request:
-        """A request that changes nothing, on whichever connection serves."""
+    def _ask(self, text: bytes) -> list[bytes]:
+        """The words of the reply to a request that changes nothing, on whichever connection serves."""
+        return self._asked(text).words
+
+    def _asked(self, text: bytes) -> Sleeper:
         end = monotonic() + PATIENCE
         for _ in range(_ATTEMPTS):
             try:
@@ -254,10 +251,8 @@ class Client:
         raise DaemonUnavailable(f"the lock daemon at {self.path} ends again and again")
 
     def _rows(self, text: bytes) -> Sequence[bytes]:
-        request = self._ask(text)
-        words = (request.reply or b"").split(b" ")
-        if words[1] != b"OK":
-            raise refusal(words[1:])
+        request = self._asked(text)
+        check(request.words, b"END", b"OK")
         return request.rows
 
     def close(self) -> None:
@@ -313,11 +308,8 @@ class Client:
 
     def validate(self, name: Text, token: int) -> bool:
         """Whether a grant on that lock has this token at this moment; of whichever session."""
-        reply = self._ask(b"VALIDATE %s token=%d" % (encode_name(name), token)).reply or b""
-        words = reply.split(b" ")
-        if words[1] not in (b"VALID", b"STALE"):
-            raise refusal(words[1:])
-        return words[1] == b"VALID"
+        words = self._ask(b"VALIDATE %s token=%d" % (encode_name(name), token))
+        return check(words, b"VALID", b"STALE") == b"VALID"
 
     def revoke(self, name: Text, token: int) -> None:
         """Takes a grant away from whoever has it. For root and the daemon's own user.
@@ -326,7 +318,4 @@ class Client:
             Denied: this user may not.
             LockLost: there is no such grant any more.
         """
-        reply = self._ask(b"REVOKE %s token=%d" % (encode_name(name), token)).reply or b""
-        words = reply.split(b" ")
-        if words[1] != b"REVOKED":
-            raise refusal(words[1:])
+        check(self._ask(b"REVOKE %s token=%d" % (encode_name(name), token)), b"REVOKED")

@@ -1,49 +1,122 @@
-"""One session with the daemon: what is asked on it, how it is heard, and how it ends. `Stream` has its lines."""
+"""One session with the daemon for all threads of the process that connected: a socket, and who reads it.
+
+A thread that sends a request waits for the reply itself, so a lock costs one write and one read. Threads that wait
+stand in a queue, `_waiting`. The first one reads for all, and wakes those whose replies it brings. To come, to be the
+first and to leave is one operation on a list each, so no lock guards the queue, which an interrupted thread could keep.
+No wake-up is lost:
+
+- A thread is in the queue before it looks whether it is the first. One that leaves has left before it looks who is the
+  first now, and wakes that one.
+- A thread makes its lock to sleep on (`Sleeper.bell`) before it looks for its reply. The reader brings the reply before
+  it looks for that lock.
+
+A call that is interrupted, or whose time is over, waits no more. A keeper thread waits in its place (`_keeper`).
+Finalizers run anywhere, even in the middle of this code. They only queue and send (`release_soon`), and wait for
+nothing.
+"""
 
 from __future__ import annotations
 
 import socket
+from _thread import allocate_lock
 from errno import EPIPE
+from os import getpid
 from time import monotonic
 
 from . import _forking
-from ._deadline import SLACK
-from ._errors import DaemonTimeout, DaemonUnavailable, LockError
-from ._rendezvous import no_answer
-from ._request import LOOK, PATIENCE, Notice, Request, asking, threads
-from ._stream import Stream, getpid
-from ._wire import release_of
+from ._deadline import LOOK, PATIENCE, SLACK, look_within
+from ._errors import DaemonUnavailable
+from ._owner import call, threads
+from ._session import Request, Session
+from ._sockets import bound_wait, no_answer
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from _thread import LockType
     from collections.abc import Callable
     from typing import Optional
 
-    from ._notices import _Listening
+    from ._notices import Listening
+    from ._owner import Thread
 
 #: A request is one small line: the kernel takes it whole or not at all.
 _FLAGS = socket.MSG_NOSIGNAL | socket.MSG_DONTWAIT
-#: So often an interrupted clean-up begins anew; who is interrupted without end is to end.
-_MOST_INTERRUPTS = 1_000
-
-
-def _nothing(_: bytes) -> None:
-    pass
+_SIZE = (16_384,)
+#: How long an interrupted caller waits for a keeper until it looks whether there is one, in seconds.
+_A_MOMENT = 0.02
+#: So often a step of a moment begins anew when it is interrupted: an interrupt that comes without end is to end it.
+_MOST_INTERRUPTS = 100
 
 
 class SentInVain(DaemonUnavailable):
-    """The connection had ended before this was sent, so that nobody can have read it."""
+    """The connection had ended before this was sent, so that no daemon can have read it."""
 
 
-class Connection(Stream):
+class Sleeper(Request):
+    """A request whose caller is a thread, which sleeps while another one reads."""
+
+    #: Released to wake the thread; None as long as it has not slept.
+    bell: Optional[LockType] = None
+    #: How often to look at the clock, in seconds.
+    look = LOOK
+
+    def __init__(
+        self,
+        connection: Connection,
+        thread: Thread,
+        text: bytes,
+        patience: Optional[float],
+        accept: Optional[Callable[[bytes], None]] = None,
+    ) -> None:
+        self.tag = b"#%s.%d " % (thread.owner, next(thread.numbers))
+        self.text = text
+        self.connection = connection
+        if accept is not None:
+            self.accept = accept
+        if patience is not None:
+            self.end = monotonic() + patience
+            if patience < LOOK:
+                self.look = look_within(patience)
+
+    def sleep(self, seconds: float) -> bool:
+        """Sleeps until `wake`, for at most so long; returns whether it was woken. The first time it returns at once."""
+        if self.bell is None:
+            bell = allocate_lock()
+            bell.acquire()
+            self.bell = bell
+            return True
+        return self.bell.acquire(True, seconds)
+
+    def wake(self) -> None:
+        if self.bell is not None:
+            try:
+                self.bell.release()
+            except RuntimeError:  # It was woken before, and has not come to itself yet.
+                pass
+
+    def abandon(self) -> None:
+        """Leaves nothing of this request at the daemon."""
+        self.connection.abandon(self)
+
+
+class Connection(Session):
     """A connection of this process to a daemon that has answered on it."""
 
     def __init__(self, connected: socket.socket, received: bytes, path: str) -> None:
-        super().__init__(connected, received, path)
-        #: Who is told of lost grants; see `_notices`.
-        self.listening: dict[int, _Listening] = {}
-        #: The thread that waits for replies to requests that were given up; see `_settling`.
-        self.settling: dict[int, object] = {}
+        super().__init__(received)
+        self.path = path
+        #: The process whose session it is; for any other, a forked child, it is not there.
+        self.pid = getpid()
+        self._socket = connected
+        self._send = connected.send
+        self._receive = connected.recv
+        #: The socket's time to wait is at most this; the reader sets it.
+        self._look_of_socket = LOOK
+        self._waiting: list[Sleeper] = []
+        #: Who is called for lost grants; see `_notices`.
+        self.losses: dict[int, Listening] = {}
+        #: Whether a keeper thread is at work; see `_keeper`.
+        self.has_keeper = False
         _forking.remember(self)
 
     @property
@@ -53,77 +126,64 @@ class Connection(Stream):
 
     # Requests
 
-    @asking
+    @call
     def ask(
         self,
         text: bytes,
         patience: Optional[float] = PATIENCE,
-        settle: Optional[Callable[[bytes], None]] = None,
-    ) -> Request:
-        """Sends a line for this thread and waits for its reply, which `settle` is told of even if it is interrupted."""
-        thread = threads.own
-        if thread.request is not None:
-            thread.settle()
-        request = Request(self, thread, patience, settle or _nothing)
+        accept: Optional[Callable[[bytes], None]] = None,
+    ) -> Sleeper:
+        """Sends a line for this thread and waits for its reply.
+
+        Args:
+            accept: Called with the reply, even if the call is interrupted before the reply comes.
+        """
+        own = threads.own
+        if own.request is not None:
+            own.clean_up()
+        request = Sleeper(self, own, text, patience, accept)
+        own.request = request
         try:
-            thread.request = request
-            reply = self.exchange(request, text)
-            if settle is not None:
-                settle(reply)
-            thread.request = None
+            reply = self.exchange(request)
+            if accept is not None:
+                accept(reply)
+            own.request = None
             return request
         except BaseException:
-            self.withdraw(request)
-            thread.request = None
+            self.abandon(request)
+            own.request = None
             raise
 
-    def exchange(self, request: Request, text: bytes) -> bytes:
-        """Sends a line and waits for its reply, which is returned with its tag and without its end.
-
-        Whoever is interrupted in here calls `withdraw`.
+    def exchange(self, request: Sleeper) -> bytes:
+        """Sends a request and waits for its reply, which is returned with its tag. The caller abandons it in any case.
 
         Raises:
             SentInVain: the connection had ended before.
             DaemonUnavailable: it ended before the reply.
             DaemonTimeout: the daemon does not answer in time.
         """
-        tag = request.tag
-        request.text = text
-        self._pending[tag] = request
+        line = self.open(request)
         if self.fault is not None:
-            # It broke after it was chosen, and may have looked at what is pending before this was.
-            self._pending.pop(tag, None)
+            # It ended after it was chosen. `end` may have looked at the open requests before this was one.
             raise SentInVain(f"the connection to the lock daemon at {self.path} has ended")
-        if self._later:
-            self._send_left_over()
-        line = b"%s%s\n" % (tag, text)
+        if self._queued:
+            self.flush(self._send_at_once)
         try:
             if self._send(line, _FLAGS) != len(line):
-                self._break("a line could not be sent whole")
+                self.end("a line could not be sent whole")
         except BlockingIOError:
             self._send_late(request, line)
         except OSError as error:
             self._refuse(error)
-        thread = request.thread
-        reader = self._reader
-        while request.reply is None:
-            # One who was interrupted may be the reader still.
-            if reader.setdefault(0, thread) is thread:
-                # The reader before may have brought the reply since this thread looked; nothing more would come.
-                if request.reply is None:
-                    self._read(request)
-            else:
-                self._follow(request)
-        # First let go of the reading, then look who may go on with it.
-        if reader.get(0) is thread:
-            reader.pop(0, None)
-        if self._followers:
-            self._wake_next()
+        self._wait(request)
         if not request.reply:
             raise DaemonUnavailable(f"the connection to the lock daemon at {self.path} ended: {self.fault}")
         return request.reply
 
-    def _send_late(self, request: Request, line: bytes) -> None:
+    def _send_at_once(self, data: bytes) -> None:
+        self._send(data, _FLAGS)
+
+    def _send_late(self, request: Sleeper, line: bytes) -> None:
         """Sends a line for which there is no room, as the daemon has not read for long."""
         from select import POLLOUT, poll
 
@@ -136,12 +196,12 @@ class Connection(Stream):
             left = end - monotonic()
             if left <= 0:
                 # Nothing was sent.
-                self._pending.pop(request.tag, None)
+                self._open.pop(request.tag, None)
                 raise no_answer(self._socket, self.path)
             room.poll(min(left, LOOK) * 1_000)
             try:
                 if self._send(line, _FLAGS) != len(line):
-                    self._break("a line could not be sent whole")
+                    self.end("a line could not be sent whole")
                 return
             except BlockingIOError:
                 continue
@@ -150,104 +210,137 @@ class Connection(Stream):
                 return
 
     def _refuse(self, error: OSError) -> None:
-        self._break(error.strerror or str(error))
+        self.end(error.strerror or str(error))
         if error.errno == EPIPE:
             raise SentInVain(f"the connection to the lock daemon at {self.path} has ended") from error
 
-    def withdraw(self, request: Request) -> None:
-        """Leaves nothing behind of a request whose caller was interrupted: neither in the queue nor as a grant."""
-        request.was_withdrawn = True
-        for _ in range(_MOST_INTERRUPTS):
-            if self.fault is not None or self.pid != getpid():
-                return
-            try:
-                if request.was_given_up:
-                    self._leave(request)
-                else:
-                    self._withdraw(request)
-                return
-            except DaemonTimeout:
-                request.was_given_up = True
-                continue
-            except LockError:
-                return
-            except BaseException:  # Another interrupt. What it would end is under way already.
-                continue
+    def abandon(self, request: Sleeper) -> None:
+        """Ends the wait for a request. Nothing of it is left at the daemon, or a keeper thread sees to that.
 
-    def _withdraw(self, request: Request) -> None:
-        thread = request.thread
-        for other in list(self._followers):
-            if other.thread is thread:
-                self._unfollow(other)
-        if request.reply is None and request.tag in self._pending:
-            # Its answer comes behind the other's, if there is one to come.
-            self.exchange(Request(self, thread, SLACK), b"CANCEL " + request.tag)
-        reply = request.reply
-        if reply and request.settle is not None:
-            request.settle(reply)
-        elif reply:
-            words = reply.split(b" ")
-            if words[1] == b"GRANTED" and len(words) > 4:
-                self.exchange(Request(self, thread, SLACK), b"RELEASE %s %s" % (words[2], words[4]))
-        self._pending.pop(request.tag, None)
-        self._hand_over(thread)
-
-    def release_given_up(self) -> None:
-        """For the session's end: what a silent daemon will grant to requests that were given up is released in order.
-
-        Else it would look as if a writer had died. Whatever else their owners hold ends with the session as well.
+        An interrupted caller waits for the keeper for a moment. This may be called again if it is interrupted itself.
         """
-        for request in list(self._pending.values()):
-            release = release_of(request.text) if request.was_given_up else None
-            if release is not None:
-                self._send_later(release)
+        for _ in range(_MOST_INTERRUPTS):
+            try:
+                self._begin_to_settle(request)
+                break
+            except BaseException:  # Another interrupt. What it would end ends already.
+                continue
+        end = monotonic() + (0 if request.is_late else SLACK)
+        while request.is_given_up and not request.is_settled and self.fault is None and monotonic() < end:
+            request.sleep(_A_MOMENT)
+            # Before Python 3.12 an exception that another thread sets may end a keeper that begins.
+            self._keep(request)
 
-    def _leave(self, request: Request) -> None:
-        """Ends a request that a silent daemon will answer some time, without a wait for that."""
-        thread = request.thread
-        for other in list(self._followers):
-            if other.thread is thread:
-                self._unfollow(other)
-        self._hand_over(thread)
-        reply = request.reply
-        if reply:
-            # It came at the last moment. Perhaps its reader has given it back as well, which changes nothing.
-            if request.settle is None:
-                self._give_back(reply)
-            else:
-                request.settle(reply)
-            self._pending.pop(request.tag, None)
-        elif request.tag in self._pending:
-            self._send_later(b"CANCEL " + request.tag)
-            request.was_left = True
-            from ._settling import settle
+    def _begin_to_settle(self, request: Sleeper) -> None:
+        """Gives a request up, in a moment and without a wait; again and again if it is interrupted."""
+        self._leave(request)
+        if self.fault is not None or self.pid != getpid() or (request.tag not in self._open and not request.reply):
+            return
+        self.give_up(request)
+        if not request.is_settled:
+            self.flush(self._send_at_once)
+            self._keep(request)
 
-            settle(self)
+    def _keep(self, request: Sleeper) -> None:
+        """Makes sure that a keeper waits in the caller's place."""
+        if not request.is_settled and not self.has_keeper:
+            from ._keeper import keep
+
+            keep(self)
+
+    # The queue of those that wait
+
+    def _wait(self, request: Sleeper) -> None:
+        """Waits for the reply. If this raises, the caller calls `_leave`.
+
+        Raises:
+            DaemonTimeout: the request's time is over.
+        """
+        waiting = self._waiting
+        waiting.append(request)
+        while True:
+            is_first = waiting[0] is request
+            # Only the first brings replies. So what has not come by now comes by this thread's own reading.
+            if request.reply is not None:
+                break
+            if not is_first:
+                if not request.sleep(request.look):
+                    self._look(request)
+                continue
+            try:
+                if request.look < self._look_of_socket:
+                    self._set_look(request.look)
+                chunks, lines = self._input
+                # An interrupted reader may have left something to take apart.
+                if not lines and not (chunks and b"\n" in chunks[-1]):
+                    # In one step: nothing is lost between the socket and the list.
+                    chunks.extend(map(self._receive, _SIZE))
+            except BlockingIOError:
+                self._look(request)
+                if request.look > self._look_of_socket:
+                    self._set_look(request.look)
+                continue
+            except OSError as error:
+                self.end(error.strerror or str(error))
+                break
+            self.receive(request)
+            if self._queued:
+                self.flush(self._send_at_once)
+        waiting.remove(request)
+        if waiting:
+            self._leave(request)
+
+    def _leave(self, request: Sleeper) -> None:
+        """Takes a request out of the queue, if it is still there, and has the first one go on."""
+        waiting = self._waiting
+        try:
+            waiting.remove(request)
+        except ValueError:
+            pass
+        for first in waiting[:1]:
+            first.wake()
+
+    def _set_look(self, seconds: float) -> None:
+        """For the reader. Interrupted in between, the socket waits for less than is written here, never for more."""
+        if seconds > self._look_of_socket:
+            self._look_of_socket = seconds
+        bound_wait(self._socket, socket.SO_RCVTIMEO, seconds)
+        self._look_of_socket = seconds
+
+    def _look(self, request: Sleeper) -> None:
+        """Looks at the clock, as nothing has come for a while."""
+        now = monotonic()
+        if request.is_over(now):
+            raise no_answer(self._socket, self.path)
+        if request.end is not None:
+            request.look = look_within(request.end - now)
 
     # Notices
 
     def listen(self) -> None:
         """From now on notices are kept for `next_notice`."""
-        self._listener = Request(self, threads.own, None)
+        self.listener = Sleeper(self, threads.own, b"", None)
 
-    def next_notice(self) -> Optional[Notice]:
+    def next_notice(self) -> Optional[bytes]:
         """Waits for a notice; None at the connection's end. One thread at a time may do this."""
-        request = self._listener
-        if request is None:
-            raise RuntimeError("nobody listens for notices")
-        request.thread = threads.own
-        while not self._notices:
+        listener = self.listener
+        if not isinstance(listener, Sleeper):
+            raise RuntimeError("a connection needs `listen` before it has notices")
+        while True:
+            listener.reply = None
+            if self.notices:
+                return self.notices.pop(0)
             if self.fault is not None or self.pid != getpid():
                 return None
-            if self._reader.setdefault(0, request.thread) is request.thread:
-                # As in `exchange`.
-                if not self._has_news_for(request):
-                    self._read(request)
-            else:
-                self._follow(request)
-        # While the notice is acted on, others must be able to read.
-        self._hand_over(request.thread)
-        return self._notices.pop(0)
+            self._wait(listener)
+
+    # Releases that no caller waits for
+
+    def release_soon(self, name: bytes, token: bytes) -> None:
+        """Releases a grant without a wait, from wherever a finalizer may run."""
+        if self.fault is None and self.pid == getpid():
+            self.release_later(name, token)
+            self.flush(self._send_at_once)
 
     # The end
 
@@ -257,16 +350,21 @@ class Connection(Stream):
 
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, b"\0" * 16)
         kept = fcntl.fcntl(self._socket.fileno(), fcntl.F_DUPFD, lowest)
-        self._break("it was kept for another program")
+        self.end("it was kept for another program")
         return kept
+
+    def send_last_words(self, is_all: bool = False) -> None:
+        """Releases what requests without a caller may be granted; see `queue_last_words`."""
+        self.queue_last_words(is_all)
+        self.flush(self._send_at_once)
 
     def close(self, fault: str = "it was closed") -> None:
         """Ends the session at once. Whoever waits gets an error."""
         if self.pid != getpid():
-            self.forget()
+            self.after_fork()
             return
-        self.release_given_up()
-        self._break(fault)
+        self.send_last_words(is_all=True)
+        self.end(fault)
         try:
             # Not by close alone: a child may have a copy of the descriptor.
             self._socket.shutdown(socket.SHUT_RDWR)
@@ -274,12 +372,10 @@ class Connection(Stream):
             pass
         self._socket.close()
 
-    def forget(self) -> None:
+    def after_fork(self) -> None:
         """Closes a forked child's copy; the session is its parent's, and goes on."""
         self.fault = "it belongs to the parent process"
         self._socket.close()
-
-    after_fork = forget
 
     def __del__(self) -> None:
         try:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from time import monotonic
 
 from ._errors import DaemonTimeout
-from ._wire import milliseconds
+from ._wire import milliseconds, refusal
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -13,6 +13,11 @@ if TYPE_CHECKING:
 
     from ._wire import Seconds
 
+#: How long a daemon may think about a reply that needs no wait, or to take a line, in seconds.
+PATIENCE = 10
+#: How often a thread that waits looks whether it has waited for too long, in seconds, and at the end of its time.
+LOOK = 4.0
+_LEAST_LOOK = 1 / 64
 #: How much longer than its timeout a call waits for the daemon to answer, in seconds.
 SLACK = 0.8
 #: How long a request without a wait waits out the time after an unclean end in which the daemon grants nothing.
@@ -67,6 +72,21 @@ class Deadline:
         return now < self._grace_end
 
 
+def retry_pause(words: list[bytes], deadline: Optional[Deadline]) -> Optional[float]:
+    """After how long to ask for a lock again that was not granted; None if of the next daemon, as this one is leaving.
+
+    `words` are those of the reply, behind its tag.
+
+    Raises:
+        LockError: what the reply says, if it is final.
+    """
+    if words[:2] == [b"ERROR", b"draining"]:
+        return None
+    if deadline is not None and deadline.is_grace(words):
+        return GRACE_PAUSE
+    raise refusal(words)
+
+
 def step(most: float, end: Optional[float]) -> float:
     """How long one step of a call may wait, in seconds: `most`, or until the call's end, if it has one.
 
@@ -81,3 +101,11 @@ def step(most: float, end: Optional[float]) -> float:
             "no lock daemon has answered in time: one is being started, or ends: try again, or wait for longer"
         )
     return min(most, left)
+
+
+def look_within(seconds: float) -> float:
+    """After how long to look at the clock, if so much time is left; one of few values, to be changed seldom."""
+    pause = LOOK
+    while pause > seconds and pause > _LEAST_LOOK:
+        pause /= 2
+    return pause

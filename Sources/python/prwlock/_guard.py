@@ -14,7 +14,7 @@ import time
 from errno import EAGAIN
 
 from . import _location
-from ._rendezvous import make_socket
+from ._sockets import make_socket
 from ._wire import decode_name, fields
 
 TYPE_CHECKING = False

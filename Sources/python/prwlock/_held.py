@@ -36,10 +36,9 @@ class Held(NamedTuple):
 def find(name: bytes, connection: Connection) -> Optional[Held]:
     """The newest grant on this lock that is still valid; None if there is none."""
     for held in reversed(_items()):
-        if held.name == name:
-            reply = connection.ask(b"VALIDATE %s token=%d" % (name, held.token)).reply or b""
-            if reply.split(b" ")[1:2] == [b"VALID"]:
-                return held
+        line = b"VALIDATE %s token=%d" % (name, held.token)
+        if held.name == name and connection.ask(line).words[:1] == [b"VALID"]:
+            return held
     return None
 
 

@@ -9,16 +9,15 @@ from __future__ import annotations
 
 import os
 import socket
-import struct
 import sys
 import time
-from errno import EACCES, EAFNOSUPPORT, EAGAIN, ECONNREFUSED, ENOENT, ENOTDIR, EPERM
+from errno import EACCES, EAGAIN, ECONNREFUSED, ENOENT, ENOTDIR, EPERM
 
 from . import _location
-from ._deadline import step
-from ._errors import AccessRefused, DaemonTimeout, DaemonUnavailable, LimitExceeded, LockError, ProtocolError
+from ._deadline import LOOK, PATIENCE, step
+from ._errors import AccessRefused, DaemonUnavailable, LimitExceeded, LockError, ProtocolError
 from ._location import Location
-from ._request import LOOK, PATIENCE
+from ._sockets import bound_wait, is_stopped, make_socket, no_answer, peer
 from ._way_in import own_service, way_in
 from ._wire import encode_name
 
@@ -261,58 +260,6 @@ def attempt(location: Location, call_end: Optional[float] = None) -> Optional[tu
         raise
 
 
-def bound_wait(connection: socket.socket, option: int, seconds: float) -> None:
-    """Has a blocking socket wait for at most so long: to connect or send (``SO_SNDTIMEO``), or to receive."""
-    microseconds = max(1, int(seconds * 1_000_000))
-    connection.setsockopt(socket.SOL_SOCKET, option, struct.pack("ll", *divmod(microseconds, 1_000_000)))
-
-
-def no_answer(connection: socket.socket, path: str) -> DaemonTimeout:
-    """The error of a daemon that is there, and does not answer; names its process, where that is visible."""
-    pid = _peer(connection)
-    # Until a daemon that was started listens itself, the kernel names the process that bound the socket for it.
-    if pid in (0, os.getpid()):
-        return DaemonTimeout(f"the lock daemon at {path} does not answer: try again, or look at what it waits for")
-    silent = f"the lock daemon at {path} (pid {pid}) does not answer"
-    if _is_stopped(pid):
-        return DaemonTimeout(f"{silent}, as it is stopped: `kill -CONT {pid}` lets it go on")
-    return DaemonTimeout(f"{silent}: try again, or look at what it waits for")
-
-
-def _peer(connection: socket.socket) -> int:
-    """The process that listens at the other end; 0 if it cannot be seen."""
-    try:
-        (pid,) = struct.unpack_from("i", connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
-    except OSError:
-        return 0
-    return int(pid)
-
-
-def _is_stopped(pid: int) -> bool:
-    try:
-        with open(f"/proc/{pid}/stat", "rb") as file:
-            return file.read().rpartition(b") ")[2][:1] in (b"T", b"t")
-    except OSError:
-        return False
-
-
-def make_socket() -> socket.socket:
-    """A socket that can reach a daemon.
-
-    Raises:
-        DaemonUnavailable: this process may not make one.
-    """
-    try:
-        return socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    except OSError as error:
-        if error.errno not in (EAFNOSUPPORT, EPERM, EACCES):
-            raise
-        raise DaemonUnavailable(
-            f"this process may not make Unix sockets ({error.strerror}), and the lock daemon is reached by one: "
-            "a service with RestrictAddressFamilies= has to list AF_UNIX in it"
-        ) from error
-
-
 def _greet(connection: socket.socket, location: Location, end: float) -> Optional[bytes]:
     """Waits for the answer to a PING; returns what came behind it, or None at the end."""
     try:
@@ -329,7 +276,7 @@ def _greet(connection: socket.socket, location: Location, end: float) -> Optiona
         try:
             chunk = connection.recv(4096)
         except BlockingIOError:
-            if _is_stopped(_peer(connection)):
+            if is_stopped(peer(connection)):
                 raise
             continue
         if not chunk:

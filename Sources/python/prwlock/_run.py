@@ -22,13 +22,13 @@ from typing import TYPE_CHECKING, NamedTuple, NoReturn, Optional
 
 from . import _held
 from ._connection import Connection
-from ._deadline import GRACE, GRACE_PAUSE, SLACK
+from ._deadline import Deadline, retry_pause
 from ._errors import AcquireTimeout, DaemonUnavailable
 from ._location import Location
 from ._rendezvous import connect
 from ._shown import harmless
 from ._standard import complain
-from ._wire import acquire_options, decode_name, refusal
+from ._wire import acquire_options, decode_name
 
 if TYPE_CHECKING:
     from ._wire import Mode
@@ -107,10 +107,9 @@ def _end_with(channel: socket.socket) -> None:
 
 def _become(asked: Asked, channel: Optional[socket.socket]) -> int:  # noqa: RET503
     start = time.monotonic()
-    end = None if asked.timeout is None else start + asked.timeout + SLACK
-    connection = Connection(*connect(asked.location, end), asked.location.path)
+    deadline = None if asked.timeout is None else Deadline(asked.timeout)
+    connection = _connect(asked, deadline)
     ancestor = _held.find(asked.name, connection)
-    timeout = asked.timeout
     if ancestor is not None:
         if asked.inherits and ancestor.covers(asked.mode):
             _execute(asked.command, {**_environment(), b"PRWLOCK_TOKEN": b"%d" % ancestor.token})
@@ -118,9 +117,9 @@ def _become(asked: Asked, channel: Optional[socket.socket]) -> int:  # noqa: RET
             complain(_nested(asked, ancestor))
             return asked.conflict
         # Where writers wait, another reader would wait behind them, and they for this one's ancestor.
-        timeout = 0.0
+        deadline = Deadline(0)
     try:
-        connection, words = _acquire(asked, timeout, connection, start)
+        connection, words = _acquire(asked, deadline, connection)
     except AcquireTimeout as error:
         if ancestor is not None:
             complain(_nested(asked, ancestor))
@@ -131,8 +130,8 @@ def _become(asked: Asked, channel: Optional[socket.socket]) -> int:  # noqa: RET
         complain(f"{_shown(asked.name)}: granted after {time.monotonic() - start:.3f} s")
     token = int(words[4][6:])
     # A command that has ended cannot say it.
-    answer = (connection.ask(b"RELEASE %s %s at=end" % (asked.name, words[4])).reply or b"").split(b" ")
-    if answer[1:2] != [b"OK"]:
+    answer = connection.ask(b"RELEASE %s %s at=end" % (asked.name, words[4])).words
+    if answer[:1] != [b"OK"]:
         raise DaemonUnavailable(f"the lock daemon at {connection.path} cannot release at the end of a process")
     environment = _environment()
     environment[b"PRWLOCK_TOKEN"] = b"%d" % token
@@ -165,32 +164,35 @@ def _keep_open(connection: Connection) -> None:
         os.set_inheritable(connection._socket.fileno(), True)
 
 
+def _connect(asked: Asked, deadline: Optional[Deadline]) -> Connection:
+    return Connection(*connect(asked.location, None if deadline is None else deadline.end), asked.location.path)
+
+
 def _acquire(
-    asked: Asked, timeout: Optional[float], connection: Connection, begin: float
+    asked: Asked, deadline: Optional[Deadline], connection: Connection
 ) -> tuple[Connection, list[bytes]]:
     """Asks until there is a decision; also the next daemon, where one ends while this waits for it."""
-    grace_end = time.monotonic() + GRACE
+    options = acquire_options(None, asked.lease, asked.note)
+    text = b"%s %s%s" % (asked.mode.upper().encode(), asked.name, options)
     while True:
-        left = None if timeout is None else max(0.0, begin + timeout - time.monotonic())
-        text = b"%s %s%s" % (asked.mode.upper().encode(), asked.name, acquire_options(left, asked.lease, asked.note))
         try:
-            reply = connection.ask(text, None if left is None else SLACK + left).reply or b""
+            if deadline is None:
+                request = connection.ask(text, None)
+            else:
+                request = connection.ask(text + deadline.wait, deadline.left)
+            words = request.words
         except DaemonUnavailable:
             if connection.fault is None:
                 raise
-            reply = b"#- ERROR draining"
-        words = reply.split(b" ")
-        if words[1] == b"GRANTED":
-            return connection, words
-        if words[1:3] == [b"ERROR", b"draining"]:
+            words = [b"ERROR", b"draining"]
+        if words[0] == b"GRANTED":
+            return connection, [b"", *words]
+        pause = retry_pause(words, deadline)
+        if pause is None:
             time.sleep(0.1)
-            end = None if timeout is None else begin + timeout + SLACK
-            connection = Connection(*connect(asked.location, end), asked.location.path)
-        elif words[1] == b"BUSY" and words[-1] == b"held-by=?" and time.monotonic() < grace_end:
-            # The daemon has just started after an unclean end, and grants nothing for a moment: nobody holds it.
-            time.sleep(GRACE_PAUSE)
+            connection = _connect(asked, deadline)
         else:
-            raise refusal(words[1:])
+            time.sleep(pause)
 
 
 def _nested(asked: Asked, ancestor: _held.Held) -> str:

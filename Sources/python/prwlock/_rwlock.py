@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from os import getpid
 
 from . import _location
 from ._errors import AcquireTimeout, Deadlock, NotHeld
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
     from ._status import LockStatus
     from ._wire import Seconds, Text
 
-getpid = os.getpid
 #: What `set_pthread_process_shared` was given.
 process_shared = 1
 
@@ -101,7 +101,7 @@ class RWLock:
     @property
     def pid(self) -> int:
         """The process that this object is in."""
-        return os.getpid()
+        return getpid()
 
     @property
     def _fd(self) -> int:
@@ -220,7 +220,7 @@ class RWLock:
             "socket": self._location.path,
             "origin": self._location.origin,
             "host": host_identity(),
-            "pid": os.getpid(),
+            "pid": getpid(),
             "book": self._own_book.key,
         }
 
@@ -232,7 +232,7 @@ class RWLock:
         self._location = _location.Location(state["socket"], state["origin"])
         self._client = None
         # In its own process it is the same lock once more; in any other it begins with nothing held.
-        self._book = Book.find(state["book"]) if state["pid"] == os.getpid() else None
+        self._book = Book.find(state["book"]) if state["pid"] == getpid() else None
         self._books = {} if self._book is None else {0: self._book}
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Callable, NamedTuple, Optional
+from typing import Callable, NamedTuple, Optional, Union
 
 from ._wire import decode_name, encode_name, fields
 
@@ -181,8 +181,13 @@ def sessions(rows: Sequence[bytes]) -> list[SessionStatus]:
     ]
 
 
-def change(words: list[bytes]) -> Change:
-    """Of the words of a ``CHANGED`` notice."""
+def news(notice: bytes) -> Union[Change, Missed, None]:
+    """What a notice says of locks that are watched; None for other notices."""
+    words = notice.split(b" ")
+    if words[1] == b"MISSED":
+        return Missed(int(words[2]))
+    if words[1] != b"CHANGED":
+        return None
     row = fields(words)
     return Change(
         name=decode_name(words[2]),

@@ -8,8 +8,8 @@ from ._connection import Connection
 from ._errors import DaemonUnavailable
 from ._location import Location
 from ._rendezvous import connect
-from ._status import Change, Missed, change
-from ._wire import encode_name, refusal
+from ._status import Change, Missed, news
+from ._wire import check, encode_name
 
 if TYPE_CHECKING:
     from ._wire import Text
@@ -27,9 +27,7 @@ class Watch:
         self._is_closed = False
         self._connection.listen()
         text = b"WATCH" if not prefix else b"WATCH " + encode_name(prefix, "a prefix")
-        words = (self._connection.ask(text).reply or b"").split(b" ")
-        if words[1] != b"OK":
-            raise refusal(words[1:])
+        check(self._connection.ask(text).words, b"OK")
 
     def __iter__(self) -> Watch:
         return self
@@ -41,10 +39,9 @@ class Watch:
                 if self._is_closed:
                     raise StopIteration
                 raise DaemonUnavailable(f"the lock daemon went away: {self._connection.fault}")
-            if notice.kind == b"CHANGED":
-                return change(notice.words)
-            if notice.kind == b"MISSED":
-                return Missed(int(notice.words[2]))
+            seen = news(notice)
+            if seen is not None:
+                return seen
 
     def close(self) -> None:
         """Ends the watching; from any thread."""

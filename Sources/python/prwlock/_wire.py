@@ -146,6 +146,17 @@ def fields(words: list[bytes]) -> dict[bytes, bytes]:
     return dict(word.split(b"=", 1) for word in words if b"=" in word)
 
 
+def check(words: list[bytes], *expected: bytes) -> bytes:
+    """The first word of a reply, if it is one of those that were hoped for.
+
+    Raises:
+        LockError: what the reply says instead.
+    """
+    if not words or words[0] not in expected:
+        raise refusal(words)
+    return words[0]
+
+
 def refusal(words: list[bytes]) -> LockError:
     """The exception for any reply that is not the one hoped for. `words` begins with the reply's first word."""
     try:

@@ -4,30 +4,32 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from os import PathLike, fspath
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Callable, List, Optional, Union
-from weakref import WeakKeyDictionary, ref
+from weakref import WeakKeyDictionary
 
 from .. import _location, _status
-from .._deadline import GRACE_PAUSE, Deadline
+from .._deadline import PATIENCE, Deadline, retry_pause
 from .._errors import Closed, DaemonTimeout, DaemonUnavailable
 from .._location import Location
-from .._log import log
+from .._losses import Losses
 from .._once import Link, Numbers, shared
-from .._request import PATIENCE
 from .._status import LockStatus, LockSummary, SessionStatus
-from .._wire import acquire_options, encode_name, refusal
+from .._wire import acquire_options, check, encode_name
+from ._connection import Awaited, Connection, open_connection
 from ._grant import Acquiring, Grant
-from ._session import Asked, Session, open_session
 
 if TYPE_CHECKING:
+    from asyncio import AbstractEventLoop, Future
+
+    from .._granted import Granted
     from .._wire import Mode, Seconds, Text
     from ._rwlock import RWLock
     from ._watch import Watch
 
-OnLost = Callable[[Grant], Any]
+OnLost = Callable[[Any], Any]
 
 _ATTEMPTS = 3
 #: So much later than an attempt to connect a task that waits for it gives up, in seconds.
@@ -46,6 +48,21 @@ def owner() -> bytes:
     if word is None:
         word = _owners[task] = b"a%d" % _numbers.next()
     return word
+
+
+class TaskLosses(Losses):
+    """Those of a connection on one loop. What is called may be a coroutine, which becomes a task."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._running: set[asyncio.Future[Any]] = set()
+
+    def call(self, on_lost: OnLost, grant: Granted) -> None:
+        told = on_lost(grant)
+        if inspect.isawaitable(told):
+            running = asyncio.ensure_future(told)
+            self._running.add(running)
+            running.add_done_callback(self._running.discard)
 
 
 class Client:
@@ -68,9 +85,7 @@ class Client:
     def _setup(self, location: Location) -> None:
         self._location = location
         #: Each loop's own; only the thread that runs the loop looks it up.
-        self._sessions: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Future[Session]] = WeakKeyDictionary()
-        self._callbacks: dict[ref[Grant], OnLost] = {}
-        self._running: set[asyncio.Future[Any]] = set()
+        self._connections: WeakKeyDictionary[AbstractEventLoop, Future[Connection]] = WeakKeyDictionary()
         self._is_closed = False
 
     @property
@@ -113,60 +128,31 @@ class Client:
         attempts = 0
         while attempts < _ATTEMPTS:
             attempts += 1
-            session = await self._session(None if deadline is None else deadline.end)
+            connection = await self._connected(None if deadline is None else deadline.end)
             text = b"%s %s owner=%s%s" % (verb, name, word, options)
             if deadline is None:
-                asked = await session.ask(text, None)
+                request = await connection.ask(text, None)
             else:
-                asked = await session.ask(text + deadline.wait, deadline.left)
-            words = asked.words
+                request = await connection.ask(text + deadline.wait, deadline.left)
+            words = request.words
             if words[0] == b"GRANTED" and len(words) > 3:
-                grant = Grant(session, [b"", *words], word)
+                grant = Grant(connection, [b"", *words], word)
                 if on_lost is not None:
-                    self._callbacks[ref(grant, self._forget)] = on_lost
+                    connection.losses = connection.losses or TaskLosses()
+                    connection.losses.add(grant, on_lost)
                 return grant
-            if words[:2] == [b"ERROR", b"draining"]:
-                session.is_draining = True
-            elif deadline is not None and deadline.is_grace(words):
-                await asyncio.sleep(GRACE_PAUSE)
-                attempts = 0
+            pause = retry_pause(words, deadline)
+            if pause is None:
+                connection.is_draining = True
             else:
-                raise refusal(words)
+                await asyncio.sleep(pause)
+                attempts = 0
         raise DaemonUnavailable(f"the lock daemon at {self.path} ends again and again")
-
-    # Losses
-
-    def _forget(self, reference: ref[Grant]) -> None:
-        self._callbacks.pop(reference, None)
-
-    def _hear(self, session: Session) -> None:
-        """Tells of the grants of a session that are lost by now, on its loop; those of others are told on theirs."""
-        for reference, on_lost in list(self._callbacks.items()):
-            grant = reference()
-            if grant is None or grant._is_over:
-                self._forget(reference)
-            elif (
-                grant._session is session
-                and grant._lost() is not None
-                and self._callbacks.pop(reference, None) is not None
-            ):
-                self._tell(grant, on_lost)
-
-    def _tell(self, grant: Grant, on_lost: OnLost) -> None:
-        try:
-            told = on_lost(grant)
-        except Exception as error:  # It is the caller's; the session serves others too.
-            log("ERROR", f"on_lost of {grant!r} raised {error!r}")
-            return
-        if inspect.isawaitable(told):
-            running = asyncio.ensure_future(told)
-            self._running.add(running)
-            running.add_done_callback(self._running.discard)
 
     # The connection
 
-    async def _session(self, end: Optional[float]) -> Session:
-        """This loop's session. All tasks that come while it is made wait for the one attempt, each until its own end.
+    async def _connected(self, end: Optional[float]) -> Connection:
+        """This loop's connection. Tasks that come while it is made wait for the one attempt, each until its own end.
 
         The attempt ends with the time of the task that began it. Another one that has more time begins a new one.
         """
@@ -174,10 +160,10 @@ class Client:
         while True:
             if self._is_closed:
                 raise Closed("this client is closed")
-            opening = self._sessions.get(loop)
+            opening = self._connections.get(loop)
             is_own = opening is None or _is_of_no_use(opening)
             if opening is None or is_own:
-                opening = self._sessions[loop] = asyncio.ensure_future(self._open(end))
+                opening = self._connections[loop] = asyncio.ensure_future(self._open(end))
                 # An attempt that all tasks have given up is of no interest.
                 opening.add_done_callback(lambda done: done.cancelled() or done.exception())
             # The attempt itself knows best what is in the way, and ends at the same time.
@@ -192,32 +178,30 @@ class Client:
                 if is_own or (end is not None and end <= monotonic()):
                     raise
 
-    async def _open(self, end: Optional[float]) -> Session:
-        session = await open_session(self._location, end)
-        session.hear = lambda _: self._hear(session)
+    async def _open(self, end: Optional[float]) -> Connection:
+        connection = await open_connection(self._location, end)
         if self._is_closed:
             # While it was opened, and perhaps by another thread, which did not find it.
-            session.close()
+            connection.close()
             raise Closed("this client is closed")
-        return session
+        return connection
 
-    async def _ask(self, text: bytes) -> Asked:
+    async def _ask(self, text: bytes) -> Awaited:
         end = monotonic() + PATIENCE
-        session = await self._session(end)
-        return await session.ask(text, end - monotonic())
+        connection = await self._connected(end)
+        return await connection.ask(text, end - monotonic())
 
-    async def _rows(self, text: bytes) -> list[bytes]:
-        asked = await self._ask(text)
-        if asked.words[0] != b"OK":
-            raise refusal(asked.words)
-        return asked.rows
+    async def _rows(self, text: bytes) -> Sequence[bytes]:
+        request = await self._ask(text)
+        check(request.words, b"END", b"OK")
+        return request.rows
 
     async def close(self) -> None:
         """Ends the sessions: what they hold is free, and whoever waits gets an error."""
         self._is_closed = True
-        for reference in self._sessions.keyrefs():
+        for reference in self._connections.keyrefs():
             loop = reference()
-            opening = None if loop is None else self._sessions.get(loop)
+            opening = None if loop is None else self._connections.get(loop)
             if loop is None or opening is None:
                 continue
             if loop is asyncio.get_running_loop():
@@ -266,15 +250,11 @@ class Client:
     async def validate(self, name: Text, token: int) -> bool:
         """Whether a grant on that lock has this token at this moment; of whichever session."""
         words = (await self._ask(b"VALIDATE %s token=%d" % (encode_name(name), token))).words
-        if words[0] not in (b"VALID", b"STALE"):
-            raise refusal(words)
-        return words[0] == b"VALID"
+        return check(words, b"VALID", b"STALE") == b"VALID"
 
     async def revoke(self, name: Text, token: int) -> None:
         """Takes a grant away from whoever has it; see `prwlock.Client.revoke`."""
-        words = (await self._ask(b"REVOKE %s token=%d" % (encode_name(name), token))).words
-        if words[0] != b"REVOKED":
-            raise refusal(words)
+        check((await self._ask(b"REVOKE %s token=%d" % (encode_name(name), token))).words, b"REVOKED")
 
     def watch(self, prefix: Text = "") -> Watch:
         """Every change on the locks whose names begin with a prefix, from the ``async with`` on."""
@@ -283,7 +263,7 @@ class Client:
         return Watch(self._location, prefix)
 
 
-def _end(opening: asyncio.Future[Session]) -> None:
+def _end(opening: Future[Connection]) -> None:
     """On the loop of that session."""
     if opening.done() and not opening.cancelled() and opening.exception() is None:
         opening.result().close()
@@ -291,7 +271,7 @@ def _end(opening: asyncio.Future[Session]) -> None:
         opening.cancel()
 
 
-def _is_of_no_use(opening: asyncio.Future[Session]) -> bool:
+def _is_of_no_use(opening: Future[Connection]) -> bool:
     if not opening.done():
         return False
     return opening.cancelled() or opening.exception() is not None or not opening.result().is_usable

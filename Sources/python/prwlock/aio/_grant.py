@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Generator
+from os import getpid
 from sys import is_finalizing
 from typing import TYPE_CHECKING, Any, Callable, Literal, Optional
 
-from .._deadline import Deadline
-from .._errors import DaemonTimeout, DaemonUnavailable, LockLost, NotHeld
-from .._granted import Granted, loss
-from .._request import PATIENCE
-from .._stream import getpid
-from .._wire import milliseconds, refusal
-from ._session import Session
+from .._deadline import PATIENCE, Deadline
+from .._errors import DaemonUnavailable
+from .._granted import Granted, downgrade_option, lease_option
+from ._connection import Connection
 
 if TYPE_CHECKING:
     from .._wire import Seconds
@@ -21,22 +19,11 @@ if TYPE_CHECKING:
 class Grant(Granted):
     """A lock that is held; as `prwlock.Grant`, with coroutines. Used by ``async with``, it is released at the end."""
 
-    _is_over = True
+    _connection: Connection
 
-    def __init__(self, session: Session, words: list[bytes], owner: bytes) -> None:
-        super().__init__(words)
-        self._session = session
+    def __init__(self, connection: Connection, words: list[bytes], owner: bytes) -> None:
+        super().__init__(connection, words)
         self._owner = owner
-        self._is_over = False
-
-    @property
-    def is_held(self) -> bool:
-        """Whether it is neither released nor known to be lost, in the process that it belongs to."""
-        return not self._is_over and self._session.pid == getpid() and self._lost() is None
-
-    def __repr__(self) -> str:
-        state = "released" if self._is_over else "held" if self.is_held else "lost"
-        return f"<prwlock.aio.Grant {self.name!r} {self.mode} token={self.token} {state}>"
 
     async def release(self) -> None:
         """Gives it back; cancelled or not.
@@ -47,21 +34,13 @@ class Grant(Granted):
             DaemonTimeout: the daemon does not answer. It is released as soon as the daemon goes on.
         """
         self._check()
-        self._is_over = True
+        self._end()
         words = self._words
         try:
-            # Who is cancelled in here has sent it.
-            asked = await self._session.ask(b"RELEASE %s %s" % (words[2], words[4]))
-        except DaemonTimeout:
-            raise
+            request = await self._connection.ask(self._line(b"RELEASE"))
         except DaemonUnavailable as error:
-            raise self._loss("connection") from error
-        if asked.words[0] != b"RELEASED":
-            if self._words is not words:
-                # An upgrade that was given up was granted before this was read: it has another token.
-                self._session.release_later(self._words[2], self._words[4])
-                return
-            raise self._loss(self._session.ended.pop(self.token, "unknown"))
+            raise self._fault(error) from error
+        self._check_released(request.words, words)
 
     async def upgrade(self, timeout: Optional[Seconds] = None) -> None:
         """As `prwlock.Grant.upgrade`. An upgrade that is granted while it is cancelled stays."""
@@ -73,52 +52,23 @@ class Grant(Granted):
 
     async def downgrade(self, to: Literal["read", "update"] = "read") -> None:
         """As `prwlock.Grant.downgrade`."""
-        if to not in ("read", "update"):
-            raise ValueError(f"a grant is downgraded to 'read' or 'update', not {to!r}")
-        await self._change(b"DOWNGRADE", b" to=" + to.encode())
+        await self._change(b"DOWNGRADE", downgrade_option(to))
 
     async def renew(self, lease: Optional[Seconds] = None) -> None:
         """As `prwlock.Grant.renew`."""
-        await self._change(b"RENEW", b"" if lease is None else b" lease=%dms" % milliseconds(lease, "a lease"))
+        await self._change(b"RENEW", lease_option(lease))
 
     async def is_valid(self) -> bool:
         """Whether the daemon says that it is held at this moment."""
-        if not self.is_held:
-            return False
-        words = self._words
-        asked = await self._session.ask(b"VALIDATE %s %s" % (words[2], words[4]))
-        return asked.words[0] == b"VALID"
-
-    def _check(self) -> None:
-        if self._is_over:
-            raise NotHeld("it was released before")
-        if self._session.pid != getpid():
-            raise NotHeld("it is held by the parent process")
+        return self.is_held and (await self._connection.ask(self._line(b"VALIDATE"))).words[0] == b"VALID"
 
     async def _change(self, verb: bytes, options: bytes, patience: Optional[float] = PATIENCE) -> None:
         self._check()
-        words = self._words
         try:
-            text = b"%s %s %s%s" % (verb, words[2], words[4], options)
-            answer = (await self._session.ask(text, patience, self._settle)).words
-        except DaemonTimeout:
-            raise
+            request = await self._connection.ask(self._line(verb, options), patience, self._accept)
         except DaemonUnavailable as error:
-            raise self._loss("connection") from error
-        if answer[0] not in (b"GRANTED", b"RENEWED"):
-            refused = refusal(answer)
-            raise self._loss(self._lost() or "unknown") if isinstance(refused, LockLost) else refused
-
-    def _settle(self, reply: bytes) -> None:
-        words = reply.split(b" ")
-        if words[1] == b"GRANTED":
-            self._words = words
-
-    def _lost(self) -> Optional[str]:
-        return "connection" if self._session.fault is not None else self._session.ended.get(self.token)
-
-    def _loss(self, reason: str) -> LockLost:
-        return loss(self, reason, self._session.fault)
+            raise self._fault(error) from error
+        self._check_changed(request.words)
 
     async def __aenter__(self) -> Grant:
         return self
@@ -129,11 +79,12 @@ class Grant(Granted):
 
     def __del__(self) -> None:
         # Not at the interpreter's end: see `prwlock.Grant`. In a forked child the loop is the parent's.
-        if self._is_over or is_finalizing() or self._session.pid != getpid():
+        connection = self._connection if self._live else None
+        if connection is None or is_finalizing() or connection.pid != getpid():
             return
         try:
             # A finalizer may run in any thread.
-            self._session.loop.call_soon_threadsafe(self._session.release_later, self._words[2], self._words[4])
+            connection.loop.call_soon_threadsafe(connection.release_soon, self._words[2], self._words[4])
         except RuntimeError:  # The loop has ended, and the session with it.
             pass
 

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Optional, Union
 
 from .._errors import DaemonUnavailable
 from .._location import Location
-from .._status import Change, Missed, change
-from .._wire import encode_name, refusal
-from ._session import Session, open_session
+from .._session import Request
+from .._status import Change, Missed, news
+from .._wire import check, encode_name
+from ._connection import Connection, open_connection
 
 if TYPE_CHECKING:
     from .._wire import Text
@@ -24,17 +25,16 @@ class Watch:
     def __init__(self, location: Location, prefix: Text = "") -> None:
         self._location = location
         self._text = b"WATCH" if not prefix else b"WATCH " + encode_name(prefix, "a prefix")
-        self._notices: Optional[asyncio.Queue[list[bytes]]] = None
-        self._session: Optional[Session] = None
+        self._connection: Optional[Connection] = None
+        self._has_news = asyncio.Event()
         self._is_closed = False
 
     async def __aenter__(self) -> Watch:
-        self._notices = asyncio.Queue()
-        self._session = await open_session(self._location)
-        self._session.hear = self._notices.put_nowait
-        words = (await self._session.ask(self._text)).words
-        if words[0] != b"OK":
-            raise refusal(words)
+        self._has_news = asyncio.Event()
+        connection = self._connection = await open_connection(self._location)
+        connection.listener = Request(b"", b"")
+        connection.hear = self._has_news.set
+        check((await connection.ask(self._text)).words, b"OK")
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -44,24 +44,24 @@ class Watch:
         return self
 
     async def __anext__(self) -> Union[Change, Missed]:
-        if self._session is None or self._notices is None:
+        connection = self._connection
+        if connection is None:
             raise RuntimeError("a watch begins with `async with`")
         while True:
-            if self._session.fault is not None and self._notices.empty():
-                words: list[bytes] = []
-            else:
-                words = await self._notices.get()
-            if not words:
-                if self._is_closed:
-                    raise StopAsyncIteration
-                raise DaemonUnavailable(f"the lock daemon went away: {self._session.fault}")
-            if words[1] == b"CHANGED":
-                return change(words)
-            if words[1] == b"MISSED":
-                return Missed(int(words[2]))
+            self._has_news.clear()
+            while connection.notices:
+                seen = news(connection.notices.pop(0))
+                if seen is not None:
+                    return seen
+            if self._is_closed:
+                raise StopAsyncIteration
+            if connection.fault is not None:
+                raise DaemonUnavailable(f"the lock daemon went away: {connection.fault}")
+            await self._has_news.wait()
 
     def close(self) -> None:
         """Ends the watching."""
         self._is_closed = True
-        if self._session is not None:
-            self._session.close()
+        if self._connection is not None:
+            self._connection.close()
+        self._has_news.set()

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Optional
 
 from .._errors import DaemonTimeout, NotHeld
 from .._log import log
-from .._request import threads
+from .._owner import threads
 from .._rwlock import RWLock
 
 if TYPE_CHECKING:

@@ -26,7 +26,7 @@ from .._errors import AcquireTimeout, DaemonTimeout, Deadlock
 from .._forking import Guarded
 from .._grant import Grant
 from .._log import log
-from .._request import threads
+from .._owner import threads
 from .._rwlock import RWLock
 from ._paths import PathLike, name_of, touch
 

@@ -1,0 +1,214 @@
+"""One session with the daemon on one event loop: the transport of a `Session`."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import threading
+from collections.abc import AsyncGenerator
+from itertools import count
+from os import getpid
+from time import monotonic
+from typing import Callable, Optional
+
+from .. import _forking
+from .._deadline import PATIENCE
+from .._errors import DaemonUnavailable
+from .._location import Location
+from .._losses import Losses
+from .._rendezvous import connect
+from .._session import Request, Session
+from .._sockets import no_answer
+
+Accept = Callable[[bytes], None]
+
+
+class Awaited(Request):
+    """A request whose caller is a task."""
+
+    def __init__(self, tag: bytes, text: bytes, end: Optional[float], accept: Optional[Accept]) -> None:
+        super().__init__(tag, text, end, accept)
+        self.answer: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    def wake(self) -> None:
+        if not self.answer.done():
+            self.answer.set_result(None)
+
+
+class Connection(Session, asyncio.Protocol):
+    """A connection of this process and this event loop to a daemon that has answered on it."""
+
+    def __init__(self, connected: socket.socket, received: bytes, path: str) -> None:
+        super().__init__(received)
+        self.path = path
+        self.pid = getpid()
+        #: Called when something has come, and at the end.
+        self.hear: Callable[[], None] = self._look_for_losses
+        self.losses: Optional[Losses] = None
+        self.end_of_loop: Optional[AsyncGenerator[None, None]] = None
+        self.loop = asyncio.get_running_loop()
+        self._socket = connected
+        self._numbers = count(1)
+        self._transport: Optional[asyncio.Transport] = None
+        _forking.remember(self)
+
+    def _look_for_losses(self) -> None:
+        if self.losses is not None:
+            self.losses.look()
+
+    @property
+    def is_usable(self) -> bool:
+        """Whether new requests may go here."""
+        return self.fault is None and not self.is_draining and self.pid == getpid()
+
+    # Requests
+
+    async def ask(self, text: bytes, patience: Optional[float] = PATIENCE, accept: Optional[Accept] = None) -> Awaited:
+        """Sends a line and waits for its reply.
+
+        If the caller is cancelled, the request is given up: a lock that is granted nevertheless goes back (or `accept`
+        is called) as soon as the daemon says so. No task waits for that.
+
+        Raises:
+            DaemonUnavailable: the connection ended.
+            DaemonTimeout: the daemon does not answer in time.
+        """
+        if self.fault is not None:
+            raise self._gone()
+        end = None if patience is None else monotonic() + patience
+        request = Awaited(b"#%d " % next(self._numbers), text, end, accept)
+        self._write(self.open(request))
+        alarm = None if patience is None else self.loop.call_later(patience, self._look, request)
+        try:
+            await request.answer
+        except BaseException:
+            self.give_up(request)
+            self.flush(self._write)
+            raise
+        finally:
+            if alarm is not None:
+                alarm.cancel()
+        if not request.reply:
+            raise self._gone()
+        if accept is not None:
+            accept(request.reply)
+        return request
+
+    def _look(self, request: Awaited) -> None:
+        if request.answer.done():
+            return
+        now = monotonic()
+        if request.is_over(now):
+            request.answer.set_exception(no_answer(self._socket, self.path))
+        elif request.end is not None:
+            self.loop.call_later(max(0, request.end - now), self._look, request)
+
+    def release_soon(self, name: bytes, token: bytes) -> None:
+        """Releases a grant without a wait; on the loop's thread."""
+        self.release_later(name, token)
+        self.flush(self._write)
+
+    def _write(self, line: bytes) -> None:
+        if self.fault is None and self._transport is not None and self.pid == getpid():
+            self._transport.write(line)
+
+    # What asyncio calls
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        # A loop of another make has transports of its own kind.
+        self._transport = transport  # type: ignore[assignment]
+        self._take()
+
+    def data_received(self, data: bytes) -> None:
+        self.inbox.append(data)
+        self._take()
+
+    def _take(self) -> None:
+        self.receive()
+        self.flush(self._write)
+        if self.fault is not None:
+            self.close()
+        self.hear()
+
+    def connection_lost(self, error: Optional[Exception]) -> None:
+        self.end(str(error) if error else "the daemon closed it")
+        self.hear()
+
+    def _gone(self) -> DaemonUnavailable:
+        return DaemonUnavailable(f"the connection to the lock daemon at {self.path} ended: {self.fault}")
+
+    # The end
+
+    def close(self, fault: str = "the client was closed") -> None:
+        """Ends the session at once."""
+        if self.pid != getpid() or self._transport is None:
+            return
+        if self.fault is None:
+            self.queue_last_words(is_all=True)
+            self.flush(self._write)
+            self.end(fault)
+        try:
+            # Not by close alone: a child may have a copy of the descriptor.
+            self._socket.shutdown(socket.SHUT_RDWR)
+        except OSError:
+            pass
+        self._transport.close()
+
+    def after_fork(self) -> None:
+        """Closes a forked child's copy; the session is its parent's, and goes on."""
+        self.fault = "it belongs to the parent process"
+        self._socket.close()
+
+
+async def open_connection(location: Location, end: Optional[float] = None) -> Connection:
+    """Connects, and where that is allowed starts a daemon, until `end` at most; in a thread, as that may wait.
+
+    Raises:
+        As `prwlock._rendezvous.connect`.
+    """
+    connected, received = await _connect(location, end)
+    connected.setblocking(False)
+    connection = Connection(connected, received, location.path)
+    await connection.loop.create_unix_connection(lambda: connection, sock=connected)
+    # A loop tells only its asynchronous generators that it ends.
+    connection.end_of_loop = _until_end_of_loop(connection)
+    await connection.end_of_loop.__anext__()
+    return connection
+
+
+async def _until_end_of_loop(connection: Connection) -> AsyncGenerator[None, None]:
+    try:
+        yield
+    finally:
+        connection.close()
+
+
+def _connect(location: Location, end: Optional[float]) -> asyncio.Future[tuple[socket.socket, bytes]]:
+    """As `prwlock._rendezvous.connect`, in a thread of its own: a loop that ends would wait for one of its executor."""
+    loop = asyncio.get_running_loop()
+    connecting: asyncio.Future[tuple[socket.socket, bytes]] = loop.create_future()
+
+    def settle(connection: Optional[tuple[socket.socket, bytes]], error: Optional[Exception]) -> None:
+        if connection is not None:
+            if connecting.done():
+                connection[0].close()
+            else:
+                connecting.set_result(connection)
+        elif error is not None and not connecting.done():
+            connecting.set_exception(error)
+
+    def run() -> None:
+        connection: Optional[tuple[socket.socket, bytes]] = None
+        fault: Optional[Exception] = None
+        try:
+            connection = connect(location, end)
+        except Exception as error:
+            fault = error
+        try:
+            loop.call_soon_threadsafe(settle, connection, fault)
+        except RuntimeError:  # The loop has ended.
+            if connection is not None:
+                connection[0].close()
+
+    threading.Thread(target=run, name="prwlock-connecting", daemon=True).start()
+    return connecting
