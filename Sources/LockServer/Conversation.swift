@@ -37,19 +37,17 @@ struct Conversation {
     private var parked: [UInt8] = []
     /// Lists that are to be written, the first of them begun.
     private(set) var rowReplies: [RowReply] = []
-    private var output: [UInt8] = []
+    private(set) var output: [UInt8] = []
     /// How much of the output was sent.
-    private var sent = 0
+    private(set) var sent = 0
     /// How many notices were dropped because too much was unread.
     private var missed = 0
-    /// What `Conversations` last counted and announced.
-    private var record = Record()
-
-    private struct Record {
-        var kept = 0
-        var isPaused = false
-        var isReady = false
-    }
+    /// The bytes that `Conversations` counts for it.
+    private var counted = 0
+    /// Whether the shell knows that the session is not to be read from.
+    private var isKnownAsPaused = false
+    /// Whether the session waits for a visit of the shell.
+    private var isReady = false
 
     init(
         session: SessionID, peer: Peer, since: Instant, account: AccountID, verdict: Verdict, lineLimit: Int
@@ -98,7 +96,7 @@ struct Conversation {
         return taken
     }
 
-    /// Exchanges the reader. It is taken out while it reads: reading through a copy would copy a line that is cut.
+    /// Exchanges the reader, which is taken out while it reads: reading through a copy would copy a line that is cut.
     mutating func exchange(_ other: inout LineReader) { swap(&reader, &other) }
 
     // MARK: - Output
@@ -106,16 +104,12 @@ struct Conversation {
     /// How many bytes are written and not sent.
     var unread: Int { output.count - sent }
 
-    func withUnread<Result>(_ body: (UnsafeRawBufferPointer) -> Result) -> Result {
-        output.withUnsafeBytes { body(UnsafeRawBufferPointer(rebasing: $0[sent...])) }
-    }
-
     @inline(__always)
     mutating func write(_ reply: Reply, _ tag: Tag?) { reply.encode(tag: tag, into: &output) }
 
     mutating func write(_ notice: Notice) { notice.encode(into: &output) }
 
-    /// Writes a notice about a lock of others if there is room; otherwise counts it as missed.
+    /// Writes a notice of a change if not too much is unread; otherwise counts it as missed.
     mutating func offer(_ notice: Notice, within limit: Int) {
         guard unread <= limit else {
             missed += 1
@@ -131,7 +125,7 @@ struct Conversation {
         missed = 0
     }
 
-    /// Drops bytes that were sent. With room again, the number of missed notices is written.
+    /// Drops bytes that were sent. Then writes the number of missed notices, unless still too much is unread.
     mutating func dropSent(_ count: Int, within limit: Int) {
         sent += count
         precondition(sent <= output.count, "more was sent than was written")
@@ -170,7 +164,7 @@ struct Conversation {
         if phase == .cutOff { rowReplies = [] }
     }
 
-    // MARK: - Record
+    // MARK: - Changes
 
     /// The bytes that the conversation keeps in memory; one that is cut off is closed at once, and keeps nothing.
     var kept: Int { phase == .cutOff ? 0 : unread + parked.count + reader.partialCount }
@@ -179,17 +173,18 @@ struct Conversation {
     ///
     /// - Returns: how many more bytes it keeps, and whether it is newly ready: the shell has something to send, to
     ///   close, or to read from again.
+    @inline(__always)
     mutating func takeChange(unreadLimit: Int) -> (bytes: Int, isReady: Bool) {
-        let (before, paused) = (record, isPaused(by: unreadLimit))
-        record.kept = kept
-        if phase == .vacant || unread == 0 && phase == .open && paused == before.isPaused {
-            return (record.kept - before.kept, false)
-        }
-        record.isPaused = paused
-        record.isReady = true
-        return (record.kept - before.kept, !before.isReady)
+        let bytes = kept - counted
+        counted += bytes
+        let isPaused = isPaused(by: unreadLimit)
+        guard unread > 0 || phase != .open || isPaused != isKnownAsPaused else { return (bytes, false) }
+        isKnownAsPaused = isPaused
+        let wasReady = isReady
+        isReady = true
+        return (bytes, !wasReady)
     }
 
     /// The shell visits the session now.
-    mutating func takeReady() { record.isReady = false }
+    mutating func takeReady() { isReady = false }
 }

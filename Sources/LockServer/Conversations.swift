@@ -1,10 +1,9 @@
 import LockVocabulary
+import LockWire
 
 /// The place of a session's conversation. It is valid until the session is closed.
-struct ConversationIndex: Hashable, Comparable {
+struct ConversationIndex: Hashable {
     fileprivate let raw: Int
-
-    static func < (left: Self, right: Self) -> Bool { left.raw < right.raw }
 }
 
 /// The conversations of all sessions, the bytes that they keep, and which of them the shell has to visit.
@@ -21,7 +20,7 @@ struct Conversations: ~Copyable {
     private var ready: [SessionID] = []
     /// The bytes that all conversations keep.
     private(set) var buffered = 0
-    /// The number of unread bytes with which a session is not read from, and gets no notices about others' locks.
+    /// The number of unread bytes above which a session is not read from, and gets no notices of changes.
     var unreadLimit: Int
 
     init(unreadLimit: Int) { self.unreadLimit = unreadLimit }
@@ -47,7 +46,7 @@ struct Conversations: ~Copyable {
         return ConversationIndex(raw: place)
     }
 
-    /// The place of a session whose input has not ended; nil for any other.
+    /// The place of an open session; nil if the session has ended.
     @inline(__always)
     func openIndex(of session: SessionID) -> ConversationIndex? {
         guard let client = index(of: session), records[client.raw].phase == .open else { return nil }
@@ -84,6 +83,13 @@ struct Conversations: ~Copyable {
         }
     }
 
+    /// Takes the reader out, and puts a new one in its place, until it is put back through the subscript.
+    mutating func takeReader(of client: ConversationIndex, _ new: LineReader) -> LineReader {
+        var reader = new
+        records[client.raw].exchange(&reader)
+        return reader
+    }
+
     private mutating func takeChange(of client: ConversationIndex) {
         let change = records[client.raw].takeChange(unreadLimit: unreadLimit)
         buffered += change.bytes
@@ -98,7 +104,7 @@ struct Conversations: ~Copyable {
     /// Whether a session is not to be read from.
     func isPaused(_ client: ConversationIndex) -> Bool { records[client.raw].isPaused(by: unreadLimit) }
 
-    /// The session that keeps most, among those of the account whose sessions keep most together.
+    /// The session with the most bytes, of the account with the most bytes.
     var hungriest: ConversationIndex? {
         var kept: [AccountID: Int] = [:]
         for client in indices { kept[self[client].account, default: 0] += self[client].kept }

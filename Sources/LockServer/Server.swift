@@ -176,7 +176,10 @@ public struct Server: ~Copyable {
         guard let client = conversations.index(of: session) else {
             return body(UnsafeRawBufferPointer(start: nil, count: 0))
         }
-        return conversations[client].withUnread(body)
+        let sent = conversations[client].sent
+        return conversations[client].output.withUnsafeBytes {
+            body(UnsafeRawBufferPointer(rebasing: $0[sent...]))
+        }
     }
 
     /// Drops output that was sent. Goes on with rows and lines that had no room.

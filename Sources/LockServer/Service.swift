@@ -2,9 +2,13 @@ import LockCore
 import LockVocabulary
 import LockWire
 
-/// How far a session is served: which of its lines are carried out and which of its rows written now, and which later.
+/// How far a session is served at once: its quota of lines, and rows as far as there is room. The rest follows in later
+/// rounds.
 extension Server {
-    /// Carries out lines; where it pauses, the rest is parked.
+    /// Carries out lines, and parks those that have to wait.
+    ///
+    /// - Parameter pausing: whether to stop at the quota, at a list, and when too much is unread. The last lines of a session
+    ///   do not stop, so that its end happens after them.
     mutating func carryOutLines(
         _ bytes: UnsafeRawBufferPointer, _ client: ConversationIndex, _ now: Instant, pausing: Bool
     ) {
@@ -12,8 +16,7 @@ extension Server {
         var count = 0
         if quota > 0 {
             var cost = Cost()
-            var reader = LineReader(limit: limits.line)
-            conversations[client].exchange(&reader)
+            var reader = conversations.takeReader(of: client, LineReader(limit: limits.line))
             count = reader.read(bytes) { line in
                 cost += carryOut(line, client, now)
                 return conversations[client].phase == .open && cost.work < quota
@@ -27,14 +30,14 @@ extension Server {
         if !conversations.isBlocked(client) { queue(client) }
     }
 
-    /// Carries out what was parked: up to the next list, or all of it, and then the rows of lists in turn.
+    /// Carries out the parked lines, as far as the session does not pause again.
     mutating func carryOutParked(_ client: ConversationIndex, _ now: Instant, pausing: Bool) {
         guard conversations[client].phase == .open, conversations[client].hasParked else { return }
         let parked = conversations[client].takeParked()
         parked.withUnsafeBytes { carryOutLines($0, client, now, pausing: pausing) }
     }
 
-    /// Goes on with rows and lines that had to wait for room, or for the turns of others.
+    /// Goes on with rows and lines that had to wait for room or for a turn; a queued session waits for its turn.
     mutating func goOn(_ client: ConversationIndex, _ now: Instant) {
         let isQueued = accounts.isQueued(conversations[client].session)
         if !isQueued, conversations[client].isWritingRows { writeRows(client, at: now) }
@@ -66,12 +69,12 @@ extension Server {
         writeRows(client, at: now)
     }
 
-    /// How many bytes of rows are made before the socket has taken some.
+    /// How many bytes of rows may be unread.
     private static var bytesOfRows: Int { 16_384 }
-    /// How many locks, grants or requests are examined before others have their turn.
+    /// How many locks, grants and requests are examined for rows in one turn.
     private static var rowsInTurn: Int { 128 }
 
-    /// Writes rows as far as there is room and the turn allows; queues the session if only its turn is over.
+    /// Writes rows as far as there is room. Queues the session for another turn if there is room left.
     private mutating func writeRows(_ client: ConversationIndex, at now: Instant) {
         var left = Self.rowsInTurn
         while var reply = conversations[client].rowReplies.first {

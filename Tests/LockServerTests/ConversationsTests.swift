@@ -4,12 +4,12 @@ import Testing
 
 @testable import LockServer
 
-@Suite("The room of conversations: what they keep, and which are ready") final class ConversationsRoomTests {
+@Suite("Conversations count their bytes, and know which are ready") final class ConversationsTests {
     private func session(_ number: UInt32) -> SessionID { SessionID(slot: number, serial: number + 1) }
 
     private var conversations = Conversations(unreadLimit: 100)
 
-    /// Opens a session of an account; its number is how many there were before it.
+    /// Opens a session of an account; sessions are numbered from 0.
     private func open(account: Int = 0) throws -> ConversationIndex {
         let session = session(UInt32(conversations.indices.count))
         let verdict = Verdict(
@@ -60,7 +60,7 @@ import Testing
         #expect(conversations.nextReady() == nil)
     }
 
-    @Test("notices about others' locks are dropped without room, and their number is told with room again")
+    @Test("notices of changes are dropped while too much is unread, and then their number is written")
     func missed() throws {
         let client = try open()
         conversations.unreadLimit = 8
@@ -70,8 +70,8 @@ import Testing
         #expect(conversations[client].unread == 10)
         conversations[client].dropSent(5, within: 8)
         conversations[client].offer(.drain, within: 100)
-        let text = conversations[client].withUnread { String(decoding: $0, as: UTF8.self) }
-        #expect(text == "PONG\n! MISSED 3\n! DRAIN\n")
+        let unread = conversations[client].output.dropFirst(conversations[client].sent)
+        #expect(String(decoding: unread, as: UTF8.self) == "PONG\n! MISSED 3\n! DRAIN\n")
     }
 
     @Test("the hungriest is the one that keeps most, of the account that keeps most together")

@@ -3,7 +3,7 @@ import Testing
 
 @testable import LockServer
 
-@Suite("The room of accounts: who is served when, and at what cost") final class AccountsRoomTests {
+@Suite("Accounts are served fairly, and pay for what they cost") final class FairQueueingTests {
     private var accounts = Accounts()
     private var now = Instant.zero
 
@@ -17,7 +17,7 @@ import Testing
         for number in numbers { accounts.queue(session(number), of: account) }
     }
 
-    /// The numbers of the sessions that go on in one round, in their order.
+    /// Serves one round; returns the numbers of the sessions that went on, in their order.
     private func round(rate: Int? = nil, _ body: (SessionID) -> Void = { _ in }) -> [UInt32] {
         var served: [UInt32] = []
         accounts.beginTurns()
@@ -36,7 +36,7 @@ import Testing
         #expect(enter(7, atMost: 1) != nil)
     }
 
-    @Test("the place of an account without sessions is used again, but not while the user owes for lines")
+    @Test("the place of an account without sessions is used again, but not while the user has a debt")
     func places() throws {
         let first = try #require(enter(1))
         accounts.charge(.line, to: first, rate: 1, at: now)
@@ -73,7 +73,7 @@ import Testing
         #expect(accounts.haveWork == true)
     }
 
-    @Test("an account that owes for lines goes on when enough is paid, or when debts are forgiven")
+    @Test("an account with a debt goes on when enough is paid, or when debts are forgiven")
     func throttled() throws {
         let account = try #require(enter(1))
         #expect(accounts.quota(of: account, rate: 100, at: now) == 10)
