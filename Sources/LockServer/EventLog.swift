@@ -1,19 +1,20 @@
 import LockVocabulary
 
-/// What an operator is told, and no more of it than can be read.
+/// Events for the operator's log, no more of them than a person can read.
 ///
-/// Whoever may connect can bring most events about as fast as it can write lines, and a journal that is flooded tells
-/// nobody anything. So each kind of event has an account: a burst is told whole, and after it so many a second; the rest
-/// is counted, and its number told once a second at the most. One kind cannot silence another.
+/// A client can cause most events as fast as it can write lines, and a flood would hide all other entries. So each kind
+/// of event has a rate of its own: a burst is logged whole, and then one event in each interval. The rest is counted, and
+/// the count is logged at most once a second. A flood of one kind does not suppress other kinds.
 struct EventLog: ~Copyable {
     /// A burst of events of one kind, and how often one more follows it.
     private static let rate = RateMeter.Rate(every: .milliseconds(100), burst: 64)
 
-    /// What is noted of one kind of event.
+    /// How much of one kind of event was logged.
     private struct Kind {
         var meter = RateMeter()
+        /// How many events were not logged.
         var leftOut = 0
-        /// When the number of events left out may be noted again.
+        /// When `leftOut` may be logged next.
         var nextCount = Instant.zero
     }
 
@@ -32,19 +33,19 @@ struct EventLog: ~Copyable {
         }
     }
 
-    /// Whether there may be something to tell.
+    /// Whether `take` may have something to return.
     var hasEvents: Bool { !events.isEmpty || hasLeftOut }
 
-    /// What is to be told now.
+    /// Takes the events that are to be logged now.
     mutating func take(at now: Instant) -> [ServerEvent] {
-        if hasLeftOut { tellLeftOut(at: now) }
+        if hasLeftOut { appendLeftOut(at: now) }
         guard !events.isEmpty else { return [] }
         var taken: [ServerEvent] = []
         swap(&taken, &events)
         return taken
     }
 
-    private mutating func tellLeftOut(at now: Instant) {
+    private mutating func appendLeftOut(at now: Instant) {
         hasLeftOut = false
         for kind in kinds.indices where kinds[kind].leftOut > 0 {
             if kinds[kind].nextCount <= now {

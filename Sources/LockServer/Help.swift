@@ -1,6 +1,6 @@
 import LockWire
 
-/// What `HELP` says: every request with its arguments, for someone who types by hand.
+/// The rows of `HELP`: every request with its arguments, for a person who types requests.
 enum Help {
     static let rows: [Row] = (Request.forms + [notes]).map(Row.text)
 

@@ -1,24 +1,23 @@
 import LockVocabulary
 
-/// In which order an owner is to take locks: classes of names, each known by a prefix, and which goes before which.
+/// The order in which owners are to take locks: classes of names, each with a prefix, and which class comes first.
 ///
-/// What the kernel's lockdep is for its locks, for those that have been told their order: owners that keep to one order
-/// never wait for each other in a circle, and one that does not is told of on the first occasion, not on the day on which
-/// two of them meet.
+/// Owners that keep to one order never wait for each other in a cycle. As the kernel's lockdep does, the server reports a
+/// breach of the order at its first occasion, and not on the day on which two owners deadlock.
 public struct LockOrder: Sendable, Equatable {
-    /// What happens to a request that breaks the order.
+    /// What the server does with a request that breaks the order.
     public enum Measure: String, Sendable {
-        /// It is counted and told the operator.
+        /// The request is counted and logged.
         case warn
-        /// It is refused as well.
+        /// The request is counted, logged and refused.
         case refuse
     }
 
-    /// The most classes there may be.
+    /// The maximum number of classes.
     static let mostClasses = 64
 
     private(set) var prefixes: [String] = []
-    /// For each class, those that are to be taken before it, near and far.
+    /// For each class, all classes that are to be taken before it, directly or transitively.
     private var before: [[Int: Measure]] = []
 
     public init() {}
@@ -27,24 +26,24 @@ public struct LockOrder: Sendable, Equatable {
 
     /// Why a line cannot be added.
     enum Fault: Error {
-        /// The class at this place of the line would then be before itself.
+        /// The class at this place of the line would come before itself.
         case circle(at: Int)
         case tooMany(at: Int)
     }
 
-    /// Adds that these classes are to be taken in this order. After an error it must not be used.
+    /// Adds a chain of classes that are to be taken in this order. After an error the value must not be used.
     mutating func add(_ chain: [String], _ measure: Measure) throws(Fault) {
         var classes: [Int] = []
         for (place, prefix) in chain.enumerated() {
             guard let number = number(of: prefix) else { throw .tooMany(at: place) }
             for earlier in classes {
                 guard number != earlier, before[earlier][number] == nil else { throw .circle(at: place) }
-                // All that is before the earlier is before this and before all that this is before.
+                // Keep `before` transitive: what precedes `earlier` precedes `number` and all classes behind it.
                 let firsts = [earlier] + before[earlier].keys
                 let lasts = [number] + before.indices.filter { before[$0][number] != nil }
                 for last in lasts {
                     for first in firsts {
-                        // Of two lines that say so the stricter counts.
+                        // If two lines order the same classes, the stricter measure counts.
                         if before[last][first] != .refuse { before[last][first] = measure }
                     }
                 }
@@ -61,7 +60,7 @@ public struct LockOrder: Sendable, Equatable {
         return prefixes.count - 1
     }
 
-    /// The class of a name: that of its longest prefix; nil if it is in none.
+    /// The class with the longest prefix of a name; nil if the name is in no class.
     func classOf(_ name: LockName) -> Int? {
         prefixes.indices
             .filter { name.text.utf8.starts(with: prefixes[$0].utf8) }

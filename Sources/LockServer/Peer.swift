@@ -1,19 +1,19 @@
-/// The process at the other end of a connection, as the kernel tells of it.
+/// The process at the other end of a connection, as the kernel describes it.
 public struct Peer: Sendable, Equatable {
-    /// The process that connected; nil for one that cannot be seen from here.
+    /// The process that connected; nil if it has no id in the daemon's namespace.
     public var processID: Int32?
     public var userID: UInt32
     public var groupID: UInt32
-    /// What else a policy may go by; asked for where one does.
+    /// Further facts, which the shell looks up only if the policy goes by them.
     public var identity = Identity()
 
-    /// What is known of a process beside its numbers.
+    /// Facts about a process beside its numbers.
     public struct Identity: Sendable, Hashable {
         /// Its supplementary groups.
         public var groups: [UInt32] = []
-        /// The system's unit that it belongs to, such as `nginx.service`; nil if that is not known for certain.
+        /// Its unit of the system's service manager, such as `nginx.service`; nil unless that is certain.
         public var unit: String?
-        /// The path of its program; nil if that is not known for certain.
+        /// The path of its program; nil unless that is certain.
         public var executable: String?
 
         public init() {}

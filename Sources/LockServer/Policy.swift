@@ -1,28 +1,27 @@
 import LockVocabulary
 
-/// Who may do what, how much, and in which order: what a rule file says.
+/// The contents of a rule file: who may do what, how much, and in which order.
 ///
-/// Of several lines that match, the first counts; where none does, the defaults do, which are those of a daemon without
-/// a file: all may lock and look at all names, but only root and the daemon's own user may revoke, and see what others
-/// say of themselves.
+/// The first line that matches decides. If no line matches, the default decides: all users may lock, look at and watch
+/// all names, but only root and the daemon's own user may revoke, and see the notes of other users.
 public struct Policy: Sendable, Equatable {
-    /// Something that a client may do with a lock.
+    /// A right of a client with regard to a lock.
     public enum Right: String, CaseIterable, Sendable {
         /// `READ`.
         case read
         /// `WRITE`, `UPDATE` and `UPGRADE`.
         case write
-        /// To be told that a lock is there, and who holds and waits: `STATUS`, `LIST`, `VALIDATE`.
+        /// To see a lock, its holders and its waiters: `STATUS`, `LIST`, `VALIDATE`.
         case look
-        /// To be told the notes of other users' grants and requests.
+        /// To see the notes of other users' grants and requests.
         case notes
-        /// To be told of changes: `WATCH`.
+        /// To receive notices of changes: `WATCH`.
         case watch
         /// `REVOKE`.
         case revoke
     }
 
-    /// Whom a line is about.
+    /// The peers that a line is about.
     public enum Subject: Sendable, Equatable {
         case everyone
         case users([UInt32])
@@ -48,26 +47,26 @@ public struct Policy: Sendable, Equatable {
         public var allows: Bool
         public var subject: Subject
         public var rights: Set<Right>
-        /// How the names begin that it is about; empty for all.
+        /// The prefix of the names that the line is about; empty for all names.
         public var prefix: String
     }
 
-    /// How much the sessions of one user may have and do together; nil for what is not said.
+    /// How much the sessions of one user may have and do together; nil where no line limits it.
     public struct Allowance: Sendable, Equatable {
         /// Sessions at once.
         public var sessions: Int?
-        /// Grants, with the requests that wait to become one.
+        /// Grants, including the requests that wait to become one.
         public var grants: Int?
         /// Waiting requests.
         public var waiters: Int?
         /// Sessions that watch.
         public var watchers: Int?
-        /// Lines carried out in a second, from 1; more are carried out later.
+        /// Lines carried out in a second, at least 1; further lines wait.
         public var requests: Int?
 
         public init() {}
 
-        /// What this says, and where it says nothing, the other.
+        /// This allowance, completed by another where this one has no limit.
         func over(_ other: Allowance) -> Allowance {
             var both = other
             both.sessions = sessions ?? other.sessions
@@ -96,7 +95,7 @@ public struct Policy: Sendable, Equatable {
 
     public init() {}
 
-    /// The kinds of facts about a peer that its lines go by.
+    /// Kinds of facts about a peer.
     public struct Facts: OptionSet, Sendable {
         public let rawValue: Int
 
@@ -119,10 +118,10 @@ public struct Policy: Sendable, Equatable {
         }
     }
 
-    /// What it says of one peer.
+    /// The permissions that are about a peer, in their order.
     func permissions(of peer: Peer) -> [Permission] { permissions.filter { $0.subject.includes(peer) } }
 
-    /// What it says of how much a peer's user may have.
+    /// The limits that are about a peer; of several for the same thing, the first counts.
     func allowance(of peer: Peer) -> Allowance {
         limits.filter { $0.subject.includes(peer) }
             .reduce(Allowance()) { $0.over($1.allowance) }

@@ -1,6 +1,6 @@
 import LockVocabulary
 
-/// What cannot be understood in a rule file, and where: lines and columns are counted from 1, columns in bytes.
+/// A fault in a rule file, with its place: lines and columns count from 1, columns in bytes.
 public struct PolicyFault: Error, Equatable, CustomStringConvertible {
     public let line: Int
     public let column: Int
@@ -15,12 +15,12 @@ public struct PolicyFault: Error, Equatable, CustomStringConvertible {
     public var description: String { "\(line):\(column): \(reason)" }
 }
 
-/// What a rule file's words mean on this host.
+/// What the words of a rule file mean on this host.
 public struct PolicyNames: Sendable {
-    /// The number of a user or group of this name; nil if there is none.
+    /// The number of the user or group with a name; nil if the host has none.
     public var user: @Sendable (String) -> UInt32?
     public var group: @Sendable (String) -> UInt32?
-    /// The facts about peers that this host tells, with certainty.
+    /// The facts about peers that this host can state with certainty.
     public var facts: Policy.Facts
 
     public init(
@@ -34,7 +34,7 @@ public struct PolicyNames: Sendable {
 }
 
 extension Policy {
-    /// Reads a rule file, whole or not at all.
+    /// Parses a rule file, whole or not at all.
     ///
     ///     line    = [ permission / limit / order ] [ "#" comment ]
     ///     permission = ( "allow" / "deny" ) who rights names
@@ -53,7 +53,7 @@ extension Policy {
     }
 }
 
-/// Reads one line, word by word.
+/// Parses one line, word by word.
 private struct LineParser {
     struct Word {
         let text: String
@@ -63,7 +63,7 @@ private struct LineParser {
     private let number: Int
     private let names: PolicyNames
     private var words: ArraySlice<Word>
-    /// Where the line's words end.
+    /// The column behind the last word.
     private let end: Int
 
     init(line: Substring.UTF8View, number: Int, names: PolicyNames) {
@@ -244,7 +244,7 @@ private struct LineParser {
         )
     }
 
-    /// The parts between commas, of which none is empty.
+    /// The parts between commas; an empty part is a fault.
     private func list(_ word: Word) throws(PolicyFault) -> [Word] {
         var parts: [Word] = []
         var column = word.column
@@ -265,7 +265,7 @@ private struct LineParser {
         return word
     }
 
-    /// A word as it may stand in a message: what would harm a terminal is spelled.
+    /// A word as a message shows it: `?` replaces each character that could harm a terminal.
     private func quoted(_ word: Word) -> String {
         "`"
             + word.text.unicodeScalars.map {

@@ -1,41 +1,41 @@
 public import LockCore
 public import LockVocabulary
 
-/// What a server is told at its start. The limits may change while it runs.
+/// The settings of a server. Limits and policy can change while it runs.
 public struct ServerConfiguration: Sendable {
     /// The bounds of G12.
     public struct Limits: Sendable, Equatable {
         public var rules = LockCore.Limits()
-        /// Bytes in a line, with its line feed.
+        /// Bytes of a line, including its line feed.
         public var line = 65_536
-        /// Unread bytes of replies before a session is no longer read from.
+        /// Unread bytes of replies above which the session is not read from.
         public var unread = 262_144
-        /// Unread bytes of replies before a session is cut off.
+        /// Unread bytes of replies above which the session is cut off.
         public var unreadAtMost = 1_048_576
-        /// Bytes of half lines, lines that wait and unread replies, of all sessions.
+        /// Bytes of incomplete lines, parked lines and unread replies, of all sessions.
         public var buffers = 268_435_456
 
-        /// Sessions that the system has room for, of which a user is to have a share only.
+        /// Sessions that the system has room for. A user gets a share of them.
         public var sessionRoom = Int.max
 
         public init() {}
     }
 
     public var limits = Limits()
-    /// Who may do what, how much and in which order.
+    /// Who may do what, how much, and in which order.
     public var policy = Policy()
-    /// What `HELLO` says of the program and its version.
+    /// The program and its version, for `HELLO`.
     public var program = "prwlockd"
-    /// Who besides root may revoke.
+    /// The daemon's own user, who is trusted as root is.
     public var ownUserID: UInt32 = 0
-    /// Above every token that was ever given out.
+    /// The first token; it must be above every token that was ever used.
     public var firstToken = Token(rawValue: 1)
     /// The last token that is reserved.
     public var lastToken = Token(rawValue: 0)
-    /// When the first grant may be made; nil for at once (G1).
+    /// When the first grant is allowed; nil for at once (G1).
     public var graceEnd: Instant?
 
-    /// Rows that `STATS` shows behind the server's own: what the host permits the daemon to do.
+    /// Rows that `STATS` adds to the server's own: what the host permits the daemon to do.
     public var hostRows: [HostRow] = []
 
     /// A name and a number of `STATS`.

@@ -1,30 +1,30 @@
 public import LockVocabulary
 
-/// What an operator would search the journal for.
+/// An event that an operator would search the journal for.
 public struct ServerEvent: Sendable, Equatable {
     public enum Kind: Sendable, Equatable {
-        /// A session ended while it held so many locks; the one that is named was held for writing, if any was.
+        /// A session ended while it held locks. The event names one of them, a lock held for writing if there was one.
         case diedHolding(grants: Int)
         /// A lease ended, and the grant with it.
         case leaseExpired(Token)
-        /// A request would have closed a circle.
+        /// A request would have closed a cycle of owners that wait for each other.
         case deadlockRefused(circle: String)
-        /// A request, or a session, ran into a limit, named by its error code.
+        /// A request or a session exceeded a limit, named by its error code.
         case limitHit(String)
         /// The oldest of too many marks of dead writers was dropped (G11).
         case markForgotten
-        /// A grant was taken away by a person.
+        /// A client revoked the grant of another.
         case revoked(Token, by: Peer)
-        /// No token was left (G7).
+        /// No reserved token was left (G7).
         case noToken
-        /// A client asked for what it may not, in this way.
+        /// The policy denied this kind of request to a client.
         case denied(String)
-        /// An owner asked for a lock that was to be taken before one that it holds.
+        /// An owner asked for a lock that comes before a lock that it holds, in the order of locks.
         case orderBroken(holding: LockName, heldNote: Note, note: Note, isRefused: Bool)
-        /// So many more events of one kind came than are told.
+        /// So many events of one kind were not logged.
         case more(Int)
 
-        /// Which kind it is, from 0 to below `count`.
+        /// The number of the kind, from 0 to `count` - 1.
         var index: Int {
             switch self {
             case .diedHolding: 0
@@ -47,7 +47,7 @@ public struct ServerEvent: Sendable, Equatable {
     public var lock: LockName?
     public var session: SessionID?
     public var peer: Peer?
-    /// The token of the grant that was lost, if its kind has none of its own.
+    /// The token of the lost grant, if `kind` has none.
     public var token: Token?
 
     public init(_ kind: Kind, lock: LockName? = nil, session: SessionID? = nil, peer: Peer? = nil) {

@@ -1,7 +1,7 @@
 import LockCore
 import LockWire
 
-/// What has happened since the daemon's start, counted.
+/// Counters since the daemon's start.
 struct Statistics {
     var lines = 0
     var grants = 0
@@ -18,18 +18,18 @@ struct Statistics {
     init(hostRows: [ServerConfiguration.HostRow]) { self.hostRows = hostRows }
 }
 
-/// What the daemon around the server counts, and `STATS` tells with the rest.
+/// Counters of the shell, which `STATS` shows with the server's own.
 public struct ShellCounts: Sendable {
-    /// Entries that the log did not take.
+    /// Entries that the journal did not accept.
     public var lostEntries = 0
-    /// How often options and rules were read again.
+    /// How often options and rules were reloaded.
     public var reloads = 0
-    /// How often they had a fault then.
+    /// How often a reload found a fault.
     public var refusedReloads = 0
 }
 
 extension Server {
-    /// The rows of `STATS`: what there is now, then what there was, then what the host permits.
+    /// The rows of `STATS`: the present state, then totals, then what the host permits.
     func statisticsRows() -> [Row] {
         [
             .stat(name: "sessions", value: table.sessionCount),

@@ -33,7 +33,7 @@ struct Verdicts {
     /// The facts about a peer that the policy goes by.
     private var facts: Policy.Facts
     var limits: ServerConfiguration.Limits { didSet { known = [:] } }
-    /// The daemon's own user, whom no default limits.
+    /// The daemon's own user; the defaults do not limit it.
     private let ownUserID: UInt32
     private var known: [Kind: Verdict] = [:]
 

@@ -108,7 +108,7 @@ import Testing
         room.open("x", userID: 1_001)
         let lines = (0..<40).map { "#\($0) PING\n" }.joined()
         room.say("a", lines)
-        // A tenth of a second's lines may come at once.
+        // The lines of a tenth of a second may come at once.
         #expect(room.hear("a").count == 10)
         room.say("b", "PING\n")
         #expect(room.hear("b") == [])
@@ -144,7 +144,7 @@ import Testing
         room.open("x", userID: 1_001)
         for number in 0..<256 { room.send("a", "READ c/\(number)\n") }
         room.server.advance(to: room.now)
-        // Each costs as much as 32 others, and a session may have 64 carried out.
+        // Each costs as much as 32 other lines, and the quota of a session is 64.
         room.say("a", (0..<10).map { "READ a/\($0)\n" }.joined())
         let answers = room.server.withOutput(of: room.session("a")) { $0.count { $0 == 10 } }
         #expect(answers == 2)
@@ -189,7 +189,7 @@ import Testing
             $0.limits.buffers = 20_000
             $0.limits.unread = 9_000
         }
-        // One with much of its own, beside a user who keeps more in many.
+        // One session keeps more than any other, but the other user keeps more in total.
         room.open("x", userID: 1_001)
         room.say("x", String(repeating: "PING\n", count: 1_300))
         while room.server.hasUnfinishedWork { room.server.resumeWork(at: room.now) }

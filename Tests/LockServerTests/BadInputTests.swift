@@ -109,7 +109,7 @@ import Testing
             cut.say("a", rest.prefix(size))
             rest = rest.dropFirst(size)
             if Int.random(in: 0..<4, using: &generator) == 0 { bytes += cut.take("a", 200) }
-            // A socket is not read from while its list is told.
+            // The shell does not read from a socket while a list is written to it.
             while cut.interest(in: "a") == .open(reads: false, writes: true) { bytes += cut.take("a", 1_000) }
         }
         while cut.owed("a") > 0 { bytes += cut.take("a", .max) }
@@ -132,7 +132,7 @@ import Testing
         #expect(room.send("d", "PING\n") == ["PONG"])
     }
 
-    /// Requests, right and wrong, and rubbish between them.
+    /// Requests with and without faults, and random bytes between them.
     private func randomStream(_ generator: inout SeededGenerator) -> [UInt8] {
         let verbs = [
             "READ", "write", "UPDATE", "RELEASE", "UPGRADE", "STATUS", "CANCEL", "LIST", "PING", "HELP",

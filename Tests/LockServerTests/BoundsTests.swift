@@ -46,7 +46,7 @@ import Testing
         for number in 0..<500 { room.send("b", "WRITE jobs owner=t\(number)\n") }
         room.say("c", "STATUS jobs\n")
         var bytes = room.take("c", 30_000)
-        // The holder that was told last goes, with many before and behind it, and others come.
+        // The holder of the last row releases, as do many before and behind it; and others acquire.
         for number in stride(from: 0, to: 3_000, by: 2) { room.send("a", "RELEASE jobs owner=t\(number)\n") }
         for number in stride(from: 0, to: 500, by: 2) { room.send("b", "CANCEL jobs owner=t\(number)\n") }
         room.send("a", "READ jobs owner=t1\n")
@@ -157,7 +157,7 @@ import Testing
             $0.limits.unreadAtMost = 2_000
         }
         room.send("a", "WRITE mine\n")
-        // Replies that came by others' doing count as well.
+        // Replies that other sessions caused count as well.
         for number in 0..<100 { room.send("b", "WRITE lock-\(number)\n") }
         for number in 0..<100 { room.say("a", "READ lock-\(number)\n") }
         for number in 0..<100 { room.send("b", "RELEASE lock-\(number)\n") }
@@ -243,7 +243,7 @@ import Testing
         room.say("b", "WRITE jobs\n")
         for _ in 0..<53 { room.say("a", "PING\n") }
         #expect(room.owed("a") > 290)
-        // What `b` is told now is more than there is room for, but for what `a` needs no longer.
+        // The reply to `b` fits only because the buffers of `a` no longer count.
         room.die("a")
         #expect(room.hear("b") == ["GRANTED jobs write token=2 ownerdied=1"])
         #expect(room.interest(in: "a") == .close)

@@ -5,7 +5,7 @@ import Testing
 
 @Suite("What an operator is told is never a flood (G13)")
 struct EventTests {
-    /// The events so far, of which each kind has a name.
+    /// The kinds of the events since the last call.
     private func told(_ room: Room) -> [ServerEvent.Kind] { room.server.takeEvents().map(\.kind) }
 
     @Test("a burst is told whole, and the number of what is left out once a second")
@@ -40,7 +40,7 @@ struct EventTests {
             count += told(room).count
             room.pass(.milliseconds(100))
         }
-        // The burst, one for each tenth of a second, and a number for each second.
+        // The burst, one event for each tenth of a second, and a count for each second.
         #expect((64...180).contains(count))
     }
 }

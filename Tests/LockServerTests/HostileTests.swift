@@ -3,8 +3,8 @@ import LockServer
 import LockVocabulary
 import Testing
 
-/// What `.github/SECURITY.md` says that a malicious user cannot do with the socket alone; what he has too little of is in
-/// `AccountTests`, and what he may not see in `PolicyTests`.
+/// What a malicious user cannot do with the socket alone, by `.github/SECURITY.md`. `AccountTests` has the user's share of
+/// all limits, and `PolicyTests` what the user cannot see.
 @Suite("A hostile user") struct HostileTests {
     @Test("gains nothing by guessing tokens") func tokens() {
         let room = Room()
@@ -39,7 +39,7 @@ import Testing
         ] {
             let reply = room.send("a", line + "\n").first ?? ""
             #expect(reply.hasPrefix("ERROR bad-"), "\(reply)")
-            // Nor is it told anything of what it sent.
+            // Nor does a reply repeat what the client sent.
             #expect(reply.utf8.allSatisfy { (0x20...0x7E).contains($0) })
         }
         #expect(room.send("a", "LIST\n") == ["OK 0"])

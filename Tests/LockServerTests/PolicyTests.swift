@@ -6,7 +6,7 @@ import Testing
     private static let names = PolicyNames(
         user: { ["alice": 1_000, "bob": 1_001][$0] }, group: { $0 == "backup" ? 34 : nil })
 
-    /// A room in which a is root, b the daemon's own user, c and d are alice's, and e is bob's.
+    /// A room where root has the session a, the daemon's own user b, alice c and d, and bob e.
     private func room(_ rules: String) throws -> Room {
         let policy = try Policy(parsing: rules, Self.names)
         let room = Room { $0.policy = policy }

@@ -3,7 +3,7 @@ import LockServer
 import LockVocabulary
 import Testing
 
-/// Which answer counts where several would fit, in the order of `protocol.md`.
+/// If several answers fit a request, the first one in the order of `protocol.md` is given.
 @Suite("Which answer, where several fit") struct RefusalOrderTests {
     @Test("a fault in the line, then its tag, then what the rules deny, then the rest") func beforeTheRest()
         throws

@@ -85,7 +85,7 @@ import Testing
         room.open("a", userID: 1_001)
         room.open("b", userID: 1_002)
         for number in 0..<300 { room.send("a", "READ jobs/\(number) owner=t1\n") }
-        // In a new turn 64 lines of one session are carried out; these 300 use it up.
+        // In a new round a session has a quota of 64; these 300 use it up.
         room.server.advance(to: room.now)
         room.say("a", "RELEASE * owner=t1\nPING\n")
         let isParked = room.server.hasUnfinishedWork

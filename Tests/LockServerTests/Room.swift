@@ -2,11 +2,11 @@ import LockServer
 import LockVocabulary
 import Testing
 
-/// The server with clients that have letters for names and numbers for process ids, in virtual time.
+/// The server in virtual time, with clients that have letters as names and numbers as process ids.
 ///
-/// `play` has them live through a transcript: `a> ` is what a client sends, `a< ` what it is told after that; everybody
-/// reads at once, and nobody is told anything else. `+ 5s` lets time pass; `a ends` is the end of its input, `a dies` that
-/// of its process; `drain` the daemon's.
+/// `play` runs a transcript. `a> ` precedes a line that a client sends, and `a< ` a line that it receives after that. All
+/// clients read at once, and the transcript must show every line that they receive. `+ 5s` lets time pass; `a ends` ends
+/// the input of a client, and `a dies` its process; `drain` drains the daemon.
 final class Room {
     var server: Server
     private(set) var now = Instant.zero
@@ -17,7 +17,7 @@ final class Room {
         configuration.program = "prwlockd/test"
         configuration.ownUserID = 500
         configuration.lastToken = Token(rawValue: 1_000_000)
-        // Whoever tests a limit of one session, or of all, does not mean that of a user.
+        // Tests of the limits of one session, or of all sessions, must not run into those of a user.
         var allowance = Policy.Allowance()
         (allowance.sessions, allowance.grants, allowance.waiters) = (.max, .max, .max)
         configuration.policy.limits = [Policy.Limit(.everyone, allowance)]
@@ -75,7 +75,7 @@ final class Room {
 
     // MARK: - Clients
 
-    /// Opens the session of a letter: `a` has the process id 1, `b` 2 and so on.
+    /// Opens the session of a client: `a` has the process id 1, `b` 2 and so on.
     @discardableResult
     func open(_ letter: Character, userID: UInt32 = 1000) -> SessionID? {
         let processID = Int32(letter.asciiValue ?? 0) - 96
@@ -89,7 +89,7 @@ final class Room {
         return session
     }
 
-    /// Sends bytes, whatever they are.
+    /// Sends arbitrary bytes.
     func say(_ letter: Character, _ bytes: some Collection<UInt8>) {
         if sessions[letter] == nil { open(letter) }
         Array(bytes).withUnsafeBytes { server.receive($0, from: session(letter), at: now) }
@@ -97,14 +97,14 @@ final class Room {
 
     func say(_ letter: Character, _ text: String) { say(letter, text.utf8) }
 
-    /// Sends bytes and returns what the sender is told, as lines.
+    /// Sends text, and returns the lines that the sender receives.
     @discardableResult
     func send(_ letter: Character, _ text: String) -> [String] {
         say(letter, text)
         return hear(letter)
     }
 
-    /// What a session is told, read to the end.
+    /// Reads all lines that a client receives.
     @discardableResult
     func hear(_ letter: Character) -> [String] {
         guard sessions[letter] != nil else { return [] }
@@ -118,7 +118,7 @@ final class Room {
         return String(decoding: bytes, as: UTF8.self).split(separator: "\n").map(String.init)
     }
 
-    /// Reads at most so many bytes of what a session is told.
+    /// Reads some bytes of the output for a client.
     @discardableResult
     func take(_ letter: Character, _ most: Int) -> [UInt8] {
         let part = server.withOutput(of: session(letter)) { Array($0.prefix(most)) }
@@ -126,7 +126,7 @@ final class Room {
         return part
     }
 
-    /// How much a session has to read.
+    /// The number of bytes that a client has to read.
     func owed(_ letter: Character) -> Int { server.withOutput(of: session(letter)) { $0.count } }
 
     func interest(in letter: Character) -> Server.Interest { server.interest(in: session(letter)) }
@@ -147,7 +147,7 @@ final class Room {
 
     // MARK: - Time
 
-    /// Lets time pass of which the server is not told before it is told something else.
+    /// Lets time pass without a call of `advance`.
     func passUnnoticed(_ duration: Duration) { now = now.advanced(by: duration) }
 
     func pass(_ duration: Duration) {
@@ -160,7 +160,7 @@ final class Room {
         server.advance(to: now)
     }
 
-    /// A number of `STATS`.
+    /// The value of a row of `STATS`.
     func stat(_ name: String) -> Int? {
         if sessions["~"] == nil { open("~") }
         let row = send("~", "STATS\n").first { $0.hasPrefix("* \(name) ") }

@@ -4,7 +4,7 @@ import Seeded
 import Testing
 
 @Suite("WATCH can be followed") struct WatchTests {
-    /// Who holds and who waits, by what `WATCH` has told.
+    /// The holders and waiters, computed from the notices of `WATCH`.
     private struct Follower {
         var holders: [String: String] = [:]
         var waiters: [String: String] = [:]
@@ -55,7 +55,7 @@ import Testing
         }
     }
 
-    /// Who holds and who waits, by what `STATUS` tells.
+    /// The holders and waiters that `STATUS` shows.
     private static func status(_ room: Room) -> (holders: [String: String], waiters: [String]) {
         var (holders, waiters): ([String: String], [String]) = ([:], [])
         for lock in locks {
