@@ -1,16 +1,16 @@
 public import LockVocabulary
 
-/// What an owner asks for: a lock in a mode.
+/// A request for a lock in a mode.
 public struct Acquisition: Sendable {
     public var name: LockName
     public var mode: LockMode
     public var owner: OwnerID
-    /// How long it may wait; zero is decided at once.
+    /// How long the request may wait. With zero it is granted or refused at once.
     public var wait: TimeLimit
-    /// How long the grant may last without renewal.
+    /// How long the grant lasts without a renewal.
     public var lease: TimeLimit
     public var note: Note
-    /// What a cancel may call the request by while it waits.
+    /// The name by which the client can cancel the request while it waits.
     public var tag: Tag?
 
     public init(
@@ -27,10 +27,10 @@ public struct Acquisition: Sendable {
     }
 }
 
-/// What became of a request at once.
+/// The immediate result of a request.
 public enum Decision: Sendable, Equatable {
     case granted(GrantSummary)
-    /// The answer will be an effect.
+    /// The request waits; an effect will answer it.
     case waiting
     case refused(Refusal)
 }

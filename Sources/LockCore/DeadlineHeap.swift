@@ -1,12 +1,12 @@
 import LockVocabulary
 
-/// What is due when: a binary heap whose entries can be taken out again by their handle.
+/// A binary heap of items by deadline. A handle removes an item before it is due.
 ///
-/// Insertion, removal and taking the first are O(log n) in what is in it.
+/// Insertion and removal cost O(log n) in the number of items.
 ///
 /// Invariants:
 /// 1. No entry is due before its parent.
-/// 2. `positions[handle]` is where the entry with that handle stands.
+/// 2. `positions[handle]` is the index of the entry with that handle.
 struct DeadlineHeap<Item> {
     typealias Handle = Slot<Entry>
 
@@ -22,7 +22,7 @@ struct DeadlineHeap<Item> {
 
     var count: Int { entries.count }
 
-    /// When the first entry is due; nil if there is none.
+    /// The earliest deadline; nil for an empty heap.
     var first: Instant? { entries.first?.due }
 
     mutating func insert(_ item: Item, due: Instant) -> Handle {
@@ -49,14 +49,14 @@ struct DeadlineHeap<Item> {
         rise(position)
     }
 
-    /// Takes out the first entry if it is due by `now`.
+    /// Removes and returns the first item if it is due by `now`.
     mutating func popFirst(by now: Instant) -> Item? {
         guard let first = entries.first, first.due <= now else { return nil }
         remove(first.handle)
         return first.item
     }
 
-    /// When the entry with a handle is due.
+    /// The deadline of the entry with this handle.
     func due(_ handle: Handle) -> Instant { entries[Int(positions[Int(handle.raw)])].due }
 
     private mutating func rise(_ start: Int) {

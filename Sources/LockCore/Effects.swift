@@ -1,6 +1,6 @@
 public import LockVocabulary
 
-/// What happened to somebody other than the one who gave the command, or later than it.
+/// A consequence of a command for another session, or of the passing of time.
 public enum Effect: Sendable, Equatable {
     /// A waiting request was granted.
     case granted(SessionID, Tag?, LockName, GrantSummary)
@@ -10,48 +10,50 @@ public enum Effect: Sendable, Equatable {
     case expired(SessionID, LockName, Token, LockMode)
     /// A grant was taken away.
     case revoked(SessionID, LockName, Token)
-    /// Somebody waits for what a session holds that asked to be told.
+    /// A request waits for this grant, and the session of the grant has asked for recalls.
     case recalled(SessionID, LockName, Token)
-    /// A session ended while it held locks: how many, and one of them with its token, a write grant if there was one.
+    /// A session ended while it held locks. The lock and the token are an example, a write grant if the session had one.
     case diedHolding(SessionID, LockName, Token, grants: Int)
-    /// There were too many marks (G11), and this lock's was the oldest.
+    /// The mark of this lock was the oldest of more marks than the limit (G11), and was removed.
     case markForgotten(LockName)
-    /// For those who watch; made only while `isObserved`, after the answer to the request that it is about.
+    /// A change for watchers. Emitted only while `isObserved`, and after the answer to the request that caused it.
     indirect case changed(Change)
 }
 
-/// One step in the life of a grant or a waiting request.
+/// One step in the life of a grant or of a request.
 public struct Change: Sendable, Equatable {
     public let kind: ChangeKind
     public let name: LockName
     public let session: SessionID
     public let mode: LockMode
-    /// Nil for a request.
+    /// The token of the grant; nil for a request.
     public let token: Token?
     public let owner: OwnerID
-    /// Of the request that this is about.
+    /// The tag of the request.
     public var tag: Tag?
-    /// Of the request that this is about, if it waited.
+    /// The number of the request, if it waited.
     public var request: UInt64?
-    /// Of the grant that the request wants to change.
+    /// The token of the grant that the request wants to upgrade.
     public var upgrades: Token?
 }
 
-/// Emitting changes, and recalls.
+/// Emits changes for watchers, and recalls for holders.
 extension LockTable {
-    /// Tells those who watch what happens to a grant.
+    /// Emits a change of a grant, if there are watchers.
     @inline(__always)
     mutating func emit(_ kind: ChangeKind, _ grant: Slot<Grant>) {
         if isObserved { effects.append(.changed(change(kind, grant))) }
     }
 
-    /// Tells those who watch what happens to a request.
+    /// Emits a change of a request, if there are watchers.
     @inline(__always)
     mutating func emit(_ kind: ChangeKind, _ waiter: Slot<Waiter>) {
         if isObserved { effects.append(.changed(change(kind, waiter))) }
     }
 
-    /// Tells those who watch of a grant, and which request it answers; before that, what an upgrade did to the grant.
+    /// Emits that a request was granted, if there are watchers.
+    ///
+    /// An upgrade ends the former token of its grant. `former` says so, and is emitted first.
     @inline(__always)
     mutating func emitGranted(
         _ grant: Slot<Grant>, _ tag: Tag?, request: UInt64?, former: Change? = nil
@@ -64,7 +66,7 @@ extension LockTable {
         effects.append(.changed(change))
     }
 
-    /// What watchers hear of a grant as it stands.
+    /// The change that describes a grant in its present state.
     func change(_ kind: ChangeKind, _ grant: Slot<Grant>) -> Change {
         let record = grants[grant]
         let session = id(of: owners[record.owner].session)
@@ -84,14 +86,14 @@ extension LockTable {
 
     // MARK: - Recall
 
-    /// Tells holders who asked for it that somebody waits for what they hold, each once for a grant.
+    /// Recalls the grants of a lock for which a request waits, each grant once, where the session has asked for recalls.
     mutating func recallHolders(of lock: Slot<Lock>) {
         guard locks[lock].recallers > 0, locks[lock].hasWaiters else { return }
         var holders = locks[lock].holders.walk()
         while let grant = holders.next(in: grants) { recall(grant) }
     }
 
-    /// The same for the grant that was made last: the others were told when those who wait came.
+    /// Recalls only the newest grant. The older grants were recalled when the waiting requests arrived.
     @inline(__always)
     mutating func recallLastHolder(of lock: Slot<Lock>) {
         guard locks[lock].recallers > 0, locks[lock].hasWaiters else { return }

@@ -1,9 +1,10 @@
 import LockVocabulary
 
-// The rules of fairness. Who may hold a lock at once, who goes next, and who stood in the way: each decision is made here
-// and nowhere else. README.md states the rules, and proves that nobody waits in a circle and no wake-up is lost.
+// The rules of fairness: which request is granted at once, which waiting request is granted next, and which holders block a
+// request. No other file decides this. README.md states the rules and proves that no circle of owners waits and that no
+// wake-up is lost; a change here has to keep both proofs.
 
-/// Whether a request may be granted at once.
+/// Decides whether a request is granted at once.
 extension LockTable {
     /// Whether the owner may hold the lock in this mode now (G1 to G4).
     @inline(__always)
@@ -22,8 +23,9 @@ extension LockTable {
         }
     }
 
-    /// Whether the owner holds the lock, so that it goes past those who wait (G4); but for its own upgrade, which
-    /// would then wait for its own owner.
+    /// Whether the owner holds the lock already, so that its request may pass the waiting requests (G4).
+    ///
+    /// An owner with a waiting upgrade may not: the upgrade would then wait for the new grant of its own owner.
     @inline(__always)
     private func mayHoldMore(_ owner: Slot<Owner>?, _ lock: Slot<Lock>) -> Bool {
         guard let owner else { return false }
@@ -35,8 +37,9 @@ extension LockTable {
         return waiters[upgrade].owner == owner
     }
 
-    /// Whether such a request conflicts with a grant of the owner's own, other than the one to be upgraded, or
-    /// with what its own upgrade will make of one: a circle of one (G4).
+    /// Whether the request would wait for its own owner, which is a circle of one (G4).
+    ///
+    /// That is so if the request conflicts with another grant of the owner, or if an upgrade of the owner waits.
     @inline(__always)
     func conflictsWithItself(
         _ lock: Slot<Lock>, _ mode: LockMode, owner: Slot<Owner>, upgrading grant: Slot<Grant>?
@@ -49,7 +52,7 @@ extension LockTable {
         }
     }
 
-    /// Whether the exclusive grant of a lock is the owner's, and conflicts with a request to read or update.
+    /// Whether the owner has the exclusive grant of the lock, and it conflicts with a request to read or update.
     @inline(__always)
     func holdsInConflict(_ owner: Slot<Owner>, _ lock: Slot<Lock>, _ mode: LockMode) -> Bool {
         guard let exclusive = locks[lock].exclusive, grants[exclusive].owner == owner else { return false }
@@ -57,26 +60,31 @@ extension LockTable {
     }
 }
 
-/// Who goes next when something on a lock has ended.
+/// Decides which waiting requests are granted after a grant or a request has ended.
 extension LockTable {
-    /// Grants what may be granted now on each lock, and forgets the locks that nobody uses.
+    /// Reconciles each lock once all removals are done.
     mutating func reconcile(_ touched: [Slot<Lock>]) {
-        // A lock may be touched twice, and its place gone with the first: the last lock takes all places with it.
+        // `touched` may name a lock twice, and the first time may have removed it. Removing the last lock frees the slab's
+        // chunks, so check the slot against the slab before reading it.
         for lock in touched where locks.reaches(lock) && !locks[lock].isVacant { reconcile(lock) }
     }
 
+    /// Grants the waiting requests that no longer conflict, and removes the lock if it is unused.
+    ///
+    /// Call this after the removal of a grant or a request: a request is only granted once the grant that blocked it has
+    /// gone. Cost: the requests that are granted, and one look at each row.
     mutating func reconcile(_ lock: Slot<Lock>) {
         if locks[lock].hasWaiters, graceEnd == nil { serve(lock) }
         if locks[lock].isUnused { removeLock(lock) }
     }
 
-    /// Grants in the order of G2, G3 and G10: an upgrade; then writers and updaters as they came; then, if
-    /// nobody waits to write, all readers. Each step stops at the first that has to wait on.
+    /// Grants in the order of G2, G3 and G10: first the upgrade, then writers and updaters in the order of arrival, and then,
+    /// unless a writer waits, all readers. Each step stops at the first request that still conflicts.
     private mutating func serve(_ lock: Slot<Lock>) {
         if let upgrade = locks[lock].upgrade {
             guard locks[lock].holders.count == 1 else { return }
             grant(upgrade)
-            // A token that is lacking ends the upgrade's wait, and then the others are to be looked at.
+            // Without a token left the upgrade was refused, so the other rows are next.
             if locks[lock].exclusiveMode == .write { return }
         }
         while let contender = locks[lock].contenders.first {
@@ -89,10 +97,12 @@ extension LockTable {
     }
 }
 
-/// Who stands in the way.
+/// Finds what blocks a request, and which grants are waited for.
 extension LockTable {
-    /// Who stands in the way of a request: those who hold in a mode that conflicts, or, where none does, all
-    /// holders, whom somebody ahead waits for.
+    /// The holders that block a request: the exclusive grant if it conflicts with the mode, otherwise all holders.
+    ///
+    /// A reader or updater that conflicts with no holder waits for a request ahead of it, and that request waits for the
+    /// holders.
     func blockers(of mode: LockMode, on lock: Slot<Lock>, upgrading grant: Slot<Grant>?) -> Blockers {
         guard graceEnd == nil else { return .unknown }
         if mode != .write, let exclusive = locks[lock].exclusive, mode.conflicts(with: grants[exclusive].mode)
@@ -112,7 +122,7 @@ extension LockTable {
         Blockers.Blocker(session: id(of: owners[grants[grant].owner].session), mode: grants[grant].mode)
     }
 
-    /// Whether a waiting request conflicts with a grant.
+    /// Whether a waiting request of the lock conflicts with the grant.
     func isWaitedFor(_ grant: Slot<Grant>) -> Bool {
         let lock = grants[grant].lock
         if locks[lock].waitingWriters > 0 { return true }

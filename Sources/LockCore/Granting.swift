@@ -1,13 +1,13 @@
 import LockVocabulary
 
-/// How grants begin, become the write grant, and end: the only code that adds and removes them.
+/// The life of a grant: no other code adds, upgrades or removes grants.
 extension LockTable {
     // MARK: - Beginning
 
-    /// Whether a token may be given out.
+    /// Whether a reserved token is left.
     var hasToken: Bool { nextToken <= lastToken }
 
-    /// Answers a request with a grant that may be made.
+    /// Grants a request at once. The caller has decided that it may be granted.
     mutating func makeGrant(
         _ request: Acquisition, _ lock: Slot<Lock>, owner: Slot<Owner>?, of session: Slot<Session>,
         at now: Instant
@@ -20,7 +20,7 @@ extension LockTable {
         return summary(grant)
     }
 
-    /// Answers a waiting request with a grant, or refuses it where no token is left.
+    /// Grants a waiting request, or refuses it if no token is left.
     mutating func grant(_ waiter: Slot<Waiter>) {
         guard hasToken else {
             refuse(waiter, .noToken, as: .refused)
@@ -39,7 +39,7 @@ extension LockTable {
                 record.lock, record.mode, owner: record.owner, lease: record.lease, note: record.note,
                 at: clock)
         }
-        // The session is told before watchers are, and before the grant is recalled.
+        // The answer comes before the change for watchers and before a recall of the new grant.
         effects.append(.granted(session, record.tag, name(of: record.lock), summary(grant)))
         emitGranted(grant, record.tag, request: record.number, former: former)
         recallLastHolder(of: record.lock)
@@ -62,9 +62,10 @@ extension LockTable {
         return grant
     }
 
-    /// Makes the only grant on its lock the write grant, under a new token; the caller tells of it and recalls it.
+    /// Makes the only grant of a lock the write grant, under a new token.
     ///
-    /// Returns what watchers are to hear of the former token, if there are watchers.
+    /// Returns the change that ends the former token, if there are watchers. The caller emits this change, answers the
+    /// request and recalls the grant.
     mutating func promote(_ grant: Slot<Grant>, at now: Instant) -> Change? {
         let former = isObserved ? change(.upgraded, grant) : nil
         let lock = grants[grant].lock
@@ -101,7 +102,7 @@ extension LockTable {
 
     // MARK: - Ending
 
-    /// The upgrade that waits on a grant, if one does.
+    /// The waiting request to upgrade this grant.
     @inline(__always)
     func waitingUpgrade(of grant: Slot<Grant>) -> Slot<Waiter>? {
         guard let upgrade = locks[grants[grant].lock].upgrade, waiters[upgrade].upgrades == grant
@@ -109,9 +110,9 @@ extension LockTable {
         return upgrade
     }
 
-    /// Ends a grant, and an upgrade that waits on it; a write grant leaves or clears the mark (G11).
+    /// Removes a grant and cancels a waiting upgrade of it. A write grant that ends sets or removes the lock's mark (G11).
     ///
-    /// The lock is to be settled afterwards.
+    /// The caller reconciles the lock afterwards.
     mutating func endGrant(_ grant: Slot<Grant>, cleanly: Bool, keepingOwner: Bool = false) {
         if let upgrade = waitingUpgrade(of: grant) {
             refuse(upgrade, .cancelled, as: .cancelled, keepingOwner: true)

@@ -1,8 +1,8 @@
 public import LockVocabulary
 
-/// What a holder can do with a grant.
+/// The commands of holders.
 extension LockTable {
-    /// Gives a grant back. Returns its token.
+    /// Releases a grant. Returns its token.
     public mutating func release(
         _ name: LockName, _ choice: GrantChoice = .only, by session: SessionID, at now: Instant
     ) -> Result<Token, Refusal> {
@@ -14,16 +14,16 @@ extension LockTable {
         }
     }
 
-    /// Gives back all that an owner holds and withdraws all that it waits for, in one step.
+    /// Releases all grants of an owner and cancels all its waiting requests, in one step.
     ///
-    /// The requests are answered `cancelled` by effects, in no stated order. Returns how many grants and requests there were.
+    /// Effects answer the requests `cancelled`, in no particular order. Returns the numbers of grants and requests.
     public mutating func releaseAll(
         of owner: OwnerID, by session: SessionID, at now: Instant
     ) -> (grants: Int, waiters: Int) {
         advance(to: now)
         guard let owner = findOwner(owner, of: slot(of: session)) else { return (0, 0) }
         var touched: [Slot<Lock>] = []
-        // All requests first: none of them may be granted by the end of the owner's own grants.
+        // Remove all requests before any grant. Otherwise the end of a grant could grant a request of the same owner.
         while let waiter = owners[owner].waiters.first {
             touched.append(waiters[waiter].lock)
             refuse(waiter, .cancelled, as: .cancelled, keepingOwner: true)
@@ -35,15 +35,15 @@ extension LockTable {
             endGrant(grant, cleanly: true, keepingOwner: true)
         }
         removeIfIdle(owner)
-        // All grants before any lock is settled: what others are granted by it is granted once.
+        // Reconcile only after all grants have ended, so that each lock is served once.
         reconcile(touched)
         return (touched.count - waiters, waiters)
     }
 
-    /// Gives a grant back for when its session ends: no mark is then left (G11), unless it is known that the process was
-    /// killed. Returns its token.
+    /// Declares that a grant is released when its session ends, so that the end leaves no mark (G11). Returns its token.
     ///
-    /// Until then nothing changes. It is for whoever ends without being able to say a last word.
+    /// Nothing changes until the session ends, and the declaration is void if the process was killed. It is for commands
+    /// that end without the chance to send a last line.
     public mutating func releaseAtEnd(
         _ name: LockName, _ choice: GrantChoice = .only, by session: SessionID, at now: Instant
     ) -> Result<Token, Refusal> {
@@ -54,14 +54,14 @@ extension LockTable {
         }
     }
 
-    /// Whether a session has given back a grant for when it ends.
+    /// Whether a session has declared the release of a grant for its end.
     public func releasesAtEnd(_ session: SessionID) -> Bool {
         sessions[slot(of: session)].owners.contains(in: owners) { owner in
             owners[owner].grants.contains(in: grants) { grants[$0].isReleasedAtEnd }
         }
     }
 
-    /// Makes a grant weaker, under the same token, with nothing in between (G10).
+    /// Weakens the mode of a grant under the same token, without a moment in which the owner holds nothing (G10).
     public mutating func downgrade(
         _ name: LockName, _ choice: GrantChoice = .only, to mode: LockMode, by session: SessionID,
         at now: Instant
@@ -84,9 +84,9 @@ extension LockTable {
         }
     }
 
-    /// Makes a lease end that much later from now (G9); without a length, as long as it was given before.
+    /// Starts the lease of a grant again from now (G9), with its former length if none is given.
     ///
-    /// Returns the token and the lease; nil is one without end.
+    /// Returns the token and the lease; nil is a lease without end.
     public mutating func renew(
         _ name: LockName, _ choice: GrantChoice = .only, lease: TimeLimit?, by session: SessionID,
         at now: Instant
@@ -103,13 +103,13 @@ extension LockTable {
         }
     }
 
-    /// Whether a token is that of a grant on this lock (G7).
+    /// Whether a token belongs to a grant on this lock (G7).
     public mutating func validate(_ name: LockName, _ token: Token, at now: Instant) -> Bool {
         advance(to: now)
         return names.find(name).flatMap { findGrant(token, on: $0) } != nil
     }
 
-    /// Takes a grant away from whoever has it. Its session is told by an effect.
+    /// Takes a grant away from its holder. An effect tells the session.
     public mutating func revoke(_ name: LockName, _ token: Token, at now: Instant) -> Result<Void, Refusal> {
         advance(to: now)
         guard let lock = names.find(name), let grant = findGrant(token, on: lock)

@@ -1,8 +1,9 @@
 import LockVocabulary
 
-/// How many grants or waiting requests there are, and which it is when there is but one.
+/// The grants, or the waiting requests, that an owner has on a lock: how many, and which one if there is only one.
 ///
-/// The exclusive or of all places is the place itself when there is one: so adding and taking away need no list.
+/// It keeps the exclusive or of all their slots, which is the slot itself while there is one. So adding and removing need no
+/// list.
 struct Stake<Record>: BitwiseCopyable {
     private(set) var count: UInt32 = 0
     private var combined: UInt32 = 0
@@ -17,10 +18,10 @@ struct Stake<Record>: BitwiseCopyable {
         combined ^= slot.raw
     }
 
-    /// The only one.
+    /// The slot, if there is exactly one.
     var only: Slot<Record>? { count == 1 ? Slot(raw: combined) : nil }
 
-    /// Both together.
+    /// The stake of both together.
     static func + (left: Stake, right: Stake) -> Stake {
         var sum = left
         sum.count += right.count
@@ -29,13 +30,13 @@ struct Stake<Record>: BitwiseCopyable {
     }
 }
 
-/// Finding one grant among a lock's holders: few by looking at each, many by an index.
+/// Finds grants among a lock's holders: a walk for a few holders, hash tables for many.
 ///
-/// Most locks have one holder, and places in a hash table are cold ones: they are not to be paid for those. A lock
-/// comes into the index, with all its holders, when it has more than `Lock.fewHolders`, and leaves it with the last
-/// of them, so that no lock goes in and out with every grant.
+/// Most locks have one holder, and an entry in a hash table costs a cache miss, so these locks have none. A lock enters the
+/// index, with all its holders, when they become more than `Lock.fewHolders`, and leaves the index with the last holder. So
+/// a lock at the threshold does not enter and leave with every grant.
 extension LockTable {
-    /// The grant on a lock that has a token.
+    /// The grant with this token on this lock.
     func findGrant(_ token: Token, on lock: Slot<Lock>) -> Slot<Grant>? {
         if locks[lock].isIndexed {
             guard let grant = tokens[token.rawValue], grants[grant].lock == lock else { return nil }
@@ -44,14 +45,14 @@ extension LockTable {
         return locks[lock].holders.first(in: grants) { grants[$0].token == token }
     }
 
-    /// What an owner holds of a lock.
+    /// The grants of an owner on a lock.
     @inline(__always)
     func held(by owner: Slot<Owner>, on lock: Slot<Lock>) -> Stake<Grant> {
         if locks[lock].isIndexed { return holds[Self.key(owner, lock)] ?? Stake() }
         return held(on: lock) { grants[$0].owner == owner }
     }
 
-    /// What an owner of a session, or the whole session, holds of a lock.
+    /// The grants on a lock of an owner, or of the whole session without an owner.
     @inline(__always)
     func held(by owner: OwnerID?, of session: Slot<Session>, on lock: Slot<Lock>) -> Stake<Grant> {
         if let owner {
@@ -69,7 +70,7 @@ extension LockTable {
         return stake
     }
 
-    /// Puts a new grant into the index if its lock is there, or its lock if the holders have become many.
+    /// Adds a new grant to the index if its lock is indexed, and indexes the lock if it has too many holders for a walk.
     @inline(__always)
     mutating func index(_ grant: Slot<Grant>, on lock: Slot<Lock>) {
         if locks[lock].isIndexed {
@@ -87,7 +88,7 @@ extension LockTable {
         Self.changeStake(in: &holds, of: record.owner, owners, on: record.lock) { $0.add(grant) }
     }
 
-    /// Takes a grant that has ended, whose record was this, out of the index, and its lock with the last of them.
+    /// Removes an ended grant from the index, and with the last grant its lock.
     mutating func removeFromIndex(_ grant: Slot<Grant>, _ record: Grant) {
         tokens.remove(record.token.rawValue)
         Self.changeStake(in: &holds, of: record.owner, owners, on: record.lock) { $0.remove(grant) }
@@ -96,17 +97,17 @@ extension LockTable {
 
     // MARK: - Stakes in a table
 
-    /// The key of an owner's stake in a lock.
+    /// The key of an owner's stake on a lock.
     static func key(_ owner: Slot<Owner>, _ lock: Slot<Lock>) -> UInt64 {
         UInt64(owner.raw) << 32 | UInt64(lock.raw)
     }
 
-    /// The key of what a session's named owners have together in a lock.
+    /// The key of the common stake on a lock of all named owners of a session.
     private static func key(_ session: Slot<Session>, _ lock: Slot<Lock>) -> UInt64 {
         UInt64(session.raw | 1 << 31) << 32 | UInt64(lock.raw)
     }
 
-    /// Changes what an owner has in a lock, and with it what the session's named owners have together.
+    /// Changes the stake of an owner on a lock. A named owner's change also goes into the common stake of its session.
     @inline(__always)
     static func changeStake<Record>(
         in table: inout IntegerTable<Stake<Record>>, of owner: Slot<Owner>, _ owners: borrowing Slab<Owner>,
@@ -120,7 +121,7 @@ extension LockTable {
         if !owners[owner].isSession { table.update(key(owners[owner].session, lock), changed) }
     }
 
-    /// What an owner, or a whole session, has in a lock.
+    /// The stake on a lock of an owner, or of the whole session without an owner.
     @inline(__always)
     func stake<Record>(
         in table: borrowing IntegerTable<Stake<Record>>, on lock: Slot<Lock>, owner: OwnerID?,

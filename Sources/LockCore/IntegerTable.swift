@@ -1,8 +1,8 @@
-/// A hash table from 64-bit keys that this program made itself to small values.
+/// A hash table from 64-bit keys to small values.
 ///
-/// The table is cut into segments by the first bits of the hash, and each grows by itself: no insertion pays for
-/// moving more than its segment. Keys are places and tokens, never bytes that a client chose, so the hash needs
-/// no secret.
+/// The first bits of the hash choose a segment, and each segment grows by itself: no insertion moves more than one segment.
+/// Keys are slots and tokens, which no client chooses, so the hash needs no secret seed. README.md compares it with
+/// `Dictionary`.
 struct IntegerTable<Value: BitwiseCopyable>: ~Copyable {
     private static var segmentBits: UInt64 { 8 }
     private static var segmentCount: Int { 1 << Int(segmentBits) }
@@ -27,7 +27,7 @@ struct IntegerTable<Value: BitwiseCopyable>: ~Copyable {
         return segments[Self.segment(hash)].value(key, hash << Self.segmentBits)
     }
 
-    /// Changes the value of a key, which begins as `vacant`, and drops the key if the change says so.
+    /// Changes the value of a key, or `vacant` for a new key. Removes the key if the change returns false.
     @inline(__always)
     mutating func update(_ key: UInt64, _ change: (inout Value) -> Bool) {
         let hash = Self.hash(key)
@@ -49,7 +49,7 @@ struct IntegerTable<Value: BitwiseCopyable>: ~Copyable {
 
     @inline(__always)
     fileprivate static func hash(_ key: UInt64) -> UInt64 {
-        // 2^64 divided by the golden ratio; folded first, as the product's high bits hardly see the key's.
+        // The factor is 2^64 divided by the golden ratio. The key's high bits hardly reach the product's, so fold them first.
         (key ^ (key >> 29)) &* 0x9E37_79B9_7F4A_7C15
     }
 
@@ -57,26 +57,26 @@ struct IntegerTable<Value: BitwiseCopyable>: ~Copyable {
     @inline(__always)
     private static func segment(_ hash: UInt64) -> Int { Int(hash >> (64 - segmentBits)) }
 
-    /// Where a key's place in its segment comes from: what is left of the hash.
+    /// The bits of the hash that choose a key's position in its segment.
     @inline(__always)
     fileprivate static func rest(_ key: UInt64) -> UInt64 { hash(key) << segmentBits }
 }
 
-/// A part of a table: open addressing with linear probing, and deletion by moving back (Knuth, The Art of Computer
-/// Programming, volume 3, section 6.4, algorithms L and R), behind a multiplicative hash.
+/// One segment of a table: open addressing with linear probing, and deletion by moving entries back (Knuth, The Art of
+/// Computer Programming, volume 3, section 6.4, algorithms L and R).
 ///
-/// Its memory is its own, as a slab's is. Every index is a hash or a sum, cut down to the capacity.
+/// It indexes unchecked memory, which is safe because every index is a hash or a sum that is masked with the capacity.
 ///
 /// Invariants:
 /// 1. The capacity is zero or a power of two, and at most three quarters are used.
-/// 2. From a key's home to its place there is no empty place.
+/// 2. Between a key's home and its position no entry is empty.
 struct Segment<Value: BitwiseCopyable>: BitwiseCopyable {
     struct Entry: BitwiseCopyable {
         var key: UInt64
         var value: Value
     }
 
-    /// What stands where nothing does: nobody may insert this key, and whoever asks for it finds nothing.
+    /// The key of an empty entry. No caller may insert it.
     private static var empty: UInt64 { .max }
     private static var smallest: Int { 8 }
 
@@ -90,65 +90,65 @@ struct Segment<Value: BitwiseCopyable>: BitwiseCopyable {
 
     @inline(__always)
     func value(_ key: UInt64, _ hash: UInt64) -> Value? {
-        // A client may ask for any number.
+        // A client may name any number as a token, also this key.
         guard let entries, key != Self.empty else { return nil }
-        let place = place(of: key, hash, in: entries)
-        return entries[place].key == key ? entries[place].value : nil
+        let position = position(of: key, hash, in: entries)
+        return entries[position].key == key ? entries[position].value : nil
     }
 
-    /// Changes, inserts or drops a value; returns by how much the number of keys grew.
+    /// Changes, inserts or removes a value. Returns by how much the number of keys grew.
     @inline(__always)
     mutating func update(
         _ key: UInt64, _ hash: UInt64, _ vacant: Value, _ change: (inout Value) -> Bool
     ) -> Int {
         if let entries {
-            let place = place(of: key, hash, in: entries)
-            if entries[place].key == key {
-                if change(&entries[place].value) { return 0 }
-                remove(at: place, in: entries, vacant)
+            let position = position(of: key, hash, in: entries)
+            if entries[position].key == key {
+                if change(&entries[position].value) { return 0 }
+                remove(at: position, in: entries, vacant)
                 return -1
             }
         }
-        precondition(key != Self.empty, "the key of an empty place")
+        precondition(key != Self.empty, "the key of an empty entry")
         var value = vacant
         guard change(&value) else { return 0 }
         insert(Entry(key: key, value: value), hash, vacant)
         return 1
     }
 
-    /// Where a key stands, or the empty place where it would.
+    /// The position of a key, or the empty entry where it would stand.
     @inline(__always)
-    private func place(of key: UInt64, _ hash: UInt64, in entries: UnsafeMutablePointer<Entry>) -> Int {
-        var place = home(hash)
+    private func position(of key: UInt64, _ hash: UInt64, in entries: UnsafeMutablePointer<Entry>) -> Int {
+        var position = home(hash)
         while true {
-            let found = entries[place].key
-            if found == key || found == Self.empty { return place }
-            place = (place + 1) & (capacity - 1)
+            let found = entries[position].key
+            if found == key || found == Self.empty { return position }
+            position = (position + 1) & (capacity - 1)
         }
     }
 
-    /// Where a key would stand if no other stood there.
+    /// The first position to probe for a key.
     @inline(__always)
     private func home(_ hash: UInt64) -> Int { Int(hash >> UInt64(64 - capacity.trailingZeroBitCount)) }
 
     private mutating func insert(_ entry: Entry, _ hash: UInt64, _ vacant: Value) {
         if (count + 1) * 4 > capacity * 3 { resize(to: max(Self.smallest, capacity * 2), vacant) }
         guard let entries else { return }
-        entries[place(of: entry.key, hash, in: entries)] = entry
+        entries[position(of: entry.key, hash, in: entries)] = entry
         count += 1
     }
 
     private mutating func remove(
-        at place: Int, in entries: UnsafeMutablePointer<Entry>, _ vacant: Value
+        at position: Int, in entries: UnsafeMutablePointer<Entry>, _ vacant: Value
     ) {
         let mask = capacity - 1
-        var hole = place
-        var next = place
+        var hole = position
+        var next = position
         while true {
             next = (next + 1) & mask
             let key = entries[next].key
             if key == Self.empty { break }
-            // The key may move into the hole unless its home lies between the hole and where it stands.
+            // The entry may move into the hole unless its home lies between the hole and its position.
             let home = home(IntegerTable<Value>.rest(key))
             if (next &- home) & mask >= (next &- hole) & mask {
                 entries[hole] = entries[next]
@@ -169,7 +169,7 @@ struct Segment<Value: BitwiseCopyable>: BitwiseCopyable {
         entries = new
         capacity = newCapacity
         for entry in old where entry.key != Self.empty {
-            new[place(of: entry.key, IntegerTable<Value>.rest(entry.key), in: new)] = entry
+            new[position(of: entry.key, IntegerTable<Value>.rest(entry.key), in: new)] = entry
         }
         old.deallocate()
     }

@@ -1,11 +1,11 @@
 import LockVocabulary
 
-/// A rule that does not hold: a fault of this program.
+/// An invariant that does not hold: a fault of this program.
 public struct BrokenInvariant: Error, CustomStringConvertible {
     public let description: String
 }
 
-/// The invariants, by the numbers that README.md gives them. To check them costs in proportion to all there is.
+/// The invariants, with their numbers in README.md. A check walks all records.
 extension LockTable {
     /// Throws if one of the invariants does not hold.
     public func checkInvariants() throws(BrokenInvariant) {
@@ -46,7 +46,7 @@ extension LockTable {
         var marked = 0
         var deadlines = 0
         var accounts: [Int: Usage] = [:]
-        /// The owners that were come to on the search for circles, and whether they were left again.
+        /// The owners that the search for circles has entered, and whether it has left them again.
         var isLeft: [Slot<Owner>: Bool] = [:]
     }
 
@@ -216,8 +216,8 @@ extension LockTable {
 
     // MARK: - Circles
 
-    /// Goes every way from an owner that waits, each edge once for all owners; whoever comes to an owner that it
-    /// has not left again has gone round in a circle.
+    /// Searches depth first from an owner that waits, over every edge once for all owners. To reach an owner that the search
+    /// has not left again is to have found a circle.
     private func goEveryWay(from start: Slot<Owner>, _ seen: inout Seen) throws(BrokenInvariant) {
         var ahead = [(owner: start, leaving: false)]
         while let (owner, leaving) = ahead.popLast() {
@@ -233,7 +233,7 @@ extension LockTable {
         }
     }
 
-    /// Those whom an owner waits for, but for some to whom a way leads over others of them.
+    /// The owners that an owner waits for. Owners that it reaches through these are left out.
     private func waitedFor(by owner: Slot<Owner>) -> [Slot<Owner>] {
         var waitedFor: [Slot<Owner>] = []
         owners[owner].waiters.forEach(in: waiters) { slot in
@@ -246,7 +246,7 @@ extension LockTable {
             }
             guard waiter.upgrades == nil else { return }
             if let upgrade = lock.upgrade { waitedFor.append(waiters[upgrade].owner) }
-            // Contenders conflict with each other: each waits for the one before, and so for all.
+            // Any two contenders conflict, so each waits for the one before it, and through it for all others.
             var ahead = waiter.mode == .read ? lock.contenders.last : waiter.rowLinks.previous
             while let contender = ahead {
                 if waiter.mode.conflicts(with: waiters[contender].mode) {

@@ -4,15 +4,15 @@ struct Links<Record> {
     @Compact var previous: Slot<Record>? = nil
 }
 
-/// Names a kind of list: which links of a record the list uses.
+/// A kind of list. It names the links of a record that its lists use.
 protocol Membership {
     associatedtype Record: Placeable
     static var links: WritableKeyPath<Record, Links<Record>> { get }
 }
 
-/// A doubly linked list of records in a slab: each record can leave from where it stands.
+/// A doubly linked list of records in a slab, from which a record can be removed at any position.
 ///
-/// A record stands in at most one list of a kind; its links say nothing while it stands in none.
+/// A record is in at most one list of each kind. Outside a list its links mean nothing.
 struct LinkedList<Kind: Membership> {
     typealias Record = Kind.Record
 
@@ -51,7 +51,7 @@ struct LinkedList<Kind: Membership> {
         count += 1
     }
 
-    /// Sets what comes after a record, or after the list's beginning.
+    /// Sets the successor of a record, or the first record of the list for nil.
     @inline(__always)
     private mutating func setNext(
         of slot: Slot<Record>?, to next: Slot<Record>?, in slab: inout Slab<Record>
@@ -59,7 +59,7 @@ struct LinkedList<Kind: Membership> {
         if let slot { slab[slot][keyPath: Kind.links].next = next } else { first = next }
     }
 
-    /// Sets what comes before a record, or before the list's end.
+    /// Sets the predecessor of a record, or the last record of the list for nil.
     @inline(__always)
     private mutating func setPrevious(
         of slot: Slot<Record>?, to previous: Slot<Record>?, in slab: inout Slab<Record>
@@ -69,7 +69,7 @@ struct LinkedList<Kind: Membership> {
 
     // MARK: - Walks
 
-    /// A walk from the first record to the last, which the caller may stop and resume.
+    /// A walk from the first record to the last. The caller may stop it and go on later.
     func walk() -> Walk<Kind> { Walk(from: first) }
 
     /// Calls the body with each record, in order.
@@ -98,7 +98,7 @@ struct LinkedList<Kind: Membership> {
         first(in: slab, where: predicate) != nil
     }
 
-    /// Whether the links, both ends and the count agree. Costs a walk.
+    /// Whether the links, both ends and the count agree.
     func isSound(in slab: borrowing Slab<Record>) -> Bool {
         var counted: UInt32 = 0
         var previous: Slot<Record>?
@@ -114,8 +114,8 @@ struct LinkedList<Kind: Membership> {
 
 /// The position of a walk along a list.
 ///
-/// The walk holds the place of the next record, so the body of a loop may remove the record that it was given, but no
-/// other of the list.
+/// The walk holds the slot of the next record. So a loop may remove the record that it is at, but no other record of the
+/// list.
 struct Walk<Kind: Membership> {
     @Compact private var following: Slot<Kind.Record>? = nil
 

@@ -1,6 +1,6 @@
 import LockVocabulary
 
-/// One reader-writer lock: who holds it and who waits.
+/// One reader-writer lock with its holders and its waiting requests.
 ///
 ///   request                    granted
 ///  ─────────▶ [ WAITING ] ──────────────▶ [ HELD ]
@@ -8,33 +8,33 @@ import LockVocabulary
 ///                 ▼                          ▼
 ///               (gone)                     (gone)
 ///
-/// The invariants stand in README.md, and `LockTable.checkInvariants()` holds them.
+/// README.md states the invariants, and `LockTable.checkInvariants()` checks them.
 struct Lock: Placeable {
     static var vacant: Lock { Lock(name: .nowhere) }
 
-    /// Where its name stands in the tree of names.
+    /// The entry of its name in the tree of names.
     var name: Slot<NameTree.Entry>
     /// The grants, in the order of their tokens.
     private(set) var holders = LinkedList<Grant.OnLock>()
-    /// The update or write grant, of which there is at most one.
+    /// The update or write grant. There is at most one.
     @Compact private(set) var exclusive: Slot<Grant>? = nil
-    /// The mode of that grant; `read` without one.
+    /// The mode of the exclusive grant; `read` without one.
     private(set) var exclusiveMode = LockMode.read
-    /// Whether its holders stand in the index: from more than `fewHolders` on, until the last of them is gone.
+    /// Whether its holders are in the index: from more than `fewHolders` on, until the last of them ends.
     var isIndexed = false
-    /// Whether the last writer ended otherwise than by release (G11).
+    /// Whether the lock has a mark: its last write grant ended without a release (G11).
     var ownerDied = false
-    /// How many holders asked to be told when somebody waits.
+    /// The number of holders in sessions that want recalls.
     var recallers: UInt32 = 0
-    /// The upgrade that waits, of which there is at most one: two would wait for each other.
+    /// The waiting upgrade. There is at most one, as two would wait for each other.
     @Compact private(set) var upgrade: Slot<Waiter>? = nil
-    /// Writers and updaters that wait, in the order of coming (G3).
+    /// The waiting writers and updaters, in the order of arrival (G3).
     private(set) var contenders = LinkedList<Waiter.InRow>()
-    /// How many of the contenders want to write.
+    /// The number of writers among the contenders.
     private(set) var waitingWriters: UInt32 = 0
-    /// Readers that wait, in the order of coming; they go together (G3).
+    /// The waiting readers, in the order of arrival. They are granted together (G3).
     private(set) var readers = LinkedList<Waiter.InRow>()
-    /// The other locks with a mark.
+    /// The neighbours in the list of marks.
     var markLinks = Links<Lock>()
 
     enum Marked: Membership {
@@ -43,7 +43,7 @@ struct Lock: Placeable {
 
     init(name: Slot<NameTree.Entry>) { self.name = name }
 
-    /// How many holders are quicker looked at than looked up.
+    /// Up to this many holders, a walk is faster than the index.
     static var fewHolders: UInt32 { 8 }
 
     var isVacant: Bool { name == .nowhere }
@@ -52,13 +52,13 @@ struct Lock: Placeable {
 
     var waiters: Int { (upgrade == nil ? 0 : 1) + Int(contenders.count) + Int(readers.count) }
 
-    /// Whether somebody waits to write, so that no new reader gets in (G2, G10).
+    /// Whether a request to write waits, which keeps new readers out (G2, G10).
     var keepsReadersOut: Bool { waitingWriters > 0 || upgrade != nil }
 
-    /// Whether nothing is left that the lock has to be there for.
+    /// Whether the record can be removed.
     var isUnused: Bool { holders.isEmpty && !ownerDied && !hasWaiters }
 
-    /// The strongest mode that somebody holds.
+    /// The strongest mode of the holders; nil without holders.
     var mode: LockMode? { holders.isEmpty ? nil : exclusiveMode }
 
     /// Adds the newest grant.
@@ -78,7 +78,7 @@ struct Lock: Placeable {
         if wantsRecall { recallers -= 1 }
     }
 
-    /// Notes the mode of a grant that is or was exclusive.
+    /// Records the new mode of a grant that is, or was, the exclusive grant.
     mutating func setMode(_ mode: LockMode, of grant: Slot<Grant>) {
         exclusive = mode == .read ? nil : grant
         exclusiveMode = mode

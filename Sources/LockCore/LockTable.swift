@@ -1,14 +1,14 @@
 public import LockVocabulary
 
-/// The rules: all locks, who holds them, who waits for them, and what follows from a command.
+/// All locks with their holders and waiting requests, and the rules that change them.
 ///
-/// A value without I/O, clock or chance. Whoever calls says what time it is; times never go back. A command
-/// answers the one who gave it; what happens to others, or later, is appended to `effects`. Before a command
-/// is carried out, everything that was due by then is (G5), so nothing is ever granted after its deadline.
+/// A table is a value without I/O, clock or randomness. Each command takes the present time, which must not go back, and
+/// returns its answer. Consequences for other sessions, and later ones, are appended to `effects`. A command first carries
+/// out everything that is due (G5), so no request is granted after its deadline.
 ///
-/// The structures and the rules are told in README.md.
+/// README.md describes the structures and the rules.
 public struct LockTable: ~Copyable {
-    // The records, and the ways to find them. README.md says what each holds.
+    // The records and the indices to them, which README.md describes.
     var locks = Slab<Lock>()
     var grants = Slab<Grant>()
     var waiters = Slab<Waiter>()
@@ -31,18 +31,18 @@ public struct LockTable: ~Copyable {
     var lastToken: Token
     var nextNumber: UInt64 = 0
     var nextSerial: UInt32 = 0
-    /// Until when nothing is granted (G1); nil when that is over.
+    /// The end of the grace, in which nothing is granted (G1); nil when it is over.
     var graceEnd: Instant?
-    /// What the rules were last told of the time.
+    /// The time of the last command.
     var clock = Instant.zero
 
-    /// How much there may be; a limit that is lowered takes nothing away.
+    /// The limits. To lower a limit takes nothing away.
     public var limits: Limits
 
-    /// What happened since it was last emptied, in order.
+    /// The effects since the caller last removed them, in order.
     public var effects: [Effect] = []
 
-    /// Whether changes are told.
+    /// Whether changes are emitted for watchers.
     public var isObserved = false
 
     /// Whether new requests are refused.
@@ -51,9 +51,9 @@ public struct LockTable: ~Copyable {
     /// An empty table.
     ///
     /// - Parameters:
-    ///   - firstToken: the token of the first grant; above every token that was ever given out.
-    ///   - lastToken: the last that may be given out before `allowTokens(through:)`.
-    ///   - graceEnd: when the first grant may be made.
+    ///   - firstToken: the token of the first grant; greater than every token of an earlier table.
+    ///   - lastToken: the last token that is reserved; `allowTokens(through:)` raises it.
+    ///   - graceEnd: the end of the grace, in which nothing is granted.
     public init(limits: Limits = Limits(), firstToken: Token, lastToken: Token, graceEnd: Instant? = nil) {
         self.limits = limits
         nextToken = firstToken
@@ -61,24 +61,24 @@ public struct LockTable: ~Copyable {
         self.graceEnd = graceEnd
     }
 
-    // Not needed, but for a fault of the compiler: code in other modules that destroys the fields itself does not run the
-    // `deinit` of `IntegerTable`, since its fields are trivial. With a `deinit` here, it calls this module.
+    // Without this `deinit` other modules destroy the fields themselves, and Swift 6.2 then omits the `deinit` of
+    // `IntegerTable`, so its memory leaks. With it they call this module, which frees everything.
     deinit {}
 
-    /// Allows tokens up to and with this one.
+    /// Raises the last reserved token.
     public mutating func allowTokens(through token: Token) {
         if token > lastToken { lastToken = token }
     }
 
-    /// How many grants may be made before more tokens are allowed.
+    /// The number of reserved tokens that are left.
     public var tokensLeft: UInt64 { lastToken < nextToken ? 0 : lastToken.rawValue - nextToken.rawValue + 1 }
 
-    /// What the rules were last told of the time.
+    /// The time of the last command.
     public var now: Instant { clock }
 
     // MARK: - Sessions
 
-    /// A new session of an account; nil if there are as many as may be.
+    /// Opens a session of an account; nil if the limit of sessions is reached.
     public mutating func openSession(account: Int = 0, share: Share = Share()) -> SessionID? {
         guard sessions.count < limits.sessions else { return nil }
         addAccount(account)
@@ -87,7 +87,7 @@ public struct LockTable: ~Copyable {
         return SessionID(slot: session.raw, serial: nextSerial)
     }
 
-    /// Has the session told when somebody waits for what it holds, or no longer.
+    /// Sets whether the session wants to be told when a request waits for one of its grants.
     public mutating func setRecall(_ wanted: Bool, of session: SessionID) {
         let slot = slot(of: session)
         guard sessions[slot].wantsRecall != wanted else { return }
@@ -103,14 +103,14 @@ public struct LockTable: ~Copyable {
         }
     }
 
-    /// Ends a session: what it waits for is dropped unanswered, and what it holds is free (G6).
+    /// Ends a session: removes its waiting requests without an answer, and ends its grants (G6).
     ///
-    /// The session may do nothing more, and keeps its place until `forgetSession`. Where its process was killed, nothing
-    /// counts as released that was to be at the end.
+    /// The session may give no more commands, and keeps its slot until `forgetSession`. If its process was killed, declared
+    /// releases (`releaseAtEnd`) do not count.
     public mutating func closeSession(_ session: SessionID, wasKilled: Bool = false, at now: Instant) {
         advance(to: now)
         let slot = slot(of: session)
-        // All requests first: none of them may be granted by the end of the session's own grants.
+        // Remove all requests before any grant. Otherwise the end of a grant could grant a request of the same session.
         var touched = removeRequests(of: slot)
         var lost = 0
         var example: (name: LockName, mode: LockMode, token: Token)?
@@ -134,14 +134,16 @@ public struct LockTable: ~Copyable {
         reconcile(touched)
     }
 
-    /// Drops what a session waits for, unanswered. Of several sessions that end together this comes first for all, so
-    /// that none is granted what another of them held.
+    /// Removes the waiting requests of a session without an answer.
+    ///
+    /// If several sessions end together, call this for all of them before `closeSession` for any. Otherwise a lock of one
+    /// ending session could be granted to another.
     public mutating func dropRequests(of session: SessionID, at now: Instant) {
         advance(to: now)
         reconcile(removeRequests(of: slot(of: session)))
     }
 
-    /// Takes a session's requests out of their queues; returns the locks that are to be reconciled.
+    /// Removes a session's requests from their rows. Returns the locks that the caller has to reconcile.
     private mutating func removeRequests(of session: Slot<Session>) -> [Slot<Lock>] {
         var touched: [Slot<Lock>] = []
         var walk = sessions[session].owners.walk()
@@ -156,7 +158,7 @@ public struct LockTable: ~Copyable {
         return touched
     }
 
-    /// Gives up the place of a session that was closed.
+    /// Frees the slot of a session that was closed.
     public mutating func forgetSession(_ session: SessionID) {
         let slot = slot(of: session)
         precondition(sessions[slot].owners.isEmpty, "the session was not closed")
@@ -164,18 +166,18 @@ public struct LockTable: ~Copyable {
         sessions.remove(slot)
     }
 
-    /// How many sessions there are.
+    /// The number of sessions.
     public var sessionCount: Int { sessions.count }
-    /// How many locks are held, waited for or marked.
+    /// The number of locks that are held, waited for or marked.
     public var lockCount: Int { locks.count }
-    /// How many grants there are.
+    /// The number of grants.
     public var grantCount: Int { grants.count }
-    /// How many requests wait.
+    /// The number of waiting requests.
     public var waiterCount: Int { waiters.count }
-    /// How many locks are marked (G11).
+    /// The number of marked locks (G11).
     public var markCount: Int { Int(marks.count) }
 
-    /// The slot of a session that is there.
+    /// The slot of an open session.
     @inline(__always)
     func slot(of session: SessionID) -> Slot<Session> {
         let slot = Slot<Session>(raw: session.slot)
@@ -204,11 +206,11 @@ public struct LockTable: ~Copyable {
 
     // MARK: - Time
 
-    /// When something happens by itself at the earliest; nil for never.
+    /// The earliest instant at which something is due; nil for never.
     @inline(__always)
     public var nextDeadline: Instant? { Instant.earliest(deadlines.first, graceEnd) }
 
-    /// Carries out what is due by `now`: requests time out, leases end, the grace is over.
+    /// Carries out what is due by `now`: timeouts, ends of leases, the end of the grace.
     @inline(__always)
     public mutating func advance(to now: Instant) {
         precondition(now >= clock, "time went back")
@@ -217,7 +219,8 @@ public struct LockTable: ~Copyable {
     }
 
     private mutating func carryOutDue(_ now: Instant) {
-        // First all that is due, then what follows from it: a request whose time is over gets nothing any more.
+        // End everything that is due before any lock is reconciled. Otherwise a lease that ends could grant a request whose
+        // deadline has passed.
         var touched: [Slot<Lock>] = []
         while let due = deadlines.popFirst(by: now) {
             switch due {

@@ -1,8 +1,8 @@
 import LockVocabulary
 
-/// The marks of writers that died (G11).
+/// The marks of locks with a dead writer (G11).
 extension LockTable {
-    /// Marks a lock, as the newest, or takes the mark off.
+    /// Marks a lock as the newest, or removes its mark.
     mutating func setMark(_ marked: Bool, _ lock: Slot<Lock>) {
         if locks[lock].ownerDied { removeMark(lock) }
         guard marked else { return }
@@ -16,7 +16,7 @@ extension LockTable {
         effects.append(.markForgotten(name(of: oldest)))
         let isNewest = oldest == marks.last
         removeMark(oldest)
-        // The newest is about to be settled by whoever marked it.
+        // The caller has just marked the newest lock, and reconciles it afterwards.
         if !isNewest, locks[oldest].isUnused { removeLock(oldest) }
     }
 
