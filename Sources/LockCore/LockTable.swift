@@ -23,7 +23,7 @@ public struct LockTable: ~Copyable {
     var holds = IntegerTable<Stake<Grant>>(vacant: Stake())
     var waits = IntegerTable<Stake<Waiter>>(vacant: Stake())
     var deadlines = DeadlineHeap<Due>()
-    /// The locks whose last writer died, the oldest mark first (G11).
+    /// The marked locks, the oldest mark first (G11).
     var marks = LinkedList<Lock.Marked>()
     private let anchor = Anchor()
 
@@ -61,7 +61,7 @@ public struct LockTable: ~Copyable {
         self.graceEnd = graceEnd
     }
 
-    // Without this `deinit` other modules destroy the fields themselves, and Swift 6.2 then omits the `deinit` of
+    // Without this `deinit` other modules destroy the fields themselves, and Swift 6.3 then omits the `deinit` of
     // `IntegerTable`, so its memory leaks. With it they call this module, which frees everything.
     deinit {}
 
@@ -219,8 +219,8 @@ public struct LockTable: ~Copyable {
     }
 
     private mutating func carryOutDue(_ now: Instant) {
-        // End everything that is due before any lock is reconciled. Otherwise a lease that ends could grant a request whose
-        // deadline has passed.
+        // End everything that is due before any lock is reconciled. Otherwise the end of a lease could grant a request after
+        // its deadline.
         var touched: [Slot<Lock>] = []
         while let due = deadlines.popFirst(by: now) {
             switch due {

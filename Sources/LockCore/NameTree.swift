@@ -2,20 +2,20 @@ import LockVocabulary
 
 /// The locks by name, in the order of the names' bytes: a crit-bit tree (D. J. Bernstein, "Crit-bit trees").
 ///
-/// To find, insert or remove a name costs in proportion to the name's own bytes, however many other names
-/// there are; nothing is ever rehashed or rebalanced, so no request pays for the growth of the whole.
-/// A hash table would need a second, ordered index beside it for listing in order.
+/// Finding, inserting and removing cost in proportion to the length of the name, independent of the number of names. The tree
+/// is never rehashed or rebalanced, so no request pays for the growth of the whole. A hash table would need a second, ordered
+/// index for lists.
 ///
-/// Each inner node names the first bit in which the names below its two sides differ. Bytes beyond a name's
-/// end count as zero, which is in no name.
+/// Each inner node has the first bit in which the names on its two sides differ. Bytes beyond the end of a name count as
+/// zero, which no name contains.
 ///
-/// The tree keeps the names, so that the records of locks hold nothing that has to be counted when it is copied.
+/// The tree keeps the names. So the records of locks hold no references, and copying a record counts none.
 ///
 /// Invariants:
-/// 1. On every way down, the nodes' bits come in rising order: by byte, then from the highest bit.
-/// 2. Below a node's left side all names have a zero in its bit, below its right side a one.
+/// 1. On every path down, the bits of the nodes rise: by byte, then from the highest bit.
+/// 2. All names on the left side of a node have a zero in its bit, all names on the right side a one.
 struct NameTree: ~Copyable {
-    /// A name and the lock that has it.
+    /// A name and its lock.
     struct Entry: Placeable {
         let name: LockName
         let lock: Slot<Lock>
@@ -23,7 +23,7 @@ struct NameTree: ~Copyable {
         static var vacant: Entry { Entry(name: LockName(unchecked: ""), lock: .nowhere) }
     }
 
-    /// An inner node (its place in `nodes`) or an entry: the top bit tells which.
+    /// The slot of an inner node or of an entry; the top bit is set for an entry.
     struct Branch: Equatable {
         private let raw: UInt32
 
@@ -37,28 +37,28 @@ struct NameTree: ~Copyable {
     struct Node: Placeable {
         var left: Branch
         var right: Branch
-        /// The byte that holds the bit.
+        /// The index of the byte that contains the bit.
         var byte: UInt8
-        /// All bits but the one.
+        /// A mask of all bits of the byte except this one.
         var others: UInt8
 
         static var vacant: Node {
             Node(left: Branch(Slot<Node>.nowhere), right: Branch(Slot<Node>.nowhere), byte: 0, others: 0)
         }
 
-        /// Whether a name with this byte goes to the right.
+        /// Whether a name with this byte is on the right side.
         func turnsRight(_ value: UInt8) -> Bool { others | value == .max }
     }
 
-    /// Nil without names.
+    /// The top of the tree; nil for an empty tree.
     private var root: Branch?
     private var nodes = Slab<Node>()
     private var entries = Slab<Entry>()
 
-    /// The name at a place.
+    /// The name of an entry.
     subscript(entry: Slot<Entry>) -> LockName { entries[entry].name }
 
-    /// The lock with a name.
+    /// The lock with this name.
     @inline(__always)
     func find(_ name: LockName) -> Slot<Lock>? {
         guard let root else { return nil }
@@ -66,7 +66,7 @@ struct NameTree: ~Copyable {
         return entries[entry].name == name ? entries[entry].lock : nil
     }
 
-    /// Puts in a name that is not in the tree; returns its place.
+    /// Inserts a name that is not in the tree. Returns its entry.
     mutating func insert(_ name: LockName, for lock: Slot<Lock>) -> Slot<Entry> {
         let entry = entries.insert(Entry(name: name, lock: lock))
         guard let root else {
@@ -77,7 +77,7 @@ struct NameTree: ~Copyable {
             let other = entries[nearest(to: name, below: root)].name
             let (byte, others, turnsRight) = other.withBytes { Self.difference(name, $0) }
 
-            // Down to where the new node belongs: before the first that looks at a later bit.
+            // Go down to the position of the new node: above the first node with a later bit.
             var parent: (node: Slot<Node>, isRight: Bool)?
             var branch = root
             while branch.entry == nil {
@@ -96,7 +96,7 @@ struct NameTree: ~Copyable {
         return entry
     }
 
-    /// Takes out a name that is in the tree.
+    /// Removes the name of an entry.
     mutating func remove(_ entry: Slot<Entry>) {
         entries[entry].name.withBytes { name in
             var grandparent: (node: Slot<Node>, isRight: Bool)?
@@ -120,13 +120,12 @@ struct NameTree: ~Copyable {
         entries.remove(entry)
     }
 
-    /// Calls the body with the locks whose names begin with `prefix` and come after `after`, in order, until
-    /// it returns false.
+    /// Calls the body with the locks that have a name with this prefix after `after`, in order, until it returns false.
     func forEach(
         prefix: String, after: LockName?, _ body: (Slot<Lock>) -> Bool
     ) {
         guard let root else { return }
-        // What is still to come, the first on top; it begins right of the way down to the first that counts.
+        // The branches that are still to visit, the next one on top.
         var ahead: [Branch] = []
         descend(from: root, to: max(prefix, after?.text ?? ""), &ahead)
         while let branch = ahead.popLast() {
@@ -142,9 +141,9 @@ struct NameTree: ~Copyable {
         }
     }
 
-    // MARK: - Ways down
+    // MARK: - Paths down
 
-    /// The entry whose name shares the most with these bytes, as far as the tree's nodes look.
+    /// The entry at the end of the path that these bytes choose. If the tree contains the name, it is this entry.
     private func nearest(to name: UnsafeRawBufferPointer, below root: Branch) -> Slot<Entry> {
         var branch = root
         while true {
@@ -154,7 +153,7 @@ struct NameTree: ~Copyable {
         }
     }
 
-    /// Fills `ahead` with the branches that hold every name at or after `start`, the first on top.
+    /// Fills `ahead` with the branches of all names at or after `start`, the first on top.
     private func descend(from root: Branch, to start: String, _ ahead: inout [Branch]) {
         var start = start
         start.withUTF8 { start in
@@ -174,7 +173,7 @@ struct NameTree: ~Copyable {
                     branch = node.left
                 }
             }
-            // Everything below here agrees with `start` up to the first difference, and so lies on one side of it.
+            // All names below this branch equal `start` up to the first difference, so they are all on one side of it.
             if !startIsGreater { ahead.append(branch) }
         }
     }
@@ -193,7 +192,7 @@ struct NameTree: ~Copyable {
         Int(index) < name.count ? name[Int(index)] : 0
     }
 
-    /// The first bit in which two different names differ, and whether the first name has a one there.
+    /// The first bit in which two names differ, and whether it is a one in the first name.
     private static func difference(
         _ name: UnsafeRawBufferPointer, _ other: UnsafeRawBufferPointer
     ) -> (byte: UInt8, others: UInt8, nameHasOne: Bool) {

@@ -1,15 +1,15 @@
 import LockVocabulary
 
-/// Who asks within a session, and what the session calls its owners and requests.
+/// The owners of a session, and the names by which a session knows its owners and requests.
 extension LockTable {
-    /// The owner, if it holds or waits for anything, or is the session itself.
+    /// The owner with this id; nil if it has neither a grant nor a request.
     @inline(__always)
     func findOwner(_ id: OwnerID, of session: Slot<Session>) -> Slot<Owner>? {
         if id.isSession { return sessions[session].itself }
         return sessions[session].labels.flatMap { labels[$0].owners[id] }
     }
 
-    /// What the session calls an owner.
+    /// The id by which the session knows an owner.
     func id(of owner: Slot<Owner>) -> OwnerID { owners[owner].id.map { ownerIDs[$0] } ?? .session }
 
     mutating func addOwner(_ id: OwnerID, to session: Slot<Session>) -> Slot<Owner> {
@@ -25,7 +25,7 @@ extension LockTable {
         return owner
     }
 
-    /// Forgets an owner with an id that has nothing any more.
+    /// Removes an owner without grants and requests, unless it is the session itself.
     mutating func removeIfIdle(_ owner: Slot<Owner>) {
         if owners[owner].isIdle, !owners[owner].isSession { removeOwner(owner) }
     }
@@ -42,7 +42,7 @@ extension LockTable {
         owners.remove(owner)
     }
 
-    /// Where the labels of a session stand, made when it first uses one.
+    /// The labels of a session. The record is made at the first use.
     mutating func labels(of session: Slot<Session>) -> Slot<Labels> {
         if let labels = sessions[session].labels { return labels }
         let slot = labels.insert(Labels())
@@ -50,12 +50,12 @@ extension LockTable {
         return slot
     }
 
-    /// The waiting request of a session that has a tag.
+    /// The waiting request of a session with this tag.
     func waiter(_ tag: Tag, of session: Slot<Session>) -> Slot<Waiter>? {
         sessions[session].labels.flatMap { labels[$0].tags[tag] }
     }
 
-    /// The grant of a session on a lock that a choice means.
+    /// The grant of a session on a lock that a choice selects.
     @inline(__always)
     func chooseGrant(
         _ name: LockName, _ choice: GrantChoice, of session: SessionID

@@ -1,32 +1,32 @@
 public import LockVocabulary
 
-/// One lock, as a list shows it.
+/// A lock in a list.
 public struct LockSummary: Sendable, Equatable {
     public let name: LockName
-    /// The strongest mode that somebody holds; nil if nobody does.
+    /// The strongest mode of the holders; nil without holders.
     public let mode: LockMode?
     public let holders: Int
     public let waiters: Int
     public let ownerDied: Bool
 }
 
-/// A grant, as its session is told of it.
+/// A grant in an answer to its session.
 public struct GrantSummary: Sendable, Equatable {
     public let mode: LockMode
     public let token: Token
-    /// Whether the mark of a writer that died is on the lock (G11).
+    /// Whether the lock has the mark of a dead writer (G11).
     public let ownerDied: Bool
 }
 
-/// One line of a lock's status.
+/// One row of a lock's status.
 public enum StatusRow: Sendable, Equatable {
-    /// A grant: since when it is held, and how long its lease still lasts.
+    /// A grant, with its age and what is left of its lease.
     case holder(SessionID, LockMode, OwnerID, Token, age: Duration, lease: Duration?, Note)
-    /// A waiting request: how long it waited, how long it may in all, and the grant that it wants to change.
+    /// A waiting request, with its time so far, its timeout, and the grant that it wants to upgrade.
     case waiter(SessionID, LockMode, OwnerID, waited: Duration, timeout: Duration?, Note, upgrades: Token?)
 }
 
-/// How far the telling of a lock's status has come; it goes on where it stopped, whatever happened since.
+/// The position in a lock's status. A list goes on from it, whatever changed in between.
 public struct StatusCursor: Sendable {
     enum Row: Sendable {
         case upgrade
@@ -34,7 +34,7 @@ public struct StatusCursor: Sendable {
         case readers
     }
 
-    /// The last grant that was told, or the row of waiting requests and the last number in it that was.
+    /// The last grant that was listed, or the row and the number of the last request that was.
     enum Place: Sendable {
         case holders(after: Token, at: Slot<Grant>?)
         case waiters(Row, after: UInt64?, at: Slot<Waiter>?)
@@ -51,16 +51,16 @@ public struct StatusCursor: Sendable {
     }
 }
 
-/// Looking, without changing anything.
+/// Queries, which change nothing.
 extension LockTable {
-    /// One lock; nil if nobody uses it.
+    /// The lock with this name; nil if it is unused.
     public func summary(of name: LockName) -> LockSummary? {
         guard let lock = names.find(name) else { return nil }
         return summary(lock)
     }
 
-    /// Calls the body with the locks whose names begin with `prefix` and come after `after`, in the order of
-    /// the names' bytes, until it returns false.
+    /// Calls the body with the locks that have a name with this prefix after `after`, in the order of the names' bytes, until
+    /// it returns false.
     public func forEachLock(prefix: String = "", after: LockName? = nil, _ body: (LockSummary) -> Bool) {
         names.forEach(prefix: prefix, after: after) { body(summary($0)) }
     }
@@ -71,7 +71,7 @@ extension LockTable {
             waiters: locks[lock].waiters, ownerDied: locks[lock].ownerDied)
     }
 
-    /// Tells what an owner holds, the newest first, until the body returns false.
+    /// Calls the body with the grants of an owner, the newest first, until it returns false.
     public func forEachGrant(
         of owner: OwnerID, in session: SessionID, _ body: (LockName, Note) -> Bool
     ) {
@@ -84,11 +84,11 @@ extension LockTable {
 
     private func note(of grant: Grant) -> Note { grant.note.map { notes[$0] } ?? .none }
 
-    /// Tells the next of a lock's holders, in the order of their grants, and then of its waiting requests, in
-    /// the order in which they will be served; at most `budget` are looked at, or until the body returns false.
+    /// Calls the body with the next holders of a lock, in the order of their grants, and then with its waiting requests, in
+    /// the order of service, until it returns false or `budget` records are examined.
     ///
-    /// Returns how many were looked at. Where the one that was told last is gone, those before it are passed over again,
-    /// within the same budget.
+    /// Returns the number of records examined. If the record at the cursor has gone, the walk passes over the records
+    /// before it again, within the same budget.
     @discardableResult
     public func forEachStatusRow(
         on name: LockName, from cursor: inout StatusCursor, budget: Int, at now: Instant,
@@ -125,7 +125,7 @@ extension LockTable {
         return looked
     }
 
-    /// The holder behind the one where the cursor stands, or the first if that one is gone.
+    /// The holder after the one at the cursor, or the first holder if that one has gone.
     private func nextHolder(of lock: Slot<Lock>, after: Token, at: Slot<Grant>?) -> Slot<Grant>? {
         guard let at, grants.reaches(at), grants[at].lock == lock, grants[at].token <= after
         else { return locks[lock].holders.first }

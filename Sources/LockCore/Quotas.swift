@@ -1,39 +1,39 @@
 public import LockVocabulary
 
-/// How much there may be of everything (G12). What goes over is refused and changes nothing.
+/// The limits of a table (G12). A request beyond a limit is refused and changes nothing.
 public struct Limits: Sendable, Equatable {
-    /// Sessions at once.
+    /// Open sessions.
     public var sessions = 65_536
-    /// Grants of one session, with the requests that wait to become one.
+    /// Grants and waiting requests of one session.
     public var sessionGrants = 10_000
     /// Waiting requests of one session.
     public var sessionWaiters = 1_000
-    /// Locks that somebody holds, waits for, or that are marked (G11).
+    /// Locks that are held, waited for or marked (G11).
     public var locks = 4_000_000
-    /// Grants of all sessions, with the requests that wait to become one.
+    /// Grants and waiting requests of all sessions.
     public var grants = 4_000_000
     /// Waiting requests of all sessions.
     public var waiters = 1_000_000
-    /// Locks whose last writer died; of more, the oldest mark goes.
+    /// Locks with the mark of a dead writer. One more removes the oldest mark.
     public var marks = 10_000
-    /// Steps of one search for a circle (G8): a grant or a waiting request looked at is a step.
+    /// Steps of one search for a circle (G8): grants and waiting requests that it examines.
     public var searchSteps = 65_536
 
     public init() {}
 }
 
-/// A limit that a request ran into.
+/// The limit that a request would exceed.
 public enum ExceededLimit: Sendable, Equatable {
     case grants
     case waiters
     case locks
-    /// The search for a circle was given up.
+    /// The search for a circle needed too many steps.
     case waits
 }
 
-/// How much the sessions of one account may have together, beside what each may have alone (G12).
+/// The limits of an account: what its sessions may have together (G12).
 public struct Share: Sendable, Equatable {
-    /// Grants, with the requests that wait to become one.
+    /// Grants and waiting requests.
     public var grants = Int.max
     /// Waiting requests.
     public var waiters = Int.max
@@ -44,26 +44,26 @@ public struct Share: Sendable, Equatable {
     }
 }
 
-/// What a session, or the sessions of an account together, have of what is limited.
+/// What a session, or an account, has of what its limits count.
 public struct Usage: Sendable, Equatable {
     public internal(set) var grants = 0
     public internal(set) var waiters = 0
 
-    /// What counts against a limit of grants: a waiting request counts as the grant that it wants to become.
+    /// The number that limits of grants count: a waiting request counts as the grant that it may become.
     var grantsToBe: Int { grants + waiters }
 }
 
-/// Who has how much. An account is a number that the caller chooses, the smaller the better.
+/// Charges and limits. An account is a small number that the caller chooses.
 extension LockTable {
-    /// Bounds what the session's account may have when the session asks for more.
+    /// Sets the share of the session's account. Each request of the session is checked against it.
     public mutating func setShare(_ share: Share, of session: SessionID) {
         sessions[slot(of: session)].share = share
     }
 
-    /// What a session has.
+    /// The grants and waiting requests of a session.
     public func usage(of session: SessionID) -> Usage { sessions[slot(of: session)].usage }
 
-    /// What the sessions of an account have together.
+    /// The grants and waiting requests of all sessions of an account.
     public func usage(ofAccount account: Int) -> Usage {
         accounts.indices.contains(account) ? accounts[account] : Usage()
     }
@@ -72,7 +72,7 @@ extension LockTable {
         while accounts.count <= account { accounts.append(Usage()) }
     }
 
-    /// Charges a session and its account for grants and waiting requests, or takes that back with a negative number.
+    /// Charges grants and waiting requests to a session and its account; a negative number takes a charge back.
     ///
     /// No other code changes these counts, so a session and its account always agree.
     @inline(__always)
@@ -84,7 +84,7 @@ extension LockTable {
         accounts[account].waiters += waiters
     }
 
-    /// The limit that one more grant, or one more request that waits to become one, would pass.
+    /// The limit that one more grant or waiting request would exceed.
     @inline(__always)
     func limitOnOneMoreGrant(of session: Slot<Session>) -> ExceededLimit? {
         let isWithin =
@@ -94,7 +94,7 @@ extension LockTable {
         return isWithin ? nil : .grants
     }
 
-    /// The limit that one more waiting request would pass.
+    /// The limit that one more waiting request would exceed.
     func limitOnOneMoreWaiter(of session: Slot<Session>) -> ExceededLimit? {
         let isWithin =
             sessions[session].usage.waiters < limits.sessionWaiters && waiters.count < limits.waiters

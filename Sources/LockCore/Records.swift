@@ -1,9 +1,9 @@
 import LockVocabulary
 
-// Grants, owners and sessions hold numbers only: what a client spelled stands beside them, so that to read a
-// field never counts references.
+// Grants, owners and sessions hold numbers only. The strings of clients are in slabs of their own, so reading a record counts
+// no references.
 
-/// The permission that an owner has: a lock in a mode, under a token.
+/// The permission of an owner: a lock in a mode, under a token.
 struct Grant: Placeable {
     static var vacant: Grant {
         Grant(
@@ -12,9 +12,9 @@ struct Grant: Placeable {
 
     var token: Token
     var since: Instant
-    /// How long each renewal makes it last.
+    /// How long the grant lasts from each renewal.
     var lease: Lease
-    /// Where the end of the lease stands among the deadlines.
+    /// The handle of the end of its lease.
     @Compact var deadline: DeadlineHeap<Due>.Handle? = nil
     let lock: Slot<Lock>
     let owner: Slot<Owner>
@@ -22,9 +22,9 @@ struct Grant: Placeable {
     var ownerLinks = Links<Grant>()
     @Compact var note: Slot<Note>? = nil
     var mode = LockMode.read
-    /// Whether its session was told that somebody waits for it.
+    /// Whether its session was told that a request waits for it.
     var isRecalled = false
-    /// Whether it is released if its session ends, rather than lost by a death (G11).
+    /// Whether the end of its session releases it, and leaves no mark (G11).
     var isReleasedAtEnd = false
 
     enum OnLock: Membership {
@@ -36,21 +36,21 @@ struct Grant: Placeable {
     }
 }
 
-/// A request that waits.
+/// A waiting request.
 struct Waiter: Placeable {
     static var vacant: Waiter {
         Waiter(number: 0, since: .zero, lock: .nowhere, owner: .nowhere, lease: Lease(.forever), mode: .read)
     }
 
-    /// Rises with every request that waits: the order of coming.
+    /// Rises with every waiting request: the order of arrival.
     let number: UInt64
     let since: Instant
-    /// The time that it may wait, as it was asked; nil for ever.
+    /// How long it may wait in all; nil without end.
     var timeout: Duration?
     @Compact var deadline: DeadlineHeap<Due>.Handle? = nil
     let lock: Slot<Lock>
     let owner: Slot<Owner>
-    /// The grant that it wants changed, if it is an upgrade.
+    /// The grant that it wants to upgrade.
     @Compact var upgrades: Slot<Grant>? = nil
     var rowLinks = Links<Waiter>()
     var ownerLinks = Links<Waiter>()
@@ -68,12 +68,14 @@ struct Waiter: Placeable {
     }
 }
 
-/// Who asks within a session: one with an id, while it holds or waits for anything, or the session itself.
+/// A party within a session that makes requests: a named owner, or the session itself.
+///
+/// The record of a named owner exists while it has a grant or a request.
 struct Owner: Placeable {
     static var vacant: Owner { Owner(session: .nowhere) }
 
     let session: Slot<Session>
-    /// Where its id stands; nil for the session itself.
+    /// Its id; nil for the session itself.
     @Compact var id: Slot<OwnerID>? = nil
     var grants = LinkedList<Grant.OfOwner>()
     var waiters = LinkedList<Waiter.OfOwner>()
@@ -88,27 +90,27 @@ struct Owner: Placeable {
     var isIdle: Bool { grants.isEmpty && waiters.isEmpty }
 }
 
-/// One client: what lives and dies together.
+/// One connection of a client: what lives and dies together.
 struct Session: Placeable {
     static var vacant: Session { Session(serial: 0, account: 0, share: Share()) }
 
-    /// Zero for a place that no session has.
+    /// Zero in a vacant record.
     let serial: UInt32
     let account: Int
-    /// How much the account may have when this session asks for more.
+    /// The limits of the account for requests of this session.
     var share: Share
     var usage = Usage()
     var owners = LinkedList<Owner.OfSession>()
-    /// The session itself as an owner, from its first request on.
+    /// The session itself as an owner; nil before its first request.
     @Compact var itself: Slot<Owner>? = nil
-    /// Its owners and open tags by what the client calls them, once it has used an id or a tag.
+    /// Its named owners and open tags; nil before it has used one.
     @Compact var labels: Slot<Labels>? = nil
     var wantsRecall = false
 
     var isVacant: Bool { serial == 0 }
 }
 
-/// What a session calls its owners and its waiting requests.
+/// The owners and waiting requests of a session by their names.
 struct Labels: Placeable {
     static var vacant: Labels { Labels() }
 
@@ -124,7 +126,7 @@ extension OwnerID: Placeable {
     static var vacant: OwnerID { .session }
 }
 
-/// How long a grant lasts from each renewal on: a `TimeLimit` in eight bytes, as there is one in every grant.
+/// The length of a lease: a `TimeLimit` in eight bytes, since every grant has one.
 struct Lease {
     private var nanoseconds: Int64
 
@@ -142,10 +144,10 @@ struct Lease {
     }
 }
 
-/// What has a deadline.
+/// A record with a deadline.
 enum Due {
-    /// A waiting request: when it may wait no longer.
+    /// A waiting request, at the end of its timeout.
     case waiter(Slot<Waiter>)
-    /// A grant: when its lease ends.
+    /// A grant, at the end of its lease.
     case grant(Slot<Grant>)
 }

@@ -1,62 +1,62 @@
 public import LockVocabulary
 
-/// Why a request was not granted, or a command not carried out. Nothing was changed by it.
+/// The reason why a request was not granted, or a command was not carried out. A refused command changes nothing.
 public enum Refusal: Error, Equatable {
-    /// It may not be had now, and was not to wait.
+    /// The lock cannot be granted now, and the request was not to wait.
     case busy(Blockers)
-    /// It was not to be had in time (G5).
+    /// The request was not granted before its deadline (G5).
     case timeout(waited: Duration, Blockers)
-    /// Waiting for it would close a circle of owners (G8).
+    /// Waiting would close a circle of owners (G8).
     case deadlock(Circle)
-    /// It was withdrawn, or the grant that it was to change has ended (G10).
+    /// The request was cancelled, or the grant to upgrade has ended (G10).
     case cancelled
-    /// There would be too many.
+    /// A limit would be exceeded (G12).
     case limit(ExceededLimit)
-    /// No token may be given out before more are reserved (G7).
+    /// No reserved token is left (G7).
     case noToken
-    /// The daemon is about to leave.
+    /// The daemon is about to exit.
     case draining
     /// The session has no such grant.
     case notHeld
     /// The session has no such request.
     case notWaiting
-    /// The session has several, and nothing chooses one.
+    /// The session has several grants or requests on the lock, and the command selects none.
     case ambiguous
-    /// The grant's mode, or an upgrade that waits on it, does not allow this.
+    /// The mode of the grant, or a waiting upgrade of it, does not allow the change.
     case wrongMode
-    /// No length of lease was given, now or before.
+    /// The grant has no lease, and the command gives no length.
     case noLease
 }
 
-/// Who stood in the way: a few by name, the rest by number.
+/// The holders that block a request: the first few, and the number of the rest.
 public struct Blockers: Sendable, Equatable {
-    /// One that stood in the way.
+    /// A holder that blocks a request.
     public struct Blocker: Sendable, Equatable {
         public let session: SessionID
         public let mode: LockMode
     }
 
-    /// How many are named.
+    /// The greatest number of blockers that are listed.
     public static let most = 3
 
     /// The first `most` in the order of their grants.
     public let first: [Blocker]
-    /// How many more there are.
+    /// The number of blockers that are not listed.
     public let more: Int
 
-    /// Nobody is known: the daemon grants nothing yet (G1).
+    /// No holder is known: during the grace nothing is granted (G1).
     public static let unknown = Blockers(first: [], more: 0)
 }
 
-/// A circle of owners, each of whom waits for a lock that the next stands before.
+/// A circle of owners. Each waits for a lock that the next one holds, or is ahead for.
 public struct Circle: Sendable, Equatable {
-    /// An owner, and the lock that it waits for.
+    /// An owner, and the lock for which it waits.
     public struct Hop: Sendable, Equatable {
         public let session: SessionID
         public let owner: OwnerID
         public let lock: LockName
     }
 
-    /// From the owner that asked, round to the one that waits for it.
+    /// From the owner of the refused request to the owner that waits for it.
     public let hops: [Hop]
 }

@@ -1,8 +1,8 @@
 public import LockVocabulary
 
-/// Asking: for a lock, for another mode, and no longer.
+/// The commands of owners that make, upgrade or cancel requests.
 extension LockTable {
-    /// Asks for a lock. If it has to wait, the answer will be an effect.
+    /// Requests a lock. An effect answers a request that waits.
     public mutating func acquire(
         _ request: Acquisition, by session: SessionID, at now: Instant
     ) -> Decision {
@@ -38,7 +38,7 @@ extension LockTable {
         return decision
     }
 
-    /// Asks that a read or update grant become the write grant (G10). It keeps its lease and its note.
+    /// Requests that a read or update grant become the write grant (G10). The grant keeps its lease and its note.
     public mutating func upgrade(
         _ name: LockName, _ choice: GrantChoice = .only, wait: TimeLimit = .forever, tag: Tag? = nil,
         by session: SessionID, at now: Instant
@@ -69,9 +69,9 @@ extension LockTable {
             request, on: lock, upgrading: grant, owner: owner, of: owners[owner].session, at: now)
     }
 
-    /// Withdraws a waiting request: the only one of the session on the lock, or of an owner.
+    /// Cancels the only waiting request on a lock of the session, or of one owner.
     ///
-    /// The request itself is answered `cancelled` by an effect. Returns its mode.
+    /// An effect answers the request `cancelled`. Returns its mode.
     public mutating func cancel(
         _ name: LockName, owner: OwnerID? = nil, by session: SessionID, at now: Instant
     ) -> Result<LockMode, Refusal> {
@@ -83,7 +83,7 @@ extension LockTable {
         return .success(withdraw(only))
     }
 
-    /// Withdraws the waiting request that has a tag. The request itself is answered `cancelled` by an effect.
+    /// Cancels the waiting request with a tag. An effect answers the request `cancelled`.
     public mutating func cancel(
         _ tag: Tag, by session: SessionID, at now: Instant
     ) -> Result<(name: LockName, mode: LockMode), Refusal> {
@@ -108,7 +108,7 @@ extension LockTable {
 
     // MARK: - Waiting
 
-    /// Puts a request that may not be granted now into the queue, unless it was not to wait.
+    /// Queues a request that cannot be granted now, unless it must not or may not wait.
     private mutating func wait(
         _ request: Acquisition, on lock: Slot<Lock>, upgrading grant: Slot<Grant>?, owner: Slot<Owner>?,
         of session: Slot<Session>, at now: Instant
@@ -149,7 +149,7 @@ extension LockTable {
         return waiter
     }
 
-    /// Takes a request out of the queue, without an answer.
+    /// Removes a waiting request without an answer. The caller reconciles the lock.
     mutating func removeWaiter(_ waiter: Slot<Waiter>, keepingOwner: Bool = false) {
         let record = waiters[waiter]
         let lock = record.lock
@@ -164,7 +164,7 @@ extension LockTable {
         if !keepingOwner { removeIfIdle(record.owner) }
     }
 
-    /// Refuses a waiting request and takes it out of the queue.
+    /// Removes a waiting request and answers it with a refusal. The caller reconciles the lock.
     mutating func refuse(
         _ waiter: Slot<Waiter>, _ refusal: Refusal, as kind: ChangeKind, keepingOwner: Bool = false
     ) {

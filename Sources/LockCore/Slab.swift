@@ -1,14 +1,14 @@
 import LockVocabulary
 
-/// The place of a record in its slab; typed, so that a grant's place cannot be taken for a lock's.
+/// The index of a record in its slab, typed by the record: the slot of a grant cannot be used for a lock.
 struct Slot<Record>: Hashable {
     let raw: UInt32
 
-    /// The place that a vacant record names: outside every slab, so reading it stops the program.
+    /// A slot outside every slab, for the fields of vacant records. Reading it stops the program.
     static var nowhere: Slot { Slot(raw: .max) }
 }
 
-/// An optional slot in four bytes, where `Slot?` takes eight: for the fields of records.
+/// An optional slot in four bytes, for the fields of records. `Slot?` takes eight.
 @propertyWrapper
 struct Compact<Record> {
     private var raw = UInt32.max
@@ -21,21 +21,21 @@ struct Compact<Record> {
     }
 }
 
-/// What can stand in a slab.
+/// A record that a slab can contain.
 protocol Placeable {
-    /// What stands where no record is; it keeps nothing alive.
+    /// The content of an unused slot. It keeps no object alive.
     static var vacant: Self { get }
 }
 
-/// Records at places that stay the same and are used again.
+/// Storage for records at fixed slots, which are reused.
 ///
-/// The storage grows by chunks, so that no insertion pays for moving all that is there; a million records
-/// that are gone give their memory back with the last of them. It is memory of its own and not an array of arrays,
-/// which would ask at every change, twice, whether it is shared: nothing shares it, as a slab cannot be copied.
+/// The storage grows by chunks, so no insertion moves the other records. It frees all chunks when the last record is removed.
+/// It owns raw memory: an array of arrays would check at every change, twice, whether its storage is shared, and a slab
+/// cannot be copied, so its storage never is.
 ///
 /// Invariants:
-/// 1. A place below `bound` is live or on the free list, never both.
-/// 2. Every place below `bound` is initialized; one that is not live holds `vacant`.
+/// 1. A slot below `bound` is either in use or on the free list.
+/// 2. Every slot below `bound` is initialized; an unused one contains `vacant`.
 struct Slab<Record: Placeable>: ~Copyable {
     typealias Chunk = UnsafeMutablePointer<Record>
 
@@ -45,9 +45,9 @@ struct Slab<Record: Placeable>: ~Copyable {
     private var chunks = UnsafeMutablePointer<Chunk>.allocate(capacity: 8)
     private var capacity = 8
     private var free: [UInt32] = []
-    /// Places below this may be live; all others are not.
+    /// All slots in use are below this.
     private(set) var bound: UInt32 = 0
-    /// How many records are live.
+    /// The number of records.
     private(set) var count = 0
 
     init() {}
@@ -62,12 +62,12 @@ struct Slab<Record: Placeable>: ~Copyable {
         @inline(__always) _modify { yield &pointer(to: slot).pointee }
     }
 
-    /// Whether the slab has had a record at this place; it may be gone, and `vacant` stand there.
+    /// Whether this slot can be read. It may contain another record than before, or `vacant`.
     func reaches(_ slot: Slot<Record>) -> Bool { slot.raw < bound }
 
     @inline(__always)
     private func pointer(to slot: Slot<Record>) -> UnsafeMutablePointer<Record> {
-        precondition(slot.raw < bound, "no record has this place")
+        precondition(slot.raw < bound, "the slot is outside the slab")
         return chunks[Int(slot.raw >> Self.chunkBits)] + (Int(slot.raw) & (Self.chunkSize - 1))
     }
 

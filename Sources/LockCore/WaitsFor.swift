@@ -1,24 +1,26 @@
 import LockVocabulary
 
-/// Who waits for whom, and whether one more request would close a circle (G8).
+/// A search of the waits-for graph: would one more waiting request close a circle of owners (G8)?
 ///
-/// An owner waits for the holders that conflict with its request and for the conflicting requests ahead of it;
-/// with several requests open, for all of them. A new request adds edges from its owner, and to it from those
-/// whom it goes before; no other event adds an edge between owners that were not already joined by a way. So
-/// it is enough to look when a request is about to wait, and only for circles through its owner.
+/// An owner waits for the holders that conflict with its requests, and for the conflicting requests ahead of them. A new
+/// request adds edges from its owner, and edges to its owner from the requests that it passes. No other event joins two
+/// owners that had no path before (README.md proves this). So it is enough to search when a request is about to wait, and
+/// only for circles through its owner.
 ///
-/// The search goes backwards, from the owner to those who wait for it: it touches waiting requests and what
-/// their owners hold, never the holders who wait for nothing, of whom there may be thousands. Of a row of
-/// contenders it follows the first, as each of the others waits for the one before.
+/// The search goes backwards, from an owner to those that wait for it. So it examines waiting requests and the grants of their
+/// owners, but not the holders that wait for nothing, which may be thousands. Of a row of contenders it follows the first,
+/// since each of the others waits for the one before it.
+///
+/// Every examined record is charged to `budget`, which bounds the search.
 struct WaitsFor {
     enum Finding {
         case none
         case circle(Circle)
-        /// The search was longer than it may be.
+        /// The search exceeded its budget.
         case tooFar
     }
 
-    /// The new request: nothing of it is in the table yet.
+    /// The new request, which is not in the table yet.
     struct Request {
         let owner: Slot<Owner>?
         let asking: Circle.Hop
@@ -27,7 +29,7 @@ struct WaitsFor {
         let upgrades: Slot<Grant>?
     }
 
-    /// Why an owner waits: on which lock, and for whom; nil is the owner that asks.
+    /// An edge of the path back: the lock on which an owner waits, and the owner that it waits for; nil is the asking owner.
     private struct Step {
         let lock: Slot<Lock>
         let next: Slot<Owner>?
@@ -38,7 +40,7 @@ struct WaitsFor {
     private var frontier: [Slot<Owner>] = []
     private var readersSeen: Set<Slot<Lock>> = []
     private var budget: Int
-    /// Set when the asking owner was found to wait, by another of its requests, for one who waits for it.
+    /// The last edge of a circle through another waiting request of the asking owner.
     private var closing: Step?
 
     init(_ request: Request, budget: Int) {
@@ -68,7 +70,7 @@ struct WaitsFor {
     private func isBefore(_ owner: Slot<Owner>, _ table: borrowing LockTable) -> Bool {
         switch request.mode {
         case .write:
-            // Its own grant, which is to be upgraded, is not in its way.
+            // The grant to upgrade does not block the request.
             let own: UInt32 = owner == request.owner && request.upgrades != nil ? 1 : 0
             if table.held(by: owner, on: request.lock).count > own { return true }
         case .read, .update:
@@ -78,13 +80,13 @@ struct WaitsFor {
         else { return false }
         return table.owners[owner].waiters.contains(in: table.waiters) { waiter in
             let record = table.waiters[waiter]
-            // A reader that waits is ahead of nobody: whoever conflicts with it goes before it.
+            // A waiting reader is ahead of no request that conflicts with it.
             return record.lock == request.lock && record.mode != .read
                 && record.mode.conflicts(with: request.mode)
         }
     }
 
-    /// Those whom the new request would go before.
+    /// Adds the owners of the waiting requests that the new request would pass.
     private mutating func addWaitersForRequest(_ table: borrowing LockTable) {
         guard request.mode == .write else { return }
         addReaders(of: request.lock, for: nil, table)
@@ -93,7 +95,7 @@ struct WaitsFor {
         }
     }
 
-    /// Those who wait for what an owner holds or asked for earlier.
+    /// Adds the owners that wait for a grant or for a request of this owner.
     private mutating func addWaiters(
         for owner: Slot<Owner>, as next: Slot<Owner>?, _ table: borrowing LockTable
     ) {

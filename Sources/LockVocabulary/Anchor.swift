@@ -1,9 +1,9 @@
 import Synchronization
 
-/// Keeps a large value that has one owner where it is.
+/// A field that keeps a large noncopyable value at its address.
 ///
-/// The compiler hands a value to a method that only looks at it as a copy of all its fields, a thousand bytes of them
-/// here, unless something in it has to stay in its place. An anchor has to, costs a byte, and does nothing.
+/// The compiler passes a value to a nonmutating method by copying its fields, a thousand bytes for a table, unless a field
+/// must not move. An anchor is such a field. It costs a byte.
 public struct Anchor: ~Copyable {
     private let cell = Atomic<Bool>(false)
 

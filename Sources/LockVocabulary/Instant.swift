@@ -1,20 +1,20 @@
 /// A point in time on a clock that neither jumps nor stops (`CLOCK_BOOTTIME`), in nanoseconds.
 ///
-/// The rules never read a clock; whoever calls them says what time it is.
+/// The rules read no clock: each command takes the present instant.
 public struct Instant: Hashable, Sendable, InstantProtocol, CustomStringConvertible {
-    /// Nanoseconds since the clock's own beginning, at the most about 292 years.
+    /// Nanoseconds since the start of the clock.
     public let nanoseconds: Int64
 
     public init(nanoseconds: Int64) { self.nanoseconds = nanoseconds }
 
     public static let zero = Instant(nanoseconds: 0)
 
-    /// The instant a duration later; the last there is, if that is beyond it.
+    /// The instant after a duration, or the last instant if it would be later.
     public func advanced(by duration: Duration) -> Instant {
         advanced(byNanoseconds: duration.wholeNanoseconds)
     }
 
-    /// The same, for a duration that is kept as a number of nanoseconds.
+    /// The instant after a number of nanoseconds, or the last instant if it would be later.
     public func advanced(byNanoseconds count: Int64) -> Instant {
         let (sum, overflow) = nanoseconds.addingReportingOverflow(count)
         return Instant(nanoseconds: overflow ? .max : sum)
@@ -24,7 +24,7 @@ public struct Instant: Hashable, Sendable, InstantProtocol, CustomStringConverti
         .nanoseconds(other.nanoseconds - nanoseconds)
     }
 
-    /// The earlier of two instants, of which either may never come.
+    /// The earlier of two instants; nil is never.
     @inlinable
     public static func earliest(_ one: Instant?, _ other: Instant?) -> Instant? {
         guard let one, let other else { return one ?? other }
@@ -37,15 +37,15 @@ public struct Instant: Hashable, Sendable, InstantProtocol, CustomStringConverti
 }
 
 extension Duration {
-    /// The duration in nanoseconds, cut off below and held to what 64 bits can say.
+    /// The whole nanoseconds of the duration, clamped to 64 bits.
     public var wholeNanoseconds: Int64 {
-        // 10^9 is 2^9 times 5^9: up to an hour, what is left after the shift divides as 64 bits, ten times as fast.
+        // 10^9 is 2^9 times 5^9. Up to two hours, the shifted value fits in 64 bits, where division is ten times as fast.
         if attoseconds >= 0, let shifted = UInt64(exactly: attoseconds >> 9) {
             return Int64(shifted / 1_953_125)
         }
         return Int64(clamping: attoseconds / 1_000_000_000)
     }
 
-    /// The duration in milliseconds, cut off below and held to what 64 bits can say.
+    /// The whole milliseconds of the duration, clamped to 64 bits.
     public var wholeMilliseconds: Int64 { Int64(clamping: attoseconds / 1_000_000_000_000_000) }
 }

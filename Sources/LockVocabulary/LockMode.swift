@@ -1,25 +1,25 @@
 /// How a grant may use what its lock protects.
 ///
-/// Which grants stand together (G1):
+/// The modes that are compatible (G1):
 ///
 ///             read   update  write
 ///     read     yes    yes     no
 ///     update   yes    no      no
 ///     write    no     no      no
 public enum LockMode: UInt8, Sendable, CaseIterable {
-    /// Shared: any number of readers stand together.
+    /// Shared: any number of readers hold together.
     case read
-    /// Shared with readers, alone among updaters; may later become the writer.
+    /// Shared with readers, but not with another updater. It may become the writer later.
     case update
-    /// Alone.
+    /// Exclusive.
     case write
 
-    /// Whether a grant in this mode cannot stand beside one in `other`; symmetric.
+    /// Whether grants in this mode and in `other` exclude each other; symmetric.
     public func conflicts(with other: LockMode) -> Bool {
         self == .write || other == .write || (self == .update && other == .update)
     }
 
-    /// The word for it in the protocol.
+    /// The protocol's word for the mode.
     public var word: StaticString {
         switch self {
         case .read: "read"

@@ -1,17 +1,17 @@
-/// The name of a lock: 1 to 255 bytes out of the name alphabet.
+/// The name of a lock: 1 to 255 bytes of the name alphabet.
 ///
 /// The alphabet is `A-Z a-z 0-9 - . _ ~ / : @ + %`. Any other byte is written as `%` and two upper-case
-/// hex digits, and a byte of the alphabet (but `%` itself) is never written so: one name has one spelling.
+/// hex digits. A byte of the alphabet, except `%` itself, is never written so: a name has one spelling.
 ///
-/// Invariant: `text` obeys the rule above; it cannot be made otherwise.
+/// Invariant: `text` obeys this rule.
 public struct LockName: Hashable, Sendable {
-    /// The name as it stands in the protocol.
+    /// The spelling in the protocol.
     public let text: String
 
     /// The longest name, in bytes.
     public static let maximumLength = 255
 
-    /// A name from its spelling in the protocol; nil if it is not one.
+    /// A name from its spelling in the protocol; nil if the text is not a name.
     public init?(_ text: String) {
         var copy = text
         let valid = copy.withUTF8 { NameAlphabet.isWellFormed(UnsafeRawBufferPointer($0)) }
@@ -19,7 +19,7 @@ public struct LockName: Hashable, Sendable {
         self.text = text
     }
 
-    /// A name from its bytes in the protocol; nil if they are not one.
+    /// A name from its bytes in the protocol; nil if the bytes are not a name.
     public init?(bytes: UnsafeRawBufferPointer) {
         guard bytes.count <= Self.maximumLength, NameAlphabet.isWellFormed(bytes) else { return nil }
         text = String(asciiBytes: bytes)
@@ -27,7 +27,7 @@ public struct LockName: Hashable, Sendable {
 
     /// A name from plain text, percent-encoded where needed; nil if the result is too long or empty.
     ///
-    /// A percent sign is encoded as well: the plain text `a%20b` is another name than `a b`.
+    /// A percent sign is encoded as well, so the plain texts `a%20b` and `a b` are different names.
     public init?(encoding text: String) {
         self.init(NameAlphabet.encode(text))
     }
@@ -37,10 +37,10 @@ public struct LockName: Hashable, Sendable {
         self.init(NameAlphabet.encode(plain))
     }
 
-    /// For a record that has no name yet; the text is not looked at.
+    /// A placeholder for a record without a name. The text is not checked.
     package init(unchecked text: String) { self.text = text }
 
-    /// Calls the body with the name's bytes, in place where they lie in memory of their own.
+    /// Calls the body with the name's bytes, without a copy if the string is not a small one.
     @inlinable
     public func withBytes<Result>(_ body: (UnsafeRawBufferPointer) -> Result) -> Result {
         var copy = text

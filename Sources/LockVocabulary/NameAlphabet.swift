@@ -1,18 +1,18 @@
-/// The bytes that may stand in names and notes, and how any others are spelled.
+/// The bytes of names and notes, and the spelling of all other bytes.
 public enum NameAlphabet {
-    /// Whether the byte may stand for itself. `%` may not: it begins a spelled byte.
+    /// Whether a byte stands for itself. `%` does not: it begins an encoded byte.
     public static func contains(_ byte: UInt8) -> Bool {
-        // A bit for each byte, as every byte of every name is asked about.
+        // A bit set, because every byte of every name is checked.
         let bits = byte < 64 ? low : byte < 128 ? high : 0
         return bits >> (byte & 63) & 1 == 1
     }
 
-    /// `+ - . / 0-9 :` by their codes.
+    /// The bits of `+ - . / 0-9 :`.
     private static var low: UInt64 { 0x07FF_E800_0000_0000 }
-    /// `@ A-Z _ a-z ~` by their codes less 64.
+    /// The bits of `@ A-Z _ a-z ~`, with 64 subtracted from each code.
     private static var high: UInt64 { 0x47FF_FFFE_87FF_FFFF }
 
-    /// Whether the bytes are one or more of the alphabet, each spelled in the only way it may be.
+    /// Whether the bytes are a text of one byte or more in its only spelling.
     public static func isWellFormed(_ bytes: UnsafeRawBufferPointer) -> Bool {
         guard !bytes.isEmpty else { return false }
         var index = 0
@@ -32,10 +32,10 @@ public enum NameAlphabet {
         return true
     }
 
-    /// The spelling of any text.
+    /// The spelling of a plain text.
     public static func encode(_ text: String) -> String { encode(text.utf8) }
 
-    /// The spelling of any bytes, whether they are UTF-8 or not.
+    /// The spelling of plain bytes, which need not be UTF-8.
     public static func encode(_ plain: some Sequence<UInt8>) -> String {
         var bytes: [UInt8] = []
         bytes.reserveCapacity(plain.underestimatedCount)
@@ -49,15 +49,15 @@ public enum NameAlphabet {
         return String(decoding: bytes, as: UTF8.self)
     }
 
-    /// The text that was spelled so; a `%` that begins no spelled byte stands for itself.
+    /// The plain text of a spelling; a `%` that begins no encoded byte stands for itself.
     ///
-    /// Bytes that are not UTF-8 are replaced (U+FFFD): for people only.
+    /// Bytes that are not UTF-8 are replaced (U+FFFD), so this is for display only.
     public static func decode(_ text: String) -> String {
         guard text.utf8.contains(UInt8(ascii: "%")) else { return text }
         return String(decoding: decodeBytes(text), as: UTF8.self)
     }
 
-    /// The bytes that were spelled so; a `%` that begins no spelled byte stands for itself.
+    /// The plain bytes of a spelling; a `%` that begins no encoded byte stands for itself.
     public static func decodeBytes(_ text: String) -> [UInt8] {
         let spelled = Array(text.utf8)
         var bytes: [UInt8] = []
@@ -90,7 +90,7 @@ public enum NameAlphabet {
 }
 
 extension String {
-    /// A string from bytes that are known to be ASCII.
+    /// A string from ASCII bytes.
     init(asciiBytes bytes: UnsafeRawBufferPointer) {
         self.init(unsafeUninitializedCapacity: bytes.count) { buffer in
             for index in 0..<bytes.count { buffer.initializeElement(at: index, to: bytes[index]) }

@@ -1,6 +1,6 @@
-/// One client as the daemon sees it, for as long as the daemon lives: an id is not used twice.
+/// The id of a session. The daemon uses each id once.
 ///
-/// `slot` is small and used again, so that tables can be indexed by it; `serial` tells who has it now.
+/// `slot` is small and reused, so tables can be indexed by it; `serial` tells the sessions at one slot apart.
 public struct SessionID: Hashable, Sendable, CustomStringConvertible {
     public let slot: UInt32
     public let serial: UInt32
@@ -10,6 +10,6 @@ public struct SessionID: Hashable, Sendable, CustomStringConvertible {
         self.serial = serial
     }
 
-    /// The serial number: unique until more than four thousand million sessions have come.
+    /// The serial number, which is unique for the first 2^32 sessions.
     public var description: String { String(serial) }
 }

@@ -1,15 +1,15 @@
-/// How long one asks to wait for a lock, or may keep it: a duration, or without end.
+/// The length of a timeout or of a lease: a duration, or without end.
 public enum TimeLimit: Hashable, Sendable {
-    /// Decided at once when zero.
+    /// A timeout of zero is decided at once.
     case upTo(Duration)
     case forever
 
-    /// A limit from its length; nil is one without end.
+    /// A limit from its length; nil is without end.
     public init(_ duration: Duration?) {
         self = duration.map { .upTo($0) } ?? .forever
     }
 
-    /// What is left from now on of a limit that ends at a deadline; nil is one without end.
+    /// What is left now of a limit with this deadline; nil is without end.
     public init(until deadline: Instant?, from now: Instant) {
         self.init(deadline.map { max(.zero, now.duration(to: $0)) })
     }
@@ -22,7 +22,7 @@ public enum TimeLimit: Hashable, Sendable {
         }
     }
 
-    /// When it is over, counted from an instant; nil for never.
+    /// The deadline of a limit that starts at an instant; nil for never.
     public func deadline(from start: Instant) -> Instant? {
         switch self {
         case .upTo(let duration): start.advanced(by: duration)

@@ -1,13 +1,13 @@
 /// A fencing token: a number that rises with every grant, over all locks and over restarts (G7).
 public struct Token: Hashable, Sendable, Comparable, CustomStringConvertible {
-    /// 1 or more for a token that was given out.
+    /// At least 1 in the token of a grant.
     public let rawValue: UInt64
 
     public init(rawValue: UInt64) { self.rawValue = rawValue }
 
     public static func < (left: Token, right: Token) -> Bool { left.rawValue < right.rawValue }
 
-    /// The token of the grant after the one with this.
+    /// The token of the next grant.
     public var next: Token { Token(rawValue: rawValue + 1) }
 
     public var description: String { String(rawValue) }
