@@ -127,7 +127,7 @@ struct ReloadRequest: ~Copyable {
                 guard words.count == 3, let value = Int(words[2]) else { continue }
                 if words[1] == "total-reloads" { counts.all = value }
                 if words[1] == "total-refused-reloads" { counts.refused = value }
-            case "OK": return counts
+            case "END": return counts
             case "ERROR", "DENIED": throw Departure(.usage, "process \(process) answered: \(line)")
             default: continue
             }

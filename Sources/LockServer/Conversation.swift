@@ -148,7 +148,7 @@ struct Conversation {
     mutating func write(_ page: RowReply.Page, of reply: RowReply, isComplete: Bool) {
         output.append(contentsOf: page.bytes)
         if isComplete {
-            write(.ok(reply.count), reply.tag)
+            write(.end(rows: reply.count), reply.tag)
             rowReplies.removeFirst()
         } else {
             rowReplies[0] = reply

@@ -87,7 +87,7 @@ extension Server {
         case .release(let name, let choice):
             return answer(table.release(name, choice, by: session, at: now)) { .released(name, $0) }
         case .releaseAtEnd(let name, let choice):
-            return answer(table.releaseAtEnd(name, choice, by: session, at: now)) { _ in .ok(0) }
+            return answer(table.releaseAtEnd(name, choice, by: session, at: now)) { _ in .ok }
         case .releaseAll(let owner):
             let released = table.releaseAll(of: owner, by: session, at: now)
             return .effectsFirst(
@@ -203,7 +203,7 @@ extension Server {
             return .reply(.error(WireError(.limitWatchers)))
         }
         table.isObserved = true
-        return .reply(.ok(0))
+        return .reply(.ok)
     }
 
     private mutating func hello(_ name: Note?, _ recall: Bool?, _ client: ConversationIndex) -> Answer {

@@ -20,8 +20,10 @@ public enum Reply: Hashable, Sendable {
     indirect case hello(version: Int, server: String, session: UInt64, limits: SessionLimits?)
     case pong
     case bye
-    /// The end of as many rows.
-    case ok(Int)
+    /// The request is done, and there is nothing to say about it.
+    case ok
+    /// The end of a listing, with the number of its rows.
+    case end(rows: Int)
     case error(WireError)
 
     /// The version of the protocol that `HELLO` states.

@@ -24,7 +24,7 @@ extension Reply {
             name.text.utf8.count + what.utf8.count + reason.utf8.count
         case .hello(_, let server, _, _): server.utf8.count
         case .error(let error): error.text.utf8.count + (error.subject?.name.text.utf8.count ?? 0)
-        case .pong, .bye, .ok, .releasedAll: 0
+        case .pong, .bye, .ok, .end, .releasedAll: 0
         }
     }
 }
@@ -92,8 +92,9 @@ extension LineWriter {
             if let limits { field(limits) }
         case .pong: put("PONG")
         case .bye: put("BYE")
-        case .ok(let rows):
-            put("OK ")
+        case .ok: put("OK")
+        case .end(let rows):
+            put("END ")
             put(rows)
         case .error(let error):
             put("ERROR ")

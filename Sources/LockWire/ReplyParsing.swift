@@ -7,7 +7,8 @@ extension Reply {
         guard let word = fields.next() else { return nil }
         let reply: Reply? =
             switch word.count {
-            case 2 where word.spells("OK"): .ok(counted: &fields)
+            case 2 where word.spells("OK"): .ok
+            case 3 where word.spells("END"): .end(from: &fields)
             case 3 where word.spells("BYE"): .bye
             case 4 where word.spells("PONG"): .pong
             case 4 where word.spells("BUSY"): .busy(from: &fields)
@@ -29,8 +30,8 @@ extension Reply {
         self = reply
     }
 
-    private static func ok(counted fields: inout Fields) -> Reply? {
-        fields.next()?.decimal().flatMap(Int.init(exactly:)).map(Reply.ok)
+    private static func end(from fields: inout Fields) -> Reply? {
+        fields.next()?.decimal().flatMap(Int.init(exactly:)).map(Reply.end)
     }
 
     private static func named(_ fields: inout Fields, _ reply: (LockName, Token) -> Reply) -> Reply? {

@@ -1,6 +1,6 @@
 public import LockVocabulary
 
-/// One row of a reply that has many; `OK n` ends them.
+/// One row of a reply that has many; `END n` closes them.
 public enum Row: Hashable, Sendable {
     case holder(Holder)
     case waiter(Waiter)

@@ -75,7 +75,7 @@ extension LockError {
         case .denied(let name, _, let reason): self = .denied(name, reason: reason)
         case .error(let error): self.init(error)
         case .granted, .cancelled, .released, .releasedAll, .renewed, .valid, .stale, .revoked, .hello, .pong,
-            .bye, .ok:
+            .bye, .ok, .end:
             return nil
         }
     }

@@ -68,7 +68,7 @@ import Testing
     private func statistic(_ name: String, of daemon: DaemonProcess) throws -> Int? {
         let session = try daemon.connect()
         try session.send("STATS")
-        let row = try session.lines(through: "OK").first { $0.hasPrefix("* \(name) ") }
+        let row = try session.lines(through: "END").first { $0.hasPrefix("* \(name) ") }
         return row?.split(separator: " ").last.flatMap { Int($0) }
     }
 

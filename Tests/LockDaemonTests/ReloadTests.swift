@@ -64,7 +64,7 @@ import Testing
         let answer = try session.ask("WRITE a") ?? ""
         #expect(answer.hasPrefix("DENIED"), "\(answer), \(daemon.log)")
         try session.send("STATS")
-        let rows = try session.lines(through: "OK")
+        let rows = try session.lines(through: "END")
         #expect(rows.contains("* total-reloads 1"), "\(rows)")
     }
 

@@ -57,7 +57,7 @@ import Testing
         let reader = try daemon.connect()
         try reader.send("LIST")
         try waitForRest(of: daemon.processID)
-        #expect(try reader.lines(through: "OK ").last == "OK 10000")
+        #expect(try reader.lines(through: "END ").last == "END 10000")
     }
 
     @Test("while a session sends more than it may a second") func throttled()

@@ -30,7 +30,7 @@ import Testing
             #expect(try waiter.ask("RELEASE jobs") == "RELEASED jobs token=\(2 * round)")
         }
         try waiter.send("STATS")
-        #expect(try waiter.lines(through: "OK").contains("* process-watches 0"))
+        #expect(try waiter.lines(through: "END").contains("* process-watches 0"))
         #expect(daemon.log.split(separator: "\n").count { $0.contains("processes cannot be watched") } == 1)
     }
 
@@ -56,7 +56,7 @@ import Testing
         let daemon = try DaemonProcess(sandbox: Sandbox(.pidfdOpen, error: EPERM))
         let waiter = try daemon.connect()
         try waiter.send("STATS")
-        guard try waiter.lines(through: "OK").contains("* process-watches 1") else { return }
+        guard try waiter.lines(through: "END").contains("* process-watches 1") else { return }
         let holder = try PeerProcess(of: daemon)
         #expect(try holder.session.ask("WRITE jobs") == "GRANTED jobs write token=1")
         #expect(holder.forkChild() > 0)

@@ -23,7 +23,7 @@ import Testing
             room.server.resumeWork(at: room.now)
         }
         let lines = String(decoding: bytes, as: UTF8.self).split(separator: "\n")
-        #expect(lines.count == 8_001 && lines.last == "#l OK 8000")
+        #expect(lines.count == 8_001 && lines.last == "#l END 8000")
         #expect(Set(lines).count == 8_001 && lines.dropLast().elementsEqual(lines.dropLast().sorted()))
         #expect(most < 70_000 && turns > 40)
     }
@@ -35,7 +35,7 @@ import Testing
         room.say("b", "LIST\nSTATS\nLIST lock-1\nPING\n")
         room.say("c", "LIST\n")
         let lines = room.hear("b")
-        let ends = lines.indices.filter { lines[$0].hasPrefix("OK ") }
+        let ends = lines.indices.filter { lines[$0].hasPrefix("END ") }
         #expect(ends.count == 3 && ends.first == 3_000 && lines.last == "PONG")
         #expect(room.hear("c").count == 3_001)
     }
@@ -58,7 +58,7 @@ import Testing
         #expect(tokens == tokens.sorted() && Set(tokens).count == tokens.count)
         #expect(Set(stride(from: 2, through: 3_000, by: 2)).isSubset(of: Set(tokens)))
         #expect(lines.filter { $0.hasPrefix("* waiter") }.count == 250)
-        #expect(lines.last == "OK \(lines.count - 1)")
+        #expect(lines.last == "END \(lines.count - 1)")
     }
 
     @Test("what was missed is told as soon as no more is unread than may be (G12)") func missedAtLimit() {
@@ -80,7 +80,7 @@ import Testing
         #expect(rows == 128)
         while room.server.hasUnfinishedWork { room.server.resumeWork(at: room.now) }
         #expect(room.owed("c") > first && room.owed("c") < 16_384 + 300)
-        #expect(room.hear("c").last == "OK 3000")
+        #expect(room.hear("c").last == "END 3000")
     }
 
     @Test("what happened is counted") func counted() {
@@ -119,8 +119,8 @@ import Testing
         room.take("c", 30_000)
         room.die("a")
         let lines = room.hear("c")
-        #expect(lines.last?.hasPrefix("OK ") == true)
-        #expect(room.send("c", "STATUS jobs\n") == ["OK 0"])
+        #expect(lines.last?.hasPrefix("END ") == true)
+        #expect(room.send("c", "STATUS jobs\n") == ["END 0"])
     }
 
     @Test("whoever does not read is no longer read from, and is read from again when he has (G12)")

@@ -54,7 +54,7 @@ import Testing
         #expect(room.send("c", "WRITE other wait=0\n") == ["GRANTED other write token=5003"])
         let lines = room.hear("d")
         #expect(lines.filter { $0.hasPrefix("* lock ") }.count == 5_002)
-        #expect(lines.suffix(1) == ["OK 5002"])
+        #expect(lines.suffix(1) == ["END 5002"])
         #expect(lines.contains("RELEASED other token=5002"))
         #expect(room.interest(in: "d") == .close)
     }

@@ -42,7 +42,7 @@ import Testing
             // Nor does a reply repeat what the client sent.
             #expect(reply.utf8.allSatisfy { (0x20...0x7E).contains($0) })
         }
-        #expect(room.send("a", "LIST\n") == ["OK 0"])
+        #expect(room.send("a", "LIST\n") == ["END 0"])
     }
 
     @Test("cannot spell one name in two ways") func oneSpelling() {

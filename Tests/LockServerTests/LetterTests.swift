@@ -11,7 +11,7 @@ import Testing
             a< GRANTED jobs write token=1
             b> READ jobs
             w> WATCH
-            w< OK 0
+            w< OK
             a> RELEASE jobs
             a< RELEASED jobs token=1
             b< ERROR no-token lock=jobs mode=read no fencing token can be given out: the state directory cannot be written to

@@ -77,7 +77,7 @@ import Testing
             c< GRANTED mail write token=2
             e> STATUS mail
             e< * holder pid=3 mode=write owner=- token=2 age=0ms lease=- note=for-bob
-            e< OK 1
+            e< END 1
             e> REVOKE mail token=2
             e< REVOKED mail token=2
             c< ! REVOKED mail token=2
@@ -112,14 +112,14 @@ import Testing
             e< ! CHANGED open/x granted pid=3 mode=write token=2 owner=- tag=- request=- upgrades=-
             e> LIST
             e< * lock open/x mode=write holders=1 waiters=0 ownerdied=0
-            e< OK 1
+            e< END 1
             e> STATUS secret/x
             e< DENIED secret/x look reason=not-permitted
             e> VALIDATE secret/x token=1
             e< DENIED secret/x look reason=not-permitted
             d> LIST secret/
             d< * lock secret/x mode=write holders=1 waiters=0 ownerdied=0
-            d< OK 1
+            d< END 1
             """)
     }
 
@@ -127,8 +127,8 @@ import Testing
         let room = try room("deny user=bob look secret/")
         for number in 0..<9_000 { room.send("c", "READ secret/\(number) \n") }
         room.send("c", "READ z\n")
-        #expect(room.send("e", "LIST\n").last == "OK 1")
-        #expect(room.send("d", "LIST secret/ limit=3\n").last == "OK 3")
+        #expect(room.send("e", "LIST\n").last == "END 1")
+        #expect(room.send("d", "LIST secret/ limit=3\n").last == "END 3")
     }
 
     @Test("groups, units and programs are what the kernel says they are") func subjects() throws {

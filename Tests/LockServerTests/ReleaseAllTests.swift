@@ -33,7 +33,7 @@ import Testing
             b> STATUS mail
             b< * holder pid=1 mode=read owner=t2 token=3 age=0ms lease=- note=-
             b< * holder pid=1 mode=read owner=- token=4 age=0ms lease=- note=-
-            b< OK 2
+            b< END 2
             a> RELEASE * owner=-
             a< RELEASED * grants=1 waiters=0
             a> RELEASE * owner=-
@@ -103,7 +103,7 @@ import Testing
             a< GRANTED jobs write token=2
             a> #r READ mail owner=t1
             a> WATCH
-            a< OK 0
+            a< OK
             a> RELEASE * owner=t1
             a< #r CANCELLED mail read
             a< ! CHANGED mail cancelled pid=1 mode=read token=- owner=t1 tag=#r request=0 upgrades=-

@@ -16,7 +16,7 @@ import Testing
             c> STATUS jobs
             c< * holder pid=1 mode=write owner=- token=1 age=2s lease=- note=nightly
             c< * waiter pid=2 mode=read owner=t1 waited=2s timeout=5s note=- upgrades=-
-            c< OK 2
+            c< END 2
             a> RELEASE jobs
             a< RELEASED jobs token=1
             b< #w GRANTED jobs read token=2
@@ -220,7 +220,7 @@ import Testing
             b> SESSIONS
             b< * session id=1 pid=1 uid=1000 client=back%20up grants=1 waiters=0 age=3s
             b< * session id=2 pid=2 uid=1000 client=- grants=0 waiters=1 age=3s
-            b< OK 2
+            b< END 2
             """)
     }
 
@@ -236,14 +236,14 @@ import Testing
             b< * lock a/10 mode=read holders=1 waiters=0 ownerdied=0
             b< * lock a/2 mode=read holders=1 waiters=0 ownerdied=0
             b< * lock b mode=read holders=1 waiters=0 ownerdied=0
-            b< OK 6
+            b< END 6
             b> #l LIST a/ after=a/1 limit=1
             b< * lock a/10 mode=read holders=1 waiters=0 ownerdied=0
-            b< #l OK 1
+            b< #l END 1
             b> LIST a after=a/2
-            b< OK 0
+            b< END 0
             b> LIST none
-            b< OK 0
+            b< END 0
             """)
     }
 
@@ -256,17 +256,17 @@ import Testing
             a dies
             b> LIST
             b< * lock jobs mode=- holders=0 waiters=0 ownerdied=1
-            b< OK 1
+            b< END 1
             b> STATUS jobs
-            b< OK 0
+            b< END 0
             b> STATUS none
-            b< OK 0
+            b< END 0
             b> READ jobs lease=1500ms note=n owner=o
             b< GRANTED jobs read token=2 ownerdied=1
             + 250ms
             b> STATUS jobs
             b< * holder pid=2 mode=read owner=o token=2 age=250ms lease=1.250s note=n
-            b< OK 1
+            b< END 1
             """)
     }
 
@@ -275,7 +275,7 @@ import Testing
         room.play(
             """
             w> #w WATCH jobs
-            w< #w OK 0
+            w< #w OK
             a> WRITE jobs/1
             a< GRANTED jobs/1 write token=1
             w< ! CHANGED jobs/1 granted pid=1 mode=write token=1 owner=- tag=- request=- upgrades=-
@@ -290,7 +290,7 @@ import Testing
             a< RELEASED jobs/1 token=1
             w< ! CHANGED jobs/1 released pid=1 mode=write token=1 owner=- tag=- request=- upgrades=-
             w> WATCH mail
-            w< OK 0
+            w< OK
             a> READ jobs/1
             a< GRANTED jobs/1 read token=3
             a dies
@@ -301,7 +301,7 @@ import Testing
     @Test("PING, HELP and STATS answer; QUIT ends, and what follows it is not carried out") func quit() {
         let room = Room()
         #expect(room.send("a", "ping\r\n\r\n  Ping  \n") == ["PONG", "PONG"])
-        #expect(room.send("a", "#h HELP\n").last?.hasPrefix("#h OK ") == true)
+        #expect(room.send("a", "#h HELP\n").last?.hasPrefix("#h END ") == true)
         #expect(room.send("a", "STATS\n").contains("* sessions 1"))
         room.send("a", "WRITE jobs\n")
         #expect(room.send("a", "QUIT\nPING\nRELEASE jobs\n") == ["BYE"])

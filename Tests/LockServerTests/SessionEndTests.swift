@@ -10,7 +10,7 @@ import Testing
             a> WRITE jobs
             a< GRANTED jobs write token=1
             a> RELEASE jobs at=end
-            a< OK 0
+            a< OK
             """)
         return room
     }

@@ -76,7 +76,7 @@ import Testing
     func follow(seed: UInt64) {
         var generator = SeededGenerator(seed: seed)
         let room = Room()
-        #expect(room.send("w", "WATCH\n") == ["OK 0"])
+        #expect(room.send("w", "WATCH\n") == ["OK"])
         var follower = Follower()
         for step in 0..<600 {
             let letter = generator.pick(["a", "b", "c"]).first ?? "a"
@@ -103,7 +103,7 @@ import Testing
         room.play(
             """
             a> WATCH
-            a< OK 0
+            a< OK
             b> WRITE jobs
             b< GRANTED jobs write token=1
             a< ! CHANGED jobs granted pid=2 mode=write token=1 owner=- tag=- request=- upgrades=-
@@ -144,7 +144,7 @@ import Testing
             a< * holder pid=2 mode=update owner=- token=2 age=0ms lease=- note=-
             a< * waiter pid=2 mode=write owner=- waited=0ms timeout=forever note=- upgrades=2
             a< * waiter pid=2 mode=write owner=t waited=0ms timeout=forever note=- upgrades=-
-            a< OK 4
+            a< END 4
             """)
     }
 
@@ -171,13 +171,13 @@ import Testing
             b> SESSIONS
             b< * session id=1 pid=1 uid=1000 client=name grants=2 waiters=0 age=0ms
             b< * session id=2 pid=2 uid=1000 client=- grants=0 waiters=2 age=0ms
-            b< OK 2
+            b< END 2
             a> HELLO client=-
             a< HELLO version=1 server=prwlockd/test session=1 \(limits)
             b> SESSIONS
             b< * session id=1 pid=1 uid=1000 client=- grants=2 waiters=0 age=0ms
             b< * session id=2 pid=2 uid=1000 client=- grants=0 waiters=2 age=0ms
-            b< OK 2
+            b< END 2
             """)
     }
 }

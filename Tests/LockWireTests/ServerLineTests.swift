@@ -93,8 +93,9 @@ struct ServerLineTests {
         try expect("RELEASED * grants=3 waiters=0", .releasedAll(grants: 3, waiters: 0))
         try expect("PONG", .pong)
         try expect("BYE", .bye)
-        try expect("OK 0", .ok(0))
-        try expect("OK 1000000", .ok(1_000_000))
+        try expect("OK", .ok)
+        try expect("END 0", .end(rows: 0))
+        try expect("END 1000000", .end(rows: 1_000_000))
     }
 
     @Test("An error says its code and a text", arguments: ErrorCode.allCases.filter { $0 != .unlisted })
@@ -221,7 +222,7 @@ struct ServerLineTests {
             .granted(long, .update, largest, ownerDied: true),
             .timeout(long, .update, waited: century, holders), .deadlock(long, .update, cycle),
             .renewed(long, largest, .upTo(century)),
-            .denied(long, what: word, reason: word), .ok(.max),
+            .denied(long, what: word, reason: word), .ok, .end(rows: .max),
             .hello(
                 version: .max, server: word, session: .max,
                 limits: SessionLimits(line: .max, grants: .max, waiters: .max)),
@@ -279,7 +280,7 @@ struct ServerLineTests {
             "BUSY a read held-by=1/read,", "BUSY a read held-by=4294967296/read", "BUSY a read held-by=+",
             "DEADLOCK a read cycle=", "DEADLOCK a read cycle=1", "DEADLOCK a read cycle=1:",
             "DEADLOCK a read cycle=1/:a", "DEADLOCK a read cycle=+1",
-            "TIMEOUT a read waited=x held-by=?", "RENEWED a token=1 lease=", "OK", "OK x", "OK -1",
+            "TIMEOUT a read waited=x held-by=?", "RENEWED a token=1 lease=", "END", "END x", "END -1",
             "HELLO version=1",
             "ERROR", "! NEWS", "! MISSED", "! EXPIRED a", "! CHANGED a danced pid=1 mode=read token=-",
             "*PONG", "!DRAIN",

@@ -15,12 +15,12 @@ import Testing
         try connection.send(Request(verb: .ping))
         #expect(receive(from: far) == "PING\n")
 
-        send("PONG\n! DRAIN\nO", to: far)
+        send("PONG\n! DRAIN\nE", to: far)
         #expect(try connection.next(timeout: .seconds(10)) == .reply(nil, .pong))
         #expect(try connection.next(timeout: .seconds(10)) == .notice(.drain))
         #expect(try connection.next(timeout: .zero) == nil)
-        send("K 3\n", to: far)
-        #expect(try connection.next(timeout: .seconds(10)) == .reply(nil, .ok(3)))
+        send("ND 3\n", to: far)
+        #expect(try connection.next(timeout: .seconds(10)) == .reply(nil, .end(rows: 3)))
     }
 
     @Test("lines that the protocol does not have yet are passed over")

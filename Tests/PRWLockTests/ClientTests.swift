@@ -310,7 +310,7 @@ import Testing
         try await client.ping()
         let session = try daemon.connect()
         try session.send("SESSIONS")
-        #expect(try session.lines(through: "OK").contains { $0.contains("client=tests") })
+        #expect(try session.lines(through: "END").contains { $0.contains("client=tests") })
     }
 }
 
@@ -338,7 +338,7 @@ extension DaemonProcess {
         let session = try connect()
         while true {
             try session.send("STATUS \(name)")
-            let waiters = try session.lines(through: "OK").filter { $0.hasPrefix("* waiter") }
+            let waiters = try session.lines(through: "END").filter { $0.hasPrefix("* waiter") }
             if waiters.count == count { return }
             await Task.yield()
         }

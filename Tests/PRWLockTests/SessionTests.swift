@@ -194,7 +194,7 @@ import Testing
         let release = story.ask(.release(grant))
         #expect(story.cancel(release) == [])
         #expect(story.told("* lock a mode=read holders=1 waiters=0 ownerdied=0") == [])
-        #expect(story.told("#\(list) OK 1") == [])
+        #expect(story.told("#\(list) END 1") == [])
         #expect(story.told("#\(release) RELEASED jobs token=42") == ["\(release) done"])
         #expect(story.session.isIdle)
     }
@@ -207,9 +207,9 @@ import Testing
         #expect(story.told("* lock a mode=read holders=1 waiters=0 ownerdied=0") == [])
         #expect(story.told("#\(other) GRANTED jobs write token=1") == ["\(other) granted"])
         #expect(story.told("* lock b mode=read holders=1 waiters=0 ownerdied=0") == [])
-        #expect(story.told("#\(first) OK 2") == ["\(first) answered with 2 rows"])
+        #expect(story.told("#\(first) END 2") == ["\(first) answered with 2 rows"])
         #expect(story.told("* lock b mode=read holders=1 waiters=0 ownerdied=0") == [])
-        #expect(story.told("#\(second) OK 1") == ["\(second) answered with 1 rows"])
+        #expect(story.told("#\(second) END 1") == ["\(second) answered with 1 rows"])
     }
 
     @Test("what is watched is told") mutating func observed() {

@@ -230,7 +230,7 @@ import Testing
             #expect(token > last)
             last = token
             #expect(try session.ask("STATS") != nil)
-            #expect(try session.lines(through: "OK").contains("* token-files 1"))
+            #expect(try session.lines(through: "END").contains("* token-files 1"))
             #expect(try session.ask("RELEASE jobs")?.hasPrefix("RELEASED") == true)
             session.close()
             home.endDaemons()

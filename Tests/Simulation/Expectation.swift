@@ -12,7 +12,7 @@ struct Expectation {
         case error(code: String?)
         /// So many grants of an owner were released, and so many of its requests cancelled.
         case releasedAll(grants: Int, waiters: Int)
-        /// Rows, and `OK` with their number.
+        /// Rows, and `END` with their number.
         case listing
     }
 
@@ -41,7 +41,7 @@ struct Expectation {
             return first == "ERROR" && (code == nil || words.dropFirst().first ?? "" == code ?? "")
         case .releasedAll(let grants, let waiters):
             return words == ["RELEASED", "*", "grants=\(grants)", "waiters=\(waiters)"]
-        case .listing: return first == "OK" && words.dropFirst().first ?? "" == "\(rows)"
+        case .listing: return first == "END" && words.dropFirst().first ?? "" == "\(rows)"
         }
     }
 

@@ -118,7 +118,7 @@ echo "\$reply" >$name.granted
 stop() {
     sleep $seconds
     echo 'STATUS $lock' >&\${COPROC[1]}
-    timeout 5 sed '/^OK /q' <&\${COPROC[0]} >$name.seen
+    timeout 5 sed '/^END /q' <&\${COPROC[0]} >$name.seen
     exit 0
 }
 trap stop TERM

@@ -71,7 +71,7 @@ import Testing
             let command = try bash("prwlock run --note \(quoted(plain)) -- \(quoted(plain)) \(hold)")
             #expect(try command.nextLine() == "up")
             #expect(try session.ask("STATUS \(encoded)")?.hasSuffix(" note=\(encoded)") == true)
-            #expect(try session.nextLine() == "OK 1")
+            #expect(try session.nextLine() == "END 1")
             let other = try bash("prwlock run -n --encoded -- \(encoded) true; echo $?")
             #expect(try other.rest() == "1\n")
             command.enter()

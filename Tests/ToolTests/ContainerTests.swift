@@ -35,7 +35,7 @@ struct ContainerTests {
     /// The process that holds the lock, as the daemon sees it.
     private func holder() throws -> Int32 {
         let row = try session.ask("STATUS jobs") ?? ""
-        _ = try session.lines(through: "OK")
+        _ = try session.lines(through: "END")
         let field = row.split(separator: " ").first { $0.hasPrefix("pid=") }
         return try #require(field.flatMap { Int32($0.dropFirst(4)) }, "\(row)")
     }
@@ -84,14 +84,14 @@ struct ContainerTests {
         let other = try ToolProcess(["release", "--pid", "1", "jobs"], at: daemon)
         #expect(try other.status() == 1)
         #expect(try session.ask("STATUS jobs")?.contains("owner=hold.1.") == true)
-        #expect(try session.lines(through: "OK 2").count == 2)
+        #expect(try session.lines(through: "END 2").count == 2)
         let firstHolder = try holder()
         first.enter()
         #expect(try first.nextLine() == "0")
         #expect(try holder() != firstHolder)
         second.enter()
         #expect(try second.nextLine() == "0")
-        #expect(try session.ask("STATUS jobs") == "OK 0")
+        #expect(try session.ask("STATUS jobs") == "END 0")
     }
 
     @Test("facts of a process are shown only where its id means the same for the daemon")
@@ -126,7 +126,7 @@ struct ContainerTests {
         let peer = try PeerProcess(connectingTo: path)
         #expect(try peer.session.ask("WRITE jobs") == "GRANTED jobs write token=1")
         #expect(try watcher?.ask("STATUS jobs")?.hasPrefix("* holder pid=? ") == true)
-        #expect(try watcher?.nextLine() == "OK 1")
+        #expect(try watcher?.nextLine() == "END 1")
         let child = peer.forkChild()
         peer.kill()
         #expect(kill(child, 0) == 0)

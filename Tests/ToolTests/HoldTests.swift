@@ -29,7 +29,7 @@ import Testing
                 "* holder pid=\(holders.first ?? 0) mode=write owner=hold.\(script.processID).\(namespace) token=1 "
             )
                 == true)
-        #expect(try session.nextLine() == "OK 1")
+        #expect(try session.nextLine() == "END 1")
         script.enter()
         #expect(try script.nextLine() == "0")
         #expect(try session.ask("WRITE jobs wait=0") == "GRANTED jobs write token=2")
@@ -150,7 +150,7 @@ import Testing
         try session.send("WRITE jobs")
         let other = try daemon.connect()
         while try other.ask("STATUS jobs") != nil,
-            try !other.lines(through: "OK").contains(where: { $0.hasPrefix("* waiter") })
+            try !other.lines(through: "END").contains(where: { $0.hasPrefix("* waiter") })
         {}
         outer.enter()
         #expect(try outer.nextLine() == "1")
@@ -169,7 +169,7 @@ import Testing
     @Test("who no longer waits leaves nobody behind that does")
     func abandoned() throws {
         #expect(try session.ask("WRITE jobs") == "GRANTED jobs write token=1")
-        #expect(try session.ask("WATCH") == "OK 0")
+        #expect(try session.ask("WATCH") == "OK")
         let command = try ToolProcess(["hold", "--pid", "\(getpid())", "jobs"], at: daemon)
         #expect(try session.nextLine()?.hasPrefix("! CHANGED jobs waiting") == true)
         command.signal(SIGKILL)

@@ -110,7 +110,7 @@ import Testing
 
         let watch = try ToolProcess(["watch", "b", "--json"], at: daemon)
         // It watches once the daemon knows of it; a lock of the same beginning is then asked for until it is seen.
-        while try session.ask("STATS") != nil, try session.lines(through: "OK").isEmpty {}
+        while try session.ask("STATS") != nil, try session.lines(through: "END").isEmpty {}
         var line: String?
         while line == nil {
             #expect(try session.ask("READ b2 owner=o note=why")?.hasPrefix("GRANTED") == true)

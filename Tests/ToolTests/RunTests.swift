@@ -133,7 +133,7 @@ import Testing
         #expect(try session.ask("WRITE jobs") == "GRANTED jobs write token=1")
         for signal in [SIGTERM, SIGINT, SIGKILL] {
             let watcher = try daemon.connect()
-            #expect(try watcher.ask("WATCH") == "OK 0")
+            #expect(try watcher.ask("WATCH") == "OK")
             let command = try run("jobs", "echo", "ran")
             #expect(try watcher.nextLine()?.hasPrefix("! CHANGED jobs waiting") == true)
             command.signal(signal)
@@ -200,7 +200,7 @@ import Testing
                 #expect(try session.ask("RELEASE jobs")?.hasPrefix("RELEASED") == true)
             }
         }
-        #expect(try session.ask("LIST") == "OK 0")
+        #expect(try session.ask("LIST") == "END 0")
     }
 
     @Test("children of the command keep neither the lock nor its parent (G6)")
@@ -270,7 +270,7 @@ import Testing
     @Test("who waits on no terminal is silent, and waits on at the next daemon")
     func nextDaemon() throws {
         #expect(try session.ask("WRITE jobs") == "GRANTED jobs write token=1")
-        #expect(try session.ask("WATCH") == "OK 0")
+        #expect(try session.ask("WATCH") == "OK")
         let command = try run("jobs", "echo", "ran")
         #expect(try session.nextLine()?.hasPrefix("! CHANGED jobs waiting pid=") == true)
         daemon.kill()

@@ -80,7 +80,7 @@ import Testing
         #expect(try holder.ask("READ jobs") == "GRANTED jobs read token=1")
         let waiting = try ToolProcess(["run", "-w", "1", "jobs", "echo", "ran"], at: daemon)
         while try holder.ask("LIST")?.contains("waiters=1") != true { _ = try holder.nextLine() }
-        #expect(try holder.nextLine() == "OK 1")
+        #expect(try holder.nextLine() == "END 1")
         daemon.signal(SIGSTOP)
         #expect(try waiting.status() == Self.temporary)
         #expect(try waiting.complaints().contains("is stopped"))

@@ -172,7 +172,7 @@ class BadDaemon(threading.Thread):
                 "WRITE": f"{words[0]} GRANTED {words[2] if len(words) > 2 else ''} write token={token}\n",
                 "RELEASE": f"{words[0]} RELEASED {words[2]} {words[-1]}\n" if len(words) > 2 else "",
                 "STATUS": "* waiter pid=1 mode=read owner=- waited=1ms timeout=0 note=-\n"
-                f"! MISSED 3\n{words[0]} OK 1\n",
+                f"! MISSED 3\n{words[0]} END 1\n",
             }[words[1]]
             self.say(connection, reply.encode())
         connection.shutdown(socket.SHUT_RDWR)

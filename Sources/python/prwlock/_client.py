@@ -252,7 +252,7 @@ class Client:
 
     def _rows(self, text: bytes) -> Sequence[bytes]:
         request = self._asked(text)
-        check(request.words, b"END", b"OK")
+        check(request.words, b"END")
         return request.rows
 
     def close(self) -> None:

@@ -250,7 +250,7 @@ class Session:
         del lines[-1]
 
     def _answer(self, request: Request, line: bytes) -> None:
-        if line.startswith((b"END ", b"OK "), len(request.tag)):
+        if line.startswith(b"END ", len(request.tag)):
             if self._rows:
                 request.rows = self._rows
                 self._rows = []

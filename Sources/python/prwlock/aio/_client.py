@@ -193,7 +193,7 @@ class Client:
 
     async def _rows(self, text: bytes) -> Sequence[bytes]:
         request = await self._ask(text)
-        check(request.words, b"END", b"OK")
+        check(request.words, b"END")
         return request.rows
 
     async def close(self) -> None:
