@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import shutil
 import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Coroutine, Iterator
 from pathlib import Path
-from typing import Callable
+from typing import Any, Callable
 
 import prwlock
 import pytest
 from prwlock import _location
 from prwlock._private_daemon import PrivateDaemon
 
+from loops import Run
 from processes import Peer
 
 
@@ -101,5 +103,26 @@ def run(home: Path) -> Callable[..., str]:
         )
         assert done.returncode == status, done.stderr
         return done.stdout
+
+    return run
+
+
+@pytest.fixture(params=["asyncio", "uvloop"])
+def loop_run(request: pytest.FixtureRequest) -> Run:
+    """Runs a coroutine to its end, with a bound against hangs."""
+
+    async def bounded(body: Coroutine[Any, Any, Any]) -> Any:
+        return await asyncio.wait_for(body, 90)
+
+    if request.param == "asyncio":
+        return lambda body: asyncio.run(bounded(body))
+    uvloop = pytest.importorskip("uvloop", reason="uvloop is not installed")
+
+    def run(body: Coroutine[Any, Any, Any]) -> Any:
+        asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())
+        try:
+            return asyncio.run(bounded(body))
+        finally:
+            asyncio.set_event_loop_policy(None)
 
     return run

@@ -1,7 +1,6 @@
-"""Every call that has a timeout ends with its time, whatever state the daemon is in, and leaves nothing behind.
+"""Every call that has a timeout ends with its time while the daemon is stopped, and leaves nothing behind.
 
-A table: all calls, in every state of the daemon. A call may take its time and a second; here it fails only if it takes
-several seconds more, since the machine may be busy. Without a clock of the client's own it would take far longer.
+A table: all calls, in every state of the daemon; `test_time_away` has the other states.
 """
 
 from __future__ import annotations
@@ -12,8 +11,7 @@ import signal
 import subprocess
 import sys
 import threading
-import time
-from collections.abc import Awaitable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Callable
 
@@ -21,120 +19,10 @@ import prwlock
 import pytest
 from prwlock import _session, aio
 from prwlock._private_daemon import PrivateDaemon
-from prwlock.compat import FileLock, Lock, MultiprocessingLock, MultiprocessingRLock, ReadWriteLock, RLock
-from prwlock.compat.fasteners import InterProcessLock, InterProcessReaderWriterLock
 from prwlock.compat.filelock import Timeout
 
+from calls import CALLS, MOST, SHAPES, TIME, Clock, all_at_once, all_in_a_loop
 from processes import wait_until
-
-#: What a call that has this timeout, or a shorter one, may take on a machine that is busy.
-TIME = 0.3
-MOST = 4.0
-
-#: Each takes a client and the name of a lock, and asks for the lock for `TIME` at most.
-CALLS: dict[str, Callable[[prwlock.Client, str], Any]] = {
-    "acquire read": lambda client, name: client.acquire(name, "read", TIME),
-    "acquire update": lambda client, name: client.acquire(name, "update", TIME),
-    "acquire write": lambda client, name: client.acquire(name, "write", TIME),
-    "acquire with 0": lambda client, name: client.acquire(name, "write", 0),
-    "lock.read": lambda client, name: client.lock(name).read(TIME),
-    "lock.update": lambda client, name: client.lock(name).update(TIME),
-    "lock.write": lambda client, name: client.lock(name).write(TIME, lease=60, note="test"),
-    "lock.acquire_read": lambda client, name: client.lock(name).acquire_read(TIME),
-    "lock.acquire_write": lambda client, name: client.lock(name).acquire_write(TIME),
-    "lock.try_acquire_read": lambda client, name: client.lock(name).try_acquire_read(),
-    "lock.try_acquire_write": lambda client, name: client.lock(name).try_acquire_write(),
-    "lock.reader_lock": lambda client, name: client.lock(name).reader_lock(TIME).__enter__(),
-    "lock.writer_lock": lambda client, name: client.lock(name).writer_lock(TIME).__enter__(),
-}
-
-AIO_CALLS: dict[str, Callable[[aio.Client, str], Awaitable[Any]]] = {
-    "acquire read": lambda client, name: client.acquire(name, "read", TIME),
-    "acquire write": lambda client, name: client.acquire(name, "write", TIME),
-    "acquire with 0": lambda client, name: client.acquire(name, "write", 0),
-    "lock.update": lambda client, name: client.lock(name).update(TIME),
-    "lock.acquire_read": lambda client, name: client.lock(name).acquire_read(TIME),
-    "lock.acquire_write": lambda client, name: client.lock(name).acquire_write(TIME),
-    "lock.try_acquire_write": lambda client, name: client.lock(name).try_acquire_write(),
-    "lock.reader_lock": lambda client, name: client.lock(name).reader_lock(TIME).__aenter__(),
-    "lock.writer_lock": lambda client, name: client.lock(name).writer_lock(TIME).__aenter__(),
-}
-
-#: In the shapes of other packages: each takes a path or name, and returns whether it has the lock.
-SHAPES: dict[str, Callable[[str], Any]] = {
-    "threading.Lock": lambda path: Lock(path).acquire(timeout=TIME),
-    "threading.Lock at once": lambda path: Lock(path).acquire(blocking=False),
-    "threading.RLock": lambda path: RLock(path).acquire(timeout=TIME),
-    "multiprocessing.Lock": lambda path: MultiprocessingLock(path).acquire(timeout=TIME),
-    "multiprocessing.RLock": lambda path: MultiprocessingRLock(path).acquire(block=False),
-    "fasteners.InterProcessLock": lambda path: InterProcessLock(path).acquire(timeout=TIME),
-    "fasteners.InterProcessLock at once": lambda path: InterProcessLock(path).acquire(blocking=False),
-    "fasteners reader": lambda path: InterProcessReaderWriterLock(path).acquire_read_lock(timeout=TIME),
-    "fasteners writer": lambda path: InterProcessReaderWriterLock(path).acquire_write_lock(blocking=False),
-    "filelock.FileLock": lambda path: FileLock(path).acquire(timeout=TIME),
-    "filelock.FileLock at once": lambda path: FileLock(path).acquire(blocking=False),
-    "filelock reader": lambda path: ReadWriteLock(path).acquire_read(timeout=TIME),
-    "filelock writer": lambda path: ReadWriteLock(path).acquire_write(blocking=False),
-}
-
-
-class Ended:
-    """How a call ended, and after how long."""
-
-    def __init__(self, outcome: Any, seconds: float) -> None:
-        self.outcome = outcome
-        self.seconds = seconds
-
-    def __repr__(self) -> str:
-        return f"{self.outcome!r} after {self.seconds:.2f} s"
-
-
-def all_at_once(calls: dict[str, Callable[[], Any]]) -> dict[str, Ended]:
-    """Makes the calls, each in a thread of its own."""
-    ended: dict[str, Ended] = {}
-
-    def make(name: str, call: Callable[[], Any]) -> None:
-        begin = time.monotonic()
-        try:
-            outcome = call()
-        except Exception as error:
-            outcome = error
-        ended[name] = Ended(outcome, time.monotonic() - begin)
-
-    threads = [threading.Thread(target=make, args=item) for item in calls.items()]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(60)
-    assert ended.keys() == calls.keys(), calls.keys() - ended.keys()
-    assert max(each.seconds for each in ended.values()) < MOST, ended
-    return ended
-
-
-def all_in_a_loop(socket: str, is_known: bool, change: Callable[[], None], name: str) -> dict[str, Ended]:
-    """Makes the calls for asyncio, as tasks of one loop; a client that is known was connected before the change."""
-    ended: dict[str, Ended] = {}
-
-    async def make(call: str, client: aio.Client) -> None:
-        begin = time.monotonic()
-        try:
-            outcome = await AIO_CALLS[call](client, f"{name}/{call}")
-        except prwlock.LockError as error:
-            outcome = error
-        ended[call] = Ended(outcome, time.monotonic() - begin)
-
-    async def body() -> None:
-        client = aio.Client(socket)
-        if is_known:
-            await client.ping()
-        change()
-        await asyncio.gather(*(make(call, client) for call in AIO_CALLS))
-        await client.close()
-
-    asyncio.run(body())
-    assert ended.keys() == AIO_CALLS.keys()
-    assert max(each.seconds for each in ended.values()) < MOST, ended
-    return ended
 
 
 @pytest.fixture
@@ -194,12 +82,9 @@ def test_threads_on_one_connection_to_a_stopped_daemon_each_end_in_time(
 @pytest.mark.parametrize("is_known", [True, False], ids=["connected", "not connected"])
 def test_a_stopped_daemon_and_tasks(is_known: bool, daemon: PrivateDaemon, stop: Callable[[], None]) -> None:
     daemon.client.ping()
-    begin = time.monotonic()
     for call, ended in all_in_a_loop(daemon.socket, is_known, stop, "jobs").items():
         assert isinstance(ended.outcome, prwlock.DaemonTimeout), (call, ended)
         assert "answer" in str(ended.outcome)
-    # Nor does the loop's end wait for anything.
-    assert time.monotonic() - begin < MOST + 1
     os.kill(daemon.pid, signal.SIGCONT)
     wait_until(is_free(daemon))
 
@@ -277,7 +162,7 @@ def test_calls_without_a_timeout_end_when_a_daemon_is_silent_for_long(
     daemon: PrivateDaemon, stop: Callable[[], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """After ten seconds; the old limit for all, where nobody set another."""
-    monkeypatch.setattr("test_time.MOST", 14.0)
+    monkeypatch.setattr("calls.MOST", 14.0)
     clients = {call: prwlock.Client(daemon.socket) for call in LOOKS}
     grants = {call: client.acquire(f"jobs/{call}") for call, client in clients.items()}
     daemon.client.ping()
@@ -369,15 +254,15 @@ def test_a_wait_for_a_stopped_daemon_can_be_interrupted(
     daemon.client.ping()
     stop()
     before = signal.signal(signal.SIGALRM, handle)
-    begin = time.monotonic()
-    try:
-        signal.setitimer(signal.ITIMER_REAL, 0.2)
-        with pytest.raises(Interrupt):
-            client.acquire("jobs")
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
-    assert time.monotonic() - begin < MOST
+    with Clock() as clock:
+        try:
+            signal.setitimer(signal.ITIMER_REAL, 0.2)
+            with pytest.raises(Interrupt):
+                client.acquire("jobs")
+        finally:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            signal.signal(signal.SIGALRM, before)
+    assert clock.seconds < MOST
     os.kill(daemon.pid, signal.SIGCONT)
     wait_until(is_free(daemon))
 
@@ -395,189 +280,8 @@ def test_a_task_that_waits_for_a_stopped_daemon_can_be_cancelled(
             await asyncio.wait_for(client.acquire("jobs"), 0.2)
 
     daemon.client.ping()
-    begin = time.monotonic()
-    asyncio.run(body())
-    assert time.monotonic() - begin < MOST
+    with Clock() as clock:
+        asyncio.run(body())
+    assert clock.seconds < MOST
     os.kill(daemon.pid, signal.SIGCONT)
     wait_until(is_free(daemon))
-
-
-def drain(daemon: PrivateDaemon) -> None:
-    """It goes on for five seconds, as a client holds a lock, and takes nothing new."""
-    os.kill(daemon.pid, signal.SIGTERM)
-
-
-@pytest.mark.parametrize("is_known", [True, False], ids=["connected", "not connected"])
-def test_the_time_also_runs_while_a_daemon_drains(is_known: bool, daemon: PrivateDaemon) -> None:
-    with prwlock.Client(daemon.socket) as holder:
-        grant = holder.acquire("held")
-        clients = {call: prwlock.Client(daemon.socket) for call in CALLS}
-        for client in clients.values():
-            if is_known:
-                client.ping()
-        drain(daemon)
-        assert holder._connection is not None
-        wait_until(lambda: is_draining(holder))
-        calls = {call: (lambda call=call: CALLS[call](clients[call], f"jobs/{call}")) for call in CALLS}  # type: ignore[misc]
-        for call, ended in all_at_once(calls).items():
-            assert isinstance(ended.outcome, prwlock.DaemonTimeout), (call, ended)
-        grant.release()
-
-
-def is_draining(client: prwlock.Client) -> bool:
-    """It is told so by the next request that wants something."""
-    try:
-        client.acquire("other", "read", 0).release()
-    except prwlock.LockError:
-        return True
-    return False
-
-
-def test_the_time_of_tasks_also_runs_while_a_daemon_drains(daemon: PrivateDaemon) -> None:
-    for is_known in (True, False):
-        with prwlock.Client(daemon.socket) as holder:
-            grant = holder.acquire("held")
-
-            def change(holder: prwlock.Client = holder) -> None:
-                drain(daemon)
-                wait_until(lambda: is_draining(holder))
-
-            ended = all_in_a_loop(daemon.socket, is_known, change, "jobs")
-            assert all(isinstance(each.outcome, prwlock.DaemonTimeout) for each in ended.values()), ended
-            grant.release()
-        daemon.kill()
-        daemon.restart()
-
-
-def test_a_daemon_that_was_killed_is_told_at_once_and_one_that_is_back_serves(daemon: PrivateDaemon) -> None:
-    clients = {call: prwlock.Client(daemon.socket) for call in CALLS}
-    for client in clients.values():
-        client.ping()
-    daemon.kill()
-    calls = {call: (lambda call=call: CALLS[call](clients[call], f"jobs/{call}")) for call in CALLS}  # type: ignore[misc]
-    for call, ended in all_at_once(calls).items():
-        assert isinstance(ended.outcome, prwlock.DaemonUnavailable), (call, ended)
-        assert "no lock daemon listens" in str(ended.outcome)
-    daemon.restart()
-    for call, ended in all_at_once(calls).items():
-        assert not isinstance(ended.outcome, Exception), (call, ended)
-        assert ended.outcome is not False
-    for client in clients.values():
-        client.close()
-
-
-def test_a_daemon_that_comes_back_within_the_time_is_waited_for(daemon: PrivateDaemon, home: Path) -> None:
-    """Who waited when the daemon died is told so, and may ask again: nothing is taken up in silence."""
-    other = prwlock.Client(daemon.socket)
-    grant = other.acquire("jobs")
-    calls = {"write": lambda: prwlock.RWLock("jobs").write(30)}
-    kill = threading.Thread(target=lambda: (wait_until(lambda: other.status("jobs").waiters), daemon.kill()))
-    kill.start()
-    (ended,) = all_at_once(calls).values()
-    kill.join()
-    assert isinstance(ended.outcome, prwlock.DaemonUnavailable)
-    with pytest.raises(prwlock.LockLost):
-        grant.release()
-    daemon.restart()
-    assert prwlock.RWLock("jobs").acquire_write(30)
-
-
-@pytest.fixture
-def slow(home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """A daemon program that takes its time to come."""
-    program, process = home / "slow", home / "pid"
-    program.write_text(f"#!/bin/sh\necho $$ >{process}\nexec sleep 60\n")
-    program.chmod(0o755)
-    monkeypatch.setenv("PRWLOCK_DAEMON", str(program))
-    yield
-    os.kill(int(process.read_text()), signal.SIGKILL)
-
-
-def test_the_time_also_runs_while_a_daemon_is_started(slow: None) -> None:
-    calls = {call: (lambda call=call: CALLS[call](prwlock.Client(), f"jobs/{call}")) for call in CALLS}  # type: ignore[misc]
-    for call, ended in all_at_once(calls).items():
-        assert isinstance(ended.outcome, prwlock.DaemonTimeout), (call, ended)
-
-
-@pytest.mark.parametrize("grace", ["400ms", "20s"])
-def test_a_request_without_a_wait_waits_out_a_short_grace(grace: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    with PrivateDaemon("--grace", grace) as daemon:
-        monkeypatch.setenv("PRWLOCK_SOCKET", daemon.socket)
-        with prwlock.Client(daemon.socket) as client:
-            client.acquire("jobs").release()
-            daemon.kill()
-            daemon.restart()
-        if grace == "400ms":
-            assert prwlock.RWLock("jobs").try_acquire_write()
-            assert asyncio.run(acquire_at_once()) == "granted"
-            return
-        assert not prwlock.RWLock("jobs").try_acquire_write()
-        with pytest.raises(prwlock.WouldBlock, match="has just started after an unclean end") as refused:
-            prwlock.RWLock("jobs").write(0)
-        assert refused.value.held_by == ()
-        assert "just started after an unclean end" in asyncio.run(acquire_at_once())
-
-
-async def acquire_at_once() -> str:
-    try:
-        await aio.RWLock("mail").write(0)
-    except prwlock.WouldBlock as error:
-        return str(error)
-    return "granted"
-
-
-FORBIDDEN = """
-import ctypes, platform, struct, sys
-import prwlock
-
-# As a service with RestrictAddressFamilies=AF_INET has it: socket(AF_UNIX, ...) is EAFNOSUPPORT.
-number, architecture = {"x86_64": (41, 0xC000003E), "aarch64": (198, 0xC00000B7)}[platform.machine()]
-
-
-class Program(ctypes.Structure):
-    _fields_ = [("length", ctypes.c_ushort), ("code", ctypes.c_void_p)]
-
-
-def step(code, true, false, value):
-    return struct.pack("HBBI", code, true, false, value)
-
-
-code = b"".join([
-    step(0x20, 0, 0, 0), step(0x15, 0, 3, number),          # the call's number
-    step(0x20, 0, 0, 16), step(0x15, 0, 1, 1),              # its first argument
-    step(0x06, 0, 0, 0x00050000 | 97), step(0x06, 0, 0, 0x7FFF0000),
-])
-memory = ctypes.create_string_buffer(code)
-libc = ctypes.CDLL(None, use_errno=True)
-assert libc.prctl(38, 1, 0, 0, 0) == 0
-assert libc.prctl(22, 2, ctypes.byref(Program(len(code) // 8, ctypes.addressof(memory)))) == 0
-
-
-def check(error):
-    assert "AF_UNIX" in str(error) and "RestrictAddressFamilies" in str(error), error
-
-
-for call in (
-    lambda: prwlock.RWLock("jobs").acquire_write(), lambda: prwlock.RWLock("jobs").acquire_write(1),
-    lambda: prwlock.RWLock().acquire_read(), lambda: prwlock.Client().ping(), lambda: prwlock.status("jobs"),
-    lambda: prwlock.watch(),
-):
-    try:
-        call()
-    except prwlock.LockError as error:
-        check(error)
-    else:
-        sys.exit("it did not fail")
-print("done")
-"""
-
-
-def test_a_process_that_may_not_make_unix_sockets_is_told_so(run: Callable[..., str], daemon: PrivateDaemon) -> None:
-    assert run(FORBIDDEN) == "done\n"
-
-
-def test_a_process_that_may_not_make_unix_sockets_starts_no_daemon(
-    run: Callable[..., str], running: Callable[[], list[int]]
-) -> None:
-    assert run(FORBIDDEN) == "done\n"
-    assert not running()

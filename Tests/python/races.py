@@ -1,0 +1,81 @@
+"""Two threads that do the same thing, one of which stops before one of its steps."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+from typing import Any
+
+from steps import AtSteps
+
+#: How long a thread stands still while another runs, if that cannot end before.
+STILL = 0.004
+
+
+class Race:
+    """What two threads do with something new, and what must be true of it afterwards.
+
+    `first` is what both do; what it returns is in `results`, and what it raises in `errors`.
+    """
+
+    results: list[Any]
+    errors: list[BaseException]
+
+    def __init__(self, daemon: Any, home: Path) -> None:
+        self.daemon = daemon
+        self.home = home
+
+    def make(self) -> None:
+        raise NotImplementedError
+
+    def first(self) -> Any:
+        raise NotImplementedError
+
+    def check(self) -> None:
+        """By default: both got the same thing."""
+        one, other = self.results
+        assert one is other
+
+    def run(self, step: int) -> bool:
+        """Whether there was such a step."""
+        self.make()
+        self.results = []
+        self.errors = []
+        stopped = threading.Event()
+        done = threading.Event()
+
+        def do() -> None:
+            try:
+                self.results.append(self.first())
+            except Exception as error:
+                self.errors.append(error)
+
+        def second() -> None:
+            self.prepare()
+            stopped.wait()
+            do()
+            done.set()
+
+        def stop() -> None:
+            stopped.set()
+            done.wait(STILL)
+
+        steps = AtSteps(stop, step)
+
+        def one() -> None:
+            self.prepare()
+            with steps:
+                do()
+            stopped.set()
+
+        threads = [threading.Thread(target=one), threading.Thread(target=second)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(60)
+            assert not thread.is_alive(), f"step {step}"
+        self.check()
+        return bool(steps.called)
+
+    def prepare(self) -> None:
+        """What each thread does before."""
