@@ -1,18 +1,17 @@
-"""One session with the daemon for all threads of the process that connected: a socket, and who reads it.
+"""One session with the daemon for all threads of the process that connected: a socket, and the order of its readers.
 
-A thread that sends a request waits for the reply itself, so a lock costs one write and one read. Threads that wait
-stand in a queue, `_waiting`. The first one reads for all, and wakes those whose replies it brings. To come, to be the
-first and to leave is one operation on a list each, so no lock guards the queue, which an interrupted thread could keep.
-No wake-up is lost:
+A thread that sends a request waits for the reply itself, so a lock costs one write and one read. The threads that wait
+are in a queue, `_waiting`. The first thread reads for all, and wakes each thread when it reads that thread's reply.
+Entering, checking for the first place and leaving are one list operation each. So the queue needs no lock, which an
+interrupted thread could keep. No wake-up is lost:
 
-- A thread is in the queue before it looks whether it is the first. One that leaves has left before it looks who is the
-  first now, and wakes that one.
-- A thread makes its lock to sleep on (`Sleeper.bell`) before it looks for its reply. The reader brings the reply before
-  it looks for that lock.
+- A thread enters the queue before it checks whether it is the first. A thread that leaves is out of the queue before it
+  wakes the new first thread.
+- A thread makes the lock that it sleeps on (`Sleeper.bell`) before it checks for its reply. The reader stores the reply
+  before it checks for that lock.
 
-A call that is interrupted, or whose time is over, waits no more. A keeper thread waits in its place (`_keeper`).
-Finalizers run anywhere, even in the middle of this code. They only queue and send (`release_soon`), and wait for
-nothing.
+A call that is interrupted, or that reaches its timeout, stops waiting. A keeper thread waits in its place (`_keeper`).
+Finalizers may run in the middle of this code. They only queue and send lines (`release_soon`), and never wait.
 """
 
 from __future__ import annotations
@@ -39,25 +38,25 @@ if TYPE_CHECKING:
     from ._notices import Listening
     from ._owner import Thread
 
-#: A request is one small line: the kernel takes it whole or not at all.
+#: A request is one small line, so the kernel accepts all of it or nothing.
 _FLAGS = socket.MSG_NOSIGNAL | socket.MSG_DONTWAIT
 _SIZE = (16_384,)
-#: How long an interrupted caller waits for a keeper until it looks whether there is one, in seconds.
+#: How often an interrupted caller checks that there is a keeper, in seconds.
 _A_MOMENT = 0.02
-#: So often a step of a moment begins anew when it is interrupted: an interrupt that comes without end is to end it.
+#: How often `abandon` repeats an interrupted step. The limit is for interrupts that never stop.
 _MOST_INTERRUPTS = 100
 
 
 class SentInVain(DaemonUnavailable):
-    """The connection had ended before this was sent, so that no daemon can have read it."""
+    """The connection had ended before the request was sent, so no daemon can have read the request."""
 
 
 class Sleeper(Request):
-    """A request whose caller is a thread, which sleeps while another one reads."""
+    """A request of a thread, which sleeps while another thread reads."""
 
-    #: Released to wake the thread; None as long as it has not slept.
+    #: A lock that `wake` releases; None as long as the thread has not slept.
     bell: Optional[LockType] = None
-    #: How often to look at the clock, in seconds.
+    #: How often to check the clock, in seconds.
     look = LOOK
 
     def __init__(
@@ -79,7 +78,10 @@ class Sleeper(Request):
                 self.look = look_within(patience)
 
     def sleep(self, seconds: float) -> bool:
-        """Sleeps until `wake`, for at most so long; returns whether it was woken. The first time it returns at once."""
+        """Sleeps until `wake` is called; returns False after so many seconds. The first call returns at once.
+
+        After the first call there is a bell, so the caller checks again whether there is a reason to sleep.
+        """
         if self.bell is None:
             bell = allocate_lock()
             bell.acquire()
@@ -91,11 +93,11 @@ class Sleeper(Request):
         if self.bell is not None:
             try:
                 self.bell.release()
-            except RuntimeError:  # It was woken before, and has not come to itself yet.
+            except RuntimeError:  # It was released before, and the thread has not run since.
                 pass
 
     def abandon(self) -> None:
-        """Leaves nothing of this request at the daemon."""
+        """Calls `Connection.abandon` for this request."""
         self.connection.abandon(self)
 
 
@@ -105,23 +107,23 @@ class Connection(Session):
     def __init__(self, connected: socket.socket, received: bytes, path: str) -> None:
         super().__init__(received)
         self.path = path
-        #: The process whose session it is; for any other, a forked child, it is not there.
+        #: The process that connected. A forked child must not use the connection.
         self.pid = getpid()
         self._socket = connected
         self._send = connected.send
         self._receive = connected.recv
-        #: The socket's time to wait is at most this; the reader sets it.
+        #: An upper bound of the socket's receive timeout, which the reader sets.
         self._look_of_socket = LOOK
         self._waiting: list[Sleeper] = []
-        #: Who is called for lost grants; see `_notices`.
+        #: The callables for lost grants; see `_notices`.
         self.losses: dict[int, Listening] = {}
-        #: Whether a keeper thread is at work; see `_keeper`.
+        #: Whether a keeper thread runs; see `_keeper`.
         self.has_keeper = False
         _forking.remember(self)
 
     @property
     def is_usable(self) -> bool:
-        """Whether new requests may go here."""
+        """Whether this connection may send new requests."""
         return self.fault is None and not self.is_draining and self.pid == getpid()
 
     # Requests
@@ -155,16 +157,16 @@ class Connection(Session):
             raise
 
     def exchange(self, request: Sleeper) -> bytes:
-        """Sends a request and waits for its reply, which is returned with its tag. The caller abandons it in any case.
+        """Sends a request, waits for its reply, and returns the reply with its tag. If this raises, call `abandon`.
 
         Raises:
             SentInVain: the connection had ended before.
-            DaemonUnavailable: it ended before the reply.
-            DaemonTimeout: the daemon does not answer in time.
+            DaemonUnavailable: the connection ended before the reply.
+            DaemonTimeout: the daemon did not answer in time.
         """
         line = self.open(request)
         if self.fault is not None:
-            # It ended after it was chosen. `end` may have looked at the open requests before this was one.
+            # The session ended after the caller chose it. `end` may have missed this request.
             raise SentInVain(f"the connection to the lock daemon at {self.path} has ended")
         if self._queued:
             self.flush(self._send_at_once)
@@ -184,7 +186,7 @@ class Connection(Session):
         self._send(data, _FLAGS)
 
     def _send_late(self, request: Sleeper, line: bytes) -> None:
-        """Sends a line for which there is no room, as the daemon has not read for long."""
+        """Sends a line once the socket has room. It has none if the daemon has not read for a long time."""
         from select import POLLOUT, poll
 
         room = poll()
@@ -215,24 +217,25 @@ class Connection(Session):
             raise SentInVain(f"the connection to the lock daemon at {self.path} has ended") from error
 
     def abandon(self, request: Sleeper) -> None:
-        """Ends the wait for a request. Nothing of it is left at the daemon, or a keeper thread sees to that.
+        """Stops waiting for a request, and undoes it at the daemon.
 
-        An interrupted caller waits for the keeper for a moment. This may be called again if it is interrupted itself.
+        A keeper thread waits for the daemon's answers. An interrupted caller waits for the keeper, `SLACK` at most. If
+        this function is interrupted itself, it may be called again.
         """
         for _ in range(_MOST_INTERRUPTS):
             try:
                 self._begin_to_settle(request)
                 break
-            except BaseException:  # Another interrupt. What it would end ends already.
+            except BaseException:  # Another interrupt. The call already ends because of the first one.
                 continue
         end = monotonic() + (0 if request.is_late else SLACK)
         while request.is_given_up and not request.is_settled and self.fault is None and monotonic() < end:
             request.sleep(_A_MOMENT)
-            # Before Python 3.12 an exception that another thread sets may end a keeper that begins.
+            # Before Python 3.12 an exception that another thread sets for this thread may hit a new keeper instead.
             self._keep(request)
 
     def _begin_to_settle(self, request: Sleeper) -> None:
-        """Gives a request up, in a moment and without a wait; again and again if it is interrupted."""
+        """Gives a request up. This never waits, and may be repeated."""
         self._leave(request)
         if self.fault is not None or self.pid != getpid() or (request.tag not in self._open and not request.reply):
             return
@@ -242,7 +245,7 @@ class Connection(Session):
             self._keep(request)
 
     def _keep(self, request: Sleeper) -> None:
-        """Makes sure that a keeper waits in the caller's place."""
+        """Makes sure that there is a keeper, unless the request is settled."""
         if not request.is_settled and not self.has_keeper:
             from ._keeper import keep
 
@@ -251,16 +254,16 @@ class Connection(Session):
     # The queue of those that wait
 
     def _wait(self, request: Sleeper) -> None:
-        """Waits for the reply. If this raises, the caller calls `_leave`.
+        """Waits for the reply. If this raises, call `_leave`.
 
         Raises:
-            DaemonTimeout: the request's time is over.
+            DaemonTimeout: the request reached its timeout.
         """
         waiting = self._waiting
         waiting.append(request)
         while True:
             is_first = waiting[0] is request
-            # Only the first brings replies. So what has not come by now comes by this thread's own reading.
+            # Check in this order: only the first thread stores replies, so a missing reply can only come by reading.
             if request.reply is not None:
                 break
             if not is_first:
@@ -271,9 +274,9 @@ class Connection(Session):
                 if request.look < self._look_of_socket:
                     self._set_look(request.look)
                 chunks, lines = self._input
-                # An interrupted reader may have left something to take apart.
+                # An interrupted reader may have left complete lines.
                 if not lines and not (chunks and b"\n" in chunks[-1]):
-                    # In one step: nothing is lost between the socket and the list.
+                    # One call of C, so an interrupt cannot lose what was read.
                     chunks.extend(map(self._receive, _SIZE))
             except BlockingIOError:
                 self._look(request)
@@ -291,7 +294,7 @@ class Connection(Session):
             self._leave(request)
 
     def _leave(self, request: Sleeper) -> None:
-        """Takes a request out of the queue, if it is still there, and has the first one go on."""
+        """Removes a request from the queue, if it is still in it, and wakes the first thread."""
         waiting = self._waiting
         try:
             waiting.remove(request)
@@ -301,14 +304,14 @@ class Connection(Session):
             first.wake()
 
     def _set_look(self, seconds: float) -> None:
-        """For the reader. Interrupted in between, the socket waits for less than is written here, never for more."""
+        """Sets the socket's receive timeout. An interrupt may leave it lower than `_look_of_socket`, never higher."""
         if seconds > self._look_of_socket:
             self._look_of_socket = seconds
         bound_wait(self._socket, socket.SO_RCVTIMEO, seconds)
         self._look_of_socket = seconds
 
     def _look(self, request: Sleeper) -> None:
-        """Looks at the clock, as nothing has come for a while."""
+        """Checks the clock after a while without a line."""
         now = monotonic()
         if request.is_over(now):
             raise no_answer(self._socket, self.path)
@@ -318,11 +321,11 @@ class Connection(Session):
     # Notices
 
     def listen(self) -> None:
-        """From now on notices are kept for `next_notice`."""
+        """Keeps notices for `next_notice` from now on."""
         self.listener = Sleeper(self, threads.own, b"", None)
 
     def next_notice(self) -> Optional[bytes]:
-        """Waits for a notice; None at the connection's end. One thread at a time may do this."""
+        """Waits for a notice; returns None at the connection's end. Only one thread at a time may call this."""
         listener = self.listener
         if not isinstance(listener, Sleeper):
             raise RuntimeError("a connection needs `listen` before it has notices")
@@ -334,10 +337,10 @@ class Connection(Session):
                 return None
             self._wait(listener)
 
-    # Releases that no caller waits for
+    # Releases without a waiting caller
 
     def release_soon(self, name: bytes, token: bytes) -> None:
-        """Releases a grant without a wait, from wherever a finalizer may run."""
+        """Releases a grant without waiting. A finalizer may call this."""
         if self.fault is None and self.pid == getpid():
             self.release_later(name, token)
             self.flush(self._send_at_once)
@@ -345,7 +348,7 @@ class Connection(Session):
     # The end
 
     def keep(self, lowest: int) -> int:
-        """Has the session outlive this program's code, on a descriptor of that number or a higher one."""
+        """Keeps the session open across ``exec``, on a descriptor with that number or a higher one."""
         import fcntl
 
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, b"\0" * 16)
@@ -354,31 +357,31 @@ class Connection(Session):
         return kept
 
     def send_last_words(self, is_all: bool = False) -> None:
-        """Releases what requests without a caller may be granted; see `queue_last_words`."""
+        """Sends the releases of `queue_last_words`."""
         self.queue_last_words(is_all)
         self.flush(self._send_at_once)
 
     def close(self, fault: str = "it was closed") -> None:
-        """Ends the session at once. Whoever waits gets an error."""
+        """Ends the session at once. Threads that wait get an error."""
         if self.pid != getpid():
             self.after_fork()
             return
         self.send_last_words(is_all=True)
         self.end(fault)
         try:
-            # Not by close alone: a child may have a copy of the descriptor.
+            # A child may have a copy of the descriptor, so `close` alone would not end the session.
             self._socket.shutdown(socket.SHUT_RDWR)
         except OSError:
             pass
         self._socket.close()
 
     def after_fork(self) -> None:
-        """Closes a forked child's copy; the session is its parent's, and goes on."""
+        """Closes the copy of a forked child. The parent's session continues."""
         self.fault = "it belongs to the parent process"
         self._socket.close()
 
     def __del__(self) -> None:
         try:
             self.close()
-        except Exception:  # At the interpreter's end anything may be gone already.
+        except Exception:  # At the interpreter's exit, modules may be gone already.
             pass

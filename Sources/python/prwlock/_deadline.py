@@ -1,4 +1,4 @@
-"""Until when a call may take: one deadline for all that it waits for."""
+"""The deadline of a call, which limits all its waits."""
 
 from __future__ import annotations
 
@@ -13,25 +13,25 @@ if TYPE_CHECKING:
 
     from ._wire import Seconds
 
-#: How long a daemon may think about a reply that needs no wait, or to take a line, in seconds.
+#: How long a daemon may take to answer a request that does not wait for a lock, or to read a line, in seconds.
 PATIENCE = 10
-#: How often a thread that waits looks whether it has waited for too long, in seconds, and at the end of its time.
+#: How often a waiting thread checks its clock, in seconds. It also does so at the end of its time.
 LOOK = 4.0
 _LEAST_LOOK = 1 / 64
 #: How much longer than its timeout a call waits for the daemon to answer, in seconds.
 SLACK = 0.8
-#: How long a request without a wait waits out the time after an unclean end in which the daemon grants nothing.
+#: For how long a request with ``wait=0`` is repeated while the daemon grants nothing after an unclean end, in seconds.
 GRACE = 1.0
-#: How often it asks meanwhile.
+#: The pause before each repetition, in seconds.
 GRACE_PAUSE = 0.025
 
 
 class Deadline:
     """The end of a call that has a timeout.
 
-    The time runs from when the call begins, also while a daemon is started, or one that drains is waited for. The
-    daemon counts the request's wait, which is what is left when the line is sent. The client looks at its own clock
-    too: at `end` it gives up, for a daemon that is stopped counts nothing.
+    The time runs from the beginning of the call, also while a daemon starts or drains. The request carries the time
+    that is left when the line is sent, and the daemon counts that. The client checks its own clock too and gives up at
+    `end`, because a stopped daemon does not count.
     """
 
     __slots__ = ("_grace_end", "at", "end", "is_now")
@@ -46,11 +46,11 @@ class Deadline:
 
     @property
     def wait(self) -> bytes:
-        """What is left, as an option of a request that is sent at this moment."""
+        """The time that is left, as an option for a request that is sent now."""
         if self.is_now:
             return b" wait=0"
         left = self.at - monotonic()
-        # Rounded up; what the client itself took since the call began is far less than a millisecond, mostly.
+        # Rounded up: since the call began, usually much less than a millisecond has passed.
         return b" wait=%dms" % (left * 1_000 + 0.999) if left > 0 else b" wait=0"
 
     @property
@@ -59,9 +59,9 @@ class Deadline:
         return self.end - monotonic()
 
     def is_grace(self, words: list[bytes]) -> bool:
-        """Whether to ask again after a pause: it is refused for no holder, and the daemon will soon grant.
+        """Returns whether to ask again after a pause: the reply names no holder, and the daemon will grant soon.
 
-        `words` are those of the reply, behind its tag.
+        `words` are the words of the reply behind its tag.
         """
         if not self.is_now or words[0] != b"BUSY" or words[-1] != b"held-by=?":
             return False
@@ -73,12 +73,12 @@ class Deadline:
 
 
 def retry_pause(words: list[bytes], deadline: Optional[Deadline]) -> Optional[float]:
-    """After how long to ask for a lock again that was not granted; None if of the next daemon, as this one is leaving.
+    """Returns after how long to ask again for a lock that was not granted; None if only the next daemon may grant it.
 
-    `words` are those of the reply, behind its tag.
+    `words` are the words of the reply behind its tag.
 
     Raises:
-        LockError: what the reply says, if it is final.
+        LockError: the reply is final.
     """
     if words[:2] == [b"ERROR", b"draining"]:
         return None
@@ -88,10 +88,10 @@ def retry_pause(words: list[bytes], deadline: Optional[Deadline]) -> Optional[fl
 
 
 def step(most: float, end: Optional[float]) -> float:
-    """How long one step of a call may wait, in seconds: `most`, or until the call's end, if it has one.
+    """Returns how long one step of a call may wait, in seconds: `most`, or until `end` if that comes earlier.
 
     Raises:
-        DaemonTimeout: the call's end has come.
+        DaemonTimeout: the end has passed.
     """
     if end is None:
         return most
@@ -104,7 +104,7 @@ def step(most: float, end: Optional[float]) -> float:
 
 
 def look_within(seconds: float) -> float:
-    """After how long to look at the clock, if so much time is left; one of few values, to be changed seldom."""
+    """Returns when to check the clock next. It is one of a few values, because each change costs a system call."""
     pause = LOOK
     while pause > seconds and pause > _LEAST_LOOK:
         pause /= 2

@@ -1,4 +1,4 @@
-"""What a forked child must let go of: it never speaks on its parent's connection, nor holds what its parent holds."""
+"""What a forked child must drop: it never uses its parent's connections, and holds none of its parent's grants."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ if TYPE_CHECKING:
 
     class Forgetful(Protocol):
         def after_fork(self) -> None:
-            """Lets go of what belongs to the parent process."""
+            """Drops what belongs to the parent process."""
 
 
-# Made with the module, which is once: what a second set, made later, did not know would never be let go of.
+# Created with the module, so that there is exactly one set.
 _alive: WeakSet[Forgetful] = WeakSet()
 
 
 def remember(thing: Forgetful) -> None:
-    """Has its `after_fork` called in every forked child, as long as it lives."""
+    """Registers an object: `after_fork` is called on it in every forked child, as long as the object lives."""
     _alive.add(thing)
 
 
@@ -33,11 +33,11 @@ os.register_at_fork(after_in_child=_in_child)
 
 
 class Guarded:
-    """Has a lock, `guard`, for steps that belong together and wait for nothing.
+    """Has a lock, `guard`, for several steps that must not be divided. A thread must not block while it holds the lock.
 
-    A forked child gets a lock of its own, since a thread of the parent may hold it at that moment. It is used by
-    ``with``, which takes and leaves it without a step between in which a signal handler could raise. A handler or a
-    finalizer of the thread that holds it may take it once more.
+    A forked child gets a new lock, because a thread of the parent may hold the old one at that moment. Use it by
+    ``with``: a signal handler cannot raise between the entry and the block, or between the block and the exit. A
+    handler or a finalizer of the thread that holds the lock may take it again.
     """
 
     def __init__(self) -> None:
@@ -45,5 +45,5 @@ class Guarded:
         remember(self)
 
     def after_fork(self) -> None:
-        """Has a lock that no thread of the parent holds."""
+        """Makes a lock that no thread of the parent holds."""
         self.guard = RLock()

@@ -1,8 +1,8 @@
-"""The guard of a user's own daemon: an abstract socket that says where that daemon serves.
+"""The guard of a user's own daemon: an abstract socket that reports where that daemon serves.
 
-The name of an abstract socket is taken by at most one process, no cleaner removes it, and it is the same for processes
-that see different ``/tmp`` or ``/run`` folders. Another user could take the name first. So its owner counts, as the
-kernel reports it, and a name that another user has taken guards nothing.
+At most one process can bind the name of an abstract socket, no cleaner removes it, and processes with different
+``/tmp`` or ``/run`` folders see the same one. But another user could bind the name first. So the client checks the
+peer's user, as the kernel reports it, and ignores a guard of another user.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Optional
 
-#: How long a daemon of this user may take to say where it serves, in seconds.
+#: How long a daemon of this user may take to report where it serves, in seconds.
 _PATIENCE = 0.2
-#: How long the name may be there without an answer before another user is taken to have it, in seconds.
+#: How long the guard may accept no connection until the client treats it as another user's, in seconds.
 _UNCERTAINTY = 0.1
 
 
 class Guard:
-    """What the guard says: the daemon's process (None if it is not visible from here), and its socket's path."""
+    """The guard's report: the daemon's process (None if it is not visible from here), and its socket's path."""
 
     __slots__ = ("path", "pid")
 
@@ -38,12 +38,12 @@ class Guard:
 
 
 def name() -> bytes:
-    """The guard's name of this user."""
+    """Returns the name of this user's guard."""
     return b"\0prwlock-%d%s" % (os.geteuid(), os.fsencode(_location.root_for_tests()))
 
 
 def ask() -> Optional[Guard]:
-    """The daemon of this user that holds the guard; None if none does."""
+    """Returns the report of the daemon of this user that holds the guard; None if none does."""
     with make_socket() as connection:
         end = time.monotonic() + _UNCERTAINTY
         connection.setblocking(False)
@@ -55,13 +55,13 @@ def ask() -> Optional[Guard]:
                 except OSError as error:
                     if error.errno != EAGAIN or time.monotonic() > end:
                         raise
-                    # There is no room for another question.
+                    # The guard's backlog is full.
                     time.sleep(0.01)
             pid, user, _ = struct.unpack("3i", connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
             if user != os.geteuid():
                 return None
         except OSError:
-            # No process has the name, or abstract sockets are forbidden: there is nothing to ask.
+            # No process has bound the name, or this process may not use abstract sockets.
             return None
         said = _line(connection)
     values = fields(said.split())

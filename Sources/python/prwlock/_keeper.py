@@ -1,9 +1,8 @@
-"""The keeper: a thread that waits until nothing is left of requests that were given up. Only loaded for that.
+"""The keeper: a thread that waits until all requests that were given up are settled. Loaded only when needed.
 
-A call that is interrupted, or whose time is over, does not wait. But its request may cross the ``CANCEL``, and be
-granted: the daemon may have been busy, or stopped, and reads later what was sent before. If no thread of the process
-asks for anything more, no thread reads that reply. So the keeper does. It is never interrupted, since signal handlers
-run in the main thread only.
+A call that is interrupted, or that reaches its timeout, stops waiting. But the daemon may grant its request before it
+reads the ``CANCEL``; a stopped daemon reads both later. If no thread of the process sends another request, no thread
+reads that reply. So the keeper reads it. Signal handlers run only in the main thread, so they never interrupt a keeper.
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ _connections: WeakSet[Connection] = WeakSet()
 
 
 def _at_exit() -> None:
-    # Not closed: what else is held may still be released by others that are called at the end.
+    # Do not close: other exit handlers may still release grants.
     for connection in list(_connections):
         connection.send_last_words()
 
@@ -31,17 +30,17 @@ atexit.register(_at_exit)
 
 
 def keep(connection: Connection) -> None:
-    """Starts a keeper. The caller has given up its request before it saw that there was none.
+    """Starts a keeper. The caller has given up its request before it checked `has_keeper`.
 
-    A keeper clears `has_keeper` before it looks for the last time: it sees the request, or the caller starts another
-    one. Two keepers do no harm.
+    A keeper clears `has_keeper` before its last check. So it sees the request, or the caller starts another keeper.
+    Two keepers at the same time do no harm.
     """
     _connections.add(connection)
     try:
-        # Not by `threading`: an interrupt in the middle of `Thread.start` may leave it waiting for ever.
+        # One call of C: an interrupt in the middle of `threading.Thread.start` may make that wait for ever.
         start_new_thread(_run, (connection,))
     except RuntimeError:
-        # No thread can be started, and the session's end gives everything back.
+        # No thread can be started. The end of the session releases everything.
         connection.close("the lock daemon did not answer, and no thread can wait for it")
 
 
@@ -49,10 +48,10 @@ def _run(connection: Connection) -> None:
     while not connection.is_settled:
         connection.has_keeper = True
         try:
-            # It is answered behind all that was sent before.
+            # The daemon answers it after all lines that were sent before.
             connection.ask(b"PING", None)
         except DaemonTimeout:
-            # There is no room even for that yet.
+            # The socket still has no room.
             continue
         except LockError:
             return

@@ -1,4 +1,4 @@
-"""Starting the user's own daemon (`protocol.md`, "Starting a daemon"); only loaded where one has to be started."""
+"""Starting the user's own daemon (`protocol.md`, "Starting a daemon"). Loaded only when a daemon must be started."""
 
 from __future__ import annotations
 
@@ -21,10 +21,11 @@ if TYPE_CHECKING:
 
 _PACKAGE_FOLDERS = ("/usr/libexec", "/usr/bin")
 _BACKLOG = 4096
-#: How long a client waits for a lock file that other processes pass on to each other, in seconds.
+#: How long a client waits for a lock file that other processes hold one after the other, in seconds.
 _MOST_WAITING = 30
-#: Hard limits under which a daemon cannot serve, and which it cannot raise: the same for every client (`protocol.md`).
-#: What is limited, its letter for `ulimit`, the least (None if any limit is too low), its unit's size and name.
+#: Hard limits under which a daemon cannot serve, and which it cannot raise. They are the same for every client
+#: (`protocol.md`). Each row: the limit, the resource, its letter for `ulimit`, the least value (None if any limit is
+#: too low), the unit's size and name.
 _NEEDS = (
     (resource.RLIMIT_CPU, "CPU time", "t", None, 1, " s"),
     (resource.RLIMIT_NOFILE, "open descriptors", "n", 256, 1, ""),
@@ -33,32 +34,32 @@ _NEEDS = (
     (resource.RLIMIT_STACK, "stack", "s", 256 << 10, 1 << 10, " KiB"),
     (resource.RLIMIT_FSIZE, "file size", "f", 1 << 20, 1 << 10, " KiB"),
 )
-#: More than this, and a new daemon begins the log file anew, in bytes.
+#: The size from which a new daemon truncates the log file, in bytes.
 _MOST_OUTPUT = 1 << 20
 
 
 class Overtaken(DaemonUnavailable):
-    """Another process has made the socket, or a daemon has come, so that none is to be started here."""
+    """Another process has made the socket or started a daemon, so this process must not start one."""
 
 
 class StartLock:
-    """The lock file beside a daemon's socket, held: only who holds it may make the socket or take it away.
+    """The lock file beside a daemon's socket. Only its holder may create or remove the socket.
 
-    Its holder keeps it for as long as a daemon takes to start. So many clients may take turns with it, but each only
-    for a moment: one that keeps it for longer was stopped, and is named.
+    A process holds it for as long as a daemon takes to start. A process that holds it for longer is probably stopped,
+    and the error names that process.
     """
 
     def __init__(self, socket_path: str, patience: float = 2, end: Optional[float] = None) -> None:
         self.socket_path = socket_path
         self._path = socket_path + ".lock"
-        #: How long one process may keep the file, in seconds.
+        #: How long one process may hold the file, in seconds.
         self._patience = patience
-        #: That of the call that wants the file, by `time.monotonic`.
+        #: The end of the call that needs the file, by `time.monotonic`.
         self._end = end
         self._file = -1
 
     def __enter__(self) -> StartLock:
-        # By trying again: flock has no time-out, and a process that was stopped with the file would stop all others.
+        # flock has no timeout, and a stopped holder would block all other processes. So this polls.
         begin = since = time.monotonic()
         holder, looks_at, pause = None, begin, 0.001
         while not self._try():
@@ -88,7 +89,7 @@ class StartLock:
         file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            # Whoever had it may have removed it, and somebody else may have made and locked another.
+            # The last holder may have removed the file, and another process may have made and locked a new one.
             if os.path.samestat(os.fstat(file), os.lstat(self._path)):
                 self._file, file = file, -1
                 return True
@@ -105,15 +106,15 @@ class StartLock:
             os.close(file)
 
     def __del__(self) -> None:
-        # Whoever was interrupted on the way in has not got to the way out.
+        # An interrupt in `__enter__` leaves no `__exit__` to be called.
         self.__exit__()
 
     def listen(self) -> socket.socket:
-        """Makes the socket and listens; takes the place of a file that a dead daemon left."""
+        """Creates the socket and listens. A file that a dead daemon left is replaced."""
         self._remove_stale()
         listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
-            # No moment in which others could connect: a socket has its mode from the descriptor it is bound by.
+            # The socket file gets the descriptor's mode when it is bound, so no other user can connect in between.
             os.fchmod(listener.fileno(), 0o600)
             self._bind(listener)
             os.chmod(self.socket_path, 0o600)
@@ -124,17 +125,17 @@ class StartLock:
         return listener
 
     def _bind(self, listener: socket.socket) -> None:
-        # By the path itself: the daemon goes by the name that the socket was bound to.
+        # The daemon uses the name that the socket was bound to, so bind by the full path.
         try:
             listener.bind(self.socket_path)
         except OSError as error:
             if error.errno != EADDRINUSE:
                 raise
-            # By a process that has another lock file, as this one was removed.
+            # A process with another lock file has bound it, because this lock file was removed.
             raise Overtaken(f"another lock daemon listens at {self.socket_path}") from error
 
     def remove_socket(self) -> None:
-        """Takes away the socket that was made under this lock; clients in its queue see the end when it is closed."""
+        """Removes the socket that was made under this lock. Clients in its backlog see the end when it is closed."""
         os.unlink(self.socket_path)
 
     def _remove_stale(self) -> None:
@@ -154,7 +155,7 @@ class StartLock:
 
 
 def lock_holder(path: str) -> Optional[int]:
-    """The process that has locked a file by `flock`; None if there is none, or it cannot be seen from here."""
+    """Returns the process that has locked a file by `flock`; None if there is none, or it is not visible from here."""
     try:
         status = os.stat(path)
         with open("/proc/locks") as file:
@@ -162,7 +163,7 @@ def lock_holder(path: str) -> Optional[int]:
     except OSError:
         return None
     place = f"{os.major(status.st_dev):02x}:{os.minor(status.st_dev):02x}:{status.st_ino}"
-    # Some file systems have another device number there than `stat` shows.
+    # On some file systems the device number in /proc/locks differs from that of `stat`.
     number = f":{status.st_ino}"
     found = [row for row in rows if len(row) > 5 and row[1] == "FLOCK" and row[5].endswith(number)]
     found.sort(key=lambda row: row[5] != place)
@@ -170,7 +171,7 @@ def lock_holder(path: str) -> Optional[int]:
 
 
 def _program_of(process: int) -> str:
-    """The name of its program, in parentheses; nothing if it has gone."""
+    """Returns the name of the process's program in parentheses; an empty text if the process has ended."""
     try:
         with open(f"/proc/{process}/comm", encoding="utf-8", errors="backslashreplace") as file:
             return f" ({ascii(file.read().strip())[1:-1]})"
@@ -179,10 +180,10 @@ def _program_of(process: int) -> str:
 
 
 def check_limits(location: Location) -> None:
-    """Refuses to start a daemon where it would inherit a limit that it cannot serve under.
+    """Checks the limits that a daemon would inherit from this process.
 
     Raises:
-        DaemonUnavailable: this process has such a limit.
+        DaemonUnavailable: a daemon cannot serve under one of them.
     """
     for number, subject, letter, least, size, unit in _NEEDS:
         hard = resource.getrlimit(number)[1]
@@ -204,10 +205,10 @@ def _limited(location: Location, words: str) -> DaemonUnavailable:
 def start(location: Location, program: str, listener: socket.socket, end: Optional[float] = None) -> None:
     """Starts a daemon that serves a listener, which was made under the start lock.
 
-    The client listens rather than the daemon, so that clients that come from now on wait for it in the queue.
+    The client listens before the daemon runs, so other clients wait in the backlog instead of being refused.
     """
     output = _open_output(location.path)
-    # It leaves by itself (`--detach`), so that it is no child of this process, which need not wait for it.
+    # `--detach`: the daemon must not become a child that this process has to wait for.
     command = [program, "--listen-fd", str(listener.fileno()), "--exit-when-idle", "--detach"]
     try:
         between = subprocess.Popen(
@@ -234,19 +235,19 @@ def start(location: Location, program: str, listener: socket.socket, end: Option
     try:
         between.wait(step(_MOST_WAITING, end))
     except subprocess.TimeoutExpired:
-        # It may come yet, and the next call finds it.
+        # The daemon may still start. The next call will find it.
         step(0, end)
 
 
 def daemon_program() -> str:
-    """The program to start: the first of ``PRWLOCK_DAEMON``, this package's own, ``PATH``, where packages put it."""
+    """Returns the program to start, from ``PRWLOCK_DAEMON``, this package, ``PATH``, or the folders of packages."""
     chosen = os.environ.get("PRWLOCK_DAEMON")
     if chosen:
-        # A choice that cannot be followed is an error: falling back would run what was not asked for.
+        # A wrong choice is an error. Falling back would run a program that the user did not choose.
         if not (chosen.startswith("/") and _is_executable(chosen)):
             raise _no_program([f"PRWLOCK_DAEMON={chosen}"])
         return chosen
-    # A relative entry of PATH names another folder in every working directory, so it is passed over.
+    # A relative entry of PATH names another folder in every working directory, so skip it.
     path = [folder for folder in os.environ.get("PATH", "").split(":") if folder.startswith("/")]
     folders = [os.path.join(os.path.dirname(os.path.abspath(__file__)), "_bin"), *path, *_PACKAGE_FOLDERS]
     for folder in folders:
@@ -275,12 +276,12 @@ def _daemon_environment() -> dict[str, str]:
 
 
 def output_path(path: str) -> str:
-    """The file that takes what a daemon says: beside its socket."""
+    """Returns the path of the daemon's log file, beside its socket."""
     return f"{os.path.dirname(path)}/prwlockd.log"
 
 
 def _open_output(path: str) -> int:
-    """A descriptor; of `/dev/null` where the file cannot be written: a daemon is worth more than its words."""
+    """Opens the log file, or `/dev/null` if the file cannot be written: the daemon matters more than its log."""
     flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
     try:
         output = os.open(output_path(path), flags, 0o600)

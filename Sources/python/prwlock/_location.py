@@ -1,7 +1,7 @@
 """Where the daemon is, by the rules that all clients share (`protocol.md`, "Where the daemon is").
 
-Every process of a user must find the same daemon, so no variable that differs between them counts (`HOME`, `TMPDIR`,
-`XDG_RUNTIME_DIR`): only ``PRWLOCK_SOCKET`` does, and the effective user.
+Every process of a user must find the same daemon. So the place depends only on ``PRWLOCK_SOCKET`` and on the effective
+user, not on variables that differ between processes (`HOME`, `TMPDIR`, `XDG_RUNTIME_DIR`).
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ ANONYMOUS_NAME = "anonymous.sock"
 
 
 class Location:
-    """The path of a daemon's socket, and who chose it.
+    """The path of a daemon's socket, and where that path comes from.
 
     `origin` is one of:
 
-    - ``explicit``: the caller; ``environment``: the variable ``PRWLOCK_SOCKET``. Exactly this socket is meant.
-    - ``usual``: the rules for all clients. They are followed anew for each connection, as the system's service may be
-      installed at any time. `path` is where the last connection was made, or before the first one is expected.
-    - ``system`` and ``own``: one place of those that ``usual`` tries. No lock object has such a location.
-    - ``anonymous``: the user's own daemon for locks without a name, where the system's daemon is not for this user.
+    - ``explicit``: the caller; ``environment``: the variable ``PRWLOCK_SOCKET``. Only this socket is tried.
+    - ``usual``: the rules for all clients. Each connection applies them again, because the system's service may be
+      installed at any time. `path` is the place of the last connection, or the expected place before the first one.
+    - ``system`` and ``own``: one of the places that ``usual`` tries. No lock object has such a location.
+    - ``anonymous``: the user's own daemon for locks without a name, if this user may not use the system's daemon.
     """
 
     __slots__ = ("origin", "path")
@@ -40,14 +40,14 @@ class Location:
 
     @property
     def key(self) -> tuple[str, str]:
-        """Equal for two locations that are to share a connection; it does not change when `path` does."""
+        """The same for all locations that share a connection. It does not change when `path` changes."""
         return (own_candidates()[0] if self.origin == "usual" else self.path, self.origin)
 
     @property
     def space(self) -> str:
-        """Who shares the locks of the daemon that was found there.
+        """Which processes share the locks of the daemon that was found there.
 
-        ``system``: all users of the host. ``user``: the processes of one user. ``socket``: all that were told of it.
+        ``system``: those of all users of the host. ``user``: those of one user. ``socket``: those that use this socket.
         """
         if self.path == system_socket():
             return "system"
@@ -58,7 +58,7 @@ class Location:
 
 
 def find() -> Location:
-    """Where named locks are: one name means one lock, so a system's service that is dead is no reason to go on."""
+    """Returns the location of named locks. One name means one lock, so a dead system service has no substitute."""
     path = os.environ.get("PRWLOCK_SOCKET")
     if path:
         return Location(path, "environment")
@@ -66,9 +66,9 @@ def find() -> Location:
 
 
 def find_for_anonymous() -> Location:
-    """Where locks without a name are: as `find`, or a socket of their own where the system's is not for this user.
+    """Returns the location of locks without a name: as `find`, or an own socket if this user may not use the system's.
 
-    Only a process that was handed such a lock can mean it, and it was handed the socket's path as well.
+    A process can only use such a lock if it received it from another process, together with the path of the socket.
     """
     location = find()
     if location.origin == "usual" and has_system() and not os.access(system_socket(), os.W_OK, effective_ids=True):
@@ -77,7 +77,7 @@ def find_for_anonymous() -> Location:
 
 
 def root_for_tests() -> str:
-    """The folder that stands for ``/`` in the tests of this project; empty elsewhere."""
+    """Returns the folder that takes the place of ``/`` in the tests of this project; empty otherwise."""
     return os.environ.get("PRWLOCK_TEST_ROOT", "")
 
 
@@ -102,7 +102,7 @@ def own_candidates() -> list[str]:
 
 
 def writable_candidate() -> str:
-    """Where the user's own daemon is started: the first of its places whose folder can be written, or could be made."""
+    """Returns the place at which to start the user's own daemon: the first with a folder that can be used or made."""
     *preferred, last = own_candidates()
     for path in preferred:
         folder = os.path.dirname(path)
@@ -114,10 +114,10 @@ def writable_candidate() -> str:
 
 
 def make_folder(path: str) -> None:
-    """Makes the folder of a socket of the user's own, and makes sure that it is the user's alone.
+    """Creates the folder of the user's own socket, and checks that no other user controls it.
 
     Raises:
-        AccessRefused: another user may have made it, or may change what is in it.
+        AccessRefused: another user may have created the folder, or may write to it.
     """
     folder = os.path.dirname(path)
     try:
@@ -135,12 +135,12 @@ def make_folder(path: str) -> None:
 
 
 def has_folder(path: str) -> bool:
-    """Whether the folder of a socket of the user's own is there.
+    """Returns whether the folder of the user's own socket exists.
 
-    It is looked at when open, so that it cannot be another one by then; only its owner can move it.
+    The folder is checked by its descriptor, so it cannot be exchanged meanwhile.
 
     Raises:
-        AccessRefused: another user may have made it, or may change what is in it.
+        AccessRefused: another user may have created the folder, or may write to it.
     """
     folder_path = os.path.dirname(path)
     owner = _owner(folder_path)
@@ -155,7 +155,7 @@ def has_folder(path: str) -> bool:
 
 
 def _owner(path: str) -> Optional[tuple[int, int]]:
-    """The user and the mode of a folder; None if there is none."""
+    """Returns the user and the mode of a folder; None if it does not exist."""
     try:
         folder = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
     except FileNotFoundError:

@@ -6,7 +6,7 @@ import sys
 
 
 def log(level: str, text: str) -> None:
-    """Says it, if the program has anything to do with logging: where it has not, nobody has set it up."""
+    """Logs a message, if the program has imported `logging`. Otherwise no handler is set up."""
     logging = sys.modules.get("logging")
     if logging is not None:
         logging.getLogger("prwlock").log(getattr(logging, level), text)

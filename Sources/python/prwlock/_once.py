@@ -1,8 +1,8 @@
-"""What is made at its first use: once, however many threads are first together.
+"""Values that are made once at their first use, also if several threads use them first at the same time.
 
-No lock guards it: a thread that is interrupted could keep it, and a child that is forked meanwhile inherits it locked.
-Each decision is one ``setdefault`` of a dictionary, which is one step for other threads, also in an interpreter without
-a global lock. Threads that come together may all make the thing. One is taken, and the others are dropped.
+There is no lock: an interrupted thread could keep it, and a child that is forked meanwhile would inherit it locked.
+Each decision is one ``setdefault`` of a dictionary, which is atomic, also in an interpreter without a global lock.
+Several threads may make the value at the same time. One value is taken, and the others are dropped.
 """
 
 from __future__ import annotations
@@ -16,16 +16,16 @@ if TYPE_CHECKING:
 
 
 def once(made: dict[Key, Value], key: Key, make: Callable[[], Value]) -> Value:
-    """What a dictionary has under a key. It is made by the first thread that asks, and the same for all threads."""
+    """Returns the value of a key. The first thread that asks for it makes it, and all threads get the same value."""
     found = made.get(key)
     return made.setdefault(key, make()) if found is None else found
 
 
 class Link:
-    """An element of a chain that only grows: a value, and one place behind it, which is taken once.
+    """An element of a chain that only grows: a value, and one successor, which is set once.
 
-    Whoever keeps a link can follow the chain from there to its newest element. So a variable that should name the
-    newest may be set by several threads, and name an older one for a while: it leads to the same end.
+    From any link, the chain leads to its newest element. So several threads may set a variable that should hold the
+    newest link: if it holds an older one for a while, that leads to the same end.
     """
 
     __slots__ = ("_behind", "value")
@@ -40,18 +40,18 @@ class Link:
         return self._behind.get(0)
 
     def append(self, link: Link) -> Link:
-        """Takes the place behind this element for another, if it is free; returns the element that has it."""
+        """Makes a link the successor of this one, unless there is a successor already; returns the successor."""
         return self._behind.setdefault(0, link)
 
 
 class Numbers:
-    """1, 2, 3, and so on, each given once."""
+    """1, 2, 3, and so on; each number is given once."""
 
     def __init__(self) -> None:
         self._last = Link(0)
 
     def next(self) -> int:
-        """A number that no other call has returned or returns."""
+        """Returns a number that no other call returns."""
         last = self._last
         while True:
             own = Link(last.value + 1)
@@ -62,7 +62,7 @@ class Numbers:
 
 
 def shared(places: dict[Key, Link], key: Key, make: Callable[[], Value], is_usable: Callable[[Value], bool]) -> Value:
-    """The one value for a key; a value that is not usable any more is replaced, once."""
+    """Returns the one value of a key. A value that is no longer usable is replaced, once."""
     link = once(places, key, lambda: Link(make()))
     while not is_usable(link.value):
         link = places[key] = link.following or link.append(Link(make()))

@@ -1,12 +1,12 @@
-"""Threads as owners of locks, and what an interrupt may leave of a thread's call.
+"""Threads as owners of locks, and how a thread's call survives interrupts.
 
-A signal handler that raises (``KeyboardInterrupt``) may do so between any two steps of a thread. So a call first writes
-down what it begins (`Thread.request`), and crosses that out when nothing is left to be done. If an interrupt ends the
-call in between, the clean-up of the call gives the request up; if another interrupt ends even that, the thread's next
-call does it.
+A signal handler that raises (``KeyboardInterrupt``) may do so between any two steps of a thread. So a call stores its
+request in `Thread.request` before it sends anything, and clears that field when the request needs no more work. If an
+interrupt ends the call in between, the call's exception handler abandons the request. If another interrupt ends that
+handler too, the thread's next call abandons the request.
 
-A handler or a finalizer may also call in the middle of another call of its thread. To wait there would be to wait for
-itself, so it gets ``NestedUse``. What is written down looks the same in both cases; the stack tells them apart.
+A handler or a finalizer may also call in the middle of another call of its thread. Waiting there would never end, so
+the inner call raises ``NestedUse``. In both cases `Thread.request` is set; only the stack shows which case it is.
 """
 
 from __future__ import annotations
@@ -27,20 +27,20 @@ if TYPE_CHECKING:
 
     class Unfinished(Protocol):
         def abandon(self) -> None:
-            """Leaves nothing of a request at the daemon."""
+            """Stops waiting for a request, and undoes it at the daemon."""
 
 
 _calls: set[CodeType] = set()
 
 
 def call(function: Function) -> Function:
-    """Marks a function that writes down in `Thread.request` what it begins, as long as it runs."""
+    """Marks a function that sets `Thread.request` while it runs."""
     _calls.add(function.__code__)
     return function
 
 
 class Thread:
-    """A thread as an owner: its word within the session, and what its call has begun."""
+    """A thread as an owner: its word within the session, and the request of its call."""
 
     __slots__ = ("numbers", "owner", "request")
 
@@ -48,19 +48,19 @@ class Thread:
 
     def __init__(self) -> None:
         self.owner = b"t%d" % Thread._numbers.next()
-        #: Of its requests; no other thread uses it.
+        #: The numbers of its requests. Only this thread uses them.
         self.numbers = count(1)
-        #: What the call has begun and not finished.
+        #: The request of the call; the thread itself before the call has a request; None between two calls.
         self.request: Optional[Unfinished] = None
 
     def abandon(self) -> None:
-        """A call that has sent nothing writes down its thread, of which there is nothing to abandon."""
+        """Does nothing: a call that has stored its thread in `request` has sent nothing."""
 
     def clean_up(self) -> None:
-        """Finishes what an interrupt has left over. For a function that is a `call`, before it begins.
+        """Abandons a request that an interrupt left. A `call` uses this first, if `request` is set.
 
         Raises:
-            NestedUse: the function was called in the middle of another call.
+            NestedUse: another call is on the stack below the caller.
         """
         frame: Optional[FrameType] = sys._getframe(2)
         while frame is not None:
@@ -77,5 +77,5 @@ class _Threads(_thread._local):
         self.own = Thread()
 
 
-#: `threads.own` is the thread that runs.
+#: `threads.own` is the running thread.
 threads = _Threads()

@@ -1,8 +1,8 @@
 """How a client gets its connection: to a daemon that runs, or to one that it starts.
 
-A connection is handed out once the daemon has answered on it, so that no request is ever sent twice. Whoever is
-refused, or sees the end before the first reply, goes on under the lock file: either somebody listens by then, or
-nobody does and nobody else can begin to (`protocol.md`, "Starting a daemon").
+A connection is returned only after the daemon has answered on it, so no request is ever sent twice. A client that is
+refused, or that sees the end of input before the first reply, continues under the lock file. Either a process listens
+by then, or no process does and no other one can begin to (`protocol.md`, "Starting a daemon").
 """
 
 from __future__ import annotations
@@ -28,24 +28,24 @@ if TYPE_CHECKING:
     from ._guard import Guard
 
 _ATTEMPTS = 3
-#: How often one begins again because other processes are quicker, or remove the folder.
+#: How often `connect` begins again because other processes are quicker, or remove the folder.
 _MOST_OVERTAKINGS = 100
-#: How long a daemon that has the guard may take until it answers at the user's own place, in seconds.
+#: How long a daemon that holds the guard may take until it answers at the user's own place, in seconds.
 _ELSEWHERE = 1.5
-#: How long a daemon may be silent until a client looks whether it is stopped, in seconds: that is known then.
+#: How long a daemon may be silent until the client checks whether the daemon's process is stopped, in seconds.
 _STOPPED = 1.5
 
 
 def connect(location: Location, end: Optional[float] = None) -> tuple[socket.socket, bytes]:
-    """A blocking connection on which the daemon has answered, and what it has said since.
+    """Returns a blocking connection on which the daemon has answered, and the bytes behind that answer.
 
-    All that is waited for ends at `end`, by `time.monotonic`, if that is given.
+    Every wait ends at `end`, by `time.monotonic`, if that is given.
 
     Raises:
         DaemonTimeout: no daemon has answered by then.
-        DaemonUnavailable: nobody listens, and none may be or could be started.
-        AccessRefused: this user may not.
-        ProtocolError: what listens there is no lock daemon.
+        DaemonUnavailable: no daemon listens, and none may be started or could be started.
+        AccessRefused: this user may not connect.
+        ProtocolError: the process that listens is not a lock daemon.
     """
     if location.origin == "usual":
         return _connect_usual(location, end)
@@ -55,7 +55,7 @@ def connect(location: Location, end: Optional[float] = None) -> tuple[socket.soc
 
 
 def _connect_running(location: Location, end: Optional[float]) -> tuple[socket.socket, bytes]:
-    """To a daemon that others look after."""
+    """Connects to a daemon that this package does not start."""
     for _ in range(_ATTEMPTS):
         connection = attempt(location, end)
         if connection:
@@ -64,21 +64,22 @@ def _connect_running(location: Location, end: Optional[float]) -> tuple[socket.s
 
 
 def _connect_usual(usual: Location, end: Optional[float]) -> tuple[socket.socket, bytes]:
-    """By the rules for all clients: the user's own daemon if it answers, else the system's, else one is started.
+    """Connects by the rules for all clients: to the user's own daemon, else to the system's; else it starts one.
 
     The order keeps two processes of a user out of two lock spaces while ``/run/prwlock`` appears. One process, A, looks
-    for that folder *before* it tries the user's own place. The other, B, which starts a daemon, looks for it once more
-    *after* it has bound the socket (`_start_own`):
+    for that folder *before* it tries the user's own place. The other process, B, starts a daemon and looks for the
+    folder again *after* it has bound the socket (`_start_own`):
 
-    - B binds, then looks and does not find the folder, so it appears later. If A found the folder, A tries the own
-      place after that, and B's socket is there: A waits in its queue.
-    - B binds, then looks and finds the folder: B removes the socket and begins again. If A was in the queue already, A
-      sees the end before the first reply, and begins again as well. Both find the system's daemon.
+    - B binds, then looks and does not find the folder, so the folder appears later. If A found the folder, A tries the
+      own place after that and finds B's socket: A waits in its backlog.
+    - B binds, then looks and finds the folder: B removes the socket and begins again. If A was in the backlog already,
+      A sees the end of input before the first reply and begins again as well. Both find the system's daemon.
 
-    If A tried the own place first and looked for the folder then, B could bind in between, and A would go to the
-    system's daemon while B's has the same names.
+    If A tried the own place first and looked for the folder afterwards, B could bind in between. A would then use the
+    system's daemon while B's daemon has the same names.
 
-    A daemon that lives, and whose socket is gone, has the guard. So the guard is asked before any other daemon is used.
+    A live daemon whose socket was removed still holds the guard. So the guard is queried before any other daemon is
+    used.
     """
     from ._launch import Overtaken
 
@@ -94,7 +95,7 @@ def _connect_usual(usual: Location, end: Optional[float]) -> tuple[socket.socket
         try:
             connection = _start_own(usual, end)
         except (Overtaken, FileNotFoundError):
-            # Also `rm -r` of the folder after it was made.
+            # FileNotFoundError: the folder was removed after it was made.
             overtakings += 1
             continue
         if connection:
@@ -104,14 +105,14 @@ def _connect_usual(usual: Location, end: Optional[float]) -> tuple[socket.socket
 
 
 def _reach_own(usual: Location, end: Optional[float]) -> Optional[tuple[socket.socket, bytes]]:
-    """A connection to the user's own daemon; None if it does not answer."""
+    """Returns a connection to the user's own daemon; None if it does not answer."""
     for path in _location.own_candidates():
         try:
             if not _location.has_folder(path):
                 continue
         except AccessRefused:
-            # In /tmp every user can take the name of a folder. No daemon of this user is in it, and another user must
-            # not keep this one from the system's.
+            # In /tmp any user can create a folder of this name. It holds no daemon of this user, and it must not keep
+            # this user from the system's daemon.
             continue
         connection = attempt(Location(path, "own"), end)
         if connection:
@@ -121,12 +122,12 @@ def _reach_own(usual: Location, end: Optional[float]) -> Optional[tuple[socket.s
 
 
 def _await_holder(usual: Location, call_end: Optional[float]) -> Optional[tuple[socket.socket, bytes]]:
-    """A connection to a daemon of this user that has the guard and did not answer; None if none has it.
+    """Returns a connection to the daemon of this user that holds the guard but did not answer; None if there is none.
 
-    It may be about to listen again, or to end.
+    Such a daemon may be about to listen again, or to end.
 
     Raises:
-        DaemonUnavailable: it serves where this process cannot reach it.
+        DaemonUnavailable: the daemon serves where this process cannot reach it.
     """
     from . import _guard
 
@@ -144,10 +145,10 @@ def _await_holder(usual: Location, call_end: Optional[float]) -> Optional[tuple[
 
 
 def _start_own(usual: Location, end: Optional[float]) -> Optional[tuple[socket.socket, bytes]]:
-    """Starts the user's own daemon under the start lock; None if it ended before it answered.
+    """Starts the user's own daemon under the start lock; returns None if the daemon ended before it answered.
 
     Raises:
-        Overtaken: another daemon has come meanwhile.
+        Overtaken: another daemon has started meanwhile.
     """
     from . import _guard, _launch
 
@@ -156,11 +157,11 @@ def _start_own(usual: Location, end: Optional[float]) -> Optional[tuple[socket.s
     own = Location(usual.path, "own")
     _location.make_folder(own.path)
     with _launch.StartLock(own.path, end=end) as lock:
-        # The process that had the lock file before may have started one.
+        # The process that held the lock file before may have started a daemon.
         connection = _reach_own(usual, end)
         if connection:
             return connection
-        # A daemon that listens again needs the lock file, so that it cannot be waited for here.
+        # A daemon needs the lock file to listen again, so waiting for it here would be a deadlock.
         if _guard.ask() is not None:
             raise _launch.Overtaken("a lock daemon of this user is about to listen again")
         _launch.check_limits(own)
@@ -173,7 +174,7 @@ def _start_own(usual: Location, end: Optional[float]) -> Optional[tuple[socket.s
             _launch.start(own, program, listener, end)
         connection = attempt(own, end)
         if connection is None and not _is_still(made, own.path):
-            # A daemon ends where its path does not lead to its socket (`rm -r` of the folder): it is no fault of it.
+            # A daemon ends when its path no longer leads to its socket (`rm -r` of the folder). That is no failure.
             raise _launch.Overtaken("the socket was removed")
         return connection
 
@@ -186,7 +187,7 @@ def _is_still(made: os.stat_result, path: str) -> bool:
 
 
 def _connect_anonymous(location: Location, end: Optional[float]) -> tuple[socket.socket, bytes]:
-    """As at the user's own place, without the guard and without a look at the system's daemon."""
+    """Connects to the daemon for locks without a name. Neither the guard nor the system's daemon matters there."""
     from . import _launch
 
     if _location.has_folder(location.path):
@@ -236,9 +237,9 @@ def _served_elsewhere(guard: Guard) -> DaemonUnavailable:
 
 
 def attempt(location: Location, call_end: Optional[float] = None) -> Optional[tuple[socket.socket, bytes]]:
-    """A connection on which the daemon has answered; None if nobody listens, or the end comes before the answer.
+    """Returns a connection on which the daemon has answered; None if no process listens or it hangs up first.
 
-    It waits until the end of the call, if that has one, and for ten seconds at most.
+    The wait ends with the call, if `call_end` is given, and takes ten seconds at most.
     """
     connection = make_socket()
     try:
@@ -261,11 +262,11 @@ def attempt(location: Location, call_end: Optional[float] = None) -> Optional[tu
 
 
 def _greet(connection: socket.socket, location: Location, end: float) -> Optional[bytes]:
-    """Waits for the answer to a PING; returns what came behind it, or None at the end."""
+    """Waits for the answer to a PING; returns the bytes behind the answer, or None at the end of input."""
     try:
         connection.send(b"HELLO client=%s\nPING\n" % _own_name())
     except (BrokenPipeError, ConnectionResetError):
-        # A daemon that turned the client away has closed its end, and the reason is there to be read.
+        # A daemon that refuses the client closes the connection. Its reason can still be read.
         pass
     received = b""
     while True:
@@ -295,7 +296,7 @@ def _greet(connection: socket.socket, location: Location, end: float) -> Optiona
 
 
 def _own_name() -> bytes:
-    """What `prwlock status` calls this process."""
+    """Returns the name of this process in `prwlock status`."""
     program = os.path.basename(sys.argv[0]) if getattr(sys, "argv", None) else ""
     try:
         return encode_name(b"python:" + os.fsencode(program))
@@ -308,7 +309,7 @@ def _stranger(location: Location) -> ProtocolError:
 
 
 def _judge(error: OSError, location: Location, connection: socket.socket) -> None:
-    """Returns if nobody listens; raises what else an error of the attempt means."""
+    """Returns if no process listens there; raises a `LockError` for any other reason."""
     if isinstance(error, LockError):
         raise error
     if error.errno in (EACCES, EPERM):
@@ -320,7 +321,7 @@ def _judge(error: OSError, location: Location, connection: socket.socket) -> Non
         raise no_answer(connection, location.path) from error
     if error.errno is None or "AF_UNIX path too long" in str(error):
         raise ValueError(f"{location.path!r} is too long for the path of a socket") from error
-    # The end of a connection, however it shows, is the end of a daemon: the next attempt tells.
+    # Any kind of connection error means that a daemon has ended. The next attempt finds out.
     if not isinstance(error, ConnectionError) and error.errno not in (ENOENT, ENOTDIR, ECONNREFUSED):
         raise DaemonUnavailable(f"cannot connect to {location.path}: {error}") from error
 

@@ -1,4 +1,4 @@
-"""How a process that may not connect to the system's daemon gets into its group."""
+"""Advice for a process that may not connect to the system's daemon: how it gets into the daemon's group."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ if TYPE_CHECKING:
 
 
 def own_service() -> Optional[str]:
-    """The system's service that this process belongs to; None if it belongs to none, or ``/proc`` does not show it."""
+    """Returns the system service of this process; None if it has none, or ``/proc`` does not show it."""
     try:
         with open("/proc/self/cgroup", encoding="utf-8", errors="replace") as file:
             return service_in(file.read())
@@ -17,7 +17,7 @@ def own_service() -> Optional[str]:
 
 
 def service_in(control_groups: str) -> Optional[str]:
-    """By the lines of ``/proc/PID/cgroup``: the first part of the control group's path behind its slices."""
+    """Returns the service in the lines of ``/proc/PID/cgroup``: the first part of the path behind the slices."""
     for line in control_groups.splitlines():
         fields = line.split(":", 2)
         if len(fields) < 3 or fields[1] not in ("", "name=systemd"):
@@ -29,7 +29,7 @@ def service_in(control_groups: str) -> Optional[str]:
 
 
 def way_in(service: Optional[str]) -> str:
-    """How a process gets into the group; a service does not log in."""
+    """Returns the advice. A service needs another one than a user, because it does not log in."""
     if service:
         return f"set SupplementaryGroups=prwlock in {service} (`systemctl edit {service}`), and restart it"
     return (
