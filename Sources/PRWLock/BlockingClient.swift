@@ -3,28 +3,31 @@ import LockWire
 import Posix
 import Rendezvous
 
-/// A connection to the lock daemon for programs without concurrency: one session, for one thread, without threads of its
-/// own.
+/// A session with the lock daemon for one thread of a program without concurrency. It has no threads of its own.
 ///
-/// It connects with the first request, and starts the user's own daemon if none runs. All locks of one client are one
-/// owner (see `LockOwner`): what this client asks for in a mode that conflicts with what it holds is refused as a
-/// deadlock. So use one client for what belongs together, and one for each thread.
+/// A client connects with its first request, and starts the user's own daemon if none runs. All locks of one client have
+/// one owner (see ``LockOwner``): a request that conflicts with a grant of this client throws `LockError.deadlock`. So use
+/// one client for each thread.
 ///
-/// A loss is noticed when the daemon is asked for something, or by `BlockingGrant.lost`; nothing interrupts the program.
-/// A process that was forked has a session of its own, and holds nothing of its parent's.
+/// The client learns of a loss in its next call, or by ``BlockingGrant/lost``. Nothing interrupts the program. A forked
+/// child has a session of its own and none of its parent's grants.
 public final class BlockingClient {
     private let location: SocketLocation?
     private let greeting: Note
     private var session: BlockingSession?
     private var backOff = BackOff()
 
-    /// See `Client.init(socketPath:name:)`.
+    /// A client with a session of its own.
+    ///
+    /// - Parameters:
+    ///   - socketPath: the path of the daemon's socket; see ``Client/init(socketPath:name:)`` for nil.
+    ///   - name: the name of this client in the daemon's list of sessions; the program's name if nil.
     public init(socketPath: String? = nil, name: String? = nil) {
         location = socketPath.map(SocketLocation.init(path:))
         greeting = Client.greeting(name)
     }
 
-    /// A lock of this client's daemon; see `RWLock.init(_:client:)` for its name.
+    /// A lock of this client's daemon, with any name of 1 to 255 encoded bytes.
     public func lock(_ name: String) -> BlockingRWLock { BlockingRWLock(name, client: self) }
 
     func acquire(_ request: Acquire) throws(LockError) -> BlockingGrant {

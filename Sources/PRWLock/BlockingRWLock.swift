@@ -1,7 +1,7 @@
 public import LockVocabulary
 import LockWire
 
-/// A reader-writer lock for programs without concurrency; see `RWLock` for what it is.
+/// A reader-writer lock for programs without concurrency; see ``RWLock`` for what a lock is.
 ///
 /// ```swift
 /// let lock = BlockingRWLock("jobs")
@@ -10,13 +10,16 @@ import LockWire
 /// }
 /// ```
 ///
-/// Every call blocks its thread. A lock that is made without a client has a client of its own; locks that are held
-/// together belong to one client (`BlockingClient.lock`), or a deadlock with oneself is not noticed.
+/// Every call blocks its thread. A lock that is made without a client has a client of its own. Make locks that are held
+/// together with one client (``BlockingClient/lock(_:)``): otherwise a thread that waits for itself is not noticed.
 public struct BlockingRWLock {
+    /// The name of the lock.
     public let name: LockName
     private let client: BlockingClient
 
-    /// A lock by any name; see `RWLock.init(_:client:)`.
+    /// A lock with any name. Bytes that a lock's name cannot have are percent-encoded.
+    ///
+    /// - Precondition: the name is not empty, and has at most 255 bytes once encoded.
     public init(_ name: String, client: BlockingClient = BlockingClient()) {
         guard let encoded = LockName(encoding: name) else {
             preconditionFailure("a lock's name is 1 to 255 bytes: \(name)")
@@ -24,65 +27,73 @@ public struct BlockingRWLock {
         self.init(encoded, client: client)
     }
 
-    /// A lock by a name that is one.
+    /// A lock with a name that is encoded already.
     public init(_ name: LockName, client: BlockingClient = BlockingClient()) {
         self.name = name
         self.client = client
     }
 
-    /// Gets the lock to read; see `RWLock.acquireRead` for the parameters.
+    /// Acquires the lock to read, beside other readers and one updater.
+    ///
+    /// - Parameters:
+    ///   - timeout: how long to wait, the start of a daemon included; without limit if nil, not at all if zero or less. If
+    ///     the daemon does not answer, the call throws `LockError.unreachable` 750 ms after the timeout.
+    ///   - lease: after how long the grant expires unless it is renewed, greater than zero; never if nil.
+    ///   - note: a text that others see beside this grant or request. Characters beyond 255 encoded bytes are cut off.
     public func acquireRead(
         timeout: Duration? = nil, lease: Duration? = nil, note: String = ""
     ) throws(LockError) -> BlockingGrant {
         try acquire(.read, timeout, lease, note)
     }
 
-    /// Gets the lock to read beside readers, and perhaps to write later.
+    /// Acquires the lock to read beside readers, with the right to become the writer; see
+    /// ``acquireRead(timeout:lease:note:)``.
     public func acquireUpdate(
         timeout: Duration? = nil, lease: Duration? = nil, note: String = ""
     ) throws(LockError) -> BlockingGrant {
         try acquire(.update, timeout, lease, note)
     }
 
-    /// Gets the lock alone.
+    /// Acquires the lock alone; see ``acquireRead(timeout:lease:note:)``.
     public func acquireWrite(
         timeout: Duration? = nil, lease: Duration? = nil, note: String = ""
     ) throws(LockError) -> BlockingGrant {
         try acquire(.write, timeout, lease, note)
     }
 
-    /// Gets the lock to read, or nil if it cannot be had now, or in time.
+    /// Acquires the lock to read; returns nil if it is not free in time. See ``acquireRead(timeout:lease:note:)``.
     public func tryRead(
         timeout: Duration = .zero, lease: Duration? = nil, note: String = ""
     ) throws(LockError) -> BlockingGrant? {
         try tryAcquire(.read, timeout, lease, note)
     }
 
-    /// Gets the lock to update, or nil if it cannot be had now, or in time.
+    /// Acquires the lock to update; returns nil if it is not free in time. See ``acquireRead(timeout:lease:note:)``.
     public func tryUpdate(
         timeout: Duration = .zero, lease: Duration? = nil, note: String = ""
     ) throws(LockError) -> BlockingGrant? {
         try tryAcquire(.update, timeout, lease, note)
     }
 
-    /// Gets the lock alone, or nil if it cannot be had now, or in time.
+    /// Acquires the lock alone; returns nil if it is not free in time. See ``acquireRead(timeout:lease:note:)``.
     public func tryWrite(
         timeout: Duration = .zero, lease: Duration? = nil, note: String = ""
     ) throws(LockError) -> BlockingGrant? {
         try tryAcquire(.write, timeout, lease, note)
     }
 
-    /// Holds the lock to read while the body runs.
+    /// Holds the lock to read while the body runs; see ``acquireRead(timeout:lease:note:)`` for the parameters.
     ///
-    /// - Throws: `LockError` if the lock could not be had; `LockLost` if it was not held to the end, whatever the body
-    ///   made of it; what the body throws.
+    /// - Throws: `LockError` if the lock was not granted; `LockLost` if the lock was not held to the end, in preference to
+    ///   what the body throws; what the body throws.
     public func withReadLock<Result>(
         timeout: Duration? = nil, lease: Duration? = nil, note: String = "", _ body: () throws -> Result
     ) throws -> Result {
         try acquire(.read, timeout, lease, note).whileHeld { _ in try body() }
     }
 
-    /// Holds the lock to update while the body runs, which may upgrade the grant; see `withReadLock`.
+    /// Holds the lock to update while the body runs, which may upgrade the grant; see
+    /// ``withReadLock(timeout:lease:note:_:)``.
     public func withUpdateLock<Result>(
         timeout: Duration? = nil, lease: Duration? = nil, note: String = "",
         _ body: (inout BlockingGrant) throws -> Result
@@ -90,7 +101,7 @@ public struct BlockingRWLock {
         try acquire(.update, timeout, lease, note).whileHeld(body)
     }
 
-    /// Holds the lock alone while the body runs; see `withReadLock`.
+    /// Holds the lock alone while the body runs; see ``withReadLock(timeout:lease:note:_:)``.
     public func withWriteLock<Result>(
         timeout: Duration? = nil, lease: Duration? = nil, note: String = "", _ body: () throws -> Result
     ) throws -> Result {
@@ -116,7 +127,7 @@ public struct BlockingRWLock {
     }
 }
 
-/// A lock that is held by this thread; see `Grant`.
+/// A lock that is held by this thread: the end of this value releases it; see ``Grant``.
 public struct BlockingGrant: ~Copyable {
     private let grant: Session.GrantID
     private let session: BlockingSession
@@ -130,46 +141,54 @@ public struct BlockingGrant: ~Copyable {
 
     private var terms: Session.Terms { session.terms(of: grant) }
 
-    /// The lock that is held.
+    /// The name of the lock.
     public var lock: LockName { terms.name }
 
-    /// The mode that it is held in.
+    /// The mode in which the lock is held.
     public var mode: LockMode { terms.mode }
 
-    /// The fencing token; see `Grant.token`.
+    /// The fencing token; see ``Grant/token``.
     public var token: Token { terms.token }
 
-    /// Whether the last writer died, or lost the lock, before it released it.
+    /// Whether the last writer died or lost the lock before it released it; see ``Grant/previousOwnerDied``.
     public var previousOwnerDied: Bool { terms.ownerDied }
 
-    /// Whether it was lost, and how, as far as the daemon has said so by now; nil as long as it is held.
+    /// How the grant was lost, as far as the daemon has sent it by now; nil as long as it is held.
     public var lost: LockLost? { session.loss(of: grant) }
 
-    /// Becomes the writer, after all other readers have left; the grant stands as it was if this fails.
+    /// Changes the mode to `write`, after all other readers have left. If the upgrade fails, the grant keeps its mode.
+    ///
+    /// - Parameter timeout: how long to wait; without limit if nil.
+    /// - Throws: what ``Grant/upgrade(timeout:)`` throws, except `CancellationError`.
     public mutating func upgrade(timeout: Duration? = nil) throws {
         try perform(.upgrade(grant), CallTime(waiting: TimeLimit(timeout: timeout)))
     }
 
-    /// Goes on in a weaker mode.
+    /// Changes the mode to a weaker one, `read` or `update`. No writer comes in between (G10).
+    ///
+    /// - Throws: what ``Grant/downgrade(to:)`` throws.
     public mutating func downgrade(to mode: LockMode = .read) throws {
         try perform(.downgrade(grant, to: mode))
     }
 
-    /// Begins its lease anew, with another length if one is given.
+    /// Starts the lease again, with the former length if nil.
+    ///
+    /// - Throws: what ``Grant/renew(lease:)`` throws, except `CancellationError`.
     public func renew(lease: Duration? = nil) throws {
         try perform(.renew(grant, lease: lease.map(TimeLimit.upTo)))
     }
 
-    /// Gives the lock back.
+    /// Releases the lock.
     ///
-    /// - Throws: `LockLost` if it was not held to the end.
+    /// - Throws: `LockLost` if the lock was not held to the end; `LockError.unreachable` if the daemon does not answer for
+    ///   10 seconds: it releases the lock when it reads the request.
     public consuming func release() throws { try perform(.release(grant)) }
 
     private func perform(_ ask: Session.Ask, _ time: CallTime = CallTime(asking: CallTime.patience)) throws {
         try session.outcome(of: ask, time).confirm()
     }
 
-    /// Runs the body, and gives the lock back.
+    /// Runs the body, and releases the lock.
     fileprivate consuming func whileHeld<Result>(
         _ body: (inout BlockingGrant) throws -> Result
     ) throws -> Result {
@@ -177,7 +196,7 @@ public struct BlockingGrant: ~Copyable {
         do {
             result = try body(&self)
         } catch {
-            // Whether the lock was lost says more than what the body made of it.
+            // A loss explains more than the error that the body made of it.
             do { try release() } catch let lost as LockLost { throw lost } catch {}
             throw error
         }

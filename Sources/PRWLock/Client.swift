@@ -3,17 +3,16 @@ import LockWire
 import Posix
 import Rendezvous
 
-/// This process's way to the lock daemon: one session, shared by all its tasks.
+/// A session with the lock daemon, shared by all tasks of this process.
 ///
-/// It connects with the first request, and starts the user's own daemon if none runs. When the connection ends, all that
-/// was held through it is lost, and told to be so (`LockLost`); it is never silently taken again. What was only asked
-/// for is asked of the next daemon. The session ends when the client and all its grants are gone.
+/// A client connects with its first request, and starts the user's own daemon if none runs. When the connection ends, every
+/// grant of the session is lost (``LockLost``) and is not acquired again. Requests that wait are sent to the next daemon,
+/// for the time that is left to them. The session ends when the client and all its grants are gone.
 ///
-/// The daemon bounds what one session may hold (10,000 grants) and wait for (1,000 requests); what goes over is
-/// `LockError.refused`, and harms nothing else. A process that was forked has a session of its own: it leaves its
-/// parent's alone, and holds nothing of it.
+/// The daemon limits a session to 10,000 grants and 1,000 waiting requests. A request beyond that throws
+/// `LockError.refused` and affects no other. A forked child has a session of its own and none of its parent's grants.
 public final class Client: Sendable {
-    /// The one that locks use unless they are told otherwise.
+    /// The client that locks use by default.
     public static let shared = Client()
 
     private struct Current {
@@ -25,16 +24,18 @@ public final class Client: Sendable {
     let greeting: Note
     private let current = Guarded(Current())
 
+    /// A client with a session of its own.
+    ///
     /// - Parameters:
-    ///   - socketPath: where the daemon's socket is. Without it the daemon is found as by every client:
-    ///     `PRWLOCK_SOCKET`; the system's, if that has one; else the user's own, which is started if need be.
-    ///   - name: what this client is called in the daemon's list of sessions; the program's name if nil.
+    ///   - socketPath: the path of the daemon's socket. If nil, the client finds the daemon as every client does: by
+    ///     `PRWLOCK_SOCKET`; else the system's daemon if there is one; else the user's own, which is started if needed.
+    ///   - name: the name of this client in the daemon's list of sessions; the program's name if nil.
     public init(socketPath: String? = nil, name: String? = nil) {
         location = socketPath.map(SocketLocation.init(path:))
         greeting = Self.greeting(name)
     }
 
-    /// What a client calls itself: the name that it was given, or its program's.
+    /// The name of a client in the daemon's list of sessions: the given one, or its program's.
     static func greeting(_ name: String?) -> Note {
         let program = CommandLine.arguments.first?.split(separator: "/").last.map(String.init)
         return Note(fitting: name ?? program ?? "")
@@ -42,7 +43,7 @@ public final class Client: Sendable {
 
     deinit { current.withLock { $0.connection }?.retire() }
 
-    /// A lock of this client's daemon; see `RWLock.init(_:client:)`.
+    /// A lock of this client's daemon, with any name of 1 to 255 encoded bytes.
     public func lock(_ name: String) -> RWLock { RWLock(name, client: self) }
 
     // MARK: Asking
@@ -64,7 +65,7 @@ public final class Client: Sendable {
         }
     }
 
-    /// Asks a question, whose answer changes nothing, so that the next session may ask it again.
+    /// Asks a question. It changes nothing, so the next session may ask it again.
     ///
     /// - Parameter timeout: how long the daemon may be silent.
     func ask(_ verb: Verb, timeout: Duration) async throws -> (Reply, [Row]) {

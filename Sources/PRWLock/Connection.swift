@@ -12,8 +12,8 @@ import Rendezvous
 ///
 /// 1. `shared` is held for a few instructions only: never while sending, receiving, parsing or resuming a caller.
 /// 2. Bytes go out in the order in which `shared` saw them, because only one thread at a time sends (`isSending`).
-/// 3. No thread waits to send: a daemon whose replies are not read does not read either. The keeper sends what the socket
-///    did not take, as soon as it takes more.
+/// 3. No thread waits to send: while its replies are not read, a daemon does not read either. The keeper sends what the
+///    socket did not take, as soon as it takes more.
 /// 4. The keeper sleeps until `keeperWakes` at most. An earlier alarm wakes it (`wake`), and so do bytes that were not
 ///    taken, a connection that stands, and the end.
 /// 5. In another process than the one that connected, it sends nothing and every grant counts as lost: a forked child

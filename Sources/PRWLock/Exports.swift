@@ -1,4 +1,4 @@
-// Whoever imports this module gets the words of its interface with it: names, modes, tokens, and what replies say.
+// The interface of this module uses these types, so an import of this module imports them too.
 @_exported public import LockVocabulary
 @_exported public import struct LockWire.Cycle
 @_exported public import enum LockWire.ErrorCode

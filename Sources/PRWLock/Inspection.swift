@@ -2,30 +2,35 @@ public import LockVocabulary
 public import LockWire
 import Rendezvous
 
-/// Who holds a lock and who waits for it, at one moment.
+/// The holders and waiters of a lock at one moment.
 public struct LockStatus: Hashable, Sendable {
+    /// An owner that holds the lock.
     public typealias Holder = Row.Holder
+    /// A request that waits for the lock.
     public typealias Waiter = Row.Waiter
 
-    /// Those who hold it, in the order in which they got it.
+    /// The holders, in the order in which they acquired the lock.
     public let holders: [Holder]
-    /// Those who wait for it, in the order in which they will get it, if nothing changes.
+    /// The waiters, in the order in which they will get the lock if nothing changes.
     public let waiters: [Waiter]
 }
 
 /// One lock in a list of locks.
 public typealias LockSummary = Row.Lock
 
-/// What happened on a lock.
+/// A change of a lock's holders or waiters.
 public typealias LockChange = Notice.Changed
 
 extension Client {
-    /// How long a question waits for a daemon that says nothing.
+    /// How long a question waits for a silent daemon if the caller states no timeout: 10 seconds.
     public static let defaultTimeout = Duration.seconds(10)
 
-    /// Who holds a lock and who waits for it.
+    /// The holders and waiters of a lock.
     ///
-    /// - Parameter timeout: how long the daemon may say nothing until this is an error; the same for all questions.
+    /// - Parameters:
+    ///   - lock: the name of the lock.
+    ///   - timeout: how long the daemon may be silent before the call throws `LockError.unreachable`.
+    /// - Throws: `LockError`; `CancellationError` if the task is cancelled.
     public func status(
         of lock: LockName, timeout: Duration = defaultTimeout
     ) async throws -> LockStatus {
@@ -33,13 +38,14 @@ extension Client {
         return LockStatus(rows: rows)
     }
 
-    /// The locks that somebody holds or waits for, in the order of their names' bytes.
+    /// The locks that are held or waited for, in the order of their names' bytes.
     ///
     /// - Parameters:
-    ///   - prefix: only those whose names begin so.
-    ///   - after: only those whose names come after this one, to go on where a list of `limit` ended.
-    ///   - limit: at most so many; all if nil.
-    ///   - timeout: how long the daemon may say nothing; a long list may take longer.
+    ///   - prefix: lists only the names that begin with this text.
+    ///   - after: lists only the names after this one, to continue where a list with a limit ended.
+    ///   - limit: the number of locks that the list has at most; no limit if nil.
+    ///   - timeout: how long the daemon may be silent. A long list may take longer.
+    /// - Throws: `LockError`; `CancellationError` if the task is cancelled.
     public func list(
         prefix: String = "", after: LockName? = nil, limit: Int? = nil, timeout: Duration = defaultTimeout
     ) async throws -> [LockSummary] {
@@ -48,11 +54,12 @@ extension Client {
         return rows.compactMap { if case .lock(let lock) = $0 { lock } else { nil } }
     }
 
-    /// What happens on locks from now on, until the stream is given up.
+    /// The changes of locks, from a moment soon after the call until the stream is dropped.
     ///
-    /// It has a session of its own. Of more than 10,000 changes that nobody has taken yet, the oldest go.
-    /// - Parameter prefix: only on those whose names begin so.
-    /// - Throws: `LockError` when the daemon cannot be reached, or goes away.
+    /// The stream has a session of its own. It keeps the newest 10,000 changes that were not read yet.
+    ///
+    /// The stream throws `LockError` when the daemon cannot be reached, refuses the watch, or ends.
+    /// - Parameter prefix: reports only the names that begin with this text.
     public func watch(prefix: String = "") -> AsyncThrowingStream<LockChange, any Error> {
         AsyncThrowingStream(bufferingPolicy: .bufferingNewest(10_000)) { changes in
             let connection = Connection(greeting: greeting) { notice in
@@ -68,16 +75,20 @@ extension Client {
         }
     }
 
-    /// Asks the daemon for a sign of life; connects, and starts the user's own daemon, if need be.
+    /// Waits for the daemon's answer to a `PING`. The call connects, and starts the user's own daemon, if needed.
     ///
-    /// - Throws: `LockError.unreachable` if there is none in this time.
+    /// - Parameter timeout: how long to wait for the answer.
+    /// - Throws: `LockError.unreachable` if there is none in this time; `CancellationError` if the task is cancelled.
     public func ping(timeout: Duration = defaultTimeout) async throws {
         _ = try await ask(.ping, timeout: timeout)
     }
 }
 
 extension RWLock {
-    /// Who holds the lock and who waits for it.
+    /// The holders and waiters of the lock.
+    ///
+    /// - Parameter timeout: how long the daemon may be silent.
+    /// - Throws: `LockError`; `CancellationError` if the task is cancelled.
     public func status(timeout: Duration = Client.defaultTimeout) async throws -> LockStatus {
         try await client.status(of: name, timeout: timeout)
     }

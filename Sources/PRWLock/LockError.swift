@@ -2,25 +2,27 @@ public import LockVocabulary
 public import LockWire
 public import Rendezvous
 
-/// Why a lock was not granted, or a question not answered.
+/// The error that a request was not served.
 public enum LockError: Error, Sendable {
-    /// It could not be had in time: these held it then.
+    /// The lock was not free in time. The error names its holders at that moment.
     case timedOut(LockName, LockMode, waited: Duration, heldBy: HeldBy)
-    /// To wait for it would have been to wait for ever: these owners wait for each other in a circle.
+    /// The request would wait for ever, because these owners wait for each other in a cycle.
     case deadlock(LockName, LockMode, Cycle)
-    /// The daemon's rules do not allow it.
+    /// The daemon's rules do not allow the request.
     case denied(LockName, reason: String)
-    /// The grant's mode does not allow the change that was asked for; for an upgrade also: it was a writer already.
+    /// The grant's mode does not allow the change: a grant that writes cannot be upgraded, nor any be downgraded to its
+    /// own mode or a stronger one.
     case wrongMode
-    /// The daemon could not do it: a limit, a disk, or that it is leaving.
+    /// The daemon could not serve the request, because of a limit, a disk fault, or its own end. The text is for people.
     case refused(ErrorCode, String)
-    /// There is no daemon to ask, or it does not answer; the error says what to do about it.
+    /// No daemon runs, or it does not answer. The error says what to do.
     case unreachable(RendezvousError)
-    /// The daemon went away before it answered.
+    /// The daemon ended before it answered.
     case disconnected
 }
 
 extension LockError: CustomStringConvertible {
+    /// The error in a sentence.
     public var description: String {
         switch self {
         case .timedOut(let lock, let mode, let waited, let heldBy):

@@ -1,27 +1,30 @@
 public import LockVocabulary
 
-/// What was held is not any more, though its holder did not release it.
+/// The error that a lock was lost: it is not held any more, and its holder did not release it.
 ///
-/// Somebody else may have the lock by now. Whatever was done under it since cannot be relied upon, unless whoever it
-/// was done to looks at fencing tokens (see `Grant.token`).
+/// Another process may hold the lock by now. Do not rely on what was done under the lock since the loss, unless the system
+/// that it was done to checks fencing tokens (``Grant/token``).
 public struct LockLost: Error, Hashable, Sendable {
-    /// How it was lost.
+    /// How a lock was lost.
     public enum Cause: Hashable, Sendable {
-        /// Its lease ended before it was renewed or released.
+        /// The lease ended before it was renewed or the lock was released.
         case expired
-        /// An administrator took it away.
+        /// An administrator revoked the grant.
         case revoked
-        /// The connection to the daemon ended, and with it everything that was held through it.
+        /// The connection to the daemon ended, and with it every grant that was acquired over it.
         case disconnected
     }
 
+    /// The name of the lock.
     public let lock: LockName
     /// The token of the grant that was lost.
     public let token: Token
+    /// How the lock was lost.
     public let cause: Cause
 }
 
 extension LockLost: CustomStringConvertible {
+    /// The error in a sentence.
     public var description: String {
         let reason =
             switch cause {

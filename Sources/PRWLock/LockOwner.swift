@@ -1,19 +1,19 @@
 import LockVocabulary
 import Synchronization
 
-/// Who asks for a lock within this process.
+/// The party within this process that requests a lock.
 ///
-/// Recursion and the search for deadlocks go by owners: an owner that may read gets to read again at once, even past
-/// waiting writers; and an owner that asks for what it has itself, in a mode that conflicts, is refused rather than
-/// left to wait for itself.
+/// The daemon judges recursion and deadlocks by owners. An owner that holds a lock to read gets it to read again at once,
+/// even past waiting writers. A request that conflicts with a grant of its own owner throws `LockError.deadlock`, because
+/// it would wait for itself.
 ///
-/// The body of a `with…Lock` runs as an owner: what is asked for in it, in the same task, has the same owner. A task
-/// that is started in it is somebody else, as it may wait where its parent does not. Outside of such a body every
-/// request has an owner of its own. Who wants it otherwise says so, with `withOwner`.
+/// The body of a `with…Lock` runs as an owner: requests of the same task in the body have the same owner. A task that is
+/// started in the body is another owner, because it can wait while its parent continues. Outside of such a body every
+/// request has a new owner. ``withOwner(isolation:_:)`` gives several requests or tasks one owner.
 public struct LockOwner: Hashable, Sendable {
     let id: OwnerID
 
-    /// An owner unlike any other in this process.
+    /// A new owner, different from all others in this process.
     public init() {
         let number = Self.count.add(1, ordering: .relaxed).newValue
         guard let id = OwnerID("t\(number)") else {
@@ -24,22 +24,26 @@ public struct LockOwner: Hashable, Sendable {
 
     private static let count = Atomic<UInt64>(0)
 
-    /// Runs the body, and all tasks that are started in it, as this owner, unless they say otherwise.
+    /// Runs the body, and all tasks that are started in it, as this owner, unless they name another.
+    ///
+    /// - Parameters:
+    ///   - isolation: the actor that the body is isolated to; the caller's by default.
+    ///   - body: what runs as this owner.
     public func withOwner<Result>(
         isolation: isolated (any Actor)? = #isolation, _ body: () async throws -> Result
     ) async rethrows -> Result {
         try await Binding.$current.withValue(Binding(owner: self, task: nil), operation: body)
     }
 
-    /// The owner of what is asked for here; nil if nothing says so.
+    /// The owner of the requests of the current task; nil if it has none.
     static var current: LockOwner? {
         guard let binding = Binding.current else { return nil }
         return binding.task == nil || binding.task == TaskIdentity.current ? binding.owner : nil
     }
 
-    /// Runs the body as this owner, but no task that is started in it.
+    /// Runs the body as this owner, but not the tasks that are started in it.
     ///
-    /// Where somebody said that they are this owner too, it stays so.
+    /// Within `withOwner` for this owner, those tasks keep it.
     func withOwnerOfThisTask<Result>(
         isolation: isolated (any Actor)? = #isolation, _ body: () async throws -> Result
     ) async rethrows -> Result {
@@ -51,17 +55,17 @@ public struct LockOwner: Hashable, Sendable {
 
     private struct Binding {
         let owner: LockOwner
-        /// The only task that it is for; nil if also for those that inherit it.
+        /// The only task with this owner; nil if the tasks that inherit the binding have it too.
         let task: TaskIdentity?
 
         @TaskLocal static var current: Binding?
     }
 }
 
-/// Which task this is, as long as it runs: another one may have the same identity later.
+/// The identity of a task while it runs. A later task may have the same one.
 ///
-/// It is only compared within a task with what that task's ancestors left to it. An ancestor that has ended, and whose
-/// identity this task has by chance, has no request open; so to be taken for it harms nobody.
+/// A task compares its identity only with the one that an ancestor left in the binding. If the ancestor has ended and this
+/// task has its identity by chance, the ancestor has no open request, so the mistake is harmless.
 private struct TaskIdentity: Equatable {
     private let hash: Int
 

@@ -1,7 +1,7 @@
 public import LockVocabulary
 import LockWire
 
-/// A reader-writer lock for all processes of this host (or of this user), by its name.
+/// A reader-writer lock for all processes of this host, or of this user, by its name.
 ///
 /// ```swift
 /// let lock = RWLock("jobs")
@@ -10,20 +10,24 @@ import LockWire
 /// }
 /// ```
 ///
-/// The value is only the name and the way to the daemon: two locks with one name are the same lock, in whatever process.
-/// A lock exists while somebody holds it or waits for it, and need not be made or removed.
+/// The value is a name and a way to the daemon. Two values with one name are the same lock, in any process. A lock exists
+/// while it is held or waited for: it need not be created or removed.
 ///
-/// Any number of readers hold it together, and one updater beside them; a writer holds it alone. A waiting writer lets no
-/// new reader in. A holder that dies holds nothing any more at once; the next one learns of it
-/// (`Grant.previousOwnerDied`). Whoever asks is an owner: see `LockOwner` for recursion and deadlocks.
+/// Any number of readers hold a lock together, and one updater beside them. A writer holds it alone. A waiting writer
+/// keeps new readers out. If a holder dies, it holds nothing from that moment, and the next holder sees
+/// ``Grant/previousOwnerDied``. See ``LockOwner`` for recursion and deadlocks.
+///
+/// Names are compared by bytes: `"\u{e9}"` and `"e\u{301}"` are two names.
 public struct RWLock: Sendable {
+    /// The name of the lock.
     public let name: LockName
+    /// The client that asks the daemon for this lock.
     public let client: Client
 
-    /// A lock by any name: bytes that a lock's name cannot have are spelled with `%`.
+    /// A lock with any name. Bytes that a lock's name cannot have are percent-encoded.
     ///
-    /// - Precondition: the name is not empty, and at most 255 bytes long when spelled so. For names that come from
-    ///   outside, `LockName(encoding:)` says no.
+    /// - Precondition: the name is not empty, and has at most 255 bytes once encoded. For names from outside, use
+    ///   `LockName(encoding:)`, which returns nil for any other.
     public init(_ name: String, client: Client = .shared) {
         guard let encoded = LockName(encoding: name) else {
             preconditionFailure("a lock's name is 1 to 255 bytes: \(name)")
@@ -31,67 +35,83 @@ public struct RWLock: Sendable {
         self.init(encoded, client: client)
     }
 
-    /// A lock by a name that is one.
+    /// A lock with a name that is encoded already.
     public init(_ name: LockName, client: Client = .shared) {
         self.name = name
         self.client = client
     }
 
-    /// Gets the lock to read.
+    /// Acquires the lock to read, beside other readers and one updater.
     ///
-    /// The grant is the holder's until it is released or goes out of scope. Prefer `withReadLock`, which also stops the
-    /// work when the lock is lost.
+    /// The lock is held until the grant is released or goes out of scope. Prefer `withReadLock`, which also stops the work
+    /// when the lock is lost.
     /// - Parameters:
-    ///   - timeout: how long to wait; without end if nil, not at all if zero. It counts from the call on, whatever goes
-    ///     before the request: the start of a daemon, or one that leaves. A daemon that does not answer is waited for
-    ///     less than a second longer, and is `LockError.unreachable` then.
-    ///   - lease: after how long the grant ends by itself unless it is renewed; never if nil.
-    ///   - note: what others are told who ask for whom they wait; cut off after 255 bytes.
-    /// - Throws: `LockError`; `CancellationError` if the task is cancelled, and then nothing is held.
+    ///   - timeout: how long to wait, from the call on, the start of a daemon included; without limit if nil, not at all if
+    ///     zero or less. If the daemon does not answer, the call throws `LockError.unreachable` 750 ms after the timeout.
+    ///   - lease: after how long the grant expires unless it is renewed, greater than zero; never if nil.
+    ///   - note: a text that others see beside this grant or request. Characters beyond 255 encoded bytes are cut off.
+    /// - Throws: `LockError`; `CancellationError` if the task is cancelled, and then the lock is not held.
     public func acquireRead(
         timeout: Duration? = nil, lease: Duration? = nil, note: String = ""
     ) async throws -> Grant {
         try await acquire(.read, timeout: timeout, lease: lease, note: note)
     }
 
-    /// Gets the lock to read beside readers, and perhaps to write later (`Grant.upgrade`); see `acquireRead`.
+    /// Acquires the lock to read beside readers, with the right to become the writer (``Grant/upgrade(timeout:)``).
+    ///
+    /// See ``acquireRead(timeout:lease:note:)`` for the parameters and errors.
     public func acquireUpdate(
         timeout: Duration? = nil, lease: Duration? = nil, note: String = ""
     ) async throws -> Grant {
         try await acquire(.update, timeout: timeout, lease: lease, note: note)
     }
 
-    /// Gets the lock alone; see `acquireRead`.
+    /// Acquires the lock alone.
+    ///
+    /// See ``acquireRead(timeout:lease:note:)`` for the parameters and errors.
     public func acquireWrite(
         timeout: Duration? = nil, lease: Duration? = nil, note: String = ""
     ) async throws -> Grant {
         try await acquire(.write, timeout: timeout, lease: lease, note: note)
     }
 
-    /// Gets the lock to read, or nil if it cannot be had now, or in time.
+    /// Acquires the lock to read; returns nil if it is not free in time.
     ///
-    /// - Throws: what `acquireRead` throws, but for `LockError.timedOut`.
+    /// - Parameters:
+    ///   - timeout: how long to wait; not at all if zero or less.
+    ///   - lease: after how long the grant expires unless it is renewed, greater than zero; never if nil.
+    ///   - note: a text that others see beside this grant or request.
+    /// - Throws: what ``acquireRead(timeout:lease:note:)`` throws, except `LockError.timedOut`.
     public func tryRead(
         timeout: Duration = .zero, lease: Duration? = nil, note: String = ""
     ) async throws -> Grant? {
         try await tryAcquire(.read, timeout: timeout, lease: lease, note: note)
     }
 
-    /// Gets the lock to update, or nil if it cannot be had now, or in time; see `tryRead`.
+    /// Acquires the lock to update; returns nil if it is not free in time.
+    ///
+    /// See ``tryRead(timeout:lease:note:)`` for the parameters and errors.
     public func tryUpdate(
         timeout: Duration = .zero, lease: Duration? = nil, note: String = ""
     ) async throws -> Grant? {
         try await tryAcquire(.update, timeout: timeout, lease: lease, note: note)
     }
 
-    /// Gets the lock alone, or nil if it cannot be had now, or in time; see `tryRead`.
+    /// Acquires the lock alone; returns nil if it is not free in time.
+    ///
+    /// See ``tryRead(timeout:lease:note:)`` for the parameters and errors.
     public func tryWrite(
         timeout: Duration = .zero, lease: Duration? = nil, note: String = ""
     ) async throws -> Grant? {
         try await tryAcquire(.write, timeout: timeout, lease: lease, note: note)
     }
 
-    /// Whether a token still is that of a grant on this lock; any process may ask.
+    /// Whether a token names a grant that is held on this lock, in any process.
+    ///
+    /// - Parameters:
+    ///   - token: the token of a grant.
+    ///   - timeout: how long the daemon may be silent.
+    /// - Throws: `LockError`; `CancellationError`.
     public func validate(_ token: Token, timeout: Duration = Client.defaultTimeout) async throws -> Bool {
         let (reply, _) = try await client.ask(.validate(name, token), timeout: timeout)
         return if case .valid = reply { true } else { false }
@@ -100,8 +120,8 @@ public struct RWLock: Sendable {
     private func acquire(
         _ mode: LockMode, timeout: Duration?, lease: Duration?, note: String
     ) async throws -> Grant {
-        let terms = Acquire(name, mode, timeout: timeout, lease: lease, note: note)
-        return Grant(try await client.acquire(terms))
+        let request = Acquire(name, mode, timeout: timeout, lease: lease, note: note)
+        return Grant(try await client.acquire(request))
     }
 
     private func tryAcquire(
@@ -116,16 +136,17 @@ public struct RWLock: Sendable {
 }
 
 extension RWLock: CustomStringConvertible {
+    /// The plain text of the lock's name.
     public var description: String { name.decoded }
 }
 
 extension Acquire {
-    /// A request of whoever is the owner here.
+    /// A request of the current owner; of a new one if there is none.
     init(
         _ name: LockName, _ mode: LockMode, timeout: Duration?, lease: Duration?, note: String,
         owner: OwnerID = (LockOwner.current ?? LockOwner()).id
     ) {
-        precondition(lease.map { $0 > .zero } ?? true, "a lease has a length")
+        precondition(lease.map { $0 > .zero } ?? true, "a lease is longer than zero")
         self.init(
             name: name, mode: mode, wait: TimeLimit(timeout: timeout),
             lease: lease.map(TimeLimit.upTo) ?? .forever, owner: owner, note: Note(fitting: note))

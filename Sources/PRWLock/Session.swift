@@ -155,14 +155,14 @@ struct Session {
             open[id]?.time.shorten(at: now)
             setAlarm(open[id]?.time.end)
             sendCancel(of: id, at: now)
-        case (.sent, let ask):
-            if ask.isQuestion { leave(id, .cancelled) }
+        case (.sent, .renew), (.sent, .other): leave(id, .cancelled)
+        case (.sent, .downgrade), (.sent, .release): break
         }
     }
 
     // MARK: What time does
 
-    /// Repeats the requests whose pause is over, and gives up those whose time is.
+    /// Repeats a request when its pause is over, and gives a request up when its time is over.
     ///
     /// - Parameter silence: why the daemon does not answer, for the callers of the requests that are given up.
     mutating func timePassed(at now: Instant, silence: @autoclosure () -> RendezvousError) {

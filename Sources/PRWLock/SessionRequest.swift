@@ -129,34 +129,17 @@ extension Session.Ask {
         }
     }
 
-    /// Whether a cancelled caller can leave before the answer, because the answer changes nothing that the caller holds.
-    var isQuestion: Bool {
-        switch self {
-        case .renew: true
-        case .other(let verb): verb.isQuestion
-        case .acquire, .upgrade, .downgrade, .release: false
-        }
-    }
-
     /// Whether a daemon that does not answer must not get the request, because it would be stale when the daemon reads it.
     var isHeldBackFromSilentDaemon: Bool {
         switch self {
-        case .acquire: true
-        case .other(let verb): verb.isQuestion
+        case .acquire, .other(.ping), .other(.validate): true
+        case .other(let verb): verb.isAnsweredWithRows
         case .upgrade, .downgrade, .renew, .release: false
         }
     }
 }
 
 extension Verb {
-    /// Whether the request only reads the daemon's state.
-    fileprivate var isQuestion: Bool {
-        switch self {
-        case .ping, .validate: true
-        default: isAnsweredWithRows
-        }
-    }
-
     /// Whether rows precede the reply.
     var isAnsweredWithRows: Bool {
         switch self {
