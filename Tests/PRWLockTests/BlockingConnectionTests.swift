@@ -7,7 +7,7 @@ import Testing
 @testable import PRWLock
 
 @Suite struct BlockingConnectionTests {
-    @Test("a request goes out as a line, and lines come in one by one, however they were cut")
+    @Test("a request is sent as a line, and lines are received one by one, wherever they were cut")
     func lines() throws {
         let (near, far) = try UnixSocket.pair().split { ($0.release(), $1.release()) }
         defer { close(far) }
@@ -23,7 +23,7 @@ import Testing
         #expect(try connection.next(timeout: .seconds(10)) == .reply(nil, .end(rows: 3)))
     }
 
-    @Test("lines that the protocol does not have yet are passed over")
+    @Test("unknown lines are ignored")
     func unknownLines() throws {
         let (near, far) = try UnixSocket.pair().split { ($0.release(), $1.release()) }
         defer { close(far) }
@@ -32,7 +32,7 @@ import Testing
         #expect(try connection.next() == .reply(nil, .pong))
     }
 
-    @Test("the end of the session is an error, after the lines before it")
+    @Test("the end of the session is an error, after all lines before it")
     func end() throws {
         let (near, far) = try UnixSocket.pair().split { ($0.release(), $1.release()) }
         var connection = BlockingConnection(over: OwnedDescriptor(owning: near))

@@ -9,7 +9,7 @@ import Testing
     private let daemon: DaemonProcess
     private let client: BlockingClient
     private let lock: BlockingRWLock
-    /// What another thread would use.
+    /// The lock as another thread has it.
     private let other: BlockingRWLock
 
     init() throws {
@@ -28,7 +28,7 @@ import Testing
         try other.withWriteLock(timeout: .zero) {}
     }
 
-    @Test("to ask again is recursion for a reader, and a deadlock for who would wait for itself (G4, G8)")
+    @Test("a reader may read again, and an owner that would wait for itself gets a deadlock (G4, G8)")
     func recursion() throws {
         try lock.withReadLock {
             try lock.withReadLock {}
@@ -39,7 +39,7 @@ import Testing
         }
     }
 
-    @Test("try says no with nil, acquire with an error") func refusal() throws {
+    @Test("a refused try returns nil, and a refused acquire throws") func refusal() throws {
         let holder = try lock.acquireWrite()
         let gotIt = try other.tryRead() != nil
         #expect(!gotIt)
@@ -58,7 +58,7 @@ import Testing
         }
     }
 
-    @Test("a lease that ends is a loss, seen when asked for, and at the release (G9)") func expiry() throws {
+    @Test("the end of a lease is a loss, which `lost` and `release` report (G9)") func expiry() throws {
         let grant = try lock.acquireWrite(lease: .milliseconds(5))
         while grant.lost == nil {}
         #expect(grant.lost?.cause == .expired)
@@ -73,7 +73,7 @@ import Testing
         try next.release()
     }
 
-    @Test("when the daemon is killed, what was held is lost, and the next one serves what is asked")
+    @Test("when the daemon is killed, its grants are lost, and the next daemon serves requests")
     func reconnect() throws {
         do {
             try lock.withWriteLock {
@@ -87,12 +87,12 @@ import Testing
         try lock.withWriteLock {}
     }
 
-    @Test("a grant that goes out of scope is given back") func outOfScope() throws {
+    @Test("a grant that goes out of scope is released") func outOfScope() throws {
         do { _ = try lock.acquireWrite() }
         try other.withWriteLock(timeout: .seconds(10)) {}
     }
 
-    /// The modes in which the lock is held, as one is told who cannot have it.
+    /// The modes in which the lock is held, from the error of a refused request.
     private func heldBy(_ lock: BlockingRWLock, _ mode: LockMode) -> [LockMode] {
         do throws(LockError) {
             _ = mode == .read ? try lock.acquireRead(timeout: .zero) : try lock.acquireWrite(timeout: .zero)

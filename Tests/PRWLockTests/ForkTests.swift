@@ -2,21 +2,23 @@ import Posix
 import TestSupport
 import Testing
 
-/// Clients that fork: a session belongs to the process that connected, and to nobody else (G6).
+/// Clients that fork: a session belongs only to the process that connected (G6).
 @Suite(.timeLimit(.minutes(1))) struct ForkTests {
-    @Test("a child has nothing of its parent's locks, and cannot release them") func blocking() throws {
+    @Test("a child holds none of its parent's locks, and cannot release them") func blocking() throws {
         #expect(
             try output(of: "fork") == [
                 "child: disconnected", "child: held by parent: true", "child ended with 0", "parent released",
             ])
     }
 
-    @Test("a child of a program with tasks drops its parent's session without a word") func async() throws {
+    @Test("a child of a program with tasks drops its parent's session without sending a line") func async()
+        throws
+    {
         #expect(
             try output(of: "fork-async") == ["child dropped it", "child ended with 0", "parent released"])
     }
 
-    /// What the tests' client says when it is told to fork.
+    /// The output of the test client when it forks.
     private func output(of command: String) throws -> [String] {
         let daemon = try DaemonProcess()
         let pipe = try UnixSocket.pair()

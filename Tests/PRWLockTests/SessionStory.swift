@@ -5,7 +5,7 @@ import Testing
 
 @testable import PRWLock
 
-/// A session whose daemon and clock are the test.
+/// A session, with the test as its daemon and clock.
 struct SessionStory {
     var session = Session()
     var now = Instant.zero
@@ -20,7 +20,7 @@ struct SessionStory {
     var write: Session.Ask { .acquire(Acquire(name: jobs, mode: .write, owner: owner)) }
     var read: Session.Ask { .acquire(Acquire(name: jobs, mode: .read, owner: owner)) }
 
-    /// Begins a request, with the time that a client gives it.
+    /// Begins a request, with the time that a client would give it.
     mutating func submit(_ ask: Session.Ask, timeout: Duration? = nil) -> Session.RequestID {
         let time: CallTime =
             switch (ask, timeout) {
@@ -37,7 +37,7 @@ struct SessionStory {
         return submit(ask, timeout: timeout)
     }
 
-    /// Begins a request on an open connection, whatever is sent for it.
+    /// Begins a request on an open connection, and drops the line that is sent for it.
     mutating func ask(_ ask: Session.Ask, timeout: Duration? = nil) -> Session.RequestID {
         let id = open(ask, timeout: timeout)
         _ = happened()
@@ -79,7 +79,7 @@ struct SessionStory {
         return happened()
     }
 
-    /// The events since the last look, and the lines to send.
+    /// The events since the last call, and then the lines to send.
     mutating func happened() -> [String] {
         defer { session.output = [] }
         let lines = String(decoding: session.output, as: UTF8.self).split(separator: "\n").map { "> \($0)" }

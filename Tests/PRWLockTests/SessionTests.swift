@@ -5,13 +5,13 @@ import Testing
 
 @testable import PRWLock
 
-/// What happens in one session, line by line: `>` is what the client sends, `<` is what the daemon sends.
+/// What happens in one session. `>` stands before a line that the client sends.
 @Suite struct SessionTests {
     private var story: SessionStory
 
     init() throws { story = try SessionStory() }
 
-    @Test("requests wait for the connection, and go out in their order") mutating func connecting() {
+    @Test("requests wait for the connection, and are sent in their order") mutating func connecting() {
         let first = story.submit(.other(.ping))
         let second = story.submit(story.write)
         #expect(story.happened() == [])
@@ -21,13 +21,13 @@ import Testing
         #expect(story.happened() == ["> #\(third) PING"])
     }
 
-    @Test("a session says who it is before anything else") mutating func greeting() {
+    @Test("a session begins with its greeting") mutating func greeting() {
         story.session = Session(greeting: Note(fitting: "tests"))
         let first = story.open(.other(.ping))
         #expect(story.happened() == ["> #1 HELLO client=tests", "> #\(first) PING"])
     }
 
-    @Test("a request that is cancelled before the connection is there is never sent")
+    @Test("a request that is cancelled before the connection stands is never sent")
     mutating func cancelledBeforeConnection() {
         let id = story.submit(story.write)
         #expect(story.cancel(id) == ["\(id) cancelled"])
@@ -52,7 +52,7 @@ import Testing
     }
 
     @Test(
-        "refusals are told to whoever asked, in any order",
+        "a refusal completes its request, in any order",
         arguments: [
             ("BUSY jobs write held-by=811/write", "timed out"),
             ("TIMEOUT jobs write waited=5000ms held-by=?", "timed out"),
@@ -68,7 +68,7 @@ import Testing
         #expect(story.session.isIdle)
     }
 
-    @Test("a waiting request that is cancelled is withdrawn at once, and the daemon is told")
+    @Test("a cancelled request is completed at once, and cancelled at the daemon")
     mutating func cancelled() {
         let id = story.ask(story.write)
         #expect(story.cancel(id) == ["\(id) cancelled", "> #2 CANCEL #\(id)"])
@@ -78,7 +78,7 @@ import Testing
         #expect(story.session.isIdle)
     }
 
-    @Test("a grant that crosses the cancellation is given back") mutating func crossing() {
+    @Test("a grant that crosses the cancellation is released") mutating func crossing() {
         let id = story.ask(story.write)
         _ = story.cancel(id)
         #expect(story.told("#\(id) GRANTED jobs write token=42") == ["> #3 RELEASE jobs token=42"])
@@ -87,7 +87,7 @@ import Testing
         #expect(story.session.isIdle)
     }
 
-    @Test("an upgrade that is cancelled waits for its answer, which says what is held")
+    @Test("a cancelled upgrade waits for its answer, which states the mode that is held")
     mutating func cancelledUpgrade() {
         let grant = story.hold(.update, 42)
         let id = story.ask(.upgrade(grant))
@@ -98,7 +98,7 @@ import Testing
         #expect(story.told("! EXPIRED jobs token=43") == ["lost 43 expired"])
     }
 
-    @Test("an upgrade that leaves the queue is cancelled, or lost with its grant")
+    @Test("an upgrade that leaves the queue was cancelled, or its grant is lost")
     mutating func upgradeLeavesQueue() {
         let grant = story.hold(.update, 42)
         let first = story.ask(.upgrade(grant))
@@ -117,7 +117,7 @@ import Testing
         #expect(story.told("! REVOKED jobs token=42") == ["lost 42 revoked"])
     }
 
-    @Test("a loss is told once, and only of what is held") mutating func lost() {
+    @Test("a loss is reported once, and only for a grant that is held") mutating func lost() {
         let grant = story.hold(.write, 42)
         #expect(story.told("! EXPIRED jobs token=41") == [])
         #expect(story.told("! EXPIRED jobs token=42") == ["lost 42 expired"])
@@ -126,7 +126,7 @@ import Testing
         #expect(story.end() == [])
     }
 
-    @Test("what is asked of a lost grant is answered at once, until its holder lets it go")
+    @Test("a request about a lost grant is completed at once, until its holder lets it go")
     mutating func askedAfterLoss() {
         let grant = story.hold(.write, 42)
         _ = story.told("! EXPIRED jobs token=42")
@@ -146,7 +146,7 @@ import Testing
             story.told("#\(release) ERROR not-held there is no such grant") == ["\(release) lost: expired"])
     }
 
-    @Test("a grant is released once, whoever lets it go") mutating func abandoned() {
+    @Test("an abandoned grant is released once") mutating func abandoned() {
         let grant = story.hold(.write, 42)
         story.session.abandon(grant, at: story.now)
         story.session.abandon(grant, at: story.now)
@@ -155,7 +155,7 @@ import Testing
         #expect(story.session.isIdle)
     }
 
-    @Test("at the end everything held is lost, and everything asked is answered") mutating func ended() {
+    @Test("at the end every grant is lost, and every request is completed") mutating func ended() {
         let first = story.hold(.write, 42)
         _ = story.hold(.read, 41)
         let waiting = story.ask(story.write)
@@ -172,7 +172,7 @@ import Testing
         #expect(story.session.failure != nil)
     }
 
-    @Test("what a leaving daemon does not take is asked of the next, once this one is gone")
+    @Test("a request that a leaving daemon refuses stays open until that daemon has ended")
     mutating func draining() {
         let id = story.ask(story.write)
         #expect(story.told("! DRAIN") == ["noticed drain"])
@@ -187,7 +187,8 @@ import Testing
         #expect(story.end() == ["\(id) unanswered"])
     }
 
-    @Test("a question is withdrawn at once, and a release is not") mutating func cancelledQuestion() {
+    @Test("a cancelled question is completed at once, and a cancelled release is not")
+    mutating func cancelledQuestion() {
         let grant = story.hold(.write, 42)
         let list = story.ask(.other(.list(prefix: "", after: nil, limit: nil)))
         #expect(story.cancel(list) == ["\(list) cancelled"])
@@ -199,8 +200,7 @@ import Testing
         #expect(story.session.isIdle)
     }
 
-    @Test("rows belong to the listing that is open, whatever other replies come between") mutating func rows()
-    {
+    @Test("rows belong to the oldest open listing, whatever replies come between") mutating func rows() {
         let first = story.ask(.other(.list(prefix: "", after: nil, limit: nil)))
         let other = story.ask(story.write)
         let second = story.ask(.other(.list(prefix: "b", after: nil, limit: nil)))
@@ -212,19 +212,19 @@ import Testing
         #expect(story.told("#\(second) END 1") == ["\(second) answered with 1 rows"])
     }
 
-    @Test("what is watched is told") mutating func observed() {
+    @Test("a change of a watched lock is passed on") mutating func observed() {
         _ = story.ask(.other(.ping))
         #expect(
             story.told("! CHANGED jobs granted pid=811 mode=write token=42") == ["noticed jobs granted"])
     }
 
-    @Test("an error that answers nothing is why the session ends") mutating func farewell() {
+    @Test("an error that answers no request is the reason why the session ends") mutating func farewell() {
         let id = story.ask(.other(.ping))
         #expect(story.told("ERROR limit-sessions there are too many") == [])
         #expect(story.end() == ["\(id) refused: limit-sessions"])
     }
 
-    @Test("lines that answer nothing that was asked are passed over")
+    @Test("lines that answer no open request are ignored")
     mutating func strayLines() {
         #expect(story.told("#17 GRANTED jobs write token=42") == [])
         #expect(story.told("#other PONG") == [])

@@ -4,13 +4,13 @@ import Testing
 
 @testable import PRWLock
 
-/// What time does to the requests of one session; the clock is the test's.
+/// What time does to the requests of one session, in virtual time.
 @Suite struct SessionTimeTests {
     private var story: SessionStory
 
     init() throws { story = try SessionStory() }
 
-    @Test("a line says how long its request may wait when it is sent, whatever went before")
+    @Test("a line states the wait that is left when it is sent")
     mutating func timeLeft() {
         let first = story.submit(story.write, timeout: .seconds(5))
         story.now = Instant(nanoseconds: 2_000_000_000)
@@ -22,7 +22,7 @@ import Testing
     }
 
     @Test(
-        "a request is given up a moment after its deadline, and undone behind itself, without the client (G13)"
+        "a request is given up shortly after its deadline, and what undoes it is sent behind it (G13)"
     )
     mutating func gaveUp() {
         let id = story.ask(story.write, timeout: .seconds(5))
@@ -34,7 +34,7 @@ import Testing
         #expect(story.session.alarm == nil)
         #expect(story.session.isForsaken)
         #expect(story.pass(.seconds(3600)) == [])
-        // It was granted before the daemon read on.
+        // The daemon granted the request before it read the two lines.
         #expect(story.told("#\(id) GRANTED jobs write token=42") == ["> #4 RELEASE jobs token=42"])
         #expect(story.told("#2 ERROR not-waiting there is none") == [])
         #expect(story.told("#3 RELEASED jobs token=42") == [])
@@ -42,14 +42,14 @@ import Testing
         #expect(story.session.isIdle)
     }
 
-    @Test("a request that waits for a connection is given up as well") mutating func gaveUpUnsent() {
+    @Test("a request that waits for the connection is given up as well") mutating func gaveUpUnsent() {
         let id = story.submit(story.write, timeout: .zero)
         #expect(story.pass(.milliseconds(750)) == ["\(id) refused: no answer"])
         story.session.opened(at: story.now)
         #expect(story.happened() == [])
     }
 
-    @Test("requests are given up each at its own time") mutating func severalTimes() {
+    @Test("each request is given up at its own time") mutating func severalTimes() {
         let late = story.ask(story.write, timeout: .seconds(2))
         let early = story.ask(.other(.ping), timeout: .seconds(1))
         _ = story.ask(story.write)
@@ -59,7 +59,7 @@ import Testing
         #expect(story.session.alarm == nil)
     }
 
-    @Test("what undoes a request never names another grant of its owner")
+    @Test("the line that undoes a request never names another grant of its owner")
     mutating func gaveUpBesideAGrant() {
         _ = story.hold(.read, 42)
         let id = story.ask(story.read, timeout: .zero)
@@ -69,7 +69,8 @@ import Testing
         #expect(story.told("! REVOKED jobs token=42") == ["lost 42 revoked"])
     }
 
-    @Test("a silent daemon is sent nothing that has a time, until it speaks") mutating func silence() {
+    @Test("requests for locks and questions are held back from a silent daemon until its next line")
+    mutating func silence() {
         let first = story.ask(story.write, timeout: .zero)
         _ = story.giveUp()
         let late = story.ask(story.write, timeout: .zero)
@@ -84,7 +85,8 @@ import Testing
         #expect(story.told("#\(first) CANCELLED jobs write") == [])
     }
 
-    @Test("an upgrade that was given up and granted all the same is undone, and asked about by its new token")
+    @Test(
+        "an upgrade that is granted after it was given up is undone, and its new token is used from then on")
     mutating func gaveUpUpgrade() {
         let grant = story.hold(.read, 42)
         let id = story.ask(.upgrade(grant), timeout: .seconds(1))
@@ -100,27 +102,27 @@ import Testing
         #expect(story.session.isIdle)
     }
 
-    @Test("an upgrade that is cancelled does not wait for a silent daemon") mutating func cancelledUpgrade() {
+    @Test("a cancelled upgrade does not wait for a silent daemon") mutating func cancelledUpgrade() {
         let id = story.ask(.upgrade(story.hold(.update, 42)))
         #expect(story.cancel(id) == ["> #3 CANCEL #\(id)"])
         #expect(story.pass(.milliseconds(750)).first == "\(id) refused: no answer")
     }
 
-    @Test("a release that was given up ends its grant when the daemon reads on") mutating func gaveUpRelease()
-    {
+    @Test("a release that was given up takes effect when the daemon reads it") mutating func gaveUpRelease() {
         let id = story.ask(.release(story.hold(.write, 42)), timeout: .seconds(10))
         #expect(story.pass(.seconds(10)) == ["\(id) refused: no answer"])
         #expect(story.told("#\(id) RELEASED jobs token=42") == [])
         #expect(story.session.isIdle)
     }
 
-    @Test("a request that a leaving daemon has not taken in time is told so") mutating func gaveUpDraining() {
+    @Test("a request that a leaving daemon refused is given up with that refusal")
+    mutating func gaveUpDraining() {
         let id = story.ask(story.write, timeout: .seconds(1))
         #expect(story.told("#\(id) ERROR draining the daemon is leaving") == [])
         #expect(story.pass(.milliseconds(1750)) == ["\(id) refused: draining"])
     }
 
-    @Test("each row gives the daemon the whole time again") mutating func rows() {
+    @Test("each row extends the time of its request") mutating func rows() {
         let id = story.ask(.other(.status(story.jobs)), timeout: .seconds(1))
         #expect(story.pass(.milliseconds(900)) == [])
         #expect(story.told("* lock a mode=read holders=1 waiters=0 ownerdied=0") == [])
@@ -128,7 +130,7 @@ import Testing
         #expect(story.pass(.milliseconds(100)) == ["\(id) refused: no answer"])
     }
 
-    @Test("a request that may not wait is repeated for a second while a new daemon grants nothing")
+    @Test("a request that must not wait is repeated for a second while a new daemon grants nothing")
     mutating func grace() {
         let id = story.ask(story.write, timeout: .zero)
         for _ in 0..<38 {
@@ -140,15 +142,15 @@ import Testing
         #expect(story.session.isIdle)
     }
 
-    @Test("a request is not repeated if a process holds the lock, or if it may wait") mutating func noGrace()
-    {
+    @Test("a request is not repeated if a process holds the lock, or if the request may wait")
+    mutating func noGrace() {
         let first = story.ask(story.write, timeout: .zero)
         #expect(story.told("#\(first) BUSY jobs write held-by=811/write") == ["\(first) refused: timed out"])
         let second = story.ask(story.write, timeout: .seconds(1))
         #expect(story.told("#\(second) BUSY jobs write held-by=?") == ["\(second) refused: timed out"])
     }
 
-    @Test("a request that is repeated can be cancelled in between") mutating func cancelledInGrace() {
+    @Test("a request can be cancelled between two repetitions") mutating func cancelledInGrace() {
         let id = story.ask(story.write, timeout: .zero)
         _ = story.told("#\(id) BUSY jobs write held-by=?")
         #expect(story.cancel(id) == ["\(id) cancelled"])
@@ -156,7 +158,7 @@ import Testing
         #expect(story.session.isIdle)
     }
 
-    @Test("the error of a timeout has the time since the call began") mutating func waited() {
+    @Test("the error of a timeout states the time since the call began") mutating func waited() {
         let id = story.submit(story.write, timeout: .seconds(5))
         story.now = Instant(nanoseconds: 2_000_000_000)
         story.session.opened(at: story.now)

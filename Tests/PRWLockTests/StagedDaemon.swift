@@ -4,19 +4,19 @@ import TestSupport
 
 @testable import PRWLock
 
-/// A daemon that says what a test has written for it, so that lines cross in the order that the test is about.
+/// A daemon that follows a script, so that lines cross in the order that a test needs.
 final class StagedDaemon: Sendable {
     var path: String { directory("s") }
     private let directory: TemporaryDirectory
     private let listener: OwnedDescriptor
-    /// Fulfilled with the first line that was not the expected one; nil when the play has ended as written.
+    /// The first line that the script did not expect; nil when the script has ended.
     private let ending = Promise<String?>()
 
-    /// Plays the scenes one after the other, one connection each, on a thread of its own.
+    /// Plays the scenes in order, one connection each, on a thread of its own.
     init(_ scenes: (@Sendable (inout Session) throws -> Void)...) throws {
         directory = try TemporaryDirectory()
         listener = try UnixSocket.listen(at: directory("s"), mode: 0o600)
-        // Accepting waits.
+        // `accept` blocks.
         _ = fcntl(listener.rawValue, F_SETFL, 0)
         try Thread.start { [self] in
             do {
@@ -31,17 +31,17 @@ final class StagedDaemon: Sendable {
                 }
                 ending.fulfil(nil)
             } catch {
-                // Whoever comes again is turned away at once.
+                // A client that connects again is refused at once.
                 shutdown(listener.rawValue, Int32(SHUT_RDWR))
                 ending.fulfil("\(error)")
             }
         }
     }
 
-    /// Waits for the last scene's end; what went otherwise than written, if anything did.
+    /// Waits for the end of the last scene; returns the first deviation from the script, if there was one.
     func hasPlayed() async -> String? { await ending.value }
 
-    /// One connection of the play.
+    /// One connection of the script.
     struct Session: ~Copyable {
         private let socket: OwnedDescriptor
         private var received: [UInt8] = []
@@ -63,7 +63,7 @@ final class StagedDaemon: Sendable {
             if let line = try? next() { throw Surprise(expected: "the end", line: line) }
         }
 
-        /// Waits for the test.
+        /// Waits until the test fulfils the event.
         func wait(for event: Promise<Void>) { event.block() }
 
         mutating func expect(matching beginning: String, reply: String) throws {
@@ -72,7 +72,7 @@ final class StagedDaemon: Sendable {
             say(reply)
         }
 
-        /// The next line from the client, with all owners called `t`: their numbers depend on the other tests.
+        /// The next line from the client. Every owner is replaced by `t`, because its number depends on other tests.
         private mutating func next() throws -> String {
             while true {
                 if let end = received.firstIndex(of: UInt8(ascii: "\n")) {
@@ -108,7 +108,7 @@ extension Promise<Void> {
         close(writing)
     }
 
-    /// A pipe that becomes readable with the promise, for a thread that waits.
+    /// A pipe that becomes readable when the promise is fulfilled.
     fileprivate func pipe() -> (reading: Int32, writing: Int32) {
         var ends: [Int32] = [-1, -1]
         guard Glibc.pipe(&ends) == 0 else { fatalError("no pipe: \(errno)") }

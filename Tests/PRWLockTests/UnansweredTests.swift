@@ -7,26 +7,26 @@ import Testing
 
 @testable import PRWLock
 
-/// Each call that has a timeout or can be cancelled, in each state of the daemon in which it gets no answer.
+/// Each call that has a timeout or can be cancelled, in each state in which the daemon does not answer.
 ///
-/// The daemon stays in that state until the call has ended: that it ends at all is what is tested. The time is only
-/// compared with what a client waits that goes by the daemon's clock, or by no clock.
+/// The daemon stays in its state until the call has ended, so a call that relied on the daemon would not end. The only
+/// limit on the measured time is far beyond the call's own.
 @Suite(.timeLimit(.minutes(2)), .serialized) struct UnansweredTests {
-    /// Far beyond a call's time, and short of the ten seconds that a client waits without one.
+    /// Far beyond a call's time, and less than the ten seconds that a client waits without a timeout.
     private static let bound = Duration.seconds(8)
 
     enum State: CaseIterable {
         /// Stopped after the session began.
         case stopped
-        /// Stopped before anyone connected.
+        /// Stopped before the client connected.
         case stoppedBefore
-        /// On its way out, while another holds a lock.
+        /// Leaving, while another session holds a lock.
         case draining
-        /// It takes no connection, and no more fit into its queue.
+        /// It accepts no connection, and its backlog is full.
         case fullBacklog
     }
 
-    /// Who asks, of a daemon in some state.
+    /// A daemon in one of the states.
     private struct Scene {
         let path: String
         let daemon: DaemonProcess?
@@ -104,7 +104,7 @@ import Testing
         if grant != nil { Issue.record("no daemon has granted anything") }
     }
 
-    /// A client for each call, all in the same state; what became of each.
+    /// Runs each call with a client of its own and a daemon in the same state; returns the outcomes.
     private static func outcomes(
         of calls: [String: Call], in state: State,
         _ run: @escaping @Sendable (Client, @escaping Call) async -> (any Error)?
@@ -152,7 +152,7 @@ import Testing
     func cancelled(state: State) async throws {
         let outcomes = try await Self.outcomes(of: Self.cancelledCalls, in: state) { client, call in
             let task = Task { try await call(client) }
-            // Before it is sent, while it is, or after: it ends in any case.
+            // The cancellation comes before, while or after the request is sent.
             await Task.yield()
             task.cancel()
             if case .failure(let error) = await task.result { return error }
@@ -164,7 +164,7 @@ import Testing
         }
     }
 
-    @Test("an upgrade ends at its time and when its task is cancelled; the grant stands as it was")
+    @Test("an upgrade ends at its time and when its task is cancelled, and its grant does not change")
     func upgrade() async throws {
         let daemon = try DaemonProcess()
         let lock = Client(socketPath: daemon.socketPath).lock("jobs")
@@ -195,7 +195,7 @@ import Testing
         let client = Client(socketPath: daemon.socketPath)
         let grant = try await client.lock("held").acquireWrite()
         daemon.signal(SIGSTOP)
-        // In one session, for one owner and for several.
+        // In one session, for the same lock and for different ones.
         await withTaskGroup { group in
             for name in ["jobs", "jobs", "mail"] {
                 group.addTask {
@@ -211,12 +211,12 @@ import Testing
         #expect(try other.ask("WRITE mail wait=30s")?.hasPrefix("GRANTED mail write token=") == true)
         #expect(try other.ask("RELEASE jobs")?.hasPrefix("RELEASED") == true)
         #expect(try other.ask("READ jobs wait=30s")?.contains("ownerdied") == false)
-        // The session goes on.
+        // The session continues.
         try await client.lock("tools").withWriteLock(timeout: .seconds(30)) {}
         try await grant.release()
     }
 
-    @Test("a timed call ends though the daemon's socket takes nothing, and so does one beside it")
+    @Test("a call with a timeout ends even if the daemon's socket is full")
     func fullSocket() async throws {
         let daemon = try DaemonProcess()
         let client = Client(socketPath: daemon.socketPath)
@@ -239,7 +239,7 @@ import Testing
         try await client.lock("jobs").withWriteLock(timeout: .seconds(30)) {}
     }
 
-    @Test("a daemon that is gone is an error within the time, and one that comes back serves the call")
+    @Test("a call without a daemon fails in time, and a daemon that comes back serves the call")
     func killed() async throws {
         let daemon = try DaemonProcess()
         let lock = Client(socketPath: daemon.socketPath).lock("jobs")
@@ -263,7 +263,7 @@ import Testing
         try await call.value
     }
 
-    @Test("a call that waits for no lock waits out the time in which a new daemon grants nothing")
+    @Test("a call that must not wait outlasts the grace time of a new daemon")
     func grace() async throws {
         let daemon = try DaemonProcess("--grace", "300ms")
         daemon.kill()
@@ -336,7 +336,7 @@ import Testing
         withExtendedLifetime(scene) {}
     }
 
-    @Test("a blocking client that has given up leaves nothing behind, and keeps what it holds (G1)")
+    @Test("a blocking client that has given up leaves nothing behind, and keeps its grants (G1)")
     func blockingLeavesNothing() throws {
         let daemon = try DaemonProcess()
         let client = BlockingClient(socketPath: daemon.socketPath)
@@ -357,7 +357,7 @@ import Testing
         }
     }
 
-    @Test("a blocking upgrade that was given up stands as it was when the daemon reads on")
+    @Test("a blocking upgrade that was given up is undone when the daemon reads it")
     func blockingUpgrade() throws {
         let daemon = try DaemonProcess()
         try BlockingClient(socketPath: daemon.socketPath).lock("jobs").withUpdateLock { grant in

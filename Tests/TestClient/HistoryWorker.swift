@@ -3,8 +3,8 @@ import PRWLock
 import Posix
 import Seeded
 
-/// Locks at random, as anybody would with this library, and writes down what it did and saw, as `Tests/faults/history.py`
-/// has it, until TERM.
+/// Locks at random through the library until TERM, and records what it did and saw in the format of
+/// `Tests/faults/history.py`.
 struct HistoryWorker {
     private static let locks = ["a", "b", "c", "d", "e", "f"]
     private static let waits = [0, 50, 300, 1_500, 3_000]
@@ -21,7 +21,7 @@ struct HistoryWorker {
     }
 
     mutating func run() {
-        // Seen between two requests: TERM is blocked, and looked for.
+        // TERM is blocked, and checked between two requests.
         var signals = sigset_t()
         sigemptyset(&signals)
         sigaddset(&signals, SIGTERM)

@@ -2,10 +2,10 @@ import Glibc
 import PRWLock
 import Seeded
 
-/// Takes the lock again and again, with a new session each time, and sees whether it is alone.
+/// Acquires the lock repeatedly, each time in a new session, and checks that it is alone.
 ///
-/// The witness is a file that only one process at a time can make. Each round tells one line: `alone`, `violation`, or the
-/// error that kept it from the lock.
+/// The witness is a file that only one process at a time can create. Each round prints one line: `alone`, `violation`, or
+/// the error of the request.
 struct WitnessWorker {
     let name: String
     let witness: String

@@ -1,5 +1,5 @@
-// A client in a process of its own, for tests that need one: `turn NAME`, `timed NAME`, `fork NAME` or `fork-async NAME`;
-// or for the fault drivers (`Tests/faults`) `history FOLDER SOCKET SEED` and `witness NAME FILE ROUNDS SEED`.
+// A client in a process of its own. For tests: `turn NAME`, `timed NAME`, `fork NAME` or `fork-async NAME`. For the fault
+// drivers (`Tests/faults`): `history FOLDER SOCKET SEED` or `witness NAME FILE ROUNDS SEED`.
 
 import Glibc
 import PRWLock
@@ -22,13 +22,13 @@ if arguments.count == 6, arguments[1] == "witness", let rounds = Int(arguments[4
 guard arguments.count == 3 else { exit(64) }
 let name = arguments[2]
 
-/// Says a line at once: what a buffer keeps is said twice after a fork.
+/// Writes a line without a buffer: parent and child would both write what a buffer holds at the fork.
 func say(_ line: String) {
     let bytes = Array((line + "\n").utf8)
     write(STDOUT_FILENO, bytes, bytes.count)
 }
 
-/// Forks; the body runs in the child, which then ends without a word to anybody.
+/// Runs the body in a forked child, which then ends without any clean-up.
 func inChild(_ body: () throws -> Void) rethrows {
     let child = fork()
     if child == 0 {
@@ -43,7 +43,7 @@ func inChild(_ body: () throws -> Void) rethrows {
 do {
     switch arguments[1] {
     case "turn":
-        // Until all are there, and are let go together.
+        // Waits until the test has started all clients, and closes their input together.
         while getchar() != EOF {}
         let grant = try BlockingRWLock(name).acquireWrite()
         say("token \(grant.token)")
@@ -66,7 +66,7 @@ do {
         var grant: BlockingGrant? = try lock.acquireWrite()
         try inChild {
             if let loss = grant?.lost { say("child: \(loss.cause)") }
-            // In the parent's session this would release the lock.
+            // This must not release the parent's lock.
             grant = nil
             do {
                 _ = try lock.acquireWrite(timeout: .zero)
