@@ -85,9 +85,4 @@ extension LockError {
     init(_ error: WireError) {
         self = error.code == .wrongMode ? .wrongMode : .refused(error.code, error.text)
     }
-
-    /// Whether the next session may send a request again that this error ended: the daemon was there and went away.
-    var mayBeAskedAnew: Bool {
-        if case .disconnected = self { true } else { false }
-    }
 }

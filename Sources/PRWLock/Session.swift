@@ -53,7 +53,7 @@ struct Session {
 
     private var phase = Phase.connecting
     private var lastNumber: UInt64 = 0
-    private var open: [RequestID: Open] = [:]
+    private var requests: [RequestID: OpenRequest] = [:]
     /// The open requests that rows may come for, oldest first.
     private var listings: [RequestID] = []
     private var grants = Grants()
@@ -82,13 +82,13 @@ struct Session {
     }
 
     /// Whether no request is open and no grant is held.
-    var isIdle: Bool { open.isEmpty && grants.areAllLost }
+    var isIdle: Bool { requests.isEmpty && grants.areAllLost }
 
     /// Whether no caller waits for an outcome and no grant is held.
-    var isForsaken: Bool { grants.areAllLost && open.values.allSatisfy { !$0.isAttended } }
+    var isForsaken: Bool { grants.areAllLost && requests.values.allSatisfy { !$0.isAttended } }
 
     /// Whether a request has no reply yet, whether or not it is completed for its caller.
-    func isOpen(_ id: RequestID) -> Bool { open[id] != nil }
+    func isOpen(_ id: RequestID) -> Bool { requests[id] != nil }
 
     /// The terms of a grant that its holder has not let go.
     func terms(of grant: GrantID) -> Terms {
@@ -109,18 +109,18 @@ struct Session {
 
     /// Begins a request. Its outcome is an event.
     mutating func submit(_ ask: Ask, _ time: CallTime, at now: Instant) -> RequestID {
-        add(Open(ask: ask, time: time, isAttended: true), at: now)
+        add(OpenRequest(ask: ask, time: time, isAttended: true), at: now)
     }
 
     /// Begins a request without a caller that waits for its outcome.
     mutating func post(_ ask: Ask, at now: Instant) {
-        _ = add(Open(ask: ask, time: .unlimited, isAttended: false), at: now)
+        _ = add(OpenRequest(ask: ask, time: .unlimited, isAttended: false), at: now)
     }
 
-    private mutating func add(_ request: Open, at now: Instant) -> RequestID {
+    private mutating func add(_ request: OpenRequest, at now: Instant) -> RequestID {
         lastNumber += 1
         let id = RequestID(number: lastNumber)
-        open[id] = request
+        requests[id] = request
         if case .release(let grant) = request.ask { _ = grants.beginRelease(of: grant) }
         if let grant = request.ask.grant, let loss = grants.loss(of: grant) {
             finish(id, .lost(loss))
@@ -130,7 +130,7 @@ struct Session {
         switch phase {
         case .open where !(isSilent && request.ask.isHeldBackFromSilentDaemon): send(id, at: now)
         case .connecting, .open: break
-        case .ended(let failure): finish(id, failure.mayBeAskedAnew ? .unanswered : .refused(failure))
+        case .ended(let failure): finish(id, Outcome(after: failure))
         }
         return id
     }
@@ -142,7 +142,7 @@ struct Session {
 
     /// The caller was cancelled. A request that changes a grant is completed by its answer all the same.
     mutating func cancel(_ id: RequestID, at now: Instant) {
-        guard let request = open[id], request.isAttended else { return }
+        guard let request = requests[id], request.isAttended else { return }
         switch (request.stage, request.ask) {
         case (.unsent, _), (.parked, _), (.paused, _):
             finish(id, .cancelled)
@@ -150,10 +150,10 @@ struct Session {
             leave(id, .cancelled)
             sendCancel(of: id, at: now)
         case (.sent, .upgrade):
-            // The caller waits on, because it has to know the mode of its grant, but not for a stopped daemon.
-            open[id]?.isCancelled = true
-            open[id]?.time.shorten(at: now)
-            setAlarm(open[id]?.time.end)
+            // The caller must learn the mode of its grant, so it keeps waiting, but not long for a stopped daemon.
+            requests[id]?.isCancelled = true
+            requests[id]?.time.shorten(at: now)
+            setAlarm(requests[id]?.time.end)
             sendCancel(of: id, at: now)
         case (.sent, .renew), (.sent, .other): leave(id, .cancelled)
         case (.sent, .downgrade), (.sent, .release): break
@@ -168,26 +168,22 @@ struct Session {
     mutating func timePassed(at now: Instant, silence: @autoclosure () -> RendezvousError) {
         guard let alarm, alarm <= now else { return }
         self.alarm = nil
-        for (id, request) in open.sorted(by: { $0.key < $1.key }) where request.isAttended {
-            if case .paused(let until) = request.stage {
-                if until <= now { send(id, at: now) } else { setAlarm(until) }
-            } else if let end = request.time.end, end <= now {
-                giveUp(id, request, .refused(.unreachable(silence())), at: now)
-            } else {
-                setAlarm(request.time.end)
-            }
+        var due: [RequestID] = []
+        for (id, request) in requests {
+            if let time = request.alarm, time <= now { due.append(id) } else { setAlarm(request.alarm) }
         }
+        for id in due.sorted() { timePassed(for: id, silence, at: now) }
     }
 
-    private mutating func giveUp(_ id: RequestID, _ request: Open, _ silence: Outcome, at now: Instant) {
+    private mutating func timePassed(for id: RequestID, _ silence: () -> RendezvousError, at now: Instant) {
+        guard let request = requests[id] else { return }
         switch request.stage {
-        case .parked(let error):
-            finish(id, .refused(LockError(error)))
-        case .unsent, .paused:
-            finish(id, silence)
+        case .paused: send(id, at: now)
+        case .parked(let error): finish(id, .refused(LockError(error)))
+        case .unsent: finish(id, .refused(.unreachable(silence())))
         case .sent:
             isSilent = true
-            leave(id, silence)
+            leave(id, .refused(.unreachable(silence())))
             undo(id, request.ask, at: now)
         }
     }
@@ -208,7 +204,7 @@ struct Session {
     /// A choice of the grant that a request gets; nil if every one could choose another grant.
     private func choiceOfNoOther(than id: RequestID, _ acquire: Acquire) -> GrantChoice? {
         let (name, owner) = (acquire.name, acquire.owner)
-        let isAsked = open.contains { other, request in
+        let isAsked = requests.contains { other, request in
             guard other != id, case .sent = request.stage, case .acquire(let asked) = request.ask else {
                 return false
             }
@@ -237,12 +233,9 @@ struct Session {
         let failure = farewell ?? reason
         phase = .ended(failure)
         for grant in grants.all { lose(grant, .disconnected) }
-        for (id, request) in open.sorted(by: { $0.key < $1.key }) {
-            if let loss = request.ask.grant.flatMap(grants.loss(of:)) {
-                finish(id, .lost(loss))
-            } else {
-                finish(id, failure.mayBeAskedAnew ? .unanswered : .refused(failure))
-            }
+        for (id, request) in requests.sorted(by: { $0.key < $1.key }) {
+            let loss = request.ask.grant.flatMap(grants.loss(of:))
+            finish(id, loss.map(Outcome.lost) ?? Outcome(after: failure))
         }
         (output, alarm) = ([], nil)
     }
@@ -251,15 +244,15 @@ struct Session {
     mutating func received(_ line: ServerLine, at now: Instant) {
         switch line {
         case .reply(let tag?, let reply):
-            if let id = UInt64(tag.text).map(RequestID.init), let request = open[id] {
+            if let id = UInt64(tag.text).map(RequestID.init), let request = requests[id] {
                 answer(reply, to: request, as: id, at: now)
             }
         case .reply(nil, .error(let error)): farewell = LockError(error)
         case .reply(nil, _): break
         case .row(let row):
             if let id = listings.first {
-                open[id]?.rows.append(row)
-                open[id]?.time.extend(at: now)
+                requests[id]?.rows.append(row)
+                requests[id]?.time.extend(at: now)
             }
         case .notice(.expired(_, let token)): lose(grants[token], .expired)
         case .notice(.revoked(_, let token)): lose(grants[token], .revoked)
@@ -270,7 +263,7 @@ struct Session {
         sendUnsent(at: now)
     }
 
-    private mutating func answer(_ reply: Reply, to request: Open, as id: RequestID, at now: Instant) {
+    private mutating func answer(_ reply: Reply, to request: OpenRequest, as id: RequestID, at now: Instant) {
         let refusal = LockError(refusal: reply, waited: request.time.waited(at: now))
         switch request.ask {
         case .acquire(let acquire): answer(reply, refusal, to: acquire, request, as: id, at: now)
@@ -281,7 +274,7 @@ struct Session {
     }
 
     private mutating func answer(
-        _ reply: Reply, _ refusal: LockError?, to acquire: Acquire, _ request: Open, as id: RequestID,
+        _ reply: Reply, _ refusal: LockError?, to acquire: Acquire, _ request: OpenRequest, as id: RequestID,
         at now: Instant
     ) {
         if case .granted(let name, let mode, let token, let ownerDied) = reply {
@@ -299,11 +292,11 @@ struct Session {
             !request.time.isImmediate
         {
             // The next daemon may serve the request, but not before this one has ended: its locks are held until then.
-            open[id]?.stage = .parked(error)
+            requests[id]?.stage = .parked(error)
         } else if request.isAttended, case .busy(_, _, let holders) = reply,
-            let next = open[id]?.time.repetition(heldBy: holders, at: now)
+            let next = requests[id]?.time.repetition(heldBy: holders, at: now)
         {
-            open[id]?.stage = .paused(until: next)
+            requests[id]?.stage = .paused(until: next)
             setAlarm(next)
         } else {
             finish(id, .refused(refusal ?? .disconnected))
@@ -311,7 +304,7 @@ struct Session {
     }
 
     private mutating func answer(
-        _ reply: Reply, _ refusal: LockError?, about grant: GrantID, _ request: Open, as id: RequestID,
+        _ reply: Reply, _ refusal: LockError?, about grant: GrantID, _ request: OpenRequest, as id: RequestID,
         at now: Instant
     ) {
         let former = grants.terms(of: grant)
@@ -344,26 +337,26 @@ struct Session {
     // MARK: Completion
 
     private mutating func complete(_ id: RequestID, _ outcome: Outcome) {
-        if open[id]?.isAttended == true { events.append(.completed(id, outcome)) }
+        if requests[id]?.isAttended == true { events.append(.completed(id, outcome)) }
     }
 
     /// Completes a request for its caller before its reply.
     private mutating func leave(_ id: RequestID, _ outcome: Outcome) {
         complete(id, outcome)
-        open[id]?.isAttended = false
+        requests[id]?.isAttended = false
     }
 
     private mutating func finish(_ id: RequestID, _ outcome: Outcome) {
         complete(id, outcome)
-        if case .release(let grant) = open[id]?.ask { grants.letGo(grant) }
-        open[id] = nil
+        if case .release(let grant) = requests[id]?.ask { grants.letGo(grant) }
+        requests[id] = nil
         listings.removeAll { $0 == id }
     }
 
     // MARK: Lines to send
 
     private mutating func sendUnsent(at now: Instant) {
-        let unsent = open.filter { if case .unsent = $0.value.stage { true } else { false } }
+        let unsent = requests.filter { if case .unsent = $0.value.stage { true } else { false } }
         for id in unsent.keys.sorted() { send(id, at: now) }
     }
 
@@ -372,12 +365,12 @@ struct Session {
     }
 
     private mutating func send(_ id: RequestID, at now: Instant) {
-        guard let request = open[id] else { return }
+        guard let request = requests[id] else { return }
         let terms = request.ask.grant.map(terms(of:))
         let verb = request.ask.verb(about: terms, waiting: request.time.wait(at: now))
         if verb.isAnsweredWithRows { listings.append(id) }
-        open[id]?.stage = .sent
-        open[id]?.token = terms?.token
+        requests[id]?.stage = .sent
+        requests[id]?.token = terms?.token
         Request(tag: id.tag, verb: verb).encode(into: &output)
     }
 }

@@ -72,7 +72,7 @@ extension Session {
     }
 
     /// A request that has no reply yet.
-    struct Open {
+    struct OpenRequest {
         let ask: Ask
         var time: CallTime
         var stage = Stage.unsent
@@ -82,10 +82,21 @@ extension Session {
         /// The token in the line that was sent.
         var token: Token?
         var rows: [Row] = []
+
+        /// When time changes the request; nil for never.
+        var alarm: Instant? {
+            if case .paused(let until) = stage { return until }
+            return isAttended ? time.end : nil
+        }
     }
 }
 
 extension Session.Outcome {
+    /// The outcome of a request that the end of the session completes.
+    init(after failure: LockError) {
+        if case .disconnected = failure { self = .unanswered } else { self = .refused(failure) }
+    }
+
     /// Throws the error of a request that did not get what it asked for.
     func confirm() throws {
         switch self {
