@@ -184,8 +184,9 @@ public struct BlockingGrant: ~Copyable {
     ///   10 seconds: it releases the lock when it reads the request.
     public consuming func release() throws { try perform(.release(grant)) }
 
-    private func perform(_ ask: Session.Ask, _ time: CallTime = CallTime(asking: CallTime.patience)) throws {
-        try session.outcome(of: ask, time).confirm()
+    private func perform(_ call: Session.Call, _ time: CallTime = CallTime(asking: CallTime.patience)) throws
+    {
+        try session.outcome(of: call, time).confirm()
     }
 
     /// Runs the body, and releases the lock.

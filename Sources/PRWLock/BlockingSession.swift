@@ -34,9 +34,9 @@ final class BlockingSession {
     var wasLost: Bool { getpid() == processID && core.failure != nil }
 
     /// Sends a request and waits for its outcome.
-    func outcome(of ask: Session.Ask, _ time: CallTime) -> Session.Outcome {
+    func outcome(of call: Session.Call, _ time: CallTime) -> Session.Outcome {
         _ = isUsable
-        let id = core.submit(ask, time, at: .now)
+        let id = core.submit(call, time, at: .now)
         while true {
             for case .completed(id, let outcome) in core.takeEvents() {
                 awaitUndoing(of: id)

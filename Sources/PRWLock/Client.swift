@@ -48,34 +48,36 @@ public final class Client: Sendable {
 
     // MARK: Asking
 
-    /// Gets a lock. A task that is cancelled meanwhile gets none.
+    /// Acquires a lock. A task that is cancelled meanwhile gets none.
     func acquire(_ request: Acquire) async throws -> Hold {
         let time = CallTime(waiting: request.wait)
-        while true {
-            let connection = connection()
-            let outcome = await connection.outcome(of: .acquire(request), time)
-            // The request got nothing, so the next session may send it for the time that is left.
-            if case .unanswered = outcome { continue }
-            try outcome.confirm()
-            guard case .granted(let grant) = outcome else { throw LockError.disconnected }
-            let hold = Hold(grant, on: connection)
-            guard Task.isCancelled else { return hold }
-            hold.abandon()
-            throw CancellationError()
-        }
+        let (outcome, connection) = try await outcome(of: .acquire(request), time)
+        guard case .granted(let grant) = outcome else { preconditionFailure("a lock is granted or refused") }
+        let hold = Hold(grant, on: connection)
+        guard Task.isCancelled else { return hold }
+        hold.abandon()
+        throw CancellationError()
     }
 
-    /// Asks a question. It changes nothing, so the next session may ask it again.
+    /// Asks a question.
     ///
     /// - Parameter timeout: how long the daemon may be silent.
     func ask(_ verb: Verb, timeout: Duration) async throws -> (Reply, [Row]) {
-        let time = CallTime(asking: timeout)
+        let (outcome, _) = try await outcome(of: .other(verb), CallTime(asking: timeout))
+        guard case .answered(let reply, let rows) = outcome else { preconditionFailure("it is no question") }
+        return (reply, rows)
+    }
+
+    /// The outcome of a call that the next session may make again if this one ends before the daemon answers.
+    private func outcome(
+        of call: Session.Call, _ time: CallTime
+    ) async throws -> (Session.Outcome, Connection) {
         while true {
-            let outcome = await connection().outcome(of: .other(verb), time)
+            let connection = connection()
+            let outcome = await connection.outcome(of: call, time)
             if case .unanswered = outcome { continue }
             try outcome.confirm()
-            guard case .answered(let reply, let rows) = outcome else { throw LockError.disconnected }
-            return (reply, rows)
+            return (outcome, connection)
         }
     }
 

@@ -78,9 +78,9 @@ final class Connection: Sendable {
     // MARK: What callers do
 
     /// Sends a request and waits for its outcome.
-    func outcome(of ask: Session.Ask, _ time: CallTime) async -> Session.Outcome {
-        if isInChild { return outcomeInChild(of: ask) }
-        let (id, outcome) = submit(ask, time)
+    func outcome(of call: Session.Call, _ time: CallTime) async -> Session.Outcome {
+        if isInChild { return outcomeInChild(of: call) }
+        let (id, outcome) = submit(call, time)
         return await withTaskCancellationHandler {
             await outcome.value
         } onCancel: {
@@ -90,19 +90,19 @@ final class Connection: Sendable {
 
     /// Sends a request.
     func submit(
-        _ ask: Session.Ask, _ time: CallTime
+        _ call: Session.Call, _ time: CallTime
     ) -> (id: Session.RequestID, outcome: Promise<Session.Outcome>) {
         let outcome = Promise<Session.Outcome>()
         let id = perform { shared in
-            let id = shared.session.submit(ask, time, at: .now)
+            let id = shared.session.submit(call, time, at: .now)
             shared.outcomes[id] = outcome
             return id
         }
         return (id, outcome)
     }
 
-    private func outcomeInChild(of ask: Session.Ask) -> Session.Outcome {
-        guard let grant = ask.grant else { return .unanswered }
+    private func outcomeInChild(of call: Session.Call) -> Session.Outcome {
+        guard let grant = call.grant else { return .unanswered }
         let terms = terms(of: grant)
         return .lost(LockLost(lock: terms.name, token: terms.token, cause: .disconnected))
     }

@@ -45,8 +45,8 @@ final class Hold: Sendable {
             .renew(grant, lease: lease.map(TimeLimit.upTo)), CallTime(asking: CallTime.patience))
     }
 
-    private func perform(_ ask: Session.Ask, _ time: CallTime) async throws {
-        try await connection.outcome(of: ask, time).confirm()
+    private func perform(_ call: Session.Call, _ time: CallTime) async throws {
+        try await connection.outcome(of: call, time).confirm()
     }
 }
 

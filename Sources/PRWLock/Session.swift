@@ -108,27 +108,27 @@ struct Session {
     // MARK: What callers do
 
     /// Begins a request. Its outcome is an event.
-    mutating func submit(_ ask: Ask, _ time: CallTime, at now: Instant) -> RequestID {
-        add(OpenRequest(ask: ask, time: time, isAttended: true), at: now)
+    mutating func submit(_ call: Call, _ time: CallTime, at now: Instant) -> RequestID {
+        add(OpenRequest(call: call, time: time, isAttended: true), at: now)
     }
 
     /// Begins a request without a caller that waits for its outcome.
-    mutating func post(_ ask: Ask, at now: Instant) {
-        _ = add(OpenRequest(ask: ask, time: .unlimited, isAttended: false), at: now)
+    mutating func post(_ call: Call, at now: Instant) {
+        _ = add(OpenRequest(call: call, time: .unlimited, isAttended: false), at: now)
     }
 
     private mutating func add(_ request: OpenRequest, at now: Instant) -> RequestID {
         lastNumber += 1
         let id = RequestID(number: lastNumber)
         requests[id] = request
-        if case .release(let grant) = request.ask { _ = grants.beginRelease(of: grant) }
-        if let grant = request.ask.grant, let loss = grants.loss(of: grant) {
+        if case .release(let grant) = request.call { _ = grants.beginRelease(of: grant) }
+        if let grant = request.call.grant, let loss = grants.loss(of: grant) {
             finish(id, .lost(loss))
             return id
         }
         setAlarm(request.time.end)
         switch phase {
-        case .open where !(isSilent && request.ask.isHeldBackFromSilentDaemon): send(id, at: now)
+        case .open where !(isSilent && request.call.isHeldBackFromSilentDaemon): send(id, at: now)
         case .connecting, .open: break
         case .ended(let failure): finish(id, Outcome(after: failure))
         }
@@ -143,7 +143,7 @@ struct Session {
     /// The caller was cancelled. A request that changes a grant is completed by its answer all the same.
     mutating func cancel(_ id: RequestID, at now: Instant) {
         guard let request = requests[id], request.isAttended else { return }
-        switch (request.stage, request.ask) {
+        switch (request.stage, request.call) {
         case (.unsent, _), (.parked, _), (.paused, _):
             finish(id, .cancelled)
         case (.sent, .acquire):
@@ -184,13 +184,13 @@ struct Session {
         case .sent:
             isSilent = true
             leave(id, .refused(.unreachable(silence())))
-            undo(id, request.ask, at: now)
+            undo(id, request.call, at: now)
         }
     }
 
     /// Sends what undoes a request behind it.
-    private mutating func undo(_ id: RequestID, _ ask: Ask, at now: Instant) {
-        switch ask {
+    private mutating func undo(_ id: RequestID, _ call: Call, at now: Instant) {
+        switch call {
         case .acquire(let acquire):
             sendCancel(of: id, at: now)
             if let choice = choiceOfNoOther(than: id, acquire) {
@@ -205,7 +205,7 @@ struct Session {
     private func choiceOfNoOther(than id: RequestID, _ acquire: Acquire) -> GrantChoice? {
         let (name, owner) = (acquire.name, acquire.owner)
         let isAsked = requests.contains { other, request in
-            guard other != id, case .sent = request.stage, case .acquire(let asked) = request.ask else {
+            guard other != id, case .sent = request.stage, case .acquire(let asked) = request.call else {
                 return false
             }
             return asked.name == name && (owner.isSession || asked.owner == owner)
@@ -234,7 +234,7 @@ struct Session {
         phase = .ended(failure)
         for grant in grants.all { lose(grant, .disconnected) }
         for (id, request) in requests.sorted(by: { $0.key < $1.key }) {
-            let loss = request.ask.grant.flatMap(grants.loss(of:))
+            let loss = request.call.grant.flatMap(grants.loss(of:))
             finish(id, loss.map(Outcome.lost) ?? Outcome(after: failure))
         }
         (output, alarm) = ([], nil)
@@ -265,7 +265,7 @@ struct Session {
 
     private mutating func answer(_ reply: Reply, to request: OpenRequest, as id: RequestID, at now: Instant) {
         let refusal = LockError(refusal: reply, waited: request.time.waited(at: now))
-        switch request.ask {
+        switch request.call {
         case .acquire(let acquire): answer(reply, refusal, to: acquire, request, as: id, at: now)
         case .upgrade(let grant), .downgrade(let grant, _), .renew(let grant, _), .release(let grant):
             answer(reply, refusal, about: grant, request, as: id, at: now)
@@ -315,7 +315,7 @@ struct Session {
         }
         if case .granted(_, let mode, let token, let ownerDied) = reply {
             grants.change(grant, mode, token, ownerDied: ownerDied)
-            if case .upgrade = request.ask, !request.isAttended, let former {
+            if case .upgrade = request.call, !request.isAttended, let former {
                 post(.downgrade(grant, to: former.mode), at: now)
             }
             finish(id, .done)
@@ -348,7 +348,7 @@ struct Session {
 
     private mutating func finish(_ id: RequestID, _ outcome: Outcome) {
         complete(id, outcome)
-        if case .release(let grant) = requests[id]?.ask { grants.letGo(grant) }
+        if case .release(let grant) = requests[id]?.call { grants.letGo(grant) }
         requests[id] = nil
         listings.removeAll { $0 == id }
     }
@@ -366,8 +366,8 @@ struct Session {
 
     private mutating func send(_ id: RequestID, at now: Instant) {
         guard let request = requests[id] else { return }
-        let terms = request.ask.grant.map(terms(of:))
-        let verb = request.ask.verb(about: terms, waiting: request.time.wait(at: now))
+        let terms = request.call.grant.map(terms(of:))
+        let verb = request.call.verb(about: terms, waiting: request.time.wait(at: now))
         if verb.isAnsweredWithRows { listings.append(id) }
         requests[id]?.stage = .sent
         requests[id]?.token = terms?.token

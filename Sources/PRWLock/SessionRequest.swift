@@ -30,8 +30,8 @@ extension Session {
         var ownerDied: Bool
     }
 
-    /// What a call asks of the daemon.
-    enum Ask {
+    /// A call of a client: what it asks of the daemon.
+    enum Call {
         case acquire(Acquire)
         case upgrade(GrantID)
         case downgrade(GrantID, to: LockMode)
@@ -55,7 +55,7 @@ extension Session {
         case unanswered
     }
 
-    /// A fact that the session's owner did not cause by the call that it just made, or has to pass on.
+    /// What the shell passes on to a caller.
     enum Event {
         case completed(RequestID, Outcome)
         case lost(GrantID, LockLost)
@@ -73,7 +73,7 @@ extension Session {
 
     /// A request that has no reply yet.
     struct OpenRequest {
-        let ask: Ask
+        let call: Call
         var time: CallTime
         var stage = Stage.unsent
         /// Whether a caller waits for the outcome.
@@ -109,7 +109,7 @@ extension Session.Outcome {
     }
 }
 
-extension Session.Ask {
+extension Session.Call {
     /// The grant that the request changes.
     var grant: Session.GrantID? {
         switch self {

@@ -17,29 +17,29 @@ struct SessionStory {
         owner = try #require(OwnerID("t1"))
     }
 
-    var write: Session.Ask { .acquire(Acquire(name: jobs, mode: .write, owner: owner)) }
-    var read: Session.Ask { .acquire(Acquire(name: jobs, mode: .read, owner: owner)) }
+    var write: Session.Call { .acquire(Acquire(name: jobs, mode: .write, owner: owner)) }
+    var read: Session.Call { .acquire(Acquire(name: jobs, mode: .read, owner: owner)) }
 
     /// Begins a request, with the time that a client would give it.
-    mutating func submit(_ ask: Session.Ask, timeout: Duration? = nil) -> Session.RequestID {
+    mutating func submit(_ call: Session.Call, timeout: Duration? = nil) -> Session.RequestID {
         let time: CallTime =
-            switch (ask, timeout) {
+            switch (call, timeout) {
             case (.acquire, _), (.upgrade, _), (_, nil):
                 CallTime(waiting: TimeLimit(timeout: timeout), from: now)
             case (_, let timeout?): CallTime(asking: timeout, from: now)
             }
-        return session.submit(ask, time, at: now)
+        return session.submit(call, time, at: now)
     }
 
     /// Begins a request on an open connection.
-    mutating func open(_ ask: Session.Ask, timeout: Duration? = nil) -> Session.RequestID {
+    mutating func open(_ call: Session.Call, timeout: Duration? = nil) -> Session.RequestID {
         session.opened(at: now)
-        return submit(ask, timeout: timeout)
+        return submit(call, timeout: timeout)
     }
 
     /// Begins a request on an open connection, and drops the line that is sent for it.
-    mutating func ask(_ ask: Session.Ask, timeout: Duration? = nil) -> Session.RequestID {
-        let id = open(ask, timeout: timeout)
+    mutating func ask(_ call: Session.Call, timeout: Duration? = nil) -> Session.RequestID {
+        let id = open(call, timeout: timeout)
         _ = happened()
         return id
     }
