@@ -69,6 +69,16 @@ import Testing
         #expect(story.told("! REVOKED jobs token=42") == ["lost 42 revoked"])
     }
 
+    @Test("the line that undoes a request of the session itself names no owner")
+    mutating func gaveUpForSession() {
+        let id = story.ask(.acquire(Acquire(name: story.jobs, mode: .write)), timeout: .zero)
+        #expect(story.giveUp() == ["\(id) refused: no answer", "> #2 CANCEL #\(id)", "> #3 RELEASE jobs"])
+        let held = story.hold(.read, 42)
+        let other = story.ask(.acquire(Acquire(name: story.jobs, mode: .read)), timeout: .zero)
+        #expect(story.giveUp() == ["\(other) refused: no answer", "> #\(other.number + 1) CANCEL #\(other)"])
+        #expect(story.session.loss(of: held) == nil)
+    }
+
     @Test("requests for locks and questions are held back from a silent daemon until its next line")
     mutating func silence() {
         let first = story.ask(story.write, timeout: .zero)
