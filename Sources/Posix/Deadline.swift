@@ -10,20 +10,15 @@ public struct Deadline: Hashable, Comparable, Sendable {
 
     public init(at nanoseconds: Int64) { self.nanoseconds = nanoseconds }
 
-    /// The instant that is so long from now.
+    /// The instant that is so long from now; never, if that is beyond the clock.
     public init(after duration: Duration) {
-        self = Deadline(at: BootClock.now()).later(by: duration)
+        let count = Int64(clamping: duration.attoseconds / 1_000_000_000)
+        let (sum, isBeyond) = BootClock.now().addingReportingOverflow(count)
+        self.init(at: isBeyond ? .max : sum)
     }
 
     /// A wait without end.
     public static let never = Deadline(at: .max)
-
-    /// The deadline that is so much later; never, if that is beyond the clock.
-    public func later(by duration: Duration) -> Deadline {
-        let count = Int64(clamping: duration.attoseconds / 1_000_000_000)
-        let (sum, overflow) = nanoseconds.addingReportingOverflow(count)
-        return overflow && count > 0 ? .never : Deadline(at: sum)
-    }
 
     public var isOver: Bool { nanoseconds != .max && nanoseconds <= BootClock.now() }
 
