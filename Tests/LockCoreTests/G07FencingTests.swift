@@ -132,7 +132,7 @@ import Testing
         #expect(granted.token == Token(rawValue: 1_000))
     }
 
-    /// With so many that every part of the index has some.
+    /// With so many tokens that each segment of the index has some.
     @Test("any number may be asked for, also on a lock with many holders (G7)", arguments: [1, 8, 9, 2_000])
     func anyToken(holders: Int) {
         let world = World()

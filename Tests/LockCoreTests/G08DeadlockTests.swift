@@ -232,7 +232,7 @@ import Testing
                 at: world.now)
         }
         for owner in 0..<count { #expect(ask(owner, owner) != .waiting) }
-        // Backwards, so that nobody waits for the one who asks: the search is short until the last.
+        // From the last to the first, so that no owner waits for the asking owner and each search but the last is short.
         for owner in (1..<count).reversed() { #expect(ask(owner - 1, owner) == .waiting) }
         guard case .refused(.deadlock(let circle)) = ask(count - 1, 0) else {
             Issue.record("the circle was not found")
@@ -280,13 +280,13 @@ import Testing
     }
 }
 
-/// A lock's name that is known to be one.
+/// A lock's name from a valid text.
 func name(_ text: String) -> LockName {
     guard let name = LockName(text) else { fatalError("not a name: \(text)") }
     return name
 }
 
-/// An owner's word that is known to be one.
+/// An owner's id from a valid text.
 func word(_ text: String) -> OwnerID {
     guard let owner = OwnerID(text) else { fatalError("not a word: \(text)") }
     return owner

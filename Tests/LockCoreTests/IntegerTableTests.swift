@@ -4,7 +4,7 @@ import Testing
 @testable import LockCore
 
 @Suite("IntegerTable") struct IntegerTableTests {
-    /// Keys that lie beside each other, in steps, or anywhere.
+    /// Consecutive keys, keys at steps, and scattered keys.
     private static let spreads: [@Sendable (Int) -> UInt64] = [
         { UInt64($0) }, { UInt64($0) << 32 }, { UInt64($0) << 32 | 7 },
         { UInt64($0) &* 0x9E37_79B9_7F4A_7C15 >> 1 },
@@ -17,7 +17,7 @@ import Testing
             var table = IntegerTable<Int>(vacant: 0)
             var dictionary: [UInt64: Int] = [:]
             for step in 0..<3_000 {
-                // It grows, and then it shrinks.
+                // The table grows in the first half and shrinks in the second.
                 let key = spread(generator.number(0...600))
                 if generator.happens(step < 1_500 ? 70 : 30) {
                     table.set(key, to: step)

@@ -5,7 +5,7 @@ import Testing
 @testable import LockCore
 
 @Suite("NameTree") struct NameTreeTests {
-    /// A tree beside the sorted list of what is in it.
+    /// A tree, and the sorted list of its names.
     private final class Pair {
         var tree = NameTree()
         var entries: [LockName: (entry: Slot<NameTree.Entry>, lock: Slot<Lock>)] = [:]
@@ -22,7 +22,7 @@ import Testing
             if let (entry, _) = entries.removeValue(forKey: name) { tree.remove(entry) }
         }
 
-        /// The names by the tree, as far as `limit`.
+        /// The first `limit` names of the tree.
         func listed(prefix: String = "", after: LockName? = nil, limit: Int = .max) -> [Slot<Lock>] {
             var listed: [Slot<Lock>] = []
             tree.forEach(prefix: prefix, after: after) {
@@ -32,7 +32,7 @@ import Testing
             return listed
         }
 
-        /// The same by the list.
+        /// The same names from the list.
         func expected(prefix: String = "", after: LockName? = nil, limit: Int = .max) -> [Slot<Lock>] {
             let names = entries.keys.filter { name in
                 name.text.utf8.starts(with: prefix.utf8) && (after.map { name > $0 } ?? true)
@@ -42,7 +42,7 @@ import Testing
         }
     }
 
-    /// Names of few letters, so that many are prefixes of others; some as long as may be.
+    /// Names of few letters, of which many are prefixes of others, and some of the greatest length.
     private static func anyName(_ generator: inout SeededGenerator) -> LockName {
         let letters = Array("ab~+/z")
         if generator.happens(10) {
