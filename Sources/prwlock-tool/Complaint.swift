@@ -68,10 +68,11 @@ struct Complaint: Error {
         self.init(error.description, code: Self.system)
     }
 
-    /// What the daemon found wrong, and what to do about it.
+    /// The daemon's error, with advice where there is some. No `default`: a new code needs an exit status.
     init(_ error: WireError) {
         switch error.code {
-        case .limitSessions, .limitGrants, .limitWaiters, .limitLocks, .limitWaits, .limitBuffers:
+        case .limitSessions, .limitGrants, .limitWaiters, .limitLocks, .limitWaits, .limitBuffers,
+            .limitWatchers:
             self.init(
                 "the lock daemon is full: \(error.text); try again later, or raise its limits",
                 code: Self.temporary)
@@ -81,7 +82,9 @@ struct Complaint: Error {
         case .noToken: self.init(error.text, code: Self.unavailable)
         case .badName, .badNote, .badOwner, .badDuration, .badToken, .badNumber:
             self.init(error.text, code: Self.usage)
-        default: self.init(error.text, code: Self.protocolFault)
+        case .unknownVerb, .badByte, .badTag, .tagInUse, .lineTooLong, .missingArgument, .unknownArgument,
+            .repeatedArgument, .badMode, .badValue, .notWaiting, .ambiguous, .wrongMode, .unlisted:
+            self.init(error.text, code: Self.protocolFault)
         }
     }
 
