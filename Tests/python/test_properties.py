@@ -27,8 +27,9 @@ names = st.text(min_size=1, max_size=80)
 words = st.one_of(
     st.sampled_from([
         "GRANTED", "BUSY", "TIMEOUT", "DEADLOCK", "DENIED", "CANCELLED", "RELEASED", "ERROR", "OK", "PONG", "VALID",
-        "END", "EXPIRED", "REVOKED", "DRAIN", "MISSED", "CHANGED", "jobs", "read", "write", "token=7", "token=", "token=x",
-        "held-by=?", "held-by=1/write,+3", "held-by=,", "cycle=1/t1:a>?:b>+2", "cycle=>", "waited=3ms", "draining",
+        "END", "EXPIRED", "REVOKED", "DRAIN", "MISSED", "CHANGED", "jobs", "read", "write", "token=7", "token=",
+        "token=x", "held-by=?", "held-by=1/write,+3", "held-by=,", "cycle=1/t1:a>?:b>+2", "cycle=>", "waited=3ms",
+        "draining",
         "limit-grants", "not-held", "1", "-1", "x", "", "ownerdied=1", "reason=no", "%41", "%", "%zz",
     ]).map(str.encode),
     st.binary(max_size=12).filter(lambda word: b"\n" not in word),
