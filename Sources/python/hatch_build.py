@@ -79,6 +79,6 @@ def build(folder: Path) -> Path:
 
 
 def glibc_minor(program: Path) -> int:
-    """The 2.x of the newest glibc whose symbols a program asks for."""
+    """Returns the x of the newest glibc 2.x that a program's symbols need."""
     versions = subprocess.run(["readelf", "--version-info", str(program)], check=True, capture_output=True, text=True)
     return max(int(minor) for minor in re.findall(r"Name: GLIBC_2\.(\d+)", versions.stdout))

@@ -1,12 +1,12 @@
-"""Reader-writer locks for processes, from a daemon that frees what a dead process held.
+"""Reader-writer locks for processes, from a daemon that releases the locks of a process that dies.
 
     from prwlock import RWLock
 
-    lock = RWLock()                         # handed on by fork or pickle; RWLock("jobs") for everybody who says "jobs"
+    lock = RWLock()                         # shared by fork or pickle; RWLock("jobs") is shared by its name
     with lock.reader_lock(timeout=5):
         ...
 
-The documentation is the package's README; `RWLock`, `Client` and `Grant` say the rest.
+See the package's README, and `RWLock`, `Client` and `Grant`.
 """
 
 from __future__ import annotations
@@ -83,7 +83,7 @@ __all__ = [
     "set_pthread_process_shared",
 ]
 
-#: What is only loaded when it is first named: `import prwlock` is for who only makes a lock.
+#: Names that are loaded at their first use: `import prwlock` must be quick for a program that only makes a lock.
 _ELSEWHERE = {
     "Change": "_status",
     "Client": "_client",
@@ -119,17 +119,17 @@ def __dir__() -> List[str]:
 
 
 def status(name: Text) -> LockStatus:
-    """Who holds the lock of that name and who waits for it."""
+    """Returns the holders and waiters of the lock of that name."""
     return _default_client().status(name)
 
 
 def list(prefix: Text = "") -> Iterator[LockSummary]:
-    """All locks whose names begin with a prefix."""
+    """Iterates over all locks with names that begin with a prefix."""
     return _default_client().list(prefix)
 
 
 def watch(prefix: Text = "") -> Watch:
-    """Every change on locks whose names begin with a prefix, as an iterator."""
+    """Iterates over the changes of all locks with names that begin with a prefix."""
     return _default_client().watch(prefix)
 
 
@@ -151,7 +151,7 @@ def writer_lock(lock: RWLock, timeout: Optional[Seconds] = None) -> GenericLockC
 
 
 def set_pthread_process_shared(n_process: int) -> None:
-    """Deprecated: locks are of all processes. A value other than 0 and 1 makes the next `RWLock()` fail."""
+    """Deprecated: all locks are shared by processes. A value other than 0 and 1 makes the next `RWLock()` fail."""
     _deprecated("set_pthread_process_shared")
     _rwlock.process_shared = n_process
 

@@ -1,4 +1,4 @@
-"""What `bench` compares with: each takes a lock that nobody else wants, and gives it back."""
+"""The contenders of `bench`. Each one acquires and releases a lock that has no other user."""
 
 from __future__ import annotations
 
@@ -33,16 +33,16 @@ for line in sys.stdin:
 
 
 class Contender(NamedTuple):
-    """Something that is measured in turns with others."""
+    """A pair of acquire and release that is measured in turns with others."""
 
     name: str
     pair: Callable[[], object]
-    #: Measures for so many seconds, for what cannot be called from here; a list of seconds.
+    #: Measures for so many seconds, for a pair that this process cannot call; returns the durations in seconds.
     measure: Optional[Callable[[float], list[float]]] = None
 
 
 def prwlock_pair(lock: RWLock) -> Contender:
-    """This package: the drop-in's write lock."""
+    """Returns this package's write lock."""
     acquire, release = lock.acquire_write, lock.release
 
     def pair() -> None:
@@ -53,7 +53,7 @@ def prwlock_pair(lock: RWLock) -> Contender:
 
 
 def echo_pair(path: str, name: str) -> Contender:
-    """What two bare round trips cost, with lines of the length that the pair has."""
+    """Returns two bare round trips with lines of the same length as those of the pair."""
     connection = socket.socket(socket.AF_UNIX)
     connection.connect(path)
     send, receive = connection.send, connection.recv
@@ -70,7 +70,7 @@ def echo_pair(path: str, name: str) -> Contender:
 
 
 def await_listener(path: str, server: subprocess.Popen[bytes]) -> None:
-    """Returns when a server takes connections: its socket is there a moment before it does."""
+    """Waits until a server accepts connections. Its socket file exists a moment earlier."""
     end = monotonic() + 10
     while True:
         with socket.socket(socket.AF_UNIX) as probe:
@@ -83,7 +83,7 @@ def await_listener(path: str, server: subprocess.Popen[bytes]) -> None:
 
 @contextmanager
 def peers(folder: str, original: Optional[str]) -> Iterator[list[Contender]]:
-    """All others that are installed here."""
+    """Yields all other packages that are installed here."""
     with ExitStack() as stack:
         found = [*_fasteners(folder), *_filelock(folder)]
         found += stack.enter_context(_redis(folder))
@@ -140,7 +140,7 @@ def _redis(folder: str) -> Iterator[list[Contender]]:
 
 @contextmanager
 def _original(folder: str) -> Iterator[Contender]:
-    """prwlock 0.4, in a process of its own, as it has the same name."""
+    """Yields prwlock 0.4, in a separate process, because it has the same name as this package."""
     process = subprocess.Popen(
         [sys.executable, "-c", _ORIGINAL, folder], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     )

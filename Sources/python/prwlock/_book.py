@@ -1,4 +1,4 @@
-"""What a process holds through one lock object and its copies; made when the lock is first used or pickled."""
+"""The grants of a process through one lock object and its copies; made when the lock is first used or pickled."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _books: WeakValueDictionary[int, Book] = WeakValueDictionary()
 
 
 class _Descriptor:
-    """A descriptor of its own, used for nothing; open as long as it is referred to, unless somebody closes it."""
+    """A descriptor without a use; open as long as this object exists, unless the program closes it."""
 
     def __init__(self) -> None:
         self.number = os.memfd_create("prwlock", os.MFD_CLOEXEC)
@@ -29,24 +29,24 @@ class _Descriptor:
 
     def __del__(self) -> None:
         try:
-            # Only if it is still ours: once it was closed elsewhere, its number may be that of another file.
+            # If the program has closed it, the number may belong to another file now.
             if os.path.samestat(os.fstat(self.number), self._inode):
                 os.close(self.number)
-        except Exception:  # Closed before, or at the interpreter's end.
+        except Exception:  # Closed before, or at the interpreter's exit.
             pass
 
 
 class Book:
     """The grants of one lock object in this process.
 
-    A copy that was pickled and unpickled in the same process has the same book: it is the same lock once more, and what
-    was acquired through one can be released through the other. With the last of them all is given back.
+    A copy that was pickled and unpickled in the same process has the same book: a grant that was acquired through one
+    object can be released through the other. The grants are released with the last of these objects.
     """
 
     def __init__(self) -> None:
-        #: Tells it from all others, also from those of earlier processes that had the same number.
+        #: Unique, also among earlier processes with the same process id.
         self.key = int.from_bytes(os.urandom(8), "big")
-        #: What is held, in the order in which it was acquired; each with how often it counts.
+        #: The grants, in the order in which they were acquired.
         self.grants: dict[Grant, int] = {}
         self.pid = getpid()
         self._of_process = {self.pid: self.grants}
@@ -61,19 +61,19 @@ class Book:
 
     @staticmethod
     def find(key: int) -> Optional[Book]:
-        """The one with that key, if somebody still has it."""
+        """Returns the book with that key, if a lock object still refers to it."""
         return _books.get(key)
 
     def own(self) -> Book:
-        """This book, empty if it comes from a parent process."""
+        """Returns this book, which is emptied first if it comes from a parent process."""
         if self.pid != getpid():
             self.after_fork()
         return self
 
     def after_fork(self) -> None:
-        """Holds nothing of what the parent holds."""
+        """Drops the parent's grants."""
         pid = getpid()
-        # Threads that come together in a child that was forked without Python's knowledge get the same one.
+        # In a child that was forked without Python's knowledge, several threads may run this at the same time.
         self.grants = once(self._of_process, pid, dict)
         self.pid = pid
         for other in list(self._of_process):
@@ -81,10 +81,10 @@ class Book:
                 self._of_process.pop(other, None)
 
     def take(self) -> Grant:
-        """Takes out what this thread acquired last, or else what another did.
+        """Removes and returns the last grant of this thread, or else the last one of another thread.
 
-        First it is decided which grant that is, on a copy; then that very grant is taken out, in one step. If another
-        thread has taken it meanwhile, it is decided anew.
+        The grant is chosen on a copy and then removed in one step. If another thread has removed it meanwhile, this
+        chooses again.
         """
         thread = threads.own
         grants = self.grants
@@ -101,12 +101,12 @@ class Book:
                 return grant
 
     def descriptor(self) -> int:
-        """A descriptor for programs that look at the original's; open as long as the book is, unless they close it."""
+        """Returns a descriptor for programs that use the original's; open as long as the book, unless they close it."""
         return once(self._descriptors, 0, _Descriptor).number
 
 
 def host_identity() -> str:
-    """What tells this host, while it runs, from others; the same in all its containers."""
+    """Returns an id of this host until its next boot; the same in all its containers."""
     try:
         with open("/proc/sys/kernel/random/boot_id") as file:
             return file.read().strip()
@@ -115,10 +115,10 @@ def host_identity() -> str:
 
 
 def check_state(state: Any) -> None:
-    """Refuses the pickle of a lock that cannot be reached from here.
+    """Checks that a pickled lock can be used here.
 
     Raises:
-        UnpicklingError: it is one of the original package, or of another host.
+        UnpicklingError: the original package or another host has pickled it.
     """
     from pickle import UnpicklingError
 

@@ -27,7 +27,7 @@ from ._standard import say
 from ._status import Change, LockSummary, SessionStatus
 from ._wire import check_encoded, decode_name, encode_name
 
-#: As prwlock(1) has them, which has most of them from sysexits.h; the first class that fits counts.
+#: The exit statuses of prwlock(1), mostly from sysexits.h. The first class that fits counts.
 _STATUS = (
     (AccessRefused, 77),
     (Denied, 77),
@@ -38,7 +38,7 @@ _STATUS = (
     (ValueError, 64),
     (OSError, 71),
 )
-#: A stopped daemon, or one that is just starting: later it may work.
+#: The daemon is stopped or starts: the same command may work later.
 _TEMPORARY = 75
 _NO_OUTPUT = 74
 
@@ -55,7 +55,7 @@ def main(arguments: Sequence[str]) -> int:
         _standard.write("")
         return status
     except BrokenPipeError:
-        # The reader of this output has enough.
+        # The reader of this output has closed it.
         _standard.forget_output()
         return 128 + signal.SIGPIPE
     except _standard.OutputFailed as error:
@@ -83,7 +83,7 @@ def _run_command(arguments: Sequence[str]) -> int:
 
 
 def exit_status(error: Exception) -> int:
-    """The exit status that says what kind of error it is."""
+    """Returns the exit status for an error."""
     if isinstance(error, DaemonUnavailable) and error.is_temporary:
         return _TEMPORARY
     return next(status for kind, status in _STATUS if isinstance(error, kind))
@@ -94,7 +94,7 @@ class _Parser(argparse.ArgumentParser):
         self.exit(64, f"prwlock: {harmless(message)} (see `python -m prwlock --help`)\n")
 
     def _print_message(self, message: str, file: Any = None) -> None:
-        # The original passes over what cannot be written.
+        # `argparse` ignores a failure to write.
         if message and file is sys.stdout:
             _standard.write(message)
         else:
@@ -139,7 +139,7 @@ def _client(options: argparse.Namespace) -> Client:
 
 
 def _say_space(options: argparse.Namespace, client: Client) -> None:
-    """Says whose locks were shown, where other users have other ones: an operator who looks as root would miss them."""
+    """Writes which user's locks were shown, if other users have other daemons: root would not see those."""
     if not options.json and options.socket is None and client._location.space == "user":
         _standard.complain(
             f"these are the locks of user {_user_name()} only; the locks of other users are not shown"
@@ -156,7 +156,7 @@ def _user_name() -> str:
 
 
 def plain_name(word: str, is_encoded: bool) -> bytes:
-    """The encoded form of a name on the command line, which is plain text of any bytes unless the caller encoded it."""
+    """Returns the encoded form of a name on the command line: plain bytes, unless the caller has encoded it."""
     raw = os.fsencode(word)
     return check_encoded(raw) if is_encoded else encode_name(raw)
 
@@ -266,11 +266,11 @@ def _run(options: argparse.Namespace) -> int:
     return run(asked, None if options.no_fork else options.kill_after)
 
 
-# Looking
+# Inspecting
 
 
 def _name_members(name: str) -> dict[str, str]:
-    """The plain name, and how it is spelled in the protocol."""
+    """Returns the plain name and its encoded form."""
     return {"name": name, "encoded": encode_name(name).decode()}
 
 
@@ -282,7 +282,7 @@ def _status(options: argparse.Namespace) -> int:
         rows = {"holders": [_milliseconds(row) for row in holders], "waiters": [_milliseconds(row) for row in waiters]}
         say(as_json({**_name_members(status.name), **rows}))
         return 0
-    # In the order of the alphabet they are in the order of strength.
+    # The alphabetical order of the modes is the order of their strength.
     held = f"held ({max(row.mode for row in holders)})" if holders else "free"
     say(f"{harmless(status.name)}: {held}, {len(holders)} hold it, {len(waiters)} wait")
     if holders:
@@ -300,7 +300,7 @@ def _status(options: argparse.Namespace) -> int:
 
 
 def _milliseconds(row: Any) -> dict[str, Any]:
-    """As JSON: durations are whole milliseconds, and say so in their names."""
+    """Converts a value for JSON: durations are whole milliseconds, and their keys end with that unit."""
     values: dict[str, Any] = row._asdict()
     names = {"age": "age_ms", "lease": "lease_left_ms", "waited": "waited_ms", "timeout": "timeout_ms"}
     return {

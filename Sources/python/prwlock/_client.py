@@ -1,4 +1,4 @@
-"""A process's way to one daemon: its connection, made when first needed, and anew after a fork or a lost one."""
+"""The client for threads: the locks of one daemon, over a connection that is replaced after a fork or a failure."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from ._watch import Watch
     from ._wire import Mode, Seconds, Text
 
-#: How often a request begins again where the daemon had ended, or is leaving, before it was read.
+#: How often a request begins again if the daemon ends or drains before it reads the request.
 _ATTEMPTS = 3
 _shared: dict[tuple[str, str], Link] = {}
 
@@ -36,12 +36,12 @@ _shared: dict[tuple[str, str], Link] = {}
 class Client:
     """The locks of one daemon.
 
-    All threads share one connection: it is made when it is first needed, and with it, where that is allowed, the
-    daemon. A forked child gets a connection of its own. Each thread is an owner: threads of one process exclude each
+    All threads share one connection, which is made at the first request. If no daemon runs, this starts one where that
+    is allowed. A forked child gets its own connection. Each thread is an owner: threads of one process exclude each
     other as processes do.
 
     Args:
-        socket: The path of the daemon's socket; by default where `protocol.md` says that clients look.
+        socket: The path of the daemon's socket; by default the place that `protocol.md` defines.
     """
 
     def __init__(self, socket: Optional[Union[str, os.PathLike[str]]] = None) -> None:
@@ -49,7 +49,7 @@ class Client:
 
     @classmethod
     def _at(cls, location: Location) -> Client:
-        """The one that all locks of this process at that place share."""
+        """Returns the client that all locks of this process at that location share."""
 
         def make() -> Client:
             client = cls.__new__(cls)
@@ -60,13 +60,13 @@ class Client:
 
     def _setup(self, location: Location) -> None:
         self._location = location
-        #: The connection, or one that it came after: each takes the place of one that is of no more use.
+        #: The newest connection, or an older one that leads to it. Each connection replaces an unusable one.
         self._place = Link(None)
         self._is_closed = False
         _forking.remember(self)
 
     def after_fork(self) -> None:
-        """Forgets the parent's connection."""
+        """Drops the parent's connection."""
         self._place = Link(None)
 
     @property
@@ -85,7 +85,7 @@ class Client:
     # Locks
 
     def lock(self, name: Text) -> RWLock:
-        """The lock of that name, as an object."""
+        """Returns an object for the lock of that name."""
         from ._rwlock import RWLock
 
         return RWLock(name, client=self)
@@ -100,21 +100,21 @@ class Client:
         note: Optional[Text] = None,
         on_lost: Optional[Callable[[Grant], Any]] = None,
     ) -> Grant:
-        """Asks for a lock, and waits for it for `timeout` seconds (for ever if None, not at all if 0).
+        """Requests a lock, and waits for it for `timeout` seconds (for ever if None, not at all if 0).
 
         Args:
-            name: Any text or bytes of at most 255 bytes as it is encoded (three bytes for most signs but letters).
+            name: Any text or bytes of at most 255 bytes when encoded (three bytes for most characters but letters).
             mode: ``read``, ``update`` or ``write``.
-            timeout: In seconds, to the millisecond. It also runs while a daemon is started, or another one ends.
-            lease: The grant ends by itself after so many seconds unless it is renewed.
-            note: For people who look at the lock.
-            on_lost: Called with the grant, in a thread of its own, if it ends before it is released.
+            timeout: In seconds, to the millisecond. It also runs while a daemon starts, or another one drains.
+            lease: The grant expires after so many seconds unless it is renewed.
+            note: For people who inspect the lock.
+            on_lost: Called with the grant, in a separate thread, if the grant ends before it is released.
 
         Raises:
-            WouldBlock, AcquireTimeout: it could not be had in time; they say who has it.
-            Deadlock: to wait would close a circle.
-            DaemonTimeout: no daemon answered within the timeout and a second; nothing of the request is left.
-            LockError: the daemon could not be reached, or something else that its class says.
+            WouldBlock, AcquireTimeout: the lock was not granted in time. The error names its holders.
+            Deadlock: waiting would close a circle.
+            DaemonTimeout: no daemon answered within the timeout and a second. The request has no effect.
+            LockError: the daemon could not be reached, or another reason that the class names.
         """
         if mode not in ("read", "update", "write"):
             raise ValueError(f"a mode is 'read', 'update' or 'write', not {mode!r}")
@@ -131,9 +131,9 @@ class Client:
     def _acquire(
         self, verb: bytes, name: bytes, options: bytes, deadline: Optional[Deadline], grants: dict[Grant, int]
     ) -> None:
-        """Asks for a lock, and puts the grant into a dictionary as the very last thing.
+        """Requests a lock, and as its last step stores the grant in `grants`.
 
-        An exception, whichever and whenever, leaves neither a grant nor a request.
+        After an exception, at whatever step, there is neither a grant nor a request.
         """
         own = threads.own
         if own.request is not None:
@@ -183,9 +183,9 @@ class Client:
     # The connection
 
     def _connected(self, end: Optional[float]) -> Connection:
-        """The connection that requests go to now; `end` is that of the call."""
+        """Returns the connection for new requests; `end` is the end of the call."""
         connection: Optional[Connection] = self._place.value
-        # As `is_usable` has it; every request comes this way.
+        # The same as `is_usable`, inline because every request runs this.
         if (
             connection is not None
             and connection.fault is None
@@ -196,16 +196,16 @@ class Client:
         return self._connect(end)
 
     def _connect(self, end: Optional[float]) -> Connection:
-        """Takes the place of a connection that is of no more use. Grants that are held on that one keep it alive.
+        """Replaces an unusable connection. Grants that are held through it keep it alive.
 
-        Threads that connect at the same time all go on with the connection that took the place first. A thread that
-        was slow, and knows a place that was left long ago, finds the newest behind it: there are never two of use.
+        Threads that connect at the same time all use the connection that was stored first. A slow thread that starts
+        from an old connection follows the chain to the newest one. So there are never two usable connections.
         """
         place = self._place
         own: Optional[Link] = None
         while True:
             connection: Optional[Connection] = place.value
-            # After it can be found: a `close` that did not find it came before, and is seen here.
+            # Check after the connection was stored: a `close` that did not find it has set the flag before.
             if self._is_closed:
                 if connection is not None:
                     connection.close("the client was closed")
@@ -227,7 +227,7 @@ class Client:
 
     @call
     def _ready(self, end: float) -> Connection:
-        """The connection for a request that `Connection.ask` makes."""
+        """Returns the connection for a request that changes nothing, in a call of its own."""
         own = threads.own
         if own.request is not None:
             own.clean_up()
@@ -238,7 +238,7 @@ class Client:
             own.request = None
 
     def _ask(self, text: bytes) -> list[bytes]:
-        """The words of the reply to a request that changes nothing, on whichever connection serves."""
+        """Sends a request that changes nothing, and returns the words of the reply."""
         return self._asked(text).words
 
     def _asked(self, text: bytes) -> Sleeper:
@@ -256,7 +256,7 @@ class Client:
         return request.rows
 
     def close(self) -> None:
-        """Ends the session: what it holds is free, and whoever waits gets an error. The client is of no more use."""
+        """Ends the session and all its grants. Threads that wait get an error. The client cannot be used again."""
         self._is_closed = True
         place: Optional[Link] = self._place
         while place is not None:
@@ -273,49 +273,49 @@ class Client:
     # Looking
 
     def ping(self) -> None:
-        """Returns when the daemon has answered; starts one where there is none and that is allowed."""
+        """Waits for an answer of the daemon; starts a daemon if none runs and that is allowed."""
         self._ask(b"PING")
 
     def status(self, name: Text) -> LockStatus:
-        """Who holds a lock and who waits for it."""
+        """Returns the holders and waiters of a lock."""
         from . import _status
 
         return _status.lock_status(name, self._rows(b"STATUS " + encode_name(name)))
 
     def list(self, prefix: Text = "") -> Iterator[LockSummary]:
-        """All locks whose names begin with a prefix, in the order of their names, page by page."""
+        """Iterates over all locks with names that begin with a prefix, in the order of names, page by page."""
         from . import _status
 
         return _status.list_locks(self._rows, prefix)
 
     def sessions(self) -> List[SessionStatus]:
-        """Who is connected, in no order."""
+        """Returns all sessions, in no order."""
         from . import _status
 
         return _status.sessions(self._rows(b"SESSIONS"))
 
     def stats(self) -> dict[str, int]:
-        """The daemon's counters."""
+        """Returns the daemon's counters."""
         from . import _status
 
         return _status.stats(self._rows(b"STATS"))
 
     def watch(self, prefix: Text = "") -> Watch:
-        """Every change on the locks whose names begin with a prefix, from now on, as an iterator."""
+        """Iterates over the changes, from now on, of all locks with names that begin with a prefix."""
         from ._watch import Watch
 
         return Watch(self._location, prefix)
 
     def validate(self, name: Text, token: int) -> bool:
-        """Whether a grant on that lock has this token at this moment; of whichever session."""
+        """Returns whether a grant of any session on that lock has this token now."""
         words = self._ask(b"VALIDATE %s token=%d" % (encode_name(name), token))
         return check(words, b"VALID", b"STALE") == b"VALID"
 
     def revoke(self, name: Text, token: int) -> None:
-        """Takes a grant away from whoever has it. For root and the daemon's own user.
+        """Revokes a grant of any session. For root and the daemon's own user.
 
         Raises:
-            Denied: this user may not.
-            LockLost: there is no such grant any more.
+            Denied: this user may not revoke it.
+            LockLost: the grant has ended before.
         """
         check(self._ask(b"REVOKE %s token=%d" % (encode_name(name), token)), b"REVOKED")

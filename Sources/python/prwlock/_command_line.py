@@ -1,4 +1,4 @@
-"""The words of a command line for ``run``, whose command is handed on byte for byte.
+"""The words of a command line for ``run``, which passes its command on byte for byte.
 
 `argparse` takes words out of a command (``--``), and reads a value that begins with a dash as an option. So the options
 of ``run`` end where this module says, and each value is joined to its option.
@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Optional
 
-#: Options of `run` that have a value, by their long names; all others have none.
+#: The options of `run` that take a value, by their long names.
 _VALUES = ("wait", "timeout", "conflict-exit-code", "lease", "note", "command", "kill-after", "socket")
 _FLAGS = (
     "shared", "read", "exclusive", "write", "update", "nb", "nonblock", "nonblocking", "close", "no-fork", "inherit",
@@ -19,7 +19,7 @@ _LETTERS = {"w": "wait", "E": "conflict-exit-code", "c": "command", "k": "kill-a
 
 
 def split(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
-    """The words for the parser, and the name and the command of ``run``; none of those for other subcommands."""
+    """Returns the words for the parser, and for ``run`` also the name and the command."""
     if list(arguments[:1]) != ["run"]:
         return list(arguments), []
     words = ["run"]
@@ -45,14 +45,14 @@ def split(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
 
 
 def _has_value(name: str) -> bool:
-    """Whether an option, or the beginning of one, has a value."""
+    """Returns whether an option, or an abbreviation of one, takes a value."""
     if name in _FLAGS or name in _VALUES:
         return name in _VALUES
     return any(value.startswith(name) for value in _VALUES)
 
 
 def _letters(word: str) -> tuple[list[str], Optional[str]]:
-    """The letters of a word that have no value, and the last option of it, as ``name`` or ``name=value``."""
+    """Returns the letters of a word that take no value, and the last option as ``name`` or ``name=value``."""
     flags: list[str] = []
     for index, letter in enumerate(word[1:], 1):
         if letter in _LETTERS:

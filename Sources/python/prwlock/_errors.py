@@ -1,6 +1,6 @@
-"""What can go wrong, as exceptions that callers already catch.
+"""The exceptions. Each one is also a kind of exception that callers of the original and of `threading` catch.
 
-All are ``LockError`` and so ``OSError``. An expected "no" carries who stood in the way.
+All of them are ``LockError``, and so ``OSError``. A refusal names the processes that caused it.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class HeldBy:
-    """Who stood in the way: the process (None where the daemon cannot see it) and the mode of its grant."""
+    """A holder that caused a refusal: its process (None if the daemon cannot see it) and the mode of its grant."""
 
     __slots__ = ("mode", "pid")
 
@@ -52,7 +52,7 @@ class LockError(OSError):
     standard_errno = EPROTO
 
     def __init__(self, *arguments: object) -> None:
-        # A text alone gets the class's errno; what pickle and copy pass on has one already.
+        # A single argument is the text, and gets the class's errno. Pickle and copy pass the errno as well.
         super().__init__(*((self.standard_errno, *arguments) if len(arguments) == 1 else arguments))
 
     def __str__(self) -> str:
@@ -60,9 +60,9 @@ class LockError(OSError):
 
 
 class AcquireTimeout(LockError, TimeoutError):
-    """The lock could not be had in time; ``held_by`` says who had it (a few), ``more`` how many others did.
+    """The lock was not granted in time. ``held_by`` names some of its holders, ``more`` counts the others.
 
-    ``held_by`` is empty while a daemon that follows a crash grants nothing to anybody.
+    ``held_by`` is empty while a daemon that was started after a crash grants nothing.
     """
 
     standard_errno = ETIMEDOUT
@@ -71,13 +71,13 @@ class AcquireTimeout(LockError, TimeoutError):
 
 
 class WouldBlock(AcquireTimeout, BlockingIOError):
-    """With a timeout of 0: the lock cannot be had at once."""
+    """The timeout is 0, and the lock cannot be granted at once."""
 
     standard_errno = EBUSY
 
 
 class Deadlock(LockError, ValueError):
-    """To wait would close a circle of waiting, which ``cycle`` names; ``more`` is how many steps it leaves out."""
+    """Waiting would close a circle, which ``cycle`` shows; ``more`` counts the steps that it leaves out."""
 
     standard_errno = EDEADLK
     cycle: tuple[Hop, ...] = ()
@@ -85,13 +85,13 @@ class Deadlock(LockError, ValueError):
 
 
 class Denied(LockError, PermissionError):
-    """This client may not have what it asks for, whoever holds what."""
+    """The daemon's rules do not permit this client's request."""
 
     standard_errno = EPERM
 
 
 class Cancelled(LockError):
-    """The request was withdrawn while it waited, or the grant that it would have changed ended."""
+    """The request was cancelled while it waited, or the grant that it would have changed has ended."""
 
     standard_errno = ESTALE
 
@@ -104,7 +104,7 @@ class LockLost(LockError):
 
 
 class NotHeld(LockError, ValueError):
-    """What is to be released is not held: released before, or the parent process's."""
+    """There is nothing to release: it was released before, or it belongs to the parent process."""
 
     standard_errno = EPERM
 
@@ -117,28 +117,28 @@ class LimitExceeded(LockError):
 
 
 class DaemonUnavailable(LockError, ConnectionError):
-    """No daemon could be reached or started, or it went away; the text says what to do."""
+    """No daemon could be reached or started, or the connection ended. The text says what to do."""
 
     standard_errno = ENOTCONN
-    #: Whether a process is in the way that may go on by itself: a stopped daemon, or another client that starts one.
+    #: Whether it may work later without a change: the daemon is stopped, or another client starts one.
     is_temporary = False
 
 
 class DaemonTimeout(DaemonUnavailable, TimeoutError):
-    """No daemon answered within the call's time: it is stopped, is being started, or ends. Nothing was acquired."""
+    """No daemon answered within the call's time: it is stopped, starts, or drains. Nothing was acquired."""
 
     standard_errno = ETIMEDOUT
     is_temporary = True
 
 
 class AccessRefused(DaemonUnavailable, PermissionError):
-    """There may be a daemon, but its socket or folder is not this user's to use."""
+    """This user may not use the daemon's socket or folder."""
 
     standard_errno = EPERM
 
 
 class ProtocolError(LockError):
-    """What answered does not speak the protocol, or did not understand; ``code`` is the daemon's word for it."""
+    """The peer does not speak the protocol, or rejected a line; ``code`` is the daemon's error code."""
 
     code = ""
 
@@ -150,10 +150,10 @@ class Closed(LockError, ValueError):
 
 
 class NestedUse(LockError, RuntimeError):
-    """A signal handler or a finalizer asked for a lock in the middle of another request of its thread."""
+    """A signal handler or a finalizer made a request in the middle of another request of its thread."""
 
     standard_errno = EDEADLK
 
 
 class DurationTooLong(ValueError, OverflowError):
-    """A duration of more than 876,000 hours, or an infinite one. For ever is ``None``."""
+    """A duration is infinite, or longer than 876,000 hours. Use ``None`` to wait for ever."""

@@ -1,4 +1,4 @@
-"""The permission that a daemon gave: a lock, a mode, a token."""
+"""A grant for threads: the permission to hold a lock in a mode, named by a token."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ if TYPE_CHECKING:
 
 
 class Grant(Granted):
-    """A lock that is held. Used as a context manager, it is released at the block's end.
+    """A lock that is held. As a context manager, it is released at the end of the block.
 
-    It ends when it is released, when its lease is over, when it is revoked, with the connection, and when nobody refers
-    to it any more (but for the interpreter's end, which is the process's death). A grant that ended unasked raises
-    ``LockLost`` when it is released, also at a block's end.
+    A grant ends when it is released, when its lease expires, when it is revoked, with the connection, and when it is
+    collected (but not at the interpreter's exit, which counts as the death of the process). Releasing a grant that was
+    lost raises ``LockLost``, also at the end of a block.
     """
 
     _connection: Connection
@@ -38,22 +38,22 @@ class Grant(Granted):
     # The end
 
     def release(self) -> None:
-        """Gives it back.
+        """Releases the grant.
 
         Raises:
             NotHeld: it was released before, or it belongs to the parent process; a ``ValueError``.
-            LockLost: it had ended before.
-            DaemonTimeout: the daemon does not answer. It is released as soon as the daemon goes on.
+            LockLost: it has ended before.
+            DaemonTimeout: the daemon did not answer. It releases the grant when it continues.
         """
         self._check()
         self._release()
 
     @call
     def _release(self) -> None:
-        """Gives back what is known to be this process's.
+        """Releases the grant, which belongs to this process.
 
         Raises:
-            NotHeld: another thread has done so.
+            NotHeld: another thread has released it.
         """
         connection = self._connection
         own = threads.own
@@ -62,7 +62,7 @@ class Grant(Granted):
             try:
                 own.clean_up()
             except NestedUse:
-                # In a signal handler, in the middle of another call of this thread, which will read the reply.
+                # A signal handler releases in the middle of another call of its thread, which will read the reply.
                 connection.release_soon(words[2], words[4])
                 self._disown()
                 return
@@ -78,7 +78,7 @@ class Grant(Granted):
         except NotHeld:
             raise
         except BaseException as error:
-            # It is released all the same; even if there was no room for the line.
+            # Release the grant nevertheless, also if the socket had no room for the line.
             self._disown()
             connection.release_soon(words[2], words[4])
             connection.abandon(request)
@@ -102,27 +102,29 @@ class Grant(Granted):
             self.release()
 
     def _disown(self) -> None:
-        """Leaves the release to another part of the program."""
+        """Marks the grant as ended, because other code releases it."""
         self._live.clear()
 
     def __del__(self) -> None:
-        # Not at the interpreter's end: whoever ends in the middle has not released, and the next one must hear of it.
+        # Not at the interpreter's exit: a program that exits within its critical section must leave a mark (G11).
         if self._live and not is_finalizing():
             self._connection.release_soon(self._words[2], self._words[4])
 
     # Changes
 
     def upgrade(self, timeout: Optional[Seconds] = None) -> None:
-        """Becomes the writer, with nobody in between, as soon as all readers have left; with a new token.
+        """Changes the mode to ``write``, with a new token, when all other readers have released.
 
-        From ``update`` it always can; of two that upgrade from ``read``, the second is refused. What is refused stands
-        as it was.
+        No other writer gets in between.
+
+        From ``update`` this is always possible. Of two grants that upgrade from ``read``, the second is refused. A
+        refusal leaves the grant unchanged.
 
         Raises:
-            WouldBlock, AcquireTimeout, Deadlock: it could not be had.
+            WouldBlock, AcquireTimeout, Deadlock: the upgrade was refused.
             Cancelled: the grant ended meanwhile.
-            LockLost: it had ended before.
-            DaemonTimeout: the daemon does not answer.
+            LockLost: the grant has ended before.
+            DaemonTimeout: the daemon did not answer.
         """
         if timeout is None:
             self._change(b"UPGRADE", b"", None)
@@ -131,26 +133,26 @@ class Grant(Granted):
             self._change(b"UPGRADE", deadline.wait, deadline.left)
 
     def downgrade(self, to: Literal["read", "update"] = "read") -> None:
-        """Becomes weaker, with nobody in between; keeps its token.
+        """Changes to a weaker mode without a release in between. The token stays the same.
 
         Raises:
-            ValueError: `to` is no such mode.
-            ProtocolError: it is not in a stronger mode than that.
-            LockLost: it had ended before.
+            ValueError: `to` is neither ``read`` nor ``update``.
+            ProtocolError: the grant's mode is not stronger than `to`.
+            LockLost: the grant has ended before.
         """
         self._change(b"DOWNGRADE", downgrade_option(to))
 
     def renew(self, lease: Optional[Seconds] = None) -> None:
-        """Has the lease end so many seconds from now; without `lease`, as many as it was given last.
+        """Lets the lease expire so many seconds from now; without `lease`, it gets its last length again.
 
         Raises:
-            LockLost: it had ended before.
-            ProtocolError: there is no length to repeat.
+            LockLost: the grant has ended before.
+            ProtocolError: the grant had no lease that could be repeated.
         """
         self._change(b"RENEW", lease_option(lease))
 
     def is_valid(self) -> bool:
-        """Whether the daemon says that it is held at this moment."""
+        """Returns whether the grant is held now, according to the daemon."""
         if not self.is_held:
             return False
         return self._connection.ask(self._line(b"VALIDATE")).words[0] == b"VALID"
@@ -163,7 +165,7 @@ class Grant(Granted):
             raise self._fault(error) from error
         self._check_changed(request.words)
 
-    # Being told
+    # Losses
 
     def _tell(self, on_lost: Callable[[Grant], Any]) -> None:
         from ._notices import tell

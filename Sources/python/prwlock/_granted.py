@@ -1,4 +1,4 @@
-"""A grant as the daemon described it, whatever the surface: its facts, its end, and the lines that change it."""
+"""What the grants of both surfaces have in common: their facts, their end, and the lines that change them."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 class Granted:
     """The facts of a grant, from the words of the daemon's last reply about it."""
 
-    #: One element until the grant ends; the call that takes it out ends it. Until it is whole there is nothing to end.
+    #: One element until the grant ends. The call that removes the element ends the grant.
     _live: list[bool] = []  # noqa: RUF012
 
     def __init__(self, connection: Held, words: list[bytes]) -> None:
@@ -49,17 +49,17 @@ class Granted:
 
     @property
     def token(self) -> int:
-        """The fencing token: higher than that of any grant before, over all locks and restarts of the daemon."""
+        """The fencing token: higher than that of every earlier grant, over all locks and restarts of the daemon."""
         return int(self._words[4][6:])
 
     @property
     def owner_died(self) -> bool:
-        """Whether a writer before went without a release, so that what the lock protects may be half written."""
+        """Whether an earlier writer ended without a release, so the protected data may be half written."""
         return len(self._words) > 5 and self._words[5] == b"ownerdied=1"
 
     @property
     def is_held(self) -> bool:
-        """Whether it is neither released nor known to be lost, in the process that it belongs to."""
+        """Whether it is neither released nor known to be lost; False in a forked child."""
         return not self._is_over and self._connection.pid == getpid() and self._lost is None
 
     def __repr__(self) -> str:
@@ -75,13 +75,13 @@ class Granted:
 
     @property
     def _lost(self) -> Optional[str]:
-        """Why it ended unasked; None if it did not, as far as is known."""
+        """The reason why it was lost; None if no loss is known."""
         if self._connection.fault is not None:
             return "connection"
         return self._connection.ended.get(self._words[4])
 
     def _loss(self, reason: Optional[str]) -> LockLost:
-        """The error of a grant that ended unasked, which the program's log hears of too."""
+        """Returns the error for a lost grant, and logs it."""
         details = {
             "expired": "its lease ended",
             "revoked": "it was revoked",
@@ -101,10 +101,10 @@ class Granted:
             raise NotHeld("it is held by the parent process")
 
     def _end(self) -> None:
-        """Decides that the caller ends it, and no other.
+        """Marks the grant as ended. Of several threads, one succeeds.
 
         Raises:
-            NotHeld: another one has done so.
+            NotHeld: another call has ended the grant.
         """
         try:
             self._live.pop()
@@ -112,7 +112,7 @@ class Granted:
             raise NotHeld("it was released before") from None
 
     def _fault(self, error: DaemonUnavailable) -> Exception:
-        """What to raise if a request for it has failed: the grant ended with the connection, unless that goes on."""
+        """Returns what to raise if a request has failed: the grant is lost, unless the connection still lives."""
         return error if isinstance(error, DaemonTimeout) else self._loss("connection")
 
     # The lines that change it
@@ -121,35 +121,39 @@ class Granted:
         return b"%s %s %s%s" % (verb, self._words[2], self._words[4], options)
 
     def _check_released(self, reply: list[bytes], asked: list[bytes]) -> None:
-        """Takes the reply to a release of the grant as it was in `asked`; raises if it had ended before."""
+        """Checks the reply to a release; `asked` are the grant's words when the release was sent.
+
+        Raises:
+            LockLost: the grant has ended before.
+        """
         if reply[:1] == [b"RELEASED"]:
             return
         if self._words is not asked:
-            # An upgrade that was given up was granted before this was read: it has another token.
+            # An upgrade that was given up was granted before the daemon read the release, so the token has changed.
             self._connection.release_soon(self._words[2], self._words[4])
             return
         raise self._loss(self._connection.ended.pop(asked[4], None))
 
     def _check_changed(self, reply: list[bytes]) -> None:
-        """Raises unless the change was made."""
+        """Raises the error of a reply that refuses a change."""
         if reply[0] not in (b"GRANTED", b"RENEWED"):
             refused = refusal(reply)
             raise self._loss(self._lost) if isinstance(refused, LockLost) else refused
 
     def _accept(self, reply: bytes) -> None:
-        """Takes over what a reply says, also one that comes after its caller has left."""
+        """Stores the new words of a changed grant, also if the reply comes after the caller has given up."""
         words = reply.split(b" ")
         if words[1] == b"GRANTED":
             self._words = words
 
 
 def downgrade_option(to: str) -> bytes:
-    """What stands behind the token in a ``DOWNGRADE``."""
+    """Returns the option of a ``DOWNGRADE``."""
     if to not in ("read", "update"):
         raise ValueError(f"a grant is downgraded to 'read' or 'update', not {to!r}")
     return b" to=" + to.encode()
 
 
 def lease_option(lease: Optional[Seconds]) -> bytes:
-    """What stands behind the token in a ``RENEW``."""
+    """Returns the option of a ``RENEW``."""
     return b"" if lease is None else b" lease=%dms" % milliseconds(lease, "a lease")

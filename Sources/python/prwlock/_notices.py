@@ -1,4 +1,4 @@
-"""The thread of a connection that hears of lost grants, and calls those who want to know; only loaded for that."""
+"""The thread of a connection that reports lost grants. Loaded only when a grant has an `on_lost`."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ if TYPE_CHECKING:
 
 
 class Listening(Losses):
-    """The losses of a connection, and the thread that looks for them."""
+    """The losses of a connection, and the thread that reads its notices."""
 
     def __init__(self) -> None:
         super().__init__()
         self._thread: dict[int, threading.Thread] = {}
 
     def start(self, connection: Connection) -> None:
-        """Has a thread listen, if none does. Several may be started; the first one that runs listens."""
+        """Starts a thread that listens, if there is none. If several are started, the first one that runs listens."""
         if not self._thread:
             threading.Thread(target=self._run, args=(connection,), name="prwlock-notices", daemon=True).start()
 
@@ -30,7 +30,7 @@ class Listening(Losses):
         if once(self._thread, 0, lambda: own) is not own:
             return
         connection.listen()
-        # What ended before there was a listener is found here. What ends later comes with a notice.
+        # Find the grants that were lost before there was a listener. Later losses come with a notice.
         self.look()
         while connection.next_notice() is not None:
             self.look()
@@ -38,9 +38,9 @@ class Listening(Losses):
 
 
 def tell(grant: Grant, connection: Connection, on_lost: Callable[[Grant], Any]) -> None:
-    """Has `on_lost` called with the grant, once, if it ends before it is released."""
+    """Lets `on_lost` be called once with the grant, if the grant ends before it is released."""
     listening = once(connection.losses, 0, Listening)
     listening.add(grant, on_lost)
     listening.start(connection)
-    # It may have ended before it was added, and the thread may have looked before.
+    # The grant may have been lost, and the thread may have looked, before the grant was added.
     listening.look()

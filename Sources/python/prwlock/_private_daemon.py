@@ -1,4 +1,4 @@
-"""A daemon for one test or one measurement: in a folder for temporary files, and gone afterwards."""
+"""A daemon for one test or one measurement, in a temporary folder."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ _PATIENCE = 10.0
 
 
 class PrivateDaemon:
-    """A running daemon that nobody finds who is not told its socket.
+    """A running daemon at a socket that only its user knows.
 
     Raises:
         DaemonUnavailable: there is no daemon program, or it ended at once; the text has what it said.
     """
 
     def __init__(self, *options: str) -> None:
-        # The path of a socket is short by nature.
+        # The kernel limits the length of a socket's path.
         self._folder = tempfile.mkdtemp(prefix="prw")
         #: The path of its socket.
         self.socket = f"{self._folder}/s"
@@ -70,7 +70,7 @@ class PrivateDaemon:
 
     @property
     def client(self) -> Client:
-        """A client of its own, to look at what others do."""
+        """A client to inspect the daemon."""
         return once(self._clients, 0, lambda: Client(self.socket))
 
     def kill(self) -> None:
@@ -80,7 +80,7 @@ class PrivateDaemon:
             self._process.wait()
 
     def restart(self) -> None:
-        """Ends it in good order if it runs, and starts it again on the same socket, with the same tokens."""
+        """Stops the daemon properly if it runs, and starts it again on the same socket, with the same tokens."""
         if self._process is not None:
             self._process.terminate()
             try:
@@ -90,7 +90,7 @@ class PrivateDaemon:
         self._start()
 
     def end(self) -> None:
-        """Kills it, and removes all that it had."""
+        """Kills the daemon, and removes its folder."""
         for client in self._clients.values():
             client.close()
         self.kill()

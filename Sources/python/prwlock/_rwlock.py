@@ -22,25 +22,25 @@ if TYPE_CHECKING:
     from ._status import LockStatus
     from ._wire import Seconds, Text
 
-#: What `set_pthread_process_shared` was given.
+#: The value of the last `set_pthread_process_shared`.
 process_shared = 1
 
 
 class RWLock:
     """A reader-writer lock for processes and threads.
 
-    Without a name it is a lock of its own, for whoever is handed it: by fork, or pickled, to any process of the same
-    user on this host. With a name it is the lock of everybody who says that name to the same daemon.
+    A lock without a name is a new lock. Pass it on by fork or pickle to any process of the same user on this host. A
+    lock with a name is shared by all processes that use that name with the same daemon.
 
-    An owner is a thread. A thread may read again what it holds; whatever else could only wait for itself is refused
-    (``Deadlock``). What is held is given back by `release`, when the lock object is collected, and when the process
-    ends, however it ends. A forked child holds nothing of what its parent holds.
+    An owner is a thread. A thread that holds the lock may acquire it again for reading. Any other request that would
+    wait for its own thread is refused (``Deadlock``). A grant ends with `release`, when the lock object is collected,
+    and when the process ends, however that happens. A forked child holds none of its parent's grants.
 
-    Making one costs nothing: no descriptor, no connection, no daemon until the lock is first asked for.
+    Creating a lock costs nothing: no descriptor, no connection and no daemon before the first request.
 
     Args:
-        name: Any text or bytes of at most 255 bytes as it is encoded; none for a lock of its own.
-        client: Whose daemon it is at; by default the one that `protocol.md` says.
+        name: Any text or bytes of at most 255 bytes when encoded; None for a new lock.
+        client: The client of the lock's daemon; by default the daemon that `protocol.md` defines.
 
     Raises:
         TypeError: the name is neither a string nor bytes.
@@ -53,7 +53,7 @@ class RWLock:
 
             raise OSError(EINVAL, f"{process_shared} is not a value of PTHREAD_PROCESS_SHARED")
         if name is None:
-            # 128 bits that nobody can guess or meet by chance.
+            # 128 random bits: no other process can guess them or choose them by chance.
             self._name = b"anonymous/" + os.urandom(16).hex().encode()
             self._location = _location.find_for_anonymous() if client is None else client._location
         else:
@@ -65,16 +65,16 @@ class RWLock:
 
     @property
     def name(self) -> str:
-        """The lock's name; a random one for a lock without."""
+        """The lock's name; random for a lock that was made without one."""
         return decode_name(self._name)
 
     @property
     def client(self) -> Client:
-        """Whose daemon it is at."""
+        """The client of the lock's daemon."""
         if self._client is None:
             from ._client import Client
 
-            # Threads that come together set the same one.
+            # Several threads at the same time set the same client.
             self._client = Client._at(self._location)
         return self._client
 
@@ -84,38 +84,38 @@ class RWLock:
         if book is None:
             from ._book import Book
 
-            # What one thread acquires others may release: all that are first together have the same book.
+            # One thread may release what another acquired, so all threads must have the same book.
             book = self._book = once(self._books, 0, Book.make)
         return book.own()
 
     def __repr__(self) -> str:
         return f"<prwlock.RWLock {self.name!r} at {self._location.path}>"
 
-    # As the original has it
+    # The surface of the original
 
     @property
     def nlocks(self) -> int:
-        """How often this process holds it by `acquire_read`, `acquire_write` and the like, in all threads."""
+        """How many grants this process has through `acquire_read` and the like, in all threads."""
         return 0 if self._book is None else len(self._own_book.grants)
 
     @property
     def pid(self) -> int:
-        """The process that this object is in."""
+        """The id of this process."""
         return getpid()
 
     @property
     def _fd(self) -> int:
-        """A descriptor of this lock's own, used for nothing; for programs that look at it or close it."""
+        """A descriptor without a use, for programs that inspect or close the original's descriptor."""
         return self._own_book.descriptor()
 
     def acquire_read(self, timeout: Optional[Seconds] = None) -> bool:
-        """Waits for a read lock for `timeout` seconds, for ever if None. Returns whether it has it.
+        """Waits for a read lock for `timeout` seconds, for ever if None. Returns whether the lock was granted.
 
         Raises:
-            Deadlock: without a timeout, where to wait would close a circle; an ``OSError`` and a ``ValueError``.
+            Deadlock: there is no timeout, and waiting would close a circle; an ``OSError`` and a ``ValueError``.
             ValueError: the timeout is negative or not a number, infinite or too long.
             DaemonTimeout: no daemon answered within the timeout and a second.
-            LockError: the daemon could not be reached, or something else that its class says.
+            LockError: the daemon could not be reached, or another reason that the class names.
         """
         return self._acquire(b"READ", timeout)
 
@@ -124,11 +124,11 @@ class RWLock:
         return self._acquire(b"WRITE", timeout)
 
     def try_acquire_read(self) -> bool:
-        """Takes a read lock if it can be had at once; whether it has it."""
+        """Acquires a read lock if that needs no wait; returns whether it was granted."""
         return self._acquire(b"READ", 0)
 
     def try_acquire_write(self) -> bool:
-        """Takes the write lock if it can be had at once; whether it has it."""
+        """Acquires the write lock if that needs no wait; returns whether it was granted."""
         return self._acquire(b"WRITE", 0)
 
     def _acquire(self, verb: bytes, timeout: Optional[Seconds]) -> bool:
@@ -150,11 +150,11 @@ class RWLock:
         return True
 
     def release(self) -> None:
-        """Gives back what was acquired last by this thread; if nothing was, by another thread through this object.
+        """Releases the last grant of this thread; if it has none, the last one of another thread through this object.
 
         Raises:
-            ValueError: this process holds nothing through this object.
-            LockLost: it had ended before: by its daemon's end, or revoked.
+            ValueError: this process has no grant through this object.
+            LockLost: the grant has ended before, with the daemon or by a revocation.
         """
         book = self._book
         if book is None:
@@ -164,11 +164,11 @@ class RWLock:
         book.take()._release()
 
     def reader_lock(self, timeout: Optional[Seconds] = None) -> GenericLockContextManager:
-        """A context manager that holds a read lock; it raises ``ValueError`` when the time is up."""
+        """Returns a context manager that holds a read lock; it raises ``ValueError`` after the timeout."""
         return GenericLockContextManager(self, "read", timeout)
 
     def writer_lock(self, timeout: Optional[Seconds] = None) -> GenericLockContextManager:
-        """A context manager that holds the write lock; it raises ``ValueError`` when the time is up."""
+        """Returns a context manager that holds the write lock; it raises ``ValueError`` after the timeout."""
         return GenericLockContextManager(self, "write", timeout)
 
     # Grants
@@ -181,7 +181,7 @@ class RWLock:
         note: Optional[Text] = None,
         on_lost: Optional[Callable[[Grant], Any]] = None,
     ) -> Grant:
-        """Waits for a read lock, and returns it as a grant, for a ``with`` statement; see `Client.acquire`."""
+        """Waits for a read lock, and returns a grant for a ``with`` statement; see `Client.acquire`."""
         return self.client.acquire(self.name, "read", timeout, lease=lease, note=note, on_lost=on_lost)
 
     def update(
@@ -192,7 +192,7 @@ class RWLock:
         note: Optional[Text] = None,
         on_lost: Optional[Callable[[Grant], Any]] = None,
     ) -> Grant:
-        """Waits for the update lock, beside readers, which may later become the write lock; see `Grant.upgrade`."""
+        """Waits for the update lock, which coexists with readers and can become the write lock; see `Grant.upgrade`."""
         return self.client.acquire(self.name, "update", timeout, lease=lease, note=note, on_lost=on_lost)
 
     def write(
@@ -203,11 +203,11 @@ class RWLock:
         note: Optional[Text] = None,
         on_lost: Optional[Callable[[Grant], Any]] = None,
     ) -> Grant:
-        """Waits for the write lock, and returns it as a grant, for a ``with`` statement; see `Client.acquire`."""
+        """Waits for the write lock, and returns a grant for a ``with`` statement; see `Client.acquire`."""
         return self.client.acquire(self.name, "write", timeout, lease=lease, note=note, on_lost=on_lost)
 
     def status(self) -> LockStatus:
-        """Who holds it and who waits for it."""
+        """Returns the holders and waiters of the lock."""
         return self.client.status(self.name)
 
     # Pickling
@@ -231,7 +231,7 @@ class RWLock:
         self._name = encode_name(state["name"])
         self._location = _location.Location(state["socket"], state["origin"])
         self._client = None
-        # In its own process it is the same lock once more; in any other it begins with nothing held.
+        # In the process that pickled it, the copy shares the grants. In any other process it begins without grants.
         self._book = Book.find(state["book"]) if state["pid"] == getpid() else None
         self._books = {} if self._book is None else {0: self._book}
 

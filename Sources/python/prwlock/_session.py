@@ -1,6 +1,6 @@
-"""One session with the daemon, without its connection: bytes in, lines out, and what becomes of each request.
+"""One session with the daemon without I/O: bytes in, lines out, and the states of each request.
 
-A `Session` knows no socket, no clock and no thread. `_connection` drives it for threads and `aio._connection` for an
+A `Session` has no socket, no clock and no thread. `_connection` drives it for threads and `aio._connection` for an
 event loop; the tests drive it in virtual time. A request goes through these states:
 
     [ OPEN ] ─ a reply ──────────────────────────▶ [ ANSWERED ]
@@ -10,10 +10,10 @@ event loop; the tests drive it in virtual time. A request goes through these sta
        │ the reply to CANCEL                            │ the reply to RELEASE
        └────────────────────▶ [ SETTLED ] ◀─────────────┘
 
-An exception may be raised between any two steps of a caller (``KeyboardInterrupt``). So every step can be repeated:
+Python may raise ``KeyboardInterrupt`` between any two steps. So every step can be repeated:
 
-1. Lines move from one list to another in one call of C (`move`), so no line is lost and none is there twice.
-2. A reply stays in `_input` until its request has it. No tag is used twice, so the second time changes nothing.
+1. Lines move from one list to another in one call of C (`move`), so no line is lost or doubled.
+2. A reply stays in `_input` until its request has it. No tag is used twice, so a second dispatch changes nothing.
 3. A request is in `_open` before its line is sent. `give_up` may be called any number of times.
 """
 
@@ -26,17 +26,17 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from typing import Optional
 
-#: The most lines without a waiting caller that are sent and not answered: more of their replies could fill the socket.
+#: The most lines without a waiting caller that may be unanswered. The replies to more lines could fill the socket.
 MOST_UNANSWERED = 2_000
-#: The most lines in one piece, so that the kernel takes the piece whole or not at all.
+#: The most lines in one piece. The kernel accepts a piece of this size as a whole, or nothing of it.
 _PIECE = 30
-#: How long a request still waits after its end, in seconds: if this process was stopped, the reply is there already.
+#: How long a request waits after its end, in seconds. If this process was stopped, the reply may be there to be read.
 _ONCE_MORE = 0.05
 _LAST = (-1,)
 
 
 def move(take: Callable[[int], bytes], argument: Sequence[int], into: list[bytes]) -> None:
-    """Appends what `take` returns to a list. Both happen in one call of C, so an exception cannot come in between."""
+    """Appends what `take` returns to a list, in one call of C: no exception can be raised in between."""
     into.extend(map(take, argument))
 
 
@@ -44,9 +44,9 @@ class Request:
     """A line for the daemon, and what becomes of it.
 
     Args:
-        tag: With the space behind it, as it stands before the request and its reply.
-        end: When the request's time is over; None if never.
-        accept: Called with a reply that comes after `give_up`. Without it, a lock that was granted is given back.
+        tag: The tag, with the space behind it.
+        end: When the request reaches its timeout; None if never.
+        accept: Called with a reply that comes after `give_up`. Without it, a late grant is released.
     """
 
     end: Optional[float] = None
@@ -74,7 +74,7 @@ class Request:
         return (self.reply or b"").split(b" ")[1:]
 
     def is_over(self, now: float) -> bool:
-        """Whether the request's time is over. The first time, `end` moves by a moment: see `_ONCE_MORE`."""
+        """Returns whether the request has reached its timeout. The first time, `end` moves: see `_ONCE_MORE`."""
         if self.end is None or now < self.end:
             return False
         if self.is_late:
@@ -84,7 +84,7 @@ class Request:
         return False
 
     def wake(self) -> None:
-        """Wakes the caller, which waits for a reply or for the settlement."""
+        """Wakes the caller, which waits for a reply or until the request is settled."""
 
 
 class Session:
@@ -93,36 +93,38 @@ class Session:
     def __init__(self, received: bytes) -> None:
         #: Why the session has ended; None while it lives.
         self.fault: Optional[str] = None
-        #: Whether the daemon is leaving: it grants nothing more.
+        #: Whether the daemon drains, so that it grants nothing more.
         self.is_draining = False
-        #: Grants that ended unasked, by their tokens as on the wire: ``expired`` or ``revoked``.
+        #: Why grants were lost (``expired`` or ``revoked``), by their tokens as on the wire.
         self.ended: dict[bytes, str] = {}
-        #: The chunks that were read, and the whole lines of earlier chunks, the next line last. They change together.
+        #: The chunks that were read, and the complete lines of earlier chunks, the next line last. Both change in one
+        #: assignment.
         self._input: tuple[list[bytes], list[bytes]] = ([received] if received else [], [])
         self._rows: list[bytes] = []
         self._open: dict[bytes, Request] = {}
-        #: Lines without a waiting caller, by their tags: each with the request that it settles.
+        #: Lines to be sent that have no waiting caller, by their tags, each with the request that its reply settles.
         self._queued: dict[bytes, tuple[bytes, Optional[Request]]] = {}
+        #: The same for such lines that were sent and are not answered.
         self._unanswered: dict[bytes, Optional[Request]] = {}
-        #: Notices, if `listener` is there to be woken for them.
+        #: The notices that the listener has not taken; none without a listener.
         self.notices: list[bytes] = []
         self.listener: Optional[Request] = None
 
     # Requests
 
     def open(self, request: Request) -> bytes:
-        """Begins a request; returns the line to be sent."""
+        """Begins a request, and returns the line to send."""
         self._open[request.tag] = request
         return b"%s%s\n" % (request.tag, request.text)
 
     def give_up(self, request: Request) -> None:
-        """Ends a request whose caller waits no more. A lock that is granted to it goes back."""
+        """Cancels a request that has no waiting caller any more, and releases the grant if it was granted."""
+        # First set the flag, then check for a reply. `_answer` does the opposite, so one of the two releases a grant.
         request.is_given_up = True
-        # Whoever sets `reply` looks at `is_given_up` afterwards: one of the two sees the other.
         if request.reply is not None:
             self._give_back(request)
         elif request.text.startswith(b"RELEASE "):
-            # Perhaps it was not sent. To release twice changes nothing.
+            # The line may not have been sent. Releasing twice changes nothing.
             self._queue(request.tag[:-1] + b".r ", request.text, request)
         else:
             self._queue(request.tag[:-1] + b".c ", b"CANCEL " + request.tag[:-1], request)
@@ -148,13 +150,13 @@ class Session:
 
     @property
     def is_settled(self) -> bool:
-        """Whether nothing is to be sent, and all that was given up is settled."""
+        """Whether no line is queued, and all requests that were given up are settled."""
         return not self._queued and not any(list(self._unanswered.values()))
 
-    # Lines that no caller waits for
+    # Lines without a waiting caller
 
     def release_later(self, name: bytes, token: bytes) -> None:
-        """Queues a release; from anywhere, also from a finalizer."""
+        """Queues a release. A finalizer may call this at any time."""
         self._queue(b"#%s " % token.replace(b"=", b"-"), b"RELEASE %s %s" % (name, token), None)
 
     def _queue(self, tag: bytes, text: bytes, settled: Optional[Request]) -> None:
@@ -167,10 +169,10 @@ class Session:
         return bool(self._queued)
 
     def flush(self, send: Callable[[bytes], object]) -> None:
-        """Sends what is queued, a piece at a time, until `send` raises ``OSError`` as there is no room for a piece.
+        """Sends the queued lines in pieces, until `send` raises ``OSError`` because the socket has no room.
 
-        A line is taken from the queue after it was sent, so it may be sent twice. To release or to cancel once more
-        changes nothing.
+        A line leaves the queue after it was sent, so it may be sent twice. A second release or cancellation changes
+        nothing.
         """
         while self._queued and len(self._unanswered) < MOST_UNANSWERED:
             piece = list(self._queued.items())[:_PIECE]
@@ -185,29 +187,28 @@ class Session:
                 self._queued.pop(tag, None)
 
     def queue_last_words(self, is_all: bool) -> None:
-        """Queues the release of what open requests may be granted; for a session that ends without another read.
+        """Queues releases by owner for all open requests, or for those that were given up; before the session ends.
 
-        Otherwise a grant that crosses the end looks like the death of a writer. With `is_all` false, only requests that
-        were given up are meant.
+        Otherwise a request that is granted just before the end would look like the death of a writer (G11).
         """
         for request in list(self._open.values()):
             release = release_of(request.text) if is_all or request.is_given_up else None
             if release is not None:
                 self._queue(request.tag[:-1] + b".e ", release, None)
 
-    # What the daemon says
+    # Input
 
     @property
     def inbox(self) -> list[bytes]:
-        """Takes what is read; `receive` takes it apart."""
+        """The list for chunks that were read; then call `receive`."""
         return self._input[0]
 
     def receive(self, expected: Optional[Request] = None) -> None:
-        """Takes apart what is in `inbox`. `expected` is the request that the next reply most likely answers."""
+        """Processes the chunks in `inbox`. The next reply most likely answers the request `expected`."""
         chunks, lines = self._input
         if expected is not None and len(chunks) == 1 and not lines and not self._rows:
             chunk = chunks[0]
-            # By far the most usual case: one line, for the caller.
+            # By far the most frequent case: one line, which is the reply to the caller.
             if chunk.startswith(expected.tag) and chunk.find(b"\n") == len(chunk) - 1:
                 expected.reply = chunk[:-1]
                 self._open.pop(expected.tag, None)
@@ -225,7 +226,7 @@ class Session:
             try:
                 self._dispatch(line, lines)
             except (IndexError, ValueError):
-                # No daemon says this, so nothing that it says can be trusted.
+                # No daemon sends such a line, so do not trust the next lines either.
                 self.end(f"this is no line of a lock daemon: {line!r}")
                 lines.clear()
 
@@ -264,7 +265,7 @@ class Session:
 
     def _answer_queued(self, tag: bytes) -> None:
         settled = self._unanswered[tag]
-        # CANCEL is answered behind the request, but RELEASE behind CANCEL.
+        # The daemon answers the request first, then CANCEL, then RELEASE if there is one.
         if settled is not None and (tag.endswith(b".r ") or not settled.is_returning):
             self._settle(settled)
         self._unanswered.pop(tag, None)
@@ -284,7 +285,7 @@ class Session:
     # The end
 
     def end(self, fault: str) -> None:
-        """Ends the session. Each caller that waits is woken, with an empty reply."""
+        """Ends the session: every waiting caller wakes up with an empty reply."""
         if self.fault is None:
             self.fault = fault
         given_up = [settled for _, settled in list(self._queued.values())] + list(self._unanswered.values())

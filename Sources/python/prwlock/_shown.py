@@ -1,4 +1,4 @@
-"""Names and notes for people and for programs: text that may come from any other user of the host."""
+"""Names and notes for people and programs. Their text may come from any other user of the host."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-#: What a terminal obeys, or what hides and reorders text.
+#: Characters that a terminal executes, or that hide or reorder text.
 _HARMFUL = re.compile("[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ud800-\udfff]")
 
 
 def harmless(text: str) -> str:
-    """For a terminal: what it would obey, and every byte that is not UTF-8, is spelled out."""
+    """Returns text for a terminal: control characters, and bytes that are not UTF-8, are escaped."""
     return _HARMFUL.sub(_spelled, text)
 
 
@@ -24,18 +24,18 @@ def _spelled(match: re.Match[str]) -> str:
 
 
 def valid(text: str) -> str:
-    """For JSON, which is UTF-8: bytes that are not are replaced (U+FFFD)."""
+    """Returns text for JSON: U+FFFD replaces bytes that are not UTF-8."""
     return text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
 
 
 def as_json(value: Any) -> str:
-    """A value in one line; control characters are escaped, also those that JSON lets stand but a terminal obeys."""
+    """Returns a value as one line of JSON. Control characters are escaped, also those that JSON need not escape."""
     text = json.dumps(value, separators=(",", ":"), ensure_ascii=False)
     return _HARMFUL.sub(lambda match: f"\\u{ord(match[0]):04x}", valid(text))
 
 
 def table(heads: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
-    """Numbers stand to the right, words to the left, and `-` is none."""
+    """Returns rows as a table: numbers are aligned to the right, words to the left, and `-` means none."""
     cells = [["-" if value is None else harmless(str(value)) for value in row] for row in rows]
     widths = [max(map(len, column)) for column in zip(heads, *cells)]
     is_number = [all(isinstance(row[column], (int, type(None))) for row in rows) for column in range(len(heads))]

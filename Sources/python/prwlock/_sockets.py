@@ -1,4 +1,4 @@
-"""The socket to a daemon: made, bounded in its waits, and asked who is at the other end."""
+"""Sockets to a daemon: creating them, limiting their waits, and identifying the peer."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from ._errors import DaemonTimeout, DaemonUnavailable
 
 
 def bound_wait(connection: socket.socket, option: int, seconds: float) -> None:
-    """Has a blocking socket wait for at most so long: to connect or send (``SO_SNDTIMEO``), or to receive."""
+    """Sets a timeout of a blocking socket: for connecting and sending (``SO_SNDTIMEO``), or for receiving."""
     microseconds = max(1, int(seconds * 1_000_000))
     connection.setsockopt(socket.SOL_SOCKET, option, struct.pack("ll", *divmod(microseconds, 1_000_000)))
 
 
 def no_answer(connection: socket.socket, path: str) -> DaemonTimeout:
-    """The error of a daemon that is there, and does not answer; names its process, where that is visible."""
+    """Returns the error for a daemon that does not answer. It names the daemon's process, if that is visible."""
     pid = peer(connection)
-    # Until a daemon that was started listens itself, the kernel names the process that bound the socket for it.
+    # Until a new daemon calls `listen` itself, the kernel reports the process that bound the socket for it.
     if pid in (0, os.getpid()):
         return DaemonTimeout(f"the lock daemon at {path} does not answer: try again, or look at what it waits for")
     silent = f"the lock daemon at {path} (pid {pid}) does not answer"
@@ -29,7 +29,7 @@ def no_answer(connection: socket.socket, path: str) -> DaemonTimeout:
 
 
 def peer(connection: socket.socket) -> int:
-    """The process that listens at the other end; 0 if it cannot be seen."""
+    """Returns the process that listens at the other end; 0 if it is not visible."""
     try:
         (pid,) = struct.unpack_from("i", connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
     except OSError:
@@ -46,10 +46,10 @@ def is_stopped(pid: int) -> bool:
 
 
 def make_socket() -> socket.socket:
-    """A socket that can reach a daemon.
+    """Returns a socket that can be connected to a daemon.
 
     Raises:
-        DaemonUnavailable: this process may not make one.
+        DaemonUnavailable: this process may not create Unix sockets.
     """
     try:
         return socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)

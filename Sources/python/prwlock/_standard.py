@@ -1,4 +1,4 @@
-"""The descriptors 0, 1 and 2, and what is written to them: for the command line only."""
+"""The descriptors 0, 1 and 2 of the command line, and writing to them."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import sys
 
 
 class OutputFailed(Exception):
-    """The output cannot be written. A program that reads half a list would take it for the whole."""
+    """The output cannot be written. Its reader would take an incomplete list for a complete one."""
 
 
 def open_closed() -> None:
@@ -20,12 +20,12 @@ def open_closed() -> None:
         try:
             os.fstat(number)
         except OSError:
-            # The lowest free number is this one, as those below are open.
+            # All lower numbers are open, so this is the lowest free one.
             os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
         if getattr(sys, name) is None:
             setattr(sys, name, open(number, mode, closefd=False))  # noqa: SIM115
     for stream in (sys.stdout, sys.stderr):
-        # A table is written in any locale.
+        # Do not fail on a table because of the locale.
         stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
 
 
@@ -51,12 +51,12 @@ def write(text: str) -> None:
 
 
 def forget_output() -> None:
-    """Has nothing written any more: Python would try, and complain, once more on its way out."""
+    """Discards all further output. Otherwise Python would try again at its exit, and complain."""
     os.dup2(os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC), 1)
 
 
 def complain(text: str) -> None:
-    """Says a line on the standard error, where it can be written."""
+    """Writes a line to the standard error, if that is possible."""
     try:
         print(f"prwlock: {text}", file=sys.stderr, flush=True)
     except OSError:

@@ -1,4 +1,4 @@
-"""What a daemon shows of itself, as values; only loaded for who looks."""
+"""The daemon's listings and notices as values. Loaded only when they are used."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ._wire import Text
 
-#: So many locks are listed at a time.
+#: The number of locks in a page of `LIST`.
 PAGE = 1_000
 
 
@@ -20,12 +20,12 @@ class Holder(NamedTuple):
 
     pid: Optional[int]
     mode: str
-    #: The owner's word within its session; None for the session itself.
+    #: The owner's word within its session; None if the owner is the session.
     owner: Optional[str]
     token: int
-    #: Since when.
+    #: The time since the grant.
     age: float
-    #: How long it still lasts; None for ever.
+    #: The time until it expires; None if it has no lease.
     lease: Optional[float]
     note: Optional[str]
 
@@ -37,15 +37,15 @@ class Waiter(NamedTuple):
     mode: str
     owner: Optional[str]
     waited: float
-    #: How long it waits in all; None for ever.
+    #: The whole time that it may wait; None for ever.
     timeout: Optional[float]
     note: Optional[str]
-    #: The token of the grant that it is to replace, if it is an upgrade.
+    #: The token of the grant that it upgrades; None if it is no upgrade.
     upgrades: Optional[int] = None
 
 
 class LockStatus(NamedTuple):
-    """Who holds a lock, in the order of the grants, and who waits for it, in the order in which they will be served."""
+    """The holders of a lock, in the order of their grants, and its waiters, in the order of the queue."""
 
     name: str
     holders: tuple[Holder, ...]
@@ -56,11 +56,11 @@ class LockSummary(NamedTuple):
     """One lock of a list."""
 
     name: str
-    #: The strongest mode that is held; None if nobody holds it.
+    #: The strongest mode of its grants; None if there is no grant.
     mode: Optional[str]
     holders: int
     waiters: int
-    #: Whether a writer went without a release, and nobody has put things in order since.
+    #: Whether a writer ended without a release, and no later writer has released.
     owner_died: bool
 
 
@@ -73,12 +73,12 @@ class SessionStatus(NamedTuple):
     client: Optional[str]
     grants: int
     waiters: int
-    #: Since when, in seconds.
+    #: The time since it connected, in seconds.
     age: float
 
 
 class Change(NamedTuple):
-    """What happened to a grant (`token` is its number), or to a request (`token` is None)."""
+    """A change of a grant, which `token` names, or of a request (`token` is None)."""
 
     name: str
     #: `granted`, `released`, `downgraded`, `upgraded`, `expired`, `revoked`, `died`;
@@ -90,13 +90,13 @@ class Change(NamedTuple):
 
 
 class Missed(NamedTuple):
-    """So many changes were left out, as they were not read in time: look at the list again."""
+    """The number of changes that were left out because they were not read in time: read the listing again."""
 
     number: int
 
 
 def lock_status(name: Text, rows: Sequence[bytes]) -> LockStatus:
-    """Of the rows of ``STATUS``."""
+    """Parses the rows of ``STATUS``."""
     words = [row.split(b" ") for row in rows]
     return LockStatus(
         decode_name(encode_name(name)),
@@ -130,13 +130,13 @@ def _waiter(row: dict[bytes, bytes]) -> Waiter:
 
 
 def list_request(prefix: Text, after: bytes) -> bytes:
-    """Asks for the page of ``LIST`` that comes after a name as it is on the wire."""
+    """Returns the request for the page of ``LIST`` behind an encoded name."""
     text = b"LIST %s limit=%d" % (encode_name(prefix, "a prefix") if prefix else b"", PAGE)
     return text + b" after=" + after if after else text
 
 
 def list_locks(ask: Callable[[bytes], Sequence[bytes]], prefix: Text) -> Iterator[LockSummary]:
-    """Asks for page after page."""
+    """Requests page after page."""
     after = b""
     while True:
         rows = ask(list_request(prefix, after))
@@ -147,7 +147,7 @@ def list_locks(ask: Callable[[bytes], Sequence[bytes]], prefix: Text) -> Iterato
 
 
 def lock_summary(row: bytes) -> LockSummary:
-    """Of a row of ``LIST``."""
+    """Parses a row of ``LIST``."""
     words = row.split(b" ")
     values = fields(words)
     return LockSummary(
@@ -160,13 +160,13 @@ def lock_summary(row: bytes) -> LockSummary:
 
 
 def stats(rows: Sequence[bytes]) -> dict[str, int]:
-    """Of the rows of ``STATS``."""
+    """Parses the rows of ``STATS``."""
     words = (row.split(b" ") for row in rows)
     return {name.decode(): int(value) for _, name, value in words}
 
 
 def sessions(rows: Sequence[bytes]) -> list[SessionStatus]:
-    """Of the rows of ``SESSIONS``."""
+    """Parses the rows of ``SESSIONS``."""
     return [
         SessionStatus(
             id=int(row[b"id"]),
@@ -182,7 +182,7 @@ def sessions(rows: Sequence[bytes]) -> list[SessionStatus]:
 
 
 def news(notice: bytes) -> Union[Change, Missed, None]:
-    """What a notice says of locks that are watched; None for other notices."""
+    """Parses a notice about watched locks; returns None for other notices."""
     words = notice.split(b" ")
     if words[1] == b"MISSED":
         return Missed(int(words[2]))
@@ -207,7 +207,7 @@ def _text(word: bytes) -> Optional[str]:
 
 
 def _seconds(word: bytes) -> Optional[float]:
-    """A duration or an age on the wire (``250ms``, ``3s``, ``3.250s``, ``0``); None for ``-``, ``forever``."""
+    """Parses a duration or an age (``250ms``, ``3s``, ``3.250s``, ``0``); returns None for ``-`` and ``forever``."""
     if word in (b"-", b"forever"):
         return None
     if word.endswith(b"ms"):

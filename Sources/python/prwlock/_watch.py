@@ -1,4 +1,4 @@
-"""Hearing of every change; only loaded for who watches."""
+"""The watch for threads. Loaded only when it is used."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ if TYPE_CHECKING:
 
 
 class Watch:
-    """Every change on locks whose names begin with a prefix, as an iterator; on a session of its own.
+    """An iterator over the changes of all locks with names that begin with a prefix. It has a session of its own.
 
-    ``Missed`` says that changes were left out because they were not read in time. The iterator raises
-    ``DaemonUnavailable`` when the daemon goes away, and ends when it is closed.
+    ``Missed`` reports changes that were left out because they were not read in time. The iterator raises
+    ``DaemonUnavailable`` when the session ends, and stops when it is closed.
     """
 
     def __init__(self, location: Location, prefix: Text = "") -> None:
@@ -44,7 +44,7 @@ class Watch:
                 return seen
 
     def close(self) -> None:
-        """Ends the watching; from any thread."""
+        """Stops the iteration. Any thread may call this."""
         self._is_closed = True
         self._connection.close()
 
@@ -56,7 +56,7 @@ class Watch:
 
 
 def watch(prefix: Text = "", location: Optional[Location] = None) -> Watch:
-    """Watches at a place, by default where named locks are."""
+    """Watches the locks at a location, by default that of named locks."""
     from ._location import find
 
     return Watch(location or find(), prefix)

@@ -36,14 +36,14 @@ _LONGEST_DURATION = 876_000 * 3_600
 
 
 def encode_name(text: Text, what: str = "the name of a lock") -> bytes:
-    """A name or note as it is on the wire: its bytes, with ``%XX`` for what may not stand bare.
+    """Returns the encoded form of a name or note: its bytes, with ``%XX`` for bytes that may not stand bare.
 
-    Every plain name has exactly one encoded form, the same in all clients: a percent sign is encoded too. The bytes of
-    a ``str`` are its UTF-8, with the surrogates that `os.fsdecode` makes of bytes that are not UTF-8 turned back.
+    Every plain name has exactly one encoded form, the same in all clients, so a percent sign is encoded too. The bytes
+    of a ``str`` are its UTF-8. Surrogates that `os.fsdecode` made of other bytes become these bytes again.
 
     Raises:
-        TypeError: it is neither a string nor bytes.
-        ValueError: it is empty, or longer than 255 bytes as encoded.
+        TypeError: the name is neither a string nor bytes.
+        ValueError: the name is empty, or longer than 255 bytes when encoded.
     """
     if isinstance(text, str):
         raw = text.encode("utf-8", "surrogateescape")
@@ -61,7 +61,7 @@ def encode_name(text: Text, what: str = "the name of a lock") -> bytes:
 
 
 def plain_bytes(name: bytes) -> bytes:
-    """The bytes of the plain name that has this encoded form; what is no encoded byte stands for itself."""
+    """Returns the bytes of the plain name with this encoded form. A percent sign without two digits stays as it is."""
     if b"%" not in name:
         return name
     head, *rest = name.split(b"%")
@@ -75,15 +75,15 @@ def _is_hex(digits: bytes) -> bool:
 
 
 def decode_name(name: bytes) -> str:
-    """The plain name as a string, from which `encode_name` makes the same bytes again."""
+    """Returns the plain name as a string, from which `encode_name` makes the same bytes again."""
     return plain_bytes(name).decode("utf-8", "surrogateescape")
 
 
 def check_encoded(name: bytes) -> bytes:
-    """A name that the caller has encoded, unchanged.
+    """Returns a name that the caller has encoded, unchanged.
 
     Raises:
-        ValueError: it is not the encoded form of any name.
+        ValueError: the name is not the encoded form of any name.
     """
     if not name or len(name) > _LONGEST_NAME or name.translate(None, _BARE + b"%") or not _is_canonical(name):
         raise ValueError(f"{name.decode('utf-8', 'replace')!a} is not an encoded name")
@@ -114,14 +114,14 @@ def milliseconds(value: Seconds, what: str = "a timeout") -> int:
         raise ValueError(f"{what} must not be negative")
     if number > _LONGEST_DURATION:
         raise DurationTooLong(f"{what} is at most {_LONGEST_DURATION} seconds; leave it out to wait for ever")
-    # What floating point adds beyond a microsecond is not what was meant.
+    # Round up to milliseconds, but ignore floating-point errors below a microsecond.
     return int(number * 1_000 + 0.999)
 
 
 def acquire_options(
     timeout: Optional[Seconds], lease: Optional[Seconds] = None, note: Optional[Text] = None
 ) -> bytes:
-    """What stands behind the owner in a request for a lock."""
+    """Returns the options behind the owner in a request for a lock."""
     options = b"" if timeout is None else b" wait=%dms" % milliseconds(timeout)
     if lease is not None:
         length = milliseconds(lease, "a lease")
@@ -134,7 +134,7 @@ def acquire_options(
 
 
 def release_of(text: bytes) -> Optional[bytes]:
-    """The release, by its owner, of what a request may get that is open when its session ends; None for other lines."""
+    """Returns the line that releases, by owner, the grant of a request for a lock; None for other lines."""
     words = text.split(b" ")
     if words[0] in (b"READ", b"UPDATE", b"WRITE") and words[2:3] and words[2].startswith(b"owner="):
         return b"RELEASE %s %s" % (words[1], words[2])
@@ -142,15 +142,15 @@ def release_of(text: bytes) -> Optional[bytes]:
 
 
 def fields(words: list[bytes]) -> dict[bytes, bytes]:
-    """The ``key=value`` words of a line."""
+    """Returns the ``key=value`` words of a line."""
     return dict(word.split(b"=", 1) for word in words if b"=" in word)
 
 
 def check(words: list[bytes], *expected: bytes) -> bytes:
-    """The first word of a reply, if it is one of those that were hoped for.
+    """Returns the first word of a reply, if it is one of the expected words.
 
     Raises:
-        LockError: what the reply says instead.
+        LockError: the error that the reply means otherwise.
     """
     if not words or words[0] not in expected:
         raise refusal(words)
@@ -158,7 +158,7 @@ def check(words: list[bytes], *expected: bytes) -> bytes:
 
 
 def refusal(words: list[bytes]) -> LockError:
-    """The exception for any reply that is not the one hoped for. `words` begins with the reply's first word."""
+    """Returns the exception for an unexpected reply. `words` begins with the reply's first word."""
     try:
         return _refusal(words)
     except (IndexError, ValueError):
@@ -199,7 +199,7 @@ def _refusal(words: list[bytes]) -> LockError:
 
 def _error(words: list[bytes]) -> LockError:
     code = words[1].decode() if len(words) > 1 else ""
-    # Which request for a lock is meant is told for clients that use no tags.
+    # The daemon names the lock and the mode for clients without tags. Leave them out.
     start = 4 if len(words) > 3 and words[2].startswith(b"lock=") and words[3].startswith(b"mode=") else 2
     text = f"{b' '.join(words[start:]).decode()} ({code})"
     if code == "not-held":

@@ -5,8 +5,8 @@
     async with aio.RWLock("jobs").write(timeout=5) as grant:
         ...
 
-An owner is a task: tasks exclude each other as threads and processes do. Whoever is cancelled while it waits waits no
-more, and a grant that crosses that is given back. Each event loop has a connection of its own.
+An owner is a task: tasks exclude each other as threads and processes do. A task that is cancelled stops waiting, and a
+grant that was made at the same moment is released. Each event loop has its own connection.
 """
 
 from __future__ import annotations

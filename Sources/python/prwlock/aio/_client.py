@@ -1,4 +1,4 @@
-"""The client for asyncio: a session for each event loop, made when it is first needed."""
+"""The client for asyncio: one session for each event loop, made at the first request."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 OnLost = Callable[[Any], Any]
 
 _ATTEMPTS = 3
-#: So much later than an attempt to connect a task that waits for it gives up, in seconds.
+#: How much longer than an attempt to connect another task waits for the attempt, in seconds.
 _A_MOMENT = 0.1
 _owners: WeakKeyDictionary[asyncio.Task[Any], bytes] = WeakKeyDictionary()
 _numbers = Numbers()
@@ -40,7 +40,7 @@ _shared: dict[tuple[str, str], Link] = {}
 
 
 def owner() -> bytes:
-    """The running task's word; all that runs in no task is one owner."""
+    """Returns the owner word of the running task. All code outside of tasks is one owner."""
     task = asyncio.current_task()
     if task is None:
         return b"a0"
@@ -51,7 +51,7 @@ def owner() -> bytes:
 
 
 class TaskLosses(Losses):
-    """Those of a connection on one loop. What is called may be a coroutine, which becomes a task."""
+    """The losses of a connection on one loop. A callable may be a coroutine function, which runs as a task."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -73,7 +73,7 @@ class Client:
 
     @classmethod
     def _at(cls, location: Location) -> Client:
-        """The one that all locks of this process at that place share."""
+        """Returns the client that all locks of this process at that location share."""
 
         def make() -> Client:
             client = cls.__new__(cls)
@@ -84,7 +84,7 @@ class Client:
 
     def _setup(self, location: Location) -> None:
         self._location = location
-        #: Each loop's own; only the thread that runs the loop looks it up.
+        #: The connection of each loop. Only the thread that runs the loop reads its entry.
         self._connections: WeakKeyDictionary[AbstractEventLoop, Future[Connection]] = WeakKeyDictionary()
         self._is_closed = False
 
@@ -96,7 +96,7 @@ class Client:
     # Locks
 
     def lock(self, name: Text) -> RWLock:
-        """The lock of that name, as an object."""
+        """Returns an object for the lock of that name."""
         from ._rwlock import RWLock
 
         return RWLock(name, client=self)
@@ -111,12 +111,12 @@ class Client:
         note: Optional[Text] = None,
         on_lost: Optional[OnLost] = None,
     ) -> Acquiring:
-        """Asks for a lock, as `prwlock.Client.acquire`; `on_lost` is called on the loop, and may be a coroutine."""
+        """Requests a lock as `prwlock.Client.acquire`; `on_lost` runs on the loop, and may be a coroutine function."""
         if mode not in ("read", "update", "write"):
             raise ValueError(f"a mode is 'read', 'update' or 'write', not {mode!r}")
         options = acquire_options(None, lease, note)
         if timeout is not None:
-            Deadline(timeout)  # A time that cannot be is refused here.
+            Deadline(timeout)  # Refuses an impossible timeout at once.
         verb = mode.upper().encode()
         return Acquiring(lambda: self._acquire(verb, encode_name(name), options, timeout, on_lost))
 
@@ -152,9 +152,9 @@ class Client:
     # The connection
 
     async def _connected(self, end: Optional[float]) -> Connection:
-        """This loop's connection. Tasks that come while it is made wait for the one attempt, each until its own end.
+        """Returns this loop's connection. All tasks wait for the same attempt to connect, each until its own end.
 
-        The attempt ends with the time of the task that began it. Another one that has more time begins a new one.
+        The attempt ends with the timeout of the task that began it. A task that has more time begins another attempt.
         """
         loop = asyncio.get_running_loop()
         while True:
@@ -164,9 +164,9 @@ class Client:
             is_own = opening is None or _is_of_no_use(opening)
             if opening is None or is_own:
                 opening = self._connections[loop] = asyncio.ensure_future(self._open(end))
-                # An attempt that all tasks have given up is of no interest.
+                # Retrieve the result, so that asyncio does not log a failure that no task waits for.
                 opening.add_done_callback(lambda done: done.cancelled() or done.exception())
-            # The attempt itself knows best what is in the way, and ends at the same time.
+            # The attempt's own error is more precise, so give it a moment more.
             await asyncio.wait({opening}, timeout=None if end is None else max(0, end - monotonic()) + _A_MOMENT)
             if not opening.done():
                 raise DaemonTimeout(f"no lock daemon at {self.path} has answered in time")
@@ -181,7 +181,7 @@ class Client:
     async def _open(self, end: Optional[float]) -> Connection:
         connection = await open_connection(self._location, end)
         if self._is_closed:
-            # While it was opened, and perhaps by another thread, which did not find it.
+            # Another thread closed the client meanwhile, and did not find this connection.
             connection.close()
             raise Closed("this client is closed")
         return connection
@@ -197,7 +197,7 @@ class Client:
         return request.rows
 
     async def close(self) -> None:
-        """Ends the sessions: what they hold is free, and whoever waits gets an error."""
+        """Ends the sessions and all their grants. Tasks that wait get an error."""
         self._is_closed = True
         for reference in self._connections.keyrefs():
             loop = reference()
@@ -209,7 +209,7 @@ class Client:
                 continue
             try:
                 loop.call_soon_threadsafe(_end, opening)
-            except RuntimeError:  # That loop has ended, and its session with it.
+            except RuntimeError:  # That loop and its session have ended.
                 pass
 
     async def __aenter__(self) -> Client:
@@ -221,15 +221,15 @@ class Client:
     # Looking
 
     async def ping(self) -> None:
-        """Returns when the daemon has answered."""
+        """Waits for an answer of the daemon."""
         await self._ask(b"PING")
 
     async def status(self, name: Text) -> LockStatus:
-        """Who holds a lock and who waits for it."""
+        """Returns the holders and waiters of a lock."""
         return _status.lock_status(name, await self._rows(b"STATUS " + encode_name(name)))
 
     async def list(self, prefix: Text = "") -> AsyncIterator[LockSummary]:
-        """All locks whose names begin with a prefix, in the order of their names, page by page."""
+        """Iterates over all locks with names that begin with a prefix, in the order of names, page by page."""
         after = b""
         while True:
             rows = await self._rows(_status.list_request(prefix, after))
@@ -240,31 +240,31 @@ class Client:
             after = rows[-1].split(b" ")[2]
 
     async def sessions(self) -> List[SessionStatus]:
-        """Who is connected, in no order."""
+        """Returns all sessions, in no order."""
         return _status.sessions(await self._rows(b"SESSIONS"))
 
     async def stats(self) -> dict[str, int]:
-        """The daemon's counters."""
+        """Returns the daemon's counters."""
         return _status.stats(await self._rows(b"STATS"))
 
     async def validate(self, name: Text, token: int) -> bool:
-        """Whether a grant on that lock has this token at this moment; of whichever session."""
+        """Returns whether a grant of any session on that lock has this token now."""
         words = (await self._ask(b"VALIDATE %s token=%d" % (encode_name(name), token))).words
         return check(words, b"VALID", b"STALE") == b"VALID"
 
     async def revoke(self, name: Text, token: int) -> None:
-        """Takes a grant away from whoever has it; see `prwlock.Client.revoke`."""
+        """Revokes a grant of any session; see `prwlock.Client.revoke`."""
         check((await self._ask(b"REVOKE %s token=%d" % (encode_name(name), token))).words, b"REVOKED")
 
     def watch(self, prefix: Text = "") -> Watch:
-        """Every change on the locks whose names begin with a prefix, from the ``async with`` on."""
+        """Iterates over the changes of all locks with names that begin with a prefix, from the ``async with`` on."""
         from ._watch import Watch
 
         return Watch(self._location, prefix)
 
 
 def _end(opening: Future[Connection]) -> None:
-    """On the loop of that session."""
+    """Closes a connection, or cancels the attempt. Runs on that connection's loop."""
     if opening.done() and not opening.cancelled() and opening.exception() is None:
         opening.result().close()
     else:

@@ -1,4 +1,4 @@
-"""One session with the daemon on one event loop: the transport of a `Session`."""
+"""One session with the daemon on one event loop."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ Accept = Callable[[bytes], None]
 
 
 class Awaited(Request):
-    """A request whose caller is a task."""
+    """A request of a task."""
 
     def __init__(self, tag: bytes, text: bytes, end: Optional[float], accept: Optional[Accept]) -> None:
         super().__init__(tag, text, end, accept)
@@ -42,7 +42,7 @@ class Connection(Session, asyncio.Protocol):
         super().__init__(received)
         self.path = path
         self.pid = getpid()
-        #: Called when something has come, and at the end.
+        #: Called after each input, and at the end.
         self.hear: Callable[[], None] = self._look_for_losses
         self.losses: Optional[Losses] = None
         self.end_of_loop: Optional[AsyncGenerator[None, None]] = None
@@ -58,7 +58,7 @@ class Connection(Session, asyncio.Protocol):
 
     @property
     def is_usable(self) -> bool:
-        """Whether new requests may go here."""
+        """Whether this connection may send new requests."""
         return self.fault is None and not self.is_draining and self.pid == getpid()
 
     # Requests
@@ -66,12 +66,12 @@ class Connection(Session, asyncio.Protocol):
     async def ask(self, text: bytes, patience: Optional[float] = PATIENCE, accept: Optional[Accept] = None) -> Awaited:
         """Sends a line and waits for its reply.
 
-        If the caller is cancelled, the request is given up: a lock that is granted nevertheless goes back (or `accept`
-        is called) as soon as the daemon says so. No task waits for that.
+        If the caller is cancelled, the request is given up. If the daemon grants it nevertheless, the grant is released
+        (or `accept` is called). No task waits for that.
 
         Raises:
             DaemonUnavailable: the connection ended.
-            DaemonTimeout: the daemon does not answer in time.
+            DaemonTimeout: the daemon did not answer in time.
         """
         if self.fault is not None:
             raise self._gone()
@@ -104,7 +104,7 @@ class Connection(Session, asyncio.Protocol):
             self.loop.call_later(max(0, request.end - now), self._look, request)
 
     def release_soon(self, name: bytes, token: bytes) -> None:
-        """Releases a grant without a wait; on the loop's thread."""
+        """Releases a grant without waiting. Only the loop's thread may call this."""
         self.release_later(name, token)
         self.flush(self._write)
 
@@ -115,7 +115,7 @@ class Connection(Session, asyncio.Protocol):
     # What asyncio calls
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        # A loop of another make has transports of its own kind.
+        # Other event loops have transports of other types.
         self._transport = transport  # type: ignore[assignment]
         self._take()
 
@@ -148,29 +148,25 @@ class Connection(Session, asyncio.Protocol):
             self.flush(self._write)
             self.end(fault)
         try:
-            # Not by close alone: a child may have a copy of the descriptor.
+            # A child may have a copy of the descriptor, so `close` alone would not end the session.
             self._socket.shutdown(socket.SHUT_RDWR)
         except OSError:
             pass
         self._transport.close()
 
     def after_fork(self) -> None:
-        """Closes a forked child's copy; the session is its parent's, and goes on."""
+        """Closes the copy of a forked child. The parent's session continues."""
         self.fault = "it belongs to the parent process"
         self._socket.close()
 
 
 async def open_connection(location: Location, end: Optional[float] = None) -> Connection:
-    """Connects, and where that is allowed starts a daemon, until `end` at most; in a thread, as that may wait.
-
-    Raises:
-        As `prwlock._rendezvous.connect`.
-    """
+    """Connects as `prwlock._rendezvous.connect` does, in a thread, because that may block."""
     connected, received = await _connect(location, end)
     connected.setblocking(False)
     connection = Connection(connected, received, location.path)
     await connection.loop.create_unix_connection(lambda: connection, sock=connected)
-    # A loop tells only its asynchronous generators that it ends.
+    # An event loop notifies only its asynchronous generators of its end.
     connection.end_of_loop = _until_end_of_loop(connection)
     await connection.end_of_loop.__anext__()
     return connection
@@ -184,7 +180,7 @@ async def _until_end_of_loop(connection: Connection) -> AsyncGenerator[None, Non
 
 
 def _connect(location: Location, end: Optional[float]) -> asyncio.Future[tuple[socket.socket, bytes]]:
-    """As `prwlock._rendezvous.connect`, in a thread of its own: a loop that ends would wait for one of its executor."""
+    """Runs `prwlock._rendezvous.connect` in a thread, but not in the executor, as a loop waits for that at its end."""
     loop = asyncio.get_running_loop()
     connecting: asyncio.Future[tuple[socket.socket, bytes]] = loop.create_future()
 

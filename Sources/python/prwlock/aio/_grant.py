@@ -1,4 +1,4 @@
-"""Grants for asyncio."""
+"""A grant for asyncio."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class Grant(Granted):
-    """A lock that is held; as `prwlock.Grant`, with coroutines. Used by ``async with``, it is released at the end."""
+    """A lock that is held; as `prwlock.Grant`, with coroutines. ``async with`` releases it at the end of the block."""
 
     _connection: Connection
 
@@ -26,12 +26,12 @@ class Grant(Granted):
         self._owner = owner
 
     async def release(self) -> None:
-        """Gives it back; cancelled or not.
+        """Releases the grant, also if the caller is cancelled.
 
         Raises:
-            NotHeld: it was released before, or belongs to the parent process.
-            LockLost: it had ended before.
-            DaemonTimeout: the daemon does not answer. It is released as soon as the daemon goes on.
+            NotHeld: it was released before, or it belongs to the parent process.
+            LockLost: it has ended before.
+            DaemonTimeout: the daemon did not answer. It releases the grant when it continues.
         """
         self._check()
         self._end()
@@ -43,7 +43,7 @@ class Grant(Granted):
         self._check_released(request.words, words)
 
     async def upgrade(self, timeout: Optional[Seconds] = None) -> None:
-        """As `prwlock.Grant.upgrade`. An upgrade that is granted while it is cancelled stays."""
+        """As `prwlock.Grant.upgrade`. A cancelled upgrade that the daemon has granted stays in effect."""
         if timeout is None:
             await self._change(b"UPGRADE", b"", None)
         else:
@@ -59,7 +59,7 @@ class Grant(Granted):
         await self._change(b"RENEW", lease_option(lease))
 
     async def is_valid(self) -> bool:
-        """Whether the daemon says that it is held at this moment."""
+        """Returns whether the grant is held now, according to the daemon."""
         return self.is_held and (await self._connection.ask(self._line(b"VALIDATE"))).words[0] == b"VALID"
 
     async def _change(self, verb: bytes, options: bytes, patience: Optional[float] = PATIENCE) -> None:
@@ -78,19 +78,19 @@ class Grant(Granted):
             await self.release()
 
     def __del__(self) -> None:
-        # Not at the interpreter's end: see `prwlock.Grant`. In a forked child the loop is the parent's.
+        # Not at the interpreter's exit: see `prwlock.Grant`. In a forked child the loop belongs to the parent.
         connection = self._connection if self._live else None
         if connection is None or is_finalizing() or connection.pid != getpid():
             return
         try:
             # A finalizer may run in any thread.
             connection.loop.call_soon_threadsafe(connection.release_soon, self._words[2], self._words[4])
-        except RuntimeError:  # The loop has ended, and the session with it.
+        except RuntimeError:  # The loop and the session have ended.
             pass
 
 
 class Acquiring(Awaitable[Grant]):
-    """A grant that is about to be asked for: ``await`` it, or use it by ``async with``."""
+    """A request for a grant that is sent by ``await`` or ``async with``."""
 
     def __init__(self, asks: Callable[[], Awaitable[Grant]]) -> None:
         self._asks = asks

@@ -20,12 +20,12 @@ if TYPE_CHECKING:
 
 
 class RWLock:
-    """A reader-writer lock for tasks, and for threads and processes that have the same one; see `prwlock.RWLock`.
+    """A reader-writer lock for tasks, shared with threads and other processes; see `prwlock.RWLock`.
 
-    An owner is a task. What a task acquired is given back by `release`, when the lock object is collected, with the
-    client, and with the process; not when the task ends.
+    An owner is a task. A grant ends with `release`, when the lock object is collected, with the client, and with the
+    process, but not when the task ends.
 
-    It is pickled as `prwlock.RWLock` is, and `RWLock.of` makes one of a `prwlock.RWLock` that was handed on.
+    It can be pickled as `prwlock.RWLock` can, and `RWLock.of` makes one from a `prwlock.RWLock`.
     """
 
     def __init__(self, name: Optional[Text] = None, *, client: Optional[Client] = None) -> None:
@@ -36,7 +36,7 @@ class RWLock:
 
     @classmethod
     def of(cls, lock: _rwlock.RWLock) -> RWLock:
-        """The same lock as that one, for tasks."""
+        """Returns the same lock for tasks."""
         own = cls.__new__(cls)
         own._setup(lock, None)
         return own
@@ -44,7 +44,7 @@ class RWLock:
     def _setup(self, lock: _rwlock.RWLock, client: Optional[Client]) -> None:
         self._lock = lock
         self._client = client
-        #: What each process holds, in the order in which it was acquired: a forked child has none of its parent's.
+        #: The grants of each process, in the order of their acquisition. A forked child has none of its parent's.
         self._by_process: dict[int, dict[Grant, None]] = {}
 
     @property
@@ -53,14 +53,14 @@ class RWLock:
 
     @property
     def name(self) -> str:
-        """The lock's name; a random one for a lock without."""
+        """The lock's name; random for a lock that was made without one."""
         return self._lock.name
 
     @property
     def client(self) -> Client:
-        """Whose daemon it is at."""
+        """The client of the lock's daemon."""
         if self._client is None:
-            # Threads that come together set the same one.
+            # Several threads at the same time set the same client.
             self._client = Client._at(self._lock._location)
         return self._client
 
@@ -96,7 +96,7 @@ class RWLock:
         note: Optional[Text] = None,
         on_lost: Optional[OnLost] = None,
     ) -> Acquiring:
-        """The update lock, beside readers, which may later become the write lock; as `read`."""
+        """The update lock, which coexists with readers and can become the write lock; as `read`."""
         return self.client.acquire(self.name, "update", timeout, lease=lease, note=note, on_lost=on_lost)
 
     def write(
@@ -111,14 +111,14 @@ class RWLock:
         return self.client.acquire(self.name, "write", timeout, lease=lease, note=note, on_lost=on_lost)
 
     async def status(self) -> LockStatus:
-        """Who holds it and who waits for it."""
+        """Returns the holders and waiters of the lock."""
         return await self.client.status(self.name)
 
-    # As the original has it
+    # The surface of the original
 
     @property
     def nlocks(self) -> int:
-        """How often this process holds it by `acquire_read`, `acquire_write` and the like, in all tasks."""
+        """How many grants this process has through `acquire_read` and the like, in all tasks."""
         return len(self._grants)
 
     async def acquire_read(self, timeout: Optional[Seconds] = None) -> bool:
@@ -148,11 +148,11 @@ class RWLock:
         return True
 
     async def release(self) -> None:
-        """Gives back what was acquired last by this task; if nothing was, by another through this object."""
+        """Releases the last grant of this task; if it has none, the last one of another task through this object."""
         await self._take().release()
 
     def _take(self) -> Grant:
-        """Takes out what this task acquired last, or else what another did; as `Book.take`."""
+        """Removes and returns the last grant of this task, or else that of another one; as `Book.take`."""
         word = owner()
         grants = self._grants
         missing = object()
@@ -174,9 +174,9 @@ class RWLock:
             await self.release()
 
     def reader_lock(self, timeout: Optional[Seconds] = None) -> Any:
-        """Holds a read lock for ``async with``; ``ValueError`` when the time is up."""
+        """Holds a read lock for ``async with``; raises ``ValueError`` after the timeout."""
         return self._held("read", timeout)
 
     def writer_lock(self, timeout: Optional[Seconds] = None) -> Any:
-        """Holds the write lock for ``async with``; ``ValueError`` when the time is up."""
+        """Holds the write lock for ``async with``; raises ``ValueError`` after the timeout."""
         return self._held("write", timeout)

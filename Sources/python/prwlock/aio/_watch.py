@@ -1,4 +1,4 @@
-"""Hearing of every change, for asyncio."""
+"""The watch for asyncio."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 
 
 class Watch:
-    """Every change on locks whose names begin with a prefix; see `prwlock.Watch`.
+    """The changes of all locks with names that begin with a prefix; see `prwlock.Watch`.
 
-    ``async with`` it, and then ``async for``.
+    Enter it by ``async with``, then iterate by ``async for``.
     """
 
     def __init__(self, location: Location, prefix: Text = "") -> None:
@@ -60,7 +60,7 @@ class Watch:
             await self._has_news.wait()
 
     def close(self) -> None:
-        """Ends the watching."""
+        """Stops the iteration."""
         self._is_closed = True
         if self._connection is not None:
             self._connection.close()

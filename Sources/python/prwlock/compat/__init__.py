@@ -1,13 +1,14 @@
-"""Locks of this daemon in the shape of others, for programs that are written for those.
+"""Locks of this daemon with the interfaces of other packages.
 
-| here | in the shape of |
+| here | interface of |
 |---|---|
 | `Lock`, `RLock` | `threading.Lock`, `threading.RLock` |
 | `MultiprocessingLock`, `MultiprocessingRLock` | `multiprocessing.Lock`, `multiprocessing.RLock` |
 | `compat.fasteners` | fasteners: `InterProcessLock`, `InterProcessReaderWriterLock` and the decorators |
 | `compat.filelock` | filelock: `FileLock`, `SoftFileLock`, `ReadWriteLock`, `Timeout` |
 
-Where those take a path, the path is only a name: a file is made, for who looks for it, and means nothing.
+Where the original locks a file, the path is only a name here. The file is created for programs that expect it, and has
+no meaning.
 """
 
 from __future__ import annotations

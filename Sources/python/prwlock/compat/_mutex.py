@@ -1,4 +1,4 @@
-"""Locks for one holder at a time, in the shape of the standard library's."""
+"""Locks for one holder at a time, with the interfaces of the standard library's locks."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ if TYPE_CHECKING:
 
 
 class _Mutex:
-    """The write lock, held or not: by whichever thread or process has it.
+    """A lock that is always acquired for writing.
 
-    All that it knows is the book of its lock: the grant, and how often its thread has acquired it.
+    Its whole state is the book of its `RWLock`: the grant, and how often its thread has acquired it.
     """
 
     _is_recursive = False
@@ -26,37 +26,37 @@ class _Mutex:
 
     @property
     def name(self) -> str:
-        """The lock's name; a random one for a lock without."""
+        """The lock's name; random for a lock that was made without one."""
         return self._lock.name
 
     def _acquire(self, timeout: Optional[float]) -> bool:
         if self._is_recursive:
             own = self._own_grant()
             if own is not None and own.is_held:
-                # Only its thread counts it.
+                # Only the thread of the grant changes this count.
                 self._lock._own_book.grants[own] += 1
                 return True
         try:
             return self._lock.acquire_write(timeout)
         except DaemonTimeout as error:
-            # The time is up, which these shapes know; why it is, they have no word for.
+            # These interfaces can only report a timeout, so log the reason.
             if timeout is None:
                 raise
             log("WARNING", str(error))
             return False
 
     def _own_grant(self) -> Optional[Grant]:
-        """What this thread acquired last, and has not released."""
+        """Returns the last grant of this thread; None if it has none."""
         thread = threads.own
         held = list(self._lock._own_book.grants)
         return next((grant for grant in reversed(held) if grant._thread is thread), None)
 
     def release(self) -> None:
-        """Gives it back.
+        """Releases the lock.
 
         Raises:
-            RuntimeError: it is not held by this process, or (recursive ones) by this thread.
-            LockLost: it had ended before.
+            RuntimeError: this process, or in a recursive lock this thread, does not hold it.
+            LockLost: the grant has ended before.
         """
         if self._is_recursive:
             own = self._own_grant()
@@ -88,23 +88,23 @@ class _Mutex:
 
 
 class Lock(_Mutex):
-    """In the shape of `threading.Lock`, for all processes that have it or say its name.
+    """`threading.Lock`, for all processes that share it or use its name.
 
-    Any thread of the process that holds it may release it. A thread that asks again for what it holds gets ``Deadlock``
-    where `threading.Lock` would wait for ever, and False with a timeout.
+    Any thread of the process that holds it may release it. A thread that acquires it twice gets ``Deadlock``, where
+    `threading.Lock` waits for ever; with a timeout it gets False.
     """
 
     def acquire(self, blocking: bool = True, timeout: float = -1) -> bool:
-        """As `threading.Lock.acquire`: whether it has it; -1 waits for ever."""
+        """As `threading.Lock.acquire`: returns whether the lock was acquired; -1 waits for ever."""
         return self._acquire(_seconds(blocking, timeout))
 
     def locked(self) -> bool:
-        """Whether anybody holds it, in any process."""
+        """Returns whether any process holds it."""
         return bool(self._lock.status().holders)
 
 
 class RLock(_Mutex):
-    """In the shape of `threading.RLock`: the thread that holds it may acquire it again."""
+    """`threading.RLock`: the thread that holds it may acquire it again."""
 
     _is_recursive = True
 
@@ -126,14 +126,14 @@ def _seconds(blocking: bool, timeout: float) -> Optional[float]:
 
 
 class MultiprocessingLock(_Mutex):
-    """In the shape of `multiprocessing.Lock`, and pickled at any time, not only while a process is started."""
+    """`multiprocessing.Lock`. It can be pickled at any time, not only while a process starts."""
 
     def acquire(self, block: bool = True, timeout: Optional[float] = None) -> bool:
-        """As `multiprocessing.Lock.acquire`: a negative timeout is one of 0."""
+        """As `multiprocessing.Lock.acquire`: a negative timeout means 0."""
         return self._acquire(None if block and timeout is None else max(0, timeout or 0) if block else 0)
 
 
 class MultiprocessingRLock(MultiprocessingLock):
-    """In the shape of `multiprocessing.RLock`: the thread that holds it may acquire it again."""
+    """`multiprocessing.RLock`: the thread that holds it may acquire it again."""
 
     _is_recursive = True

@@ -12,9 +12,9 @@ PathLike = Union[str, "os.PathLike[str]"]
 
 
 def touch(path: PathLike) -> None:
-    """Makes the file of that path, and its folder, as callers expect who look for it or remove it.
+    """Creates the file of that path and its folder, for programs that look for the file or remove it.
 
-    It is no part of the lock, so that nothing is wrong where it cannot be made.
+    The file is not a part of the lock, so a failure does not matter.
     """
     try:
         os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
@@ -24,15 +24,14 @@ def touch(path: PathLike) -> None:
 
 
 def name_of(path: Union[PathLike, bytes, "os.PathLike[bytes]"]) -> str:
-    """The lock of a path: ``file:`` and the path, absolute and without links.
+    """Returns the name of the lock of a path: ``file:`` and the path, absolute and without links.
 
-    A path whose name would be too long has the SHA-256 of its bytes in the place of its middle, so that it stays one
-    lock with one name.
+    If that name is too long, the SHA-256 of the path's bytes takes the place of the path.
 
     Raises:
-        TypeError: it is no path.
+        TypeError: `path` is not a path.
     """
-    # By its bytes, so that processes in different locales mean the same lock.
+    # Use the path's bytes, so that processes in different locales get the same name.
     absolute = os.path.realpath(os.fsencode(os.fspath(path)))
     name = "file:" + absolute.decode("utf-8", "surrogateescape")
     try:

@@ -1,11 +1,11 @@
-"""In the shape of fasteners' locks for processes: change the import, and nothing else.
+"""The interface of fasteners' locks for processes: a program only changes its import.
 
     from prwlock.compat.fasteners import InterProcessReaderWriterLock
 
 | fasteners | here |
 |---|---|
 | tries again after pauses (`delay`, `max_delay`, `sleep_func`) | the daemon tells when it is free; these are taken, and not used |
-| whoever tries at the right moment is first | first come, first served, and writers before readers that come later |
+| the process that tries at the right moment is first | first come, first served, and writers before later readers |
 | the file of that path is locked | the path is only a name; the file is made, for who looks for it, and may be missing |
 | the locks of one process do not exclude each other (`fcntl`) | through two lock objects they do; through one, the thread that holds it may acquire it again, in its mode |
 | a read lock that asks for the write lock becomes it, unseen | that is refused: it returns False, or waits until its time is up |
@@ -41,10 +41,9 @@ def _check(delay: float, timeout: Optional[float]) -> None:
 
 
 class _PathLock(Guarded):
-    """A lock that a path names, held by this object in at most one mode, however often.
+    """A lock that a path names, held by this object in at most one mode, any number of times.
 
-    Its guard is held to look at the grants and change them, in one step for other threads, and never while the daemon
-    is asked.
+    A thread holds the guard while it reads and changes the grants, and never while it waits for the daemon.
     """
 
     MAX_DELAY = 0.1
@@ -65,7 +64,7 @@ class _PathLock(Guarded):
         with self.guard:
             last = self._last()
             if last is not None and last.mode == mode and last._thread is threads.own:
-                # Once more by the same thread: the same grant counts once more.
+                # The same thread acquires it again: count its grant once more.
                 self._grants.append(last)
                 return True
         touch(self.path)
@@ -76,7 +75,7 @@ class _PathLock(Guarded):
         except (AcquireTimeout, Deadlock):
             return False
         except DaemonTimeout as error:
-            # The time is up, which this shape knows; why it is, it has no word for.
+            # This interface can only report a timeout, so log the reason.
             if wait is None:
                 raise
             log("WARNING", str(error))
@@ -86,7 +85,7 @@ class _PathLock(Guarded):
         return True
 
     def _last(self) -> Optional[Grant]:
-        """What this thread acquired last, or else what another did; under the guard.
+        """Returns the last grant of this thread, or else that of another one. The caller holds the guard.
 
         A forked child has none of its parent's grants.
         """
@@ -107,12 +106,12 @@ class _PathLock(Guarded):
         return True
 
     def exists(self) -> bool:
-        """Whether there is a file of that name; it says nothing of the lock."""
+        """Returns whether the file exists. This says nothing about the lock."""
         return os.path.exists(self.path)
 
 
 class InterProcessLock(_PathLock):
-    """In the shape of `fasteners.InterProcessLock`."""
+    """`fasteners.InterProcessLock`."""
 
     @property
     def acquired(self) -> bool:
@@ -127,16 +126,16 @@ class InterProcessLock(_PathLock):
         max_delay: float = 0.1,
         timeout: Optional[float] = None,
     ) -> bool:
-        """Waits for it, for `timeout` seconds if that is given; whether it has it."""
+        """Waits for the lock, for `timeout` seconds if that is given; returns whether it was acquired."""
         return self._take("write", blocking, delay, timeout)
 
     def trylock(self) -> None:
-        """Takes it, or raises ``BlockingIOError``."""
+        """Acquires the lock without waiting, or raises ``BlockingIOError``."""
         if not self.acquire(blocking=False):
             raise BlockingIOError(f"{self.path} is locked")
 
     def release(self) -> None:
-        """Gives it back; a ``threading.ThreadError`` (``RuntimeError``) if this object does not hold it."""
+        """Releases the lock; raises ``threading.ThreadError`` (``RuntimeError``) if this object does not hold it."""
         if not self._give_back():
             raise threading.ThreadError("Unable to release an unacquired lock")
 
@@ -152,7 +151,7 @@ class InterProcessLock(_PathLock):
 
 
 class InterProcessReaderWriterLock(_PathLock):
-    """In the shape of `fasteners.InterProcessReaderWriterLock`."""
+    """`fasteners.InterProcessReaderWriterLock`."""
 
     def acquire_read_lock(
         self,
@@ -161,7 +160,7 @@ class InterProcessReaderWriterLock(_PathLock):
         max_delay: float = 0.1,
         timeout: Optional[float] = None,
     ) -> bool:
-        """Waits for a read lock, for `timeout` seconds if that is given; whether it has it."""
+        """Waits for a read lock, for `timeout` seconds if that is given; returns whether it was acquired."""
         return self._take("read", blocking, delay, timeout)
 
     def acquire_write_lock(
@@ -171,7 +170,7 @@ class InterProcessReaderWriterLock(_PathLock):
         max_delay: float = 0.1,
         timeout: Optional[float] = None,
     ) -> bool:
-        """Waits for the write lock, for `timeout` seconds if that is given; whether it has it."""
+        """Waits for the write lock, for `timeout` seconds if that is given; returns whether it was acquired."""
         return self._take("write", blocking, delay, timeout)
 
     def release_read_lock(self) -> None:

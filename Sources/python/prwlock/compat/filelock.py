@@ -1,14 +1,14 @@
-"""In the shape of filelock's locks: change the import, and nothing else.
+"""The interface of filelock's locks: a program only changes its import.
 
     from prwlock.compat.filelock import FileLock, ReadWriteLock, Timeout
 
 | filelock | here |
 |---|---|
-| tries again every `poll_interval` | the daemon tells when it is free; the interval is taken, and not used |
-| the file of that path is locked (for `ReadWriteLock`, a database) | the path is only a name; the file is made, for who looks for it, and may be missing |
-| `SoftFileLock` stays behind when its process dies | it does not |
-| `ReadWriteLock`: whoever tries at the right moment is first | writers before readers that come later, writers as they came |
-| options about files (`mode`, `preserve_lock_file`, …) | taken, and without effect |
+| polls every `poll_interval` | the daemon reports when the lock is free; the interval is accepted, and not used |
+| the file of that path is locked (for `ReadWriteLock`, a database) | the path is only a name; the file is created for programs that expect it, and may be missing |
+| `SoftFileLock` remains when its process dies | it ends with the process |
+| `ReadWriteLock`: the process that tries at the right moment is first | writers before later readers, writers in the order of their requests |
+| options about files (`mode`, `preserve_lock_file`, …) | accepted, and without effect |
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from ._paths import PathLike, name_of, touch
 
 
 class Timeout(TimeoutError):
-    """The lock of `lock_file` could not be had in time."""
+    """The lock of `lock_file` was not acquired in time."""
 
     def __init__(self, lock_file: str) -> None:
         super().__init__(lock_file)
@@ -48,7 +48,7 @@ class Timeout(TimeoutError):
 
 
 class AcquireReturnProxy:
-    """What `acquire` returns: releases at the end of a ``with`` statement what that acquired."""
+    """The result of `acquire`, which releases the lock at the end of a ``with`` statement."""
 
     def __init__(self, lock: Any) -> None:
         self.lock = lock
@@ -61,7 +61,7 @@ class AcquireReturnProxy:
 
 
 def _wait(timeout: float, blocking: bool) -> Optional[float]:
-    """How long to wait by the rules of filelock: negative is for ever."""
+    """Returns how long to wait by the rules of filelock: a negative timeout means for ever."""
     return 0 if not blocking else None if timeout < 0 else timeout
 
 
@@ -71,19 +71,19 @@ def _ask(take: Callable[[Optional[float]], Grant], wait: Optional[float], path: 
     except AcquireTimeout:
         raise Timeout(path) from None
     except DaemonTimeout as error:
-        # The time is up, which this shape knows; the cause says why.
+        # This interface can only report a timeout. The exception's cause is the reason.
         if wait is None:
             raise
         raise Timeout(path) from error
     except Deadlock as error:
-        # What could only wait for itself is over at once where there is an end to the wait.
+        # A request that would wait for itself cannot succeed, so its timeout may end at once.
         if wait is None:
             raise RuntimeError(str(error)) from error
         raise Timeout(path) from None
 
 
 class _Hold:
-    """What is held, how often, and by whom."""
+    """A grant, how often it was acquired, and the thread that did."""
 
     def __init__(self) -> None:
         self.grant: Optional[Grant] = None
@@ -91,24 +91,23 @@ class _Hold:
         self.thread: object = None
 
     def is_real(self) -> bool:
-        """Whether it is held in this process, and not by a parent."""
+        """Returns whether this process holds it, rather than a parent process."""
         return self.grant is not None and self.grant.is_held
 
 
 class _LocalHold(_Hold, threading.local):
-    """Another one in every thread."""
+    """A separate hold in every thread."""
 
 
-#: For objects of which there is one for each path: held while one is looked up, made, and set up.
+#: Guards the singletons, of which there is one for each path, while one is found or made.
 _making = Guarded()
 
 
 class FileLock(Guarded, ContextDecorator):
-    """In the shape of `filelock.FileLock`: re-entrant, counted, one holder at a time.
+    """`filelock.FileLock`: re-entrant, counted, one holder at a time.
 
-    With `thread_local` (the default) threads exclude each other through one object too; without, they hold together.
-    Its guard is held to look at the hold and change it, in one step for other threads, and never while the daemon is
-    asked.
+    With `thread_local` (the default), threads exclude each other also through one object. Without it, they share the
+    hold. A thread holds the guard while it reads and changes the hold, and never while it waits for the daemon.
     """
 
     _instances: ClassVar[WeakValueDictionary[str, FileLock]] = WeakValueDictionary()
@@ -136,7 +135,7 @@ class FileLock(Guarded, ContextDecorator):
         **options: Any,
     ) -> None:
         with _making.guard:
-            # Of two threads that have got the same new object, one sets it up.
+            # Several threads may get the same new object. One of them initialises it.
             if is_singleton and "_lock" in self.__dict__:
                 return
             super().__init__()
@@ -157,7 +156,7 @@ class FileLock(Guarded, ContextDecorator):
 
     @property
     def timeout(self) -> float:
-        """For how long `acquire` waits if it is not told; negative is for ever."""
+        """The default timeout of `acquire`; a negative timeout means for ever."""
         return self._timeout
 
     @timeout.setter
@@ -171,12 +170,12 @@ class FileLock(Guarded, ContextDecorator):
 
     @property
     def lock_counter(self) -> int:
-        """How often it has been acquired and not released."""
+        """How many acquisitions are not released."""
         return self._hold.count if self._hold.is_real() else 0
 
     @property
     def is_singleton(self) -> bool:
-        """Whether all objects for the path are one."""
+        """Whether there is one object for each path."""
         return self._is_singleton
 
     def is_thread_local(self) -> bool:
@@ -213,7 +212,7 @@ class FileLock(Guarded, ContextDecorator):
         return AcquireReturnProxy(self)
 
     def release(self, force: bool = False) -> None:
-        """Gives back one acquisition, or all with `force`; nothing happens if it is not held."""
+        """Releases one acquisition, or all of them with `force`; does nothing if there is none."""
         hold = self._hold
         with self.guard:
             if not hold.is_real():
@@ -234,14 +233,14 @@ class FileLock(Guarded, ContextDecorator):
 
 
 class SoftFileLock(FileLock):
-    """The same: what dies with its process needs no file to tell of it."""
+    """The same as `FileLock`: these locks end with their process, so no file has to show that."""
 
 
 UnixFileLock = FileLock
 
 
 class ReadWriteLock(Guarded):
-    """In the shape of `filelock.ReadWriteLock`: re-entrant in its mode, and held by one object in one mode at a time.
+    """`filelock.ReadWriteLock`: re-entrant in its mode, and held by one object in one mode at a time.
 
     A write hold is its thread's. To ask for the other mode of what one holds is a ``RuntimeError``. Its guard is used
     as that of `FileLock`.
@@ -259,7 +258,7 @@ class ReadWriteLock(Guarded):
             instance = cls._instances.get(name)
             if instance is None:
                 instance = cls._instances[name] = super().__new__(cls)
-                # Another thread may get it before it is set up.
+                # Another thread may get the object before it is initialised.
                 instance.timeout, instance.blocking = timeout, blocking
         if (instance.timeout, instance.blocking) != (timeout, blocking):
             raise ValueError(
@@ -282,7 +281,7 @@ class ReadWriteLock(Guarded):
 
     @classmethod
     def get_lock(cls, lock_file: PathLike, timeout: float = -1, *, blocking: bool = True) -> ReadWriteLock:
-        """The one object for that path."""
+        """Returns the one object for that path."""
         return cls(lock_file, timeout, blocking=blocking)
 
     def acquire_read(self, timeout: Optional[float] = None, *, blocking: Optional[bool] = None) -> AcquireReturnProxy:
@@ -314,7 +313,7 @@ class ReadWriteLock(Guarded):
             if mode == "write" or not hold.is_real():
                 hold.grant, hold.count, hold.thread = grant, 1, threads.own
                 return AcquireReturnProxy(self)
-            # Another thread was quicker: one grant is enough.
+            # Another thread has stored its grant meanwhile. One grant is enough.
             hold.count += 1
         grant.release()
         return AcquireReturnProxy(self)
@@ -334,17 +333,17 @@ class ReadWriteLock(Guarded):
 
     @property
     def _lock_level(self) -> int:
-        """How often it is held; for tests that look at the original's inside."""
+        """How many acquisitions are not released; for tests that read the original's private attributes."""
         return self._hold.count if self._hold.is_real() else 0
 
     @property
     def _current_mode(self) -> Optional[str]:
-        """In which mode it is held; for tests that look at the original's inside."""
+        """The mode in which it is held; for tests that read the original's private attributes."""
         grant = self._hold.grant
         return grant.mode if grant is not None and self._hold.is_real() else None
 
     def release(self, *, force: bool = False) -> None:
-        """Gives back one acquisition, or all with `force`.
+        """Releases one acquisition, or all of them with `force`.
 
         Raises:
             RuntimeError: it is not held, and `force` is false.
@@ -375,5 +374,5 @@ class ReadWriteLock(Guarded):
             yield
 
     def close(self) -> None:
-        """Gives back all that this object holds."""
+        """Releases all acquisitions of this object."""
         self.release(force=True)
