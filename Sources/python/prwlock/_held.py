@@ -1,7 +1,7 @@
-"""What the commands that this process descends from hold: the variable ``PRWLOCK_HELD``.
+"""The grants of the commands that started this process, from the variable ``PRWLOCK_HELD``.
 
-It is a list of ``NAME=MODE=TOKEN`` with spaces in between, the name encoded. An item may be out of date, as an
-environment can outlive a command: the daemon is asked whether the token is valid before an item counts.
+The variable is a list of ``NAME=MODE=TOKEN`` with spaces in between; the names are encoded. An environment can outlive
+a command, so the daemon must confirm a token before its item counts.
 """
 
 from __future__ import annotations
@@ -13,28 +13,28 @@ if TYPE_CHECKING:
     from ._connection import Connection
 
 _VARIABLE = b"PRWLOCK_HELD"
-#: By their strength.
+#: In the order of their strength.
 _MODES = ("read", "update", "write")
 
 
 class Held(NamedTuple):
-    """A grant of a command that this process runs under."""
+    """A grant of a command that started this process."""
 
     name: bytes
     mode: str
     token: int
 
     def forbids(self, mode: str) -> bool:
-        """Whether a request in this mode would wait until the grant ends, and the grant's command for the request."""
+        """Returns whether a request in this mode would wait for this grant, and its command for the request."""
         return "write" in (self.mode, mode) or self.mode == mode == "update"
 
     def covers(self, mode: str) -> bool:
-        """Whether the grant allows all that a grant in this mode would."""
+        """Returns whether the grant permits everything that a grant in this mode permits."""
         return _MODES.index(self.mode) >= _MODES.index(mode)
 
 
 def find(name: bytes, connection: Connection) -> Optional[Held]:
-    """The newest grant on this lock that is still valid; None if there is none."""
+    """Returns the newest valid grant on this lock; None if there is none."""
     for held in reversed(_items()):
         line = b"VALIDATE %s token=%d" % (name, held.token)
         if held.name == name and connection.ask(line).words[:1] == [b"VALID"]:
@@ -43,13 +43,13 @@ def find(name: bytes, connection: Connection) -> Optional[Held]:
 
 
 def added(name: bytes, mode: str, token: int) -> bytes:
-    """The variable's value for a command that holds this as well; of one name the newest item is enough."""
+    """Returns the variable's value for a command with one more grant. It has one item for each name."""
     items = [*(held for held in _items() if held.name != name), Held(name, mode, token)]
     return b" ".join(b"%s=%s=%d" % (held.name, held.mode.encode(), held.token) for held in items)
 
 
 def _items() -> list[Held]:
-    """What the environment says; words that are no items are passed over."""
+    """Returns the items of the variable, and ignores words that are no items."""
     items = []
     for word in os.environb.get(_VARIABLE, b"").split(b" "):
         fields = word.split(b"=")

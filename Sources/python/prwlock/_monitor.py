@@ -1,27 +1,28 @@
-"""The process that was called as ``run``, while its child becomes the command.
+"""The monitor: the process that was started as ``run``, while its child becomes the command.
 
                    granted                     lost: TERM                     KILL
     [ ASKING ] ──────────────▶ [ GUARDING ] ─────────────▶ [ ENDING ] ──────────────────▶ [ ENDING ]
         │                           │                           │  `kill_after` has passed      │
         └────── the child ended ────┴── its end is passed on ───┴────────── status 79 ──────────┘
 
-It does for the command what a caller expects of the process that it started: it passes on signals that were sent to it
-alone, stops and goes on with the command, and ends as the command ended. It renews the lease, and ends the command when
-the grant is lost. It asks for no lock itself: the session is the child's, and this process has a copy of its socket.
+The monitor behaves as a caller expects of the process that it started: it forwards signals that were sent only to the
+monitor, stops and continues with the command, and ends in the same way as the command. It renews the lease, and ends
+the command when the grant is lost. It requests no lock: the session belongs to the child, and the monitor has a copy of
+the socket.
 
-All that it waits for comes as a signal, so that one `sigtimedwait` waits for everything, and says who sent it: SIGCHLD
-of the child, and SIGIO of the channel to the child and of the connection. Signals of one kind are merged while they
-are blocked, so each look takes all that is there.
+Every event arrives as a signal, so one `sigtimedwait` waits for all of them and reports their senders: SIGCHLD for the
+child, SIGIO for the channel to the child and for the connection. The kernel merges blocked signals of one kind, so the
+monitor handles all pending events after each signal.
 
 Interleavings that matter:
 
-- The command ends, and the daemon therefore closes the connection, before this process knows of either. So before it
-  believes a loss, this process looks whether the child has ended.
-- The notice of a loss comes together with the grant, and the child reads it before it hands the connection over. So
-  this process first asks the daemon whether the token is valid.
-- What arrives before SIGIO is asked for sends none. So there is a look after that.
-- A signal killed the command: the daemon looks at the status of the dead process for the mark (G11), which is gone once
-  the process was waited for. So this process waits for it only after the daemon has closed the session.
+- The command ends, and the daemon closes the connection, before the monitor knows of either. So the monitor checks
+  whether the child has ended before it reports a loss.
+- The notice of a loss comes together with the grant, and the child reads it before it passes the connection on. So the
+  monitor first asks the daemon whether the token is valid.
+- Data that arrives before SIGIO is enabled causes no signal. So the monitor reads once after that.
+- A signal killed the command. For the mark (G11) the daemon reads the status of the dead process, which exists until
+  the process is waited for. So the monitor waits for the process only after the daemon has closed the session.
 """
 
 from __future__ import annotations
@@ -41,28 +42,28 @@ from ._wire import decode_name, milliseconds
 if TYPE_CHECKING:
     from ._run import Asked
 
-#: The exit status that says that the lock was lost while the command ran.
+#: The exit status if the lock was lost while the command ran.
 LOST = 79
 _SI_KERNEL = 0x80
-#: What a terminal sends to all processes of its foreground.
+#: The signals that a terminal sends to all processes of the foreground.
 _OF_GROUPS = {
     signal.SIGINT, signal.SIGQUIT, signal.SIGTSTP, signal.SIGTTIN, signal.SIGTTOU, signal.SIGWINCH, signal.SIGCONT,
 }  # fmt: skip
-#: Of these a process cannot wait for its own.
+#: Signals that a process cannot wait for.
 _OWN = {signal.SIGSEGV, signal.SIGBUS, signal.SIGFPE, signal.SIGILL, signal.SIGKILL, signal.SIGSTOP}
 #: How long the daemon may take to notice that the command was killed, in seconds.
 _PATIENCE = 0.5
-#: More processes than this are in no line from a process to its ancestor.
+#: The most ancestors of a process that are checked.
 _LONGEST_LINE = 100
 
 
 def taken() -> set[int]:
-    """The signals that this process waits for; to be blocked before the child is made, so that none is lost."""
+    """Returns the signals to wait for. Block them before the fork, so that none is lost."""
     return {int(number) for number in signal.valid_signals()} - _OWN
 
 
 class Monitor:
-    """Guards a child to its end, and ends as it ended."""
+    """Guards a child until it ends, and then ends in the same way."""
 
     def __init__(self, child: int, channel: socket.socket, asked: Asked, kill_after: float) -> None:
         self._child = child
@@ -72,14 +73,14 @@ class Monitor:
         self._connection: Optional[socket.socket] = None
         self._token = 0
         self._heard = b""
-        #: How the child ended; it was not waited for yet.
+        #: How the child ended. It is a zombie then.
         self._end: Optional[os.waitid_result] = None
         self._loss: Optional[str] = None
         self._kill_at: Optional[float] = None
         self._renew_at: Optional[float] = None
 
     def guard(self) -> NoReturn:
-        """Returns never: it ends this process."""
+        """Guards the child, and then ends this process."""
         status = 1
         try:
             self._keep_nothing_else()
@@ -89,14 +90,14 @@ class Monitor:
             os._exit(status)
 
     def _keep_nothing_else(self) -> None:
-        """Lets go of what the command was given: a reader of the command's pipes is to see their end with its end."""
+        """Closes the command's descriptors, so that the reader of a pipe sees its end when the command ends."""
         assert self._channel is not None
         kept = {2, self._channel.fileno()}
         for entry in os.listdir("/proc/self/fd"):
             if int(entry) > 2 and int(entry) not in kept:
                 try:
                     os.close(int(entry))
-                except OSError:  # The one of the listing itself.
+                except OSError:  # The descriptor of the listing itself.
                     pass
         nothing = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
         for number in (0, 1):
@@ -122,13 +123,13 @@ class Monitor:
 
     @staticmethod
     def _listen(connection: Optional[socket.socket]) -> None:
-        """Asks for a SIGIO whenever something arrives."""
+        """Enables SIGIO for a socket."""
         if connection is not None:
             fcntl.fcntl(connection, fcntl.F_SETOWN, os.getpid())
             fcntl.fcntl(connection, fcntl.F_SETFL, fcntl.fcntl(connection, fcntl.F_GETFL) | os.O_ASYNC)
 
     def _send(self, number: int) -> None:
-        # The child was not waited for, so its number is still its own.
+        # The child was not waited for, so its process id cannot belong to another process.
         os.kill(self._child, number)
 
     # The grant
@@ -159,11 +160,11 @@ class Monitor:
         assert self._connection is not None
         try:
             self._connection.send(line, socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL)
-        except OSError:  # Its end is heard next.
+        except OSError:  # The next read reports the end.
             pass
 
     def _hear(self) -> None:
-        """Takes what the daemon has said, and looks for the end of the grant in it."""
+        """Reads the daemon's lines, and looks for the end of the grant."""
         if self._connection is None or self._loss is not None:
             return
         while self._loss is None:
@@ -190,10 +191,10 @@ class Monitor:
             self._lose("its lease could not be renewed")
 
     def _lose(self, reason: str) -> None:
-        """Ends the command that has lost its grant."""
+        """Ends the command because its grant is lost."""
         if self._loss is not None:
             return
-        # The session of a command that has ended is closed as well.
+        # The session also closes because the command has ended.
         self._collect()
         if self._end is not None:
             return
@@ -201,7 +202,7 @@ class Monitor:
         self._renew_at = None
         self._kill_at = time.monotonic() + self._kill_after
         self._send(signal.SIGTERM)
-        # A stopped command does not hear it.
+        # A stopped command would not receive SIGTERM.
         self._send(signal.SIGCONT)
         name = harmless(decode_name(self._asked.name))
         complain(f"the lock {name} was lost ({reason}), and so the command is ended")
@@ -223,14 +224,14 @@ class Monitor:
         if number in (signal.SIGCHLD, signal.SIGIO):
             return False
         if information.si_code == _SI_KERNEL:
-            # A terminal that hangs up tells the leader of its session only.
+            # A terminal that hangs up signals only the leader of its session.
             if number == signal.SIGHUP:
                 return os.getsid(0) == os.getpid()
             return number not in _OF_GROUPS
         if number == signal.SIGCONT:
-            # A shell continues the whole group, and the command goes on by itself then.
+            # A shell continues the whole group, so the command may run already.
             return _state(self._child) == "T"
-        # What the command or a descendant of it sends, as by `kill 0`, would be an echo.
+        # Do not return a signal to the command that it or a descendant has sent, as by `kill 0`.
         return information.si_pid <= 0 or not self._is_of_command(information.si_pid)
 
     def _is_of_command(self, process: int) -> bool:
@@ -243,7 +244,7 @@ class Monitor:
         return False
 
     def _collect(self) -> None:
-        """Looks at children: this one, and as process 1 also all that have lost their parents."""
+        """Checks the child; as process 1 of a container, also reaps orphans."""
         try:
             while True:
                 stopped = os.waitid(os.P_PID, self._child, os.WSTOPPED | os.WNOHANG)
@@ -251,7 +252,7 @@ class Monitor:
                     break
                 self._stop(stopped.si_status)
         except ChildProcessError:
-            # It has ended, and so it cannot be stopped any more.
+            # It has ended, so it cannot be stopped any more.
             pass
         self._end = os.waitid(os.P_PID, self._child, os.WEXITED | os.WNOHANG | os.WNOWAIT)
         while True:
@@ -261,10 +262,10 @@ class Monitor:
             os.waitpid(other.si_pid, os.WNOHANG)
 
     def _stop(self, number: int) -> None:
-        """The command was stopped: so is this process, where a shell waits for that.
+        """Stops this process too after the command was stopped, if a shell waits for that.
 
-        Not without a terminal: a process that stops the command there, and continues it, need not know of this one,
-        which would stay stopped.
+        Without a terminal it does not: a process that stops and continues the command may not know the monitor, which
+        would stay stopped.
         """
         try:
             terminal = os.open("/dev/tty", os.O_RDONLY | os.O_NOCTTY | os.O_CLOEXEC)
@@ -276,14 +277,14 @@ class Monitor:
             is_in_foreground = False
         finally:
             os.close(terminal)
-        # A job that was continued in between is not to stop any more.
+        # Do not stop if the job was continued meanwhile.
         if (number != signal.SIGSTOP or is_in_foreground) and signal.SIGCONT not in signal.sigpending():
             _act_on(number)
 
     # The end
 
     def _pass_on(self) -> int:
-        """Ends as the command ended: by the same signal, or with the status that is returned."""
+        """Ends by the signal that ended the command, or returns the command's exit status."""
         end = self._end
         assert end is not None
         if end.si_code != os.CLD_EXITED and self._loss is None and self._connection is not None:
@@ -293,10 +294,10 @@ class Monitor:
             return LOST
         if end.si_code == os.CLD_EXITED:
             return end.si_status
-        # The core, if there is one, is the command's.
+        # Only the command may leave a core file.
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
         _act_on(end.si_status)
-        # Process 1 does not die by signals.
+        # A signal does not end process 1 of a container.
         return 128 + end.si_status
 
     @staticmethod
@@ -310,20 +311,20 @@ class Monitor:
 
 
 def _act_on(number: int) -> None:
-    """Has a signal do to this process what it does by default: end or stop it."""
+    """Lets a signal end or stop this process, as by default."""
     if number != signal.SIGSTOP and number != signal.SIGKILL:
         signal.signal(number, signal.SIG_DFL)
     os.kill(os.getpid(), number)
-    # It acts as soon as it is not blocked.
+    # The signal acts as soon as it is not blocked.
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {number})
     signal.pthread_sigmask(signal.SIG_BLOCK, {number})
 
 
 def _fields(process: int) -> list[str]:
-    """What the kernel says of a process, from its state on; nothing of one that has gone."""
+    """Returns the fields of a process's `stat` file, from its state on; none if the process has ended."""
     try:
         with open(f"/proc/{process}/stat", encoding="utf-8", errors="replace") as file:
-            # The program's name, in parentheses, may have anything in it.
+            # The program's name, in parentheses, may contain any character.
             return file.read().rpartition(")")[2].split()
     except OSError:
         return []

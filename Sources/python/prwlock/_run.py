@@ -1,4 +1,4 @@
-"""``run``: a command under a lock, which lives exactly as long as the command does.
+"""``run``: a command under a lock, which is held exactly as long as the command runs.
 
                fork
     [ MONITOR ] ─────────▶ [ ASKING ] ── granted: exec ──▶ [ COMMAND ]
@@ -6,8 +6,9 @@
          │  └─────────── its end: the same status ────────────┘    │
          └─────── signals; TERM, later KILL if the grant is lost ──┘
 
-A session ends with the process that connected (G6). So the child connects, asks, and executes the command in its own
-place: the lock is the command's, whatever happens to the parent. The parent is the monitor (`_monitor`).
+A session ends with the process that connected (G6). So the child connects, acquires the lock, and executes the command
+in its own process: the lock belongs to the command, whatever happens to the parent. The parent is the monitor
+(`_monitor`).
 """
 
 from __future__ import annotations
@@ -33,12 +34,12 @@ from ._wire import acquire_options, decode_name
 if TYPE_CHECKING:
     from ._wire import Mode
 
-#: A number that no script uses for itself.
+#: A descriptor number that scripts do not use.
 _DESCRIPTOR = 200
 
 
 class Asked(NamedTuple):
-    """What a command line asks for."""
+    """The options of a command line."""
 
     location: Location
     #: The name, encoded.
@@ -48,22 +49,22 @@ class Asked(NamedTuple):
     lease: Optional[float]
     note: Optional[bytes]
     command: list[bytes]
-    #: The exit status where the lock is not granted.
+    #: The exit status if the lock is not granted.
     conflict: int
     #: Whether the command gets no copy of the connection.
     closes: bool
-    #: Whether a grant that the command runs under already is enough.
+    #: Whether a grant of an ancestor is enough.
     inherits: bool
     is_verbose: bool
 
 
 def run(asked: Asked, kill_after: Optional[float]) -> int:
-    """Runs the command, below a monitor unless `kill_after` is None; returns only where it was not executed.
+    """Runs the command, with a monitor unless `kill_after` is None; returns only if the command was not executed.
 
     Raises:
-        LockError: no daemon, or another fault.
+        LockError: there is no daemon, or another fault.
     """
-    # What cannot be asked for is said before anything is started.
+    # Refuse impossible options before anything is started.
     acquire_options(asked.timeout, asked.lease, asked.note)
     if kill_after is None:
         return _become(asked, None)
@@ -71,7 +72,7 @@ def run(asked: Asked, kill_after: Optional[float]) -> int:
 
     near, far = socket.socketpair()
     before = signal.pthread_sigmask(signal.SIG_BLOCK, _monitor.taken())
-    # Where the caller ignores the ends of children, the kernel would keep no status to wait for.
+    # If the caller ignores SIGCHLD, the kernel would keep no status of the child.
     child_action = signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     child = os.fork()
     if child > 0:
@@ -80,7 +81,7 @@ def run(asked: Asked, kill_after: Optional[float]) -> int:
     near.close()
     signal.signal(signal.SIGCHLD, child_action)
     _end_with(far)
-    # As in the command itself, an interrupt ends this process by the signal, and the monitor sees that.
+    # An interrupt ends this process by the signal, as it would end the command, and the monitor sees that.
     if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_SETMASK, before)
@@ -88,15 +89,15 @@ def run(asked: Asked, kill_after: Optional[float]) -> int:
 
 
 def _end_with(channel: socket.socket) -> None:
-    """Has the kernel end this process when the monitor ends before the grant is there.
+    """Lets the kernel end this process if the monitor ends before the lock is granted.
 
-    The monitor says nothing on the channel, so that only its end makes the channel readable, and the kernel sends
-    SIGIO then, which ends a process by default.
+    The monitor writes nothing to the channel. So the channel becomes readable only when the monitor ends. The kernel
+    sends SIGIO then, which ends a process by default.
     """
     signal.signal(signal.SIGIO, signal.SIG_DFL)
     fcntl.fcntl(channel, fcntl.F_SETOWN, os.getpid())
     fcntl.fcntl(channel, fcntl.F_SETFL, fcntl.fcntl(channel, fcntl.F_GETFL) | os.O_ASYNC)
-    # The monitor may have ended before that.
+    # The monitor may have ended before SIGIO was enabled.
     try:
         ended = channel.recv(1, socket.MSG_DONTWAIT) == b""
     except BlockingIOError:
@@ -116,7 +117,7 @@ def _become(asked: Asked, channel: Optional[socket.socket]) -> int:  # noqa: RET
         if asked.inherits or ancestor.forbids(asked.mode):
             complain(_nested(asked, ancestor))
             return asked.conflict
-        # Where writers wait, another reader would wait behind them, and they for this one's ancestor.
+        # Do not wait: a waiting writer waits for this process's ancestor, and a new reader would wait for that writer.
         deadline = Deadline(0)
     try:
         connection, words = _acquire(asked, deadline, connection)
@@ -129,7 +130,7 @@ def _become(asked: Asked, channel: Optional[socket.socket]) -> int:  # noqa: RET
     if asked.is_verbose:
         complain(f"{_shown(asked.name)}: granted after {time.monotonic() - start:.3f} s")
     token = int(words[4][6:])
-    # A command that has ended cannot say it.
+    # A command that has ended cannot release, so ask for the release in advance.
     answer = connection.ask(b"RELEASE %s %s at=end" % (asked.name, words[4])).words
     if answer[:1] != [b"OK"]:
         raise DaemonUnavailable(f"the lock daemon at {connection.path} cannot release at the end of a process")
@@ -140,7 +141,7 @@ def _become(asked: Asked, channel: Optional[socket.socket]) -> int:  # noqa: RET
         environment[b"PRWLOCK_OWNERDIED"] = b"1"
     environment[b"PRWLOCK_HELD"] = _held.added(asked.name, asked.mode, token)
     if channel is not None:
-        # From here on the command goes on without a monitor.
+        # From here on the command must survive the end of the monitor.
         fcntl.fcntl(channel, fcntl.F_SETFL, fcntl.fcntl(channel, fcntl.F_GETFL) & ~os.O_ASYNC)
         _hand_over(channel, token, connection)
     if not asked.closes:
@@ -156,11 +157,11 @@ def _hand_over(channel: socket.socket, token: int, connection: Connection) -> No
 
 
 def _keep_open(connection: Connection) -> None:
-    """Leaves the session open in the command, so that a monitor that is killed does not end it."""
+    """Keeps the session open in the command, so that it survives the monitor."""
     try:
         connection.keep(_DESCRIPTOR)
     except OSError:
-        # The limit of descriptors is lower.
+        # The limit of descriptors is lower than this number.
         os.set_inheritable(connection._socket.fileno(), True)
 
 
@@ -171,7 +172,7 @@ def _connect(asked: Asked, deadline: Optional[Deadline]) -> Connection:
 def _acquire(
     asked: Asked, deadline: Optional[Deadline], connection: Connection
 ) -> tuple[Connection, list[bytes]]:
-    """Asks until there is a decision; also the next daemon, where one ends while this waits for it."""
+    """Requests the lock until there is a decision, also from the next daemon if one ends."""
     options = acquire_options(None, asked.lease, asked.note)
     text = b"%s %s%s" % (asked.mode.upper().encode(), asked.name, options)
     while True:
@@ -210,9 +211,9 @@ def _shown(name: bytes) -> str:
 
 
 def _environment() -> dict[bytes, bytes]:
-    """The environment as it was handed to this process."""
+    """Returns the environment that this process was started with."""
     environment = dict(os.environb)
-    # Python sets this variable in the C locale, for itself and for what it starts (PEP 538).
+    # In the C locale Python sets this variable for itself and its children (PEP 538).
     if environment.get(b"LC_CTYPE") in (b"C.UTF-8", b"C.utf8", b"UTF-8"):
         try:
             with open("/proc/self/environ", "rb") as file:
@@ -225,13 +226,13 @@ def _environment() -> dict[bytes, bytes]:
 
 
 def _execute(command: list[bytes], environment: dict[bytes, bytes]) -> NoReturn:
-    """Becomes the command, as `execvp` does; ends with the exit status of shells where that cannot be done."""
-    # Python ignores these two for itself, and an ignored signal stays so in the program that is executed.
+    """Executes the command as `execvp` does; if that fails, exits with the status that shells use."""
+    # Python ignores these signals, and the executed program would inherit that.
     for number in (signal.SIGPIPE, signal.SIGXFSZ):
         signal.signal(number, signal.SIG_DFL)
     error = _try_execute(command, environment)
     complain(f"{harmless(os.fsdecode(command[0]))}: {error.strerror}")
-    # At once: an end of the connection before that of the process would be a loss to the monitor.
+    # Exit at once: if the connection ended before the process, the monitor would report a loss.
     os._exit(127 if error.errno == ENOENT else 126)
 
 
@@ -260,5 +261,5 @@ def _execute_file(path: bytes, command: list[bytes], environment: dict[bytes, by
     except OSError as error:
         if error.errno != ENOEXEC:
             raise
-    # A script that does not say what runs it.
+    # The file is a script without an interpreter line.
     os.execve(b"/bin/sh", [b"/bin/sh", path, *command[1:]], environment)
