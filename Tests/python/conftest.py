@@ -1,4 +1,4 @@
-"""What the tests share: a home of each test's own, daemons, and other processes."""
+"""Fixtures: a home for each test, daemons, and other processes."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from processes import Peer
 
 @pytest.fixture(autouse=True)
 def home(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A place of the test's own for daemons that clients start, which end with it; also a folder for its files."""
+    """A separate place for the daemons that the clients of a test start; also a folder for files."""
     # In /tmp, wherever temporary files are: the path of a socket is short.
     folder = Path(tempfile.mkdtemp(prefix="prw", dir="/tmp"))
     for name in ("run", "tmp", "home"):
@@ -40,7 +40,7 @@ def home(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 
 def auto_started(root: Path) -> list[int]:
-    """The daemons whose output goes to a log below that folder."""
+    """Returns the daemons that write to a log below that folder."""
     found = []
     for entry in Path("/proc").iterdir():
         try:
@@ -60,26 +60,26 @@ def own_socket(home: Path) -> Path:
 
 @pytest.fixture
 def running(home: Path) -> Callable[[], list[int]]:
-    """Tells the daemons that clients have started in this place."""
+    """Returns a function that returns the daemons that clients have started in this place."""
     return lambda: auto_started(home)
 
 
 @pytest.fixture
 def daemon(prwlock_daemon: PrivateDaemon) -> PrivateDaemon:
-    """A daemon of the test's own, which all clients of the test find."""
+    """A daemon that all clients of the test find."""
     return prwlock_daemon
 
 
 @pytest.fixture
 def client(daemon: PrivateDaemon) -> Iterator[prwlock.Client]:
-    """Another session of this process than the one that the locks share, to look at them."""
+    """A client with another session than that of the test's locks, to inspect them."""
     with prwlock.Client() as client:
         yield client
 
 
 @pytest.fixture
 def peer(daemon: PrivateDaemon) -> Iterator[Callable[[], Peer]]:
-    """Makes other processes that do with locks what they are told."""
+    """Returns a function that starts other processes, which use locks on command."""
     peers: list[Peer] = []
 
     def make() -> Peer:
@@ -93,7 +93,7 @@ def peer(daemon: PrivateDaemon) -> Iterator[Callable[[], Peer]]:
 
 @pytest.fixture
 def run(home: Path) -> Callable[..., str]:
-    """Runs a program text by this Python in a process of its own, and returns what it prints."""
+    """Returns a function that runs a program text in another process, and returns its output."""
 
     def run(text: str, *arguments: str, status: int = 0) -> str:
         script = home / "program.py"
@@ -109,7 +109,7 @@ def run(home: Path) -> Callable[..., str]:
 
 @pytest.fixture(params=["asyncio", "uvloop"])
 def loop_run(request: pytest.FixtureRequest) -> Run:
-    """Runs a coroutine to its end, with a bound against hangs."""
+    """Returns a function that runs a coroutine to its end, with a limit against hangs."""
 
     async def bounded(body: Coroutine[Any, Any, Any]) -> Any:
         return await asyncio.wait_for(body, 90)

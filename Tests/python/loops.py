@@ -1,4 +1,4 @@
-"""Coroutines in tests: on which loop they run, and how they wait."""
+"""Running coroutines in tests."""
 
 from __future__ import annotations
 
@@ -10,6 +10,6 @@ Run = Callable[[Coroutine[Any, Any, Any]], Any]
 
 
 async def until(condition: Callable[[], object]) -> None:
-    """Looks until it is so; the loop goes on meanwhile."""
+    """Polls until the condition is true, while the loop runs."""
     while not condition():
         await asyncio.sleep(0.001)

@@ -64,7 +64,7 @@ class Peer:
 
 
 def wait_until(condition: Callable[[], object], what: str = "") -> None:
-    """Looks until it is so; what takes a minute does not come any more."""
+    """Polls until the condition is true, for a minute at most."""
     end = time.monotonic() + 60
     while not condition():
         assert time.monotonic() < end, f"it never came: {what}"
@@ -72,5 +72,5 @@ def wait_until(condition: Callable[[], object], what: str = "") -> None:
 
 
 def descriptors(pid: Optional[int] = None) -> set[str]:
-    """The numbers of a process's open descriptors."""
+    """Returns the numbers of a process's open descriptors."""
     return set(os.listdir(f"/proc/{pid or 'self'}/fd"))

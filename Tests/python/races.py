@@ -1,4 +1,4 @@
-"""Two threads that do the same thing, one of which stops before one of its steps."""
+"""Two threads do the same thing, and one of them stops before one of its steps."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from typing import Any
 
 from steps import AtSteps
 
-#: How long a thread stands still while another runs, if that cannot end before.
+#: How long a thread stops while the other one runs, if the other one has to wait for it.
 STILL = 0.004
 
 
 class Race:
-    """What two threads do with something new, and what must be true of it afterwards.
+    """What two threads do with a new object, and what must be true afterwards.
 
-    `first` is what both do; what it returns is in `results`, and what it raises in `errors`.
+    Both call `first`. Its results are in `results`, and its exceptions in `errors`.
     """
 
     results: list[Any]
@@ -32,12 +32,12 @@ class Race:
         raise NotImplementedError
 
     def check(self) -> None:
-        """By default: both got the same thing."""
+        """By default, both must have the same result."""
         one, other = self.results
         assert one is other
 
     def run(self, step: int) -> bool:
-        """Whether there was such a step."""
+        """Runs both threads; the first one stops at that step. Returns whether there was such a step."""
         self.make()
         self.results = []
         self.errors = []
@@ -78,4 +78,4 @@ class Race:
         return bool(steps.called)
 
     def prepare(self) -> None:
-        """What each thread does before."""
+        """What each thread does first."""

@@ -1,4 +1,4 @@
-"""Something that is done between two steps of the package."""
+"""Calling something between two steps of the package."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class AtSteps:
         self.action = action
         self.steps = set(steps)
         self.count = 0
-        #: How often it was called.
+        #: How often `action` was called.
         self.called = 0
         self.thread = threading.get_ident()
 
@@ -47,7 +47,7 @@ class AtSteps:
             sys.settrace(None)
 
     def _monitor(self, code: CodeType, offset: int) -> None:
-        # Not where the interpreter is about to take an exception over: no signal can come between.
+        # Not at the start of an exception handler: no signal can be delivered there.
         if code.co_filename.startswith(FOLDER) and code.co_code[offset] != TAKE_OVER:
             self._step()
 

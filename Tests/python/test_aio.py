@@ -149,7 +149,7 @@ def test_changes_of_mode(loop_run: Run, daemon: Any, peer: Any) -> None:
     loop_run(body())
 
 
-def test_losses_are_told(loop_run: Run, daemon: Any) -> None:
+def test_losses_are_reported(loop_run: Run, daemon: Any) -> None:
     """G9: by a plain function and by a coroutine, and at the block's end."""
 
     async def body() -> None:
@@ -177,7 +177,7 @@ def test_losses_are_told(loop_run: Run, daemon: Any) -> None:
     loop_run(body())
 
 
-def test_what_nobody_refers_to_is_given_back(loop_run: Run, client: prwlock.Client) -> None:
+def test_a_grant_that_is_collected_is_released(loop_run: Run, client: prwlock.Client) -> None:
     async def body() -> None:
         await aio.RWLock("jobs").write()
         await until(lambda: not client.status("jobs").holders)
@@ -185,7 +185,7 @@ def test_what_nobody_refers_to_is_given_back(loop_run: Run, client: prwlock.Clie
     loop_run(body())
 
 
-def test_looking(loop_run: Run, daemon: Any) -> None:
+def test_listings(loop_run: Run, daemon: Any) -> None:
     async def body() -> None:
         async with aio.Client() as client:
             await client.ping()
@@ -273,7 +273,7 @@ def test_a_forked_child_speaks_for_itself(daemon: Any) -> None:
     asyncio.run(hold())
 
 
-def test_wrong_use_is_said(daemon: Any) -> None:
+def test_wrong_use_raises(daemon: Any) -> None:
     acquiring = aio.RWLock("jobs").write()
     with pytest.raises(RuntimeError, match="no running event loop"):
         acquiring.__await__().send(None)

@@ -16,7 +16,7 @@ from loops import Run, until
 
 
 @pytest.mark.parametrize("contended", [False, True])
-def test_whoever_is_cancelled_at_any_moment_leaves_nothing(
+def test_a_task_that_is_cancelled_at_any_moment_leaves_nothing(
     contended: bool, loop_run: Run, client: prwlock.Client
 ) -> None:
     async def body() -> None:
@@ -104,7 +104,7 @@ def test_a_stopped_daemon_does_not_hold_up_a_cancellation(loop_run: Run, daemon:
     loop_run(body())
 
 
-def test_a_daemon_that_goes_away_is_told_and_the_next_one_serves(loop_run: Run, daemon: Any) -> None:
+def test_a_daemon_that_ends_is_reported_and_the_next_one_serves(loop_run: Run, daemon: Any) -> None:
     async def body() -> None:
         lock = aio.RWLock("jobs")
         grant = await lock.write()

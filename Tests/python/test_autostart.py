@@ -26,7 +26,7 @@ with lock.write() as grant:
 
 @pytest.fixture
 def leaves_at_once(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Daemons that clients start leave when nobody is there for a moment."""
+    """Daemons that clients start end after a moment without clients."""
     program = home / "daemon"
     program.write_text(f"#!/bin/sh\nexec '{daemon_program()}' \"$@\" --exit-when-idle=50ms\n")
     program.chmod(0o700)
@@ -39,7 +39,7 @@ def test_the_first_lock_starts_a_daemon(running: Callable[[], list[int]], home: 
     assert lock.acquire_read()
     (daemon,) = running()
     lock.release()
-    # It is nobody's child, and has nothing of this process.
+    # Its parent is not this process, and it has inherited nothing from this process.
     status = Path(f"/proc/{daemon}/status").read_text()
     assert f"PPid:\t{os.getpid()}\n" not in status
     assert os.getsid(daemon) == daemon
@@ -96,7 +96,7 @@ def test_no_socket_is_left_over(
     assert not {own_socket.name, f"{own_socket.name}.lock"} & {*os.listdir(own_socket.parent)}
 
 
-def test_a_daemon_that_leaves_while_somebody_comes_turns_nobody_away(leaves_at_once: None, run: Any) -> None:
+def test_a_daemon_that_ends_while_clients_connect_refuses_none(leaves_at_once: None, run: Any) -> None:
     # It comes back at moments around the one at which the daemon leaves.
     program = """
 import prwlock, sys, time

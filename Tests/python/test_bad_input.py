@@ -106,7 +106,7 @@ def test_an_acquire_after_close(daemon: Any) -> None:
     client.close()
 
 
-def test_a_close_wakes_who_waits(peer: Any) -> None:
+def test_a_close_wakes_the_threads_that_wait(peer: Any) -> None:
     assert peer().ask("write", "jobs") == "True"
     client = prwlock.Client()
     errors: list[Exception] = []
@@ -214,7 +214,7 @@ thing.itself = thing
 
 
 @pytest.mark.parametrize("end", ["kill", "stop"])
-def test_a_daemon_that_goes_away_in_the_middle_of_a_wait(end: str, daemon: Any, peer: Any) -> None:
+def test_a_daemon_that_ends_in_the_middle_of_a_wait(end: str, daemon: Any, peer: Any) -> None:
     assert peer().ask("write", "jobs") == "True"
     lock = prwlock.RWLock("jobs")
     errors: list[Exception] = []

@@ -54,7 +54,7 @@ def test_sessions_and_counters(client: prwlock.Client) -> None:
     client.ping()
 
 
-def test_watching_tells_every_change(client: prwlock.Client) -> None:
+def test_a_watch_reports_every_change(client: prwlock.Client) -> None:
     with client.watch("job") as changes:
         with prwlock.RWLock("jobs").write() as grant:
             pass
@@ -82,7 +82,7 @@ def test_a_watch_that_is_closed_elsewhere_ends(client: prwlock.Client) -> None:
     thread.join()
 
 
-def test_a_watch_whose_daemon_goes_away_says_so(daemon: Any) -> None:
+def test_a_watch_reports_the_end_of_its_daemon(daemon: Any) -> None:
     changes = prwlock.watch()
     daemon.kill()
     with pytest.raises(prwlock.DaemonUnavailable, match="went away"):

@@ -131,7 +131,7 @@ def test_tables_are_for_people_and_json_for_programs(client: prwlock.Client, pee
     assert str(holder.pid) in command("sessions")
 
 
-def test_changes_are_told_as_they_happen(daemon: Any) -> None:
+def test_changes_are_printed_as_they_happen(daemon: Any) -> None:
     watching = subprocess.Popen([*COMMAND, "watch", "jobs", "--json"], stdout=subprocess.PIPE, text=True)
     wait_until(lambda: len(daemon.client.sessions()) == 2)
     lines: list[Any] = []
@@ -172,7 +172,7 @@ def test_help_and_version_are_there(daemon: Any) -> None:
     assert json.loads(command("ping", "--json")) == {"socket": daemon.socket, "space": "socket"}
 
 
-def test_a_look_says_where_locks_are_of_one_user_alone(own_socket: Any) -> None:
+def test_a_listing_of_one_users_locks_says_so(own_socket: Any) -> None:
     for words in (["ping"], ["list"], ["status", "jobs"], ["sessions"]):
         done = subprocess.run([*COMMAND, *words], capture_output=True, text=True, timeout=60, check=False)
         assert done.returncode == 0

@@ -48,7 +48,7 @@ def test_a_lock_as_threading_has_it(kind: Any, daemon: Any) -> None:
         lock.acquire(timeout=-2)
 
 
-def test_a_plain_lock_is_released_by_any_thread_and_tells_who_has_it(daemon: Any, peer: Any) -> None:
+def test_a_plain_lock_is_released_by_any_thread_and_shows_its_holder(daemon: Any, peer: Any) -> None:
     lock = compat.Lock("jobs")
     assert not lock.locked()
     in_thread(lock.acquire)
@@ -259,7 +259,7 @@ def hold_and_crash(path: str, socket: str, held: Any) -> None:
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_whoever_crashes_leaves_nothing_locked(method: str, home: Path, daemon: Any) -> None:
+def test_a_process_that_crashes_leaves_nothing_locked(method: str, home: Path, daemon: Any) -> None:
     context = multiprocessing.get_context(method)
     held = context.Queue()
     process = context.Process(target=hold_and_crash, args=(str(home / "rw"), daemon.socket, held))

@@ -59,7 +59,7 @@ def test_a_timeout_that_is_over_is_false_and_counts_nothing(daemon: Any, peer: C
     assert lock.nlocks == 0
 
 
-def test_context_managers_hold_and_give_back(client: prwlock.Client) -> None:
+def test_context_managers_acquire_and_release(client: prwlock.Client) -> None:
     lock = prwlock.RWLock("jobs")
     with lock.reader_lock():
         assert [holder.mode for holder in client.status("jobs").holders] == ["read"]
@@ -97,7 +97,7 @@ def test_a_write_within_ones_own_write_is_an_os_error(daemon: Any) -> None:
     lock.release()
 
 
-def test_what_is_collected_is_given_back(client: prwlock.Client) -> None:
+def test_a_lock_that_is_collected_is_released(client: prwlock.Client) -> None:
     lock = prwlock.RWLock("jobs")
     lock.acquire_read()
     lock.acquire_read()
@@ -107,7 +107,7 @@ def test_what_is_collected_is_given_back(client: prwlock.Client) -> None:
     wait_until(lambda: not client.status("jobs").holders)
 
 
-def test_thousands_of_held_locks_that_are_collected_at_once_are_given_back(client: prwlock.Client) -> None:
+def test_thousands_of_held_locks_that_are_collected_at_once_are_released(client: prwlock.Client) -> None:
     locks = [prwlock.RWLock(f"many/{number}") for number in range(5_000)]
     for lock in locks:
         lock.acquire_write()
@@ -259,7 +259,7 @@ def test_a_thread_that_ends_keeps_what_it_holds_as_the_original_did(client: prwl
     assert answers == [False]
 
 
-def test_the_command_of_the_system_sees_who_holds(daemon: Any) -> None:
+def test_the_command_shows_the_holders(daemon: Any) -> None:
     lock = prwlock.RWLock("jobs")
     lock.acquire_write()
     status = prwlock.status("jobs")

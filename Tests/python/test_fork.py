@@ -66,7 +66,7 @@ def test_a_child_has_a_session_of_its_own(fork: Callable[[], int], client: prwlo
         lock.release()
 
     assert in_child(child, fork) == 0
-    # And the parent's connection speaks on, with nobody's words in between.
+    # The parent's connection still works, and the child has written nothing to it.
     assert [holder.pid for holder in prwlock.status("jobs").holders] == [os.getpid()]
     lock.release()
 
@@ -135,8 +135,8 @@ ENDS = {
 
 @pytest.mark.parametrize("end", ENDS)
 @pytest.mark.parametrize("leaves_child", [False, True])
-def test_whoever_dies_frees(end: str, leaves_child: bool, run: Any, client: prwlock.Client) -> None:
-    """G6, G11: and whoever comes next is told that a writer died."""
+def test_a_process_that_dies_releases(end: str, leaves_child: bool, run: Any, client: prwlock.Client) -> None:
+    """G6, G11: the next holder learns that a writer died."""
     child = "if os.fork() == 0: os.close(1); os.close(2); os.read(read, 1); os._exit(0)" if leaves_child else ""
     read, write = os.pipe()
     os.set_inheritable(read, True)

@@ -46,12 +46,12 @@ def test_a_grant_is_released_by_any_thread(client: prwlock.Client) -> None:
     assert not client.status("jobs").holders
 
 
-def test_a_grant_that_nobody_refers_to_is_given_back(client: prwlock.Client) -> None:
+def test_a_grant_that_is_collected_is_released(client: prwlock.Client) -> None:
     prwlock.RWLock("jobs").write()
     wait_until(lambda: not client.status("jobs").holders)
 
 
-def test_an_updater_becomes_the_writer_with_nobody_in_between(client: prwlock.Client, peer: Any) -> None:
+def test_an_updater_becomes_the_writer_with_no_writer_in_between(client: prwlock.Client, peer: Any) -> None:
     """G10."""
     other = peer()
     assert other.ask("read", "jobs") == "True"
@@ -143,7 +143,7 @@ def test_a_refusal_comes_through_a_pool_as_it_is(daemon: Any) -> None:
     assert error.held_by[0].mode == "write"
 
 
-def test_a_lease_that_ends_is_told_at_the_blocks_end(daemon: Any, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_lease_that_expires_raises_at_the_end_of_the_block(daemon: Any, caplog: pytest.LogCaptureFixture) -> None:
     """G9."""
     lock = prwlock.RWLock("jobs")
     caplog.set_level(logging.WARNING, logger="prwlock")
@@ -182,7 +182,7 @@ def test_a_change_of_a_grant_that_is_lost(daemon: Any) -> None:
             change()
 
 
-def test_whoever_wants_to_know_is_told_of_a_loss_once(daemon: Any) -> None:
+def test_a_loss_is_reported_once(daemon: Any) -> None:
     told: list[prwlock.Grant] = []
     heard = threading.Event()
 
@@ -207,7 +207,7 @@ def test_whoever_wants_to_know_is_told_of_a_loss_once(daemon: Any) -> None:
 
 
 @pytest.mark.parametrize("end", ["kill", "revoke", "close"])
-def test_a_loss_of_any_other_kind_is_told_too(end: str, daemon: Any) -> None:
+def test_a_loss_of_any_other_kind_is_reported_too(end: str, daemon: Any) -> None:
     client = prwlock.Client()
     heard = threading.Event()
     grant = client.acquire("jobs", on_lost=lambda grant: heard.set())
@@ -223,7 +223,7 @@ def test_a_loss_of_any_other_kind_is_told_too(end: str, daemon: Any) -> None:
     assert caught.value.reason == ("revoked" if end == "revoke" else "connection")
 
 
-def test_a_fault_in_what_is_told_harms_nobody(daemon: Any, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_fault_in_on_lost_does_no_harm(daemon: Any, caplog: pytest.LogCaptureFixture) -> None:
     heard = threading.Event()
 
     def fail(grant: prwlock.Grant) -> None:

@@ -16,7 +16,7 @@ import pytest
 from processes import wait_until
 from steps import AtSteps
 
-# An interrupt in a finalizer is told, and goes nowhere.
+# Python reports an exception in a finalizer, and ignores it.
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 
 
@@ -40,7 +40,7 @@ class Interrupter(AtSteps):
 
 @pytest.fixture
 def is_clean(client: prwlock.Client) -> Callable[[prwlock.RWLock], None]:
-    """Checks that the lock is held as often as the object says, that nobody waits, and that it still works."""
+    """Checks that the daemon and the object agree about the grants, and that the lock is free to use."""
 
     def check(lock: prwlock.RWLock) -> None:
         status = client.status(lock.name)
@@ -55,7 +55,7 @@ def is_clean(client: prwlock.Client) -> Callable[[prwlock.RWLock], None]:
 
 
 def until_complete(action: Callable[[], object], is_clean: Callable[[], object], *more: int) -> int:
-    """Interrupts an action at its first step, at its second, and so on until it is over before that."""
+    """Interrupts an action at its first step, at its second, and so on, until the action has no more steps."""
     step = 1
     while True:
         interrupter = Interrupter(step, *(step + distance for distance in more))
@@ -127,7 +127,7 @@ def test_the_first_acquire_that_is_interrupted_anywhere_leaves_nothing(client: p
             return
 
 
-def test_a_connection_that_is_interrupted_while_it_is_made_keeps_nobody_from_making_one(daemon: Any) -> None:
+def test_an_interrupted_attempt_to_connect_does_not_stop_other_threads(daemon: Any) -> None:
     own = prwlock.Client(daemon.socket)
     for step in range(1, 100_000, 11):
         interrupter = Interrupter(step)
@@ -188,7 +188,7 @@ def test_an_upgrade_that_is_interrupted_leaves_the_grant_as_it_says(client: prwl
 
 @pytest.fixture
 def alarms() -> Iterator[None]:
-    """A signal at random moments, whose handler raises."""
+    """Makes the handler of SIGALRM raise."""
 
     def handle(*_: object) -> None:
         raise Interrupt
@@ -232,7 +232,7 @@ def test_thousands_of_signals_leave_nothing(
 
 
 def churn(stop: threading.Event) -> None:
-    """A thread that takes the same lock again and again."""
+    """Acquires and releases the same lock again and again."""
     lock = prwlock.RWLock("jobs")
     while not stop.is_set():
         with lock.write():
@@ -274,7 +274,7 @@ def test_an_exception_that_another_thread_sets_leaves_nothing(client: prwlock.Cl
 
 
 def quietly(work: Callable[[], None], done: threading.Event) -> None:
-    """Exceptions that come after the work are nobody's."""
+    """Ignores exceptions that are raised after the work."""
     while not done.is_set():
         try:
             work()

@@ -108,7 +108,7 @@ for turn in range(20):
     wait_until(lambda: len(running()) <= 1)
 
 
-def test_a_process_with_another_tmp_is_told_where_the_daemon_is(
+def test_a_process_with_another_tmp_learns_where_the_daemon_is(
     home: Path, own_socket: Path, running: Callable[[], list[int]]
 ) -> None:
     with prwlock.RWLock("jobs").write():

@@ -140,7 +140,7 @@ def test_a_pickle_of_another_user_reaches_nothing(
 
 
 class Mine(prwlock.RWLock):
-    """A lock of somebody's own making."""
+    """A subclass."""
 
 
 def test_a_subclass_stays_one(daemon: Any) -> None:

@@ -58,6 +58,6 @@ def test_it_is_restarted_and_killed(prwlock_daemon: PrivateDaemon) -> None:
         pass
 
 
-def test_what_is_wrong_with_its_options_is_said() -> None:
+def test_wrong_options_are_reported() -> None:
     with pytest.raises(DaemonUnavailable, match="nonsense"):
         PrivateDaemon("--nonsense")

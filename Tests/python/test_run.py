@@ -70,7 +70,7 @@ def test_signals_act_in_the_command_as_in_any_other(extra: list[str], daemon: An
     for number in (signal.SIGPIPE, signal.SIGXFSZ):
         own &= ~(1 << (number - 1))
     assert values == {"SigBlk": 0, "SigIgn": own & ~(3 << 31)}
-    # A program that writes where nobody reads ends.
+    # A program that writes to a pipe without a reader ends.
     pipe = f"{' '.join(COMMAND)} run {' '.join(extra)} jobs -- yes | head -n 1"
     assert subprocess.check_output(pipe, shell=True, stderr=subprocess.STDOUT, timeout=60) == b"y\n"
 

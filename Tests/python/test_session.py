@@ -199,7 +199,7 @@ def test_what_is_queued_waits_for_room_and_for_answers(wire: Wire, monkeypatch: 
 # Time
 
 
-def test_a_request_looks_once_more_when_its_time_is_over() -> None:
+def test_a_request_waits_once_more_when_it_reaches_its_timeout() -> None:
     request = Request(b"#1 ", b"WRITE jobs", end=10.0)
     assert not request.is_over(9.9)
     # The process was stopped for an hour. The reply may have come meanwhile.
@@ -223,7 +223,7 @@ def until_done(action: Callable[[], None], step: int) -> bool:
     return bool(steps.called)
 
 
-def test_lines_whose_reader_is_interrupted_anywhere_are_neither_lost_nor_doubled() -> None:
+def test_an_interrupted_reader_neither_loses_nor_doubles_a_line() -> None:
     step = 1
     while True:
         wire = Wire()

@@ -103,7 +103,7 @@ def test_owners_and_books_have_a_word_and_a_key_of_their_own(switching: None) ->
     assert len(set(words)) == len(words) == 8_000
 
 
-def test_loops_in_threads_are_told_of_their_own_losses_once(daemon: Any, switching: None) -> None:
+def test_loops_in_threads_report_their_own_losses_once(daemon: Any, switching: None) -> None:
     """A client for asyncio that all of them share tells each on its own loop."""
     client = aio.Client(daemon.socket)
     told: list[tuple[int, int]] = []

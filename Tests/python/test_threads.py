@@ -84,7 +84,7 @@ def test_threads_that_come_first_at_once_share_one_session(daemon: Any) -> None:
         wait_until(lambda: len(daemon.client.sessions()) == 1)
 
 
-def test_a_thread_that_waits_long_holds_up_nobody(client: prwlock.Client, peer: Any) -> None:
+def test_a_thread_that_waits_long_delays_no_other_thread(client: prwlock.Client, peer: Any) -> None:
     other = peer()
     assert other.ask("write", "slow") == "True"
     slow = prwlock.RWLock("slow")
@@ -103,7 +103,7 @@ def test_a_thread_that_waits_long_holds_up_nobody(client: prwlock.Client, peer: 
     slow.release()
 
 
-def test_threads_and_one_who_listens_share_a_connection(daemon: Any) -> None:
+def test_threads_and_a_listener_share_a_connection(daemon: Any) -> None:
     lost: list[int] = []
 
     def work(number: int) -> None:
@@ -213,7 +213,7 @@ def test_replies_in_any_pieces_with_noise_between_are_understood(
 
 
 @pytest.mark.parametrize("answers", range(6))
-def test_an_end_at_any_reply_is_told(answers: int, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_end_before_any_reply_is_reported(answers: int, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PRWLOCK_SOCKET", str(home / "bad"))
     daemon = BadDaemon(home / "bad", 1, answers)
     daemon.start()

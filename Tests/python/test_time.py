@@ -161,7 +161,7 @@ LOOKS: dict[str, Callable[[prwlock.Client, prwlock.Grant], Any]] = {
 def test_calls_without_a_timeout_end_when_a_daemon_is_silent_for_long(
     daemon: PrivateDaemon, stop: Callable[[], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """After ten seconds; the old limit for all, where nobody set another."""
+    """After ten seconds."""
     monkeypatch.setattr("calls.MOST", 14.0)
     clients = {call: prwlock.Client(daemon.socket) for call in LOOKS}
     grants = {call: client.acquire(f"jobs/{call}") for call, client in clients.items()}

@@ -66,7 +66,7 @@ def test_the_time_of_tasks_also_runs_while_a_daemon_drains(daemon: PrivateDaemon
         daemon.restart()
 
 
-def test_a_daemon_that_was_killed_is_told_at_once_and_one_that_is_back_serves(daemon: PrivateDaemon) -> None:
+def test_a_killed_daemon_is_reported_at_once_and_a_restarted_one_serves(daemon: PrivateDaemon) -> None:
     clients = {call: prwlock.Client(daemon.socket) for call in CALLS}
     for client in clients.values():
         client.ping()
@@ -189,7 +189,7 @@ print("done")
 """
 
 
-def test_a_process_that_may_not_make_unix_sockets_is_told_so(run: Callable[..., str], daemon: PrivateDaemon) -> None:
+def test_a_process_that_may_not_make_unix_sockets_gets_an_error(run: Callable[..., str], daemon: PrivateDaemon) -> None:
     assert run(FORBIDDEN) == "done\n"
 
 

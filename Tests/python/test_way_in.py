@@ -6,13 +6,13 @@ import pytest
 from prwlock import _way_in
 
 
-def test_a_service_is_told_of_its_units_setting() -> None:
+def test_the_advice_for_a_service_names_the_setting_of_its_unit() -> None:
     words = _way_in.way_in("web.service")
     assert "SupplementaryGroups=prwlock in web.service" in words
     assert "log in" not in words
 
 
-def test_a_user_is_told_of_the_group() -> None:
+def test_the_advice_for_a_user_names_the_group() -> None:
     assert "adduser USER prwlock" in _way_in.way_in(None)
 
 

@@ -78,7 +78,7 @@ def _connect_usual(usual: Location, end: Optional[float]) -> tuple[socket.socket
     If A tried the own place first and looked for the folder afterwards, B could bind in between. A would then use the
     system's daemon while B's daemon has the same names.
 
-    A live daemon whose socket was removed still holds the guard. So the guard is queried before any other daemon is
+    A live daemon still holds the guard after its socket was removed. So the guard is queried before any other daemon is
     used.
     """
     from ._launch import Overtaken
