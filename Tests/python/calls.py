@@ -1,4 +1,4 @@
-"""All calls that take a timeout, made at once, and how long each of them took."""
+"""All calls that take a timeout, made at the same time."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from prwlock import aio
 from prwlock.compat import FileLock, Lock, MultiprocessingLock, MultiprocessingRLock, ReadWriteLock, RLock
 from prwlock.compat.fasteners import InterProcessLock, InterProcessReaderWriterLock
 
-#: What a call that has this timeout, or a shorter one, may take on a machine that is busy.
+#: The timeout of the calls, and how long they may take.
 TIME = 0.3
 MOST = 4.0
 
-#: Each takes a client and the name of a lock, and asks for the lock for `TIME` at most.
+#: Each call gets a client and the name of a lock, and requests the lock with a timeout of `TIME` at most.
 CALLS: dict[str, Callable[[prwlock.Client, str], Any]] = {
     "acquire read": lambda client, name: client.acquire(name, "read", TIME),
     "acquire update": lambda client, name: client.acquire(name, "update", TIME),
@@ -46,7 +46,7 @@ AIO_CALLS: dict[str, Callable[[aio.Client, str], Awaitable[Any]]] = {
     "lock.writer_lock": lambda client, name: client.lock(name).writer_lock(TIME).__aenter__(),
 }
 
-#: In the shapes of other packages: each takes a path or name, and returns whether it has the lock.
+#: The interfaces of other packages: each call gets a path or name, and returns whether it acquired the lock.
 SHAPES: dict[str, Callable[[str], Any]] = {
     "threading.Lock": lambda path: Lock(path).acquire(timeout=TIME),
     "threading.Lock at once": lambda path: Lock(path).acquire(blocking=False),
@@ -103,7 +103,7 @@ class Ended:
 
 
 def all_at_once(calls: dict[str, Callable[[], Any]]) -> dict[str, Ended]:
-    """Makes the calls, each in a thread of its own."""
+    """Makes each call in a thread, all at the same time."""
     ended: dict[str, Ended] = {}
 
     def make(name: str, call: Callable[[], Any]) -> None:
@@ -125,7 +125,7 @@ def all_at_once(calls: dict[str, Callable[[], Any]]) -> dict[str, Ended]:
 
 
 def all_in_a_loop(socket: str, is_known: bool, change: Callable[[], None], name: str) -> dict[str, Ended]:
-    """Makes the calls for asyncio, as tasks of one loop; a client that is known was connected before the change."""
+    """Makes the calls for asyncio as tasks of one loop. If `is_known`, the client connects before the change."""
     ended: dict[str, Ended] = {}
 
     async def make(call: str, client: aio.Client) -> None:
@@ -143,7 +143,7 @@ def all_in_a_loop(socket: str, is_known: bool, change: Callable[[], None], name:
         await asyncio.gather(*(make(call, client) for call in AIO_CALLS))
         await client.close()
 
-    # Nor does the loop's end wait for anything.
+    # The end of the loop must not wait either.
     with Clock() as clock:
         asyncio.run(body())
     assert ended.keys() == AIO_CALLS.keys()

@@ -25,7 +25,7 @@ from processes import Peer
 @pytest.fixture(autouse=True)
 def home(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A separate place for the daemons that the clients of a test start; also a folder for files."""
-    # In /tmp, wherever temporary files are: the path of a socket is short.
+    # Always in /tmp: the path of a socket must be short.
     folder = Path(tempfile.mkdtemp(prefix="prw", dir="/tmp"))
     for name in ("run", "tmp", "home"):
         (folder / name).mkdir()

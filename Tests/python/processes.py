@@ -27,7 +27,7 @@ for line in sys.stdin:
 
 
 class Peer:
-    """Another process with locks: `ask("write", "jobs")` waits for its answer, `tell` does not."""
+    """Another process that uses locks on command: `ask("write", "jobs")` waits for the answer, `tell` does not."""
 
     def __init__(self) -> None:
         self.process = subprocess.Popen(

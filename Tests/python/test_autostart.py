@@ -1,4 +1,4 @@
-"""No set-up: the first lock starts a daemon, one for all, and nothing is left over."""
+"""Without any set-up, the first lock starts one daemon for all clients, and nothing remains."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ def test_no_socket_is_left_over(
 
 
 def test_a_daemon_that_ends_while_clients_connect_refuses_none(leaves_at_once: None, run: Any) -> None:
-    # It comes back at moments around the one at which the daemon leaves.
+    # The client connects again at moments around the end of the daemon.
     program = """
 import prwlock, sys, time
 last = 0

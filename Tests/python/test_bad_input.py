@@ -1,4 +1,4 @@
-"""Each a clear exception of the right class, no hang, no leaked descriptor, no lock held by accident."""
+"""Bad input causes a clear exception of the right class, no hang, no leaked descriptor, and no accidental grant."""
 
 from __future__ import annotations
 
@@ -129,7 +129,7 @@ def test_a_close_wakes_the_threads_that_wait(peer: Any) -> None:
 
 @pytest.fixture
 def on_signal() -> Iterator[Callable[[Callable[[], object]], None]]:
-    """Has something done when this process gets SIGUSR1."""
+    """Returns a function that sets the handler of SIGUSR1."""
     before = signal.getsignal(signal.SIGUSR1)
     yield lambda body: signal.signal(signal.SIGUSR1, lambda *_: body()) and None
     signal.signal(signal.SIGUSR1, before)
@@ -156,7 +156,7 @@ def test_a_handler_that_interrupts_a_wait_gets_an_error(on_signal: Any, client: 
             prwlock.RWLock("other").acquire_write()
         except prwlock.NestedUse as error:
             errors.append(error)
-        # To give something back is always possible.
+        # A handler may always release.
         held.release()
         other.tell("release", "jobs")
 

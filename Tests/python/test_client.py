@@ -1,4 +1,4 @@
-"""Looking: status, lists, sessions, changes."""
+"""Listings: status, locks, sessions, changes."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def test_status_names_holders_and_waiters_in_order(client: prwlock.Client, peer:
     assert [(row.pid, row.mode) for row in status.holders] == [(holder.pid, "write")]
     assert [(row.pid, row.mode, row.timeout) for row in status.waiters] == [
         (writer.pid, "write", None),
-        # What was left of it when the line was sent.
+        # The time that was left when the line was sent.
         (reader.pid, "read", pytest.approx(100, abs=30)),
     ]
     assert status.holders[0].lease is None

@@ -19,7 +19,7 @@ COMMAND = [sys.executable, "-m", "prwlock"]
 
 
 def command(*words: str, status: int = 0, environment: Optional[dict[str, str]] = None) -> str:
-    """Runs it, and returns what it prints."""
+    """Runs the command, and returns its output."""
     done = subprocess.run(
         [*COMMAND, *words],
         capture_output=True,
@@ -75,7 +75,7 @@ def test_the_lock_lives_exactly_as_long_as_the_command(number: int, client: prwl
     # The parent ends as the command ended.
     assert running.wait(60) == -number
     with prwlock.RWLock("jobs").write(timeout=60) as grant:
-        # A kill is no release; and what the command left behind keeps nothing.
+        # A kill is no release, and the descendants of the command hold nothing.
         assert grant.owner_died
     os.kill(left_behind, signal.SIGKILL)
     running.stdout.close()
@@ -93,7 +93,7 @@ def test_a_command_that_loses_its_lock_is_ended(client: prwlock.Client) -> None:
     (holder,) = client.status("jobs").holders
     client.revoke("jobs", holder.token)
     _, errors = running.communicate(timeout=60)
-    # It would be taken for a success of the command, or for an end that another process wanted.
+    # Such a status would look like a success of the command, or like the end that another process requested.
     assert running.returncode == 79
     assert "was lost" in errors
 
@@ -112,7 +112,7 @@ def test_tables_are_for_people_and_json_for_programs(client: prwlock.Client, pee
     waiter.tell("read", "a\x1b[2J", "100")
     wait_until(lambda: client.status("a\x1b[2J").waiters)
     table = command("status", "a\x1b[2J")
-    # What would steer a terminal is shown.
+    # Control characters are escaped.
     assert table.startswith("a\\x1B[2J: held (write), 1 hold it, 1 wait\n")
     assert "\x1b" not in table
     assert f"{holder.pid}  write" in table
@@ -120,7 +120,7 @@ def test_tables_are_for_people_and_json_for_programs(client: prwlock.Client, pee
     status = json.loads(command("status", "--json", "a\x1b[2J"))
     assert status["holders"][0]["pid"] == holder.pid
     assert status["holders"][0]["lease_left_ms"] is None
-    # What is left of the time when the line is sent.
+    # The time that is left when the line is sent.
     assert 0 < status["waiters"][0]["timeout_ms"] <= 100_000
     assert json.loads(command("list", "--json", "a")) == [
         {"name": "a\x1b[2J", "encoded": "a%1B%5B2J", "mode": "write", "holders": 1, "waiters": 1, "owner_died": False}
@@ -136,7 +136,7 @@ def test_changes_are_printed_as_they_happen(daemon: Any) -> None:
     wait_until(lambda: len(daemon.client.sessions()) == 2)
     lines: list[Any] = []
 
-    # It may have a session and not watch yet: so again and again, until something is told.
+    # The command may have a session before it watches, so repeat the change until there is output.
     def turn() -> bool:
         with prwlock.RWLock("jobs").write():
             pass

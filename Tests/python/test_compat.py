@@ -1,4 +1,4 @@
-"""Locks in the shape of others."""
+"""Locks with the interfaces of other packages."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ METHODS = ["fork", "spawn", "forkserver"]
 
 
 def in_thread(body: Callable[[], object]) -> Any:
-    """What it returns in another thread."""
+    """Returns the result of a call in another thread."""
     results: list[Any] = []
     thread = threading.Thread(target=lambda: results.append(body()))
     thread.start()
@@ -97,7 +97,7 @@ def test_a_lock_as_multiprocessing_has_it(kind: Any, method: str, daemon: Any) -
         process.join()
         if held:
             lock.release()
-    # And at any time, not only while a process is started.
+    # A lock can be pickled at any time, not only while a process starts.
     assert pickle.loads(pickle.dumps(lock)).name == lock.name
 
 
@@ -195,7 +195,7 @@ def test_a_file_lock_counts_and_times_out(home: Path, client: prwlock.Client) ->
         assert error.lock_file == lock.lock_file
         assert isinstance(error, TimeoutError)
         assert str(pickle.loads(pickle.dumps(error))) == str(error)
-        # By default threads are others.
+        # By default, threads exclude each other.
         assert in_thread(lambda: lock.is_locked) is False
         in_thread(lambda: pytest.raises(filelock.Timeout, lock.acquire))
         with pytest.raises(RuntimeError, match="circle"):
@@ -248,7 +248,7 @@ def test_readers_and_writers_as_filelock_has_them(home: Path, client: prwlock.Cl
 
 
 def hold_and_crash(path: str, socket: str, held: Any) -> None:
-    # A server of forks has the environment of the test that was first to need it.
+    # A fork server keeps the environment of the first test that used it.
     os.environ["PRWLOCK_SOCKET"] = socket
     lock = filelock.ReadWriteLock(path)
     lock.acquire_write()

@@ -1,4 +1,4 @@
-"""What the original package has, as programs use it."""
+"""The surface of the original package, as programs use it."""
 
 from __future__ import annotations
 
@@ -113,7 +113,7 @@ def test_thousands_of_held_locks_that_are_collected_at_once_are_released(client:
         lock.acquire_write()
     del lock
     locks.clear()
-    # What did not go at once goes with the next request.
+    # Releases that were not sent at once are sent with the next request.
     for _ in range(10):
         assert prwlock.RWLock("other").try_acquire_read()
     wait_until(lambda: not list(client.list("many/")))
@@ -139,7 +139,7 @@ def test_the_descriptor_is_real_and_may_be_closed(daemon: Any) -> None:
     os.fstat(number)
     assert pickle.loads(pickle.dumps(lock))._fd == number
     os.close(number)
-    # The next to be opened has this number, and must stay open.
+    # The next descriptor gets this number, and must stay open.
     read, write = os.pipe()
     assert number in (read, write)
     del lock
@@ -251,7 +251,7 @@ def test_a_thread_that_ends_keeps_what_it_holds_as_the_original_did(client: prwl
         thread.start()
         thread.join()
     assert len(client.status("jobs").holders) == 2
-    # And a new thread is another owner, whatever number the system gives it.
+    # A new thread is another owner, even if the system gives it the same number.
     answers: list[bool] = []
     thread = threading.Thread(target=lambda: answers.append(lock.acquire_write(0.01)))
     thread.start()

@@ -1,7 +1,7 @@
-"""What is made at its first use is made once, and what is looked at and then changed is changed in one step.
+"""A value that is made at its first use is made once, and a check and the change that follows are one step.
 
-A thread stops before each of its steps in the package in turn, and another thread does the same thing meanwhile: every
-place where threads can switch once is tried. `test_switching` has threads that begin together thousands of times.
+A thread stops before each of its steps in the package in turn, while another thread does the same thing. This covers
+every place where threads can switch once. In `test_switching`, threads begin together thousands of times.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ class SharedClient(Race):
 
 
 class ClosedClient(SharedClient):
-    """The one that takes the place of a closed one."""
+    """The client that replaces a closed one."""
 
     def make(self) -> None:
         super().make()
@@ -93,7 +93,7 @@ class FirstConnection(Race):
 
 
 class NextConnection(FirstConnection):
-    """The one that takes the place of a broken one."""
+    """The connection that replaces a broken one."""
 
     def make(self) -> None:
         super().make()
@@ -114,7 +114,7 @@ class Numbers(Race):
 
 
 class Take(Race):
-    """Each thread takes out what it put in."""
+    """Each thread takes its own grant."""
 
     def make(self) -> None:
         self.lock = prwlock.RWLock("jobs")
@@ -128,7 +128,7 @@ class Take(Race):
         return grant
 
     def check(self) -> None:
-        # The thread that stops may be the first that has acquired.
+        # The thread that stops may be the first one that acquired.
         assert not self.errors
         assert self.lock.nlocks == 0
 
@@ -148,7 +148,7 @@ class Release(Race):
 
 
 class Later(Race):
-    """What finalizers left to be sent is sent, with whichever request comes next."""
+    """Releases that finalizers queued are sent with the next request of any thread."""
 
     def make(self) -> None:
         self.client = prwlock.Client(self.daemon.socket)
@@ -169,7 +169,7 @@ class Later(Race):
 
 
 class Listening(Race):
-    """Each is told of its own loss, once."""
+    """Each grant's loss is reported once."""
 
     def make(self) -> None:
         self.client = prwlock.Client(self.daemon.socket)
@@ -209,7 +209,7 @@ class FileSingleton(PathSingleton):
 
 
 class HeldTogether(Race):
-    """A lock of the shape of filelock that threads hold together counts each of them."""
+    """A filelock lock that threads hold together counts each of them."""
 
     def make(self) -> None:
         self.lock = FileLock(self.home / "together", thread_local=False)
@@ -226,7 +226,7 @@ class HeldTogether(Race):
 
 
 class ReadTogether(Race):
-    """What is read through one object by two threads is free when both have released."""
+    """A lock that two threads read through one object is free when both have released."""
 
     def make(self) -> None:
         self.lock = ReadWriteLock(self.home / "read")
@@ -256,7 +256,7 @@ class Fasteners(Race):
 
 
 class Mutex(Race):
-    """Of two threads that release what is held once, one gets the error of the shape's original."""
+    """Of two threads that release a lock that is held once, one gets the error of the original."""
 
     def make(self) -> None:
         self.lock = Lock()
@@ -305,7 +305,7 @@ def test_two_threads_that_are_first_together_switch_anywhere(race: type[Race], d
 
 
 def test_a_connection_of_a_closed_client_is_not_left(daemon: Any) -> None:
-    """Whichever of them is first: the thread that closes it, or the one that connects."""
+    """Either thread may be first: the one that closes the client, or the one that connects."""
 
     class Closing(Race):
         def make(self) -> None:

@@ -19,7 +19,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:Deprecati
 
 
 def in_child(body: Callable[[], object], fork: Callable[[], int] = os.fork) -> int:
-    """Runs it in a forked child, and returns the child's exit status: 0 if it returned."""
+    """Runs a function in a forked child, and returns the child's exit status: 0 if the function returned."""
     process = fork()
     if process == 0:
         status = 1
@@ -32,7 +32,7 @@ def in_child(body: Callable[[], object], fork: Callable[[], int] = os.fork) -> i
 
 
 def raw_fork() -> int:
-    """As a library written in C forks: Python hears nothing of it."""
+    """Forks as a library written in C does, without Python's fork handlers."""
     return ctypes.PyDLL(None).fork()
 
 
@@ -217,7 +217,7 @@ def test_a_child_closes_its_copy_and_the_parents_session_goes_on(daemon: Any) ->
 
 
 def test_a_session_ends_by_more_than_a_close(client: prwlock.Client, daemon: Any) -> None:
-    """A child has a copy of the descriptor, so that to close it says nothing to the daemon."""
+    """A child has a copy of the descriptor, so closing it does not end the session."""
     own = prwlock.Client(daemon.socket)
     own.acquire("jobs")
     connection = own._connection

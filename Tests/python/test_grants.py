@@ -188,7 +188,7 @@ def test_a_loss_is_reported_once(daemon: Any) -> None:
 
     def on_lost(grant: prwlock.Grant) -> None:
         told.append(grant)
-        # It may ask itself, while others use the connection.
+        # The callable may make a request, while other threads use the connection.
         prwlock.RWLock("other").status()
         heard.set()
 

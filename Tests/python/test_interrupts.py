@@ -142,14 +142,14 @@ def test_an_interrupted_attempt_to_connect_does_not_stop_other_threads(daemon: A
         assert not thread.is_alive()
         connection = own._connection
         assert connection is not None
-        # So that the next begins anew.
+        # The next step must begin without a connection.
         connection.close()
         if not interrupter.raised:
             return
 
 
 def test_a_release_that_is_interrupted_has_released(client: prwlock.Client) -> None:
-    """Or has not begun: then the lock says that it is held."""
+    """Or the release has not begun: then the lock reports that it is held."""
     lock = prwlock.RWLock("jobs")
     step = 0
     interrupter = Interrupter(0)

@@ -23,7 +23,7 @@ MODULES = module_names()
 
 
 def layers() -> dict[str, int]:
-    """The row of each module in the table; the outermost is 0."""
+    """Returns the row of each module in the table; the outermost layer is 0."""
     text = ARCHITECTURE.read_text()
     table = text[text.index("The Python package in layers") :].partition("\n## ")[0]
     rows = [line.split("|")[1] for line in table.splitlines() if line.startswith("| `")]
@@ -31,7 +31,7 @@ def layers() -> dict[str, int]:
 
 
 def imports(module: str) -> set[str]:
-    """What a module imports when it runs, at its beginning or later; not what only its annotations need."""
+    """Returns the modules that a module imports at any time, without those that only its annotations need."""
     parts = module.split(".")
     is_folder = (PACKAGE.joinpath(*parts)).is_dir()
     path = PACKAGE.joinpath(*parts, "__init__.py") if is_folder else PACKAGE.joinpath(*parts).with_suffix(".py")

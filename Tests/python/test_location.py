@@ -24,7 +24,7 @@ TOLD = b"prwlockd pid=1 socket=/elsewhere/a%20b\n"
 
 @pytest.fixture
 def system(home: Path) -> Path:
-    """The folder of the system's service, which is not there yet."""
+    """Returns the path of the system service's folder, which does not exist yet."""
     return home / "run" / "prwlock"
 
 
@@ -40,7 +40,7 @@ def service(system: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[
         log = system.parent / "service.log"
         with log.open("ab") as output:
             started.append(subprocess.Popen(command, stdout=output, stderr=output))
-        # Not by a client, as it is also installed in the middle of a client's connecting.
+        # Without a client object, because some tests install it in the middle of a client's attempt to connect.
         while started[0].poll() is None:
             connected = _rendezvous.attempt(_location.Location(str(system / "prwlock.sock")))
             if connected:
@@ -122,7 +122,7 @@ def test_the_users_own_daemon_keeps_its_clients_while_it_answers(
 ) -> None:
     held = prwlock.RWLock("jobs").write()
     service()
-    # It was the only daemon when this was granted, so no client may be let in by another one.
+    # That daemon was the only one when it granted this, so no other daemon may grant the lock.
     assert other.ask("write", "jobs", "0") == "False"
     assert prwlock.Client().acquire("others").name == "others"
     assert not list(prwlock.Client(system / "prwlock.sock").list())
@@ -137,7 +137,7 @@ def test_a_lock_without_a_name_goes_beside_where_the_service_is_not_for_this_use
     assert lock.client.path == str(own_socket.parent / "anonymous.sock")
     assert lock.acquire_write()
     assert len(running()) == 1
-    # It is handed on with its place, whatever is found there.
+    # A pickled lock keeps its location.
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(f"{system}/prwlock.sock")
         assert prwlock.RWLock().client.path == f"{system}/prwlock.sock"
@@ -170,7 +170,7 @@ def test_the_folder_must_be_the_users_alone(own_socket: Path, monkeypatch: pytes
 
 @pytest.fixture
 def guard(monkeypatch: pytest.MonkeyPatch) -> Iterator[socket.socket]:
-    """A process of this user that has the guard's name; it answers `TOLD`."""
+    """A process of this user that binds the guard's name, and answers `TOLD`."""
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(_guard.name())
         listener.listen()
@@ -199,7 +199,7 @@ def test_a_daemon_that_cannot_be_reached_is_named_and_no_other_is_started(
     assert f"process {os.getpid()}" in str(caught.value)
     assert "PRWLOCK_SOCKET" in str(caught.value)
     assert not running()
-    # Nor is the system's daemon used beside it.
+    # The client must not use the system's daemon instead.
     service()
     with pytest.raises(prwlock.DaemonUnavailable, match="elsewhere"):
         prwlock.Client().ping()

@@ -45,7 +45,7 @@ def test_the_daemon_has_the_name_that_the_table_says(client: prwlock.Client) -> 
 
 
 def test_a_name_on_the_command_line_is_plain_text(client: prwlock.Client) -> None:
-    # What a command line can hold: no NUL, and a name of a dash comes behind `--`.
+    # A command line cannot contain NUL, and a name that begins with a dash needs `--`.
     rows = [(plain, encoded) for plain, encoded in table() if b"\0" not in plain]
     for plain, encoded in [*rows[::25], (b"a%20b", b"a%2520b"), (b"-x", b"-x"), (b"caf\xe9", b"caf%E9")]:
         words = [*COMMAND, "run", "--", plain, *COMMAND, "list", "--json"]

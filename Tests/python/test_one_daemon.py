@@ -1,4 +1,4 @@
-"""One user, one daemon, rising tokens: whatever becomes of folders, homes and environments."""
+"""One user has one daemon and rising tokens, whatever happens to folders, homes and environments."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ GRANT = "import prwlock; print(prwlock.RWLock('jobs').write(60).token)"
 
 
 def token(**environment: str) -> int:
-    """The token of a grant for a process of its own with that environment."""
+    """Returns the token of a grant to a new process with that environment."""
     text = subprocess.check_output([sys.executable, "-c", GRANT], env={**os.environ, **environment}, timeout=120)
     return int(text)
 
@@ -72,7 +72,7 @@ def test_a_removed_folder_lets_no_second_writer_in(own_socket: Path, running: Ca
 def test_a_folder_that_is_removed_again_and_again(
     own_socket: Path, home: Path, running: Callable[[], list[int]], run: Any
 ) -> None:
-    # Each holder makes a file that must not be there, and takes it away.
+    # Each holder creates a file that must not exist, and removes it.
     text = """
 import os, sys, prwlock
 for turn in range(20):
@@ -84,7 +84,7 @@ for turn in range(20):
     is_over = threading.Event()
 
     def remove() -> None:
-        # As soon as a daemon answers there, and never while one is started.
+        # Remove it when a daemon answers there, and never while one starts.
         while not is_over.is_set():
             if own_socket.exists():
                 answered = _rendezvous.attempt(_location.Location(str(own_socket)))

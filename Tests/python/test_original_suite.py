@@ -25,7 +25,7 @@ unittest.main(test_prwlock)
 
 @pytest.fixture(scope="session")
 def original(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The original's source distribution, unpacked: from a folder that is named, or from PyPI."""
+    """Returns the folder of the original's source distribution: a given one, or unpacked from PyPI."""
     chosen = os.environ.get("PRWLOCK_ORIGINAL")
     if chosen:
         return Path(chosen)

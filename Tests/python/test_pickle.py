@@ -1,4 +1,4 @@
-"""A lock reaches any process of this user on this host."""
+"""A lock can be passed to any process of this user on this host."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ METHODS = ["fork", "spawn", "forkserver"]
 
 
 def attempt(lock: prwlock.RWLock) -> tuple[bool, bool, int]:
-    """What a process is told that is handed a lock: whether it may write, whether it may read, its holds."""
+    """Returns what a process sees that receives a lock: whether it can write, whether it can read, its grants."""
     write = lock.try_acquire_write()
     if write:
         lock.release()

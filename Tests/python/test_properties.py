@@ -1,4 +1,4 @@
-"""What must be true of any name, any number and any line, tried on many."""
+"""Properties of all names, numbers and lines, tested on random ones."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def test_any_reply_that_is_no_grant_is_an_error_of_this_package(reply: list[byte
 
 
 def talk(text: list[bytes], cuts: list[int]) -> Any:
-    """What a lock makes of a daemon that answers its first request with these lines, in pieces."""
+    """Requests a lock from a daemon that answers with these lines, in pieces; returns the grant."""
     ours, theirs = socket.socketpair()
 
     def serve() -> None:

@@ -62,9 +62,9 @@ def test_a_command_gets_all_of_its_environment(daemon: Any) -> None:
 def test_signals_act_in_the_command_as_in_any_other(extra: list[str], daemon: Any) -> None:
     words = [*COMMAND, "run", *extra, "jobs", "grep", "Sig[BI]", "/proc/self/status"]
     shown = subprocess.check_output(words, text=True)
-    # Two signals are libc's own, and `posix_spawn` ignores them for what it starts.
+    # Two signals are internal to libc, and `posix_spawn` ignores them in its children.
     values = {line.split(":")[0]: int(line.split()[1], 16) & ~(3 << 31) for line in shown.splitlines()}
-    # What the tests themselves were started with, as by `nohup`, stays ignored; Python's own two do not.
+    # Signals that were ignored before the tests, as by `nohup`, stay ignored. Those that Python ignores do not.
     with open("/proc/self/status", encoding="ascii") as status:
         own = next(int(line.split()[1], 16) for line in status if line.startswith("SigIgn:"))
     for number in (signal.SIGPIPE, signal.SIGXFSZ):
@@ -115,7 +115,7 @@ def test_output_that_cannot_be_written_is_an_error(arguments: list[str], daemon:
     with open("/dev/full", "w") as full:
         process = subprocess.Popen([*COMMAND, *arguments], stdout=full, stderr=subprocess.PIPE, text=True)
     while process.poll() is None:
-        # For those that watch: something is to be said.
+        # Make a change that the watch reports.
         with prwlock.RWLock("jobs").write():
             time.sleep(0.01)
     assert process.stderr is not None
@@ -204,7 +204,7 @@ def test_a_command_does_not_wait_for_what_it_runs_under(client: prwlock.Client) 
     assert nested("--inherit", "a", "sh", "-c", "echo $PRWLOCK_HELD").stdout.startswith("a=write=")
     assert nested("-s", "a", "true", outer=("-s",)).returncode == 0
     assert nested("--inherit", "a", "true", outer=("-s",)).returncode == 1
-    # Where a writer waits, another reader would wait behind it.
+    # If a writer waits, another reader would wait for it.
     reader = client.acquire("a", "read")
     with subprocess.Popen([*COMMAND, "run", "-w", "60", "a", "true"]) as writer:
         held = f"a=read={reader.token}"
@@ -214,7 +214,7 @@ def test_a_command_does_not_wait_for_what_it_runs_under(client: prwlock.Client) 
         assert subprocess.run(words, env=environment, capture_output=True, timeout=60, check=False).returncode == 1
         reader.release()
         assert writer.wait(60) == 0
-    # The variable is older than the grant: it does not count.
+    # The variable names another grant, so it does not count.
     assert subprocess.call([*COMMAND, "run", "a", "true"], env={**os.environ, "PRWLOCK_HELD": held}) == 0
 
 

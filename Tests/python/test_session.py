@@ -1,4 +1,4 @@
-"""The session without a connection: lines in, lines out, in virtual time, and an exception between any two steps."""
+"""The session without I/O: lines in, lines out, in virtual time, and an exception between any two steps."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def interrupt() -> None:
 
 
 class Wire:
-    """A session, and what it has sent."""
+    """A session, and the lines that it has sent."""
 
     def __init__(self) -> None:
         self.session = Session(b"")
@@ -33,13 +33,13 @@ class Wire:
         return request
 
     def hear(self, *lines: bytes) -> None:
-        """Receives the lines, and sends what is queued."""
+        """Receives the lines, and sends the queued lines."""
         self.session.inbox.append(b"".join(line + b"\n" for line in lines))
         self.session.receive()
         self.session.flush(self.sent.append)
 
     def flush(self) -> list[bytes]:
-        """Sends what is queued; returns all that was sent since the last time."""
+        """Sends the queued lines; returns all lines that were sent since the last call."""
         self.session.flush(self.sent.append)
         lines = b"".join(self.sent).split(b"\n")[:-1]
         self.sent.clear()
@@ -213,7 +213,7 @@ def test_a_request_waits_once_more_when_it_reaches_its_timeout() -> None:
 
 
 def until_done(action: Callable[[], None], step: int) -> bool:
-    """Interrupts an action before one of its steps, and then repeats it; whether there was such a step."""
+    """Interrupts an action before one of its steps, and then repeats it. Returns whether there was such a step."""
     steps = AtSteps(interrupt, step)
     try:
         with steps:

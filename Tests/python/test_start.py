@@ -1,4 +1,4 @@
-"""Starting a daemon: what stands in the way is named, and soon."""
+"""An obstacle to the start of a daemon is reported, and soon."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def test_a_process_that_keeps_the_lock_file_is_named(own_socket: Path) -> None:
 
 def test_a_lock_file_that_is_passed_on_is_waited_for(own_socket: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     own_socket.parent.mkdir(mode=0o700)
-    # Each look finds another process.
+    # Each check finds another process.
     looks: list[int] = []
 
     def holder(_: str) -> int:

@@ -1,4 +1,4 @@
-"""Twenty processes on one file, some of which are killed at any moment: never a torn read, never a stuck lock."""
+"""Twenty processes use one file, and some are killed at any moment: there is no torn read and no stuck lock."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def test_nothing_is_torn_and_nothing_is_stuck(home: Path, daemon: Any) -> None:
     killed = 0
     end = time.monotonic() + SECONDS
     while time.monotonic() < end:
-        # As many kills as there is time for: each is a process that has to begin anew.
+        # Kill as often as the time permits. Each kill is followed by a new process.
         victim = chance.randrange(WORKERS)
         workers[victim].kill()
         workers[victim].wait()

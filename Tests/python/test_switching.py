@@ -1,4 +1,4 @@
-"""Threads begin together thousands of times, and switch as often as the interpreter can."""
+"""Threads begin together thousands of times, and the interpreter switches between them as often as possible."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from processes import descriptors, wait_until
 
 @pytest.fixture
 def switching() -> Iterator[None]:
-    """Threads switch as often as the interpreter can."""
+    """Lets the interpreter switch threads as often as possible."""
     before = sys.getswitchinterval()
     sys.setswitchinterval(1e-6)
     yield
@@ -27,7 +27,7 @@ def switching() -> Iterator[None]:
 
 
 def rounds(number: int, count: int, make: Callable[[], Any], body: Callable[[Any], None]) -> None:
-    """Has so many threads begin together, so many times, each time with something new."""
+    """Lets `count` threads begin together, `number` times, each time with a new object."""
     errors: list[BaseException] = []
     subject: list[Any] = [None]
 
@@ -104,7 +104,7 @@ def test_owners_and_books_have_a_word_and_a_key_of_their_own(switching: None) ->
 
 
 def test_loops_in_threads_report_their_own_losses_once(daemon: Any, switching: None) -> None:
-    """A client for asyncio that all of them share tells each on its own loop."""
+    """All loops share one client for asyncio, and each loop runs its own callables."""
     client = aio.Client(daemon.socket)
     told: list[tuple[int, int]] = []
     expected: list[tuple[int, int]] = []
@@ -236,6 +236,6 @@ print("done")
 
 
 def test_a_threaded_web_server_with_two_locks_serves_its_first_requests(run: Callable[..., str]) -> None:
-    """Each run begins with nothing: no daemon, no connection, no lock that was used before."""
+    """Each run begins without a daemon, without a connection and with unused locks."""
     for _ in range(6):
         assert run(SERVER) == "done\n"
