@@ -4,9 +4,11 @@ import Rendezvous
 
 /// The holders and waiters of a lock at one moment.
 public struct LockStatus: Hashable, Sendable {
-    /// An owner that holds the lock.
+    /// An owner that holds the lock: its process, mode, owner, token and note, how long it has held the lock (`age`), and
+    /// how much of its lease is left.
     public typealias Holder = Row.Holder
-    /// A request that waits for the lock.
+    /// A request that waits for the lock: its process, mode, owner and note, how long it has waited (`waited`), and how
+    /// long it may wait in all (`timeout`). An upgrade has the token of its grant (`upgrades`).
     public typealias Waiter = Row.Waiter
 
     /// The holders, in the order in which they acquired the lock.
@@ -15,10 +17,12 @@ public struct LockStatus: Hashable, Sendable {
     public let waiters: [Waiter]
 }
 
-/// One lock in a list of locks.
+/// One lock in a list: its name, the strongest mode that is held, the numbers of its holders and waiters, and whether its
+/// last writer died (`ownerDied`).
 public typealias LockSummary = Row.Lock
 
-/// A change of a lock's holders or waiters.
+/// A change of a lock's holders or waiters: what happened (`change`), and the process, mode, owner and token of the grant,
+/// or of the request that waits.
 public typealias LockChange = Notice.Changed
 
 extension Client {
