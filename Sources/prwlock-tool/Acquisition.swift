@@ -108,14 +108,15 @@ struct Acquisition: ~Copyable {
 
     /// Looks for a daemon that takes the request, until one does or it is no use.
     private mutating func askAnother(because reason: Complaint) throws(Complaint) {
-        let end = min(end, Deadline(after: Self.patience))
+        let lastAttempt = min(end, Deadline(after: Self.patience))
         while true {
-            usleep(UInt32(min(Self.pause, end.left ?? Self.pause).wholeMilliseconds) * 1000)
+            usleep(UInt32(min(Self.pause, lastAttempt.left ?? Self.pause).wholeMilliseconds) * 1000)
             do throws(Complaint) {
                 connection = try daemon.connect(by: end)
                 return try ask()
             } catch {
-                guard error.code == Complaint.unavailable || error.code == Complaint.temporary, !end.isOver
+                guard error.code == Complaint.unavailable || error.code == Complaint.temporary,
+                    !lastAttempt.isOver
                 else {
                     throw error
                 }
