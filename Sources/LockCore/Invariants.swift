@@ -27,7 +27,9 @@ extension LockTable {
         try expect(seen.queued == waiters.count && seen.asked == waiters.count, "12: a waiter outside a list")
         try expect(seen.owners == owners.count, "12: an owner outside its session")
         for (account, usage) in accounts.enumerated() {
-            try expect(usage == seen.accounts[account] ?? Usage(), "12: an account is miscounted")
+            try expect(
+                usage == seen.accounts[AccountID(rawValue: account)] ?? Usage(),
+                "12: an account is miscounted")
         }
         try expect(tokens.count == seen.indexed, "9: a token without a grant")
         try checkMarks(seen.marked)
@@ -45,7 +47,7 @@ extension LockTable {
         var asked = 0
         var marked = 0
         var deadlines = 0
-        var accounts: [Int: Usage] = [:]
+        var accounts: [AccountID: Usage] = [:]
         /// The owners that the search for circles has entered, and whether it has left them again.
         var isLeft: [Slot<Owner>: Bool] = [:]
     }

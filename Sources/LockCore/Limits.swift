@@ -53,7 +53,7 @@ public struct Usage: Sendable, Equatable {
     var grantsToBe: Int { grants + waiters }
 }
 
-/// Charges and limits. An account is a small number that the caller chooses.
+/// Charges and limits of sessions and accounts.
 extension LockTable {
     /// Sets the share of the session's account. Each request of the session is checked against it.
     public mutating func setShare(_ share: Share, of session: SessionID) {
@@ -63,13 +63,8 @@ extension LockTable {
     /// The grants and waiting requests of a session.
     public func usage(of session: SessionID) -> Usage { sessions[slot(of: session)].usage }
 
-    /// The grants and waiting requests of all sessions of an account.
-    public func usage(ofAccount account: Int) -> Usage {
-        accounts.indices.contains(account) ? accounts[account] : Usage()
-    }
-
-    mutating func addAccount(_ account: Int) {
-        while accounts.count <= account { accounts.append(Usage()) }
+    mutating func addAccount(_ account: AccountID) {
+        while accounts.count <= account.rawValue { accounts.append(Usage()) }
     }
 
     /// Charges grants and waiting requests to a session and its account; a negative number takes a charge back.
@@ -79,7 +74,7 @@ extension LockTable {
     mutating func charge(_ session: Slot<Session>, grants: Int = 0, waiters: Int = 0) {
         sessions[session].usage.grants += grants
         sessions[session].usage.waiters += waiters
-        let account = sessions[session].account
+        let account = sessions[session].account.rawValue
         accounts[account].grants += grants
         accounts[account].waiters += waiters
     }
@@ -90,7 +85,7 @@ extension LockTable {
         let isWithin =
             sessions[session].usage.grantsToBe < limits.sessionGrants
             && grants.count + waiters.count < limits.grants
-            && accounts[sessions[session].account].grantsToBe < sessions[session].share.grants
+            && accounts[sessions[session].account.rawValue].grantsToBe < sessions[session].share.grants
         return isWithin ? nil : .grants
     }
 
@@ -98,7 +93,7 @@ extension LockTable {
     func limitOnOneMoreWaiter(of session: Slot<Session>) -> ExceededLimit? {
         let isWithin =
             sessions[session].usage.waiters < limits.sessionWaiters && waiters.count < limits.waiters
-            && accounts[sessions[session].account].waiters < sessions[session].share.waiters
+            && accounts[sessions[session].account.rawValue].waiters < sessions[session].share.waiters
         return isWithin ? nil : .waiters
     }
 }

@@ -79,7 +79,9 @@ public struct LockTable: ~Copyable {
     // MARK: - Sessions
 
     /// Opens a session of an account; nil if the limit of sessions is reached.
-    public mutating func openSession(account: Int = 0, share: Share = Share()) -> SessionID? {
+    public mutating func openSession(
+        account: AccountID = AccountID(rawValue: 0), share: Share = Share()
+    ) -> SessionID? {
         guard sessions.count < limits.sessions else { return nil }
         addAccount(account)
         nextSerial += 1

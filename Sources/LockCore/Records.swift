@@ -92,11 +92,11 @@ struct Owner: Placeable {
 
 /// One connection of a client: what lives and dies together.
 struct Session: Placeable {
-    static var vacant: Session { Session(serial: 0, account: 0, share: Share()) }
+    static var vacant: Session { Session(serial: 0, account: AccountID(rawValue: 0), share: Share()) }
 
     /// Zero in a vacant record.
     let serial: UInt32
-    let account: Int
+    let account: AccountID
     /// The limits of the account for requests of this session.
     var share: Share
     var usage = Usage()

@@ -1,11 +1,5 @@
 import LockVocabulary
 
-/// Names an account for as long as it exists; small, and used again afterwards.
-struct AccountID: Hashable {
-    /// What `LockTable` knows the account by.
-    let rawValue: Int
-}
-
 /// The share of one user: what the user's sessions have and do together.
 struct Account {
     let userID: UInt32

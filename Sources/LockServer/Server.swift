@@ -50,7 +50,7 @@ public struct Server: ~Copyable {
         guard let account = accounts.enter(peer.userID, atMost: most, at: now) else {
             return refuseSession(peer, now)
         }
-        guard let session = table.openSession(account: account.rawValue, share: verdict.share) else {
+        guard let session = table.openSession(account: account, share: verdict.share) else {
             accounts.leave(account, at: now)
             return refuseSession(peer, now)
         }
