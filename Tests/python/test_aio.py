@@ -23,6 +23,7 @@ def test_a_grant_is_awaited_or_entered(loop_run: Run, client: prwlock.Client) ->
         async with lock.write(timeout=1, note="nightly") as grant:
             (holder,) = (await lock.status()).holders
             assert (grant.name, grant.mode, grant.token) == ("jobs", "write", holder.token)
+            assert grant.owner == holder.owner
             assert holder.note == "nightly"
             assert holder.pid == os.getpid()
             assert grant.is_held

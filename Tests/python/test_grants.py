@@ -20,6 +20,7 @@ def test_a_grant_says_what_it_is(client: prwlock.Client) -> None:
     with prwlock.RWLock("jobs").write(note="nightly backup") as grant:
         (holder,) = client.status("jobs").holders
         assert (grant.name, grant.mode, grant.token) == ("jobs", "write", holder.token)
+        assert grant.owner == holder.owner
         assert holder.note == "nightly backup"
         assert grant.is_held
         assert grant.is_valid()

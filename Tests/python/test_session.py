@@ -24,7 +24,7 @@ class Wire:
     """A session, and the lines that it has sent."""
 
     def __init__(self) -> None:
-        self.session = Session(b"")
+        self.session = Session(b"", "/nowhere")
         self.sent: list[bytes] = []
 
     def ask(self, tag: bytes, text: bytes, **options: Any) -> Request:

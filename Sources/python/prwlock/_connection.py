@@ -105,10 +105,7 @@ class Connection(Session):
     """A connection of this process to a daemon that has answered on it."""
 
     def __init__(self, connected: socket.socket, received: bytes, path: str) -> None:
-        super().__init__(received)
-        self.path = path
-        #: The process that connected. A forked child must not use the connection.
-        self.pid = getpid()
+        super().__init__(received, path)
         self._socket = connected
         self._send = connected.send
         self._receive = connected.recv
@@ -120,11 +117,6 @@ class Connection(Session):
         #: Whether a keeper thread runs; see `_keeper`.
         self.has_keeper = False
         _forking.remember(self)
-
-    @property
-    def is_usable(self) -> bool:
-        """Whether this connection may send new requests."""
-        return self.fault is None and not self.is_draining and self.pid == getpid()
 
     # Requests
 
@@ -179,7 +171,7 @@ class Connection(Session):
             self._refuse(error)
         self._wait(request)
         if not request.reply:
-            raise DaemonUnavailable(f"the connection to the lock daemon at {self.path} ended: {self.fault}")
+            raise self.gone()
         return request.reply
 
     def _send_at_once(self, data: bytes) -> None:

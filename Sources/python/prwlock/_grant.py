@@ -35,6 +35,10 @@ class Grant(Granted):
         self._thread = thread
         self._live = [True]
 
+    @property
+    def _owner(self) -> bytes:  # type: ignore[override]
+        return self._thread.owner
+
     # The end
 
     def release(self) -> None:

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 class Granted:
     """The facts of a grant, from the words of the daemon's last reply about it."""
 
+    _owner: bytes
     #: One element until the grant ends. The call that removes the element ends the grant.
     _live: list[bool] = []  # noqa: RUF012
 
@@ -51,6 +52,11 @@ class Granted:
     def token(self) -> int:
         """The fencing token: higher than that of every earlier grant, over all locks and restarts of the daemon."""
         return int(self._words[4][6:])
+
+    @property
+    def owner(self) -> str:
+        """The word of the thread or task that acquired it, as listings show it."""
+        return self._owner.decode()
 
     @property
     def owner_died(self) -> bool:

@@ -19,6 +19,9 @@ Python may raise ``KeyboardInterrupt`` between any two steps. So every step can 
 
 from __future__ import annotations
 
+from os import getpid
+
+from ._errors import DaemonUnavailable
 from ._wire import release_of
 
 TYPE_CHECKING = False
@@ -90,7 +93,11 @@ class Request:
 class Session:
     """The state of one session; see the module."""
 
-    def __init__(self, received: bytes) -> None:
+    def __init__(self, received: bytes, path: str) -> None:
+        #: The daemon's socket, for people.
+        self.path = path
+        #: The process that connected. A forked child must not use the session.
+        self.pid = getpid()
         #: Why the session has ended; None while it lives.
         self.fault: Optional[str] = None
         #: Whether the daemon drains, so that it grants nothing more.
@@ -109,6 +116,15 @@ class Session:
         #: The notices that the listener has not taken; none without a listener.
         self.notices: list[bytes] = []
         self.listener: Optional[Request] = None
+
+    @property
+    def is_usable(self) -> bool:
+        """Whether new requests may be sent on this session."""
+        return self.fault is None and not self.is_draining and self.pid == getpid()
+
+    def gone(self) -> DaemonUnavailable:
+        """Returns the error for a request that the session's end leaves without a reply."""
+        return DaemonUnavailable(f"the connection to the lock daemon at {self.path} ended: {self.fault}")
 
     # Requests
 

@@ -13,7 +13,6 @@ from typing import Callable, Optional
 
 from .. import _forking
 from .._deadline import PATIENCE
-from .._errors import DaemonUnavailable
 from .._location import Location
 from .._losses import Losses
 from .._rendezvous import connect
@@ -39,9 +38,7 @@ class Connection(Session, asyncio.Protocol):
     """A connection of this process and this event loop to a daemon that has answered on it."""
 
     def __init__(self, connected: socket.socket, received: bytes, path: str) -> None:
-        super().__init__(received)
-        self.path = path
-        self.pid = getpid()
+        super().__init__(received, path)
         #: Called after each input, and at the end.
         self.hear: Callable[[], None] = self._look_for_losses
         self.losses: Optional[Losses] = None
@@ -56,11 +53,6 @@ class Connection(Session, asyncio.Protocol):
         if self.losses is not None:
             self.losses.look()
 
-    @property
-    def is_usable(self) -> bool:
-        """Whether this connection may send new requests."""
-        return self.fault is None and not self.is_draining and self.pid == getpid()
-
     # Requests
 
     async def ask(self, text: bytes, patience: Optional[float] = PATIENCE, accept: Optional[Accept] = None) -> Awaited:
@@ -74,7 +66,7 @@ class Connection(Session, asyncio.Protocol):
             DaemonTimeout: the daemon did not answer in time.
         """
         if self.fault is not None:
-            raise self._gone()
+            raise self.gone()
         end = None if patience is None else monotonic() + patience
         request = Awaited(b"#%d " % next(self._numbers), text, end, accept)
         self._write(self.open(request))
@@ -89,7 +81,7 @@ class Connection(Session, asyncio.Protocol):
             if alarm is not None:
                 alarm.cancel()
         if not request.reply:
-            raise self._gone()
+            raise self.gone()
         if accept is not None:
             accept(request.reply)
         return request
@@ -133,9 +125,6 @@ class Connection(Session, asyncio.Protocol):
     def connection_lost(self, error: Optional[Exception]) -> None:
         self.end(str(error) if error else "the daemon closed it")
         self.hear()
-
-    def _gone(self) -> DaemonUnavailable:
-        return DaemonUnavailable(f"the connection to the lock daemon at {self.path} ended: {self.fault}")
 
     # The end
 
