@@ -10,12 +10,12 @@ struct Arena: ~Copyable {
     }
 
     /// How much is read from one session in one batch.
-    static let turn = 16_384
+    static let portion = 16_384
     private static let size = 1 << 20
 
     private let memory = UnsafeMutableRawBufferPointer.allocate(byteCount: size, alignment: 64)
     /// For what is looked at as soon as it is read.
-    let spare = UnsafeMutableRawBufferPointer.allocate(byteCount: turn, alignment: 64)
+    let spare = UnsafeMutableRawBufferPointer.allocate(byteCount: portion, alignment: 64)
     private(set) var slices: [Slice] = []
     private var used = 0
 
@@ -25,11 +25,11 @@ struct Arena: ~Copyable {
     }
 
     /// Whether no whole turn fits any more.
-    var isFull: Bool { memory.count - used < Self.turn }
+    var isFull: Bool { memory.count - used < Self.portion }
 
     /// Where the next session's bytes go.
     var room: UnsafeMutableRawBufferPointer {
-        UnsafeMutableRawBufferPointer(rebasing: memory[used..<used + Self.turn])
+        UnsafeMutableRawBufferPointer(rebasing: memory[used..<used + Self.portion])
     }
 
     /// So many bytes of `room` are this session's.

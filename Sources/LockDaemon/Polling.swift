@@ -73,7 +73,7 @@ struct Polling {
         }
         quickInARow = min(quickInARow + 1, Self.likely)
         round += 1
-        if round == Self.trial, isTrial { settle() }
+        if round == Self.trial, isTrial { endTrial() }
         if round == Self.untilTrial { beginRound() }
     }
 
@@ -89,7 +89,7 @@ struct Polling {
     }
 
     /// A trial is over: the way that was quicker is kept.
-    private mutating func settle() {
+    private mutating func endTrial() {
         isTrial = false
         better = answerTime.poll <= answerTime.sleep ? .poll : .sleep
     }

@@ -17,6 +17,17 @@ enum RuleFile {
     struct Names: Sendable, Equatable {
         var users: [String: UInt32] = [:]
         var groups: [String: UInt32] = [:]
+
+        /// The number of a name, which the host is asked for once; what it answers is noted.
+        fileprivate mutating func find(
+            _ name: String, in table: WritableKeyPath<Names, [String: UInt32]>,
+            by lookUp: (String) -> UInt32?
+        ) -> UInt32? {
+            if let known = self[keyPath: table][name] { return known }
+            let number = lookUp(name)
+            self[keyPath: table][name] = number
+            return number
+        }
     }
 
     /// Reads a policy, whole or not at all; without a file it is the default one.
@@ -42,9 +53,14 @@ enum RuleFile {
             throw ConfigurationFault(description: "rules: \(error)")
         }
         do throws(PolicyFault) {
-            let found = Guarded(Names())
-            let policy = try Policy(parsing: String(decoding: text, as: UTF8.self), asking(facts, found))
-            return Reading(policy: policy, text: text, names: found.withLock { $0 })
+            var names = Names()
+            let policy = try Policy(
+                parsing: String(decoding: text, as: UTF8.self),
+                PolicyNames(
+                    facts: facts,
+                    user: { names.find($0, in: \.users, by: UserDatabase.user) },
+                    group: { names.find($0, in: \.groups, by: UserDatabase.group) }))
+            return Reading(policy: policy, text: text, names: names)
         } catch {
             throw ConfigurationFault(description: "\(path):\(error)")
         }
@@ -56,24 +72,6 @@ enum RuleFile {
     ) throws(PolicyFault) -> Policy {
         let names = PolicyNames(facts: facts, user: { names.users[$0] }, group: { names.groups[$0] })
         return try Policy(parsing: String(decoding: text, as: UTF8.self), names)
-    }
-
-    /// Names as this host has them, each asked for once; what was found is noted.
-    private static func asking(_ facts: Policy.Facts, _ found: Guarded<Names>) -> PolicyNames {
-        PolicyNames(
-            facts: facts,
-            user: { name in
-                if let known = found.withLock({ $0.users[name] }) { return known }
-                let number = UserDatabase.user(name)
-                found.withLock { $0.users[name] = number }
-                return number
-            },
-            group: { name in
-                if let known = found.withLock({ $0.groups[name] }) { return known }
-                let number = UserDatabase.group(name)
-                found.withLock { $0.groups[name] = number }
-                return number
-            })
     }
 
     /// The facts about peers that this daemon can be certain of.

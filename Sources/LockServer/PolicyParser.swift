@@ -16,16 +16,16 @@ public struct PolicyFault: Error, Equatable, CustomStringConvertible {
 }
 
 /// What the words of a rule file mean on this host.
-public struct PolicyNames: Sendable {
+public struct PolicyNames {
     /// The number of the user or group with a name; nil if the host has none.
-    public var user: @Sendable (String) -> UInt32?
-    public var group: @Sendable (String) -> UInt32?
+    public var user: (String) -> UInt32?
+    public var group: (String) -> UInt32?
     /// The facts about peers that this host can state with certainty.
     public var facts: Policy.Facts
 
     public init(
-        facts: Policy.Facts = [.groups, .unit, .executable], user: @escaping @Sendable (String) -> UInt32?,
-        group: @escaping @Sendable (String) -> UInt32?
+        facts: Policy.Facts = [.groups, .unit, .executable], user: @escaping (String) -> UInt32?,
+        group: @escaping (String) -> UInt32?
     ) {
         self.facts = facts
         self.user = user

@@ -2,8 +2,10 @@ import LockServer
 import Testing
 
 @Suite("A rule file is read whole, or refused with the place of its fault") struct PolicyParserTests {
-    private static let names = PolicyNames(
-        facts: [.groups], user: { $0 == "alice" ? 1_000 : nil }, group: { $0 == "backup" ? 34 : nil })
+    private static var names: PolicyNames {
+        PolicyNames(
+            facts: [.groups], user: { $0 == "alice" ? 1_000 : nil }, group: { $0 == "backup" ? 34 : nil })
+    }
 
     @Test(
         "each fault has its line and column",

@@ -3,8 +3,10 @@ import LockVocabulary
 import Testing
 
 @Suite("A policy: who may do what") struct PolicyTests {
-    private static let names = PolicyNames(
-        user: { ["alice": 1_000, "bob": 1_001][$0] }, group: { $0 == "backup" ? 34 : nil })
+    private static var names: PolicyNames {
+        PolicyNames(
+            user: { ["alice": 1_000, "bob": 1_001][$0] }, group: { $0 == "backup" ? 34 : nil })
+    }
 
     /// A room where root has the session a, the daemon's own user b, alice c and d, and bob e.
     private func room(_ rules: String) throws -> Room {
