@@ -1,20 +1,20 @@
 import LockVocabulary
 
-/// The bytes that were read in one batch, each session's in a slice of its own; used again for every batch.
+/// The bytes that one batch reads, with a slice for each session. Every batch uses the same memory.
 ///
-/// So a session costs no buffer while nothing comes from it, and all of a batch is read before any of it is looked at.
+/// So an idle session needs no buffer, and a batch can read all its sockets before it parses a line.
 struct Arena: ~Copyable {
     struct Slice {
         let session: SessionID
         let range: Range<Int>
     }
 
-    /// How much is read from one session in one batch.
+    /// The most bytes that one batch reads from one session.
     static let portion = 16_384
     private static let size = 1 << 20
 
     private let memory = UnsafeMutableRawBufferPointer.allocate(byteCount: size, alignment: 64)
-    /// For what is looked at as soon as it is read.
+    /// Room for bytes that are parsed as soon as they are read.
     let spare = UnsafeMutableRawBufferPointer.allocate(byteCount: portion, alignment: 64)
     private(set) var slices: [Slice] = []
     private var used = 0
@@ -24,15 +24,15 @@ struct Arena: ~Copyable {
         spare.deallocate()
     }
 
-    /// Whether no whole turn fits any more.
+    /// Whether another portion does not fit.
     var isFull: Bool { memory.count - used < Self.portion }
 
-    /// Where the next session's bytes go.
+    /// The room for the next session's bytes.
     var room: UnsafeMutableRawBufferPointer {
         UnsafeMutableRawBufferPointer(rebasing: memory[used..<used + Self.portion])
     }
 
-    /// So many bytes of `room` are this session's.
+    /// Makes the first bytes of `room` a slice of this session.
     mutating func take(_ count: Int, for session: SessionID) -> Slice {
         let slice = Slice(session: session, range: used..<used + count)
         slices.append(slice)

@@ -5,7 +5,7 @@ import Rendezvous
 import Systemd
 
 extension Daemon {
-    /// Says whether options and rules have a fault, and ends the process with the status that a start would have.
+    /// Checks options and rules, and ends the process with the status of a start with them.
     public static func check(_ configuration: Configuration) -> Never {
         do throws(ConfigurationFault) {
             let surroundings = Surroundings.current()
@@ -22,7 +22,7 @@ extension Daemon {
 }
 
 extension Configuration {
-    /// Whether a daemon with this configuration would serve its own user alone, as far as that shows before it listens.
+    /// Whether a daemon with this configuration serves only its own user, as far as the configuration tells.
     func wouldServeOneUser(in surroundings: Surroundings) -> Bool {
         guard listenDescriptor == nil else { return false }
         guard socket == nil else { return effectiveSocketMode & 0o077 == 0 }

@@ -2,31 +2,31 @@ public import LockServer
 import LockVocabulary
 import Systemd
 
-/// Everything that can be said to a daemon before it starts; `Option` says how.
+/// All settings of a daemon. `Option` lists the options that set them.
 public struct Configuration: Sendable {
-    /// The path of the socket to make; nil for where clients look.
+    /// The path of the socket; nil for the path that clients try.
     public var socket: String?
     public var socketMode: UInt32?
-    /// The group that the socket belongs to, by name or number.
+    /// The group of the socket, by name or number.
     public var socketGroup: String?
-    /// A descriptor that listens already.
+    /// A descriptor of a socket that listens already.
     public var listenDescriptor: Int32?
     public var stateDirectory: String?
-    /// How long nothing is granted after the daemon before ended without a word (G1).
+    /// How long the daemon grants nothing after an unclean end of the daemon before it (G1).
     public var grace = Duration.milliseconds(500)
-    /// How long those who hold and wait may go on when the daemon is to end.
+    /// How long holders and waiters may go on after TERM or INT.
     public var drain = Duration.seconds(5)
-    /// After how long without a session it ends by itself; nil for never.
+    /// The time without a session after which the daemon ends; nil for no such end.
     public var exitWhenIdle: Duration?
-    /// Whether it leaves whoever started it before it does anything else.
+    /// Whether the daemon first becomes independent of the process that starts it.
     var detaches = false
     var logLevel = LogLevel.info
-    /// What is read anew on HUP; nil for the default one, which need not be there.
+    /// The file of options, which HUP reads again; nil for the default file, which may be missing.
     public var file: String?
-    /// The file that says who may do what; nil for the default rules.
+    /// The file of rules; nil for the default rules.
     public var rules: String?
     public var limits = ServerConfiguration.Limits()
-    /// Where the values came from.
+    /// The origins of the values.
     var sources = Sources()
 
     public init() {}
@@ -36,28 +36,28 @@ public struct Configuration: Sendable {
     /// Whether a client started it (protocol.md, "Starting a daemon").
     var isAutoStarted: Bool { listenDescriptor != nil && exitWhenIdle != nil }
 
-    /// The mode of the socket: for the user alone, or for the group that was named as well.
+    /// The mode of the socket: by default only the user, and the group if one is named, may connect.
     var effectiveSocketMode: UInt32 { socketMode ?? (socketGroup == nil ? 0o600 : 0o660) }
 }
 
-/// What cannot be understood in options, environment or file, in one line.
+/// A fault in options, environment or file, described in one line.
 package struct ConfigurationFault: Error, CustomStringConvertible {
     package let description: String
 }
 
-/// What the command line asks for.
+/// The act that the command line requests.
 public enum Invocation {
     case run(Configuration)
-    /// Say whether options and rules have a fault, and do nothing else.
+    /// Check options and rules, and do nothing else.
     case check(Configuration)
-    /// Have a daemon read its options and rules again, and wait until it has.
+    /// Make a running daemon read its options and rules again, and wait for the result.
     case reload(process: Int32)
-    /// A text to print, and nothing else to do.
+    /// Print a text, and do nothing else.
     case print(String)
-    /// The command line is wrong in the way that the text says.
+    /// Report this fault of the command line.
     case refuse(String)
 
-    /// Reads the file, the environment and the arguments (without the program's name); each goes over those before it.
+    /// Reads the file, the environment and the arguments (without the program's name). Each overrides those before it.
     public init(arguments: [String], environment: [String: String]) {
         do throws(ConfigurationFault) {
             self = try Self.read(arguments, environment)

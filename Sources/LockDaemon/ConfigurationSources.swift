@@ -2,18 +2,18 @@ import Glibc
 import Posix
 
 extension Configuration {
-    /// What goes over the file, kept so that a reload comes to the same end.
+    /// The settings that override the file. A reload applies them again.
     struct Sources: Sendable {
         var settings: [(Option, String)] = []
         var environment: [String: String] = [:]
         /// The contents of the file; nil if there is none.
         var text: [UInt8]?
-        /// What is wrong with the file, if the last good one was read in its place.
+        /// The fault of the file, if the last good options replace it.
         var fault: String?
         var last: LastGood?
     }
 
-    /// The configuration as it is now by its file, with what goes over that.
+    /// The configuration that the file gives now, with the settings that override the file.
     func readAgain() throws(ConfigurationFault) -> Configuration {
         var configuration = Configuration()
         try configuration.read(file: file)
@@ -21,7 +21,7 @@ extension Configuration {
         return configuration
     }
 
-    /// The configuration as it was when these were good, with what goes over the file as it is.
+    /// The configuration that the last good options give, with the present settings that override the file.
     func restored(from last: LastGood) throws(ConfigurationFault) -> Configuration {
         var configuration = Configuration()
         try configuration.read(last.options ?? [], of: "the last good options")
@@ -29,7 +29,7 @@ extension Configuration {
         return configuration
     }
 
-    /// Sets what goes over the file.
+    /// Applies the settings that override the file.
     mutating func goOver(with sources: Sources) throws(ConfigurationFault) {
         try read(environment: sources.environment)
         try set(sources.settings)
@@ -37,7 +37,7 @@ extension Configuration {
         self.sources.environment = sources.environment
     }
 
-    /// The options whose values differ and that only a restart changes.
+    /// The options that have another value here and that only a restart changes.
     func needingRestart(comparedTo other: Configuration) -> [String] {
         Option.all.filter { !$0.isReloaded && $0.show(self) != $0.show(other) }.map(\.name)
     }
@@ -48,13 +48,13 @@ extension Configuration {
 
     mutating func read(environment: [String: String]) throws(ConfigurationFault) {
         for option in Option.all {
-            // Empty and unset are the same.
+            // An empty variable counts as unset.
             guard let value = environment[option.variable], !value.isEmpty else { continue }
             try set(option, value, as: option.variable)
         }
     }
 
-    /// Reads lines of `name = value`; `#` begins a comment at a line's start. The default file may be missing.
+    /// Reads lines of `name = value` and comments, which begin with `#`. The default file may be missing.
     mutating func read(file named: String?) throws(ConfigurationFault) {
         let path = named ?? Self.defaultFile
         let contents: [UInt8]
@@ -68,14 +68,14 @@ extension Configuration {
         try read(contents, of: path)
     }
 
-    /// Reads the contents of the file that this path names.
+    /// Reads the contents of a file; faults name this path.
     package mutating func read(_ contents: [UInt8], of path: String) throws(ConfigurationFault) {
         let lines = String(decoding: contents, as: UTF8.self).split(
             separator: "\n", omittingEmptySubsequences: false)
         for (index, line) in lines.enumerated() {
             let text = line.trimmed
             if text.isEmpty || text.hasPrefix("#") { continue }
-            // Columns are counted from 1, in bytes.
+            // Columns count bytes, from 1.
             let start = "\(path):\(index + 1):\(line.blanksBefore + 1)"
             let parts = text.split(separator: "=", maxSplits: 1)
             guard parts.count == 2, let name = parts.first?.trimmed, let rest = parts.last else {
@@ -105,16 +105,16 @@ extension StringProtocol {
         character == " " || character == "\t" || character == "\r"
     }
 
-    /// Without the blanks at both ends.
+    /// The text without the blanks at both ends.
     fileprivate var trimmed: String {
         String(trimmedEnd.drop(while: Self.isBlank))
     }
 
-    /// Without the blanks at the end.
+    /// The text without the blanks at its end.
     fileprivate var trimmedEnd: String {
         String(String(reversed().drop(while: Self.isBlank)).reversed())
     }
 
-    /// How many blanks it begins with.
+    /// The number of blanks at the beginning.
     fileprivate var blanksBefore: Int { prefix(while: Self.isBlank).utf8.count }
 }

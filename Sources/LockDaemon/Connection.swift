@@ -12,23 +12,23 @@ import Posix
 ///    ▼  │  unread replies over, under the limit
 ///  [ PAUSED ]
 ///
-/// The server says which of these it is in; here it is only remembered what the event set was told of it.
+/// `Server` decides on the state. A connection only remembers what the event set waits for.
 final class Connection {
     let session: SessionID
     let socket: OwnedDescriptor
-    /// How the end of its process would be seen.
+    /// The way in which the daemon learns of the end of its process.
     let watch: ProcessWatches.Outcome
-    /// Who connected; nil for a process that cannot be seen from here.
+    /// The process that connected; nil for a process of a namespace that this one cannot see.
     let process: Int32?
-    /// What the event set waits for.
+    /// The conditions that the event set waits for.
     var awaited: Conditions = [.readable, .halfClosed]
-    /// Whether it is read from.
+    /// Whether the loop reads from it.
     var reads = true
-    /// Whether its end was carried out.
+    /// Whether the server knows of its end.
     var hasEnded = false
-    /// Whether it took less than it was sent, and has not said since that it has room.
+    /// Whether the socket was full at the last send and has not become writable since.
     var isFull = false
-    /// The batch in which it was last read, and what came.
+    /// The last batch that read from it, and the bytes.
     var lastRead: (batch: UInt64, slice: Arena.Slice?) = (0, nil)
 
     init(
@@ -43,13 +43,13 @@ final class Connection {
 
     enum ReadOutcome {
         case bytes(Int)
-        /// Nothing is there now.
+        /// The socket is empty.
         case nothing
-        /// Nothing will come any more.
+        /// The peer sends nothing more.
         case end
     }
 
-    /// Reads once into the room given.
+    /// Reads once.
     func read(into room: UnsafeMutableRawBufferPointer) -> ReadOutcome {
         while true {
             let count = recv(socket.rawValue, room.baseAddress, room.count, Int32(MSG_DONTWAIT))
@@ -63,13 +63,13 @@ final class Connection {
         }
     }
 
-    /// How much stands in the socket now.
+    /// How many bytes the socket has now.
     var readableBytes: Int {
         var count: Int32 = 0
         return linux_readable_bytes(socket.rawValue, &count) == 0 ? Int(count) : 0
     }
 
-    /// Whether the process that connected is known to have been killed by a signal.
+    /// Whether the kernel reports that a signal ended the process that connected.
     var wasProcessKilled: Bool {
         guard let process else { return false }
         if case .watched(let descriptor) = watch {
@@ -82,16 +82,16 @@ final class Connection {
         case all(Int)
         /// The socket is full.
         case part(Int)
-        /// Nobody will read it.
+        /// The peer has closed its end.
         case broken
     }
 
     /// Sends what the socket takes at once.
     func send(_ bytes: UnsafeRawBufferPointer) -> SendOutcome { Self.send(bytes, to: socket) }
 
-    /// Tells the client of a connection that there is no room for a session.
+    /// Sends the refusal for a connection that gets no session.
     static func turnAway(_ socket: borrowing OwnedDescriptor) {
-        // The first bytes of a socket are always taken; a client that is gone needs no answer.
+        // An empty socket takes a line. A client that is gone needs no answer.
         _ = Server.refusal.withUnsafeBytes { send($0, to: socket) }
     }
 

@@ -97,8 +97,8 @@ struct ReloadRequest: ~Copyable {
         guard kill(process, SIGHUP) == 0 else {
             throw Departure(.usage, "\(SystemError.last("kill", "process \(process)"))")
         }
-        let end = BootClock.now() + Self.patience.wholeNanoseconds
-        while BootClock.now() < end {
+        let end = Deadline(after: Self.patience)
+        while !end.isOver {
             let counts = try counts()
             guard counts.all == before.all else {
                 guard counts.refused == before.refused else {

@@ -64,13 +64,13 @@ struct StateDirectory: ~Copyable {
     private static func lock(
         _ directory: borrowing DirectoryDescriptor, _ path: String
     ) throws(SystemError) -> FileLock? {
-        let end = BootClock.now() + patience.wholeNanoseconds
+        let end = Deadline(after: patience)
         while true {
             let file = try directory.open("lock", flags: O_RDWR | O_CREAT)
             if let lock = try FileLock(trying: file) { return lock }
             // One of another host or container does not leave to make room for this one.
             let isNear = Occupant(readFrom: path)?.isNear ?? true
-            guard isNear, BootClock.now() < end else { return nil }
+            guard isNear, !end.isOver else { return nil }
             usleep(2_000)
         }
     }
