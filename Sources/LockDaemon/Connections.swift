@@ -2,13 +2,13 @@ import LockServer
 import LockVocabulary
 import Posix
 
-/// The connections of all sessions, and what is known of the processes behind them.
+/// The connections of all sessions, with the watches and the facts of the processes that connected.
 struct Connections: ~Copyable {
-    /// By the place of their session.
-    private var places: [Connection?] = []
+    /// By the slots of their sessions.
+    private var slots: [Connection?] = []
     private(set) var count = 0
     private var watches: ProcessWatches
-    /// What is asked of the kernel for each peer: what the policy goes by, and what the journal reports.
+    /// The facts that the daemon reads of each peer: those of the policy, and those that the journal reports.
     private var facts: Policy.Facts
     private let reportedFacts: Policy.Facts
 
@@ -22,8 +22,8 @@ struct Connections: ~Copyable {
 
     /// Nil if the session's connection was closed.
     subscript(_ session: SessionID) -> Connection? {
-        let place = Int(session.slot)
-        guard place < places.count, let connection = places[place], connection.session == session
+        let slot = Int(session.slot)
+        guard slot < slots.count, let connection = slots[slot], connection.session == session
         else { return nil }
         return connection
     }
@@ -31,9 +31,10 @@ struct Connections: ~Copyable {
     /// The sessions of a process watch.
     func sessions(of watch: Int32) -> Set<SessionID> { watches.sessions(of: watch) }
 
-    /// Begins a session on a connection that was just accepted; nil if the server has no room for it.
+    /// Begins a session on a new connection; nil if the server has no room for it.
     ///
-    /// An error says that the system has no room for it. In both cases the client was told so, and the connection is closed.
+    /// - Throws: that the system has no room for it.
+    ///   In both cases the client has got the refusal, and the connection is closed.
     mutating func admit(
         _ socket: consuming OwnedDescriptor, to server: inout Server, in events: borrowing EventSet,
         at now: Instant
@@ -42,7 +43,8 @@ struct Connections: ~Copyable {
         var peer = Peer(
             processID: credentials.processID == 0 ? nil : credentials.processID, userID: credentials.userID,
             groupID: credentials.groupID)
-        // True if the process is alive when its watch begins, below; if not, the session ends with its first batch.
+        // This is certain only if the process is alive when its watch begins, below. If not, the session ends in its
+        // first batch.
         peer.identity = Peer.Identity(of: socket, process: peer.processID, facts)
         guard let session = server.open(peer, at: now) else {
             Connection.turnAway(socket)
@@ -71,32 +73,32 @@ struct Connections: ~Copyable {
     mutating func close(_ connection: Connection, in server: inout Server, at now: Instant) {
         server.close(connection.session, at: now)
         if case .watched(let watch) = connection.watch { watches.end(connection.session, of: watch) }
-        places[Int(connection.session.slot)] = nil
+        slots[Int(connection.session.slot)] = nil
         count -= 1
     }
 
     private mutating func insert(_ connection: Connection) {
-        let place = Int(connection.session.slot)
-        while places.count <= place { places.append(nil) }
-        precondition(places[place] == nil, "the session's place is taken")
-        places[place] = connection
+        let slot = Int(connection.session.slot)
+        while slots.count <= slot { slots.append(nil) }
+        precondition(slots[slot] == nil, "the session's slot is taken")
+        slots[slot] = connection
         count += 1
     }
 
     // MARK: - What a policy goes by
 
-    /// Has the server go by another policy, with what it goes by of each peer.
+    /// Sets another policy in the server, with the facts of each peer that this policy needs.
     mutating func setPolicy(_ policy: Policy, of server: inout Server) {
         facts = policy.facts.union(reportedFacts)
         server.setPolicy(policy) { identity(of: $0) }
     }
 
-    /// What is certain now about the peer of a session.
+    /// The facts about a session's peer that are certain now.
     private func identity(of session: SessionID) -> Peer.Identity? {
         guard let connection = self[session] else { return nil }
         var identity = Peer.Identity(of: connection.socket, process: connection.process, facts)
         if case .watched(let watch) = connection.watch, !ProcessWatch.hasEnded(watch) { return identity }
-        // What was read of its process is not certain; what the socket tells is.
+        // The facts of its process are not certain; those of the socket are.
         identity.unit = nil
         identity.executable = nil
         return identity

@@ -11,12 +11,12 @@ import Systemd
 ///
 ///                          TERM, INT
 ///  [ SERVING ] ─────────────────────────────────────▶ [ DRAINING ] ───▶ [ ENDING ] ──▶ (ended)
-///    │    ▲                                            nobody holds or     ▲  the disk has the
-///    │    │ somebody came meanwhile                    waits, or the time  │  last token, or the
-///    ▼    │                                            for that is over    │  time for that is over
+///    │    ▲                                            no grant and no     ▲  the disk has the
+///    │    │ a client came meanwhile                    waiter is left, or  │  last token, or the
+///    ▼    │                                            the time is over    │  time is over
 ///  [ LEAVING ] ────────────────────────────────────────────────────────────┘
-///   no session for a while, or none        nobody came
-///   where the system's daemon has come
+///   no session for a while, or none        no client came
+///   where the system's daemon exists
 ///
 /// All of it belongs to the main thread. `Reactor` has the sessions. Everything else happens here, between two batches: as
 /// work of the main queue, or as housekeeping when the reactor has news.
@@ -24,7 +24,7 @@ import Systemd
     enum Phase {
         case serving
         case draining
-        /// Nothing is granted any more; the disk is to have the last token.
+        /// The daemon grants nothing more, and waits until the disk has the last token.
         case ending
         case ended
     }
@@ -38,20 +38,19 @@ import Systemd
     var reactor: Reactor
     var listener: Listener?
     let place: Place
-    /// How many sessions there are descriptors for.
+    /// The number of sessions for which the limit of descriptors leaves room.
     let room: Int
-    /// Reads options and rules again.
     let reader: SettingsReader
-    /// Why the options and rules that were read last do not hold; nil if they do.
+    /// The fault of the options and rules that the daemon read last; nil if it uses them.
     var settingsFault: String?
     var phase = Phase.serving
-    /// Whether the time for those who hold and wait is over.
+    /// Whether the time for holders and waiters is over.
     var isDrainOver = false
-    /// After how long without a session it leaves; nil for never.
+    /// The time without a session after which the daemon leaves; nil for no such end.
     var idlePatience: Duration?
-    /// Since when it is without a session; nil while there is one.
+    /// The start of the time without a session; nil while a session exists.
     var idleStart: Instant?
-    /// Whether a timer looks when that is long enough.
+    /// Whether a timer runs that ends this time.
     var awaitsIdleEnd = false
     private var hasReportedTokenFault = false
     private var signals: Signals?
@@ -105,10 +104,10 @@ import Systemd
         }
     }
 
-    /// Which ways there are to watch processes; the journal says if there is none.
+    /// The ways in which this kernel lets the daemon watch processes. The journal reports it if there is none.
     private static func watchSupport(_ journal: Journal) -> ProcessWatch.Support {
         var support = ProcessWatch.Support()
-        // For tests of how it goes on kernels before Linux 6.5.
+        // Tests use this to run as on a kernel before Linux 6.5.
         if getenv("PRWLOCK_TEST_NO_PEERPIDFD") != nil { support.asksSocket = false }
         if !support.isThere {
             let reason = support.refusal.map { " (\($0))" } ?? ""
@@ -143,7 +142,7 @@ import Systemd
             server.hostRows.append(ServerConfiguration.HostRow("pid-namespace", Int(clamping: namespace)))
         }
         let polling = Polling(processors: Int(linux_allowed_processors()))
-        // An entry for a holder that died names the unit, which nothing tells any more by then.
+        // An entry for a holder that died names its unit, and /proc does not have the unit of a dead process.
         return try Reactor(
             Server(server), polling: polling, watching: support, reporting: facts.intersection(.unit),
             mainQueue: MainQueue.handle)
@@ -151,7 +150,7 @@ import Systemd
 
     // MARK: - Serving
 
-    /// Makes the sources of everything that lives as long as the daemon.
+    /// Makes the sources of the descriptors that live as long as the daemon.
     private func beginSources() {
         signals = Signals(end: { self.drain() }, reload: { self.reload() })
         deadline = ReadSource(reactor.timerDescriptor) { self.reactor.acknowledgeTimer() }
@@ -159,18 +158,18 @@ import Systemd
         state.reserve?.begin { self.takeTokens($0) }
     }
 
-    /// Lets clients in by this socket.
+    /// Accepts clients on this socket.
     func listen(on socket: consuming OwnedDescriptor) {
         listener = Listener(socket) { self.accept() }
     }
 
     private func accept() { listener?.accept(into: &reactor, journal) }
 
-    /// The loop. `Reactor` says what happens in a batch, and which interleavings there are with the main queue.
+    /// The loop. `Reactor` describes a batch, and the interleavings of batches and drains.
     func serve() {
         journal.write(.info, "serving \(endpoint.path ?? "a socket without a name")")
         supervision.begin(status)
-        // It may have been removed before there was anything to see it.
+        // Another process may have removed the socket before the watch began.
         lookAtPlace()
         while true {
             keepHouse()
@@ -180,7 +179,7 @@ import Systemd
         }
     }
 
-    /// What is due when the reactor has news or the main queue was drained.
+    /// Acts on what a batch or a drain has changed.
     private func keepHouse() {
         for event in reactor.server.takeEvents() { journal.write(JournalEntry(event)) }
         if reactor.server.tokensLeft < reactor.news.tokens {

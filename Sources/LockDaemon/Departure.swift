@@ -1,15 +1,15 @@
-/// Why the daemon ends, and the status that says so.
+/// The reason why the program ends, and its exit status.
 struct Departure: Error {
     enum Status: Int32 {
         case done = 0
-        /// What it was told cannot be followed.
+        /// Options or rules have a fault.
         case usage = 64
-        /// Tokens cannot be kept.
+        /// The state directory cannot be used.
         case noState = 73
         case cannotListen = 71
-        /// What was asked for cannot be written.
+        /// Standard output takes nothing.
         case noOutput = 74
-        /// Another daemon has the socket or the state.
+        /// Another daemon has the socket or the state directory.
         case alreadyServed = 75
     }
 

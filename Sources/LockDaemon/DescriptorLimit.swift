@@ -2,14 +2,14 @@ import CLinux
 import Glibc
 import Posix
 
-/// How many descriptors the daemon may have open.
+/// The limit of open descriptors, and the sessions that it leaves room for.
 enum DescriptorLimit {
-    /// What a daemon needs beyond one for each session: its own files, and room for processes to be watched.
+    /// The descriptors that the daemon needs for itself: files, sources, and some process watches.
     private static let own = 64
 
-    /// Raises the limit as far as it may go. Returns how many sessions that leaves room for at least.
+    /// Raises the soft limit to the hard one. Returns the number of sessions that fit at least.
     ///
-    /// A session needs one for its socket, and its process one more if no other session of it is there.
+    /// A session needs a descriptor for its socket, and the first session of a process one more for the process watch.
     static func raise() -> Int {
         let resource = Int32(RLIMIT_NOFILE.rawValue)
         var (soft, hard): (UInt64, UInt64) = (0, 0)
@@ -18,16 +18,16 @@ enum DescriptorLimit {
         return max(0, Int(clamping: soft) - own) / 2
     }
 
-    /// Whether a session with this descriptor leaves enough of them for the daemon's own work.
+    /// Whether a session with this descriptor leaves enough descriptors for the daemon's own work.
     ///
-    /// The kernel hands out the lowest free number, so the number says how full the table is. The limit is asked for
-    /// each time, because an administrator may change it (`prlimit`).
+    /// The kernel assigns the lowest free number, so the number shows how full the table is. This reads the limit each
+    /// time, because an administrator may change it (`prlimit`).
     static func leavesRoomForHouse(_ descriptor: Int32) -> Bool {
         var (soft, hard): (UInt64, UInt64) = (0, 0)
         guard linux_limit(Int32(RLIMIT_NOFILE.rawValue), &soft, &hard) == 0 else { return true }
         return UInt64(descriptor) < soft - min(mostForHouse, soft / 8)
     }
 
-    /// To read rules again takes one; to bind the socket again, with its folder and lock file, takes a few.
+    /// To read rules takes one descriptor. To bind the socket again, with its folder and lock file, takes a few.
     private static let mostForHouse: UInt64 = 16
 }

@@ -3,9 +3,9 @@ import Posix
 
 /// Descriptors and threads, which libdispatch takes for granted.
 ///
-/// Where no descriptor is left, libdispatch ends the process. Where a limit of processes leaves no room for a thread, it tries
-/// again every second, on the thread that has added the work, which may be the one that serves. So the daemon looks first, and has an
-/// error instead.
+/// libdispatch ends the process when it needs a descriptor and none is left. When a limit of processes leaves no room for a
+/// thread, libdispatch tries again every second, on the thread that adds the work, which may be the serving thread. So the
+/// daemon checks first, and gets an error instead.
 enum DispatchRoom {
     /// The handle of the main queue, an epoll set with its own wake-up, two timers, and a descriptor for each signal.
     private static let descriptors = 16

@@ -4,9 +4,9 @@ import Posix
 import Rendezvous
 import Systemd
 
-/// How the daemon ends, because it is told to or has been without a session for a while.
+/// The end of the daemon, after a signal or after a time without a session.
 extension Daemon {
-    /// TERM or INT: those who hold and wait may go on for a while, and nobody else comes in.
+    /// Begins the end after TERM or INT: holders and waiters may go on for a while, and no client comes in.
     func drain() {
         guard case .serving = phase else { return }
         journal.write(.info, "draining: told to end")
@@ -20,14 +20,14 @@ extension Daemon {
 
     /// The drain is over.
     func end() {
-        // Who holds a lock to the last has the next daemon wait for a while, as after a crash (G1).
+        // If a lock is still held, the end is not orderly: the next daemon grants nothing for a while, as after a crash (G1).
         finish { daemon in
             if let listener = daemon.listener { daemon.endpoint.remove(listener.socket) }
             daemon.journal.write(.info, "ended")
         }
     }
 
-    /// Remembers an orderly end if there is one, and ends after the last act.
+    /// Has the disk remember an orderly end, if this is one, and ends the daemon after the last act.
     private func finish(_ last: @escaping @MainActor (Daemon) -> Void) {
         phase = .ending
         reactor.news.isEveryBatch = false
@@ -41,19 +41,19 @@ extension Daemon {
 
     // MARK: - Leaving
 
-    /// How long a daemon that is to make room for the system's waits before it tries again to leave.
+    /// The pause before a yielding daemon tries again to leave.
     private static let yieldPause = Duration.milliseconds(10)
 
-    /// Leaves with the last session from here on.
+    /// Makes the daemon leave as soon as it has no session.
     func yield() {
         idlePatience = Self.yieldPause
         idleStart = nil
         awaitsIdleEnd = false
     }
 
-    /// Notes since when there is no session, and has a timer look again when that is long enough.
+    /// Notes when the last session ends, and starts a timer for the time without a session.
     ///
-    /// Sessions that come and go meanwhile only move the start: one timer runs at a time, and it goes on for the rest.
+    /// Sessions that come and go only move the start. One timer runs at a time, and starts again for what is left.
     func lookWhetherIdle() {
         guard let patience = idlePatience else { return }
         guard reactor.sessionCount == 0 else {
@@ -75,7 +75,7 @@ extension Daemon {
         }
     }
 
-    /// Ends unless somebody comes at this moment.
+    /// Ends the daemon, unless a client comes at this moment.
     private func leave() {
         idleStart = nil
         guard let leaving = listener else { return }
@@ -88,7 +88,7 @@ extension Daemon {
             case .listensAgain(let socket):
                 leaving.close()
                 listen(on: socket)
-                // It may stand on a file of its own again.
+                // The new socket may have a file of its own.
                 place.renew()
             case .left:
                 leaving.close()

@@ -3,9 +3,9 @@ import Posix
 import Rendezvous
 import Systemd
 
-/// Where the daemon listens, and whose socket that is.
+/// The socket on which the daemon listens, and the owner of that socket.
 ///
-/// What the service manager made is the service manager's to remove; it goes on listening when the daemon is gone.
+/// The daemon never removes a socket of the service manager, which goes on listening when the daemon is gone.
 struct Endpoint: Sendable {
     /// The socket's path; nil if it has none.
     let path: String?
@@ -17,10 +17,10 @@ struct Endpoint: Sendable {
     let isManaged: Bool
     private let mode: UInt32
     private let group: UInt32?
-    /// The descriptor that listens already; nil if the socket is to be made.
+    /// The descriptor of a socket that listens already; nil if the daemon makes the socket.
     private let inherited: Int32?
 
-    /// Where to listen by what the daemon was told, and by what it was handed at its start.
+    /// Finds the socket by the configuration and the inherited descriptors.
     init(_ configuration: Configuration, in surroundings: Surroundings) throws(Departure) {
         mode = configuration.effectiveSocketMode
         group = if let name = configuration.socketGroup { try Self.groupID(name) } else { nil }
@@ -53,10 +53,10 @@ struct Endpoint: Sendable {
         isUserOwn = location.isUserOwn
     }
 
-    /// The path under which clients find an inherited listener; nil if it was bound to no path.
+    /// The path under which clients find an inherited listener; nil if the listener is bound to no path.
     ///
-    /// The name that it was bound to may mean something else here: a relative path, or one below `/proc/self`. The path must
-    /// lead to the listener, for the daemon removes what stands there, and keeps its state by it.
+    /// The bound name may mean something else in this process: a relative path, or one below `/proc/self`. The path must lead
+    /// to the listener, because the daemon removes that file, and derives the state directory from the path.
     private static func name(
         of listener: Int32, named chosen: String?, in surroundings: Surroundings
     ) throws(Departure) -> String? {
@@ -76,10 +76,10 @@ struct Endpoint: Sendable {
                 + "or name that with --socket")
     }
 
-    /// Whether nobody but the daemon's own user can connect.
+    /// Whether only the daemon's own user can connect.
     var servesOneUser: Bool { isUserOwn || (isOwn && inherited == nil && mode & 0o077 == 0) }
 
-    /// The socket that the service manager listens on for this daemon; nil if it was started otherwise.
+    /// The listening socket that the service manager passed; nil if it passed none.
     private static func managedSocket() throws(Departure) -> Int32? {
         let sockets: [InheritedSocket]
         do throws(InheritanceError) {
@@ -98,7 +98,7 @@ struct Endpoint: Sendable {
     func listen() throws(Departure) -> OwnedDescriptor {
         if let inherited { return UnixSocket.adoptListener(inherited) }
         do throws(RendezvousError) {
-            // The lock file is let go at once: whoever has it next finds that somebody listens.
+            // This releases the lock file at once: the next process that takes it finds that a daemon listens.
             return try StartLock.acquire(for: path ?? "").listen(mode: mode, group: group)
         } catch {
             if case .alreadyServed = error { throw Departure(.alreadyServed, "\(error)") }
@@ -106,17 +106,17 @@ struct Endpoint: Sendable {
         }
     }
 
-    /// What became of a daemon that wanted to leave.
+    /// The outcome of an attempt to leave.
     enum Leaving: ~Copyable {
-        /// Nobody comes any more.
+        /// The socket is gone, and no client can come.
         case left
-        /// Somebody is about to come; the listener listens on.
+        /// A client is about to come, and the listener goes on.
         case stayed
-        /// Somebody came; this listener takes the place of the other.
+        /// A client came; this listener replaces the old one.
         case listensAgain(OwnedDescriptor)
     }
 
-    /// Leaves if nobody comes meanwhile; who came is given to `arrived`.
+    /// Leaves if no client comes meanwhile. `arrived` gets the connections of those that came.
     func leave(
         _ listener: borrowing OwnedDescriptor, arrived: (consuming OwnedDescriptor) -> Void
     ) throws(RendezvousError) -> Leaving {
@@ -128,18 +128,18 @@ struct Endpoint: Sendable {
         return .listensAgain(new)
     }
 
-    /// Takes the socket away, whoever may be about to come: they find nobody, and start another.
+    /// Removes the socket. A client that is about to come finds no daemon, and starts another.
     func remove(_ listener: borrowing OwnedDescriptor) {
         guard isOwn, let path else { return }
-        // Whoever has the lock file waits for an answer that will not come, and then takes the file away itself.
+        // A process that has the lock file waits for an answer in vain, and then removes the socket's file itself.
         guard let lock = (try? StartLock.tryAcquire(for: path)) ?? nil else { return }
         shutdown(listener.rawValue, Int32(SHUT_RDWR))
         try? lock.removeSocket()
     }
 
-    /// Listens anew at the path, which no longer names the daemon's socket; nil if another process has the lock file.
+    /// Listens again at the path, which no longer names the daemon's socket; nil if another process has the lock file.
     ///
-    /// - Parameter folderMode: for the folder, if it has to be made.
+    /// - Parameter folderMode: the mode of the folder, if this has to make the folder.
     func listenAgain(folderMode: UInt32, in surroundings: Surroundings) throws(RendezvousError)
         -> OwnedDescriptor?
     {
@@ -147,22 +147,22 @@ struct Endpoint: Sendable {
         if isUserOwn {
             try SocketLocation(naming: path, in: surroundings).makeFolder(in: surroundings)
         } else if let slash = path.lastIndex(of: "/"), mkdir(String(path[..<slash]), 0o700) == 0 {
-            // Not by mkdir: the daemon's umask would cut the mode.
+            // mkdir applies the daemon's umask to the mode, and chmod does not.
             chmod(String(path[..<slash]), folderMode)
         }
         guard let lock = try StartLock.tryAcquire(for: path) else { return nil }
         return try lock.listen(mode: mode, group: group)
     }
 
-    /// Lets in those who wait at a listener that its path no longer leads to.
+    /// Accepts the clients that wait at a listener to which the path no longer leads.
     func empty(_ listener: borrowing OwnedDescriptor, arrived: (consuming OwnedDescriptor) -> Void) {
         shutdown(listener.rawValue, Int32(SHUT_RDWR))
         while let connection = (try? UnixSocket.accept(from: listener)) ?? nil { arrived(connection) }
     }
 
-    /// Has those who wait see the end before the first reply: they begin again, and find another daemon.
+    /// Closes the connections of waiting clients before the first reply: they begin again, and find another daemon.
     ///
-    /// The service manager goes on listening, so that they would wait there for the next daemon.
+    /// At a socket of the service manager they would wait for the next daemon, because the manager goes on listening.
     func turnAway(_ listener: borrowing OwnedDescriptor) {
         if isManaged {
             while let connection = (try? UnixSocket.accept(from: listener)) ?? nil { _ = consume connection }

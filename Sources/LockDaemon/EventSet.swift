@@ -2,10 +2,10 @@ import CLinux
 import LockVocabulary
 import Posix
 
-/// The one epoll set, with everything in it that the daemon waits for.
+/// The epoll set: the sockets of all sessions, the process watches, and the handle of the main queue.
 ///
-/// All members are level-triggered: what was not dealt with is told again. So one may look at the set twice before
-/// acting, and nothing that the second look was not made for is lost.
+/// All members are level-triggered: `epoll_wait` reports a condition until it is over. So the loop may poll the set twice
+/// before it acts, and may ignore events of the second poll.
 struct EventSet: ~Copyable {
     private let descriptor: OwnedDescriptor
     private var events: [epoll_event]
@@ -18,15 +18,15 @@ struct EventSet: ~Copyable {
         events = Array(repeating: epoll_event(), count: 256)
     }
 
-    /// Waits for something to happen, in milliseconds at the most; -1 for without end. Returns how many did.
+    /// Waits for events, for so many milliseconds at the most; -1 for no end. Returns the number of events.
     ///
-    /// It looks at all members: if what it found fills the room for it, it makes more room and looks again, so that
-    /// no death hides behind the end of what was told.
+    /// It always gets the events of all members: if they fill the array, it enlarges the array and polls again. Otherwise a
+    /// death could be missing.
     mutating func wait(_ milliseconds: Int32) -> Int {
         var milliseconds = milliseconds
         while true {
             let count = epoll_wait(descriptor.rawValue, &events, Int32(events.count), milliseconds)
-            // Interrupted, which only a debugger or a stop does here: the caller looks again.
+            // An error means an interruption by a debugger or a stop; the caller waits again.
             found = max(0, Int(count))
             if found < events.count { return found }
             events += Array(repeating: epoll_event(), count: events.count)
@@ -34,7 +34,7 @@ struct EventSet: ~Copyable {
         }
     }
 
-    /// What happened: as many as `wait` returned, in the order in which they became ready.
+    /// The events of the last `wait`, in the order in which the members became ready.
     subscript(index: Int) -> Event {
         precondition(index < found, "no such event")
         return Event(source: Source(encoded: events[index].data.u64), conditions: events[index].events)
@@ -44,14 +44,14 @@ struct EventSet: ~Copyable {
         try control(EPOLL_CTL_ADD, member, source, conditions)
     }
 
-    /// Waits for other conditions from now on.
+    /// Changes the conditions of a member.
     func change(_ member: Int32, _ source: Source, _ conditions: Conditions) {
         do { try control(EPOLL_CTL_MOD, member, source, conditions) } catch {
             preconditionFailure("\(source) is not a member: \(error)")
         }
     }
 
-    /// Waits for it no longer. (A descriptor that is closed leaves by itself.)
+    /// Removes a member. (A closed descriptor leaves by itself.)
     func remove(_ member: Int32) {
         var unused = epoll_event()
         epoll_ctl(descriptor.rawValue, EPOLL_CTL_DEL, member, &unused)
@@ -65,7 +65,7 @@ struct EventSet: ~Copyable {
     }
 }
 
-/// One thing that happened in an `EventSet`.
+/// One event of an `EventSet`.
 struct Event {
     let source: Source
     let conditions: Conditions
@@ -76,7 +76,7 @@ struct Event {
     }
 }
 
-/// What a descriptor is waited for, and what it turned out to be.
+/// The conditions of a descriptor that the set waits for or reports.
 struct Conditions: OptionSet {
     let rawValue: UInt32
 
@@ -84,11 +84,11 @@ struct Conditions: OptionSet {
     static let writable = Conditions(rawValue: EPOLLOUT.rawValue)
     /// The peer sends nothing more.
     static let halfClosed = Conditions(rawValue: EPOLLRDHUP.rawValue)
-    /// Nobody is at the other end. Told unasked.
+    /// The peer has closed its end. The kernel reports it unasked.
     static let closed = Conditions(rawValue: EPOLLHUP.rawValue | EPOLLERR.rawValue)
 }
 
-/// Whom an event concerns.
+/// The origin of an event.
 enum Source: Equatable {
     case session(SessionID)
     /// A process watch, by the number of its descriptor.
@@ -96,7 +96,7 @@ enum Source: Equatable {
     /// The main queue has work.
     case mainQueue
 
-    /// The source in the 64 bits that epoll keeps for it: a kind, 24 bits for a place, 32 bits for a number.
+    /// The source in the 64 bits that epoll keeps for a member: a kind, 24 bits for a slot, 32 bits for a number.
     var encoded: UInt64 {
         switch self {
         case .session(let id):

@@ -3,23 +3,24 @@ import Glibc
 import Posix
 import Systemd
 
-/// What the daemon inherits from the process that starts it, and how much of that it resets.
+/// The settings that the daemon inherits from the process that starts it, and resets.
 ///
-/// A daemon serves all processes of its user, or of the host. A client that starts one may have one second of CPU time
-/// left, run at nice 19, ignore signals, or stand in a folder that is to be unmounted. None of that may become the
-/// daemon's. But a unit file, or a person with `nice` or `taskset`, may choose such settings for the daemon itself.
+/// A daemon serves all processes of its user, or of the host. A client that starts a daemon may have one second of CPU time
+/// left, run at nice 19, ignore signals, or work in a folder that an administrator wants to unmount. The daemon must
+/// inherit none of that. But a unit file, or a person with `nice` or `taskset`, may choose such settings for the daemon
+/// itself.
 ///
 /// | started by | the daemon resets |
 /// |---|---|
 /// | a service manager | ignored and blocked signals, umask, closed descriptors 0 to 2 |
-/// | a person | also the working directory, and descriptors that it was not given |
+/// | a person | also the working directory, and descriptors that no option names |
 /// | a client | also soft limits, scheduling policy, nice value, I/O priority, processors, `oom_score_adj` |
 ///
-/// The soft limit of descriptors is raised in all cases (`DescriptorLimit`).
+/// In all cases the daemon raises the soft limit of descriptors (`DescriptorLimit`).
 ///
-/// What stays because the kernel does not permit a reset: hard limits (a client looks at them before it starts a daemon),
-/// a nice value above 0 or `SCHED_IDLE` without the right to leave them, and an `oom_score_adj` that a service manager
-/// set. The journal says so.
+/// The kernel does not permit to reset hard limits (a client checks them before it starts a daemon), a nice value above 0 or
+/// `SCHED_IDLE` without the right to leave them, and an `oom_score_adj` that a service manager set. The journal reports
+/// what remains.
 struct Inheritance {
     enum Starter {
         case serviceManager
@@ -28,16 +29,16 @@ struct Inheritance {
     }
 
     let starter: Starter
-    /// What could not be reset, in words; empty if nothing is left.
+    /// The settings that the daemon could not reset, in words.
     let remains: [String]
 
-    /// Resets what the process inherited. To be called before anything is opened, and before there are threads.
+    /// Resets the inherited settings. Call this before the process opens a file or starts a thread.
     init(_ configuration: Configuration) {
         starter = Self.starter(configuration)
         linux_open_standard_descriptors()
         linux_reset_signals()
         linux_set_thread_stack(2 << 20)
-        // No file that it makes is another user's.
+        // No other user may use a file that the daemon makes.
         umask(0o077)
         var remains: [String] = []
         if starter != .serviceManager {
@@ -54,7 +55,7 @@ struct Inheritance {
     }
 
     private static func starter(_ configuration: Configuration) -> Starter {
-        // LISTEN_PID names the process that the manager started: a client's own may stand in its environment.
+        // LISTEN_PID names the process that the manager started: a client may have inherited its own.
         let isActivated = getenv("LISTEN_PID").map { String(cString: $0) } == "\(getpid())"
         if isActivated || getenv("NOTIFY_SOCKET") != nil { return .serviceManager }
         return configuration.isAutoStarted ? .client : .person
@@ -68,7 +69,7 @@ struct Inheritance {
         return remains
     }
 
-    /// The kernel's out-of-memory killer must not prefer the daemon because it prefers the client.
+    /// Keeps the kernel's out-of-memory killer from preferring the daemon because it prefers the client.
     private static func resetKillerScore() -> [String] {
         let path = "/proc/self/oom_score_adj"
         guard let text = try? FileContents.read(path, limit: 64),

@@ -1,5 +1,5 @@
 extension Optional where Wrapped: ~Copyable {
-    /// What the body says of the value; nil if there is none. For values that have one owner, who keeps them.
+    /// The result of the body for the value, which stays with its owner; nil if there is no value.
     borrowing func inspect<Result>(_ body: (borrowing Wrapped) -> Result) -> Result? {
         switch self {
         case .some(let value): body(value)

@@ -3,28 +3,28 @@ import Posix
 import Rendezvous
 import Systemd
 
-/// What the daemon does about its place, between two batches.
+/// How the daemon reacts to changes of its place.
 extension Daemon {
-    /// How soon to try again for the lock file, which another process has for a moment.
+    /// The pause before the next try for the lock file, which another process has for a moment.
     private static var shortPause: Duration { .milliseconds(10) }
     private static var longPause: Duration { .seconds(1) }
 
     func answerQuestions() {
         if !place.answer() {
-            // For want of descriptors. The question stays in the queue, and would wake the daemon without end.
+            // No descriptor is left. The question stays in the backlog, and would wake the daemon again and again.
             place.hear(false)
             MainQueue.after(Self.longPause) {
                 self.place.hear(true)
                 self.lookAtPlace()
             }
         }
-        // A process asks when it cannot reach the socket.
+        // A process asks because it cannot reach the socket.
         lookAtPlace()
     }
 
-    /// Looks whether the path still leads to this daemon, and listens there anew if not; sessions go on meanwhile.
+    /// Checks whether the path still leads to this daemon, and listens there again if not. Sessions go on meanwhile.
     func lookAtPlace() {
-        // A daemon that ends has removed its socket itself.
+        // A daemon that ends removes its socket itself.
         guard isServing else { return }
         let wasYielding = place.isYielding
         let isIntact = place.look()
@@ -54,14 +54,14 @@ extension Daemon {
         }
     }
 
-    /// Looks again after a pause; a later call takes the place of an earlier one.
+    /// Checks again after a pause. A later call replaces an earlier one.
     private func lookAgain(in pause: Duration) {
         place.retries += 1
         let retry = place.retries
         MainQueue.after(pause) { if self.place.retries == retry { self.lookAtPlace() } }
     }
 
-    /// Serves another listener in place of the one that clients no longer find.
+    /// Replaces the listener that clients no longer find.
     private func move(to socket: consuming OwnedDescriptor) {
         let old = listener
         listen(on: socket)
@@ -69,7 +69,7 @@ extension Daemon {
         if case .draining = phase { listener?.shut() }
         guard let old else { return }
         endpoint.empty(old.socket) { connection in
-            // One that comes in the drain sees the end, and waits at the new listener.
+            // A client that comes in the drain sees the connection end, and then waits at the new listener.
             if case .serving = phase { try? reactor.admit(connection) }
         }
         old.close()

@@ -1,14 +1,14 @@
 import Glibc
 import Posix
 
-/// The last options and rules that were read without a fault, remembered in the state directory of a service.
+/// The last options and rules without a fault, which a service keeps in its state directory.
 ///
 /// A restart ends one daemon before the next one reads its files. If they have a fault, the next one would not start, and
-/// no client of the host could lock. So it starts with these, and says so. On the command line and in the environment a
-/// fault is final: they belong to the unit.
+/// no client of the host could lock. So it starts with the last good ones, and reports the fault. A fault of the command line
+/// or the environment is final: they belong to the unit.
 ///
-/// The numbers of users and groups are remembered too: where names come from a directory service, that may not be
-/// reachable yet when the daemon starts.
+/// The numbers of users and groups are part of this, because a directory service may not be reachable yet when the daemon
+/// starts.
 package struct LastGood: Sendable, Equatable {
     /// The contents of the options' file; nil if there was none.
     package var options: [UInt8]?
@@ -19,13 +19,13 @@ package struct LastGood: Sendable, Equatable {
 
     private static let file = "configuration"
 
-    /// Where a daemon remembers; nil if it is no service and no directory was named.
+    /// The directory for this; nil if the daemon is no service and no option names a directory.
     static func directory(_ configuration: Configuration, _ environment: [String: String]) -> String? {
         if let named = configuration.stateDirectory { return named }
         return environment["STATE_DIRECTORY"]?.split(separator: ":").first.map(String.init)
     }
 
-    /// What is remembered in this directory; nil if that is nothing, or nothing that can be understood.
+    /// The last good options and rules in this directory; nil if there are none, or the file is damaged.
     static func read(in directory: String) -> LastGood? {
         guard let contents = try? FileContents.read(directory + "/" + file, limit: 4 << 20) else {
             return nil
@@ -33,7 +33,7 @@ package struct LastGood: Sendable, Equatable {
         return LastGood(contents)
     }
 
-    /// Remembers this, in place of what was remembered before. A directory that takes nothing keeps what it has.
+    /// Replaces the file of the directory with this. If that fails, the old file stays.
     func write(in directory: String) {
         if Self.read(in: directory) == self { return }
         do throws(SystemError) {
@@ -51,7 +51,7 @@ package struct LastGood: Sendable, Equatable {
 
     package init() {}
 
-    /// Reads the contents of the file; nil if they are not whole.
+    /// Reads the contents of the file; nil if they are not complete.
     package init?(_ contents: [UInt8]) {
         var rest = contents[...]
         guard Self.line(&rest) == Self.firstLine else { return nil }

@@ -3,7 +3,7 @@ import LockVocabulary
 import Posix
 import Systemd
 
-/// The socket that clients connect to, and what becomes of a connection.
+/// The listening socket, and the admission of connections.
 ///
 ///                 ┌── descriptors for a session ───▶ admitted
 ///  [ OPEN ] ──────┤
@@ -15,12 +15,12 @@ import Systemd
 ///  [ SHUT ] (the daemon drains: a client that connects waits in the backlog, and finds the next daemon or none)
 ///
 /// While it is open, the listener holds one descriptor in reserve. If the table is full, the listener closes the reserve,
-/// accepts one connection in its place, tells that client so and closes it, and opens the reserve again. So a client is
-/// told at once, and does not wait in a backlog that is not read. The serving thread is the only one that opens
-/// descriptors while it serves, so the reserve is lost only where the host as a whole has none left (`ENFILE`), or no
-/// memory: then nothing can be accepted, and the listener tries again later.
+/// accepts one connection in its place, sends that client the refusal, closes the connection, and opens the reserve again.
+/// So a client gets an answer at once, and does not wait in a backlog from which the daemon accepts nothing. Hardly anything
+/// else opens descriptors meanwhile, so the reserve is lost only where the host as a whole has no descriptor (`ENFILE`)
+/// or no memory. Then the listener tries again later.
 ///
-/// Sessions leave the last descriptors of the table to the house (`DescriptorLimit`): without them a daemon with a full
+/// Sessions leave the last descriptors of the table to the daemon itself (`DescriptorLimit`). Otherwise a daemon with a full
 /// table could neither read its rules again nor bind its socket again.
 @MainActor final class Listener {
     private enum State {
@@ -36,16 +36,16 @@ import Systemd
     private var state = State.open
     private var hasReportedShortage = false
 
-    /// How long to wait without having seen a descriptor freed: another process may have freed one.
+    /// The pause before the next try if no session has closed a descriptor: another process may have closed one.
     private static let pause = Duration.seconds(1)
 
-    /// - Parameter arrived: is called while a connection waits in the backlog.
+    /// - Parameter arrived: runs while a connection waits in the backlog.
     init(_ socket: consuming OwnedDescriptor, _ arrived: @escaping @MainActor () -> Void) {
         source = ReadSource(socket.rawValue, arrived)
         self.socket = socket
     }
 
-    /// Lets in one who waits; before the next the sessions get their turn, for a connection costs as much as many lines.
+    /// Accepts one connection. A batch comes before the next, because a connection costs as much as many lines.
     func accept(into reactor: inout Reactor, _ journal: Journal) {
         guard state == .open else { return }
         let accepted: OwnedDescriptor?
@@ -62,7 +62,7 @@ import Systemd
             report(SystemError(code: EMFILE, call: "accept4"), journal)
             return Connection.turnAway(connection)
         }
-        // A connection that cannot be admitted was told so, and is closed.
+        // On an error the client has got the refusal, and the connection is closed.
         do throws(SystemError) { try reactor.admit(connection) } catch { report(error, journal) }
     }
 
@@ -72,14 +72,14 @@ import Systemd
         MainQueue.after(Self.pause) { self.resume() }
     }
 
-    /// There may be room again.
+    /// Accepts connections again, as there may be room.
     func resume() {
         guard state == .outOfRoom else { return }
         state = .open
         source.resume()
     }
 
-    /// Lets nobody in any more.
+    /// Accepts no more connections.
     func shut() {
         state = .shut
         source.suspend()
@@ -93,7 +93,7 @@ import Systemd
         source.cancel { _ = self }
     }
 
-    /// Accepts a connection in the place of the reserve, and tells its client that there is no room for a session.
+    /// Accepts a connection in the place of the reserve, and sends it the refusal.
     ///
     /// Returns false if that is not possible, or the reserve is lost.
     private func turnAwayNext() -> Bool {

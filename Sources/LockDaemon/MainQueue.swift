@@ -14,8 +14,8 @@ import LockVocabulary
 
     /// Carries out what stands in the queue now. What is added meanwhile makes the handle readable again.
     static func drain() {
-        // Before the queue is emptied: work that is added after this read makes the handle readable again, and is not lost. A
-        // handle that is not read stays readable, and the loop would never sleep.
+        // Read the handle first: work that is added after this read makes it readable again. A read after the drain could hide
+        // such work, and without a read the loop would never sleep.
         var count: UInt64 = 0
         read(handle, &count, MemoryLayout<UInt64>.size)
         _dispatch_main_queue_callback_4CF(nil)

@@ -1,10 +1,10 @@
 import Glibc
 import Posix
 
-/// The daemon that has a state folder, as it says in the file that it keeps locked there.
+/// The daemon that has a state folder, as the lock file in that folder describes it.
 ///
-/// The lock of a folder that hosts or containers share (a home over NFS, a volume) may be held by a daemon that no process
-/// here can speak with. So the line also says which kernel, and which of its process id namespaces, the process is in.
+/// Hosts or containers may share a folder (a home over NFS, a volume), and then a daemon that no process here can reach may
+/// have its lock. So the line also names the kernel's boot and the process id namespace of the daemon.
 struct Occupant: CustomStringConvertible {
     private let processID: Int32
     private let socketPath: String
@@ -17,11 +17,11 @@ struct Occupant: CustomStringConvertible {
         world = Self.ownWorld
     }
 
-    /// The one that the folder's lock file tells of; nil if it tells of none.
+    /// The daemon that the folder's lock file names; nil if it names none.
     init?(readFrom folder: String) {
         guard let contents = try? FileContents.read(folder + "/lock", limit: 4_096) else { return nil }
         let line = String(decoding: contents.prefix { $0 != UInt8(ascii: "\n") }, as: UTF8.self)
-        // The path is the last, as it may have blanks in it.
+        // The path comes last, as it may contain blanks.
         let words = line.split(separator: " ", maxSplits: 3)
         guard words.count == 4, words[0] == "prwlockd", let process = Int32(words[1]) else { return nil }
         processID = process
@@ -31,7 +31,7 @@ struct Occupant: CustomStringConvertible {
 
     var line: String { "prwlockd \(processID) \(world) \(socketPath)" }
 
-    /// Whether it is a process that can be seen from here.
+    /// Whether this process can see the daemon's process.
     var isNear: Bool { world == Self.ownWorld }
 
     var description: String {

@@ -2,24 +2,23 @@ import Posix
 import Rendezvous
 import Systemd
 
-/// Where the daemon serves, and what it does so that it stays the only one of its user.
+/// The place where the daemon serves, and the guard that keeps it the only daemon of its user.
 ///
 ///                      its path names another file, or none
 ///   [ AT ITS PATH ] ─────────────────────────────────────▶ [ DISPLACED ]
 ///      ▲      │ ◀───────────────────────────────────────────────┘
-///      │      │           listens there anew (with the lock file)
+///      │      │           listens there again (with the lock file)
 ///      │      ▼ the folder of the system's daemon appears
-///   [ YIELDING ] (serves on, new sessions too, and leaves as soon as there is none; may be displaced too)
+///   [ YIELDING ] (serves on, new sessions too, and leaves as soon as it has none; may be displaced too)
 ///
 /// A daemon that starts where the system's folder exists already ends without an answer. So a client that saw no
-/// such folder, and started it, begins again and finds the folder.
+/// such folder, and started the daemon, begins again and finds the folder.
 ///
-/// Only the user's own daemon has a guard and yields. What the service manager listens for is the service manager's to
-/// listen for again.
+/// Only the user's own daemon has a guard and yields. Only the service manager can listen again on its own socket.
 @MainActor final class Place {
     private let endpoint: Endpoint
     private let surroundings: Surroundings
-    /// The guard, whose socket has the questions which daemon is the user's; nil if there is none.
+    /// The guard. Processes ask over its socket which daemon is the user's. Nil for a daemon without a guard.
     private var occupation: PlaceGuard?
     private var questions: ReadSource?
     /// Nil for a socket without a path.
@@ -27,9 +26,9 @@ import Systemd
     private var changes: ReadSource?
     /// Whether the system's daemon is to take its place.
     private(set) var isYielding = false
-    /// Counts the looks that were put off: only the last one counts.
+    /// Counts the delayed checks, because only the last one is valid.
     var retries = 0
-    /// Whether it was said that the place is lost.
+    /// Whether the journal has reported that the place is lost.
     var hasReportedLoss = false
 
     /// Takes the guard, and begins to watch the place.
@@ -40,7 +39,7 @@ import Systemd
         let occupation =
             endpoint.isUserOwn ? try Self.occupy(in: surroundings, at: endpoint.path ?? "", journal) : nil
         let watch = endpoint.path.map { PlaceWatch($0, systemDirectory: systemDirectory) }
-        // After the watch has begun, so that a folder that appears after this look is seen too.
+        // The watch has begun before this check, so it reports a folder that appears after the check.
         if endpoint.isUserOwn, surroundings.hasSystemDirectory { throw Self.systemIsMeant(surroundings) }
         self.endpoint = endpoint
         self.surroundings = surroundings
@@ -58,7 +57,7 @@ import Systemd
     private static func occupy(
         in surroundings: Surroundings, at path: String, _ journal: Journal
     ) throws(Departure) -> PlaceGuard? {
-        // At once, and not after it has waited for another daemon.
+        // Check this first: to take the guard may mean to wait for another daemon.
         if surroundings.hasSystemDirectory { throw systemIsMeant(surroundings) }
         do throws(RendezvousError) {
             switch try PlaceGuard.take(in: surroundings) {
@@ -84,14 +83,14 @@ import Systemd
         questions = occupation.inspect { ReadSource($0.rawValue, asked) }
     }
 
-    /// The daemon listens anew at its path.
+    /// Watches the new socket at the path.
     func renew() {
         watch?.renew()
         retries += 1
         hasReportedLoss = false
     }
 
-    /// Looks at the place. Returns whether the path still leads to the daemon.
+    /// Checks the place. Returns whether the path still leads to the daemon.
     func look() -> Bool {
         let isIntact = watch.inspect { watch in
             watch.acknowledge()
@@ -101,18 +100,18 @@ import Systemd
         return endpoint.path == nil || isIntact ?? false
     }
 
-    /// Answers processes that ask which daemon is the user's; false if it cannot at the moment.
+    /// Answers processes that ask which daemon is the user's. Returns false if that is not possible at the moment.
     func answer() -> Bool {
         let path = endpoint.path ?? ""
         return occupation.inspect { (try? $0.answer(path: path)) != nil } ?? true
     }
 
-    /// Leaves questions in their queue, or hears them again.
+    /// Leaves questions in the backlog, or answers them again.
     func hear(_ hears: Bool) {
         if hears { questions?.resume() } else { questions?.suspend() }
     }
 
-    /// Gives the guard up, as the socket has been: a client that asks may start another daemon.
+    /// Gives up the guard after the socket: a client that asks may start another daemon.
     func vacate() {
         questions?.cancel { self.occupation = nil }
         questions = nil

@@ -2,31 +2,30 @@ import CLinux
 import Glibc
 import Posix
 
-/// The daemon's look at its place: that its path still names its socket, and that no system's daemon takes its place.
+/// The watch over the daemon's place: whether its path still names its socket, and whether the system's daemon appears.
 ///
-/// It learns of each change by inotify, and then looks itself: what an event says may be out of date, and what happens
-/// where inotify does not reach (a folder further up is renamed, another file system is mounted) is seen with any look.
+/// inotify reports each change, and the daemon then checks the files: an event may be out of date, and inotify misses some
+/// changes (a folder further up is renamed, another file system is mounted), which any later check finds.
 ///
 /// Invariants:
-/// 1. The watch stands before the look, so that no change after the look is missed.
-/// 2. The socket's file is kept open, by a descriptor that can do nothing with it: no other file gets its number while
-///    this lives.
-/// 3. The folder has a shared `flock` if it is private to the daemon's user: systemd-tmpfiles(8) passes over a folder
-///    that it cannot lock. A folder that others use is theirs to be cleaned.
+/// 1. The watch begins before the check, so it reports every change after the check.
+/// 2. A descriptor that can do nothing else keeps the socket's file open: no other file gets its number meanwhile.
+/// 3. The folder has a shared `flock` if it is private to the daemon's user: systemd-tmpfiles(8) skips a folder that it
+///    cannot lock. A cleaner may clean a folder that others use.
 struct PlaceWatch: ~Copyable {
-    /// Nil where the system lets this user watch no more.
+    /// The inotify descriptor, which lives as long as this; nil where the limit of this user is reached.
     private let events: OwnedDescriptor?
     private let path: String
     private let systemDirectory: String?
     private var watches: [Int32] = []
-    /// Nil if the path leads to nothing that can be opened.
+    /// Nil if the socket's file or its folder cannot be opened.
     private var file: SocketFile?
 
     /// The socket's file and its folder, kept open.
     private struct SocketFile: ~Copyable {
         let folder: DirectoryDescriptor
         let socket: OwnedDescriptor
-        /// The mode of the folder, for the one that takes its place.
+        /// The mode of the folder, for a new folder in its place.
         let folderMode: UInt32
 
         init(_ path: String, in parent: String) throws(SystemError) {
@@ -35,7 +34,7 @@ struct PlaceWatch: ~Copyable {
             let status = try folder.status()
             folderMode = status.permissions
             if status.userID == geteuid(), status.permissions & 0o077 == 0 {
-                // Another daemon may have it too, on another socket in the folder.
+                // Another daemon may share this lock, for another socket in the folder.
                 flock(folder.rawValue, LOCK_SH | LOCK_NB)
             }
             self.folder = folder
@@ -52,17 +51,17 @@ struct PlaceWatch: ~Copyable {
         renew()
     }
 
-    /// Watches what stands at the path now, and nothing else any more.
+    /// Watches the file that the path names now, and no other.
     mutating func renew() {
         let slash = path.lastIndex(of: "/") ?? path.startIndex
         let parent = slash == path.startIndex ? "/" : String(path[..<slash])
         file = try? SocketFile(path, in: parent)
         guard let events = rawValue else { return }
         for watch in watches { inotify_rm_watch(events, watch) }
-        // What cannot be watched is seen with the next look that another occasion gives.
+        // A check for another reason finds the changes of a file that cannot be watched.
         let watch = { (path: String, mask: Int32) in inotify_add_watch(events, path, UInt32(mask)) }
         watches = [
-            // An unlinked socket has one name less (an attribute), while the daemon keeps the file.
+            // To unlink a socket changes its number of names (an attribute), while the daemon keeps the file open.
             watch(path, IN_ATTRIB | IN_MOVE_SELF | IN_DELETE_SELF),
             watch(parent, IN_MOVE_SELF | IN_DELETE_SELF | IN_ONLYDIR),
         ]
@@ -77,7 +76,7 @@ struct PlaceWatch: ~Copyable {
     /// The mode of the socket's folder, should it have to be made again.
     var folderMode: UInt32 { file.inspect { $0.folderMode } ?? 0o700 }
 
-    /// Takes note of all changes so far, before a look.
+    /// Drops the events so far, before a check.
     func acknowledge() {
         guard let rawValue else { return }
         withUnsafeTemporaryAllocation(byteCount: 4_096, alignment: 8) { buffer in

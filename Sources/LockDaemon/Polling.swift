@@ -1,54 +1,54 @@
 import LockVocabulary
 
-/// Decides, when there is nothing left to do, whether to look on for a moment or to sleep at once.
+/// The choice, after work, between polling for a moment and sleeping at once.
 ///
-/// To wake a sleeping thread costs more than a request does, and whoever got a reply often asks again at once. But to
-/// look on keeps a processor: where others want it, perhaps the very client, it is quicker to make room. Which of the two
-/// is better depends on the host and on what else runs, so it is measured: how long it takes until something comes,
-/// with either. The better one is kept, and the other tried again now and then.
+/// To wake a sleeping thread costs more than a request, and a client often sends the next line right after a reply. But
+/// polling occupies a processor that another process may need, perhaps the client itself. The better way depends on the host
+/// and on other load. So this measures, for each way, how long it takes until the next event comes (an answer). It keeps
+/// the better way, and tries the other now and then.
 ///
-/// It begins with sleep, which costs nobody anything, and tries the other where answers are slow with it.
+/// It begins with sleep, and tries polling only where answers are slow with sleep.
 ///
-/// Two rules keep it from looking on in vain:
-/// 1. It looks on only where the last few answers came quickly. Whoever sends a line now and then costs nothing.
-/// 2. Looks in vain are paid from an account that fills with time, so they are never more than a small share of it.
+/// Two rules limit polling in vain:
+/// 1. It polls only if the last few answers came quickly. So a client that sends a line now and then costs nothing.
+/// 2. It pays for polling in vain from an account that fills with time. So this never exceeds a small share of the time.
 struct Polling {
     enum Way {
         case sleep
         case poll
     }
 
-    /// How long to look on at the most; an answer within this is a quick one.
+    /// The longest time to poll; an answer within this time is a quick one.
     static let span = Duration.microseconds(50)
     private static let spanNanoseconds = span.wholeNanoseconds
-    /// An answer within this, in nanoseconds, while it sleeps says that whoever asks runs on the same processor. To look on
-    /// would drive one of the two away, and then each line wakes a processor: there is nothing to be won by a trial.
+    /// An answer to sleep within this time, in nanoseconds, shows that the client runs on the same processor. Polling would
+    /// move one of the two to another processor, and then each line wakes a processor. So there is no trial.
     private static let soon: Int64 = 16_000
-    /// So many quick answers in a row make another one likely.
+    /// The number of quick answers in a row after which another one is likely.
     private static let likely = 4
-    /// After so many quick answers the other way is tried, for so many.
+    /// The number of quick answers until a trial of the other way, and in a trial.
     private static let untilTrial = 256
     private static let trial = 32
-    /// One part in so many of the time may be spent in vain.
+    /// Polling in vain may take one part in so many of the time.
     private static let share: Int64 = 20
-    /// How much the account holds at the most, in nanoseconds: enough for a burst after a rest.
+    /// The most that the account holds, in nanoseconds: enough for a burst after a rest.
     private static let most: Int64 = 1_000_000
 
-    /// With one processor nobody could send anything meanwhile.
+    /// Not with one processor: no client could send anything meanwhile.
     private let isPossible: Bool
     private var account = most
     private var filled = Instant.zero
     private var quickInARow = 0
     private var better = Way.sleep
-    /// Counts the quick answers since the last trial began, or would have.
+    /// The number of quick answers since a trial began, or was not worth it.
     private var round = trial
     private var isTrial = false
-    /// How long an answer takes with either way, in nanoseconds: an average that forgets.
+    /// The time until an answer with either way, in nanoseconds: a moving average.
     private var answerTime = (sleep: spanNanoseconds, poll: Int64(0))
 
     init(processors: Int) { isPossible = processors >= 2 }
 
-    /// What to do now.
+    /// The way to wait now.
     mutating func choose(at now: Instant) -> Way {
         guard isPossible, quickInARow >= Self.likely else { return .sleep }
         guard (isTrial ? other(than: better) : better) == .poll else { return .sleep }
@@ -58,10 +58,10 @@ struct Polling {
         return account >= Self.spanNanoseconds ? .poll : .sleep
     }
 
-    /// Something came, so long after that choice.
+    /// Notes the time from a choice to the answer.
     mutating func answered(_ way: Way, after time: Duration) {
         let nanoseconds = time.wholeNanoseconds
-        // A way that makes answers slow must not look as if it made them rare.
+        // Limit the effect of a rare answer on the average: it says nothing about the way.
         let counted = min(nanoseconds, 2 * Self.spanNanoseconds)
         switch way {
         case .sleep: answerTime.sleep += (counted - answerTime.sleep) / 8
@@ -82,13 +82,13 @@ struct Polling {
         isTrial = better == .poll || answerTime.sleep > Self.soon
     }
 
-    /// Nothing came while it looked on; what that took is paid.
+    /// Pays for polling without an answer.
     mutating func wasInVain(_ time: Duration) {
         account -= time.wholeNanoseconds
         quickInARow = 0
     }
 
-    /// A trial is over: the way that was quicker is kept.
+    /// Keeps the quicker way after a trial.
     private mutating func endTrial() {
         isTrial = false
         better = answerTime.poll <= answerTime.sleep ? .poll : .sleep

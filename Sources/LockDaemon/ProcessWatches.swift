@@ -3,25 +3,25 @@ import Glibc
 import LockVocabulary
 import Posix
 
-/// Which processes' deaths the daemon waits for: one watch for each process, however many sessions it has (G6).
+/// The watches on the processes that connected: one for each process, however many sessions it has (G6).
 ///
-/// A session is watched in the first of these ways that works:
+/// The daemon watches a session's process in the first of these ways that works:
 /// 1. `SO_PEERPIDFD` (Linux 6.5): a descriptor of the very process that called `connect()`.
-/// 2. `pidfd_open` on the process id in the socket's credentials. The process may have ended before, and its id may
-///    be another's by now. If that one started after the connection was taken from the backlog, or while this
-///    looked, the start time shows it. If it started while the connection stood in the backlog, it goes unseen;
-///    then the session ends with its socket, or with that other process: late, but never while its own process lives.
-/// 3. The socket alone: the session ends when every process that has it open has closed it or ended. This remains where
-///    the kernel is older than 5.3, where a seccomp filter or a sandbox refuses `pidfd_open`, and for a process that
-///    cannot be seen from here (its id is 0) on a kernel without `SO_PEERPIDFD`.
+/// 2. `pidfd_open` on the process id in the socket's credentials. The process may have ended before, and another process may
+///    have its id. If that process started after the daemon accepted the connection, or during this check, its start time
+///    reveals it. If it started while the connection was in the backlog, nothing does. Then the session ends with its
+///    socket, or with the other process: late, but never while its own process lives.
+/// 3. The socket alone: the session ends when every process that has the socket open has closed it or ended. Only this
+///    works on a kernel before 5.3, where a seccomp filter or a sandbox refuses `pidfd_open`, and, on a kernel without
+///    `SO_PEERPIDFD`, for a process that this namespace cannot see (its id is 0).
 ///
 /// Invariants:
 /// 1. A watch has at least one session, and is a member of the event set.
-/// 2. A session shares a watch only if its own process was seen alive, and the watch's process too, when it came:
-///    two processes that live at once have not the same id. Processes that cannot be seen from here share none.
+/// 2. A session shares a watch only if both its own process and the watched process were alive when it came: two processes
+///    that live at the same time differ in their ids. Processes that this namespace cannot see share no watch.
 struct ProcessWatches: ~Copyable {
     private final class Watch {
-        /// Nil for a process that cannot be seen from here.
+        /// Nil for a process that this namespace cannot see.
         let process: Int32?
         let descriptor: ProcessWatch
         var sessions: Set<SessionID> = []
@@ -33,28 +33,28 @@ struct ProcessWatches: ~Copyable {
     }
 
     enum Outcome: Equatable {
-        /// By the watch with this descriptor.
+        /// The watch has this descriptor.
         case watched(Int32)
-        /// By its socket alone.
+        /// The session has only its socket.
         case unseen
-        /// The process is gone: the session is to end.
+        /// The process has ended, and so must the session.
         case gone
     }
 
-    /// By the number of their descriptors.
+    /// All watches, by the numbers of their descriptors.
     private var watches: [Int32: Watch] = [:]
-    /// The watch of each process; of two with one id, the one that lives.
+    /// The watch of each process id; of two processes with one id, the watch of the living one.
     private var byProcess: [Int32: Watch] = [:]
-    /// What this kernel, and a seccomp filter around the daemon, permit.
+    /// The ways that the kernel and a seccomp filter permit.
     private let support: ProcessWatch.Support
 
     init(_ support: ProcessWatch.Support) { self.support = support }
 
     var count: Int { watches.count }
 
-    /// Watches the process at the other end of a session's socket, which was just accepted.
+    /// Watches the process at the other end of a session's new socket.
     ///
-    /// An error says that there is no descriptor left, or no memory in the kernel.
+    /// - Throws: that no descriptor is left, or no memory in the kernel.
     mutating func begin(
         _ session: SessionID, _ socket: borrowing OwnedDescriptor, process: Int32?,
         in events: borrowing EventSet
@@ -82,7 +82,7 @@ struct ProcessWatches: ~Copyable {
     /// The sessions of a watch.
     func sessions(of watch: Int32) -> Set<SessionID> { watches[watch]?.sessions ?? [] }
 
-    /// The session has ended; a watch goes with its last session.
+    /// Removes a session, and a watch with its last session.
     mutating func end(_ session: SessionID, of number: Int32) {
         guard let watch = watches[number] else { return }
         watch.sessions.remove(session)
@@ -97,14 +97,14 @@ struct ProcessWatches: ~Copyable {
         case gone
     }
 
-    /// A descriptor of the session's process, by the first way that works.
+    /// Opens a descriptor of the session's process in the first way that works.
     private func open(
         _ socket: borrowing OwnedDescriptor, _ process: Int32?
     ) throws(SystemError) -> Opening {
         do throws(SystemError) {
             if support.asksSocket { return .watch(try ProcessWatch(peerOf: socket)) }
         } catch {
-            // Which of them says that the process is gone depends on the kernel's version.
+            // Which of these codes means that the process is gone depends on the kernel's version.
             if [ESRCH, EINVAL, ENODATA].contains(error.code) { return .gone }
             if error.isShortage { throw error }
         }
@@ -114,7 +114,7 @@ struct ProcessWatches: ~Copyable {
             let before = ProcessStartTime(of: process)
             let watch = try ProcessWatch(descriptorOf: process)
             let after = ProcessStartTime(of: process)
-            // Where /proc hides other users' processes there is nothing to compare.
+            // If /proc hides other users' processes, there is no start time to compare.
             if let before, before > accepted || after != before { return .gone }
             return .watch(watch)
         } catch {

@@ -5,66 +5,67 @@ import Posix
 
 /// The loop of the main thread, which owns all state: it waits, reads, carries out, and sends, a batch at a time.
 ///
-///            ┌───────────────────────────────────────────────────────────────┐
-///            ▼                                                               │
-///  [ WAIT ] ──▶ [ READ ] ──▶ [ LOOK AGAIN ] ──▶ [ CARRY OUT ] ──▶ [ SEND ] ──┤
-///    ▲ sleep, or poll                            ends, lines,                │ the main queue has work,
-///    │ for a moment after work                   deadlines                   ▼ or there is news
-///    └───────────────────────────────────────────── [ MAIN QUEUE ] ◀── [ HOUSEKEEPING ]
+///     ┌─────────────────────────────────────────────────────────────────────────┐
+///     ▼                                                                         │
+///  [ WAIT ] ─────▶ [ READ ] ─────▶ [ POLL ] ─────▶ [ CARRY OUT ] ──▶ [ SEND ] ──┤
+///    ▲ sleep, or poll                               ends, lines,                │ the main queue has work,
+///    │ for a moment after work                      deadlines                   ▼ or there is news
+///    └─────────────────────────────────── [ HOUSEKEEPING ] ◀──────────── [ MAIN QUEUE ]
 ///                                                   (`Daemon`: accept, signals, tokens, timers)
 ///
-/// - WAIT: which sockets are ready. Ends are not acted on yet.
-/// - READ: each ready socket once, into the arena. What finds no room stays for the next batch, and is then first.
-/// - LOOK AGAIN: which sessions have ended: sockets hung up, processes dead. Of this look nothing else counts. It is
-///   spared where no end could make a difference.
-/// - CARRY OUT: first every session that has ended: what was read from it, what is left in its socket, its end. Then
-///   everybody else's lines, in the order in which their sockets became ready. Then what is due by now.
-/// - SEND: to every session that is owed something, once; lists go on in the next batch.
+/// - WAIT finds the ready sockets. It does not act on ends yet.
+/// - READ reads each ready socket once, into the arena. A socket without room there waits for the next batch, and is
+///   then first.
+/// - POLL finds the sessions that have ended: sockets hung up, processes dead. It ignores all other events. The loop omits
+///   it if no end could make a difference.
+/// - CARRY OUT first completes every session that has ended: its lines in the arena, the rest in its socket, its end. Then
+///   come the lines of the other sessions, in the order in which their sockets became ready, and then all that is due by now.
+/// - SEND sends once to every session that has output. Lists continue in the next batch.
 ///
-/// Why in this order (G6), where A holds what B asks for without waiting:
-/// 1. A dies, then B asks. Whenever B's line is read, the look after that sees A's death: B is granted.
-/// 2. A sends RELEASE and dies. A's end makes its socket be read to the end before it counts: nothing sent is lost.
-/// 3. B's line was read, and A dies before the look: A's end is carried out first. B gains what nobody promised it.
-/// 4. A dies after the look: the next batch sees it. B was told the truth of the moment.
-/// 5. A's child keeps A's socket. Then only the process watch tells A's end, and the child may write on for ever: what
-///    stands in the socket when the death is seen is carried out, and no more.
+/// Why in this order (G6), if A holds a lock that B requests without waiting:
+/// 1. A dies, then B sends its line. POLL comes after the read of that line and finds A's death: B gets the lock.
+/// 2. A sends RELEASE and dies. The reactor reads A's socket to its end before A's end counts: no sent line is lost.
+/// 3. The reactor reads B's line, and A dies before POLL. A's end comes first, so B gets a lock that G6 does not promise it.
+/// 4. A dies after POLL. The next batch finds the death. The reply to B was true when the reactor made it.
+/// 5. A's child keeps A's socket. Then only the process watch reports A's end, and the child may write for ever. The reactor
+///    carries out what is in the socket when it finds the death, and no more.
 ///
 /// The main queue of Dispatch is drained between two batches, never within one (`Daemon.serve`). Its handle is a member of
 /// the epoll set. The interleavings with work W that a source, a timer or another queue adds to it:
-/// 1. W is added while the loop sleeps or polls: the handle is ready, so `epoll_wait` returns. A batch without lines follows,
-///    and then the drain.
+/// 1. W is added while the loop sleeps or polls: the handle is ready, so `epoll_wait` returns. The drain follows after
+///    that batch.
 /// 2. W is added within a batch: the next WAIT finds the handle ready and does not sleep, whatever the traffic. That batch
 ///    is served first.
 /// 3. W is added within a drain, by a source or by the work that is carried out: a drain takes what stood in the queue
 ///    when it began, and W makes the handle ready again. So a batch comes before W, and work that adds itself again
 ///    starves no session.
-/// 4. W is added between the read of the handle and the drain: it is carried out, the handle stays ready, and one drain
-///    finds nothing. (Read after the drain, the handle could hide W for ever.)
+/// 4. W is added between the read of the handle and the drain: this drain carries W out, the handle is ready again, and the
+///    next drain finds nothing. (A read after the drain could hide W for ever.)
 /// 5. W changes what the reactor waits for (a policy, more tokens, a new session that is dead already): the batch after a
 ///    drain does not sleep.
-/// 6. W ends the daemon: it only says so. The work behind it in the same drain is carried out and finds a daemon that
-///    ends, and the loop stops after the drain.
+/// 6. W ends the daemon: it only sets the phase. The same drain still carries out the work behind W, which finds a daemon that
+///    ends. The loop stops after the drain.
 ///
-/// Libdispatch starts its thread with the first source. So the fork of `--detach` comes before, and all sources are made before
-/// the first session, while there are descriptors.
+/// libdispatch starts its thread with the first source. So the fork of `--detach` comes before that. The daemon makes all
+/// sources before the first session, while descriptors are left.
 ///
 /// Invariants:
-/// 1. No call here waits but WAIT's, and that only when nothing is left to do.
-/// 2. A batch costs in proportion to what is ready, not to the sessions there are: nothing is asked of the
-///    kernel for a session that is idle, and what is waited for is changed only when it differs.
+/// 1. Only WAIT waits, and only when nothing is left to do.
+/// 2. The cost of a batch is proportional to the ready sockets, not to all sessions: it makes no system call for an idle
+///    session, and changes the conditions of a member only if they differ.
 ///
-/// A value with one owner and not an object: within a batch nothing then has to ask whether its state is in use.
+/// A value with one owner, not an object: a batch then needs no checks that its state is not in use.
 struct Reactor: ~Copyable {
     var server: Server
     private let anchor = Anchor()
     private var waiting: Waiting
     /// The time, taken anew for each batch.
     private(set) var now: Instant
-    /// Whether descriptors were closed since it was last asked.
+    /// Whether the reactor has closed descriptors since the daemon last reset this.
     var hasClosedSome = false
-    /// What is news for the daemon.
+    /// The changes that are news for the daemon.
     var news = News()
-    /// Whether the main queue is to be drained.
+    /// Whether the main queue may have work.
     private(set) var mainQueueHasWork = true
 
     private var connections: Connections
@@ -73,22 +74,22 @@ struct Reactor: ~Copyable {
 
     private var batch: UInt64 = 0
     private var hasWorked = false
-    /// Whether an end was among what the batch began with.
+    /// Whether WAIT has found an end.
     private var hasSeenEnd = false
-    /// Sockets to be read: those that were left over, then those that became ready.
+    /// The sessions to read: those left from the last batch, then those that became ready.
     private var readable: [SessionID] = []
     /// Sessions that have ended.
     private var ends: [End] = []
-    /// Sessions to be visited at the end of the batch.
+    /// The sessions to visit at the end of the batch.
     private var visits: [SessionID] = []
 
     private struct End {
         enum Cause {
-            /// The peer sends nothing more, and may read on.
+            /// The peer sends nothing more, and may still read.
             case halfClosed
-            /// Nobody is at the other end.
+            /// The peer has closed its end.
             case closed
-            /// The process is dead, and its socket may live on.
+            /// The process has ended, and another process may have its socket.
             case processDied
         }
 
@@ -111,13 +112,13 @@ struct Reactor: ~Copyable {
         now = Instant(nanoseconds: BootClock.now())
     }
 
-    /// How many sessions and locks there are.
+    /// The numbers of sessions and locks.
     struct Counts: Equatable {
         var sessions: Int
         var locks: Int
     }
 
-    /// What the daemon wants to look at between two batches; it is checked here, as that costs each batch less.
+    /// The changes that make `serve` return. The reactor checks for them itself, because that costs each batch less.
     struct News {
         /// Fewer tokens left than this.
         var tokens: UInt64 = 0
@@ -129,7 +130,7 @@ struct Reactor: ~Copyable {
 
     /// Serves until the main queue has work, or there is news.
     ///
-    /// After a drain the first batch does not sleep: what was drained may have left something to do.
+    /// The first batch after a drain does not sleep, because the drain may have left work.
     mutating func serve() {
         repeat { runBatch() } while !mainQueueHasWork && !hasNews
     }
@@ -146,7 +147,7 @@ struct Reactor: ~Copyable {
         batch += 1
         sort(wait())
         read()
-        if needsLook { lookAgain() }
+        if mayEndMatter { pollForEnds() }
         tick()
         waiting.ended(at: now)
         hasWorked = !ends.isEmpty || !arena.slices.isEmpty
@@ -160,14 +161,14 @@ struct Reactor: ~Copyable {
     /// The descriptor of the deadline's timer.
     var timerDescriptor: Int32 { timer.rawValue }
 
-    /// A deadline may have come.
+    /// Notes that a deadline may have come.
     mutating func acknowledgeTimer() { timer.acknowledge() }
 
     private mutating func tick() { now = Instant(nanoseconds: BootClock.now()) }
 
     // MARK: - Wait
 
-    /// Whether there is more to do without anything new.
+    /// Whether there is work without any new event.
     private var hasLeftOvers: Bool {
         !readable.isEmpty || !ends.isEmpty || !visits.isEmpty || server.hasUnfinishedWork
     }
@@ -180,7 +181,7 @@ struct Reactor: ~Copyable {
         return hasWorked ? waiting.waitAfterWork() : waiting.sleep()
     }
 
-    /// Notes what is to be read and whom there is room to send to.
+    /// Notes the sessions to read, and those that take output again.
     private mutating func sort(_ count: Int) {
         hasSeenEnd = false
         for index in 0..<count {
@@ -212,7 +213,7 @@ struct Reactor: ~Copyable {
             guard let connection = connections[session], connection.reads, connection.lastRead.batch != batch
             else { continue }
             connection.lastRead = (batch, nil)
-            // The end is the next look's to tell.
+            // The next poll reports an end.
             if case .bytes(let count) = connection.read(into: arena.room) {
                 connection.lastRead.slice = arena.take(count, for: session)
             }
@@ -220,17 +221,16 @@ struct Reactor: ~Copyable {
         readable.removeFirst(count)
     }
 
-    /// Whether an end could make a difference to the lines that were read.
+    /// Whether an end could make a difference to the lines of this batch.
     ///
-    /// Not if they are one session's, and nobody else holds or waits for anything: nobody else can be told of it, or
-    /// be spared. Lines that are left from an earlier batch count too. An end that the batch began with is only noted by the
-    /// look.
-    private var needsLook: Bool {
+    /// It could not if one session sent all of them and no other session holds or waits. Lines that are left from an earlier
+    /// batch count too. If WAIT has found an end, only the poll notes it.
+    private var mayEndMatter: Bool {
         guard !hasSeenEnd, !server.hasUnfinishedWork, arena.slices.count <= 1 else { return true }
         return arena.slices.first.map { !server.isAlone($0.session) } ?? false
     }
 
-    private mutating func lookAgain() {
+    private mutating func pollForEnds() {
         for index in 0..<waiting.poll() {
             let event = waiting.events[index]
             switch event.source {
@@ -252,7 +252,8 @@ struct Reactor: ~Copyable {
     // MARK: - Carry out
 
     private mutating func carryOutEnds() {
-        // Nobody who is dead waits while others' last lines are carried out: what they release goes to the living.
+        // First drop the requests of all these sessions. Otherwise one of them could get a lock that another's last line
+        // releases.
         for end in ends { server.prepareEnd(end.session, at: now) }
         for end in ends {
             guard let connection = connections[end.session], !connection.hasEnded else { continue }
@@ -280,7 +281,7 @@ struct Reactor: ~Copyable {
         for (index, slice) in arena.slices.enumerated()
         where connections[slice.session]?.hasEnded == false {
             receive(slice)
-            // A long batch must not hold back what is due meanwhile.
+            // A deadline that comes within a long batch must not wait for its end.
             if index % 16 == 15 || slice.range.count > 4_096 { tick() }
         }
     }
@@ -313,7 +314,7 @@ struct Reactor: ~Copyable {
         }
         visited.removeAll(keepingCapacity: true)
         swap(&visits, &visited)
-        // Who made room for more rows gets them in the next batch, after everybody else's turn.
+        // A session that has room for more rows gets them in the next batch, after the other sessions.
         collectVisits()
     }
 
@@ -321,7 +322,7 @@ struct Reactor: ~Copyable {
         while let session = server.nextReadySession() { visits.append(session) }
     }
 
-    /// Sends what the socket takes, and does with it what the server wants.
+    /// Sends what the socket takes, and then waits for the conditions that the server wants.
     private mutating func visit(_ connection: Connection) {
         if !connection.isFull { sendOutput(of: connection) }
         switch server.interest(in: connection.session) {
@@ -356,18 +357,18 @@ struct Reactor: ~Copyable {
 
     var sessionCount: Int { connections.count }
 
-    /// Tells all sessions that the daemon is leaving.
+    /// Notifies all sessions that the daemon ends.
     mutating func drain() {
         server.drain()
         send()
     }
 
-    /// Another policy holds from now on, for those who are here too.
+    /// Sets another policy, for the present sessions too.
     mutating func setPolicy(_ policy: Policy) { connections.setPolicy(policy, of: &server) }
 
-    /// Begins a session on a connection that was just accepted.
+    /// Begins a session on a new connection.
     ///
-    /// An error says that the system has no room for it; the client was told so, and the connection is closed.
+    /// - Throws: that the system has no room for it. Then the client has got the refusal, and the connection is closed.
     mutating func admit(_ socket: consuming OwnedDescriptor) throws(SystemError) {
         let connection = try connections.admit(socket, to: &server, in: waiting.events, at: now)
         if let connection, connection.watch == .gone {

@@ -3,22 +3,22 @@ import LockVocabulary
 import Posix
 import Rendezvous
 
-/// What `prwlockd --reload PID` does: it has a daemon read its options and rules again, and waits until it has.
+/// The act of `prwlockd --reload PID`: it makes a daemon read its options and rules again, and waits for the result.
 ///
-/// A signal has no answer, so `kill -HUP` succeeds with files that have a fault. Here it is:
+/// A signal has no answer, so `kill -HUP` succeeds even if the files have a fault. This has an answer:
 ///
-/// 1. The files are read with the options and the environment of that daemon. If they have a fault, nothing is sent.
-/// 2. The daemon is asked, over its own socket, how often it has read its files (`STATS`), and sent `SIGHUP`.
-/// 3. It is asked again until it has read them once more. If it refused them, they were changed since step 1.
+/// 1. It reads the files with the options and the environment of that daemon. If they have a fault, it sends nothing.
+/// 2. It reads from the daemon's socket how often the daemon has read its files (`STATS`), and sends `SIGHUP`.
+/// 3. It repeats `STATS` until the daemon has read them once more. If the daemon refused them, they changed after step 1.
 ///
-/// The daemon counts a reading only when no later request for one waits, so a reading that began before the signal is not
-/// taken for the answer.
+/// The daemon counts a reading only if no later request waits. So a reading that began before the signal does not count as
+/// the answer.
 struct ReloadRequest: ~Copyable {
     private let process: Int32
     private let connection: OwnedDescriptor
     private var received: [UInt8] = []
 
-    /// For how long a daemon may read: it may ask a directory service for every name.
+    /// The time that a daemon may take to read: it may query a directory service for every name.
     private static let patience = Duration.seconds(60)
     private static let pause: UInt32 = 5_000
 
@@ -27,14 +27,14 @@ struct ReloadRequest: ~Copyable {
         var refused: Int
     }
 
-    /// Does all of it, or throws why the settings did not change.
+    /// Carries out all steps, or throws the reason why the settings did not change.
     static func make(of process: Int32) throws(Departure) {
         let configuration = try configuration(of: process)
         var request = try ReloadRequest(process, configuration)
         try request.carryOut()
     }
 
-    /// The configuration that the daemon would read; throws if it has a fault.
+    /// The configuration that the daemon would read.
     private static func configuration(of process: Int32) throws(Departure) -> Configuration {
         guard words("comm", of: process)?.first == "prwlockd\n" else {
             throw Departure(.usage, "process \(process) is no prwlockd")
@@ -113,7 +113,7 @@ struct ReloadRequest: ~Copyable {
             .usage, "process \(process) has not read its options and rules within \(Self.patience)")
     }
 
-    /// How often the daemon has read its files.
+    /// The numbers of times that the daemon has read its files, and refused them.
     private mutating func counts() throws(Departure) -> Counts {
         let request = "STATS\n"
         guard send(connection.rawValue, request, request.utf8.count, Int32(MSG_NOSIGNAL)) > 0 else {
@@ -155,7 +155,7 @@ struct ReloadRequest: ~Copyable {
 }
 
 extension Daemon {
-    /// Has another daemon read its options and rules again, and ends the process with what came of it.
+    /// Makes another daemon read its options and rules again, and ends the process with the result as its status.
     public static func reload(process: Int32) -> Never {
         do throws(Departure) {
             try ReloadRequest.make(of: process)

@@ -1,14 +1,14 @@
 import LockServer
 import Systemd
 
-/// How options and rules come to hold that are read again while the daemon serves.
+/// A reload: reading options and rules again while the daemon serves.
 extension Daemon {
     func reload() {
         supervision.reloading()
         reader.read(configuration, reactor.server.policy) { self.take($0) }
     }
 
-    /// Takes over what was read anew, whole or not at all.
+    /// Replaces the settings by new ones, or keeps them all.
     private func take(_ answer: SettingsReader.Answer) {
         switch answer {
         case .read(let settings, let changesPolicy):

@@ -3,7 +3,7 @@ import LockVocabulary
 import Posix
 import Systemd
 
-/// What happened in the server, in the words of the journal.
+/// The events of the server as entries of the journal.
 extension JournalEntry {
     init(_ event: ServerEvent) {
         var fields: [Field] = []
@@ -62,7 +62,7 @@ extension JournalEntry {
         }
     }
 
-    /// Options or rules have a fault, and what came of it.
+    /// Options or rules have a fault, with this consequence.
     static func refused(_ consequence: String, because fault: String) -> JournalEntry {
         JournalEntry(.error, "\(consequence): \(fault)", event: .configurationRefused)
     }
@@ -75,7 +75,7 @@ extension JournalEntry {
             event: .outOfDescriptors)
     }
 
-    /// The disk does not take what would let more tokens be given out.
+    /// The disk does not take the page that would reserve more tokens.
     static func outOfTokens(_ error: SystemError) -> JournalEntry {
         JournalEntry(
             .error, "no more tokens until the disk takes it (\(error)); releases go on", event: .outOfTokens)

@@ -2,9 +2,9 @@ import Glibc
 import LockServer
 import Posix
 
-/// The file that `--rules` names: `Policy` has its words, and here is what they mean on this host.
+/// The file that `--rules` names. `Policy` parses it; this finds what its names mean on this host.
 enum RuleFile {
-    /// What a rule file says, with what its names meant when it was read.
+    /// The contents of a rule file, with the numbers that its names had at that time.
     struct Reading: Sendable {
         var policy = Policy()
         /// The file's bytes; nil without a file.
@@ -18,7 +18,7 @@ enum RuleFile {
         var users: [String: UInt32] = [:]
         var groups: [String: UInt32] = [:]
 
-        /// The number of a name, which the host is asked for once; what it answers is noted.
+        /// The number of a name, which this looks up once and remembers.
         fileprivate mutating func find(
             _ name: String, in table: WritableKeyPath<Names, [String: UInt32]>,
             by lookUp: (String) -> UInt32?
@@ -30,16 +30,17 @@ enum RuleFile {
         }
     }
 
-    /// Reads a policy, whole or not at all; without a file it is the default one.
+    /// Reads a policy, or throws its first fault; without a file it is the default policy.
     ///
-    /// It may take long: the names of users and groups may be asked for over the network.
+    /// This may take long: the host may look up names of users and groups over the network.
     ///
-    /// Whoever may write it may do everything, so it must be root's or the daemon's own, and nobody else's to write.
+    /// A user who may write the file may do everything. So root or the daemon's user must own it, and no other user may
+    /// write it.
     static func read(_ path: String?, _ facts: Policy.Facts) throws(ConfigurationFault) -> Reading {
         guard let path else { return Reading() }
         let text: [UInt8]
         do throws(SystemError) {
-            // Of a pipe or a device nobody is to wait for anything.
+            // To open a pipe or a device must not wait.
             let number = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
             guard number >= 0 else { throw SystemError.last("open", path) }
             let file = OwnedDescriptor(owning: number)
@@ -66,7 +67,7 @@ enum RuleFile {
         }
     }
 
-    /// Reads a policy again as it was, without asking the host for a name.
+    /// Parses a policy with known names, without a look-up on the host.
     static func read(
         _ text: [UInt8], _ names: Names, _ facts: Policy.Facts
     ) throws(PolicyFault) -> Policy {
@@ -74,12 +75,12 @@ enum RuleFile {
         return try Policy(parsing: String(decoding: text, as: UTF8.self), names)
     }
 
-    /// The facts about peers that this daemon can be certain of.
+    /// The facts about peers that are certain for this daemon.
     ///
-    /// - Parameter servesOneUser: whether all its clients are its own user's, whose programs it may see.
+    /// - Parameter servesOneUser: whether all clients belong to the daemon's own user: it may see their programs.
     static func facts(servesOneUser: Bool) -> Policy.Facts {
         var facts: Policy.Facts = .groups
-        // What is read of a process counts only where the socket itself tells which process it is.
+        // A fact about a process counts only if the socket itself identifies the process.
         guard let pair = try? UnixSocket.pair(), (try? ProcessWatch(peerOf: pair.first)) != nil else {
             return facts
         }
@@ -90,7 +91,7 @@ enum RuleFile {
 }
 
 extension Peer.Identity {
-    /// What a policy goes by, of the process at the other end of a socket.
+    /// The facts about the process at the other end of a socket that a policy needs.
     init(of socket: borrowing OwnedDescriptor, process: Int32?, _ facts: Policy.Facts) {
         self.init()
         if facts.contains(.groups) { groups = ProcessFacts.groups(ofPeer: socket) }

@@ -4,7 +4,7 @@ import Posix
 import Rendezvous
 import Systemd
 
-/// What the program does, from its first line to its exit status.
+/// The program, from its first line to its exit status.
 extension Daemon {
     /// Runs a daemon, and ends the process with its status.
     public static func run(_ configuration: Configuration) -> Never {
@@ -16,7 +16,7 @@ extension Daemon {
                 .notice, "keeps \(list) of the process that started it: resetting that is not permitted")
         }
         if configuration.detaches {
-            // Before there are threads, which a fork would leave behind.
+            // A fork copies only one thread, so this comes before all others start.
             let code = linux_detach()
             guard code == 0 else {
                 let fault = SystemError(code: code, call: "fork")
@@ -27,11 +27,11 @@ extension Daemon {
         if inheritance.starter == .client { Shelter.seek(in: .current(), journal) }
         do throws(Departure) {
             Signals.block()
-            // Libdispatch reports to syslog, which may wait; what is wrong is seen here.
+            // libdispatch reports to syslog, which may wait (D20).
             setenv("LIBDISPATCH_LOG", "NO", 0)
             let daemon = try Daemon(configuration, journal)
             daemon.serve()
-            // What is left in memory goes with the process, which is quicker than to take it apart.
+            // The end of the process frees the memory faster than deinitializers would.
             exit(Departure.Status.done.rawValue)
         } catch {
             journal.write(.error, error.reason)
@@ -53,10 +53,10 @@ extension Daemon {
         exit(Departure.Status.done.rawValue)
     }
 
-    /// Ends the process because its options or rules cannot be followed.
+    /// Ends the process because its options or rules have a fault.
     public nonisolated static func refuse(_ reason: String) -> Never { end(Departure(.usage, reason)) }
 
-    /// Ends the process, and says why.
+    /// Ends the process, and reports the reason.
     nonisolated static func end(_ departure: Departure) -> Never {
         Journal(program: "prwlockd", level: .error).write(.error, departure.reason)
         exit(departure.status.rawValue)

@@ -1,14 +1,14 @@
 import LockServer
 
-/// Options and rules that hold together: both are taken, or neither is.
+/// Options and rules that belong together: the daemon uses both, or neither.
 struct Settings: Sendable {
     var configuration: Configuration
     var policy: Policy
-    /// What is wrong with the files, if these are the last good settings in their place; nil if these are the files'.
+    /// The fault of the files, if these are the last good settings; nil if these come from the files.
     var fault: String?
     private var good = LastGood()
 
-    /// The settings of a daemon that starts: by the files; or, if they have a fault, the last good ones.
+    /// The settings of a daemon that starts: those of the files or, if they have a fault, the last good ones.
     static func atStart(_ configuration: Configuration, _ facts: Policy.Facts) throws(ConfigurationFault)
         -> Settings
     {
@@ -26,7 +26,7 @@ struct Settings: Sendable {
         }
     }
 
-    /// What the files say after they may have changed.
+    /// The settings of the files as they are now.
     static func again(_ configuration: Configuration, _ facts: Policy.Facts) throws(ConfigurationFault)
         -> Settings
     {
@@ -58,12 +58,12 @@ struct Settings: Sendable {
             let policy = try RuleFile.read(text, last.names, facts)
             return Settings(restored, policy, fault: fault)
         } catch {
-            // What this kernel cannot tell of peers, for example, after another one was started.
+            // For example, these rules need a fact about peers that the present kernel does not have.
             throw ConfigurationFault(description: fault)
         }
     }
 
-    /// Remembers them for a start with files that have a fault.
+    /// Keeps these for a start with files that have a fault.
     func remember() {
         guard fault == nil,
             let directory = LastGood.directory(configuration, configuration.sources.environment)

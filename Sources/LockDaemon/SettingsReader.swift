@@ -2,19 +2,19 @@ import Dispatch
 import LockServer
 import Posix
 
-/// Reads the settings anew on a queue of its own.
+/// Reads the settings again, on a queue of its own.
 ///
-/// Files may lie on a slow disk, and users and groups may be asked for over the network. The daemon goes on with the settings
-/// that it has, and takes new ones over in one step.
+/// A disk may be slow, and the host may look up users and groups over the network. The daemon keeps its settings until then,
+/// and replaces them in one step.
 ///
-/// Interleavings of two requests A and B, as of two `SIGHUP`:
-/// 1. B comes while the files are read for A: they may have changed behind the place where the reading is. Its result is
-///    dropped, and the files are read once more. One answer is given for both.
-/// 2. B comes when A's reading has ended, and its answer still stands in the main queue: that answer is dropped too.
-/// So an answer was read, from the first byte on, after all requests that were made before it is given.
+/// Interleavings of two requests A and B, such as two `SIGHUP`:
+/// 1. B comes during the reading for A. The files may have changed behind the reader's position, so the reader drops the
+///    result, reads once more, and answers both requests at once.
+/// 2. B comes after the reading for A, and the answer is still in the main queue. The reader drops that answer too.
+/// So the reading of every answer begins after all requests that come before the answer.
 @MainActor final class SettingsReader {
     enum Answer: Sendable {
-        /// New settings, and whether their policy differs from the one that held when they were asked for.
+        /// New settings, and whether their policy differs from the policy at the time of the request.
         case read(Settings, changesPolicy: Bool)
         case refused(String)
     }
@@ -22,14 +22,14 @@ import Posix
     private let facts: Policy.Facts
     private let queue = DispatchQueue(label: "prwlockd.settings", qos: .utility)
     private var isReading = false
-    /// What was asked for since the reading began.
+    /// The last request since the reading began.
     private var wish: (configuration: Configuration, policy: Policy)?
 
     init(_ facts: Policy.Facts) { self.facts = facts }
 
-    /// Reads the settings; the present ones say from which files, and with what over them.
+    /// Reads the settings. The present configuration has the paths, and the settings that override the files.
     ///
-    /// - Parameter take: gets the answer. If another request comes before that, only the last one's `take` is called.
+    /// - Parameter take: gets the answer, once for all requests that come before the answer.
     func read(
         _ configuration: Configuration, _ policy: Policy,
         _ take: @escaping @MainActor @Sendable (Answer) -> Void

@@ -3,29 +3,29 @@ import Posix
 import Rendezvous
 import Systemd
 
-/// Where a daemon that a client started goes, so that it does not end with that client's unit or login session.
+/// The move of a daemon that a client started out of that client's unit or login session.
 ///
-/// It serves all processes of the user, and may have been started by a job that is stopped the next minute. So it asks a
-/// service manager for a scope of its own, where there is one that outlives that unit or session:
+/// The daemon serves all processes of the user, and the job that starts it may end the next minute. So it requests a scope
+/// of its own from a service manager that outlives that unit or session:
 ///
-/// | user | manager that is asked | when |
+/// | user | manager | when |
 /// |---|---|---|
 /// | root | the system's | always |
 /// | another | the user's own | the user lingers; or the daemon is in a unit of that manager already; or logind ends the processes of a session with it |
 ///
-/// The user's own manager ends with the last login unless the user lingers, and all its units with it. So a daemon that
-/// another unit or a session keeps alive longer stays there: `nohup` and `cron` jobs would lose their locks otherwise.
-/// Which unit or session it is, `prwlock ping` says.
+/// The user's own manager ends with the last login unless the user lingers, and its units end with it. So a daemon stays in a
+/// unit or session that lives longer: otherwise `nohup` and `cron` jobs would lose their locks. `prwlock ping` shows the
+/// unit or session.
 struct Shelter {
     var userID: UInt32
-    /// What the daemon belongs to now.
+    /// The unit or session of the daemon.
     var owner: ControlGroup.Owner?
-    /// Whether the host was booted with systemd.
+    /// Whether systemd manages the host.
     var hasSystemManager: Bool
     /// Whether the user's own manager runs.
     var hasUserManager: Bool
     var lingers: Bool
-    /// Whether logind ends a session's processes with it; asked only where it decides.
+    /// Whether logind ends the processes of a session with it; a query only if this decides.
     var sessionsKillTheirProcesses: () -> Bool
 
     enum Manager: Equatable {
@@ -33,9 +33,9 @@ struct Shelter {
         case user
     }
 
-    /// The manager to ask; nil to stay.
+    /// The manager for the request; nil to stay.
     var manager: Manager? {
-        // A unit of its own already: a client may have started it through a manager.
+        // The daemon has its own unit already: a client may have started it through a manager.
         switch owner {
         case .systemUnit(let unit) where unit.hasPrefix("prwlockd"): return nil
         case .userUnit(let unit, _) where unit.hasPrefix("prwlockd"): return nil
@@ -47,7 +47,7 @@ struct Shelter {
         return lingers || sessionsKillTheirProcesses() ? .user : nil
     }
 
-    /// Moves this process into a scope of its own, where the rules above say so. To be called before there are threads.
+    /// Moves this process into a scope of its own, if the rules above say so. Call this before the process starts a thread.
     static func seek(in surroundings: Surroundings, _ journal: Journal) {
         let run = surroundings.runtimeRoot
         let sockets = [
@@ -71,7 +71,7 @@ struct Shelter {
         )
     }
 
-    /// Waits until the manager has done what it was asked for, for a second at the most.
+    /// Waits until the manager has moved the process, for a second at the most.
     private static func isMoved(to unit: String) -> Bool {
         for _ in 0..<200 {
             if ControlGroup(of: getpid())?.path.hasSuffix("/" + unit) ?? false { return true }

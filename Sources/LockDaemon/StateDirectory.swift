@@ -3,21 +3,21 @@ import LockVocabulary
 import Posix
 import Rendezvous
 
-/// The folder where the daemon keeps what outlives it, locked for as long as it runs.
+/// The folder for the state that outlives the daemon. The daemon locks it for as long as it runs.
 ///
-/// Two daemons never share one: their tokens would fall behind each other's.
+/// Two daemons never share a folder: the tokens of one would fall behind those of the other.
 struct StateDirectory: ~Copyable {
     enum Fault: Error {
-        /// Nobody says where home is, and no folder was named.
+        /// No option names a folder, and the environment names no home.
         case nowhere
-        /// Another daemon has it; where it says so, which.
+        /// Another daemon has the folder; this one, if its lock file names it.
         case inUse(String, by: Occupant?)
         case unusable(String, SystemError)
         /// The system's table of users names no home for this user.
         case noUser
-        /// It is the folder of a home that is missing or another user's.
+        /// The home is missing, or belongs to another user.
         case noHome(String)
-        /// The tokens' file says nothing that can be understood.
+        /// The file of tokens is damaged.
         case damaged(String)
 
         var isDamage: Bool { if case .damaged = self { true } else { false } }
@@ -27,12 +27,12 @@ struct StateDirectory: ~Copyable {
     let directory: DirectoryDescriptor
     private let lock: FileLock
 
-    /// How long to wait for a daemon that is about to leave.
+    /// The longest wait for a daemon that is about to leave.
     private static let patience = Duration.milliseconds(1_500)
 
-    /// Opens the folder and locks it; what is missing is made.
+    /// Opens the folder and locks it; makes it if it is missing.
     ///
-    /// - Parameter socketPath: where the daemon serves, for others that want the folder.
+    /// - Parameter socketPath: the path that an error message of another daemon shows.
     static func open(_ path: String, socketPath: String) throws(Fault) -> StateDirectory {
         do throws(SystemError) {
             if let free = try StateDirectory(path) {
@@ -45,10 +45,10 @@ struct StateDirectory: ~Copyable {
         throw .inUse(path, by: Occupant(readFrom: path))
     }
 
-    /// Says in the lock's file which daemon has the folder.
+    /// Writes into the lock file which daemon has the folder.
     private borrowing func sign(_ occupant: Occupant) {
         ftruncate(lock.file.rawValue, 0)
-        // It only serves to make an error say more.
+        // Only an error message uses this line.
         try? FileContents.write(Array("\(occupant.line)\n".utf8), to: lock.file)
     }
 
@@ -68,17 +68,17 @@ struct StateDirectory: ~Copyable {
         while true {
             let file = try directory.open("lock", flags: O_RDWR | O_CREAT)
             if let lock = try FileLock(trying: file) { return lock }
-            // One of another host or container does not leave to make room for this one.
+            // A daemon of another host or container does not leave for this one.
             let isNear = Occupant(readFrom: path)?.isNear ?? true
             guard isNear, !end.isOver else { return nil }
             usleep(2_000)
         }
     }
 
-    /// The folder of the user's one daemon, wherever that listens: below the home that the system's table of users names.
+    /// The folder of the user's own daemon, whatever its socket: below the home that the system's table of users names.
     ///
-    /// `HOME` and `XDG_STATE_HOME` differ between the processes of one user. A home that is not there, or another user's as
-    /// that of many system users, is no place for it.
+    /// `HOME` and `XDG_STATE_HOME` may differ between processes of one user. A missing home does not serve, nor a home of
+    /// another user, which many system users have.
     static func ownPath(in surroundings: Surroundings) throws(Fault) -> String {
         guard let home = surroundings.homeDirectory else { throw .noUser }
         guard let status = try? FileStatus(following: home), status.isDirectory,
@@ -87,12 +87,12 @@ struct StateDirectory: ~Copyable {
         return home + "/.local/state/prwlock/own"
     }
 
-    /// Where a daemon's folder is: the one that is named, the service's, or one for each socket in the user's own.
+    /// The path of a daemon's folder: that of the option, that of the service, or one for each socket in the user's folder.
     static func path(
         named: String?, socketPath: String, in surroundings: Surroundings
     ) throws(Fault) -> String {
         if let named { return named }
-        // systemd names all folders of the service, with colons between them.
+        // systemd lists all folders of the service, with colons between them.
         if let service = surroundings.variable("STATE_DIRECTORY")?.split(separator: ":").first {
             return String(service)
         }

@@ -2,15 +2,15 @@ import Dispatch
 import LockVocabulary
 import Systemd
 
-/// What the service manager is told: that the serving thread is alive, and how much there is.
+/// The messages to the service manager: the state of the daemon, its status for people, and the sign of life.
 ///
-/// Without a service manager there is nothing to do, and nothing wakes the daemon for it. What the manager or the log
-/// did not take is told again after a moment: no call waits for either.
+/// Without a service manager this does nothing, and wakes the daemon for nothing. It repeats after a moment what the manager
+/// or the journal does not take: no call waits for either.
 @MainActor final class Supervision {
     /// What `systemctl status` shows.
     struct Status: Equatable, CustomStringConvertible {
         var counts: Reactor.Counts
-        /// Why what was read last does not hold; nil if it does.
+        /// The fault of the last options and rules; nil if the daemon uses them.
         var fault: String?
 
         var description: String {
@@ -24,21 +24,21 @@ import Systemd
     private let journal: Journal
     private let readiness = Readiness()
     private var watchdog: (any DispatchSourceTimer)?
-    /// The status that the manager has; nil before the start.
+    /// The status that the manager has; nil before `begin`.
     private var told: Status?
-    /// Whether a status was told a moment ago: it is for people, who cannot read more often.
+    /// Whether the manager got a status a moment ago: people cannot read more often.
     private var isPausing = false
-    /// Whether what was not taken is told again in a moment.
+    /// Whether a timer for a repetition runs.
     private var isRetrying = false
     private var isEnding = false
 
     private static let statusPeriod = Duration.seconds(1)
-    /// How long to wait before what was not taken is told again.
+    /// The pause before a repetition.
     private static let pause = Duration.milliseconds(200)
 
     init(_ journal: Journal) { self.journal = journal }
 
-    /// Clients are served.
+    /// Reports that the daemon serves, and starts the sign of life.
     func begin(_ status: Status) {
         told = status
         readiness.ready(status: status.description)
@@ -50,17 +50,17 @@ import Systemd
         watchdog = timer
     }
 
-    /// The sign of life comes from the thread that serves, so that a hung daemon does not look alive.
+    /// Sends the sign of life, on the serving thread: a hung daemon must not look alive.
     private func kick(_ period: Duration) {
         if !readiness.alive() { watchdog?.schedule(in: min(period, Self.pause), every: period) }
     }
 
-    /// The counts that the manager has, if it is to be told of others now; nil if not.
+    /// The counts that the manager has; nil if it gets no other counts now.
     var toldCounts: Reactor.Counts? { readiness.isHeard && !isPausing ? told?.counts : nil }
 
-    /// Tells what has changed, and sees to it that what is not taken is told again.
+    /// Sends a status that differs from the last one, and starts a repetition if the manager or the journal took nothing.
     ///
-    /// To be called after each batch or piece of work that may have written to the journal, or changed the status.
+    /// Call this after all work that may have changed the status or written to the journal.
     func update(_ status: Status) {
         if readiness.isHeard, status != told, !isPausing {
             let isTaken = readiness.update(status: status.description)
@@ -81,7 +81,7 @@ import Systemd
         }
     }
 
-    /// The settings are being read anew; `reloaded` ends it.
+    /// Reports that a reload begins; `reloaded` ends it.
     func reloading() {
         if !isEnding { readiness.reloading() }
     }
@@ -92,7 +92,7 @@ import Systemd
         readiness.ready(status: status.description)
     }
 
-    /// No new sessions come in.
+    /// Reports that the daemon ends.
     func end(_ status: Status) {
         isEnding = true
         readiness.stopping(status: "draining, \(status)")

@@ -2,23 +2,24 @@ import Glibc
 package import LockVocabulary
 import Posix
 
-/// The file that remembers, over every kind of end, up to which token some may have been given out (G7).
+/// The file that keeps, over every kind of end, the highest token that the daemon may have given out (G7).
 ///
-/// Two pages take turns at being written, so that a write that is cut short by a crash spoils at most one, and the
-/// other still tells what was true before. A page is a line for people, filled up with blanks:
+/// Writes alternate between two pages. So a crash within a write damages at most one page, and the other still has the record
+/// before. A page is a line for people, padded with blanks:
 ///
 ///     prwlock tokens: write 7, up to 2097152, in use, check 8d2f4a1c6b03e957
 ///
 /// Invariants:
-/// 1. No token is given out before a page on the disk says `up to` it or more.
-/// 2. `done` stands in the newest page only if the daemon ended in order, with nobody holding a lock; then no
-///    token above `up to` was given out, and that is the last that was.
+/// 1. The daemon gives out no token before a page on the disk has `up to` that token or a higher one.
+/// 2. The newest page has `done` only if the daemon ended in order, while no lock was held. Then `up to` is the last
+///    token that it
+///    gave out.
 package struct TokenFile: Sendable {
-    /// What a page says.
+    /// The contents of a page.
     package struct Record: Equatable {
         /// Counts the writes; the higher of two pages is the newer.
         package var write: UInt64
-        /// The last token that may have been given out.
+        /// The highest token that the daemon may have given out.
         package var upTo: Token
         /// Whether the daemon ended in order.
         package var isDone: Bool
@@ -26,22 +27,22 @@ package struct TokenFile: Sendable {
 
     private static let pageSize = 4_096
 
-    /// The open file, which all copies of this value share.
+    /// The open file. All copies of this value share it.
     private final class OpenFile: Sendable {
         let descriptor: OwnedDescriptor
         init(_ descriptor: consuming OwnedDescriptor) { self.descriptor = descriptor }
     }
 
     private let file: OpenFile
-    /// The newest page; nil if nothing was ever written.
+    /// The newest page; nil if no page is valid.
     private(set) var newest: Record?
-    /// Whether a page that may have been newer could not be understood.
+    /// Whether a damaged page may have been newer.
     let hasLostPage: Bool
 
-    /// Opens the file, which is made if missing.
+    /// Opens the file; makes it if it is missing.
     init(in directory: borrowing DirectoryDescriptor, named name: String = "tokens") throws(SystemError) {
         let file = try directory.open(name, flags: O_RDWR | O_CREAT)
-        // The name has to be on the disk before anything in the file counts.
+        // The file's contents count only once its name is on the disk.
         try directory.synchronize()
         let contents = try FileContents.read(file, "tokens", limit: 2 * Self.pageSize)
         let pages = [contents.prefix(Self.pageSize), contents.dropFirst(Self.pageSize)].filter { !$0.isEmpty }
@@ -51,10 +52,10 @@ package struct TokenFile: Sendable {
         hasLostPage = records.count < pages.count
     }
 
-    /// Whether there is something, and none of it can be understood: what tokens were given out is not known.
+    /// Whether the file has pages, and none of them is valid: the tokens given out are not known.
     var isDamaged: Bool { hasLostPage && newest == nil }
 
-    /// Writes a page, and waits until it is on the disk.
+    /// Writes a page, and waits for the disk.
     mutating func write(upTo: Token, isDone: Bool) throws(SystemError) {
         let record = Record(write: (newest?.write ?? 0) + 1, upTo: upTo, isDone: isDone)
         let page = record.page(of: Self.pageSize)
@@ -68,7 +69,7 @@ package struct TokenFile: Sendable {
 }
 
 extension TokenFile.Record {
-    /// The record that a page tells; nil if it is not whole.
+    /// The record of a page; nil if the page is damaged.
     package init?(page: some Collection<UInt8>) {
         let line = page.prefix { $0 != UInt8(ascii: "\n") }
         let words = String(decoding: line, as: UTF8.self).split(
@@ -78,7 +79,7 @@ extension TokenFile.Record {
             let upTo = UInt64(words[1].dropFirst("up to ".count))
         else { return nil }
         self.init(write: write, upTo: Token(rawValue: upTo), isDone: words[2] == "done")
-        // The blanks end where the line feed is, and the line is spelled in one way only.
+        // Every record has one spelling, so a page with another one is damaged.
         guard last.trimmingBlanks() == "check \(check)", self.text == words.dropLast().joined(separator: ", ")
         else { return nil }
     }
@@ -92,7 +93,7 @@ extension TokenFile.Record {
         "prwlock tokens: write \(write), up to \(upTo.rawValue), \(isDone ? "done" : "in use")"
     }
 
-    /// The line's FNV-1a hash, 64 bits: against what a disk or a crash did, not against people.
+    /// The line's FNV-1a hash, 64 bits: it detects damage by a disk or a crash, and does not stop people.
     private var check: String {
         var hash: UInt64 = 0xcbf2_9ce4_8422_2325
         for byte in text.utf8 { hash = (hash ^ UInt64(byte)) &* 0x0000_0100_0000_01b3 }

@@ -1,26 +1,25 @@
 import LockVocabulary
 import Posix
 
-/// The files that remember the tokens: one in the state folder, and for a user's own daemon a second beside the socket.
+/// The files that keep the tokens: one in the state folder, and for a user's own daemon a second beside the socket.
 ///
-/// Each has what the other may lack: the state folder outlives a reboot and a cleaner of `/tmp`, and the place of the
-/// socket can be written where a home cannot.
+/// The state folder outlives a reboot and a cleaner of `/tmp`. The folder of the socket is writable even if the home is not.
 ///
 /// Invariants:
-/// 1. What was written is in at least one of them, on the disk.
-/// 2. What is read is the worst that either says: the highest token, and an unclean end if one of them was in use. A file
-///    that is missing says nothing.
+/// 1. At least one file has the last record on the disk.
+/// 2. Reading takes the worse of both: the higher token, and an unclean end if one file has `in use`. A missing file does not
+///    count.
 struct TokenPages: Sendable {
     private var main: TokenFile?
     private var second: TokenFile?
 
-    /// In how many files the tokens are remembered.
+    /// The number of files.
     let count: Int
-    /// The last token that may have been given out before, as far as the pages could be read.
+    /// The highest token that a daemon before may have given out, by the valid pages.
     let last: UInt64
-    /// Whether a page that may have been newer could not be understood.
+    /// Whether a damaged page may have been newer.
     let hasLostPage: Bool
-    /// Whether the daemon before may have ended while a lock was held.
+    /// Whether the daemon before this one may have ended while a lock was held.
     let followsUncleanEnd: Bool
 
     init(main: TokenFile?, second: TokenFile? = nil) {
@@ -33,7 +32,7 @@ struct TokenPages: Sendable {
         self.second = second
     }
 
-    /// What a file says.
+    /// The contents of one file.
     private struct Contents {
         let last: UInt64
         let hasLostPage: Bool
@@ -46,9 +45,9 @@ struct TokenPages: Sendable {
         }
     }
 
-    /// Writes a page in each file, and waits until it is on the disk.
+    /// Writes a page to each file, and waits for the disk.
     ///
-    /// - Throws: why none of them took it.
+    /// - Throws: the reason, if neither file takes it.
     mutating func write(upTo: Token, isDone: Bool) throws(SystemError) {
         var fault: SystemError?
         var written = 0
@@ -61,7 +60,7 @@ struct TokenPages: Sendable {
         if written == 0, let fault { throw fault }
     }
 
-    /// Writes the second file elsewhere from now on, with what was written last.
+    /// Replaces the second file by another, and writes the last record there.
     mutating func moveSecond(to file: TokenFile, upTo: Token) throws(SystemError) {
         var file = file
         try file.write(upTo: upTo, isDone: false)

@@ -2,7 +2,7 @@ import Dispatch
 import LockVocabulary
 import Posix
 
-/// Tokens that may be given out because the disk already says so, and the queue that has the disk say more (G7).
+/// The tokens that the disk lets the daemon give out, and the queue that writes more to the disk (G7).
 ///
 ///   main thread                        utility queue
 ///   ───────────                        ─────────────
@@ -10,33 +10,34 @@ import Posix
 ///   (serves on)                           │
 ///   allows more ◀─ pages, outcome ────────┘
 ///
-/// The main thread never waits for the disk. It wants more when less than a block is left, gives out what it has until the
-/// answer comes, and refuses requests after that. A disk that takes nothing is tried again after a pause, which doubles.
+/// The main thread never waits for the disk. It requests more tokens when less than a block is left. Until the answer comes it
+/// gives out the rest, and then it refuses requests. If the disk takes nothing, the reserve tries again after a pause, which
+/// doubles each time.
 ///
 /// Invariants:
-/// 1. `reserved` only rises, and a page on the disk has it before it has this value.
-/// 2. The pages are here, or with the one piece of work that writes them: two writes never meet.
+/// 1. `reserved` only rises, and only to a value that a page on the disk has.
+/// 2. Either the reserve has the pages, or the one piece of work that writes them. So two writes never overlap.
 @MainActor final class TokenReserve {
-    /// The first token that may be given out.
+    /// The first token that the daemon may give out.
     nonisolated let first: Token
-    /// Whether the daemon before this one ended without writing so.
+    /// Whether the daemon before this one may have ended while a lock was held.
     nonisolated let followsUncleanEnd: Bool
-    /// The last token that may be given out.
+    /// The last token that the daemon may give out.
     private(set) var reserved: Token
-    /// How many tokens are reserved at a time.
+    /// The number of tokens that one write reserves.
     let block: UInt64
 
-    /// A serial queue of its own: the disk may take long, and whatever else is slow must not make tokens wait.
+    /// A queue for this alone: the disk may take long, and other slow work must not delay tokens.
     private let queue = DispatchQueue(label: "prwlockd.tokens", qos: .utility)
     /// Nil while the queue has them.
     private var pages: TokenPages?
     private var isWanted = false
-    /// How long to wait after the last try before the next; nil if it succeeded.
+    /// The pause after the last try; nil if it succeeded.
     private var pause: Duration?
     private var isPausing = false
-    /// Where the second file is to be made anew; nil if it stands where it is.
+    /// The new place of the second file; nil if it stays where it is.
     private var newPlace: Place?
-    /// The last token that was given out, once the daemon ends; nothing else is written from then on.
+    /// The last token given out, once the daemon ends. From then on the reserve writes nothing else.
     private var last: Token?
     private var whenFinished: (@MainActor () -> Void)?
     private var report: @MainActor (SystemError?) -> Void = { _ in }
@@ -55,17 +56,17 @@ import Posix
 
     private static let shortestPause = Duration.milliseconds(50)
     private static let longestPause = Duration.seconds(5)
-    /// How long the end of the daemon waits for the disk at the most.
+    /// The longest wait for the disk at the end of the daemon.
     private static let endPatience = Duration.seconds(1)
 
-    /// Reserves the first two blocks, and waits for the disk this once.
+    /// Reserves the first two blocks, and waits for the disk.
     ///
-    /// - Parameter floor: below which no token is given out, whatever the files say.
+    /// - Parameter floor: all tokens are above this, whatever the files have.
     init(_ pages: TokenPages, block: UInt64, floor: UInt64 = 0) throws(SystemError) {
         var pages = pages
         self.block = block
         followsUncleanEnd = pages.followsUncleanEnd
-        // A page that was lost may have reserved two blocks at the most.
+        // A damaged page may have reserved two blocks at the most.
         let past = max(pages.last + (pages.hasLostPage ? 2 * block : 0), floor)
         first = Token(rawValue: past + 1)
         reserved = Token(rawValue: past + 2 * block)
@@ -73,24 +74,24 @@ import Posix
         self.pages = pages
     }
 
-    /// Reports the outcome of each try from now on.
+    /// Reports the outcome of each try from now on: nil, or the reason why the disk does not take it.
     func begin(_ report: @escaping @MainActor (SystemError?) -> Void) { self.report = report }
 
-    /// Reserves another block; does nothing while that is under way.
+    /// Reserves another block, if no such request is open.
     func extend() {
         isWanted = true
         proceed()
     }
 
-    /// Makes the file beside the socket anew: the one there was has been removed with its folder.
+    /// Makes the file beside the socket again, after another process has removed it with its folder.
     func moveSecondFile(to place: Place) {
         newPlace = place
         proceed()
     }
 
-    /// Has the disk say that the daemon ended in order, after this token.
+    /// Writes that the daemon ended in order, after this token.
     ///
-    /// - Parameter next: is called once the disk has it, refuses it, or has taken too long.
+    /// - Parameter next: runs once the disk has the record, refuses it, or takes too long.
     func finish(last: Token, _ next: @escaping @MainActor () -> Void) {
         self.last = last
         whenFinished = next
@@ -98,7 +99,7 @@ import Posix
         proceed()
     }
 
-    /// Hands the pages to the queue with the next task, if they are here and there is one.
+    /// Passes the pages and the next task to the queue, if the pages are here and a task is open.
     private func proceed() {
         guard let pages, let task = nextTask else { return }
         do throws(SystemError) { try DispatchRoom.checkThread() } catch { return take(pages, task, error) }
@@ -144,7 +145,8 @@ import Posix
             }
             report(fault)
         case .move:
-            // Where the second file cannot be made, the other one is enough, and the next daemon begins with the clock all the same.
+            // Where the second file cannot be made, the other one is enough, and the next daemon begins with the clock
+            // all the same.
             newPlace = nil
         case .finish: whenFinished.take()?()
         }

@@ -4,24 +4,24 @@ import Posix
 import Rendezvous
 import Systemd
 
-/// Which tokens the daemon may give out, and what remembers them for the next one.
+/// The tokens that the daemon may give out, and the files that keep them for the next daemon.
 ///
-/// The user's own daemon is one, by whatever listener it was started. So its state depends on the user alone: a folder in the
-/// user's home, and a file beside the socket. Its tokens begin with the wall clock in microseconds or behind what is
-/// remembered, whichever is more: they rise also where one of the two files, or both, are lost, unless the clock was set
-/// back or more than a million grants were made in each second.
+/// A user has one own daemon, whatever its listener. So its state depends only on the user: a folder in the user's home, and a
+/// file beside the socket. Its tokens begin above the wall clock in microseconds and above the tokens in both files. So they
+/// rise even if one file is lost, or both, unless the clock was set back or the daemon made more than a million grants a
+/// second.
 ///
-/// Any other daemon has a folder of its own, and does not start without. Only one that a client started may, with the
-/// clock in its place.
+/// Any other daemon has a folder of its own, and does not start without it. Only a daemon that a client started may do so, and
+/// then its tokens begin with the clock.
 @MainActor struct TokenState: ~Copyable {
-    /// Nil if nothing is remembered.
+    /// Nil if no file keeps the tokens.
     let reserve: TokenReserve?
     let first: Token
     /// Whether the daemon before this one may have ended while a lock was held (G1).
     let followsUncleanEnd: Bool
-    /// In how many files the tokens are remembered.
+    /// The number of files that keep the tokens.
     let fileCount: Int
-    /// The file beside the socket; nil where the state folder is all.
+    /// The file beside the socket; nil for a daemon that has only the state folder.
     private let second: TokenReserve.Place?
     private let directory: StateDirectory?
 
@@ -55,7 +55,7 @@ import Systemd
         }
     }
 
-    /// The state of the user's one daemon.
+    /// The state of the user's own daemon.
     private static func own(
         _ socketPath: String, _ surroundings: Surroundings, _ journal: Journal
     ) throws(Departure) -> TokenState {
@@ -76,8 +76,9 @@ import Systemd
             main = file
             directory = consume opened
         } catch {
-            // The guard keeps a second daemon of this user away within a network namespace, and this lock among all processes
-            // that share the home. A daemon of another host or container cannot be meant.
+            // The guard keeps a second daemon of this user away within a network namespace, and this lock does among all
+            // processes
+            // that share the home. A daemon of another host or container is no such second daemon.
             if case .inUse(_, let occupant) = error, occupant?.isNear ?? true {
                 throw Departure(.alreadyServed, "\(error)")
             }
@@ -111,27 +112,27 @@ import Systemd
         followsUncleanEnd = reserve.followsUncleanEnd
     }
 
-    /// Tokens of a daemon that remembers none.
+    /// The state of a daemon that keeps no tokens.
     private init(forgetfulFrom time: UInt64) {
         reserve = nil
         fileCount = 0
         second = nil
         directory = nil
         first = Token(rawValue: time)
-        // Nothing remembers how the one before ended.
+        // How the daemon before ended is not known.
         followsUncleanEnd = true
     }
 
-    /// The last token that may be given out.
+    /// The last token that the daemon may give out.
     var last: Token { reserve?.reserved ?? Token(rawValue: .max) }
 
-    /// Remembers that the daemon ends in order, with so many tokens left, and calls `next` then.
+    /// Writes that the daemon ends in order with so many tokens left, and then calls `next`.
     func finish(left: UInt64, _ next: @escaping @MainActor () -> Void) {
         guard let reserve else { return next() }
         reserve.finish(last: Token(rawValue: reserve.reserved.rawValue - left), next)
     }
 
-    /// The socket was made anew, and what was beside it may be gone.
+    /// Makes the file beside the new socket again, as it may be gone with the old one.
     func followSocket() {
         if let second { reserve?.moveSecondFile(to: second) }
     }
@@ -143,7 +144,7 @@ import Systemd
         }
     }
 
-    /// How many tokens are reserved at a time: a second's worth at the least. Tests make do with fewer.
+    /// The number of tokens that one write reserves: enough for a second at least. Tests use fewer.
     private nonisolated static var block: UInt64 {
         getenv("PRWLOCK_TEST_TOKEN_BLOCK").flatMap { UInt64(String(cString: $0)) } ?? 1 << 20
     }
