@@ -59,7 +59,7 @@ int linux_open_path(const char *path) { return open(path, O_PATH | O_NOFOLLOW | 
 int linux_readable_bytes(int socket, int *count) { return ioctl(socket, FIONREAD, count); }
 
 int linux_exit_status(int pidfd, int *status) {
-    /* struct pidfd_info as its first version has it: not in the headers of Debian 12. */
+    /* The first version of struct pidfd_info, which the headers of Debian 12 lack. */
     struct {
         uint64_t mask, cgroup;
         uint32_t ids[11];
@@ -75,7 +75,7 @@ int linux_exit_status(int pidfd, int *status) {
 }
 
 int linux_allowed_processors(void) {
-    /* The kernel refuses a set smaller than its own; 8,192 processors are its most. */
+    /* The kernel refuses a set smaller than its own, which has at most 8,192 processors. */
     unsigned long set[8192 / (8 * sizeof(unsigned long))];
     long bytes = syscall(SYS_sched_getaffinity, 0, sizeof set, set);
     if (bytes < 0) return -1;

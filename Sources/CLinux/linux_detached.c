@@ -16,10 +16,10 @@ extern char **environ;
 
 char **linux_environment(void) { return getauxval(AT_SECURE) ? NULL : environ; }
 
-/* How many descriptors a program may be given: a bound for an array on the stack. */
+/* The most descriptors for a program: the size of an array on the stack. */
 enum { MOST_DESCRIPTORS = 16 };
 
-/* What a status says of the process in between. */
+/* The exit statuses of the process in between. */
 enum { STARTED = 0, NO_SESSION = 1, NO_FORK = 2 };
 
 static void say(const char *text) {
@@ -31,19 +31,19 @@ int linux_detach(void) {
     if (copy < 0) return errno;
     if (copy > 0) _exit(0);
     linux_reset_signals();
-    /* It fails for a leader of a session, and the copy is none. */
+    /* setsid fails only for a leader of a process group, and the copy is none. */
     setsid();
     umask(077);
     return chdir("/") == 0 ? 0 : errno;
 }
 
-/* Only what may be called between fork and exec in a process with threads. */
+/* Calls only functions that are safe between fork and exec in a process with threads. */
 static _Noreturn void become(
     const char *path, char *const arguments[], char *const environment[], const int descriptors[], int count) {
     linux_reset_signals();
     umask(077);
 
-    /* First out of the way of each other's places, then each to its place, where it stays open over exec. */
+    /* First move all of them above the target numbers, then each to its number, where it stays open over exec. */
     int sources[MOST_DESCRIPTORS];
     for (int i = 0; i < count; i++) {
         sources[i] = fcntl(descriptors[i], F_DUPFD_CLOEXEC, MOST_DESCRIPTORS);
@@ -66,15 +66,15 @@ static _Noreturn void become(
 int linux_spawn_detached(
     const char *path, char *const arguments[], char *const environment[], const int descriptors[], int count) {
     if (count < 0 || count > MOST_DESCRIPTORS) return EINVAL;
-    /* No handler of the caller may run in the child, which is a copy of the caller until it executes. */
+    /* No signal handler of the caller may run in the child, which is a copy of the caller until it calls exec. */
     sigset_t all, before;
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
-    /* _Fork: no fork handlers of the caller's libraries either. */
+    /* _Fork runs no fork handlers of the caller's libraries. */
     pid_t between = _Fork();
     if (between == 0) {
         if (setsid() < 0) _exit(NO_SESSION);
-        /* The second fork leaves the program without a parent that would have to wait for it. */
+        /* After the second fork no living process is the program's parent and must wait for it. */
         pid_t program = _Fork();
         if (program == 0) become(path, arguments, environment, descriptors, count);
         _exit(program < 0 ? NO_FORK : STARTED);
@@ -85,7 +85,7 @@ int linux_spawn_detached(
 
     int status = 0;
     while (waitpid(between, &status, 0) < 0) {
-        /* The caller ignores its children's ends, or waits for them all somewhere else. */
+        /* On ECHILD the caller ignores SIGCHLD, or another thread waits for all children. */
         if (errno != EINTR) return 0;
     }
     return WIFEXITED(status) && WEXITSTATUS(status) == STARTED ? 0 : EAGAIN;

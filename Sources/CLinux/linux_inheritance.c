@@ -15,7 +15,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-/* Calls close() for each open descriptor that /proc lists. Only what may be called between fork and exec. */
+/* Calls close() for each open descriptor that /proc lists, with functions that are safe between fork and exec. */
 static int close_listed(unsigned first, unsigned last) {
     int folder = open("/proc/self/fd", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (folder < 0) return -1;
@@ -40,10 +40,10 @@ static int close_listed(unsigned first, unsigned last) {
 
 int linux_close_range(unsigned first, unsigned last) {
     if (close_range(first, last, 0) == 0) return 0;
-    /* A kernel before 5.9, or a seccomp filter that refuses the call. */
+    /* The kernel is older than 5.9, or a seccomp filter refuses the call. */
     if (close_listed(first, last) == 0) return 0;
     long limit = sysconf(_SC_OPEN_MAX);
-    /* Without /proc the table is tried as far as programs use it; a limit may be a thousand million. */
+    /* Without /proc, try the numbers that programs use; the limit may be a thousand million. */
     for (long descriptor = first; descriptor <= last && descriptor < limit && descriptor < 65536; descriptor++)
         close((int)descriptor);
     return 0;
@@ -87,14 +87,14 @@ void linux_set_thread_stack(uint64_t bytes) {
 
 void linux_reset_scheduling(void) {
     struct sched_param none = {0};
-    /* To leave SCHED_IDLE, the kernel asks whether the nice value were allowed: so that first. */
+    /* The kernel lets a process leave SCHED_IDLE only if its nice value is allowed, so reset that first. */
     setpriority(PRIO_PROCESS, 0, 0);
     sched_setscheduler(0, SCHED_OTHER, &none);
     syscall(SYS_ioprio_set, 1 /* IOPRIO_WHO_PROCESS */, 0, 0 /* IOPRIO_CLASS_NONE */);
-    /* Memory comes from the processor's own node. */
+    /* Allocate memory on the processor's own node. */
     syscall(SYS_set_mempolicy, 0 /* MPOL_DEFAULT */, NULL, 0);
     prctl(PR_SET_TIMERSLACK, 50000UL, 0, 0, 0);
-    /* The kernel takes away what the control group does not allow; 8,192 processors are its most. */
+    /* The kernel has at most 8,192 processors, and removes those that the control group does not allow. */
     unsigned long all[8192 / (8 * sizeof(unsigned long))];
     memset(all, 0xff, sizeof all);
     syscall(SYS_sched_setaffinity, 0, sizeof all, all);

@@ -12,7 +12,7 @@
 /* SCM_MAX_FD, the most descriptors of one message. */
 enum { MOST_DESCRIPTORS = 253 };
 
-/* The address of sd_notify(3): a path, or an abstract name behind an @. */
+/* An address of sd_notify(3): a path, or an abstract name after an @. */
 static int notification_address(const char *text, struct sockaddr_un *address, socklen_t *size) {
     size_t length = strlen(text);
     if (length >= sizeof address->sun_path || (text[0] != '/' && text[0] != '@')) {
@@ -54,7 +54,7 @@ int linux_notification_socket(char *address, size_t room) {
     int on = 1;
     struct sockaddr_un own = {.sun_family = AF_UNIX};
     socklen_t size = sizeof own;
-    /* An address without a name is one that the kernel makes: an abstract one, of five digits. */
+    /* For an address without a name the kernel makes an abstract one of five digits. */
     if (setsockopt(descriptor, SOL_SOCKET, SO_PASSCRED, &on, sizeof on) != 0 ||
         bind(descriptor, (struct sockaddr *)&own, offsetof(struct sockaddr_un, sun_path)) != 0 ||
         getsockname(descriptor, (struct sockaddr *)&own, &size) != 0) {
@@ -75,7 +75,7 @@ int linux_notification_socket(char *address, size_t room) {
 
 int linux_notification_sender(int socket, int32_t *process, uint32_t *user) {
     char byte;
-    /* Room for the credentials only, which come first: descriptors that were taken here would have to be closed. */
+    /* Leave room only for the credentials, which come first: descriptors that this receives it would have to close. */
     union {
         struct cmsghdr header;
         char bytes[CMSG_SPACE(sizeof(struct ucred))];

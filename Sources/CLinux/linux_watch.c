@@ -14,7 +14,7 @@
 
 enum { PERIOD_MS = 50 };
 
-/* The path of a process's stat file, without what may allocate. */
+/* Writes the path of a process's stat file, without allocations. */
 static void stat_path(int32_t process, char path[32]) {
     char digits[12];
     int count = 0;
@@ -27,7 +27,7 @@ static void stat_path(int32_t process, char path[32]) {
     stpcpy(end, "/stat");
 }
 
-/* Whether the process is there: not another one with its id, and not one that has ended and was not waited for. */
+/* Whether the process lives: not a later process with its id, and not a zombie. */
 static int is_there(int32_t process, const char *path, uint64_t start) {
     char line[1024];
     int file = open(path, O_RDONLY | O_CLOEXEC);
@@ -56,7 +56,7 @@ static _Noreturn void look(int32_t process, uint64_t start, int output) {
     linux_reset_signals();
     prctl(PR_SET_NAME, "prwlock-look", 0, 0, 0);
     if (chdir("/") != 0) _exit(1);
-    /* It must keep nothing open but the pipe: no lock's connection, and no end of a pipeline. */
+    /* Keep only the pipe open: another descriptor may be a lock's connection, or the end of a pipeline. */
     if (dup2(output, 0) < 0) _exit(1);
     linux_close_range(1, ~0U);
     char path[32];
@@ -76,7 +76,7 @@ int linux_watch_by_looking(int32_t process, uint64_t start) {
     pthread_sigmask(SIG_SETMASK, &all, &before);
     pid_t between = _Fork();
     if (between == 0) {
-        /* The second fork leaves it without a parent that would have to wait for it. */
+        /* After the second fork no living process is its parent and must wait for it. */
         pid_t looking = _Fork();
         if (looking == 0) look(process, start, ends[1]);
         _exit(looking < 0);
@@ -86,7 +86,7 @@ int linux_watch_by_looking(int32_t process, uint64_t start) {
     close(ends[1]);
     int status = 0;
     while (error == 0 && waitpid(between, &status, 0) < 0) {
-        /* The caller ignores its children's ends, or waits for them all somewhere else. */
+        /* On ECHILD the caller ignores SIGCHLD, or another thread waits for all children. */
         if (errno != EINTR) break;
     }
     if (error == 0 && WIFEXITED(status) && WEXITSTATUS(status) != 0) error = EAGAIN;

@@ -1,20 +1,19 @@
-/* What a run loop needs to drain the main queue on the main thread itself: two entry points of libdispatch that its public
-   headers do not declare (private/private.h does).
+/* The two entry points of libdispatch by which a run loop drains the main queue on the main thread. libdispatch declares
+   them in private/private.h, and not in its public headers.
 
-   CFRunLoop of Foundation is built on these two, on Linux as elsewhere, so they are as stable as Foundation's use of them:
-   every Swift toolchain ships a libdispatch and a Foundation that fit. Should they go, sources and work of the main queue
-   would move to a serial queue that hands each event over: it appends the event to a list and writes to an eventfd that
-   the loop has in its epoll set. The rest of the daemon would not change; each event would cost one more thread switch. */
+   Foundation's CFRunLoop, and with it RunLoop, uses both on Linux and elsewhere, and every Swift toolchain ships a
+   libdispatch and a Foundation that match. If libdispatch dropped them, a read source on the epoll set could replace them:
+   its handler on a queue of its own would hand each event to the main thread, which costs one more thread switch. */
 
 #ifndef MAIN_QUEUE_H
 #define MAIN_QUEUE_H
 
-/* An eventfd that is readable while the main queue has work. Libdispatch writes to it, and whoever drains the queue reads
-   it. The first call makes it. */
+/* An eventfd that is readable while the main queue has work. libdispatch writes to it, and the caller that drains the queue
+   must read it first. The first call makes it. */
 extern int _dispatch_get_main_queue_handle_4CF(void);
 
-/* Carries out the work that the main queue has now, on the main thread. Work that is added meanwhile waits for the next
-   call. Within itself it does nothing. */
+/* Carries out the work that the main queue has now. Only the main thread may call this. New work waits for the next call. A
+   call within a call does nothing. */
 extern void _dispatch_main_queue_callback_4CF(void *unused);
 
 #endif

@@ -4,7 +4,7 @@ import Rendezvous
 
 StandardDescriptors.openClosed()
 
-// The daemon: options, environment and file into a configuration, and that into a daemon.
+// Makes a configuration of options, environment and file, and carries out what the command line requests.
 
 let environment = Surroundings.current().environment
 switch Invocation(arguments: Array(CommandLine.arguments.dropFirst()), environment: environment) {

@@ -3,7 +3,7 @@ import Posix
 import TestSupport
 import Testing
 
-/// That nobody is hurt by who sends too much, reads nothing, or is too many (G12, G13).
+/// Clients that send too much, read nothing, or are too many harm no other client (G12, G13).
 @Suite struct BoundsTests {
     @Test(
         "out of descriptors, the daemon tells each new client so at once, keeps the sessions it has, and goes on later (G12)"
@@ -16,7 +16,7 @@ import Testing
         let crowd = try (0..<30).map { _ in try daemon.connect() }
         var served: [RawSession] = []
         for one in crowd {
-            // A client that was turned away may no longer be able to send.
+            // A refused client may find its socket closed when it sends.
             try? one.send("PING")
             let answer = try one.nextLine()
             if answer == "PONG" {
@@ -44,7 +44,7 @@ import Testing
         let daemon = try DaemonProcess()
         let session = try daemon.connect()
         #expect(try session.ask("PING") == "PONG")
-        // As if another part of the daemon had taken what the house keeps for itself.
+        // The daemon then has not even the descriptors that it keeps for itself.
         daemon.limitDescriptors(to: daemon.descriptorCount)
         for _ in 0..<20 {
             let refused = try daemon.connect().linesToEnd()
@@ -79,7 +79,7 @@ import Testing
         #expect(fcntl(silent.descriptor, F_SETFL, flags | O_NONBLOCK) == 0)
         let help = Array(String(repeating: "HELP\n", count: 1_000).utf8)
         var sent = 0
-        // Until the daemon has taken nothing for as long as somebody else's round trips take.
+        // Stop once the daemon takes nothing during the round trips of another session.
         var rounds = 0
         let other = try daemon.connect()
         while rounds < 20 {

@@ -3,7 +3,7 @@ import Posix
 import TestSupport
 import Testing
 
-/// What happens to locks when those who hold or want them die (G6), on kernels with `SO_PEERPIDFD` and without.
+/// The death of holders and waiters (G6), on kernels with `SO_PEERPIDFD` and without.
 @Suite struct DeathTests {
     static let kernels = [[:], ["PRWLOCK_TEST_NO_PEERPIDFD": "1"]]
 
@@ -41,7 +41,7 @@ import Testing
         try waiter.send("READ jobs")
         holder.kill()
         #expect(try waiter.nextLine() == "GRANTED jobs read token=2 ownerdied=1")
-        // The daemon has closed its end, whoever has the other.
+        // The daemon has closed its end, although another process has the other end open.
         #expect(try holder.session.nextLine() == nil)
     }
 
@@ -71,7 +71,7 @@ import Testing
         #expect(try asker.ask("PING") == "PONG")
         #expect(try holder.session.ask("WRITE jobs") == "GRANTED jobs write token=1")
         #expect(holder.forkChild() > 0)
-        // Both stand in one batch, and the line in front.
+        // Both are in one batch, and the line comes first.
         daemon.signal(SIGSTOP)
         try asker.send("WRITE jobs wait=0")
         holder.kill()
@@ -92,7 +92,7 @@ import Testing
         try waiter.send("WRITE jobs", "PING")
         #expect(try waiter.nextLine() == "PONG")
         daemon.signal(SIGSTOP)
-        // More than is read from one session in one batch.
+        // More than one batch reads from one session.
         try holder.session.send(bytes: Array(String(repeating: "PING\n", count: 4_000).utf8))
         try holder.session.send("RELEASE jobs", "half a li")
         holder.kill()
@@ -163,7 +163,7 @@ import Testing
     func othersStayWatched(kernel: [String: String]) throws {
         let daemon = try DaemonProcess(environment: kernel)
         let holder = try PeerProcess(of: daemon)
-        // The watch was begun for the first, which goes while another is there, and a third comes after it.
+        // The watch began with the first session, which ends while a second exists, and then a third comes.
         let second = try holder.connectAgain()
         #expect(try second.ask("WRITE second") == "GRANTED second write token=1")
         #expect(try holder.session.ask("QUIT") == "BYE")

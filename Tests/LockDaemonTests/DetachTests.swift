@@ -10,7 +10,7 @@ struct DetachTests {
         let directory = try TemporaryDirectory()
         let null = open("/dev/null", O_RDWR | O_CLOEXEC)
         defer { close(null) }
-        // A parent that ignores signals, as nohup(1) does, hands that on.
+        // The daemon inherits the ignored signals of its parent, as under nohup(1).
         let script = """
             trap '' INT HUP TERM
             exec '\(DaemonProcess.executable)' --detach --socket '\(directory("s"))' --state-directory '\(directory("state"))'
@@ -43,7 +43,7 @@ struct DetachTests {
         #expect(try daemon.exitStatus() == 64)
     }
 
-    /// It was told to start, and makes its socket at a time of its own.
+    /// Connects as soon as the daemon has made its socket.
     private func connect(to path: String) throws -> RawSession {
         for _ in 0..<30_000 {
             if let session = try? RawSession(connectingTo: path) { return session }

@@ -3,7 +3,7 @@ import Posix
 import TestSupport
 import Testing
 
-/// How a daemon ends.
+/// The end of a daemon.
 @Suite struct EndTests {
     @Test(
         "told to end, it tells its sessions and ends at once if nobody holds or waits",
@@ -67,7 +67,7 @@ import Testing
         let daemon = try DaemonProcess("--exit-when-idle=1ms")
         for _ in 0..<200 {
             guard let session = try? daemon.connect() else { break }
-            // Whoever got in gets an answer or, if he came too late, an end.
+            // A client gets an answer or, if it came too late, the end of its connection.
             let answer = try? session.ask("PING")
             #expect(answer == "PONG" || answer == nil)
             session.close()
@@ -93,7 +93,7 @@ import Testing
         #expect(try daemon.exitStatus() == 0)
     }
 
-    /// Two sessions that always have sent more than they have read, so that the daemon never finds nothing to do.
+    /// Two sessions that have always sent more than they have read: the daemon always has lines to read.
     private final class Traffic {
         private let sessions: [RawSession]
         private var count = 0
@@ -105,7 +105,7 @@ import Testing
             for session in sessions { try session.send(bytes: Self.lines) }
         }
 
-        /// The next line that a session reads.
+        /// The next line that one of the sessions reads.
         func next() throws -> String? {
             let session = sessions[count / Self.round % sessions.count]
             if count % Self.round == 0 { try session.send(bytes: Self.lines) }

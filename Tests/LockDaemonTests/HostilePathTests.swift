@@ -3,7 +3,7 @@ import Posix
 import TestSupport
 import Testing
 
-/// Links that somebody laid where the daemon writes.
+/// Links of another user at the paths where the daemon writes.
 @Suite("Links in the daemon's way") struct HostilePathTests {
     private let directory: TemporaryDirectory
 
@@ -19,7 +19,7 @@ import Testing
         let victim = try victim()
         symlink(victim, directory("s"))
         let daemon = try DaemonProcess(in: directory, waits: false)
-        // Whether it takes the place or refuses to.
+        // The daemon may replace the link or refuse to start.
         while try daemon.exitStatus(waiting: false) == nil {
             if let session = try? daemon.connect(), try session.ask("PING") == "PONG" { break }
             usleep(1_000)

@@ -3,9 +3,9 @@ import Posix
 import TestSupport
 import Testing
 
-/// That a daemon does not keep what belongs to the process that started it.
+/// The settings that a daemon inherits from the process that starts it.
 @Suite struct InheritanceTests {
-    /// What a client may run under, each step as a shell's or a program's own.
+    /// Settings that a client may have, each by a command of the shell or a program.
     private static let burden =
         "trap '' TERM INT HUP USR1 PIPE; umask 0; ulimit -S -t 100; ulimit -S -n 300; ulimit -S -v 4000000; "
         + "ulimit -S -f 4000; exec 77</dev/null; mkdir gone; cd gone; rmdir ../gone; "
@@ -21,7 +21,7 @@ import Testing
             #expect(values.count >= 2 && values[0] == values[1], "\(limit): \(values)")
         }
         let status = try ProcFile(process, "status")
-        // Two signals are the C library's own, and it does not let programs change them.
+        // The C library uses two signals itself and does not let programs change them.
         let ignored = status["SigIgn"].flatMap { UInt64($0, radix: 16) }.map { $0 & ~Self.bits([32, 33]) }
         #expect(ignored == Self.bits([SIGPIPE, SIGXFSZ]))
         #expect(status["Umask"] == "0077")
@@ -37,7 +37,7 @@ import Testing
         } else {
             try daemon.waitForLog("keeps nice 5, its scheduling policy")
         }
-        // It hears signals that its starter ignored.
+        // A signal that its starter ignored ends the daemon.
         kill(process, SIGTERM)
         #expect(try daemon.exitStatus() == 0)
     }
@@ -89,13 +89,13 @@ import Testing
     }
 }
 
-/// A daemon that a shell starts as a client does: on a listener that is there already.
+/// A daemon that a shell starts as a client does: on a listener that exists already.
 private final class ShellDaemon {
     private let directory: TemporaryDirectory
     let processID: Int32
     private var hasEnded = false
 
-    /// - Parameter script: what the shell does; the program and its arguments are put behind it.
+    /// - Parameter script: the commands of the shell, before the program and its arguments.
     init(
         _ script: String, arguments: [String] = ["--listen-fd", "3", "--exit-when-idle"],
         sandbox: Sandbox? = nil
@@ -115,7 +115,7 @@ private final class ShellDaemon {
             descriptors: [null.rawValue, log.rawValue, log.rawValue, listener.rawValue],
             directory: directory.path)
         if let sandbox {
-            // The sandbox hands three descriptors on, and the shell makes its first the fourth.
+            // The sandbox passes three descriptors, and the shell makes the first of them the fourth.
             program.descriptors = [listener.rawValue, log.rawValue, log.rawValue]
             program.arguments[3] = "exec 3<&0 0</dev/null; " + command
             processID = try sandbox.spawn(program)

@@ -3,16 +3,16 @@ import Testing
 
 @testable import LockDaemon
 
-/// That looking on pays for itself.
+/// The choice between polling and sleep.
 @Suite struct PollingTests {
-    /// A client that asks again a while after each answer, seen from the daemon.
+    /// A client that sends the next request a while after each reply.
     private struct Client {
         var polling = Polling(processors: 2)
         var now = Instant(nanoseconds: 5_000_000_000)
         var inVain = Duration.zero
         var looks = 0
 
-        /// Answers so many requests, each so long after the last, by the way that was chosen.
+        /// Sends so many requests, each so long after the last; the pause may depend on the daemon's choice.
         mutating func ask(_ count: Int, pause: (Polling.Way) -> Duration) {
             for _ in 0..<count {
                 let way = polling.choose(at: now)
@@ -29,11 +29,11 @@ import Testing
         }
     }
 
-    @Test("while something comes at once each time, it looks on")
+    @Test("while each request follows at once, the daemon polls")
     func traffic() {
         var client = Client()
         client.ask(10_000) { way in way == .poll ? .microseconds(10) : .microseconds(30) }
-        // All but the trials of the other way.
+        // The rest are trials of the other way.
         #expect(client.looks > 8_000)
     }
 
@@ -44,19 +44,19 @@ import Testing
         #expect(client.looks < 2_000)
     }
 
-    @Test("for a client that asks now and then, it never looks on")
+    @Test("for a client that asks now and then, it never polls")
     func sporadic() {
         var client = Client()
         client.ask(1_000) { _ in .milliseconds(100) }
         #expect(client.looks == 0)
     }
 
-    @Test("it looks on in vain for no more than a twentieth of the time")
+    @Test("it polls in vain for no more than a twentieth of the time")
     func share() {
         var client = Client()
         let start = client.now
         for _ in 0..<20_000 {
-            // Enough quick ones to make the next likely, and then it does not come.
+            // After enough quick requests the daemon polls, and then no request comes.
             client.ask(4) { _ in .microseconds(10) }
             client.ask(1) { _ in .microseconds(100) }
         }
@@ -65,7 +65,7 @@ import Testing
         #expect(client.inVain <= passed / 20 + .milliseconds(1))
     }
 
-    @Test("with one processor it never looks on")
+    @Test("with one processor it never polls")
     func oneProcessor() {
         var polling = Polling(processors: 1)
         for _ in 0..<100 {

@@ -4,7 +4,7 @@ import Posix
 import TestSupport
 import Testing
 
-/// Options and rules of a real daemon that change, are slow to read, or have a fault.
+/// Options and rules that change, are slow to read, or have a fault.
 @Suite("Options and rules that change") struct ReloadTests {
     private let directory: TemporaryDirectory
 
@@ -27,7 +27,7 @@ import Testing
             "--config", directory("options"), environment: environment, in: directory, waits: waits)
     }
 
-    /// Runs `prwlockd` in the foreground with these arguments; its status, and what it said.
+    /// Runs `prwlockd` with these arguments. Returns its status and its output.
     private func run(_ arguments: String...) throws -> (status: Int32, said: String) {
         let command = try DaemonProcess(onlyArguments: arguments)
         let status = try command.exitStatus() ?? -1
@@ -44,7 +44,7 @@ import Testing
         let manager = try DatagramReceiver()
         let daemon = try daemon(environment: ["NOTIFY_SOCKET": manager.path])
         let session = try daemon.connect()
-        // To open a pipe waits until another process opens its other end.
+        // To open a pipe waits until another process opens the other end.
         unlink(directory("options"))
         try #require(mkfifo(directory("options"), 0o600) == 0)
         daemon.signal(SIGHUP)
@@ -52,7 +52,7 @@ import Testing
         #expect(try session.ask("WRITE a")?.hasPrefix("GRANTED") == true)
         #expect(try session.ask("RELEASE a")?.hasPrefix("RELEASED") == true)
         do {
-            // This waits until the first reading has opened the other end.
+            // This call waits until the first reading has opened the other end.
             let pipe = OwnedDescriptor(owning: open(directory("options"), O_WRONLY | O_CLOEXEC))
             daemon.signal(SIGHUP)
             try manager.waitFor("RELOADING=1")
@@ -90,7 +90,7 @@ import Testing
         try daemon.waitForLog("options:2:25: max-session-grants: `many` is not a number")
         #expect(try isDenied(daemon, "secret"))
 
-        // A reload takes what has been mended meanwhile.
+        // A reload uses the corrected files.
         try writeAll()
         daemon.signal(SIGHUP)
         try daemon.waitForLog("limits, rules and log level are read again")
@@ -147,7 +147,7 @@ import Testing
     func examples(document: String) throws {
         let package = #filePath.split(separator: "/").dropLast(3).map { "/" + $0 }.joined()
         let text = try FileContents.read("\(package)/\(document)")
-        // The lines from the first rule to the last one of the first example.
+        // The lines of the first example, from the first rule to the last.
         let lines = String(decoding: text, as: UTF8.self).split(separator: "\n").map(String.init)
         func isRule(_ line: String) -> Bool {
             ["allow ", "deny ", "limit ", "order ", "# "].contains { line.hasPrefix($0) }

@@ -3,9 +3,9 @@ import Posix
 import TestSupport
 import Testing
 
-/// A daemon that has nothing to do sleeps, with all of its threads: it looks at nothing again and again.
+/// All threads of a daemon without work sleep: none wakes now and then.
 @Suite("A daemon at rest") struct RestTests {
-    /// How long each thread of a process has run, and how often; nil where one of them runs, or wants to.
+    /// The run time of each thread of a process, and the number of its runs; nil if a thread is running or ready to run.
     private func work(of process: Int32) -> [String]? {
         guard let folder = opendir("/proc/\(process)/task") else { return nil }
         defer { closedir(folder) }
@@ -18,7 +18,7 @@ import Testing
             let thread = "/proc/\(process)/task/\(name)"
             guard let status = try? FileContents.read(thread + "/stat"),
                 let time = try? FileContents.read(thread + "/schedstat"),
-                // Behind the program's name in parentheses: S for asleep.
+                // After the program's name in parentheses comes the state: S for asleep.
                 String(decoding: status, as: UTF8.self).contains(") S ")
             else { return nil }
             work.append(name + " " + String(decoding: time, as: UTF8.self))
@@ -26,7 +26,7 @@ import Testing
         return work.sorted()
     }
 
-    /// Waits until the process did nothing at all for a moment; one that never rests fails the test.
+    /// Waits until no thread of the process runs for a moment. The test fails if that never happens.
     private func waitForRest(of process: Int32) throws {
         for _ in 0..<1_500 {
             let before = work(of: process)
@@ -40,7 +40,7 @@ import Testing
         let daemon = try DaemonProcess(environment: ["PRWLOCK_TEST_TOKEN_BLOCK": "4"])
         let session = try daemon.connect()
         for number in 0..<20 {
-            // A block may have to be waited for.
+            // The daemon may refuse until the disk has the next block.
             while try session.ask("READ a\(number)")?.hasPrefix("GRANTED") == false {}
         }
         try waitForRest(of: daemon.processID)

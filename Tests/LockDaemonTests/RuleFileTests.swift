@@ -4,7 +4,7 @@ import Posix
 import TestSupport
 import Testing
 
-/// The rule file of a real daemon, and what the kernel tells it of its clients.
+/// The rule file of a daemon, and the facts that the kernel reports of its clients.
 @Suite("The rule file of a daemon") struct RuleFileTests {
     private let directory: TemporaryDirectory
 
@@ -22,7 +22,7 @@ import Testing
         try DaemonProcess(arguments: ["--rules", directory("rules")] + arguments, in: directory)
     }
 
-    /// Why a daemon does not start with a rule file.
+    /// The reason why a daemon does not start with a rule file.
     private func refusal() throws -> String {
         let daemon = try DaemonProcess("--rules", directory("rules"), in: directory, waits: false)
         #expect(try daemon.exitStatus() == 64)

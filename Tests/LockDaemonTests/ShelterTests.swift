@@ -3,7 +3,7 @@ import Testing
 
 @testable import LockDaemon
 
-/// Where a daemon that a client started goes.
+/// The manager from which a daemon that a client started requests its scope.
 @Suite struct ShelterTests {
     private let job = ControlGroup.Owner.systemUnit("svc1.service")
 

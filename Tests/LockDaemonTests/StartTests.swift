@@ -3,7 +3,7 @@ import Posix
 import TestSupport
 import Testing
 
-/// How a daemon starts, and what keeps it from it.
+/// The start of a daemon, and the reasons to refuse it.
 @Suite struct StartTests {
     @Test("a second daemon on a live socket is refused with a clear message, and the first goes on")
     func secondDaemon() throws {
@@ -52,7 +52,7 @@ import Testing
         let first = try DaemonProcess()
         first.kill()
         let crowd = try (0..<10).map { _ in try DaemonProcess(in: first.directory, waits: false) }
-        // Nine end by themselves.
+        // Nine of them end by themselves.
         var left = crowd
         while left.count > 1 {
             left = try left.filter { try $0.exitStatus(waiting: false) == nil }

@@ -6,7 +6,7 @@ import Testing
 
 @testable import LockDaemon
 
-/// That tokens rise over every kind of end (G7), and what holds after an unclean one (G1).
+/// Tokens over every kind of end (G7), and the grace time after an unclean one (G1).
 @Suite struct TokenTests {
     private func token(_ reply: String?) throws -> UInt64 {
         let reply = try #require(reply)
@@ -34,7 +34,7 @@ import Testing
             let session = try daemon.connect()
             for _ in 0..<20 {
                 var reply = try session.ask("WRITE jobs")
-                // The disk may be slower than these blocks are small.
+                // The disk may be too slow for such small blocks.
                 while reply?.hasPrefix("ERROR no-token") == true { reply = try session.ask("WRITE jobs") }
                 let token = try token(reply)
                 #expect(token > last)
@@ -71,7 +71,7 @@ import Testing
         let daemon = try DaemonProcess(environment: ["PRWLOCK_TEST_TOKEN_BLOCK": "8"])
         let session = try daemon.connect()
         #expect(try session.ask("WRITE held") == "GRANTED held write token=1")
-        // The second page of the file cannot be written any more.
+        // The daemon cannot write the second page of the file any more.
         daemon.limitFileSize(to: 4_096)
         var refused = false
         for _ in 0..<100 where !refused {

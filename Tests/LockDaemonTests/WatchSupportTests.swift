@@ -2,9 +2,9 @@ import Glibc
 import TestSupport
 import Testing
 
-/// How the daemon serves where the kernel, or a sandbox, refuses it descriptors of processes.
+/// A daemon to which the kernel or a sandbox refuses descriptors of processes.
 @Suite struct WatchSupportTests {
-    /// What refuses them: a container's profile, and a kernel or a sandbox that does not know them; as root and not.
+    /// The refusals of a container's profile, and of a kernel or sandbox that does not know the calls; as root and as another user.
     static let sandboxes: [Sandbox] = {
         let errors = [EPERM, ENOSYS]
         let users: [UInt32?] = geteuid() == 0 ? [nil, 65_534] : [nil]

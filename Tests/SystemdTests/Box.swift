@@ -3,19 +3,19 @@ import Glibc
 import TestSupport
 import Testing
 
-/// A machine that runs systemd, for one test, which does with it what it likes.
+/// A machine that runs systemd, for one test, which may do anything with it.
 ///
-/// The command that makes one is named by `PRWLOCK_SYSTEMD_BOX`, or lies in a folder beside the package's.
-/// It runs what it is given, as root, under a systemd, and shares the current directory with it. On a
-/// machine that is to be thrown away and runs systemd itself, that command is `env`.
+/// `PRWLOCK_SYSTEMD_BOX` names the command that makes a box; otherwise the command is in a folder beside the package's. It
+/// runs its arguments as root under systemd, and shares the current directory with the box. On a disposable machine that
+/// runs systemd itself, the command is `env`.
 struct Box {
     private static let package = URL(filePath: #filePath).deletingLastPathComponent()
         .deletingLastPathComponent()
         .deletingLastPathComponent()
 
-    /// What makes one; nil if nothing does, or if what the tests use is missing in it.
+    /// The command that makes a box; nil if there is none, or if the box lacks a program that the tests need.
     ///
-    /// One that is named is taken at its word: it must do, or the tests fail.
+    /// The tests fail if the variable names a command that does not work.
     static let command: [String]? = {
         if let named = ProcessInfo.processInfo.environment["PRWLOCK_SYSTEMD_BOX"], !named.isEmpty {
             return named.split(separator: " ").map(String.init)
@@ -28,15 +28,15 @@ struct Box {
         return trial.terminationStatus == 0 ? beside : nil
     }()
 
-    /// Something was not as it should be in the box; what was printed there.
+    /// A check in the box failed; this is the output.
     struct Failure: Error, CustomStringConvertible {
         let description: String
     }
 
-    /// Runs a test in a fresh box with everything installed, and throws what it says if it fails.
+    /// Runs a test in a fresh box with everything installed, and throws its output if it fails.
     ///
-    /// `script` is bash, with the words of `box.sh`. When the machine has gone down, `afterwards` may look at what the
-    /// test left in its directory; so that it waits for a slow job, the machine has `stopTimeout` seconds to go down.
+    /// `script` is bash, with the functions of `box.sh`. After the shutdown of the box, `afterwards` may check the files in the
+    /// test's directory. The shutdown waits `stopTimeout` seconds for a slow job.
     static func run(
         _ script: String, stopTimeout: Int? = nil, afterwards: (URL) throws -> Void = { _ in }
     ) async throws {
@@ -54,7 +54,7 @@ struct Box {
         let process = process(
             command + (stopTimeout.map { ["--stop-timeout=\($0)"] } ?? []) + ["bash", "test.sh"], in: folder,
             output: try FileHandle(forWritingTo: output))
-        // Other tests may run meanwhile.
+        // Other tests may run at the same time.
         try await withCheckedThrowingContinuation { continuation in
             process.terminationHandler = { _ in continuation.resume() }
             do { try unblockingSignals { try process.run() } } catch { continuation.resume(throwing: error) }
@@ -65,11 +65,11 @@ struct Box {
         try afterwards(folder)
     }
 
-    /// Whether a test may have it go down: not where it is the machine of the tests.
+    /// Whether a test may shut the box down: not if it is the machine that runs the tests.
     static var goesDown: Bool { command.map { $0 != ["env"] } ?? false }
 
-    /// Starts something with no signal blocked: a process inherits what the thread blocks that starts it, and the tests'
-    /// threads block most. A script could not end its jobs then.
+    /// Starts a program with no signal blocked. A process inherits the signal mask of the thread that starts it, and the
+    /// threads of the tests block most signals. A script could not end its jobs then.
     private static func unblockingSignals(_ body: () throws -> Void) rethrows {
         var (none, before) = (sigset_t(), sigset_t())
         sigemptyset(&none)
@@ -89,7 +89,7 @@ struct Box {
         return process
     }
 
-    /// Copies what is to be installed, for a box need not see where the package lies.
+    /// Copies the files to install, because a box may not see the package's folder.
     private static func stage(in folder: URL) throws {
         let parts = [
             "prwlockd": URL(filePath: DaemonProcess.executable),
@@ -105,7 +105,7 @@ struct Box {
     }
 }
 
-/// What needs a machine with systemd, one test at a time: each has it for itself.
+/// The tests that need a machine with systemd, one at a time: each has the machine for itself.
 @Suite(
     "Under a real systemd",
     .enabled("needs a machine with systemd, nc and man: name what makes one in PRWLOCK_SYSTEMD_BOX") {

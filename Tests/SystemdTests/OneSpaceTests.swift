@@ -3,7 +3,7 @@ import Testing
 extension BoxTests {
     @Suite("The one lock space of a user, beside services, logins and cleaners (G1)")
     struct OneSpaceTests {
-        /// A user whose job holds a lock of the user's own daemon, and root with another.
+        /// A job of a user holds a lock of the user's own daemon, and root's job one of another daemon.
         private static let jobs = """
             install -m 755 prwlock /usr/bin/
             rm -r /run/prwlock

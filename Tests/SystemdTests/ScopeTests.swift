@@ -1,7 +1,7 @@
 import Testing
 
 extension BoxTests {
-    /// That a daemon that a client starts does not end with that client's unit, where a service manager can keep it.
+    /// A daemon that a client starts does not end with that client's unit, if a service manager can keep it.
     @Suite("A daemon that a job starts")
     struct ScopeTests {
         @Test("root's is in a scope of its own, ends with no job, and `ping` says so")

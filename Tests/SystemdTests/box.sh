@@ -1,20 +1,20 @@
-# What the tests of the service have in common. Read by bash, as root, on a machine that runs systemd and is to be
-# thrown away, in a directory with the daemon and what is installed with it.
+# Functions for the tests of the service. bash reads this as root, on a disposable machine that runs systemd, in a
+# directory with the daemon and the files to install with it.
 
 set -euo pipefail
 export SYSTEMD_PAGER='' LC_ALL=C
 socket=/run/prwlock/prwlock.sock
-# For waiting requests, so that none outlasts its test.
+# The timeout of waiting requests: none outlasts its test.
 patience=10
-# A session that holds would have the daemon wait for it when the machine goes down.
+# At the shutdown of the machine the daemon waits for a session that holds a lock.
 trap 'jobs -p | xargs -r kill -KILL 2>/dev/null || true' EXIT
 
-# Installs everything as a package would; nothing of an earlier test is left.
+# Installs everything as a package would, and removes what an earlier test left.
 install_all() {
     systemctl --quiet stop prwlockd.socket prwlockd.service 2>/dev/null || true
     rm -rf /run/prwlock /var/lib/prwlock /etc/prwlock /etc/systemd/system/prwlockd.service.d
     install -m 755 prwlockd prwlock /usr/bin/
-    # A debug build's libraries may lie in somebody's home directory, which the service cannot see.
+    # The libraries of a debug build may be in a home directory, which the service cannot see.
     ldd prwlockd prwlock | awk '$3 ~ "^/(home|root)/" { print $3 }' | xargs -r cp -t /usr/lib
     install -m 644 systemd/*.socket systemd/*.service /etc/systemd/system/
     install -m 644 -D -t /etc/systemd/user systemd/user/*
@@ -29,7 +29,7 @@ install_all() {
     systemctl daemon-reload
 }
 
-# Ends the test, with what the journal has to say.
+# Ends the test, and prints the journal.
 fail() {
     echo "$*" >&2
     systemctl status --lines=0 prwlockd.service >&2 || true
@@ -37,7 +37,7 @@ fail() {
     exit 1
 }
 
-# expect WHAT HAS: the two are the same.
+# expect EXPECTED ACTUAL: both are equal.
 expect() {
     [[ $2 == "$1" ]] || fail "expected: $1"$'\n'"     got: $2"
 }
@@ -60,12 +60,12 @@ eventually() {
 
 show() { systemctl show --property="$1" --value "${2:-prwlockd.service}"; }
 
-# ask LINE...: a session that ends with its last line; prints the replies.
+# ask LINE...: sends the lines in a session that ends with the last line; prints the replies.
 ask() { printf '%s\n' "$@" | nc -N -U -w "$patience" "$socket"; }
 
 serves() { [[ $(ask PING 2>/dev/null) == PONG ]]; }
 
-# open NAME: a session that lives until its process, ${NAME}_PID, dies. Its replies are in the file NAME.
+# open NAME: opens a session that lives until its process, ${NAME}_PID, dies. The file NAME gets its replies.
 open() {
     local name=$1
     mkfifo "$name.in"
@@ -75,7 +75,7 @@ open() {
     declare -g "${name}_INPUT=$descriptor"
 }
 
-# tell NAME LINE, and wait for as many lines of reply in all as COUNT says.
+# tell NAME LINE COUNT: sends a line, and waits until the session has COUNT lines of replies.
 tell() {
     local name=$1 line=$2 count=${3:-1} input=${1}_INPUT
     echo "$line" >&"${!input}"
@@ -84,10 +84,10 @@ tell() {
 
 has_lines() { (($(wc -l <"$1") >= $2)); }
 
-# token NAME: the token of the grant that the session had last.
+# token NAME: prints the token of the session's last grant.
 token() { grep '^GRANTED ' "$1" | sed -n '$s/.*token=\([0-9]*\).*/\1/p'; }
 
-# by UNIT LINE... [-- PROPERTY...]: what a session of a unit of its own is answered.
+# by UNIT LINE... [-- PROPERTY...]: prints the replies to a session in a unit of its own.
 by() {
     local unit=$1 lines=() properties=()
     shift
@@ -97,15 +97,15 @@ by() {
         systemd-run --quiet --wait --pipe --collect --unit="$unit" "${properties[@]}" nc -N -U "$socket"
 }
 
-# drop_in LINE...: settings over those of the service.
+# drop_in LINE...: overrides settings of the service.
 drop_in() {
     install -d /etc/systemd/system/prwlockd.service.d
     printf '%s\n' "$@" >/etc/systemd/system/prwlockd.service.d/test.conf
     systemctl daemon-reload
 }
 
-# slow_job NAME LOCK SECONDS [LINE...]: a unit that holds a lock, and takes its time to stop. When it has stopped, the file
-# NAME.seen has what its session was answered in the end.
+# slow_job NAME LOCK SECONDS [LINE...]: starts a unit that holds a lock, and that takes so long to stop. After that, the file
+# NAME.seen has the last replies to its session.
 slow_job() {
     local name=$1 lock=$2 seconds=$3
     shift 3
@@ -132,13 +132,13 @@ END
     expect_like 'GRANTED *' "$(cat "$name.granted")"
 }
 
-# entry FIELD=VALUE...: the journal has such an entry; prints it.
+# entry FIELD=VALUE...: prints the last such entry of the journal, and fails if there is none.
 entry() { journalctl --quiet --output=json --lines=1 "$@" | grep .; }
 
-# field NAME: of the entry on standard input.
+# field NAME: prints a field of the entry on standard input.
 field() { sed -E "s/.*\"$1\":\"([^\"]*)\".*/\1/"; }
 
-# has_answer_from PATH COMMAND...: the command's user reaches the daemon at that path.
+# has_answer_from PATH COMMAND...: whether the command's user reaches the daemon at that path.
 has_answer_from() {
     local path=$1
     shift
