@@ -1,5 +1,11 @@
 import LockVocabulary
 
+/// What work is charged to: an account, and the rate that the policy allows the session that works, in lines a second.
+struct Payer {
+    let account: AccountID
+    let rate: Int?
+}
+
 /// The share of one user: what the user's sessions have and do together.
 struct Account {
     let userID: UInt32

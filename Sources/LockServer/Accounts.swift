@@ -88,18 +88,22 @@ struct Accounts: ~Copyable {
     // MARK: - Cost
 
     /// How much work a session may do now, before others have their turn.
-    func quota(of account: AccountID, rate: Int?, at now: Instant) -> Int {
+    func quota(of payer: Payer, at now: Instant) -> Int {
         var quota = Self.quotaOfSession
-        if byUser.count > 1 { quota = min(quota, Self.quotaOfAccount - self[account].work(in: round)) }
-        if let rate { quota = min(quota, self[account].debt.affordable(at: .init(perSecond: rate), now)) }
+        if byUser.count > 1 { quota = min(quota, Self.quotaOfAccount - self[payer.account].work(in: round)) }
+        if let rate = payer.rate {
+            quota = min(quota, self[payer.account].debt.affordable(at: .init(perSecond: rate), now))
+        }
         return max(0, quota)
     }
 
     /// Charges work to the account that caused it. The only place where work is charged.
-    mutating func charge(_ cost: Cost, to account: AccountID, rate: Int?, at now: Instant) {
+    mutating func charge(_ cost: Cost, to payer: Payer, at now: Instant) {
         guard cost.work > 0 else { return }
-        self[account].add(cost.work, in: round)
-        if let rate { self[account].debt.charge(cost.lines, at: .init(perSecond: rate), now) }
+        self[payer.account].add(cost.work, in: round)
+        if let rate = payer.rate {
+            self[payer.account].debt.charge(cost.lines, at: .init(perSecond: rate), now)
+        }
     }
 
     private func hasUsedQuota(_ account: AccountID) -> Bool {

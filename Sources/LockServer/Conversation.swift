@@ -12,6 +12,8 @@ import LockWire
 /// 1. Bytes are parked only while rows are written, too much is unread, or other sessions have their turn (`Accounts`);
 ///    meanwhile no line is carried out.
 /// 2. `unread` exceeds the hard limit by at most one reply: then the session is cut off.
+///
+/// What only reads is inlined, because a call would copy the whole value (500 instructions).
 struct Conversation {
     enum Phase {
         /// No session has this place.
@@ -61,31 +63,34 @@ struct Conversation {
         reader = LineReader(limit: lineLimit)
     }
 
-    private init() {
-        session = SessionID(slot: 0, serial: 0)
-        peer = Peer(processID: nil, userID: 0, groupID: 0)
-        since = .zero
-        account = AccountID(rawValue: 0)
-        verdict = Verdict(
-            rights: Rights(userID: 0, isTrusted: false, permissions: []), allowance: Policy.Allowance())
-        phase = .vacant
-        reader = LineReader(limit: 1)
-    }
-
     /// What stands at a place that no session has.
-    static let vacant = Conversation()
+    static let vacant = {
+        var vacant = Conversation(
+            session: SessionID(slot: 0, serial: 0), peer: Peer(processID: nil, userID: 0, groupID: 0),
+            since: .zero, account: AccountID(rawValue: 0), verdict: .none, lineLimit: 1)
+        vacant.phase = .vacant
+        return vacant
+    }()
+
+    /// Where the session's work is charged.
+    @inline(__always)
+    var payer: Payer { Payer(account: account, rate: verdict.allowance.requests) }
 
     // MARK: - Input
 
     /// Whether rows are being written, so that no further line is carried out.
+    @inline(__always)
     var isWritingRows: Bool { !rowReplies.isEmpty }
 
     /// Whether no line may be carried out: until the rows are written, and until enough of the output is read (G12).
+    @inline(__always)
     func isBlocked(by limit: Int) -> Bool { isWritingRows || unread > limit }
 
     /// Whether further input is parked, and not to be read from the socket.
+    @inline(__always)
     func isPaused(by limit: Int) -> Bool { isBlocked(by: limit) || !parked.isEmpty }
 
+    @inline(__always)
     var hasParked: Bool { !parked.isEmpty }
 
     mutating func park(_ bytes: some Collection<UInt8>) { parked.append(contentsOf: bytes) }
@@ -102,6 +107,7 @@ struct Conversation {
     // MARK: - Output
 
     /// How many bytes are written and not sent.
+    @inline(__always)
     var unread: Int { output.count - sent }
 
     @inline(__always)
@@ -167,6 +173,7 @@ struct Conversation {
     // MARK: - Changes
 
     /// The bytes that the conversation keeps in memory; one that is cut off is closed at once, and keeps nothing.
+    @inline(__always)
     var kept: Int { phase == .cutOff ? 0 : unread + parked.count + reader.partialCount }
 
     /// Takes note of how the conversation changed since the last call.

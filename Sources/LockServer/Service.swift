@@ -12,7 +12,7 @@ extension Server {
     mutating func carryOutLines(
         _ bytes: UnsafeRawBufferPointer, _ client: ConversationIndex, _ now: Instant, pausing: Bool
     ) {
-        let quota = pausing ? quota(of: client, now) : .max
+        let quota = pausing ? accounts.quota(of: conversations[client].payer, at: now) : .max
         var count = 0
         if quota > 0 {
             var cost = Cost()
@@ -23,7 +23,7 @@ extension Server {
                     && !(pausing && conversations.isBlocked(client))
             }
             conversations[client].exchange(&reader)
-            charge(cost, client, now)
+            accounts.charge(cost, to: conversations[client].payer, at: now)
         }
         guard count < bytes.count, conversations[client].phase == .open else { return }
         conversations[client].park(bytes[count...])
@@ -43,18 +43,6 @@ extension Server {
         if !isQueued, conversations[client].isWritingRows { writeRows(client, at: now) }
         if !isQueued, !conversations.isBlocked(client) { carryOutParked(client, now, pausing: true) }
         finish(client)
-    }
-
-    private func quota(of client: ConversationIndex, _ now: Instant) -> Int {
-        accounts.quota(
-            of: conversations[client].account, rate: conversations[client].verdict.allowance.requests, at: now
-        )
-    }
-
-    private mutating func charge(_ cost: Cost, _ client: ConversationIndex, _ now: Instant) {
-        accounts.charge(
-            cost, to: conversations[client].account, rate: conversations[client].verdict.allowance.requests,
-            at: now)
     }
 
     private mutating func queue(_ client: ConversationIndex) {
@@ -84,7 +72,7 @@ extension Server {
             var page = RowReply.Page(room: room, atMost: left)
             let isComplete = reply.write(on: &page, table, conversations, for: client, at: now)
             left -= page.examined
-            charge(.rows(page.examined), client, now)
+            accounts.charge(.rows(page.examined), to: conversations[client].payer, at: now)
             conversations[client].write(page, of: reply, isComplete: isComplete)
         }
     }

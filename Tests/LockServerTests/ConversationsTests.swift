@@ -12,12 +12,10 @@ import Testing
     /// Opens a session of an account; sessions are numbered from 0.
     private func open(account: Int = 0) throws -> ConversationIndex {
         let session = session(UInt32(conversations.indices.count))
-        let verdict = Verdict(
-            rights: Rights(userID: 0, isTrusted: true, permissions: []), allowance: Policy.Allowance())
         conversations.open(
             Conversation(
                 session: session, peer: Peer(processID: nil, userID: 0, groupID: 0), since: .zero,
-                account: AccountID(rawValue: account), verdict: verdict, lineLimit: 80))
+                account: AccountID(rawValue: account), verdict: .none, lineLimit: 80))
         let client = conversations.index(of: session)
         return try #require(client)
     }

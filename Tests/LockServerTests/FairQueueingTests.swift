@@ -13,6 +13,10 @@ import Testing
         accounts.enter(user, atMost: most, at: now)
     }
 
+    private func charge(_ lines: Int, to account: AccountID, rate: Int? = nil) {
+        accounts.charge(Cost(lines: lines, work: lines), to: Payer(account: account, rate: rate), at: now)
+    }
+
     private func queue(_ numbers: UInt32..., of account: AccountID) {
         for number in numbers { accounts.queue(session(number), of: account) }
     }
@@ -39,7 +43,7 @@ import Testing
     @Test("the place of an account without sessions is used again, but not while the user has a debt")
     func places() throws {
         let first = try #require(enter(1))
-        accounts.charge(.line, to: first, rate: 1, at: now)
+        charge(1, to: first, rate: 1)
         accounts.leave(first, at: now)
         #expect(enter(2) != first)
         now = now.advanced(by: .seconds(1))
@@ -51,10 +55,8 @@ import Testing
         let (one, other) = (try #require(enter(1)), try #require(enter(2)))
         queue(1, 2, 3, of: one)
         queue(9, of: other)
-        #expect(
-            round { accounts.charge(Cost(work: 64), to: $0.slot < 9 ? one : other, rate: nil, at: now) } == [
-                1, 2, 9,
-            ])
+        let served = round { charge(64, to: $0.slot < 9 ? one : other) }
+        #expect(served == [1, 2, 9])
         #expect(accounts.isQueued(session(3)) == true)
         queue(1, of: one)
         #expect(round() == [3, 1])
@@ -66,7 +68,7 @@ import Testing
         let account = try #require(enter(1))
         queue(1, 2, 1, 3, of: account)
         let served = round {
-            accounts.charge(Cost(work: 1_000), to: account, rate: nil, at: now)
+            charge(1_000, to: account)
             accounts.queue($0, of: account)
         }
         #expect(served == [1, 2, 3])
@@ -76,16 +78,16 @@ import Testing
     @Test("an account with a debt goes on when enough is paid, or when debts are forgiven")
     func throttled() throws {
         let account = try #require(enter(1))
-        #expect(accounts.quota(of: account, rate: 100, at: now) == 10)
-        accounts.charge(Cost(lines: 10, work: 10), to: account, rate: 100, at: now)
-        #expect(accounts.quota(of: account, rate: 100, at: now) == 0)
+        #expect(accounts.quota(of: Payer(account: account, rate: 100), at: now) == 10)
+        charge(10, to: account, rate: 100)
+        #expect(accounts.quota(of: Payer(account: account, rate: 100), at: now) == 0)
         queue(1, of: account)
         #expect(round(rate: 100).isEmpty && accounts.haveWork == false)
         #expect(accounts.nextThrottleEnd == now.advanced(by: .milliseconds(10)))
         accounts.forgiveDebts()
         #expect(round(rate: 100) == [1])
 
-        accounts.charge(Cost(lines: 10, work: 10), to: account, rate: 100, at: now)
+        charge(10, to: account, rate: 100)
         queue(1, of: account)
         #expect(round(rate: 100).isEmpty)
         now = now.advanced(by: .milliseconds(10))
