@@ -1,19 +1,19 @@
 import LockVocabulary
 
-/// What work is charged to: an account, and the rate that the policy allows the session that works, in lines a second.
+/// What work is charged to: an account, and the rate that the policy allows the session, in lines a second.
 struct Payer {
     let account: AccountID
     let rate: Int?
 }
 
-/// The share of one user: what the user's sessions have and do together.
+/// The account of one user: what the user's sessions have and do together.
 struct Account {
     let userID: UInt32
     /// How many sessions the user has.
     var sessions = 0
-    /// The sessions with work left over, in the order in which they go on.
+    /// The sessions with work left over, in the order of service.
     var backlog: [SessionID] = []
-    /// Whether the account is in the order of service or throttled.
+    /// Whether the account waits for its turn or is throttled.
     var isWaiting = false
     /// What the account owes for lines, where a rate limits them.
     var debt = RateMeter()

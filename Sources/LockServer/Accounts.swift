@@ -2,8 +2,8 @@ import LockVocabulary
 
 /// The accounts of all users, and the order in which accounts are served: fair queueing with a quota in each round.
 ///
-/// Work that exceeds a session's turn stays in the session's backlog, and the session is not read from until the backlog
-/// is empty:
+/// If a session has more work than its quota, the rest is parked, and the session is queued in the backlog of its account.
+/// The shell does not read from a session with parked lines:
 ///
 ///              work left over                 the account's turn in a round
 ///  ( reads ) ──────────────────▶ [ WAITING ] ───────────────────────────────▶ goes on, and reads again if all is done
@@ -11,8 +11,8 @@ import LockVocabulary
 ///          the account owes lines   ▼   │ time
 ///                                [ THROTTLED ]
 ///
-/// Accounts take turns, and within an account its sessions. So a user with a thousand sessions gets no more than a user
-/// with one. All work is charged here, in `charge`.
+/// Accounts take turns, and within an account its sessions, so that a user with a thousand sessions gets no more service
+/// than a user with one. All work is charged here, in `charge`.
 ///
 /// Invariants:
 /// 1. A session is in at most one backlog, once: that of its account; `queued` holds exactly these sessions.

@@ -1,17 +1,17 @@
 /// What a piece of work costs the account that caused it.
 struct Cost {
-    /// Lines carried out: these count against the rate of requests that the account may have.
+    /// Lines carried out. They count against the rate of the payer.
     var lines = 0
-    /// All work, in units of one line: this counts against the account's quota in a round.
+    /// All work, in units of one line. It counts against the quota of the account in a round.
     var work = 0
 
-    /// One line that costs nothing beyond itself.
+    /// A line of average cost.
     static var line: Cost { line(extraWork: 0) }
 
-    /// One line, and work that grows with what the line is about.
+    /// A line with work that grows with the state that it examines or changes.
     static func line(extraWork: Int) -> Cost { Cost(lines: 1, work: 1 + extraWork) }
 
-    /// Rows of a list, whether written or skipped; the list's own line is charged for separately.
+    /// Rows of a list, whether written or skipped. The line that asked for the list is charged separately.
     static func rows(_ count: Int) -> Cost {
         // Measured: a row costs about a quarter of a line.
         Cost(work: count / 4)

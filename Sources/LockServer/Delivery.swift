@@ -2,11 +2,9 @@ import LockCore
 import LockVocabulary
 import LockWire
 
-/// From an effect of the rules to lines for the sessions that it concerns, within their bounds.
+/// Delivers the effects of the rules to the sessions that they concern, and holds these sessions to their bounds.
 extension Server {
-    /// Delivers what happened in the rules to the sessions that it concerns.
-    ///
-    /// A delivery may cut a session off, and this has effects in turn.
+    /// Delivers all effects, including those of sessions that a delivery cuts off.
     @inline(__always)
     mutating func deliverEffects() {
         if !table.effects.isEmpty { deliverAllEffects() }
@@ -46,8 +44,8 @@ extension Server {
 
     /// Sends a notice, unless the session has ended: `BYE` and `limit-buffers` are the last lines that a client reads.
     ///
-    /// An effect may follow the session's end: a lease that ended in the same instant, or an effect behind the one that
-    /// cut the session off.
+    /// An effect can come after the session's end: a lease expires in the same instant, or an earlier effect cut the
+    /// session off.
     private mutating func send(_ notice: Notice, to session: SessionID) {
         guard let client = conversations.openIndex(of: session) else { return }
         conversations[client].write(notice)
@@ -62,7 +60,7 @@ extension Server {
                 token: change.token, owner: change.owner, tag: change.tag, request: change.request,
                 upgrades: change.upgrades))
         for session in watchers.sessions(watching: change.name) {
-            // An earlier watcher's bounds may have cut this one off.
+            // The notice to an earlier watcher may have cut this one off.
             guard let client = conversations.openIndex(of: session),
                 conversations[client].verdict.rights.allow(.watch, change.name)
             else { continue }
@@ -73,9 +71,9 @@ extension Server {
 
     // MARK: - Bounds
 
-    /// Cuts off a session that left too much unread, and the hungriest sessions while all together keep too much (G12).
+    /// Cuts off a session that leaves too much unread, and the hungriest session while all together keep too much (G12).
     ///
-    /// The hungriest and not the next one to come: so no session suffers for what others do not read.
+    /// The hungriest session goes, and not the one that writes next: no session suffers for output that others do not read.
     mutating func enforceBounds(on client: ConversationIndex) {
         if conversations[client].unread > limits.unreadAtMost { cutOff(client) }
         while conversations.buffered > max(limits.buffers, 0), let hungriest = conversations.hungriest {

@@ -2,30 +2,30 @@ import LockCore
 public import LockVocabulary
 import LockWire
 
-/// What was carried out for a session: what a simulation holds against the guarantees, and in which order.
+/// A step that was carried out for a session. A simulation compares the steps, in their order, with a model.
 public enum CarriedOut: Sendable, Equatable {
     case line(SessionID)
-    /// The waiting requests were dropped, before the session's end.
+    /// The waiting requests of the session were dropped, before its end.
     case withdrawal(SessionID)
     case end(SessionID)
 }
 
-/// How a request is answered: in which order its reply and its effects are written, and what it cost.
+/// The answer to a request: the reply, its order with regard to the effects, and the cost of the request.
 enum Answer {
-    /// The reply comes first, and then the effects: others learn what the request changed after its client.
+    /// The reply, and then the effects.
     case reply(Reply, cost: Cost = .line)
-    /// The effects come first, and then the reply: a client that has read the reply to a `CANCEL` has also read the reply
-    /// to the request that it cancelled.
+    /// The effects, and then the reply: a client that has read the reply to `CANCEL` has already read the reply to the
+    /// cancelled request.
     case effectsFirst(Reply, cost: Cost = .line)
     /// The request waits; its reply is a later effect.
     case later(cost: Cost = .line)
-    /// The effects come first, and then rows.
+    /// The effects, and then rows.
     case rows(RowReply)
-    /// The reply to the last request of a session, and then the session's end.
+    /// The reply to `QUIT`, the session's end, and then the effects.
     case bye
 }
 
-/// From a line to a command, and from its result to an answer.
+/// Carries out lines: parses a request, checks the right to it, gives the command to the rules, and writes the answer.
 extension Server {
     mutating func carryOut(
         _ line: LineReader.Line, _ client: ConversationIndex, _ now: Instant
@@ -142,7 +142,7 @@ extension Server {
             return denied("\(asked.mode)", asked.name, client)
         }
         var cost = Cost.line
-        // No host has an order unless its administrator made one.
+        // Checked first, because few hosts have an order of locks.
         if !policy.order.isEmpty, let search = searchOrder(asked, client) {
             cost = .line(extraWork: search.examined / 8)
             if let breach = search.breach, let refusal = reply(breach, asked, client) {
@@ -168,7 +168,7 @@ extension Server {
         return search
     }
 
-    /// Counts and notes a breach; returns the reply if the request is to be refused for it.
+    /// Counts and notes a breach. Returns the reply if the request is refused for it.
     private mutating func reply(
         _ breach: LockOrder.Breach, _ asked: borrowing Acquire, _ client: ConversationIndex
     ) -> Reply? {

@@ -1,9 +1,9 @@
 import LockVocabulary
 
-/// What is owed for events that are limited to a rate, by the generic cell rate algorithm (ITU-T I.371, annex A.1).
+/// A meter for events that are limited to a rate: the generic cell rate algorithm (ITU-T I.371, annex A.1).
 ///
-/// The meter is one instant and needs no timer: each event moves the instant by the event's price, and events are
-/// affordable while the instant is less than the credit ahead of the clock.
+/// The meter is one instant and needs no timer. Each event moves the instant forward by its price, and an event is
+/// affordable as long as the instant is not further ahead of the clock than the credit.
 struct RateMeter {
     /// When everything that was charged is paid.
     private var paidAt = Instant.zero

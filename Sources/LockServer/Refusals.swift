@@ -2,7 +2,7 @@ import LockCore
 import LockVocabulary
 import LockWire
 
-/// From the rules' decisions to replies.
+/// Makes replies from the rules' decisions.
 extension Server {
     mutating func reply(_ granted: GrantSummary, _ name: LockName) -> Reply {
         statistics.grants += 1

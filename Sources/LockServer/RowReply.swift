@@ -2,10 +2,10 @@ import LockCore
 import LockVocabulary
 import LockWire
 
-/// A reply of many rows, written a page at a time: as far as there is room for rows, and a turn allows.
+/// A reply of many rows, written a page at a time.
 ///
-/// It remembers how far it has come by names and tokens, so that it goes on wherever locks and sessions came and went
-/// meanwhile.
+/// Its position is a name, a token or the place of a session, so that it can go on although locks and sessions came and
+/// went since the last page.
 struct RowReply {
     let tag: Tag?
     private var rest: Rest
@@ -37,7 +37,7 @@ struct RowReply {
     /// All sessions.
     static func sessions(_ tag: Tag?) -> RowReply { RowReply(tag, .sessions(after: nil)) }
 
-    /// Rows that are few, and made at once.
+    /// A few rows that are made in advance.
     static func rows(_ rows: [Row], _ tag: Tag?) -> RowReply { RowReply(tag, .rows(rows[...])) }
 
     /// Writes the next page of rows; returns whether the reply is complete.
@@ -130,11 +130,11 @@ struct RowReply {
 }
 
 extension RowReply {
-    /// Rows that are written together, with bounds on their bytes and on the work for them.
+    /// Rows that are written together, with a bound on their bytes and a bound on the work for them.
     struct Page {
         private(set) var bytes: [UInt8] = []
         private(set) var rows = 0
-        /// How many locks, grants or requests were examined for the rows, those without a row included.
+        /// How many locks, grants and requests were examined, including those that got no row.
         var examined = 0
         /// How many may be examined.
         let most: Int

@@ -8,9 +8,9 @@ import LockWire
 /// connection's end, and `advance` when `nextDeadline` has come. Then it takes each session from `nextReadySession`, sends
 /// what `withOutput` shows, states with `wrote` how much the socket took, and does what `interest` asks for.
 ///
-/// The server is the way of a request through its rooms, which own the state: the rules (`LockTable`), the conversations
-/// with their buffers, the accounts with the order of service, the watchers, and the policy with its verdicts. Nothing here
-/// waits, and no call costs more than a bounded amount for each line: rows are written in parts.
+/// The server leads a request through the types that own the state: the rules (`LockTable`), the conversations with their
+/// buffers, the accounts with the order of service, the watchers, and the policy with its verdicts. No call blocks, and the
+/// cost of each line is bounded, because rows are written in pages.
 public struct Server: ~Copyable {
     var table: LockTable
     var conversations: Conversations
@@ -98,9 +98,9 @@ public struct Server: ~Copyable {
         finish(client)
     }
 
-    /// Ends the input of a session: carries out its last lines, drops its waiting requests and frees its locks (G6).
+    /// Ends the input of a session: carries out its last lines, drops its waiting requests and releases its locks (G6).
     ///
-    /// Its output can still be sent. `wasKilled` tells whether a signal killed the process; it is asked only if the answer
+    /// Its output can still be sent. `wasKilled` returns whether a signal killed the process; it is called only if that
     /// makes a difference.
     public mutating func endOfInput(
         _ session: SessionID, wasKilled: () -> Bool = { false }, at now: Instant
@@ -264,8 +264,7 @@ public struct Server: ~Copyable {
 
     /// Sets another policy; no session loses what it holds.
     ///
-    /// - Parameter identity: what is known of a session's process, because the new policy may go by facts that the old one
-    ///   did not.
+    /// - Parameter identity: the identity of a session's process. The new policy may need facts that the old one did not.
     public mutating func setPolicy(
         _ policy: Policy, identity: (SessionID) -> Peer.Identity? = { _ in nil }
     ) {
@@ -298,7 +297,7 @@ public struct Server: ~Copyable {
 
     // MARK: - Within
 
-    /// Ends what a session holds and waits for.
+    /// Ends a session: the rules release its locks and drop its waiting requests.
     mutating func end(
         _ client: ConversationIndex, as phase: Conversation.Phase, wasKilled: Bool = false, _ now: Instant
     ) {
