@@ -83,7 +83,11 @@ let package = Package(
         .target(name: "LockModel", dependencies: ["LockVocabulary"], path: "Tests/LockModel"),
         .testTarget(
             name: "LockCoreTests", dependencies: ["LockCore", "LockVocabulary", "LockModel", "Seeded"]),
-        .testTarget(name: "LockWireTests", dependencies: ["LockWire", "LockVocabulary", "Seeded"]),
+        .target(
+            name: "WireExamples", dependencies: ["LockWire", "LockVocabulary"], path: "Tests/WireExamples"),
+        .testTarget(
+            name: "LockWireTests",
+            dependencies: ["LockWire", "LockVocabulary", "Seeded", "WireExamples"]),
         .testTarget(
             name: "LockServerTests",
             dependencies: ["LockServer", "LockCore", "LockWire", "LockVocabulary", "Seeded"]),
@@ -112,7 +116,8 @@ let package = Package(
                 "test-client",
             ]),
         .testTarget(
-            name: "ProtocolDocumentTests", dependencies: ["LockWire", "Posix", "TestSupport", "prwlockd"]),
+            name: "ProtocolDocumentTests",
+            dependencies: ["LockWire", "Posix", "Seeded", "TestSupport", "WireExamples", "prwlockd"]),
         .testTarget(
             name: "ToolTests",
             dependencies: [

@@ -1,48 +1,47 @@
 import LockVocabulary
 
-/// Writes one line into room that was made for it beforehand.
+/// Writes one line into room of a fixed size.
 ///
-/// Invariant: what is written never goes past the room; a piece that would is a mistake of ours and stops
-/// the program.
+/// Pieces that do not fit are counted and not written, so that the caller knows how much room the line needs.
 struct LineWriter {
     private let room: UnsafeMutableBufferPointer<UInt8>
+    /// The bytes of the line so far, those that did not fit included.
     private(set) var count = 0
 
     fileprivate init(_ room: UnsafeMutableBufferPointer<UInt8>) { self.room = room }
 
-    /// The place for a piece of so many bytes, which the caller fills.
-    private mutating func place(_ length: Int) -> UnsafeMutablePointer<UInt8> {
-        guard let base = room.baseAddress, length <= room.count - count else {
-            preconditionFailure("a line is longer than the room made for it")
-        }
-        defer { count += length }
-        return base + count
-    }
+    fileprivate var fits: Bool { count <= room.count }
 
-    mutating func put(_ byte: UInt8) { place(1).initialize(to: byte) }
+    /// The place of a piece of so many bytes, which the caller fills; nil if the piece does not fit.
+    private mutating func place(_ length: Int) -> UnsafeMutablePointer<UInt8>? {
+        let start = count
+        count += length
+        guard fits, let base = room.baseAddress else { return nil }
+        return base + start
+    }
 
     mutating func put(_ word: StaticString) {
         let length = word.utf8CodeUnitCount
-        place(length).initialize(from: word.utf8Start, count: length)
+        place(length)?.initialize(from: word.utf8Start, count: length)
     }
 
-    mutating func put(_ text: String) {
+    mutating func put(text: String) {
         var text = text
         text.withUTF8 { bytes in
             guard let start = bytes.baseAddress else { return }
-            place(bytes.count).initialize(from: start, count: bytes.count)
+            place(bytes.count)?.initialize(from: start, count: bytes.count)
         }
     }
 
-    /// A number in decimal.
-    mutating func put(_ number: UInt64) {
+    /// Writes a number in decimal.
+    mutating func put(number: UInt64) {
         var length = 1
         var bound: UInt64 = 10
         while number >= bound, length < 20 {
             length += 1
             bound = length < 20 ? bound * 10 : .max
         }
-        let digits = place(length)
+        guard let digits = place(length) else { return }
         var rest = number
         while length > 0 {
             length -= 1
@@ -52,63 +51,40 @@ struct LineWriter {
         }
     }
 
-    /// A number that is known not to be negative.
-    mutating func put(_ number: Int) { put(UInt64(clamping: number)) }
-}
+    mutating func put(_ value: some Spelled) { value.spell(into: &self) }
 
-extension [UInt8] {
-    /// Appends one line with its line feed, of at most so many bytes with it.
-    mutating func appendLine(atMost bound: Int, _ write: (inout LineWriter) -> Void) {
-        append(addingCapacity: bound) { (span: inout OutputSpan<UInt8>) in
-            span.withUnsafeMutableBufferPointer { room, initialized in
-                var line = LineWriter(room)
-                write(&line)
-                line.put(.lineFeed)
-                initialized = line.count
-            }
-        }
-    }
-}
-
-// The values that stand in lines.
-extension LineWriter {
-    mutating func put(_ tag: Tag) {
-        put(UInt8(ascii: "#"))
-        put(tag.text)
+    /// Writes a field: a key with the space before it and the sign behind it, and a value.
+    mutating func put(_ key: StaticString, _ value: some Spelled) {
+        put(key)
+        put(value)
     }
 
-    /// A tag that stands before the rest of a line, with the space after it.
+    /// Writes the tag of a request, with the space that separates it from the rest of the line.
     mutating func put(tag: Tag?) {
         guard let tag else { return }
         put(tag)
-        put(.space)
+        put(" ")
     }
+}
 
-    mutating func put(_ mode: LockMode) { put(mode.word) }
-
-    mutating func put(_ owner: OwnerID) {
-        if owner.isSession { put(UInt8(ascii: "-")) } else { put(owner.text) }
-    }
-
-    mutating func put(_ note: Note) {
-        if note.isEmpty { put(UInt8(ascii: "-")) } else { put(note.text) }
-    }
-
-    mutating func put(_ token: Token) { put(token.rawValue) }
-
-    /// A token, or `-` where there is none.
-    mutating func put(_ token: Token?) {
-        if let token { put(token) } else { put(UInt8(ascii: "-")) }
-    }
-
-    /// A process id, or `?` for a process that cannot be seen from here.
-    mutating func put(processID: Int32?) {
-        if let processID { put(Int(processID)) } else { put(UInt8(ascii: "?")) }
-    }
-
-    /// A space and a name: the first field after a reply's word.
-    mutating func field(_ name: LockName) {
-        put(.space)
-        put(name.text)
+extension [UInt8] {
+    /// Appends one line with its line feed.
+    ///
+    /// Nearly every line fits into the first room. One that does not is written again, into as much as it needs.
+    mutating func appendLine(_ write: (inout LineWriter) -> Void) {
+        var room = 256
+        var isWritten = false
+        repeat {
+            append(addingCapacity: room) { (span: inout OutputSpan<UInt8>) in
+                span.withUnsafeMutableBufferPointer { bytes, initialized in
+                    var line = LineWriter(bytes)
+                    write(&line)
+                    line.put("\n")
+                    isWritten = line.fits
+                    initialized = isWritten ? line.count : 0
+                    room = line.count
+                }
+            }
+        } while !isWritten
     }
 }

@@ -49,66 +49,71 @@ struct Milliseconds: Hashable, Sendable {
         self.init(count: Int64(product))
     }
 
-    /// The age that is spelled so, as `250ms`, `3s` or `3.250s`; nil if none is.
-    init?(age bytes: UnsafeRawBufferPointer) {
-        guard let point = bytes.firstIndex(of: UInt8(ascii: ".")) else {
-            self.init(spelled: bytes)
-            return
-        }
-        let fraction = bytes.part(point + 1, bytes.count)
-        let digits = fraction.dropLast()
-        guard fraction.count == 4, fraction.last == UInt8(ascii: "s"),
-            digits.allSatisfy({ $0 &- UInt8(ascii: "0") <= 9 }),
-            let seconds = bytes.part(0, point).decimal(), seconds <= UInt64(Self.longest.count) / 1000
-        else { return nil }
-        let rest = digits.reduce(0) { $0 * 10 + Int64($1 - UInt8(ascii: "0")) }
-        self.init(count: Int64(seconds) * 1000 + rest)
-    }
-
     var limit: TimeLimit { self == .forever ? .forever : .upTo(.milliseconds(count)) }
 
     /// The duration; nil if there is no limit.
     var duration: Duration? { self == .forever ? nil : .milliseconds(count) }
 }
 
+extension Milliseconds: Spelled {
+    /// Writes the limit exactly: in whole seconds if possible, otherwise in milliseconds.
+    func spell(into line: inout LineWriter) {
+        if self == .forever {
+            line.put("forever")
+        } else if self == .zero {
+            line.put("0")
+        } else if count.isMultiple(of: 1000) {
+            line.put(number: UInt64(count / 1000))
+            line.put("s")
+        } else {
+            line.put(number: UInt64(count))
+            line.put("ms")
+        }
+    }
+}
+
 extension LineWriter {
-    /// A duration as a number of milliseconds, cut off below.
+    /// Writes a duration as a number of milliseconds, cut off below.
     mutating func put(milliseconds duration: Duration) {
-        put(UInt64(clamping: duration.wholeMilliseconds))
+        put(number: UInt64(clamping: duration.wholeMilliseconds))
         put("ms")
     }
+}
 
-    /// An age to the millisecond, as a person reads it: from one second on in seconds, with three decimals if it needs them.
-    mutating func put(age duration: Duration) {
-        let milliseconds = UInt64(clamping: duration.wholeMilliseconds)
-        guard milliseconds >= 1000 else {
-            put(milliseconds)
-            put("ms")
+/// A time that has passed or is left, to the millisecond, as a person reads it: from one second on in seconds, with
+/// three decimals if it needs them, as `250ms`, `3s` or `3.250s`.
+struct Age: Spelled {
+    let duration: Duration
+
+    init(_ duration: Duration) { self.duration = duration }
+
+    init?(spelled bytes: UnsafeRawBufferPointer) {
+        guard let point = bytes.offset(of: UInt8(ascii: ".")) else {
+            guard let whole = Milliseconds(spelled: bytes)?.duration else { return nil }
+            duration = whole
             return
         }
-        put(milliseconds / 1000)
-        let rest = milliseconds % 1000
-        if rest > 0 {
-            put(UInt8(ascii: "."))
-            if rest < 100 { put(UInt8(ascii: "0")) }
-            if rest < 10 { put(UInt8(ascii: "0")) }
-            put(rest)
+        let fraction = bytes.part(point + 1, bytes.count)
+        guard fraction.count == 4, fraction.last == UInt8(ascii: "s"),
+            let seconds = bytes.part(0, point).decimal(), seconds <= UInt64(Milliseconds.longest.count) / 1000
+        else { return nil }
+        var rest: Int64 = 0
+        for digit in fraction.dropLast() {
+            guard digit &- UInt8(ascii: "0") <= 9 else { return nil }
+            rest = rest * 10 + Int64(digit - UInt8(ascii: "0"))
         }
-        put(UInt8(ascii: "s"))
+        duration = .milliseconds(Int64(seconds) * 1000 + rest)
     }
 
-    /// A limit exactly: in whole seconds if it is so many, else in milliseconds.
-    mutating func put(_ limit: Milliseconds) {
-        if limit == .forever {
-            put("forever")
-        } else if limit == .zero {
-            put(UInt8(ascii: "0"))
-        } else if limit.count.isMultiple(of: 1000) {
-            put(UInt64(limit.count / 1000))
-            put("s")
-        } else {
-            put(UInt64(limit.count))
-            put("ms")
+    func spell(into line: inout LineWriter) {
+        let milliseconds = UInt64(clamping: duration.wholeMilliseconds)
+        guard milliseconds >= 1000 else { return line.put(milliseconds: duration) }
+        line.put(number: milliseconds / 1000)
+        let rest = milliseconds % 1000
+        if rest > 0 {
+            line.put(rest < 10 ? ".00" : rest < 100 ? ".0" : ".")
+            line.put(number: rest)
         }
+        line.put("s")
     }
 }

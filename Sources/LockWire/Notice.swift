@@ -47,18 +47,34 @@ public enum Notice: Hashable, Sendable {
             self.upgrades = upgrades
         }
     }
+}
+
+extension Notice {
+    /// How each notice is read.
+    static let forms: [LineForm<Notice>] = [
+        LineForm("CHANGED") { try .changed(Changed(&$0)) },
+        LineForm("RECALL") { try .recall($0.next(), $0.value("token")) },
+        LineForm("EXPIRED") { try .expired($0.next(), $0.value("token")) },
+        LineForm("REVOKED") { try .revoked($0.next(), $0.value("token")) },
+        LineForm("MISSED") { try .missed($0.next()) },
+        LineForm("DRAIN") { _ in .drain },
+    ]
 
     /// Appends the line that says this.
-    public func encode(into output: inout [UInt8]) {
-        output.appendLine(atMost: 256 + nameLength) { line in line.put(self) }
-    }
+    public func encode(into output: inout [UInt8]) { output.appendLine { $0.put(self) } }
+}
 
-    private var nameLength: Int {
-        switch self {
-        case .expired(let name, _), .revoked(let name, _), .recall(let name, _): name.text.utf8.count
-        case .changed(let changed): changed.name.text.utf8.count
-        case .missed, .drain: 0
-        }
+extension Notice.Changed {
+    fileprivate init(_ fields: inout Fields) throws {
+        try self.init(
+            name: fields.next(), change: fields.next(), processID: fields.processID(),
+            mode: fields.value("mode"),
+            token: fields.value("token"),
+            // An older daemon ends its line before one of these.
+            owner: fields.ifNext { try $0.value("owner") } ?? .session,
+            tag: fields.ifNext { try $0.value("tag") } ?? nil,
+            request: fields.ifNext { try $0.value("request") } ?? nil,
+            upgrades: fields.ifNext { try $0.value("upgrades") } ?? nil)
     }
 }
 
@@ -68,36 +84,18 @@ extension LineWriter {
         case .expired(let name, let token): put("! EXPIRED", name, token)
         case .revoked(let name, let token): put("! REVOKED", name, token)
         case .recall(let name, let token): put("! RECALL", name, token)
-        case .missed(let count):
-            put("! MISSED ")
-            put(count)
+        case .missed(let count): put("! MISSED ", count)
         case .drain: put("! DRAIN")
         case .changed(let changed):
-            put("! CHANGED")
-            field(changed.name)
-            put(.space)
-            put(changed.change.rawValue)
-            put(" pid=")
-            put(processID: changed.processID)
-            put(" mode=")
-            put(changed.mode)
-            put(" token=")
-            put(changed.token)
-            put(" owner=")
-            put(changed.owner)
-            put(" tag=")
-            if let tag = changed.tag { put(tag) } else { put(UInt8(ascii: "-")) }
-            put(" request=")
-            if let request = changed.request { put(request) } else { put(UInt8(ascii: "-")) }
-            put(" upgrades=")
-            put(changed.upgrades)
+            put("! CHANGED ", changed.name)
+            put(" ", changed.change)
+            put(" pid=", ProcessNumber(changed.processID))
+            put(" mode=", changed.mode)
+            put(" token=", changed.token)
+            put(" owner=", changed.owner)
+            put(" tag=", changed.tag)
+            put(" request=", changed.request)
+            put(" upgrades=", changed.upgrades)
         }
-    }
-
-    private mutating func put(_ word: StaticString, _ name: LockName, _ token: Token) {
-        put(word)
-        field(name)
-        put(" token=")
-        put(token)
     }
 }

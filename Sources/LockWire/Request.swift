@@ -40,6 +40,7 @@ public enum Verb: Hashable, Sendable {
     case validate(LockName, Token)
     case revoke(LockName, Token)
     case status(LockName)
+    /// The prefix is spelled as a name is; empty for all locks.
     case list(prefix: String, after: LockName?, limit: Int?)
     case sessions
     case stats

@@ -108,98 +108,96 @@ public enum Row: Hashable, Sendable {
 }
 
 extension Row {
-    /// Appends the line that says this.
-    public func encode(into output: inout [UInt8]) {
-        output.appendLine(atMost: 256 + textLength) { line in
-            line.put("* ")
-            switch self {
-            case .holder(let holder): line.put(holder)
-            case .waiter(let waiter): line.put(waiter)
-            case .lock(let lock): line.put(lock)
-            case .session(let session): line.put(session)
-            case .stat(let name, let value):
-                line.put(name)
-                line.put(.space)
-                line.put(value)
-            case .text(let text): line.put(text)
-            }
+    /// How the kinds of rows are read. Any other row is a counter of `STATS` or a text.
+    static let forms: [LineForm<Row>] = [
+        LineForm("holder") {
+            .holder(
+                Holder(
+                    processID: try $0.processID(), mode: try $0.value("mode"), owner: try $0.value("owner"),
+                    token: try $0.value("token"), age: try $0.age("age"),
+                    leaseLeft: (try $0.value("lease") as Age?)?.duration, note: try $0.value("note")))
+        },
+        LineForm("waiter") {
+            .waiter(
+                Waiter(
+                    processID: try $0.processID(), mode: try $0.value("mode"), owner: try $0.value("owner"),
+                    waited: try $0.age("waited"), timeout: (try $0.value("timeout") as Milliseconds).limit,
+                    note: try $0.value("note"), upgrades: $0.ifNext { try $0.value("upgrades") } ?? nil))
+        },
+        LineForm("lock") {
+            .lock(
+                Lock(
+                    name: try $0.next(), mode: try $0.value("mode"), holders: try $0.value("holders"),
+                    waiters: try $0.value("waiters"), ownerDied: try $0.value("ownerdied")))
+        },
+        LineForm("session") {
+            .session(
+                Session(
+                    id: try $0.value("id"), processID: try $0.processID(), userID: try $0.value("uid"),
+                    client: try $0.value("client"), grants: try $0.value("grants"),
+                    waiters: try $0.value("waiters"), age: try $0.age("age")))
+        },
+    ]
+
+    /// Reads what follows the `*`; nil if nothing does.
+    init?(_ fields: inout Fields) {
+        let start = fields
+        if let row = Self.forms.read(&fields) {
+            self = row
+            return
         }
+        fields = start
+        if let name = fields.nextWord(), let value = try? fields.next() as Int, fields.nextWord() == nil {
+            self = .stat(name: name.text, value: value)
+            return
+        }
+        fields = start
+        let text = fields.rest()
+        guard !text.isEmpty else { return nil }
+        self = .text(text)
     }
 
-    /// The bytes of names, notes and texts in it.
-    private var textLength: Int {
-        switch self {
-        case .holder(let holder): holder.note.text.utf8.count
-        case .waiter(let waiter): waiter.note.text.utf8.count
-        case .lock(let lock): lock.name.text.utf8.count
-        case .session(let session): session.client.text.utf8.count
-        case .stat(let name, _): name.utf8.count
-        case .text(let text): text.utf8.count
-        }
-    }
+    /// Appends the line that says this.
+    public func encode(into output: inout [UInt8]) { output.appendLine { $0.put(self) } }
 }
 
 extension LineWriter {
-    fileprivate mutating func put(_ holder: Row.Holder) {
-        put("holder pid=")
-        put(processID: holder.processID)
-        put(" mode=")
-        put(holder.mode)
-        put(" owner=")
-        put(holder.owner)
-        put(" token=")
-        put(holder.token)
-        put(" age=")
-        put(age: holder.age)
-        put(" lease=")
-        if let left = holder.leaseLeft { put(age: left) } else { put(UInt8(ascii: "-")) }
-        put(" note=")
-        put(holder.note)
-    }
-
-    fileprivate mutating func put(_ waiter: Row.Waiter) {
-        put("waiter pid=")
-        put(processID: waiter.processID)
-        put(" mode=")
-        put(waiter.mode)
-        put(" owner=")
-        put(waiter.owner)
-        put(" waited=")
-        put(age: waiter.waited)
-        put(" timeout=")
-        put(Milliseconds(roundingUp: waiter.timeout))
-        put(" note=")
-        put(waiter.note)
-        put(" upgrades=")
-        put(waiter.upgrades)
-    }
-
-    fileprivate mutating func put(_ lock: Row.Lock) {
-        put("lock")
-        field(lock.name)
-        put(" mode=")
-        if let mode = lock.mode { put(mode) } else { put(UInt8(ascii: "-")) }
-        put(" holders=")
-        put(lock.holders)
-        put(" waiters=")
-        put(lock.waiters)
-        put(lock.ownerDied ? " ownerdied=1" : " ownerdied=0")
-    }
-
-    fileprivate mutating func put(_ session: Row.Session) {
-        put("session id=")
-        put(session.id)
-        put(" pid=")
-        put(processID: session.processID)
-        put(" uid=")
-        put(UInt64(session.userID))
-        put(" client=")
-        put(session.client)
-        put(" grants=")
-        put(session.grants)
-        put(" waiters=")
-        put(session.waiters)
-        put(" age=")
-        put(age: session.age)
+    fileprivate mutating func put(_ row: Row) {
+        switch row {
+        case .holder(let holder):
+            put("* holder pid=", ProcessNumber(holder.processID))
+            put(" mode=", holder.mode)
+            put(" owner=", holder.owner)
+            put(" token=", holder.token)
+            put(" age=", Age(holder.age))
+            put(" lease=", holder.leaseLeft.map(Age.init))
+            put(" note=", holder.note)
+        case .waiter(let waiter):
+            put("* waiter pid=", ProcessNumber(waiter.processID))
+            put(" mode=", waiter.mode)
+            put(" owner=", waiter.owner)
+            put(" waited=", Age(waiter.waited))
+            put(" timeout=", Milliseconds(roundingUp: waiter.timeout))
+            put(" note=", waiter.note)
+            put(" upgrades=", waiter.upgrades)
+        case .lock(let lock):
+            put("* lock ", lock.name)
+            put(" mode=", lock.mode)
+            put(" holders=", lock.holders)
+            put(" waiters=", lock.waiters)
+            put(" ownerdied=", lock.ownerDied)
+        case .session(let session):
+            put("* session id=", session.id)
+            put(" pid=", ProcessNumber(session.processID))
+            put(" uid=", session.userID)
+            put(" client=", session.client)
+            put(" grants=", session.grants)
+            put(" waiters=", session.waiters)
+            put(" age=", Age(session.age))
+        case .stat(let name, let value):
+            put("* ", name)
+            put(" ", value)
+        case .text(let text): put("* ", text)
+        }
     }
 }

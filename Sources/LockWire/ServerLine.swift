@@ -1,6 +1,6 @@
 public import LockVocabulary
 
-/// One line from the daemon, understood.
+/// One line from the daemon.
 public enum ServerLine: Hashable, Sendable {
     case reply(Tag?, Reply)
     case row(Row)
@@ -8,88 +8,86 @@ public enum ServerLine: Hashable, Sendable {
 
     /// Reads a line, without its line end; nil if this version of the protocol has no such line.
     ///
-    /// Fields that a newer daemon adds at the end of a line are passed over.
+    /// Ignores fields that a newer daemon adds at the end of a line.
     public static func parse(_ line: UnsafeRawBufferPointer) -> ServerLine? {
-        guard let first = line.first else { return nil }
-        switch first {
-        case UInt8(ascii: "*"):
-            var words = Words(line)
-            guard words.next()?.count == 1 else { return nil }
-            return Row(words).map(ServerLine.row)
-        case UInt8(ascii: "!"):
-            var fields = Fields(line)
-            guard fields.next()?.count == 1 else { return nil }
-            return Notice(&fields).map(ServerLine.notice)
-        case UInt8(ascii: "#"):
-            var words = Words(line)
-            guard let word = words.next(), let tag = Tag(bytes: word.part(1, word.count)) else { return nil }
-            return Reply(words.rest()).map { .reply(tag, $0) }
-        default:
-            return Reply(line).map { .reply(nil, $0) }
+        var fields = Fields(line)
+        if fields.take("*") { return Row(&fields).map(ServerLine.row) }
+        if fields.take("!") { return Notice.forms.read(&fields).map(ServerLine.notice) }
+        var tag: Tag?
+        if line.first == UInt8(ascii: "#") {
+            tag = try? fields.next()
+            guard tag != nil else { return nil }
         }
+        return Reply.forms.read(&fields).map { .reply(tag, $0) }
+    }
+}
+
+/// A kind of reply, row or notice: its first word, and how its fields are read.
+struct LineForm<Value>: Sendable {
+    let word: StaticString
+    let read: @Sendable (inout Fields) throws -> Value
+
+    init(_ word: StaticString, _ read: @escaping @Sendable (inout Fields) throws -> Value) {
+        self.word = word
+        self.read = read
+    }
+}
+
+extension Array {
+    /// Reads a line by the form that has its first word; nil if there is none, or if the fields do not fit it.
+    func read<Value>(_ fields: inout Fields) -> Value? where Element == LineForm<Value> {
+        guard let word = fields.nextWord(), let form = first(where: { word.spells($0.word) }) else {
+            return nil
+        }
+        return try? form.read(&fields)
     }
 }
 
 /// The fields of a line from the daemon, in their order.
 struct Fields {
-    private var words: Words
+    /// A field that is missing, or is not what its place asks for.
+    struct Misfit: Error {}
 
-    init(_ words: Words) { self.words = words }
-    init(_ line: UnsafeRawBufferPointer) { words = Words(line) }
+    private var words: LineWords
 
-    mutating func next() -> UnsafeRawBufferPointer? { words.next() }
+    init(_ line: UnsafeRawBufferPointer) { words = LineWords(line) }
 
-    /// All that is left, spaces within it included.
-    mutating func rest() -> UnsafeRawBufferPointer { words.rest() }
+    mutating func nextWord() -> UnsafeRawBufferPointer? { words.next() }
 
-    /// The next field's value, if its key is this.
-    mutating func value(_ key: StaticString) -> UnsafeRawBufferPointer? {
+    /// Reads the next field.
+    mutating func next<Value: Spelled>() throws -> Value {
+        guard let field = words.next(), let value = Value(spelled: field) else { throw Misfit() }
+        return value
+    }
+
+    /// Reads the value of the next field, which must have this key.
+    mutating func value<Value: Spelled>(_ key: StaticString) throws -> Value {
         guard let field = words.next(), let equals = field.offset(of: UInt8(ascii: "=")),
-            field.part(0, equals).spells(key)
-        else { return nil }
-        return field.part(equals + 1, field.count)
+            field.part(0, equals).spells(key), let value = Value(spelled: field.part(equals + 1, field.count))
+        else { throw Misfit() }
+        return value
     }
 
-    mutating func name() -> LockName? { next().flatMap(LockName.init(bytes:)) }
-    mutating func mode() -> LockMode? { next().flatMap(LockMode.init(word:)) }
-    mutating func token() -> Token? { value("token").flatMap(Token.init(decimal:)) }
-    mutating func count(_ key: StaticString) -> Int? { value(key)?.decimal().flatMap(Int.init(exactly:)) }
-    mutating func duration(_ key: StaticString) -> Duration? {
-        value(key).flatMap(Milliseconds.init(age:))?.duration
+    mutating func processID() throws -> Int32? { (try value("pid") as ProcessNumber).id }
+
+    mutating func age(_ key: StaticString) throws -> Duration { (try value(key) as Age).duration }
+
+    /// Reads a field that only newer daemons send; nil, and nothing is taken, if it does not come next.
+    mutating func ifNext<Value>(_ read: (inout Fields) throws -> Value) -> Value? {
+        var rest = self
+        guard let value = try? read(&rest) else { return nil }
+        self = rest
+        return value
     }
 
-    /// The next field as a process id; nil if it is none, and an empty optional if it is `?`.
-    mutating func processID() -> Int32?? { value("pid").flatMap(Int32.processID) }
-}
-
-extension Int32 {
-    /// A process id, or none for `?`; nil if it is neither.
-    static func processID(_ bytes: UnsafeRawBufferPointer) -> Int32?? {
-        if bytes.spells("?") { return .some(nil) }
-        guard let number = bytes.decimal(), let processID = Int32(exactly: number) else { return nil }
-        return .some(processID)
+    /// Takes the next field if it is this word; returns whether it was.
+    mutating func take(_ word: StaticString) -> Bool {
+        var rest = words
+        guard let field = rest.next(), field.spells(word) else { return false }
+        words = rest
+        return true
     }
-}
 
-extension Token {
-    /// A token in decimal; nil if it is none.
-    init?(decimal bytes: UnsafeRawBufferPointer) {
-        guard let number = bytes.decimal(), number > 0 else { return nil }
-        self.init(rawValue: number)
-    }
-}
-
-extension LockMode {
-    /// The mode with this word.
-    init?(word: UnsafeRawBufferPointer) {
-        if word.spells("read") {
-            self = .read
-        } else if word.spells("write") {
-            self = .write
-        } else if word.spells("update") {
-            self = .update
-        } else {
-            return nil
-        }
-    }
+    /// Takes all that is left, with the spaces in it.
+    mutating func rest() -> String { words.rest().text }
 }

@@ -247,6 +247,20 @@ import Testing
             """)
     }
 
+    @Test("A prefix that no name begins with is refused, and so is one that ends inside an encoded byte")
+    func impossiblePrefixes() {
+        let room = Room()
+        for prefix in ["%zz", "%41", "%%%", "%4", "a%", "a!"] {
+            for verb in ["LIST", "WATCH"] {
+                let reply = room.send("a", "\(verb) \(prefix)\n")
+                #expect(
+                    reply.count == 1 && reply.first?.hasPrefix("ERROR bad-name ") == true,
+                    "\(verb) \(prefix): \(reply)")
+            }
+        }
+        #expect(room.send("a", "LIST %25\n") == ["END 0"])
+    }
+
     @Test("STATUS tells holders and waiters, a mark, and nothing of a lock that nobody uses") func status() {
         let room = Room()
         room.play(

@@ -1,6 +1,7 @@
 import LockVocabulary
 import LockWire
 import Testing
+import WireExamples
 
 @Suite("Requests")
 struct RequestTests {
@@ -20,57 +21,29 @@ struct RequestTests {
         #expect(try request("#7 WRITE jobs note=nightly-backup owner=t1 lease=30s wait=5s") == expected)
     }
 
-    @Test("Each request is understood and written again")
+    @Test("Each example is understood, and written again from its value")
     func roundTrips() throws {
-        let jobs = try name("jobs")
-        let choice = GrantChoice(token: token(42), owner: try owner("t1"))
-        let verbs: [(String, Verb)] = [
-            ("READ jobs", .acquire(Acquire(name: jobs, mode: .read))),
-            ("UPDATE jobs wait=0", .acquire(Acquire(name: jobs, mode: .update, wait: .upTo(.zero)))),
-            (
-                "WRITE jobs lease=1500ms",
-                .acquire(Acquire(name: jobs, mode: .write, lease: .upTo(.milliseconds(1500))))
-            ),
-            ("RELEASE jobs", .release(jobs, GrantChoice())),
-            ("RELEASE jobs token=42 owner=t1", .release(jobs, choice)),
-            ("RELEASE jobs token=42 owner=t1 at=end", .releaseAtEnd(jobs, choice)),
-            ("RELEASE * owner=t1", .releaseAll(try owner("t1"))),
-            ("RELEASE * owner=-", .releaseAll(.session)),
-            ("UPGRADE jobs", .upgrade(jobs, GrantChoice(), wait: .forever)),
-            ("UPGRADE jobs token=42 owner=t1 wait=1s", .upgrade(jobs, choice, wait: .upTo(.seconds(1)))),
-            ("DOWNGRADE jobs to=read", .downgrade(jobs, GrantChoice(), to: .read)),
-            ("DOWNGRADE jobs token=42 owner=t1 to=update", .downgrade(jobs, choice, to: .update)),
-            ("RENEW jobs", .renew(jobs, GrantChoice(), lease: nil)),
-            ("RENEW jobs lease=forever", .renew(jobs, GrantChoice(), lease: .forever)),
-            ("RENEW jobs token=42 owner=t1 lease=30s", .renew(jobs, choice, lease: .upTo(.seconds(30)))),
-            ("CANCEL jobs", .cancel(jobs, owner: nil)),
-            ("CANCEL jobs owner=-", .cancel(jobs, owner: .session)),
-            ("CANCEL #a.b_c-1", .cancelTagged(try tag("a.b_c-1"))),
-            ("VALIDATE jobs token=1", .validate(jobs, token(1))),
-            ("REVOKE jobs token=18446744073709551615", .revoke(jobs, token(.max))),
-            ("STATUS jobs", .status(jobs)),
-            ("LIST", .list(prefix: "", after: nil, limit: nil)),
-            (
-                "LIST jobs after=jobs/a limit=9223372036854775807",
-                .list(prefix: "jobs", after: try name("jobs/a"), limit: .max)
-            ),
-            ("SESSIONS", .sessions),
-            ("STATS", .stats),
-            ("HELP", .help),
-            ("WATCH", .watch(prefix: "")),
-            ("WATCH a%2", .watch(prefix: "a%2")),
-            ("HELLO", .hello(client: nil, recall: nil)),
-            ("HELLO client=- recall=0", .hello(client: Note.none, recall: false)),
-            ("HELLO client=a%20b recall=1", .hello(client: try note("a b"), recall: true)),
-            ("PING", .ping),
-            ("QUIT", .quit),
-        ]
-        for (line, verb) in verbs {
+        for example in Examples.requests {
             for tag in [nil, try tag("x")] {
-                let tagged = (tag.map { "\($0) " } ?? "") + line
-                #expect(try request(tagged) == Request(tag: tag, verb: verb))
-                #expect(try text(Request(tag: tag, verb: verb).encode) == tagged)
+                let line = (tag.map { "\($0) " } ?? "") + example.line
+                #expect(try request(line) == Request(tag: tag, verb: example.value))
+                #expect(try text(Request(tag: tag, verb: example.value).encode) == line)
             }
+        }
+    }
+
+    @Test("The form of each request names the options of its examples, and no others")
+    func forms() {
+        func keys(_ line: Substring) -> Set<Substring> {
+            Set(
+                line.split { " [],".contains($0) }.compactMap {
+                    $0.contains("=") ? $0.prefix { $0 != "=" } : nil
+                })
+        }
+        for form in Request.forms {
+            let verb = form.prefix { $0 != " " }
+            let examples = Examples.requests.map(\.line).filter { $0.prefix { $0 != " " } == verb }
+            #expect(Set(examples.flatMap { keys($0[...]) }) == keys(form[...]), "\(verb)")
         }
     }
 

@@ -1,5 +1,5 @@
 /// The words of a line, one after another, in place.
-struct Words {
+struct LineWords {
     private let line: UnsafeRawBufferPointer
     private var position = 0
 

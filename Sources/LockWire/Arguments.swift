@@ -1,0 +1,160 @@
+import LockVocabulary
+
+/// The words behind a verb: the operand, then options in any order, each at most once.
+struct Arguments: ~Copyable {
+    private let form: RequestForm
+    private var operand: UnsafeRawBufferPointer?
+    private var given = OptionKeys()
+    /// The values of the given options, by their keys' raw values.
+    private var values = InlineArray<11, UnsafeRawBufferPointer>(
+        repeating: UnsafeRawBufferPointer(start: nil, count: 0))
+
+    init(_ words: consuming LineWords, of form: RequestForm) throws(WireError) {
+        self.form = form
+        var next = words.next()
+        if let word = next, form.needsOperand || word.offset(of: UInt8(ascii: "=")) == nil {
+            operand = word
+            next = words.next()
+        }
+        while let word = next {
+            guard let equals = word.offset(of: UInt8(ascii: "=")), let key = OptionKey(word.part(0, equals)),
+                form.options.contains(key)
+            else { throw misfit(.unknownArgument) }
+            guard !given.contains(key) else { throw misfit(.repeatedArgument) }
+            given.insert(key)
+            values[key.rawValue] = word.part(equals + 1, word.count)
+            next = words.next()
+        }
+    }
+
+    func verb() throws(WireError) -> Verb {
+        switch form {
+        case .read: try acquire(.read)
+        case .update: try acquire(.update)
+        case .write: try acquire(.write)
+        case .release: try release()
+        case .upgrade: try .upgrade(name(), choice(), wait: wait().limit)
+        case .downgrade: try .downgrade(name(), choice(), to: weakerMode())
+        case .renew: try .renew(name(), choice(), lease: lease()?.limit)
+        case .cancel: try cancel()
+        case .validate: try .validate(name(), required(token()))
+        case .revoke: try .revoke(name(), required(token()))
+        case .status: try .status(name())
+        case .list: try .list(prefix: prefix(), after: value(.after, or: .badName), limit: limit())
+        case .sessions: try bare(.sessions)
+        case .stats: try bare(.stats)
+        case .watch: try .watch(prefix: prefix())
+        case .hello: try bare(.hello(client: value(.client, or: .badNote), recall: recall()))
+        case .ping: try bare(.ping)
+        case .quit: try bare(.quit)
+        case .help: try bare(.help)
+        }
+    }
+
+    // MARK: Requests
+
+    private func acquire(_ mode: LockMode) throws(WireError) -> Verb {
+        .acquire(
+            Acquire(
+                name: try name(), mode: mode, roundedWait: try wait(), roundedLease: try lease() ?? .forever,
+                owner: try owner() ?? .session, note: try value(.note, or: .badNote) ?? Note.none))
+    }
+
+    private func release() throws(WireError) -> Verb {
+        if let operand, operand.spells("*") {
+            if given.contains(.token) || given.contains(.at) { throw misfit(.unknownArgument) }
+            return .releaseAll(try required(owner()))
+        }
+        guard given.contains(.at) else { return .release(try name(), try choice()) }
+        guard values[OptionKey.at.rawValue].spells("end") else { throw misfit(.badValue) }
+        return .releaseAtEnd(try name(), try choice())
+    }
+
+    private func cancel() throws(WireError) -> Verb {
+        guard let operand, operand.first == UInt8(ascii: "#") else {
+            return .cancel(try name(), owner: try owner())
+        }
+        guard let tag = Tag(spelled: operand) else { throw WireError(.badTag) }
+        guard given.isEmpty else { throw misfit(.unknownArgument) }
+        return .cancelTagged(tag)
+    }
+
+    /// A request that takes no operand.
+    private func bare(_ verb: Verb) throws(WireError) -> Verb {
+        guard operand == nil else { throw misfit(.unknownArgument) }
+        return verb
+    }
+
+    // MARK: Operands and options
+
+    private func name() throws(WireError) -> LockName {
+        guard let operand else { throw misfit(.missingArgument) }
+        guard let name = LockName(bytes: operand) else {
+            // An option is no name.
+            throw operand.offset(of: UInt8(ascii: "=")) == nil
+                ? WireError(.badName) : misfit(.missingArgument)
+        }
+        return name
+    }
+
+    /// The beginning of names, which is spelled as a name is; empty if none is given.
+    private func prefix() throws(WireError) -> String { operand == nil ? "" : try name().text }
+
+    /// An option's value; nil if the option is not given.
+    @inline(__always)
+    private func value<Value: Spelled>(
+        _ key: OptionKey, or code: ErrorCode, _ explanation: String? = nil
+    ) throws(WireError) -> Value? {
+        given.contains(key) ? try givenValue(key, code, explanation) : nil
+    }
+
+    private func givenValue<Value: Spelled>(
+        _ key: OptionKey, _ code: ErrorCode, _ explanation: String?
+    ) throws(WireError) -> Value {
+        guard let value = Value(spelled: values[key.rawValue]) else {
+            throw WireError(code, explanation ?? code.explanation)
+        }
+        return value
+    }
+
+    private func required<Value>(_ value: Value?) throws(WireError) -> Value {
+        guard let value else { throw misfit(.missingArgument) }
+        return value
+    }
+
+    private func owner() throws(WireError) -> OwnerID? { try value(.owner, or: .badOwner) }
+
+    private func token() throws(WireError) -> Token? { try value(.token, or: .badToken) }
+
+    private func choice() throws(WireError) -> GrantChoice {
+        GrantChoice(token: try token(), owner: try owner())
+    }
+
+    private func wait() throws(WireError) -> Milliseconds { try value(.wait, or: .badDuration) ?? .forever }
+
+    private func lease() throws(WireError) -> Milliseconds? {
+        let lease: Milliseconds? = try value(.lease, or: .badDuration)
+        guard lease != .zero else { throw WireError(.badDuration, "a lease is longer than 0") }
+        return lease
+    }
+
+    private func weakerMode() throws(WireError) -> LockMode {
+        let mode: LockMode = try value(.to, or: .badMode) ?? .read
+        guard mode != .write else { throw WireError(.badMode) }
+        return mode
+    }
+
+    private func limit() throws(WireError) -> Int? {
+        let explanation = "limit= is a decimal number from 1 to \(Int.max)"
+        let limit: Int? = try value(.limit, or: .badNumber, explanation)
+        guard limit != 0 else { throw WireError(.badNumber, explanation) }
+        return limit
+    }
+
+    private func recall() throws(WireError) -> Bool? {
+        try value(.recall, or: .badNumber, "recall= is 0 or 1")
+    }
+
+    /// What is wrong with the arguments as a whole, and how such a request is typed.
+    private func misfit(_ code: ErrorCode) -> WireError { WireError(code, "expected \(form.usage)") }
+}

@@ -1,0 +1,151 @@
+import LockVocabulary
+public import LockWire
+
+extension Examples {
+    /// Every row of a listing.
+    public static let rows: [Example<Row>] = RowKind.allCases.flatMap { kind in
+        kind.examples.map { line, row in
+            precondition(RowKind(row) == kind, "\(line) is an example of another row")
+            return Example(line, row)
+        }
+    }
+}
+
+extension Examples {
+    /// Every notice.
+    public static let notices: [Example<Notice>] = NoticeKind.allCases.flatMap { kind in
+        kind.examples.map { line, notice in
+            precondition(NoticeKind(notice) == kind, "\(line) is an example of another notice")
+            return Example(line, notice)
+        }
+    }
+}
+
+/// The cases of `Row`.
+private enum RowKind: CaseIterable {
+    case holder, waiter, lock, session, stat, text
+
+    init(_ row: Row) {
+        self =
+            switch row {
+            case .holder: .holder
+            case .waiter: .waiter
+            case .lock: .lock
+            case .session: .session
+            case .stat: .stat
+            case .text: .text
+            }
+    }
+
+    var examples: [(String, Row)] {
+        switch self {
+        case .holder:
+            [
+                (
+                    "* holder pid=811 mode=write owner=- token=42 age=3s lease=- note=nightly",
+                    .holder(
+                        .init(
+                            processID: 811, mode: .write, owner: .session, token: token, age: .seconds(3),
+                            leaseLeft: nil, note: note("nightly")))
+                ),
+                (
+                    "* holder pid=? mode=read owner=t1 token=42 age=250ms lease=29.007s note=-",
+                    .holder(
+                        .init(
+                            processID: nil, mode: .read, owner: owner, token: token, age: .milliseconds(250),
+                            leaseLeft: .milliseconds(29_007), note: .none))
+                ),
+            ]
+        case .waiter:
+            [
+                (
+                    "* waiter pid=902 mode=write owner=- waited=2s timeout=5s note=- upgrades=42",
+                    .waiter(
+                        .init(
+                            processID: 902, mode: .write, owner: .session, waited: .seconds(2),
+                            timeout: .upTo(.seconds(5)), note: .none, upgrades: token))
+                ),
+                (
+                    "* waiter pid=902 mode=read owner=t1 waited=2s timeout=forever note=- upgrades=-",
+                    .waiter(
+                        .init(
+                            processID: 902, mode: .read, owner: owner, waited: .seconds(2), timeout: .forever,
+                            note: .none))
+                ),
+                (
+                    "* waiter pid=902 mode=read owner=t1 waited=2s timeout=1500ms note=n upgrades=-",
+                    .waiter(
+                        .init(
+                            processID: 902, mode: .read, owner: owner, waited: .seconds(2),
+                            timeout: .upTo(.milliseconds(1500)), note: note("n")))
+                ),
+            ]
+        case .lock:
+            [
+                (
+                    "* lock jobs mode=write holders=1 waiters=2 ownerdied=0",
+                    .lock(.init(name: jobs, mode: .write, holders: 1, waiters: 2, ownerDied: false))
+                ),
+                (
+                    "* lock jobs mode=- holders=0 waiters=0 ownerdied=1",
+                    .lock(.init(name: jobs, mode: nil, holders: 0, waiters: 0, ownerDied: true))
+                ),
+            ]
+        case .session:
+            [
+                (
+                    "* session id=7 pid=811 uid=4294967294 client=backup grants=1 waiters=0 age=3s",
+                    .session(
+                        .init(
+                            id: 7, processID: 811, userID: 4_294_967_294, client: note("backup"), grants: 1,
+                            waiters: 0, age: .seconds(3)))
+                )
+            ]
+        case .stat: [("* grants 17", .stat(name: "grants", value: 17))]
+        case .text: Request.forms.map { ("* \($0)", .text($0)) }
+        }
+    }
+}
+
+/// The cases of `Notice`.
+private enum NoticeKind: CaseIterable {
+    case expired, revoked, recall, missed, drain, changed
+
+    init(_ notice: Notice) {
+        self =
+            switch notice {
+            case .expired: .expired
+            case .revoked: .revoked
+            case .recall: .recall
+            case .missed: .missed
+            case .drain: .drain
+            case .changed: .changed
+            }
+    }
+
+    var examples: [(String, Notice)] {
+        switch self {
+        case .expired: [("! EXPIRED jobs token=42", .expired(jobs, token))]
+        case .revoked: [("! REVOKED jobs token=42", .revoked(jobs, token))]
+        case .recall: [("! RECALL jobs token=42", .recall(jobs, token))]
+        case .missed: [("! MISSED 3", .missed(3))]
+        case .drain: [("! DRAIN", .drain)]
+        case .changed:
+            ChangeKind.allCases.map { change in
+                (
+                    "! CHANGED jobs \(change.rawValue) pid=811 mode=write token=42 owner=- tag=- request=- upgrades=-",
+                    .changed(.init(name: jobs, change: change, processID: 811, mode: .write, token: token))
+                )
+            } + [
+                (
+                    "! CHANGED jobs waiting pid=? mode=write token=- owner=t1 tag=#- request=0 upgrades=7",
+                    .changed(
+                        .init(
+                            name: jobs, change: .waiting, processID: nil, mode: .write, token: nil,
+                            owner: owner,
+                            tag: tag("-"), request: 0, upgrades: Token(rawValue: 7)))
+                )
+            ]
+        }
+    }
+}
