@@ -19,9 +19,21 @@ struct Document: Sendable {
         }
     }
 
+    /// The contents of its fenced blocks of a kind.
+    func blocks(_ kind: String) -> [String] {
+        text.split(separator: "```\(kind)\n").dropFirst().compactMap {
+            $0.split(separator: "\n```").first.map { $0 + "\n" }
+        }
+    }
+
     private init(_ name: String) throws {
-        text = String(decoding: try FileContents.read("\(Self.folder)/\(name)"), as: UTF8.self)
+        text = try Self.text(name)
         transcripts = try Transcript.all(in: text, named: name)
+    }
+
+    /// The text of a file of the repository.
+    static func text(_ path: String) throws -> String {
+        String(decoding: try FileContents.read("\(folder)/\(path)"), as: UTF8.self)
     }
 
     private static var folder: String {

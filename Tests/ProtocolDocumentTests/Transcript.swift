@@ -26,7 +26,7 @@ struct Transcript: Sendable {
         case drain
     }
 
-    /// Where it begins, for whoever has to look at it.
+    /// The file and the line of its first step.
     let place: String
     /// Each step with the place of its line.
     private(set) var steps: [(place: String, step: Step)] = []
