@@ -1,9 +1,9 @@
 public import LockVocabulary
 
-/// A circle of owners, each of which waits for a lock that the next one stands before it at.
+/// A cycle of owners: each waits for a lock that the next one holds, or waits for ahead of it.
 public struct Cycle: Hashable, Sendable {
     public struct Hop: Hashable, Sendable {
-        /// Nil for a process that cannot be seen from where the daemon is.
+        /// Nil if the daemon cannot see the process.
         public var processID: Int32?
         public var owner: OwnerID
         /// The lock that this owner waits for.
@@ -16,24 +16,24 @@ public struct Cycle: Hashable, Sendable {
         }
     }
 
-    /// How many hops are named, at most.
+    /// The largest number of hops that are named.
     public static let maximumNamed = 8
 
-    /// The first hops, as many as are named.
+    /// The first hops.
     public private(set) var named: [Hop] = []
-    /// How many more there are.
+    /// The number of hops that are not named.
     public private(set) var more = 0
 
     public init(_ hops: some Sequence<Hop>) {
         for hop in hops { add(hop) }
     }
 
-    /// Names one more hop, or counts it if enough are named.
+    /// Names a hop, or only counts it if enough are named.
     public mutating func add(_ hop: Hop) {
         if named.count < Self.maximumNamed { named.append(hop) } else { addUnnamed(1) }
     }
 
-    /// Counts hops without naming them, as many as a number can say at the most.
+    /// Counts hops without naming them. The number stops at its largest value.
     public mutating func addUnnamed(_ count: Int) { more = more.clampedSum(count) }
 }
 
@@ -61,7 +61,7 @@ extension Cycle: Spelled {
     }
 }
 
-/// Spelled `pid/owner:lock` or `pid:lock`. Neither a process id nor an owner contains a colon.
+/// Spelled `pid/owner:lock` or `pid:lock`. The first colon ends the owner, as only the lock's name may contain one.
 extension Cycle.Hop: Spelled {
     init?(spelled bytes: UnsafeRawBufferPointer) {
         guard let colon = bytes.offset(of: UInt8(ascii: ":")),
@@ -85,10 +85,10 @@ extension Cycle.Hop: Spelled {
     }
 }
 
-// MARK: - Lists that name a few and count the rest
+// MARK: - Lists of which only the first elements are named
 
 extension Int {
-    /// The sum with a count, or the largest number where that is smaller.
+    /// The sum with a count; the largest number if the sum overflows.
     func clampedSum(_ count: Int) -> Int {
         let (sum, isTooLarge) = addingReportingOverflow(count)
         return isTooLarge ? .max : sum
@@ -96,7 +96,7 @@ extension Int {
 }
 
 extension UnsafeRawBufferPointer {
-    /// Calls the body with each part between separators until it returns false; whether it never did.
+    /// Calls the body with each part between separators, until it returns false. Returns whether it never did.
     func allParts(between separator: UInt8, _ body: (UnsafeRawBufferPointer) -> Bool) -> Bool {
         var rest = self
         while let end = rest.offset(of: separator) {

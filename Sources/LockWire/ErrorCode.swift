@@ -1,6 +1,6 @@
 public import LockVocabulary
 
-/// Every fault that `ERROR` can name, by its word in the protocol; `protocol.md` says what each means.
+/// The codes of `ERROR`, by their words in the protocol. `protocol.md` defines each.
 public enum ErrorCode: String, CaseIterable, Sendable {
     // The line
     case unknownVerb = "unknown-verb"
@@ -22,7 +22,7 @@ public enum ErrorCode: String, CaseIterable, Sendable {
     case badMode = "bad-mode"
     case badValue = "bad-value"
 
-    // What it asks for
+    // What it requests
     case notHeld = "not-held"
     case notWaiting = "not-waiting"
     case ambiguous
@@ -39,10 +39,10 @@ public enum ErrorCode: String, CaseIterable, Sendable {
     case limitBuffers = "limit-buffers"
     case limitWatchers = "limit-watchers"
 
-    /// A code of a newer daemon, for clients; no daemon sends it. The error's text then begins with the code.
+    /// A code that only a newer daemon knows. Only clients use this case; the error's text then begins with the code.
     case unlisted
 
-    /// What a person is told who gets this error and nothing more exact.
+    /// The text of an error that has no more exact one.
     public var explanation: String {
         switch self {
         case .unknownVerb: "no such request; HELP lists them"
@@ -80,15 +80,15 @@ public enum ErrorCode: String, CaseIterable, Sendable {
     }
 }
 
-/// A fault of a request: its code, for programs, and a text for whoever typed it.
+/// A fault of a request: a code for programs, and a text for people.
 ///
-/// The text never repeats what the peer sent, so that no bytes of one client get to where another's are shown.
+/// The text never repeats what the client sent. Otherwise one client's bytes could reach another user's terminal.
 public struct WireError: Error, Hashable, Sendable {
     public var code: ErrorCode
     public var text: String
-    /// The lock that was asked for, and in which mode; nil where the error answers no request for a lock.
+    /// The lock and the mode of the request; nil if the error answers no request for a lock.
     ///
-    /// Such a request may have waited, and then only this tells which one is answered where no tag does.
+    /// A request that has waited is answered out of order. Without a tag, only the subject identifies it.
     public var subject: Subject?
 
     public struct Subject: Hashable, Sendable {
@@ -107,6 +107,6 @@ public struct WireError: Error, Hashable, Sendable {
         self.subject = subject
     }
 
-    /// The error with its code's own explanation.
+    /// The error with the explanation of its code as text.
     public init(_ code: ErrorCode) { self.init(code, code.explanation) }
 }

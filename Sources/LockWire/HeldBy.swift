@@ -1,11 +1,11 @@
 public import LockVocabulary
 
-/// Who holds a lock that another asked for: the first few, and how many more there are.
+/// The holders of a lock that a request could not get: the first few, and the number of the others.
 ///
-/// Empty while the daemon grants nothing to anyone, after an unclean end of the one before.
+/// It is empty during the grace time after an unclean end of the daemon before, when the daemon grants nothing.
 public struct HeldBy: Hashable, Sendable {
     public struct Holder: Hashable, Sendable {
-        /// Nil for a process that cannot be seen from where the daemon is.
+        /// Nil if the daemon cannot see the process.
         public var processID: Int32?
         public var mode: LockMode
 
@@ -15,14 +15,14 @@ public struct HeldBy: Hashable, Sendable {
         }
     }
 
-    /// How many holders are named, at most.
+    /// The largest number of holders that are named.
     public static let maximumNamed = 3
 
-    // Three places instead of an array, so that a refusal allocates nothing.
+    // Three properties instead of an array, so that a refusal allocates nothing.
     private var first: Holder?
     private var second: Holder?
     private var third: Holder?
-    /// How many holders there are beside those that are named.
+    /// The number of holders that are not named.
     public private(set) var more = 0
 
     public init() {}
@@ -31,7 +31,7 @@ public struct HeldBy: Hashable, Sendable {
         for holder in holders { add(holder) }
     }
 
-    /// Names one more holder, or counts it if enough are named.
+    /// Names a holder, or only counts it if enough are named.
     public mutating func add(_ holder: Holder) {
         if first == nil {
             first = holder
@@ -44,7 +44,7 @@ public struct HeldBy: Hashable, Sendable {
         }
     }
 
-    /// Counts holders without naming them, as many as a number can say at the most.
+    /// Counts holders without naming them. The number stops at its largest value.
     public mutating func addUnnamed(_ count: Int) { more = more.clampedSum(count) }
 
     /// The holders that are named.
@@ -52,7 +52,7 @@ public struct HeldBy: Hashable, Sendable {
 
     public var isEmpty: Bool { first == nil && more == 0 }
 
-    /// Calls the body with each holder that is named, without making an array.
+    /// Calls the body with each named holder, without making an array.
     func forEach(_ body: (Holder) -> Void) {
         if let first { body(first) }
         if let second { body(second) }

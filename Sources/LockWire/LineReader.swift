@@ -1,39 +1,39 @@
-/// Cuts a stream of bytes into lines, wherever it was cut before.
+/// Splits a stream of bytes into lines, however the stream arrives in chunks.
 ///
-/// Lines are looked at where they lie in the chunk; only a line that the chunk's end cuts is copied. A line ends
-/// with a line feed; a carriage return before it and spaces at both ends are not part of the line, and lines with
-/// nothing else in them are passed over.
+/// The body reads lines in place. Only a line that continues in the next chunk is copied. A line ends with a line
+/// feed. A carriage return before the line feed and spaces at both ends are not part of the line. Empty lines are
+/// skipped.
 ///
 /// Invariants:
-/// 1. At most `limit` bytes are kept, whatever a peer sends.
-/// 2. A line of more than `limit` bytes with its line feed is told of once, as `tooLong`, as soon as that is
-///    known; what follows its line feed is read as if nothing had happened.
-/// 3. What is told of such a line is its first `limit` bytes, wherever the stream was cut.
+/// 1. The reader keeps at most `limit` bytes, whatever the peer sends.
+/// 2. It reports a line of more than `limit` bytes, line feed included, once, as `tooLong`, as soon as it knows. It
+///    reads the line after that as usual.
+/// 3. The report has the first `limit` bytes of the line, however the stream arrived.
 public struct LineReader: Sendable {
     public enum Line {
-        /// A line that is not empty, valid only while the body runs.
+        /// A line that is not empty. Valid only while the body runs.
         case text(UnsafeRawBufferPointer)
-        /// The beginning of a line that is too long, valid only while the body runs.
+        /// The beginning of a line that is too long. Valid only while the body runs.
         case tooLong(UnsafeRawBufferPointer)
     }
 
     private let limit: Int
-    /// The beginning of a line that the last chunk's end cut.
+    /// The beginning of the line that continues in the next chunk.
     private var partial: [UInt8] = []
     /// Whether the bytes up to the next line feed belong to a line that was too long.
     private var skipping = false
 
-    /// A reader for lines of at most so many bytes with their line feed.
+    /// A reader for lines of at most `limit` bytes, line feed included.
     public init(limit: Int) {
         precondition(limit > 0, "a line has at least its line feed")
         self.limit = limit
     }
 
-    /// How many bytes are kept.
+    /// The number of bytes that the reader keeps.
     public var partialCount: Int { partial.count }
 
-    /// Calls the body for each line that the chunk completes, until it returns false; returns how many bytes of the
-    /// chunk were read. The rest of the chunk has to be given again.
+    /// Calls the body with each line that the chunk completes, until the body returns false. Returns how many bytes of
+    /// the chunk were read; the caller must pass the others again.
     public mutating func read(_ chunk: UnsafeRawBufferPointer, _ body: (Line) -> Bool) -> Int {
         var start = 0
         while start < chunk.count {
@@ -48,7 +48,7 @@ public struct LineReader: Sendable {
         return start
     }
 
-    /// A piece of which the line feed is not there yet.
+    /// Reads a piece that has no line feed yet.
     private mutating func keep(_ piece: UnsafeRawBufferPointer, _ body: (Line) -> Bool) {
         if skipping { return }
         let needed = partial.count + piece.count
@@ -61,7 +61,7 @@ public struct LineReader: Sendable {
         partial.append(contentsOf: piece)
     }
 
-    /// A piece up to its line feed: the whole of a line, or the end of one that was begun.
+    /// Reads a piece up to its line feed: a whole line, or the end of one.
     private mutating func finish(_ piece: UnsafeRawBufferPointer, _ body: (Line) -> Bool) -> Bool {
         if skipping {
             skipping = false
@@ -75,7 +75,7 @@ public struct LineReader: Sendable {
         return whole.withUnsafeBytes { Self.give($0, body) }
     }
 
-    /// Gives the body the beginning of a line that is too long; its last piece is not kept yet.
+    /// Calls the body with the beginning of a line that is too long. `piece` is not part of `partial` yet.
     private mutating func giveBeginning(_ piece: UnsafeRawBufferPointer, _ body: (Line) -> Bool) -> Bool {
         var beginning = partial
         partial = []
@@ -83,7 +83,7 @@ public struct LineReader: Sendable {
         return beginning.withUnsafeBytes { body(.tooLong($0)) }
     }
 
-    /// Gives the body a line without what is passed over; an empty one is passed over itself.
+    /// Calls the body with a line without its carriage return and outer spaces, unless nothing is left.
     private static func give(_ line: UnsafeRawBufferPointer, _ body: (Line) -> Bool) -> Bool {
         var start = 0
         var end = line.count
@@ -95,10 +95,10 @@ public struct LineReader: Sendable {
 }
 
 extension UnsafeRawBufferPointer {
-    /// Where the first line feed at or after an offset stands; nil if there is none.
+    /// The offset of the first line feed at or after `start`; nil if there is none.
     ///
-    /// Eight bytes at a time: the bytes that are line feeds become zero, and the lowest zero byte is the one whose
-    /// high bit survives the subtraction ("Bit Twiddling Hacks", determine if a word has a zero byte).
+    /// It reads eight bytes at a time. XOR turns each line feed into zero. The subtraction sets the high bit of the
+    /// lowest zero byte ("Bit Twiddling Hacks", determine if a word has a zero byte).
     func offsetOfLineFeed(from start: Int) -> Int? {
         var index = start
         while index + 8 <= count {

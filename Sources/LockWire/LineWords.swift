@@ -1,11 +1,11 @@
-/// The words of a line, one after another, in place.
+/// Reads the words of a line in their order, without copying them.
 struct LineWords {
     private let line: UnsafeRawBufferPointer
     private var position = 0
 
     init(_ line: UnsafeRawBufferPointer) { self.line = line }
 
-    /// The next word; nil at the end of the line. Any number of spaces stand between two words.
+    /// The next word; nil at the end of the line. Any number of spaces separates two words.
     @inline(__always)
     mutating func next() -> UnsafeRawBufferPointer? {
         while position < line.count, line[position] == .space { position += 1 }
@@ -18,7 +18,7 @@ struct LineWords {
     /// Whether the last word ends the line.
     var isAtEnd: Bool { position == line.count }
 
-    /// What is left of the line after the spaces that stand before it.
+    /// Takes the rest of the line without the spaces before it.
     mutating func rest() -> UnsafeRawBufferPointer {
         while position < line.count, line[position] == .space { position += 1 }
         defer { position = line.count }
@@ -33,16 +33,16 @@ extension UInt8 {
 }
 
 extension UnsafeRawBufferPointer {
-    /// The bytes from one offset up to another; both lie within.
+    /// The bytes from one offset up to another. Both offsets are valid.
     @inline(__always)
     func part(_ start: Int, _ end: Int) -> UnsafeRawBufferPointer {
         UnsafeRawBufferPointer(rebasing: self[start..<end])
     }
 
-    /// Whether every byte is a space or a visible character of ASCII.
+    /// Whether every byte is a space or a visible ASCII character.
     var isPrintable: Bool { allSatisfy { (0x20...0x7E).contains($0) } }
 
-    /// Where a byte stands first.
+    /// The offset of the first byte of this value; nil if there is none.
     @inline(__always)
     func offset(of wanted: UInt8) -> Int? {
         var index = 0
@@ -53,7 +53,7 @@ extension UnsafeRawBufferPointer {
         return nil
     }
 
-    /// Whether these bytes are exactly a word.
+    /// Whether the bytes equal a word.
     @inline(__always)
     func spells(_ word: StaticString) -> Bool {
         guard count == word.utf8CodeUnitCount else { return false }
@@ -65,22 +65,23 @@ extension UnsafeRawBufferPointer {
         return true
     }
 
-    /// Whether these bytes are a word that is given in capital letters, in any case.
+    /// Whether the bytes equal a word in any case. The word is given in capital letters.
     @inline(__always)
     func spellsVerb(_ word: StaticString) -> Bool {
         guard count == word.utf8CodeUnitCount else { return false }
         var index = 0
         while index < count {
-            // The capital of a letter; no other byte becomes a letter by it.
+            // The mask turns a letter into its capital. It turns no other byte into a letter.
             guard self[index] & 0xDF == word.utf8Start[index] else { return false }
             index += 1
         }
         return true
     }
 
-    /// A decimal number without sign and leading zeros; nil if it is none, or too large.
+    /// The decimal number that the bytes spell, without a sign or leading zeros; nil if they spell none, or one that is
+    /// too large.
     ///
-    /// A number has one spelling: tokens are compared as text by shell scripts, and a line has a greatest length.
+    /// A number has one spelling, because shell scripts compare tokens as text, and the length of a line is bounded.
     @inline(__always)
     func decimal() -> UInt64? {
         guard let first, first != UInt8(ascii: "0") || count == 1 else { return nil }
@@ -96,6 +97,6 @@ extension UnsafeRawBufferPointer {
         return value
     }
 
-    /// The bytes as text; anything that is not UTF-8 is replaced.
+    /// The bytes as text. Bytes that are not UTF-8 become U+FFFD.
     var text: String { String(decoding: self, as: UTF8.self) }
 }

@@ -1,21 +1,21 @@
 import LockVocabulary
 
-/// A time limit as the protocol says it: a number of milliseconds up to a hundred years, or `forever`.
+/// A time limit in the precision of the protocol: whole milliseconds up to a hundred years, or `forever`.
 ///
 /// Spelled as a whole number and `ms`, `s`, `m` or `h`, or `0`, or `forever`.
 struct Milliseconds: Hashable, Sendable {
-    /// The number; the largest there is for no limit.
+    /// The number; the largest `Int64` for no limit.
     let count: Int64
 
     static let zero = Milliseconds(count: 0)
     static let forever = Milliseconds(count: .max)
 
-    /// The longest there is: 876000h, a hundred years of 365 days.
+    /// The longest duration: 876000h, a hundred years of 365 days.
     static let longest = Milliseconds(count: 876_000 * 3_600_000)
 
     private init(count: Int64) { self.count = count }
 
-    /// The limit as nearly as can be said, and no shorter than asked for.
+    /// The shortest limit that is not shorter than this one.
     init(roundingUp limit: TimeLimit) {
         switch limit {
         case .upTo(let duration):
@@ -25,7 +25,7 @@ struct Milliseconds: Hashable, Sendable {
         }
     }
 
-    /// The limit that is spelled so; nil if none is.
+    /// The limit that the bytes spell; nil if they spell none.
     init?(spelled bytes: UnsafeRawBufferPointer) {
         var digits = 0
         while digits < bytes.count, bytes[digits] &- UInt8(ascii: "0") <= 9 { digits += 1 }
@@ -73,15 +73,15 @@ extension Milliseconds: Spelled {
 }
 
 extension LineWriter {
-    /// Writes a duration as a number of milliseconds, cut off below.
+    /// Writes a duration in milliseconds, without a fraction.
     mutating func put(milliseconds duration: Duration) {
         put(number: UInt64(clamping: duration.wholeMilliseconds))
         put("ms")
     }
 }
 
-/// A time that has passed or is left, to the millisecond, as a person reads it: from one second on in seconds, with
-/// three decimals if it needs them, as `250ms`, `3s` or `3.250s`.
+/// A time that has passed or is left, truncated to the millisecond: from one second on in seconds, with three decimals
+/// if they are not whole. Spelled `250ms`, `3s` or `3.250s`.
 struct Age: Spelled {
     let duration: Duration
 

@@ -1,35 +1,35 @@
 public import LockVocabulary
 
-/// What the daemon says unasked.
+/// A line from the daemon that answers no request.
 public enum Notice: Hashable, Sendable {
-    /// The lease of this session's grant ended.
+    /// The lease of a grant of this session ended.
     case expired(LockName, Token)
-    /// This session's grant was taken away.
+    /// A grant of this session was revoked.
     case revoked(LockName, Token)
-    /// Somebody waits for what this session holds.
+    /// Another request waits for a lock that this session holds.
     case recall(LockName, Token)
-    /// As many notices were dropped, because the session did not read them.
+    /// The daemon dropped this number of notices, because the session did not read in time.
     case missed(Int)
-    /// The daemon is going away.
+    /// The daemon is leaving.
     case drain
-    /// Something happened on a lock that this session watches.
+    /// Something happened to a grant or request on a lock that this session watches.
     case changed(Changed)
 
-    /// What happened on a lock, and to whose grant or request.
+    /// A change on a lock, with the grant or request that it happened to.
     public struct Changed: Hashable, Sendable {
         public var name: LockName
         public var change: ChangeKind
-        /// Nil for a process that cannot be seen from where the daemon is.
+        /// Nil if the daemon cannot see the process.
         public var processID: Int32?
         public var mode: LockMode
         /// Nil for a request.
         public var token: Token?
         public var owner: OwnerID
-        /// Of the request that this is about; nil if it had none, and for the end of a grant.
+        /// The tag of the request; nil if it had none, and for the end of a grant.
         public var tag: Tag?
-        /// Of the request that this is about, if it waited: the same number in all that is told of it.
+        /// The number of the request if it has waited: the same in every notice about it.
         public var request: UInt64?
-        /// The token of the grant that the request wants to change, if it is an upgrade.
+        /// For an upgrade, the token of the grant that it is to replace.
         public var upgrades: Token?
 
         public init(
@@ -50,7 +50,7 @@ public enum Notice: Hashable, Sendable {
 }
 
 extension Notice {
-    /// How each notice is read.
+    /// How each notice is read. The most frequent one comes first, as the list is searched in its order.
     static let forms: [LineForm<Notice>] = [
         LineForm("CHANGED") { try .changed(Changed(&$0)) },
         LineForm("RECALL") { try .recall($0.next(), $0.value("token")) },
@@ -70,7 +70,7 @@ extension Notice.Changed {
             name: fields.next(), change: fields.next(), processID: fields.processID(),
             mode: fields.value("mode"),
             token: fields.value("token"),
-            // An older daemon ends its line before one of these.
+            // An older daemon may end its line before any of these.
             owner: fields.ifNext { try $0.value("owner") } ?? .session,
             tag: fields.ifNext { try $0.value("tag") } ?? nil,
             request: fields.ifNext { try $0.value("request") } ?? nil,

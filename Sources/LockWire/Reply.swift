@@ -10,17 +10,17 @@ public enum Reply: Hashable, Sendable {
     case denied(LockName, what: String, reason: String)
     case cancelled(LockName, LockMode)
     case released(LockName, Token)
-    /// How many grants of an owner were released, and how many of its requests cancelled.
+    /// The number of released grants and of cancelled requests of an owner.
     case releasedAll(grants: Int, waiters: Int)
     case renewed(LockName, Token, TimeLimit)
     case valid(LockName, Token)
     case stale(LockName, Token)
     case revoked(LockName, Token)
-    /// A daemon that does not know limits tells none.
+    /// The limits are nil if the daemon is too old to report them.
     indirect case hello(version: Int, server: String, session: UInt64, limits: SessionLimits?)
     case pong
     case bye
-    /// The request is done, and there is nothing to say about it.
+    /// The request is done and returns nothing.
     case ok
     /// The end of a listing, with the number of its rows.
     case end(rows: Int)
@@ -30,11 +30,11 @@ public enum Reply: Hashable, Sendable {
     public static let protocolVersion = 1
 }
 
-/// How much a session may say and have, as `HELLO` tells.
+/// The limits of a session, which the reply to `HELLO` reports.
 public struct SessionLimits: Hashable, Sendable {
-    /// Bytes in a line, with its line feed.
+    /// Bytes of a line with its line feed.
     public var line: Int
-    /// Grants, with what waits to become one.
+    /// Grants and waiting requests together.
     public var grants: Int
     /// Waiting requests.
     public var waiters: Int

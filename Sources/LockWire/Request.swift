@@ -1,8 +1,8 @@
 public import LockVocabulary
 
-/// One line from a client, understood.
+/// A line from a client as a value.
 public struct Request: Hashable, Sendable {
-    /// What the client wants to know the reply by.
+    /// The reply begins with the same tag.
     public let tag: Tag?
     public let verb: Verb
 
@@ -11,42 +11,42 @@ public struct Request: Hashable, Sendable {
         self.verb = verb
     }
 
-    /// The longest line that says a request, in bytes with its CR and LF, where one space stands between two words: a
-    /// tagged `UPDATE` with every option.
+    /// The length of the longest request with one space between two words, in bytes with CR and LF: a tagged `UPDATE`
+    /// with every option.
     public static let longestLine = 641
 
-    /// What came of reading a line: a request, or what is wrong with it and the tag to say so under.
+    /// The result of reading a line: a request, or a fault with the tag of its `ERROR`.
     public enum Parsed: Hashable, Sendable {
         case request(Request)
         case fault(Tag?, WireError)
     }
 }
 
-/// What a request asks for, with its arguments.
+/// A request without its tag.
 public enum Verb: Hashable, Sendable {
-    /// `READ`, `UPDATE` or `WRITE`, by the mode.
+    /// `READ`, `UPDATE` or `WRITE`, depending on the mode.
     case acquire(Acquire)
     case release(LockName, GrantChoice)
-    /// `RELEASE … at=end`: when the session ends.
+    /// `RELEASE … at=end`: release the grant when the session ends.
     case releaseAtEnd(LockName, GrantChoice)
-    /// `RELEASE * owner=…`: all that an owner holds and waits for.
+    /// `RELEASE * owner=…`: release all grants of an owner, and withdraw all its requests.
     case releaseAll(OwnerID)
     case upgrade(LockName, GrantChoice, wait: TimeLimit)
     case downgrade(LockName, GrantChoice, to: LockMode)
-    /// Without a lease: the same length again.
+    /// Without a lease, the grant's lease starts again with its length.
     case renew(LockName, GrantChoice, lease: TimeLimit?)
     case cancel(LockName, owner: OwnerID?)
     case cancelTagged(Tag)
     case validate(LockName, Token)
     case revoke(LockName, Token)
     case status(LockName)
-    /// The prefix is spelled as a name is; empty for all locks.
+    /// The prefix is encoded as a name is; it is empty for all locks.
     case list(prefix: String, after: LockName?, limit: Int?)
     case sessions
     case stats
     case help
     case watch(prefix: String)
-    /// What is nil stays as it is.
+    /// A value that is nil stays as it is.
     case hello(client: Note?, recall: Bool?)
     case ping
     case quit
@@ -54,8 +54,8 @@ public enum Verb: Hashable, Sendable {
 
 /// A request for a lock.
 ///
-/// The limits are kept in whole milliseconds, as the protocol says them, rounded up. That also keeps a request so
-/// small that the compiler moves it in registers and not through memory, which halves the time to parse one.
+/// It stores limits in whole milliseconds, rounded up, which is the precision of the protocol. That keeps the value so
+/// small that the compiler moves it in registers instead of memory, which halves the time to parse a request.
 public struct Acquire: Hashable, Sendable {
     public var name: LockName
     public var owner: OwnerID
@@ -64,13 +64,13 @@ public struct Acquire: Hashable, Sendable {
     var roundedLease: Milliseconds
     public var mode: LockMode
 
-    /// How long the request may wait; zero asks for an answer at once.
+    /// How long the request may wait; with zero, the daemon decides at once.
     public var wait: TimeLimit {
         get { roundedWait.limit }
         set { roundedWait = Milliseconds(roundingUp: newValue) }
     }
 
-    /// How long the grant lasts unless renewed; never zero.
+    /// How long the grant lasts unless it is renewed; never zero.
     public var lease: TimeLimit {
         get { roundedLease.limit }
         set { roundedLease = Milliseconds(roundingUp: newValue) }

@@ -1,6 +1,6 @@
 public import LockVocabulary
 
-/// One row of a reply that has many; `END n` closes them.
+/// A row of a listing. `END n` closes the listing.
 public enum Row: Hashable, Sendable {
     case holder(Holder)
     case waiter(Waiter)
@@ -11,13 +11,13 @@ public enum Row: Hashable, Sendable {
 
     /// A row of `STATUS`: a grant.
     public struct Holder: Hashable, Sendable {
-        /// Nil for a process that cannot be seen from where the daemon is.
+        /// Nil if the daemon cannot see the process.
         public var processID: Int32?
         public var mode: LockMode
         public var owner: OwnerID
         public var token: Token
         public var age: Duration
-        /// How much of the lease is left; nil if there is none.
+        /// The time until the lease ends; nil for a grant without a lease.
         public var leaseLeft: Duration?
         public var note: Note
 
@@ -35,17 +35,17 @@ public enum Row: Hashable, Sendable {
         }
     }
 
-    /// A row of `STATUS`: a request in the queue.
+    /// A row of `STATUS`: a waiting request.
     public struct Waiter: Hashable, Sendable {
-        /// Nil for a process that cannot be seen from where the daemon is.
+        /// Nil if the daemon cannot see the process.
         public var processID: Int32?
         public var mode: LockMode
         public var owner: OwnerID
         public var waited: Duration
-        /// How long it asked to wait in all.
+        /// The whole time that the request may wait.
         public var timeout: TimeLimit
         public var note: Note
-        /// The token of the grant that it wants to change, if it is an upgrade.
+        /// For an upgrade, the token of the grant that it is to replace.
         public var upgrades: Token?
 
         public init(
@@ -65,7 +65,7 @@ public enum Row: Hashable, Sendable {
     /// A row of `LIST`.
     public struct Lock: Hashable, Sendable {
         public var name: LockName
-        /// The strongest mode that is held; nil if nobody holds it.
+        /// The strongest mode of its grants; nil if it has none.
         public var mode: LockMode?
         public var holders: Int
         public var waiters: Int
@@ -83,10 +83,10 @@ public enum Row: Hashable, Sendable {
     /// A row of `SESSIONS`.
     public struct Session: Hashable, Sendable {
         public var id: UInt64
-        /// Nil for a process that cannot be seen from where the daemon is.
+        /// Nil if the daemon cannot see the process.
         public var processID: Int32?
         public var userID: UInt32
-        /// What it called itself with `HELLO`.
+        /// The name that the client gave with `HELLO`.
         public var client: Note
         public var grants: Int
         public var waiters: Int
@@ -108,7 +108,7 @@ public enum Row: Hashable, Sendable {
 }
 
 extension Row {
-    /// How the kinds of rows are read. Any other row is a counter of `STATS` or a text.
+    /// How the rows with fields are read. Any other row is a counter of `STATS`, or text.
     static let forms: [LineForm<Row>] = [
         LineForm("holder") {
             .holder(
@@ -139,7 +139,7 @@ extension Row {
         },
     ]
 
-    /// Reads what follows the `*`; nil if nothing does.
+    /// Reads the line behind the `*`; nil if it is empty.
     init?(_ fields: inout Fields) {
         let start = fields
         if let row = Self.forms.read(&fields) {
