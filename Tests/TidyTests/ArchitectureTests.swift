@@ -1,3 +1,4 @@
+import Foundation
 import Testing
 
 /// Compares the picture and the table of modules in `Sources/ARCHITECTURE.md` with `Package.swift`.
@@ -28,6 +29,17 @@ struct ArchitectureTests {
             }
         }
         #expect(drawn.sorted() == modules.keys.sorted())
+    }
+
+    @Test("every file that the document names exists")
+    func files() throws {
+        let named = Self.names(in: try SourceTree.text("Sources/ARCHITECTURE.md")[...], quotedBy: "`")
+        for file in named where file.contains(/\/.*\.(swift|py|md|[178])$/) {
+            let places = ["Sources/\(file)", "Tests/\(file)", file].map {
+                SourceTree.root.appending(path: $0).path
+            }
+            #expect(places.contains(where: FileManager.default.fileExists), "\(file)")
+        }
     }
 
     /// The part of the document that describes the modules.
