@@ -38,7 +38,7 @@ static int hand_over(int control, int descriptor) {
     return sendmsg(control, &message, MSG_NOSIGNAL) == 1 ? 0 : -1;
 }
 
-/* Orders are for whoever still has the control socket to itself: after a fork, only its end is told. */
+/* Waits until the caller closes the control socket. A child must not read orders: they are for its parent. */
 static void wait_for_end(int control) {
     struct pollfd end = {control, POLLRDHUP, 0};
     while (poll(&end, 1, -1) != 1) {
@@ -70,7 +70,7 @@ static void serve(const char *path, int control) {
             if (child == 0) wait_for_end(control);
             if (write(control, &child, sizeof child) != sizeof child) _exit(1);
         } else if (order == 'a') {
-            /* Left open: a child is to have all connections. */
+            /* The connection stays open: a child must have all connections. */
             if (connect_and_hand_over(path, control) < 0) _exit(1);
         } else if (order == 'c') {
             close(connection);
@@ -87,7 +87,7 @@ int32_t support_start_peer(const char *path, int control, int64_t user, int64_t 
             gid_t groups[] = {(gid_t)group};
             if (setgroups(1, groups) != 0 || setgid((gid_t)user) != 0 || setuid((uid_t)user) != 0) _exit(1);
         }
-        /* Nothing of the test's stays open here, or the ends of its sockets would not be ends. */
+        /* Close the test's descriptors: a copy here would keep a socket open that the test closes. */
         dup2(control, 3);
         close_range(4, ~0U, 0);
         serve(path, 3);
@@ -112,7 +112,7 @@ int support_receive_connection(int control) {
     return descriptor;
 }
 
-/* The hard limit stays, so that the soft one can be raised again. */
+/* Sets the soft limit only, which can be raised again. */
 static int limit_other(int32_t process, int resource, uint64_t value) {
     struct rlimit limit;
     if (prlimit(process, resource, NULL, &limit) != 0) return -1;

@@ -20,7 +20,7 @@ enum { PEER_PIDFD = 77 };
 #define ANSWER(error) BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | ((error) & SECCOMP_RET_DATA))
 
 static int refuse(unsigned refusals, int error) {
-    /* A call that is not refused gets a number that no call has. */
+    /* The rule for a call that is not refused compares with a number that no call has. */
     const unsigned none = ~0U;
     struct sock_filter rules[] = {
         LOAD(nr),
@@ -31,7 +31,7 @@ static int refuse(unsigned refusals, int error) {
         SKIP_UNLESS(refusals & support_refuse_close_range ? SYS_close_range : none, 1),
         ANSWER(error),
         SKIP_UNLESS(refusals & support_refuse_peer_pidfd ? SYS_getsockopt : none, 3),
-        /* The low half of the third argument on a little-endian machine. */
+        /* On a little-endian machine, the low half of the third argument. */
         LOAD(args[2]),
         SKIP_UNLESS(PEER_PIDFD, 1),
         ANSWER(ENOPROTOOPT),

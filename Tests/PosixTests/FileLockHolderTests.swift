@@ -3,7 +3,7 @@ import Testing
 
 @testable import Posix
 
-/// Which process holds a lock on a file, by what the kernel tells.
+/// The process that holds a lock on a file, according to the kernel.
 @Suite struct FileLockHolderTests {
     @Test("the holder is the process that took the lock, and not one that waits or has another kind of lock")
     func lines() {

@@ -16,7 +16,7 @@ import Testing
         let process = try child.spawn()
         let line = readLine(output.first)
         try reap(process)
-        // 0, 1, 2, and the one by which `ls` reads the directory.
+        // 0, 1, 2, and the descriptor with which `ls` reads the directory.
         #expect(line == "4 \(process) \(process) / hello")
     }
 

@@ -1,7 +1,7 @@
 import Glibc
 import Posix
 
-/// A directory of its own for one test; whoever makes files in it removes them before it goes.
+/// A directory for one test; the test removes its files before the directory is removed.
 final class TemporaryDirectory {
     let path: String
     private var names: [String] = []
@@ -17,7 +17,7 @@ final class TemporaryDirectory {
         rmdir(path)
     }
 
-    /// The path of a file in the directory, which is removed with it.
+    /// The path of a file in the directory, to be removed with it.
     func callAsFunction(_ name: String) -> String {
         let file = "\(path)/\(name)"
         names.insert(file, at: 0)

@@ -5,7 +5,7 @@ import Testing
 
 @testable import Rendezvous
 
-/// Daemons that clients start, and that leave by themselves: real processes, all at once.
+/// Daemons that clients start and that exit by themselves, as real processes.
 @Suite(.serialized, .timeLimit(.minutes(2))) struct AutostartTests {
     private let home = try? UserHome()
 
@@ -15,7 +15,7 @@ import Testing
         let tokens = try home.runTogether(count: 100)
         #expect(Set(tokens).count == 100)
         #expect(home.daemons().count == 1)
-        // Nothing of the one that started it stays with it.
+        // The daemon keeps nothing of the process that started it.
         let daemon = try #require(home.daemons().first)
         #expect(try home.link("cwd", of: daemon) == "/")
         #expect(getsid(daemon) != getsid(0))
@@ -29,7 +29,7 @@ import Testing
     @Test("an idle daemon that leaves turns nobody away")
     func arrivalsWhileLeaving() throws {
         let home = try #require(home)
-        // It leaves after a moment, and clients come at every moment.
+        // The daemon exits soon after its last session, and clients come all the time.
         try home.setIdleTime("5ms")
         var tokens: [UInt64] = []
         for round in 0..<40 {

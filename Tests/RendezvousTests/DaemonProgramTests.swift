@@ -8,7 +8,7 @@ import Testing
     private let folder: TemporaryDirectory
     private var surroundings: Surroundings
 
-    /// A system where the daemon is in every place where it is looked for.
+    /// A system with a daemon in each place that clients search.
     init() throws {
         folder = try TemporaryDirectory()
         surroundings = try folder.surroundings(["PATH": "relative:\(folder.path)/path1:\(folder.path)/path2"])
@@ -40,7 +40,7 @@ import Testing
         chmod(folder("beside/prwlockd"), 0o600)
         unlink(folder("path1/prwlockd"))
         mkdir(folder("path1/prwlockd"), 0o700)
-        // Root may execute a file if anybody may, and no folder.
+        // Root may execute a file that has any execute bit, but no folder.
         #expect(try found() == "path2")
     }
 
@@ -48,7 +48,7 @@ import Testing
         close(creat(try folder.make(place) + "/prwlockd", 0o700))
     }
 
-    /// The place where it is found.
+    /// The place where the search finds the daemon.
     private func found() throws -> String {
         let path = try DaemonProgram.find(in: surroundings).path
         return String(path.dropFirst(folder.path.count + 1).dropLast("/prwlockd".count))

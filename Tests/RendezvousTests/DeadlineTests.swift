@@ -5,12 +5,12 @@ import Testing
 
 @testable import Rendezvous
 
-/// What a connector waits for, and until when: a program that hangs, a lock file that is held, a daemon that is stopped.
+/// A connector's deadline while a program hangs, a lock file is held, or a daemon is stopped.
 @Suite(.serialized, .timeLimit(.minutes(1))) struct DeadlineTests {
     private let directory: TemporaryDirectory
     private let surroundings: Surroundings
 
-    /// Far beyond the time of a call, and short of what is waited for without one.
+    /// Far longer than a call with a deadline takes, and shorter than one without.
     private static let bound: Int64 = 8_000_000_000
 
     init() throws {
@@ -24,20 +24,20 @@ import Testing
             ], userID: geteuid())
     }
 
-    /// Has clients start a program that writes down its process and hangs.
+    /// Lets clients start a program that writes down its process id and hangs.
     private func setHangingDaemon() throws {
         let file = open(directory("daemon"), O_WRONLY | O_CREAT | O_CLOEXEC, 0o700)
         let script = "#!/bin/sh\necho $$ > '\(directory("pid"))'\nexec sleep 1000\n"
         try FileContents.write(Array(script.utf8), to: OwnedDescriptor(owning: file))
     }
 
-    /// Ends the program that hangs.
+    /// Kills the program that hangs.
     private func endHangingDaemon() throws {
         let text = String(decoding: try FileContents.read(directory("pid")), as: UTF8.self)
         if let process = Int32(text.dropLast()) { kill(process, SIGKILL) }
     }
 
-    /// Why there is no connection within a short time.
+    /// The error of a connector with a short deadline.
     private func refusal(within time: Duration? = .milliseconds(100)) -> RendezvousError? {
         let start = BootClock.now()
         defer { #expect(BootClock.now() - start < Self.bound) }
@@ -93,7 +93,7 @@ import Testing
     func stopped() throws {
         symlink(DaemonProcess.executable, directory("daemon"))
         let connection = try DaemonConnector(in: surroundings).connect()
-        // The process that serves is the one that the kernel names, not the one that bound the socket for it.
+        // The kernel must name the process that serves, not the client that bound the socket.
         let daemon = try PeerCredentials(of: try DaemonConnector(in: surroundings).connect()).processID
         #expect(daemon != getpid())
         kill(daemon, SIGSTOP)

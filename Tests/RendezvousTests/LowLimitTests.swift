@@ -3,7 +3,7 @@ import Testing
 
 @testable import Rendezvous
 
-/// Which hard limits keep a client from starting a daemon.
+/// Hard limits with which a client does not start a daemon.
 @Suite struct LowLimitTests {
     @Test("no limit at all, and each at its least value, permit it")
     func high() {

@@ -5,7 +5,7 @@ import Testing
 
 @testable import Rendezvous
 
-/// That a user has one lock space, whatever is removed, appears, or looks different from another process (G1).
+/// A user has one lock space, even if files are removed or appear, or other processes see other files (G1).
 @Suite(.serialized, .timeLimit(.minutes(2))) struct OneSpaceTests {
     private let home: UserHome
 
@@ -60,7 +60,7 @@ import Testing
         let holder = try connect()
         #expect(try holder.ask("WRITE jobs")?.hasPrefix("GRANTED jobs write") == true)
         let daemon = try #require(home.daemons().first)
-        // Stopped, so that it cannot make the folder again in time.
+        // A stopped daemon cannot make the folder again.
         kill(daemon, SIGSTOP)
         home.removeOwnFolder()
         let said = try home.run(after: "set -- unshare --net \"$@\"")
@@ -74,7 +74,7 @@ import Testing
     func queueOfRemovedSocket() throws {
         let holder = try connect()
         let daemon = try #require(home.daemons().first)
-        // Stopped, so that the connection is still in the queue when the daemon sees the removal.
+        // The daemon is stopped: the connection must still be in the backlog when the daemon sees the removal.
         kill(daemon, SIGSTOP)
         let early = try RawSession(connectingTo: home.socketPath)
         try early.send("PING")
@@ -92,7 +92,7 @@ import Testing
         #expect(try holder.ask("WRITE jobs")?.hasPrefix("GRANTED jobs write") == true)
         let daemon = try #require(home.daemons().first)
         try home.directory.make("run/prwlock")
-        // Also where its folder is removed meanwhile.
+        // The same if the daemon's folder is removed meanwhile.
         for removes in [false, true, false] {
             if removes { home.removeOwnFolder() }
             let late = try connect()
@@ -122,7 +122,7 @@ import Testing
     func secondDaemon() throws {
         let holder = try connect()
         let first = try #require(home.daemons().first)
-        // As a client would that sees another /tmp.
+        // A client with another /tmp would do the same.
         kill(first, SIGSTOP)
         home.removeOwnFolder()
         let listener = try home.listen()
@@ -178,7 +178,7 @@ import Testing
         #expect(try holder.ask("WRITE jobs")?.hasPrefix("GRANTED jobs write") == true)
         #expect(try connect().ask("WRITE jobs wait=0")?.hasPrefix("BUSY") == true)
         #expect(try home.log().contains("user 65534 has its name"))
-        // The lock of the state folder is left to keep a second daemon away.
+        // Only the lock of the state folder keeps a second daemon away.
         home.removeOwnFolder()
         let listener = try? home.listen()
         if let listener {
@@ -241,7 +241,7 @@ import Testing
     @Test("after a crash without a home nothing is granted for the grace time (G1)")
     func crashWithoutHome() throws {
         try home.spoilHome()
-        // So long that no start is slow enough to miss it.
+        // Longer than the slowest start.
         try home.setDaemon("#!/bin/sh\nexec '\(DaemonProcess.executable)' \"$@\" --grace=1h\n")
         let session = try connect()
         #expect(try session.ask("WRITE jobs wait=0")?.hasPrefix("GRANTED") == true)
@@ -278,7 +278,7 @@ import Testing
 }
 
 extension UserHome {
-    /// The folder of the socket.
+    /// The socket's folder.
     var ownFolder: String { folder(of: socketPath) ?? "/" }
 
     func removeOwnFolder() { remove(ownFolder) }
@@ -295,16 +295,16 @@ extension UserHome {
         if let command { _ = status(of: command) }
     }
 
-    /// Puts a file in the place of the home.
+    /// Replaces the home by a file.
     func spoilHome() throws {
         remove(directory("home"))
         close(creat(directory("home"), 0o600))
     }
 
-    /// What the daemons have said that clients started.
+    /// The log of the daemons that clients started.
     func log() throws -> String { String(decoding: try FileContents.read(logPath), as: UTF8.self) }
 
-    /// Tells the daemons to end, and waits until they have.
+    /// Ends the daemons with SIGTERM, and waits for their exit.
     func endDaemons() {
         for daemon in daemons() {
             kill(daemon, SIGTERM)
@@ -312,13 +312,13 @@ extension UserHome {
         }
     }
 
-    /// A listener at the user's own place, made as a client makes it.
+    /// Makes a listener at the user's own place as a client does.
     func listen() throws -> Int32 {
         try SocketLocation.writableUserOwn(in: surroundings).makeFolder(in: surroundings)
         return try StartLock.acquire(for: socketPath).listen().release()
     }
 
-    /// Starts a daemon that serves the listener; what it says is in the file `said`.
+    /// Starts a daemon that serves the listener, with its log in the file `said`.
     func startDaemon(on listener: Int32) throws -> Int32 {
         let said = open(directory("said"), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0o600)
         defer { close(said) }
@@ -337,7 +337,7 @@ extension UserHome {
         return status & 0x7f == 0 ? (status >> 8) & 0xff : -(status & 0x7f)
     }
 
-    /// Has a process of the user `nobody` take the guard's name, and returns its id once it has.
+    /// Starts a process of an unprivileged user that takes the guard's name; returns its id once the name is taken.
     func squat() throws -> Int32 {
         let pair = try UnixSocket.pair()
         let script = """

@@ -1,4 +1,4 @@
-/// Whether there is a value, for values that `#expect` cannot compare because they cannot be copied.
+/// Whether an optional has a value, for noncopyable values that `#expect` cannot compare.
 func isThere<Value: ~Copyable>(_ value: borrowing Value?) -> Bool {
     switch value {
     case .some: true

@@ -30,7 +30,7 @@ import Testing
         let surroundings = try folder.surroundings()
         let location = SocketLocation.find(in: surroundings)
         #expect(location == SocketLocation(path: system + "/prwlock.sock", origin: .system))
-        // Though it has no socket.
+        // The folder has no socket.
         #expect(refusal(in: surroundings).contains("systemctl start prwlockd.socket"))
     }
 
@@ -126,11 +126,11 @@ import Testing
         #expect(try folder.surroundings().stateDirectory == nil)
     }
 
-    /// The folder of the user's own daemon, in the folder of this test.
+    /// The folder of the user's own daemon within the test's folder.
     private var ownFolderName: String { "\(geteuid() == 0 ? "run" : "tmp")/prwlock-\(geteuid())" }
     private var ownFolder: String { folder(ownFolderName) }
 
-    /// What a client is told that cannot connect.
+    /// The error of a client that cannot connect.
     private func refusal(in surroundings: Surroundings) -> String {
         do throws(RendezvousError) {
             _ = try DaemonConnector(in: surroundings).connect()

@@ -71,7 +71,7 @@ import Testing
     @Test("a socket file that a killed daemon left is taken over")
     func staleSocket() throws {
         _ = try StartLock.acquire(for: socketPath).listen()
-        // The first listener is closed by now, and its file stands.
+        // The first listener is closed; its file still exists.
         #expect(access(socketPath, F_OK) == 0)
         let listener = try StartLock.acquire(for: socketPath).listen()
         _ = try UnixSocket.connect(to: socketPath)
@@ -122,7 +122,7 @@ import Testing
             #expect(read(near, &byte, 1) == 1)
             close(far)
         }
-        // And whoever comes next is served by the new listener.
+        // The new listener serves the next client.
         _ = try UnixSocket.connect(to: socketPath)
         if let anew { #expect(try hasArrival(at: anew)) } else { Issue.record("it left") }
     }
@@ -130,7 +130,7 @@ import Testing
     @Test("a lock file whose name was taken away while one waited for it is not held")
     func removedLockFile() throws {
         let first = try StartLock.acquire(for: socketPath)
-        // As a cleaner of temporary files would do it.
+        // A cleaner of temporary files does the same.
         unlink(socketPath + ".lock")
         let second = try StartLock.tryAcquire(for: socketPath)
         let secondIsThere = isThere(second)

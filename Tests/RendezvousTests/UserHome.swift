@@ -5,7 +5,7 @@ import Testing
 
 @testable import Rendezvous
 
-/// A user's system of its own, with a daemon to start, and clients.
+/// A system of its own for one user, with a daemon to start and clients.
 final class UserHome {
     let directory: TemporaryDirectory
     let surroundings: Surroundings
@@ -13,14 +13,14 @@ final class UserHome {
     var socketPath: String { SocketLocation.writableUserOwn(in: surroundings).path }
     var logPath: String { socketPath.replacing("prwlock.sock", with: "prwlockd.log") }
 
-    /// What every process of this user has in its environment.
+    /// The environment of each process of this user.
     private var environment: [String] { surroundings.environment.map { "\($0.key)=\($0.value)" } }
 
     init() throws {
         directory = try TemporaryDirectory()
         surroundings = try directory.surroundings([
             "HOME": directory.path, "PRWLOCK_DAEMON": directory("daemon"),
-            // A mark of this test's daemons, which the others have not.
+            // Only this test's daemons have this mark.
             "PRWLOCK_TEST_HOME": directory.path,
         ])
         symlink(DaemonProcess.executable, directory("daemon"))
@@ -28,19 +28,19 @@ final class UserHome {
 
     deinit { for daemon in daemons() { kill(daemon, SIGKILL) } }
 
-    /// Has clients start this as the daemon.
+    /// Sets the program that clients start as the daemon.
     func setDaemon(_ script: String) throws {
         unlink(directory("daemon"))
         let file = open(directory("daemon"), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o700)
         try FileContents.write(Array(script.utf8), to: OwnedDescriptor(owning: file))
     }
 
-    /// Has daemons that are started leave after another time without a session.
+    /// Sets how long started daemons stay without a session.
     func setIdleTime(_ time: String) throws {
         try setDaemon("#!/bin/sh\nexec '\(DaemonProcess.executable)' \"$@\" --exit-when-idle=\(time)\n")
     }
 
-    /// Runs a client in a shell that does something first; what the client says.
+    /// Runs a client in a shell after other commands; returns the client's output.
     func run(after script: String) throws -> String {
         let client = DaemonProcess.executable.replacing("prwlockd", with: "test-client")
         let output = OwnedDescriptor(
@@ -55,16 +55,16 @@ final class UserHome {
         return String(decoding: try FileContents.read(directory("said")), as: UTF8.self)
     }
 
-    /// Runs clients that are let go at one moment, each of which takes the lock for a turn; the tokens that they got.
+    /// Runs clients that start together and each take the lock once; returns their tokens.
     func runTogether(count: Int) throws -> [UInt64] { try finish(try startTogether(count: count)) }
 
-    /// Starts clients that are let go at one moment.
+    /// Starts clients that all wait for one signal.
     func startTogether(count: Int) throws -> [Int32] {
         let client = DaemonProcess.executable.replacing("prwlockd", with: "test-client")
         unlink(directory("output"))
         let output = OwnedDescriptor(
             owning: open(directory("output"), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0o600))
-        // They wait for its other end to be closed.
+        // The clients wait until its other end is closed.
         let gate = try UnixSocket.pair()
         let (gateRead, outputWrite) = (gate.first.rawValue, output.rawValue)
         return try (0..<count).map { _ in
@@ -75,7 +75,7 @@ final class UserHome {
         }
     }
 
-    /// Waits for clients, and returns the tokens that they got.
+    /// Waits for clients; returns their tokens.
     func finish(_ clients: [Int32]) throws -> [UInt64] {
         for client in clients {
             var status: Int32 = 0
@@ -87,7 +87,7 @@ final class UserHome {
         return lines.compactMap { $0.hasPrefix("token ") ? UInt64($0.dropFirst(6)) : nil }
     }
 
-    /// The daemons that run for this user.
+    /// The process ids of this user's daemons.
     func daemons() -> [Int32] {
         guard let processes = opendir("/proc") else { return [] }
         defer { closedir(processes) }

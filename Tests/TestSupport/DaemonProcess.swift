@@ -2,7 +2,7 @@ import CTestSupport
 import Glibc
 import Posix
 
-/// A real `prwlockd` on a socket of its own in a temporary directory; killed with this object, if it still runs.
+/// A real `prwlockd` with its socket in a temporary directory; `deinit` kills it.
 public final class DaemonProcess {
     public let directory: TemporaryDirectory
     public let socketPath: String
@@ -11,10 +11,10 @@ public final class DaemonProcess {
     private var environment: [String: String]
     private let sandbox: Sandbox?
     private var hasEnded = false
-    /// Where its standard error goes; nil for the log.
+    /// The descriptor for its standard error; nil for the log.
     private var standardError: Int32?
 
-    /// The program to test, beside the tests themselves; or `PRWLOCK_DAEMON`.
+    /// The program to test: `PRWLOCK_DAEMON`, or the one that was built with the tests.
     public static let executable: String = {
         if let chosen = getenv("PRWLOCK_DAEMON") { return String(cString: chosen) }
         var buffer = [UInt8](repeating: 0, count: Int(PATH_MAX))
@@ -27,12 +27,12 @@ public final class DaemonProcess {
         return own[..<(own.lastIndex(of: "/") ?? own.startIndex)] + "/prwlockd"
     }()
 
-    /// Starts a daemon, and returns once it takes connections.
+    /// Starts a daemon, and returns once it accepts connections.
     ///
     /// - Parameters:
-    ///   - arguments: beyond `--socket`, `--state-directory` and a grace of none.
-    ///   - sandbox: what the kernel refuses it; nil for nothing.
-    ///   - waits: whether to wait until it takes connections; not, for one that is to refuse.
+    ///   - arguments: options besides `--socket`, `--state-directory` and a grace of zero.
+    ///   - sandbox: the system calls that the kernel refuses it; nil for none.
+    ///   - waits: whether to wait until it accepts connections; false for a daemon that must not start.
     public convenience init(
         _ arguments: String..., environment: [String: String] = [:], in directory: TemporaryDirectory? = nil,
         sandbox: Sandbox? = nil, waits: Bool = true
@@ -41,7 +41,7 @@ public final class DaemonProcess {
             arguments: arguments, environment: environment, in: directory, sandbox: sandbox, waits: waits)
     }
 
-    /// As above, with the arguments in an array.
+    /// Starts a daemon with its arguments in an array.
     public init(
         arguments: [String], environment: [String: String] = [:], in directory: TemporaryDirectory? = nil,
         sandbox: Sandbox? = nil, waits: Bool = true, standardError: Int32? = nil
@@ -59,7 +59,7 @@ public final class DaemonProcess {
         if waits { try waitUntilReady() }
     }
 
-    /// Runs the program with these arguments and no others, for what it does beside serving.
+    /// Runs the program with exactly these arguments, for the actions that do not serve.
     public init(onlyArguments arguments: [String]) throws {
         directory = try TemporaryDirectory()
         socketPath = directory("s")
@@ -96,7 +96,7 @@ public final class DaemonProcess {
     private func waitUntilReady() throws {
         for _ in 0..<30_000 {
             if let session = try? connect(), try session.ask("PING") == "PONG" {
-                // To the end, so that this session counts no more for whoever has limits to test.
+                // Wait for the end of this session: it must not count in a test of limits.
                 try session.send("QUIT")
                 _ = try session.linesToEnd()
                 return
@@ -113,7 +113,7 @@ public final class DaemonProcess {
         public let description: String
     }
 
-    /// Starts it again with other arguments, if some are given, once it has ended.
+    /// Starts it again after its end, with other arguments if some are given.
     public func restart(_ more: String..., waits: Bool = true) throws {
         arguments += more
         processID = try spawn()
@@ -121,7 +121,7 @@ public final class DaemonProcess {
         if waits { try waitUntilReady() }
     }
 
-    /// A session of this process.
+    /// Opens a session of this process.
     public func connect() throws -> RawSession { try RawSession(connectingTo: socketPath) }
 
     /// Sends a signal.
@@ -133,14 +133,14 @@ public final class DaemonProcess {
         _ = try? exitStatus()
     }
 
-    /// Tells it to end, and returns its exit status.
+    /// Ends it with SIGTERM; returns its exit status.
     @discardableResult
     public func stop() throws -> Int32 {
         signal(SIGTERM)
         return try exitStatus() ?? -1
     }
 
-    /// Waits for its end. Its exit status, or minus the signal that ended it; nil if it still runs.
+    /// Waits for its end; returns its exit status, or minus the signal that ended it, or nil if it still runs.
     public func exitStatus(waiting: Bool = true) throws -> Int32? {
         if hasEnded { return -SIGKILL }
         if waiting { try waitForEnd(of: processID) }
@@ -150,7 +150,7 @@ public final class DaemonProcess {
         return status & 0x7f == 0 ? (status >> 8) & 0xff : -(status & 0x7f)
     }
 
-    /// How many descriptors it has open.
+    /// The number of its open descriptors.
     public var descriptorCount: Int {
         guard let folder = opendir("/proc/\(processID)/fd") else { return 0 }
         defer { closedir(folder) }
@@ -160,17 +160,17 @@ public final class DaemonProcess {
         return count - 2
     }
 
-    /// From now on it may have so many descriptors open; nil for as many as it may at most.
+    /// Limits the number of its descriptors; nil for the hard limit.
     public func limitDescriptors(to count: Int?) {
         support_limit_descriptors(processID, count.map(UInt64.init) ?? .max)
     }
 
-    /// From now on it may write no file beyond so many bytes; nil for without end.
+    /// Limits the size of files that it writes; nil for no limit.
     public func limitFileSize(to bytes: Int?) {
         support_limit_file_size(processID, bytes.map(UInt64.init) ?? .max)
     }
 
-    /// Blocks until it has said something with these words in it.
+    /// Blocks until its log contains these words.
     public func waitForLog(_ words: String) throws {
         for _ in 0..<30_000 {
             if log.contains(words) { return }
@@ -181,13 +181,13 @@ public final class DaemonProcess {
 
     public var logPath: String { directory("log") }
 
-    /// What it has said.
+    /// Its log.
     public var log: String {
         (try? FileContents.read(logPath)).map { String(decoding: $0, as: UTF8.self) } ?? ""
     }
 }
 
-/// Blocks until a process has ended, for half a minute at the most.
+/// Blocks until a process has ended, for at most half a minute.
 func waitForEnd(of process: Int32) throws {
     let watch = try ProcessWatch(process: process)
     var request = pollfd(fd: watch.rawValue, events: Int16(POLLIN), revents: 0)

@@ -2,19 +2,20 @@ import CTestSupport
 import Glibc
 import Posix
 
-/// A process that connected to a daemon, and over whose connection the test speaks.
+/// A process that connects to a daemon and hands its connection to the test.
 ///
-/// To the daemon the session is that process's: it ends when that process dies, whoever still has the connection.
+/// For the daemon, the session belongs to that process: the session ends when the process dies, although the test still
+/// has the connection.
 public final class PeerProcess {
     public let processID: Int32
-    /// The connection that the process made.
+    /// The process's connection.
     public let session: RawSession
     private let control: OwnedDescriptor
     private var hasEnded = false
 
     /// - Parameters:
-    ///   - user: whom it is to be, which takes root; nil for whom this process is.
-    ///   - group: its supplementary group then.
+    ///   - user: the user of the process, which needs root; nil for the user of the test.
+    ///   - group: the supplementary group of that user.
     public init(connectingTo path: String, as user: UInt32? = nil, group: UInt32 = 0) throws {
         let pair = try UnixSocket.pair()
         processID = support_start_peer(
@@ -32,7 +33,7 @@ public final class PeerProcess {
 
     deinit { if !hasEnded { kill() } }
 
-    /// Has it connect once more: another session of the same process.
+    /// Makes it connect again: another session of the same process.
     public func connectAgain() throws -> RawSession {
         write(control.rawValue, "a", 1)
         let connection = support_receive_connection(control.rawValue)
@@ -42,7 +43,7 @@ public final class PeerProcess {
         return RawSession(OwnedDescriptor(owning: connection))
     }
 
-    /// Has it fork a child that keeps all its connections open, until this object is gone. Returns the child's id.
+    /// Makes it fork a child that keeps all its connections open for the life of this object; returns the child's id.
     public func forkChild() -> Int32 {
         var child: Int32 = 0
         write(control.rawValue, "f", 1)
@@ -50,7 +51,7 @@ public final class PeerProcess {
         return child
     }
 
-    /// Closes its copy of the connection, so that only others have it.
+    /// Makes it close its copy of the connection; the test and children still have theirs.
     public func closeConnection() {
         var answer: UInt8 = 0
         write(control.rawValue, "c", 1)
@@ -60,7 +61,7 @@ public final class PeerProcess {
     /// Sends a signal.
     public func signal(_ number: Int32) { Glibc.kill(processID, number) }
 
-    /// Kills it, and returns once it is dead.
+    /// Kills it, and waits for its death.
     public func kill() {
         hasEnded = true
         Glibc.kill(processID, SIGKILL)

@@ -1,11 +1,11 @@
 import Glibc
 public import Posix
 
-/// A connection to a daemon, in lines as they stand on the wire.
+/// A connection to a daemon that sends and receives lines of the protocol.
 ///
-/// Every call blocks, and gives up with an error after half a minute.
+/// Each call blocks, and throws after half a minute.
 public final class RawSession {
-    /// Nothing came for half a minute; what was waited for.
+    /// Nothing came for half a minute; says what the test expected.
     public struct TimedOut: Error, CustomStringConvertible {
         public let description: String
 
@@ -23,10 +23,10 @@ public final class RawSession {
         self.init(try UnixSocket.connect(to: path))
     }
 
-    /// The connection's number; -1 once it is closed.
+    /// The socket; -1 once it is closed.
     public var descriptor: Int32 { socket?.rawValue ?? -1 }
 
-    /// Sends bytes as they are, and blocks for as long as they are not taken.
+    /// Sends bytes, and blocks until the socket took all of them.
     public func send(bytes: some Sequence<UInt8>) throws {
         var rest = Array(bytes)[...]
         while !rest.isEmpty {
@@ -44,7 +44,7 @@ public final class RawSession {
         for line in lines { try send(bytes: Array("\(line)\n".utf8)) }
     }
 
-    /// The next line without its line feed; nil at the end.
+    /// Reads the next line, without its line feed; nil at the end.
     public func nextLine() throws -> String? {
         while true {
             if let end = buffer.firstIndex(of: UInt8(ascii: "\n")) {
@@ -58,20 +58,20 @@ public final class RawSession {
             var chunk = [UInt8](repeating: 0, count: 65_536)
             let count = recv(descriptor, &chunk, chunk.count, 0)
             if count < 0, errno == EINTR { continue }
-            // A daemon that closed with lines of ours unread, and one that is gone, are both an end.
+            // A reset is an end too: the daemon closed with unread input, or is gone.
             if count <= 0 { return nil }
             buffer += chunk[..<count]
         }
     }
 
-    /// Sends a line and returns the next one that comes.
+    /// Sends a line, and reads the next one.
     @discardableResult
     public func ask(_ line: String) throws -> String? {
         try send(line)
         return try nextLine()
     }
 
-    /// The lines up to and with the first that has the prefix, or to the end.
+    /// Reads lines through the first with a prefix, or to the end.
     public func lines(through prefix: String) throws -> [String] {
         var lines: [String] = []
         while let line = try nextLine() {
@@ -81,20 +81,20 @@ public final class RawSession {
         return lines
     }
 
-    /// All lines to the end.
+    /// Reads all lines to the end.
     public func linesToEnd() throws -> [String] {
         var lines: [String] = []
         while let line = try nextLine() { lines.append(line) }
         return lines
     }
 
-    /// Whether a line, or the end, is there without waiting.
+    /// Whether a line or the end can be read without blocking.
     public var hasSomething: Bool {
         var request = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)
         return !buffer.isEmpty || poll(&request, 1, 0) == 1
     }
 
-    /// Says that nothing more will be sent.
+    /// Shuts down the sending direction.
     public func endInput() { shutdown(descriptor, Int32(SHUT_WR)) }
 
     public func close() { socket = nil }

@@ -2,7 +2,7 @@ import CTestSupport
 import Glibc
 public import Posix
 
-/// What the kernel refuses a program, as container profiles, sandboxes and kernels of another age do.
+/// The system calls that the kernel refuses a program, as under container profiles, sandboxes and old kernels.
 public struct Sandbox: Sendable {
     public struct Refusals: OptionSet, Sendable {
         public let rawValue: UInt32
@@ -13,14 +13,14 @@ public struct Sandbox: Sendable {
         public static let peerPidfd = Refusals(rawValue: support_refuse_peer_pidfd.rawValue)
         public static let pidfdSendSignal = Refusals(rawValue: support_refuse_pidfd_send_signal.rawValue)
         public static let closeRange = Refusals(rawValue: support_refuse_close_range.rawValue)
-        /// Whatever makes or uses a descriptor of a process.
+        /// All calls that make or use a descriptor of a process.
         public static let processDescriptors: Refusals = [.pidfdOpen, .peerPidfd, .pidfdSendSignal]
     }
 
     public var refusals: Refusals
-    /// The error number of what is refused.
+    /// The error number of a refused call.
     public var error: Int32
-    /// The user that the program is, which takes root; nil for the user of this process.
+    /// The program's user, which needs root; nil for the user of this process.
     public var user: UInt32?
 
     public init(_ refusals: Refusals, error: Int32, user: UInt32? = nil) {
@@ -29,7 +29,7 @@ public struct Sandbox: Sendable {
         self.user = user
     }
 
-    /// Starts a program in it, with exactly three descriptors. The caller has to reap it.
+    /// Starts a program in the sandbox with exactly three descriptors; the caller must reap it.
     public func spawn(_ program: ChildProcess) throws -> Int32 {
         var arguments: [UnsafeMutablePointer<CChar>?] = program.arguments.map { strdup($0) } + [nil]
         var environment: [UnsafeMutablePointer<CChar>?] = program.environment.map { strdup($0) } + [nil]

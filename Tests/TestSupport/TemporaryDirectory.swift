@@ -2,7 +2,7 @@ import CTestSupport
 import Glibc
 import Posix
 
-/// A directory for one test, gone with it and with all that is in it.
+/// A directory for one test, which `deinit` removes with its contents.
 public final class TemporaryDirectory: Sendable {
     public let path: String
 
@@ -14,6 +14,6 @@ public final class TemporaryDirectory: Sendable {
 
     deinit { support_remove_tree(path) }
 
-    /// The path of something in the directory.
+    /// The path of an entry of the directory.
     public func callAsFunction(_ name: String) -> String { "\(path)/\(name)" }
 }

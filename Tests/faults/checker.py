@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""Reads what processes did and saw (history.py), and says where that breaks a guarantee.
+"""Reads the histories of processes (history.py) and reports violations of the guarantees.
 
-A history of a reader-writer lock is right if every grant and every release can be given a point in time, between when it
-was asked for and when it was seen, so that the lock's rules hold of the points (linearizability; Herlihy and Wing, 1990). In
-general that takes a search. Here tokens say in which order the grants were made, and then the earliest point for each, one
-after the other, is the best: all that comes later asks only for points that are not earlier.
+A history of a reader-writer lock is correct if each grant and each release has a point in time, between its request and
+its reply, such that the points obey the lock's rules (linearizability; Herlihy and Wing, 1990). In general this needs a
+search. Here tokens give the order of the grants, and the earliest possible point for each grant is the best one: a later
+grant never needs an earlier one to be later.
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ from typing import Any
 import history
 
 MILLISECOND = 1_000_000
-# A request that waits for a lock that was free for so long before its time was over has been forgotten.
+# The daemon forgot a request that timed out although its lock was free for so long before.
 PATIENCE = 500 * MILLISECOND
-# The daemon's clock is one of milliseconds.
+# The daemon rounds times to milliseconds.
 PRECISION = 2 * MILLISECOND
 
 
 @dataclasses.dataclass
 class Operation:
-    """A request for a lock, and what came of it."""
+    """A request for a lock, and its results."""
 
     process: int
     op: Any
@@ -52,17 +52,17 @@ class Operation:
     downgrading: int | None = None
     downgraded: int | None = None
     to: str = ""
-    # The session's or the process's end: from when it may have been, and when it was over.
+    # The end of the session or process: the earliest and the latest time.
     gone: int | None = None
     gone_at_last: int | None = None
     life: int | None = None
     upgrade: Operation | None = None
-    # From when a lease may have begun: an upgrade goes on with that of its grant.
+    # The earliest start of the lease; an upgrade keeps the lease of its grant.
     lease_from: int | None = None
 
     @property
     def held_until(self) -> float:
-        """It was held at least until then."""
+        """The time until which the grant was held at least."""
         ends: list[float] = [time for time in (self.releasing, self.gone) if time is not None]
         if self.lease is not None:
             begin = self.ask if self.lease_from is None else self.lease_from
@@ -73,12 +73,12 @@ class Operation:
 
     @property
     def held_at_most_until(self) -> float:
-        """It was not held any more from then on."""
+        """The time from which the grant was no longer held."""
         ends: list[float] = [time for time in (self.released, self.not_held, self.gone_at_last) if time is not None]
         return min(ends, default=math.inf)
 
     def kept_out_until(self, mode: str) -> float:
-        """Nobody could be granted that mode beside it, at least until then."""
+        """The time until which the daemon could not grant that mode beside it."""
         if not conflicts(mode, self.mode):
             return 0
         if self.downgrading is None or conflicts(mode, self.to):
@@ -87,7 +87,7 @@ class Operation:
 
     @property
     def ended_cleanly(self) -> bool | None:
-        """Whether it ended by RELEASE or DOWNGRADE; None if nobody can tell, or it has not ended."""
+        """Whether it ended by RELEASE or DOWNGRADE; None if that is unknown, or it has not ended."""
         if self.downgraded is not None:
             return True
         if self.released is not None:
@@ -185,23 +185,23 @@ class Checker:
             begin, end = killed.get(one.process, (None, None))
             if begin is None or one.gone_at_last is not None:
                 continue
-            # What it saw after that was announced, it lived to see.
+            # It lived until its last event, even if the driver announced the kill before.
             begin = max(begin, one.ask, one.granted or 0)
             one.gone = begin if one.gone is None else min(one.gone, begin)
             one.gone_at_last = end
         self._settle_lives()
 
     def _settle_lives(self) -> None:
-        """Which daemon each request was answered by, and that it outlived none."""
+        """Find the daemon that answered each request; no grant outlives its daemon."""
         for one in self.operations:
             began = self._connected.get((one.process, one.session), one.ask)
             possible = [index for index, life in enumerate(self.lives) if life.start <= began]
             one.life = possible[-1] if possible else None
             if one.granted is not None and (one.process, one.session) not in self._connected:
-                # A client that connects again by itself: which daemon it was can be told by the time, if by that alone.
+                # The client reconnects by itself: only the time tells which daemon it was.
                 last = [index for index, life in enumerate(self.lives) if life.start <= one.granted]
                 one.life = last[-1] if last and (not possible or last[-1] == possible[-1]) else None
-            # Of one whose daemon cannot be told, the end of the first that it may be of counts: it was held no less long.
+            # If the daemon is unknown, take the end of the first possible one: the grant was held at least so long.
             known = one.life if one.life is not None else possible[-1] if possible else None
             if known is not None:
                 life = self.lives[known]
@@ -213,7 +213,7 @@ class Checker:
     def fail(self, kind: str, text: str) -> None:
         self.violations.append(f"{kind}: {text}")
 
-    # What must be true
+    # The guarantees
 
     def check(self) -> list[str]:
         self._check_points()
@@ -224,7 +224,7 @@ class Checker:
         return self.violations
 
     def _check_points(self) -> None:
-        """G1, G5 and G7: there is a point for every grant and release."""
+        """G1, G5 and G7: each grant and each release has a point in time."""
         now = 0.0
         last = 0
         held: dict[str, list[Operation]] = defaultdict(list)
@@ -255,7 +255,7 @@ class Checker:
             held[one.lock].append(one)
 
     def _check_order(self) -> None:
-        """G2 and G3: writers and updaters as they came, and no new reader before a writer that waits."""
+        """G2 and G3: writers and updaters in their order, and no new reader before a waiting writer."""
         queues: dict[tuple[str, Any], list[Operation]] = defaultdict(list)
         for one in self.grants:
             queues[one.lock, one.life].append(one)
@@ -274,7 +274,7 @@ class Checker:
                     self.fail("order", f"{other} came after {one} and was granted before it")
 
     def _held_before(self, one: Operation) -> bool:
-        """Whether its owner may have had a grant on the lock when it asked (G4)."""
+        """Whether its owner may have held the lock when it asked (G4)."""
         return any(
             other.process == one.process and other.session == one.session and other.owner == one.owner
             and other is not one and other.lock == one.lock and other.held_at_most_until >= one.ask
@@ -282,14 +282,14 @@ class Checker:
         )
 
     def _check_marks(self) -> None:
-        """G11: whoever comes after a writer that died is told so, and nobody else is."""
+        """G11: exactly the grants after a writer that died say so."""
         locks: dict[tuple[str, int], list[Operation]] = defaultdict(list)
         unseen: dict[str, list[Operation]] = defaultdict(list)
         for one in self.operations:
             if one.granted is None and one.refused is None and one.mode == "write":
                 unseen[one.lock].append(one)
-        # One whose session was never answered may have died in the backlog: the daemon comes to its lines, and to its death,
-        # whenever it takes the connection.
+        # A client without any reply may have died in the backlog: the daemon then reads its lines, and notices its death,
+        # when it accepts the connection.
         answered = {
             (one.process, one.session) for one in self.operations
             if one.granted is not None or one.refused is not None or one.queued is not None
@@ -322,14 +322,14 @@ class Checker:
                         cleaned = one.ask
 
     def _check_deadlines(self) -> None:
-        """G5: a request that may wait is not refused before its time is over."""
+        """G5: the daemon does not refuse a request before its time is over."""
         for one in self.operations:
             if one.how == "TIMEOUT" and one.wait is not None and one.refused is not None:
                 if one.refused < one.ask + one.wait * MILLISECOND - PRECISION:
                     self.fail("early", f"{one} timed out before its {one.wait} ms were over")
 
     def _check_wake_ups(self) -> None:
-        """G13: whoever waits for nothing gets it, and everybody is answered."""
+        """G13: each request that waits for nothing is granted, and each request is answered."""
         for one in self.operations:
             if one.granted is None and one.refused is None and one.gone is None and self.finished is not None:
                 self.fail("unanswered", f"{one} was never answered")
@@ -340,7 +340,7 @@ class Checker:
             if life is None or (life.end is not None and life.end < end) or life.start + life.grace > end - PATIENCE:
                 continue
             before = bisect.bisect_left(self._asks[one.lock], end)
-            # The newest first, of which one mostly does.
+            # The newest first: most often one of them qualifies.
             if not any(
                 other is not one and self._over(other) > end - PATIENCE
                 for other in reversed(self._by_lock[one.lock][:before])
@@ -349,7 +349,7 @@ class Checker:
 
     @staticmethod
     def _over(one: Operation) -> float:
-        """When a request was over, and with it whatever it was granted."""
+        """The time at which a request and its grant were over."""
         if one.granted is None and one.refused is not None:
             return one.refused
         return one.held_at_most_until

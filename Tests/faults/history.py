@@ -1,11 +1,11 @@
-"""What processes under test did and saw, a line of JSON for each event, written at once: a kill loses none before it.
+"""The histories of processes: a line of JSON for each event, written at once, so that a kill loses no earlier event.
 
-Every event has a time `t` in nanoseconds of CLOCK_BOOTTIME, a process `p` and a name `e`. What a process is about to do is
-written before it does it, and what it saw after it saw it, so that every point in between lies between two times.
+Every event has a time `t` in nanoseconds of CLOCK_BOOTTIME, a process `p` and a name `e`. A process writes an action before
+it acts and an observation after it observed, so that the true time of each lies between two events.
 
-A client's events, of which all but the first are of a request `op`:
+A client's events; all but the first belong to a request `op`:
 
-    connected   session `s` is there
+    connected   session `s` is open
     ask         session, `lock`, `mode`, `owner`, `wait` and `lease` in ms or null; of an upgrade also `of`, the grant's `op`
     queued      the request waits: a later line of the same session was answered before it
     granted     `token`, and `died` if a writer before died
@@ -15,8 +15,8 @@ A client's events, of which all but the first are of a request `op`:
     lost        session `s`: the daemon closed it
     closing     session `s` is closed by its own process, with whatever it holds
 
-and the driver's: `killing` and `killed` of a process `pid`; `stopping`, `continuing`; `daemon-starting` (`grace` in ms, 0
-after an orderly end), `daemon-stopping`, `daemon-ended`; `finished`, when nobody has anything open any more.
+The driver's events: `killing` and `killed` of a process `pid`; `stopping`, `continuing`; `daemon-starting` (`grace` in ms,
+0 after an orderly end), `daemon-stopping`, `daemon-ended`; `finished`, after all clients have closed their sessions.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def now() -> int:
 
 
 class Recorder:
-    """Writes one process's events to a file of its own."""
+    """Writes the events of one process to its own file."""
 
     def __init__(self, folder: str | Path) -> None:
         path = Path(folder) / f"{os.getpid()}.jsonl"
@@ -48,7 +48,7 @@ class Recorder:
 
 
 def read(folder: str | Path) -> list[dict[str, Any]]:
-    """All events in a folder, in the order of their times. A line that a kill cut off is passed over."""
+    """Read all events in a folder in the order of their times, without lines that a kill cut off."""
     events = []
     for path in Path(folder).glob("*.jsonl"):
         for line in path.read_text().splitlines(keepends=True):

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""The checker is held to histories that are wrong on purpose, and to such as only look so."""
+"""The checker must report wrong histories, and accept correct ones that look wrong."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ WRITER, READER, THIRD = 11, 12, 13
 
 
 class Story:
-    """A history, told in milliseconds."""
+    """A history with times in milliseconds."""
 
     def __init__(self, grace: int = 0) -> None:
         self.events: list[dict[str, Any]] = []
@@ -30,7 +30,7 @@ class Story:
         return self.number
 
     def get(self, time: float, process: int, mode: str, token: int, seen: float = 0, **more: Any) -> int:
-        """Asked for at a time, and seen to be granted a millisecond later or when it says."""
+        """Add a request at a time that is granted a millisecond later, or when `granted` says."""
         died = more.pop("died", False)
         number = self.ask(time, process, mode, **more)
         self.note(seen or time + 1, process, "granted", op=number, token=token, died=died)
@@ -45,7 +45,7 @@ class Story:
         self.note(time + 1, 1, "killed", pid=process)
 
     def violations(self) -> list[str]:
-        """The kinds of what is found."""
+        """The kinds of violations that the checker finds."""
         found = Checker(sorted(self.events, key=lambda event: event["t"])).check()
         return [text.split(":")[0] for text in found]
 
@@ -161,7 +161,7 @@ class Exclusion(unittest.TestCase):
             self.assertEqual(story.violations(), expected)
 
     def test_no_point_is_left_between_two(self) -> None:
-        """Each pair of the three could be in order; all three cannot."""
+        """Any two of the three have an order; all three have none."""
         story = Story()
         first = story.get(10, WRITER, "write", 1)
         story.give(30, WRITER, first)

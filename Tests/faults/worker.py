@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""A client that locks at random and writes down what it did and saw (history.py), until TERM: it then comes to an end.
+"""A client that takes locks at random and writes its history (history.py) until TERM.
 
-`raw` speaks the protocol over a socket of its own, with two owners, tags, leases, upgrades and downgrades, connects anew, and
-forks children that keep its socket. `package` uses the Python package, as anybody would.
+`raw` speaks the protocol over its own socket, with two owners, tags, leases, upgrades and downgrades. It reconnects, and
+forks children that keep its socket. `package` uses the Python package.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class Raw:
         self.partial = b""
         self.pending: dict[int, dict[str, Any]] = {}
         self.held: dict[int, dict[str, Any]] = {}
-        # What a reply without `queued` or `granted` is about, by its tag.
+        # By tag: the request that a reply other than a grant belongs to.
         self.commands: dict[str, tuple[str, int]] = {}
 
     def run(self) -> None:
@@ -81,9 +81,9 @@ class Raw:
         try:
             self.connection.sendall(line.encode() + b"\n")
         except OSError:
-            pass  # The end will be read.
+            pass  # The reader will see the end.
 
-    # What it does
+    # Requests
 
     def act(self) -> None:
         choice = self.random.random()
@@ -123,7 +123,7 @@ class Raw:
     def change(self, op: int) -> None:
         one = self.held[op]
         one["busy"] = True
-        # A history knows one downgrade of a grant.
+        # A history has at most one downgrade of a grant.
         if one["mode"] != "read" and "to" not in one and self.random.random() < 0.6:
             to = "read" if one["mode"] == "update" else self.random.choice(["read", "update"])
             self.commands[f"d{op}"] = ("downgrade", op)
@@ -140,7 +140,7 @@ class Raw:
             one["busy"] = False
 
     def fork(self) -> None:
-        """A child that keeps the socket, and lives for a while longer than its parent."""
+        """Fork a child that keeps the socket and outlives its parent for a while."""
         parent = os.getpid()
         if os.fork() == 0:
             end = time.monotonic() + 5
@@ -149,7 +149,7 @@ class Raw:
             time.sleep(0.2)
             os._exit(0)
 
-    # What it sees
+    # Replies
 
     def hear(self, patience: float) -> None:
         assert self.connection is not None

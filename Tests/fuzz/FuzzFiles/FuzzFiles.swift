@@ -3,7 +3,7 @@ import LockServer
 import LockVocabulary
 import Posix
 
-/// What the daemon reads from files and from `/proc`: the first byte says which; the rest is what stands there.
+/// The parsers of files and of `/proc`: the first byte selects one; the rest is the content.
 @_cdecl("LLVMFuzzerTestOneInput")
 public func fuzzFiles(_ start: UnsafePointer<UInt8>?, _ count: Int) -> CInt {
     let input = UnsafeRawBufferPointer(start: start, count: count)
@@ -24,7 +24,8 @@ public func fuzzFiles(_ start: UnsafePointer<UInt8>?, _ count: Int) -> CInt {
     return 0
 }
 
-/// A rule file is read whole or not at all, twice alike; its fault is within it, and harms no terminal.
+/// A rule file is accepted or rejected as a whole, each time alike. The reported fault lies within the file and has no
+/// control characters.
 private func readRules(_ bytes: [UInt8]) {
     let text = String(decoding: bytes, as: UTF8.self)
     let names = PolicyNames(user: { $0 == "alice" ? 1_000 : nil }, group: { $0 == "oncall" ? 34 : nil })
@@ -48,7 +49,7 @@ private func readRules(_ bytes: [UInt8]) {
     }
 }
 
-/// A page that is understood is what it is when it is written again.
+/// An accepted page is the same when it is written again.
 private func readTokens(_ bytes: [UInt8]) {
     guard let record = TokenFile.Record(page: bytes) else { return }
     precondition(TokenFile.Record(page: record.page(of: 4_096)) == record, "a page changes by being written")

@@ -2,11 +2,11 @@ import LockCore
 import LockServer
 import LockVocabulary
 
-/// The whole server, with three sessions that say, read and do what the input tells them; its limits are small, so that they
-/// are met. The invariants are held after each step, and nothing may be left when all have gone.
+/// The whole server with small limits and three sessions that act by the input. The invariants are checked after each
+/// step, and nothing may be left when all sessions have ended.
 ///
-/// A step is a byte, of which the last two bits name the session and the others what happens; what it says is the rest of
-/// the line, with its line feed or, by another step, without.
+/// A step is a byte: the last two bits select the session, the others the action. The text to send is the rest of the
+/// line, with or without its line feed.
 @_cdecl("LLVMFuzzerTestOneInput")
 public func fuzzServer(_ start: UnsafePointer<UInt8>?, _ count: Int) -> CInt {
     var world = FuzzedServer()
@@ -51,7 +51,7 @@ private struct FuzzedServer: ~Copyable {
             }
             switch step >> 2 & 15 {
             case 8:
-                // The same line a hundred times: floods, and more than a turn.
+                // Send the same line a hundred times: a flood that exceeds a turn.
                 let end = input[place...].firstIndex(of: 10) ?? input.count
                 let line = Array(input[place..<end]) + [10]
                 let flood = (0..<100).flatMap { _ in line }
@@ -59,7 +59,7 @@ private struct FuzzedServer: ~Copyable {
                 place = min(end + 1, input.count)
             case ..<8:
                 let end = input[place...].firstIndex(of: 10) ?? input.count
-                // With the line feed, as a rule; cut before it, or in the midst, now and then.
+                // Mostly send the line feed; sometimes cut before it, or within the line.
                 let stop =
                     switch step >> 2 & 15 {
                     case 0: end
@@ -96,7 +96,7 @@ private struct FuzzedServer: ~Copyable {
         }
     }
 
-    /// New rules, of which a line ends with `;`.
+    /// Sets new rules; `;` ends a line of them.
     private mutating func rule(by words: Slice<UnsafeRawBufferPointer>) {
         let text = String(decoding: words, as: UTF8.self).replacing(";", with: "\n")
         guard let policy = try? Policy(parsing: text, PolicyNames(user: { _ in nil }, group: { _ in nil }))
@@ -105,7 +105,7 @@ private struct FuzzedServer: ~Copyable {
         server.setPolicy(policy) { _ in Peer.Identity() }
     }
 
-    /// What the shell and an operator do.
+    /// Actions of the daemon's shell and of an operator.
     private mutating func keepHouse(_ number: Int, _ session: SessionID, _ what: UInt8) {
         switch what {
         case 0: if server.interest(in: session) == .close { close(number) }
@@ -144,10 +144,10 @@ private struct FuzzedServer: ~Copyable {
         sessions[number] = nil
     }
 
-    /// Everybody goes.
+    /// Ends all sessions.
     mutating func end() {
         for number in sessions.indices { close(number) }
-        // Whoever was held back owes for nothing after so long.
+        // After so long no account is throttled any more.
         pass(.seconds(100_000))
         server.resumeWork(at: now)
         precondition(server.sessionCount == 0 && server.isIdle, "a grant or a waiter is left")

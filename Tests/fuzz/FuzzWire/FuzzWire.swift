@@ -1,7 +1,7 @@
 import LockWire
 
-/// Arbitrary bytes, cut where the first of them says: the lines must be the same as uncut, and a request that is understood
-/// must be the same when it is spelled and read again; and so must be what a daemon says, once it is spelled as this one spells it.
+/// Arbitrary bytes, cut into pieces by the first byte. The lines must be the same as without cuts. A parsed request must
+/// be the same after it is encoded and parsed again, and so must a parsed reply.
 @_cdecl("LLVMFuzzerTestOneInput")
 public func fuzzWire(_ start: UnsafePointer<UInt8>?, _ count: Int) -> CInt {
     let input = UnsafeRawBufferPointer(start: start, count: count)
@@ -14,13 +14,13 @@ public func fuzzWire(_ start: UnsafePointer<UInt8>?, _ count: Int) -> CInt {
     return 0
 }
 
-/// A line, or the beginning of one that is too long.
+/// A line, or the beginning of a line that is too long.
 private struct Line: Equatable {
     let bytes: [UInt8]
     let isWhole: Bool
 }
 
-/// The lines of these bytes, read in pieces of so many.
+/// The lines of these bytes, read in pieces of a size.
 private func lines(_ bytes: UnsafeRawBufferPointer, cutEvery step: Int) -> [Line] {
     var reader = LineReader(limit: 64)
     var lines: [Line] = []
@@ -47,7 +47,7 @@ private func readAgain(_ line: Line) {
         if let line = ServerLine.parse(text) { sayAgain(line) }
         if case .request(let request) = Request.parse(text) {
             if case .acquire(let asked) = request.verb {
-                // As a client would make it.
+                // A client would make the request so.
                 var made = Acquire(name: asked.name, mode: asked.mode, owner: asked.owner, note: asked.note)
                 made.wait = asked.wait
                 made.lease = asked.lease
@@ -63,7 +63,8 @@ private func readAgain(_ line: Line) {
     }
 }
 
-/// What a daemon says, spelled, read and spelled: the two spellings are the same, though a newer daemon's was longer.
+/// Encodes a parsed reply, parses and encodes it again: both texts must be the same. The original may be longer if a newer
+/// daemon sent it.
 private func sayAgain(_ line: ServerLine) {
     if case .reply(_, .busy(_, _, let holders)) = line {
         var same = HeldBy(holders.named)
