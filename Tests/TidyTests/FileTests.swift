@@ -29,7 +29,7 @@ struct FileTests {
             ".ci", ".git", ".github", ".gitignore", ".swift-format", "LICENSE", "Package.swift", "README.md",
             "Sources", "Tests", "protocol.md", "systemd",
         ]
-        // What building leaves behind, and version control passes over.
+        // Files of a build, which version control ignores.
         let built = { (name: String) in
             name.hasPrefix(".build") || name == ".swiftpm" || name == "Package.resolved"
         }

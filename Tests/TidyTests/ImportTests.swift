@@ -1,9 +1,9 @@
 import Testing
 
-/// The arrows of `Sources/ARCHITECTURE.md`: what each module may import, and nothing else.
+/// Compares imports with the arrows of `Sources/ARCHITECTURE.md`.
 @Suite("Imports follow the architecture")
 struct ImportTests {
-    /// The rules and the wire know nothing but words: no sockets, no clock, no system.
+    /// The modules that each module may import. The rules and the wire import no socket, clock or system.
     static let arrows: [String: Set<String>] = [
         "LockVocabulary": ["Synchronization"],
         "LockCore": ["LockVocabulary"],
@@ -53,7 +53,7 @@ struct ImportTests {
         for module in Self.arrows.keys { #expect(text.contains("`\(module)`"), "\(module)") }
     }
 
-    /// The module that a line imports, whatever stands before the word; nil for any other line.
+    /// The module that a line imports, with any modifiers; nil for any other line.
     private func importedModule(_ line: Substring) -> String? {
         let words = line.split(separator: " ")
         guard let place = words.firstIndex(of: "import"), place + 1 < words.count else { return nil }

@@ -2,10 +2,10 @@ import Testing
 
 @Suite("What is said about the daemon is true")
 struct OptionTests {
-    /// An option as `prwlockd --help` has it.
+    /// An option in `prwlockd --help`.
     struct Option: Hashable {
         let name: String
-        /// In words; empty if it has none.
+        /// The default; empty if the option has none.
         let standard: String
     }
 
@@ -16,7 +16,7 @@ struct OptionTests {
         #expect(!options.isEmpty)
         for option in options {
             #expect(manual.contains(".It Fl -\(option.name)"), "--\(option.name)")
-            // What is no setting has no variable.
+            // An option that is an action has no variable.
             guard !["help", "version", "check-config", "reload"].contains(option.name) else { continue }
             let variable = "PRWLOCKD_" + option.name.uppercased().replacing("-", with: "_")
             #expect(manual.contains(".Ev \(variable)\n"), "\(variable)")
@@ -44,7 +44,7 @@ struct OptionTests {
         #expect(stated == actual)
     }
 
-    /// The options and their defaults by the daemon's own word.
+    /// The options and their defaults according to the daemon.
     private func helpOptions() throws -> [Option] {
         let help = try Program.daemon.output("--help")
         let entries = help.split(separator: /\n\s+--/).dropFirst()
@@ -55,7 +55,7 @@ struct OptionTests {
         }
     }
 
-    /// `65,536` and `256 KiB` as the daemon writes them: plain numbers.
+    /// Turns `65,536` or `256 KiB` into the plain number that the daemon prints.
     private func bytesOrNumber(_ text: Substring) -> String {
         let digits = String(text.filter(\.isWholeNumber))
         guard let number = Int(digits) else { return String(text) }

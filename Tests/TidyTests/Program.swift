@@ -1,11 +1,11 @@
 import Foundation
 import TestSupport
 
-/// A program of the system, or of this package, that a test asks something.
+/// A program of the system or of this package, run for its output.
 struct Program {
     let path: String
 
-    /// One that is installed; nil if it is not.
+    /// Finds an installed program; nil if it is not installed.
     init?(installed name: String) {
         let folders = (ProcessInfo.processInfo.environment["PATH"] ?? "").split(separator: ":")
         let places = folders.map { "\($0)/\(name)" }
@@ -18,7 +18,7 @@ struct Program {
 
     private init(path: String) { self.path = path }
 
-    /// All that it prints, to standard output and standard error.
+    /// Runs the program; returns its standard output and standard error together.
     func output(_ arguments: String...) throws -> String {
         let process = Process()
         let pipe = Pipe()

@@ -14,7 +14,7 @@ struct ReadmeTests {
         let package = URL(filePath: folder("app"))
         try FileManager.default.createDirectory(
             at: package.appending(path: "Sources/app"), withIntermediateDirectories: true)
-        // The clone that the line expects beside the package.
+        // The line expects the clone beside the package.
         try FileManager.default.createSymbolicLink(
             atPath: folder("prwlock"), withDestinationPath: SourceTree.root.path)
         try """
@@ -37,6 +37,17 @@ struct ReadmeTests {
         swift.waitUntilExit()
         #expect(swift.terminationStatus == 0, "\(said)")
         #expect(said.contains("prwlock"))
+    }
+
+    @Test("Tests/README.md names every folder and file of Tests, and no other")
+    func testFolders() throws {
+        let page = try SourceTree.text("Tests/README.md")
+        let section = try #require(page.split(separator: "\n## ").first { $0.hasPrefix("What is where\n") })
+        let firstCells = section.split(separator: "\n").compactMap { $0.split(separator: "|").first }
+        let named = firstCells.filter { $0.hasPrefix(" `") }.flatMap { cell in
+            cell.matches(of: /`([^`]+)`/).map { String($0.1) }
+        }
+        #expect(Set(named) == Set(try SourceTree.entries("Tests")).subtracting(["README.md"]))
     }
 
     @Test("the newest entry of the changes is this version")

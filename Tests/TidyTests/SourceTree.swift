@@ -1,13 +1,13 @@
 import Foundation
 import Testing
 
-/// The package's own files, found from where this file is.
+/// The files of this package.
 enum SourceTree {
     static let root = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
         .deletingLastPathComponent()
 
     struct File: CustomTestStringConvertible {
-        /// From the package's directory.
+        /// Relative to the package's directory.
         let path: String
         let lines: [Substring]
 
@@ -22,7 +22,7 @@ enum SourceTree {
         try FileManager.default.contentsOfDirectory(atPath: root.appending(path: path).path).sorted()
     }
 
-    /// All files below a directory whose names end in one of these.
+    /// All files below a directory with one of these endings.
     static func files(below directory: String, endings: [String]) throws -> [File] {
         let base = root.appending(path: directory).path
         let names = try FileManager.default.subpathsOfDirectory(atPath: base).sorted()
