@@ -80,7 +80,7 @@ let package = Package(
         .target(name: "TestSupport", dependencies: ["CTestSupport", "Posix"], path: "Tests/TestSupport"),
         .testTarget(name: "LockVocabularyTests", dependencies: ["LockVocabulary"]),
         .target(name: "Seeded", path: "Tests/Seeded"),
-        .target(name: "LockModel", dependencies: ["LockVocabulary"], path: "Tests/LockModel"),
+        .target(name: "LockModel", dependencies: ["LockVocabulary", "Seeded"], path: "Tests/LockModel"),
         .testTarget(
             name: "LockCoreTests", dependencies: ["LockCore", "LockVocabulary", "LockModel", "Seeded"]),
         .target(

@@ -279,15 +279,3 @@ import Testing
             """)
     }
 }
-
-/// A lock's name from a valid text.
-func name(_ text: String) -> LockName {
-    guard let name = LockName(text) else { fatalError("not a name: \(text)") }
-    return name
-}
-
-/// An owner's id from a valid text.
-func word(_ text: String) -> OwnerID {
-    guard let owner = OwnerID(text) else { fatalError("not a word: \(text)") }
-    return owner
-}

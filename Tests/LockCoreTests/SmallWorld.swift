@@ -1,18 +1,18 @@
 import LockModel
 import LockVocabulary
 
-/// Every sequence of commands of a small world, up to a depth: 2 locks, 3 sessions, 4 owners.
+/// Explores every sequence of commands up to a depth, with 2 locks, 3 sessions and 4 owners.
 ///
-/// The states are the model's: two sequences that lead to the same one, but for the names of alike sessions and locks, are
-/// followed once. Each command in each state is told to fresh rules that were led there by the shortest way, and what they
-/// answer, do and have become must agree with the model (`Twin`), in which no circle and no lost wake-up may be
-/// (`Model.fault`). So this is exhaustive as to states of the guarantees, and not as to every way into one.
+/// It visits each state of the model once. States are equal if they differ only by the names of locks and sessions. For
+/// each command in each state, it leads fresh rules there by the shortest path and compares their answer, effects and
+/// state with the model (`Twin`), which may have no circle and no lost wake-up (`Model.fault`). The search is exhaustive
+/// in the states of the guarantees, not in the paths to them.
 struct SmallWorld {
-    /// Which commands there are.
+    /// A set of commands to explore.
     enum Alphabet: Sendable {
-        /// Requests that wait for ever, and grants that last.
+        /// Requests without a timeout, and grants without a lease.
         case order
-        /// Timeouts, leases, and time that passes.
+        /// Timeouts, leases, and steps of time.
         case time
     }
 
@@ -24,26 +24,26 @@ struct SmallWorld {
     private static let tick = Duration.milliseconds(1)
 
     let alphabet: Alphabet
-    /// How many states were reached, and how many commands told.
+    /// The number of states visited, and of commands carried out.
     private(set) var states = 0
     private(set) var commands = 0
 
     init(_ alphabet: Alphabet) { self.alphabet = alphabet }
 
-    /// Follows all sequences up to a depth; throws the shortest that goes wrong.
+    /// Explores all sequences up to a depth; throws the shortest that fails.
     mutating func explore(depth: Int) throws {
         var seen: Set<[Int]> = [Self.canonical(Model())]
-        var frontier: [[TwinCommand]] = [[]]
+        var frontier: [[TwinStep]] = [[]]
         states = 1
         for level in 1...depth {
-            var next: [[TwinCommand]] = []
+            var next: [[TwinStep]] = []
             for path in frontier {
-                for command in enabled(try follow(path).model) {
+                for step in enabled(try follow(path)) {
                     commands += 1
-                    let sequence = path + [command]
+                    let sequence = path + [step]
                     var twin = try follow(path)
                     do {
-                        try twin.play(command)
+                        try twin.play(step)
                         try twin.compare()
                     } catch {
                         throw Twin.Disagreement(description: "after \(sequence): \(error)")
@@ -58,55 +58,54 @@ struct SmallWorld {
         }
     }
 
-    private func follow(_ path: [TwinCommand]) throws -> Twin {
+    private func follow(_ path: [TwinStep]) throws -> Twin {
         var twin = Twin(sessions: 3)
-        for command in path { try twin.play(command) }
+        for step in path { try twin.play(step) }
         return twin
     }
 
-    /// What may be done in a state.
-    private func enabled(_ model: Model) -> [TwinCommand] {
-        var commands: [TwinCommand] = []
+    /// The steps that are possible in a state.
+    private func enabled(_ twin: borrowing Twin) -> [TwinStep] {
+        var steps: [TwinStep] = []
+        let model = twin.model
         let waits: [TimeLimit] = alphabet == .order ? [.forever] : [.upTo(Self.tick)]
         for party in Self.parties {
             for lock in Self.locks {
                 for mode in LockMode.allCases {
                     for wait in waits + [.upTo(.zero)] {
-                        commands.append(
-                            .acquire(
-                                party.session, party.owner, lock, mode, wait: wait,
-                                lease: alphabet == .time && wait != .upTo(.zero) ? Self.tick * 2 : nil))
+                        let lease = alphabet == .time && wait != .upTo(.zero) ? Self.tick * 2 : nil
+                        let command = Command.acquire(
+                            lock, mode, owner: party.owner, wait: wait, lease: lease)
+                        steps.append(.command(party.session, command))
                     }
                 }
             }
         }
         for grant in model.grants {
-            let session = grant.party.session
-            let choice = TwinCommand.Choice.grant(grant.id)
-            commands.append(.release(session, grant.lock, choice))
-            for wait in waits { commands.append(.upgrade(session, grant.lock, choice, wait: wait)) }
-            for mode in [LockMode.read, .update] {
-                commands.append(.downgrade(session, grant.lock, choice, to: mode))
-            }
-            if alphabet == .time { commands.append(.renew(session, grant.lock, choice, nil)) }
+            let choice = GrantChoice(token: twin.token(of: grant))
+            var commands = [Command.release(grant.lock, choice)]
+            commands += waits.map { .upgrade(grant.lock, choice, wait: $0) }
+            commands += [LockMode.read, .update].map { .downgrade(grant.lock, choice, to: $0) }
+            if alphabet == .time { commands.append(.renew(grant.lock, choice, nil)) }
+            steps += commands.map { .command(grant.party.session, $0) }
         }
         for request in model.requests {
-            commands.append(
-                .cancel(request.party.session, request.lock, owner: request.party.owner))
+            steps.append(
+                .command(request.party.session, .cancel(request.lock, owner: request.party.owner)))
         }
         for party in Self.parties {
-            // Of one grant or one request it is a release or a cancel.
+            // With one grant or one request it is the same as a release or a cancel.
             let stakes = model.grants.count { $0.party == party } + model.requests.count { $0.party == party }
-            if stakes > 1 { commands.append(.releaseAll(party.session, party.owner)) }
+            if stakes > 1 { steps.append(.command(party.session, .releaseAll(owner: party.owner))) }
         }
-        for session in 0..<3 { commands.append(.end(session)) }
-        if alphabet == .time { commands.append(.pass(Self.tick)) }
-        return commands
+        for session in 0..<3 { steps.append(.end(session)) }
+        if alphabet == .time { steps.append(.pass(Self.tick)) }
+        return steps
     }
 
-    // MARK: - States that are alike
+    // MARK: - Equal states
 
-    /// The state as numbers, the least of those that differ only by which lock and which of two sessions is which.
+    /// The state as numbers: the least of all forms that differ only by the names of locks and sessions.
     private static func canonical(_ model: Model) -> [Int] {
         var least: [Int]?
         for locks in [[0, 1], [1, 0]] {
@@ -129,11 +128,11 @@ struct SmallWorld {
         let places = model.grants.map { grant in
             [lock(grant.lock)] + party(grant.party) + [
                 Int(grant.mode.rawValue), left(grant.leaseEnd), grant.isRecalled ? 1 : 0,
-                // Which upgrade waits on it is part of what it is; its number is not.
+                // Whether an upgrade waits is part of the state; the grant's number is not.
                 model.requests.contains { $0.upgrades == grant.id } ? 1 : 0,
             ]
         }
-        // Of requests the order of coming counts, on each lock; of grants it does not.
+        // The order of arrival matters for the requests on a lock, and not for grants.
         let queues = [0, 1].map { number in
             model.requests.filter { lock($0.lock) == number }.flatMap { request in
                 party(request.party) + [

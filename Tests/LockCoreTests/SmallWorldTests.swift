@@ -1,7 +1,7 @@
 import Glibc
 import Testing
 
-/// `PRWLOCK_SMALL_WORLD_DEPTH` goes deeper than there is time for in every run.
+/// `PRWLOCK_SMALL_WORLD_DEPTH` sets a greater depth, which takes minutes.
 @Suite("Every sequence of commands in a small world") struct SmallWorldTests {
     private static var depth: Int {
         getenv("PRWLOCK_SMALL_WORLD_DEPTH").flatMap { Int(String(cString: $0)) } ?? 3

@@ -2,187 +2,114 @@ import LockCore
 import LockModel
 import LockVocabulary
 
-/// What a session may do, spelled so that the rules and the model can both be told it.
-enum TwinCommand: Hashable, Sendable {
-    /// Which grant of the session is meant: by the request that made it, by its owner, or the only one.
-    enum Choice: Hashable, Sendable {
-        case only
-        case owner(String)
-        case grant(Int)
-    }
-
-    case acquire(Int, String, String, LockMode, wait: TimeLimit, lease: Duration?)
-    case release(Int, String, Choice)
-    case releaseAtEnd(Int, String, Choice)
-    case releaseAll(Int, String)
-    case upgrade(Int, String, Choice, wait: TimeLimit)
-    case downgrade(Int, String, Choice, to: LockMode)
-    case renew(Int, String, Choice, TimeLimit?)
-    case cancel(Int, String, owner: String?)
-    case revoke(String, Int)
-    case recall(Int, Bool)
+/// A step of a history: a command of the session with a number, or an event without a command.
+enum TwinStep: Hashable, Sendable {
+    case command(Int, Command)
+    /// The session's waiting requests are dropped.
     case drop(Int)
+    /// The session ends, and another takes its number.
     case end(Int)
     case pass(Duration)
 }
 
-/// The rules and the model, told the same; every answer, every effect and afterwards the whole state must agree.
+/// The rules beside the model: both get the same steps, and their answers, effects and states must agree.
 struct Twin: ~Copyable {
     private(set) var model: Model
     private var table: LockTable
     private var sessions: [SessionID] = []
     private var numbers: [SessionID: Int] = [:]
-    /// The token of each grant, known by the request that made it.
+    /// The request that made each grant.
+    private var ids: [Token: Int] = [:]
     private var tokens: [Int: Token] = [:]
     private var lastToken = Token(rawValue: 0)
     private var asked = 0
+    /// The number of owners in the longest circle that was refused.
+    private(set) var longestCircle = 0
+    /// A watcher; nil if the rules make no changes for watchers.
+    private var follower: Follower?
 
     struct Disagreement: Error, CustomStringConvertible {
         let description: String
     }
 
-    init(sessions count: Int, limits: Limits = Limits(), grace: Duration? = nil) {
+    init(sessions count: Int, limits: Limits = Limits(), grace: Duration? = nil, isObserved: Bool = false) {
         let graceEnd = grace.map { Instant.zero.advanced(by: $0) }
         table = LockTable(
             limits: limits, firstToken: Token(rawValue: 1), lastToken: Token(rawValue: .max - 1),
             graceEnd: graceEnd)
+        table.isObserved = isObserved
+        if isObserved { follower = Follower() }
         model = Model(graceEnd: graceEnd)
         model.limits.sessionGrants = limits.sessionGrants
         model.limits.sessionWaiters = limits.sessionWaiters
         model.limits.grants = limits.grants
         model.limits.waiters = limits.waiters
         model.limits.locks = limits.locks
-        for number in 0..<count {
-            guard let session = table.openSession() else { fatalError("no session is left") }
-            sessions.append(session)
-            numbers[session] = number
-        }
+        for number in 0..<count { sessions.append(openSession(number)) }
     }
 
-    // MARK: - Commands
+    // MARK: - Steps
 
-    /// Tells both; returns what the answer was.
+    /// The token of a grant.
+    func token(of grant: Model.Grant) -> Token { tokens[grant.id] ?? Token(rawValue: 0) }
+
+    /// Carries out a step in both; returns the answer to a command.
     @discardableResult
-    mutating func play(_ command: TwinCommand) throws -> Model.Answer {
-        let answer = try tell(command)
-        try compareEffects(after: command)
+    mutating func play(_ step: TwinStep) throws -> Model.Answer {
+        var answer = Model.Answer.done
+        switch step {
+        case .command(let number, let command): answer = try carryOut(command, of: number)
+        case .drop(let number):
+            model.dropRequests(of: number)
+            table.dropRequests(of: sessions[number], at: model.now)
+        case .end(let number):
+            model.endSession(number)
+            table.closeSession(sessions[number], at: model.now)
+            table.forgetSession(sessions[number])
+            numbers[sessions[number]] = nil
+            sessions[number] = openSession(number)
+        case .pass(let duration):
+            model.advance(to: model.now.advanced(by: duration))
+            table.advance(to: model.now)
+        }
+        try compareEffects(after: step)
         return answer
     }
 
-    private mutating func tell(_ command: TwinCommand) throws -> Model.Answer {
-        let now = model.now
-        switch command {
-        case .acquire(let number, let owner, let lock, let mode, let wait, let lease):
-            asked += 1
-            let request = Model.Request(
-                id: asked, party: Model.Party(session: number, owner: owner), lock: lock, mode: mode,
-                lease: lease, deadline: wait.deadline(from: now))
-            let before = model
-            let expected = model.acquire(request, mayWait: wait != .upTo(.zero))
-            let decision = table.acquire(
-                Acquisition(
-                    name(lock), mode, owner: word(owner), wait: wait,
-                    lease: lease.map(TimeLimit.upTo) ?? .forever, tag: tag(asked)),
-                by: sessions[number], at: now)
-            return try agree(decision, expected, request, before, command)
-        case .upgrade(let number, let lock, let choice, let wait):
-            asked += 1
-            let matches = matches(number, lock, choice)
-            let before = model
-            let expected = model.upgrade(asked, lock, matches, wait: wait)
-            let decision = table.upgrade(
-                name(lock), grantChoice(choice), wait: wait, tag: tag(asked), by: sessions[number], at: now)
-            let party = matches.first?.party ?? Model.Party(session: number, owner: "-")
-            var request = Model.Request(id: asked, party: party, lock: lock, mode: .write)
-            request.upgrades = matches.first?.id
-            return try agree(decision, expected, request, before, command)
-        case .downgrade(let number, let lock, let choice, let mode):
-            let expected = model.downgrade(matches(number, lock, choice), to: mode)
-            let decision = table.downgrade(
-                name(lock), grantChoice(choice), to: mode, by: sessions[number], at: now)
-            return try agree(answer(decision), expected, command)
-        case .release(let number, let lock, let choice):
-            let expected = model.release(matches(number, lock, choice))
-            let result = table.release(name(lock), grantChoice(choice), by: sessions[number], at: now)
-            return try agree(answer(result), expected, command)
-        case .releaseAtEnd(let number, let lock, let choice):
-            let expected = model.releaseAtEnd(matches(number, lock, choice))
-            let result = table.releaseAtEnd(name(lock), grantChoice(choice), by: sessions[number], at: now)
-            return try agree(answer(result), expected, command)
-        case .releaseAll(let number, let owner):
-            let expected = model.releaseAll(of: Model.Party(session: number, owner: owner))
-            let result = table.releaseAll(of: word(owner), by: sessions[number], at: now)
-            guard result == expected else { throw disagreement("\(result) instead of \(expected)", command) }
-        case .renew(let number, let lock, let choice, let lease):
-            let expected = model.renew(matches(number, lock, choice), lease: lease)
-            let result = table.renew(
-                name(lock), grantChoice(choice), lease: lease, by: sessions[number], at: now)
-            return try agree(answer(result), expected, command)
-        case .cancel(let number, let lock, let owner):
-            let expected = model.cancel(
-                model.requests.filter {
-                    $0.party.session == number && $0.lock == lock
-                        && (owner == nil || owner == $0.party.owner)
-                })
-            let result = table.cancel(name(lock), owner: owner.map(word), by: sessions[number], at: now)
-            return try agree(answer(result), expected, command)
-        case .revoke(let lock, let id):
-            let expected = model.revoke(model.grants.filter { $0.id == id && $0.lock == lock })
-            let token = tokens[id] ?? Token(rawValue: 0)
-            return try agree(answer(table.revoke(name(lock), token, at: now)), expected, command)
-        case .recall(let number, let wanted):
-            model.setRecall(wanted, of: number)
-            table.setRecall(wanted, of: sessions[number])
-        case .drop(let number):
-            model.dropRequests(of: number)
-            table.dropRequests(of: sessions[number], at: now)
-        case .end(let number):
-            model.endSession(number)
-            table.closeSession(sessions[number], at: now)
-            try compareEffects(after: command)
-            table.forgetSession(sessions[number])
-            numbers[sessions[number]] = nil
-            guard let session = table.openSession() else { fatalError("no session is left") }
-            sessions[number] = session
-            numbers[session] = number
-        case .pass(let duration):
-            model.advance(to: now.advanced(by: duration))
-            table.advance(to: model.now)
+    private mutating func openSession(_ number: Int) -> SessionID {
+        guard let session = table.openSession() else { fatalError("no session is left") }
+        numbers[session] = number
+        return session
+    }
+
+    private mutating func carryOut(_ command: Command, of number: Int) throws -> Model.Answer {
+        asked += 1
+        let before = model
+        let request = model.request(command, of: number, as: asked, ids)
+        let expected = model.carryOut(command, of: number, as: asked, ids)
+        let outcome = table.carryOut(
+            command, by: sessions[number], tag: Tag(Model.tag(of: asked)), at: model.now)
+        if case .decision(.refused(.deadlock(let circle))) = outcome {
+            let hops = circle.hops.map { (party: party($0.session, $0.owner), lock: $0.lock.text) }
+            longestCircle = max(longestCircle, hops.count)
+            guard before.isCircle(hops, closedBy: request) else {
+                throw Disagreement(description: "\(command): there is no such circle: \(hops)")
+            }
         }
-        return .done
+        // A downgrade makes no request and keeps its token.
+        if request != nil, case .decision(.granted(let granted)) = outcome {
+            try take(granted.token, for: asked)
+        }
+        guard expected.contains(outcome.answer) else {
+            throw Disagreement(description: "\(command): \(outcome.answer) instead of \(expected)")
+        }
+        return outcome.answer
     }
 
     // MARK: - Agreement
 
-    private mutating func agree(
-        _ decision: Decision, _ expected: Set<Model.Answer>, _ request: Model.Request, _ before: Model,
-        _ command: TwinCommand
-    ) throws -> Model.Answer {
-        if case .granted(let granted) = decision { try take(granted.token, for: request.id) }
-        if case .refused(.deadlock(let circle)) = decision {
-            let hops = circle.hops.map {
-                (Model.Party(session: numbers[$0.session] ?? -1, owner: "\($0.owner)"), $0.lock.text)
-            }
-            // A circle of one names its owner alone, and needs no way through the queue.
-            let isOfOne = hops.count == 1 && hops.first?.0 == request.party
-            if !isOfOne, !before.isCircle(hops.map { (party: $0.0, lock: $0.1) }, closedBy: request) {
-                throw disagreement("there is no such circle: \(hops)", command)
-            }
-        }
-        return try agree(answer(decision), expected, command)
-    }
-
-    private func agree(
-        _ answer: Model.Answer, _ expected: Set<Model.Answer>, _ command: TwinCommand
-    ) throws -> Model.Answer {
-        guard expected.contains(answer) else {
-            throw disagreement("\(answer) instead of \(expected)", command)
-        }
-        return answer
-    }
-
-    /// What happened to others must be the same; in which order is left open within one command (`Choice.whichFirst`).
-    private mutating func compareEffects(after command: TwinCommand) throws {
+    /// Compares the effects on other sessions; the order within one step is open (`Choice.whichFirst`).
+    private mutating func compareEffects(after step: TwinStep) throws {
         var expected = model.events
         model.events = []
         let effects = table.effects
@@ -199,22 +126,29 @@ struct Twin: ~Copyable {
                 let id = self.id(of: tag)
                 index = expected.firstIndex {
                     if case .refused(id, let answers) = $0 {
-                        answers.contains(answer(refusal))
+                        answers.contains(refusal.answer)
                     } else {
                         false
                     }
                 }
-            case .expired(_, _, let token, _): index = expected.firstIndex(of: .expired(grant(token)))
-            case .revoked(_, _, let token): index = expected.firstIndex(of: .revoked(grant(token)))
-            case .recalled(_, _, let token): index = expected.firstIndex(of: .recalled(grant(token)))
-            case .diedHolding, .markForgotten, .changed: continue
+            case .expired(_, _, let token, _): index = expected.firstIndex(of: .expired(ids[token] ?? -1))
+            case .revoked(_, _, let token): index = expected.firstIndex(of: .revoked(ids[token] ?? -1))
+            case .recalled(_, _, let token): index = expected.firstIndex(of: .recalled(ids[token] ?? -1))
+            case .changed(let change):
+                guard follower?.follow(change) == true else {
+                    throw Disagreement(description: "\(step): \(change), where only \(follower as Any) was")
+                }
+                continue
+            case .diedHolding, .markForgotten: continue
             }
             guard let index else {
-                throw disagreement("\(effect), where only \(expected) was to happen", command)
+                throw Disagreement(description: "\(step): \(effect), where only \(expected) was to happen")
             }
             expected.remove(at: index)
         }
-        guard expected.isEmpty else { throw disagreement("\(expected) did not happen", command) }
+        guard expected.isEmpty else {
+            throw Disagreement(description: "\(step): \(expected) did not happen")
+        }
     }
 
     /// G7: tokens rise with every grant.
@@ -224,15 +158,23 @@ struct Twin: ~Copyable {
         }
         lastToken = token
         tokens[id] = token
+        ids[token] = id
     }
 
-    /// Holds the whole state of the rules against the model's.
+    /// Whether the rules hold nothing but marks (G6).
+    var isAtRest: Bool {
+        table.grantCount == 0 && table.waiterCount == 0 && table.lockCount == table.markCount
+            && table.nextDeadline == nil
+    }
+
+    /// Compares the whole state.
     func compare() throws {
         try table.checkInvariants()
         if let fault = model.fault { throw Disagreement(description: "the model itself: \(fault)") }
         guard table.lockCount == model.locks.count, table.markCount == model.marks.count,
             table.grantCount == model.grants.count, table.waiterCount == model.requests.count
         else { throw Disagreement(description: "there are not as many locks, marks, grants or waiters") }
+        try compareFollower()
         for lock in model.locks {
             let holders = Set(model.grants.filter { $0.lock == lock }.map { held($0) })
             let queue = model.queue(of: lock).map { "\($0.party) \($0.mode)" }
@@ -255,9 +197,26 @@ struct Twin: ~Copyable {
         }
     }
 
+    /// Compares what the watcher concludes with the model.
+    private func compareFollower() throws {
+        guard let follower else { return }
+        let told = follower.grants.map { "\(describe($0.value)) \($0.key)" }
+        let held = model.grants.map { "\($0.party) \($0.lock) \($0.mode) \(token(of: $0))" }
+        let asked = follower.requests.values.map { describe($0) }
+        let waiting = model.requests.map { "\($0.party) \($0.lock) \($0.mode)" }
+        guard Set(told) == Set(held), asked.sorted() == waiting.sorted()
+        else {
+            throw Disagreement(description: "a watcher knows \(follower), and there is \(held), \(waiting)")
+        }
+    }
+
+    private func describe(_ stake: Follower.Stake) -> String {
+        "\(party(stake.session, stake.owner)) \(stake.lock) \(stake.mode)"
+    }
+
     private func held(_ grant: Model.Grant) -> String {
         let left = grant.leaseEnd.map { model.now.duration(to: $0) }
-        return "\(grant.party) \(grant.mode) \(tokens[grant.id] ?? Token(rawValue: 0)) \(describe(left))"
+        return "\(grant.party) \(grant.mode) \(token(of: grant)) \(describe(left))"
     }
 
     private func describe(_ left: Duration?) -> String { left.map { "\($0)" } ?? "-" }
@@ -266,71 +225,7 @@ struct Twin: ~Copyable {
         Model.Party(session: numbers[session] ?? -1, owner: "\(owner)")
     }
 
-    private func disagreement(_ text: String, _ command: TwinCommand) -> Disagreement {
-        Disagreement(description: "\(command): \(text)")
-    }
-
-    // MARK: - From the rules' words to the model's
-
-    private func answer(_ decision: Decision) -> Model.Answer {
-        switch decision {
-        case .granted(let granted): .granted(granted.mode, ownerDied: granted.ownerDied)
-        case .waiting: .waiting
-        case .refused(let refusal): answer(refusal)
-        }
-    }
-
-    private func answer<Value>(_ result: Result<Value, Refusal>) -> Model.Answer {
-        switch result {
-        case .success: .done
-        case .failure(let refused): answer(refused)
-        }
-    }
-
-    private func answer(_ refusal: Refusal) -> Model.Answer {
-        switch refusal {
-        case .busy: .busy
-        case .timeout: .timeout
-        case .deadlock: .deadlock
-        case .cancelled: .cancelled
-        case .limit(.grants): .limitGrants
-        case .limit(.waiters): .limitWaiters
-        case .limit(.locks): .limitLocks
-        case .limit(.waits), .noToken: fatalError("neither the search's bound nor the tokens are tried here")
-        case .draining: .draining
-        case .notHeld: .notHeld
-        case .notWaiting: .notWaiting
-        case .ambiguous: .ambiguous
-        case .wrongMode: .wrongMode
-        case .noLease: .noLease
-        }
-    }
-
-    /// The grants of a session that a choice may mean.
-    private func matches(_ number: Int, _ lock: String, _ choice: TwinCommand.Choice) -> [Model.Grant] {
-        model.grants.filter { grant in
-            guard grant.party.session == number, grant.lock == lock else { return false }
-            switch choice {
-            case .only: return true
-            case .owner(let owner): return grant.party.owner == owner
-            case .grant(let id): return grant.id == id
-            }
-        }
-    }
-
-    private func grantChoice(_ choice: TwinCommand.Choice) -> GrantChoice {
-        switch choice {
-        case .only: .only
-        case .owner(let owner): GrantChoice(owner: word(owner))
-        case .grant(let id): GrantChoice(token: tokens[id] ?? Token(rawValue: .max))
-        }
-    }
-
-    private func grant(_ token: Token) -> Int { tokens.first { $0.value == token }?.key ?? -1 }
-
     private func id(of tag: LockVocabulary.Tag?) -> Int {
         tag.flatMap { Int($0.text.dropFirst()) } ?? -1
     }
-
-    private func tag(_ id: Int) -> LockVocabulary.Tag? { LockVocabulary.Tag("r\(id)") }
 }

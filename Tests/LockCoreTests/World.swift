@@ -2,10 +2,10 @@ import LockCore
 import LockVocabulary
 import Testing
 
-/// A lock table with a clock that stands still until it is told, and sessions that have letters for names.
+/// A lock table with a clock that only timelines advance, and sessions that have letters as names.
 ///
-/// `play` has it live through a timeline: each line is what somebody does, and after ` : ` what comes of it, first the
-/// answer, then what others are told.
+/// `play` runs a timeline. Each line is a step, and after ` : ` its results: the answer, then the effects on other
+/// sessions.
 ///
 ///     a write jobs          : write 1
 ///     b/t1 read jobs wait=5s : waiting
@@ -23,7 +23,7 @@ final class World {
             graceEnd: grace.map { Instant.zero.advanced(by: $0) })
     }
 
-    /// Lives through a timeline. The invariants are checked after every line.
+    /// Runs a timeline, and checks the invariants after every line.
     func play(_ timeline: String, sourceLocation: SourceLocation = #_sourceLocation) {
         for line in timeline.split(separator: "\n") {
             let halves = line.split(separator: " :", maxSplits: 1)
@@ -42,7 +42,7 @@ final class World {
 
     // MARK: - Sessions
 
-    /// The session with a letter, opened when it is first named.
+    /// The session with a letter; the first use opens it.
     func session(_ letter: Character) -> SessionID {
         if let session = sessions[letter] { return session }
         guard let session = table.openSession() else { fatalError("no session is left") }
@@ -56,70 +56,28 @@ final class World {
     // MARK: - Steps
 
     private func carryOut(_ step: TimelineStep) -> String {
-        switch step.verb {
-        case "+": pass(step.duration)
-        case "held": return holders(of: step.lock).joined(separator: ", ")
-        case "awaited": return queue(of: step.lock).joined(separator: ", ")
-        case "marked": return table.summary(of: step.lock)?.ownerDied == true ? "yes" : "no"
-        case "allow": table.allowTokens(through: step.token ?? Token(rawValue: 0))
-        case "drain": table.isDraining = true
-        case "ends": end(step.letter)
-        case "recall": table.setRecall(step.isOn, of: session(step.letter))
-        default: return ask(step)
+        switch step {
+        case .command(let letter, let command, let tag):
+            return spell(table.carryOut(command, by: session(letter), tag: tag, at: now))
+        case .ends(let letter): end(letter)
+        case .passes(let duration): pass(duration)
+        case .allows(let token): table.allowTokens(through: token)
+        case .drains: table.isDraining = true
+        case .looks(.held, let lock): return holders(of: lock).joined(separator: ", ")
+        case .looks(.awaited, let lock): return queue(of: lock).joined(separator: ", ")
+        case .looks(.marked, let lock): return table.summary(of: lock)?.ownerDied == true ? "yes" : "no"
         }
         return ""
     }
 
-    private func ask(_ step: TimelineStep) -> String {
-        let session = session(step.letter)
-        let choice = GrantChoice(token: step.token, owner: step.owner)
-        switch step.verb {
-        case "read", "update", "write":
-            let request = Acquisition(
-                step.lock, step.mode, owner: step.owner ?? .session, wait: step.wait ?? .forever,
-                lease: step.lease ?? .forever, tag: step.tag)
-            return spell(table.acquire(request, by: session, at: now))
-        case "release":
-            return spell(table.release(step.lock, choice, by: session, at: now)) { "released \($0)" }
-        case "releaseAll":
-            let ended = table.releaseAll(of: step.owner ?? .session, by: session, at: now)
-            return "released \(ended.grants), cancelled \(ended.waiters)"
-        case "leave":
-            return spell(table.releaseAtEnd(step.lock, choice, by: session, at: now)) { "leaves \($0)" }
-        case "upgrade":
-            return spell(
-                table.upgrade(
-                    step.lock, choice, wait: step.wait ?? .forever, tag: step.tag, by: session, at: now))
-        case "downgrade":
-            return spell(table.downgrade(step.lock, choice, to: step.newMode, by: session, at: now))
-        case "renew":
-            return spell(table.renew(step.lock, choice, lease: step.lease, by: session, at: now)) {
-                "renewed \($0.token) \($0.lease.map { "\($0.wholeMilliseconds)ms" } ?? "forever")"
-            }
-        case "cancel":
-            if let tag = step.tag {
-                return spell(table.cancel(tag, by: session, at: now)) { "cancelled \($0.name) \($0.mode)" }
-            }
-            return spell(table.cancel(step.lock, owner: step.owner, by: session, at: now)) {
-                "cancelled \($0)"
-            }
-        case "validate":
-            let token = step.token ?? Token(rawValue: 0)
-            return table.validate(step.lock, token, at: now) ? "valid" : "stale"
-        case "revoke":
-            return spell(table.revoke(step.lock, step.token ?? Token(rawValue: 0), at: now)) { "revoked" }
-        default: fatalError("a timeline has no verb \(step.verb)")
-        }
-    }
-
-    /// The session's connection is gone, and its place is free.
+    /// Ends a session, and frees its slot.
     func end(_ letter: Character) {
         table.closeSession(session(letter), at: now)
         table.forgetSession(session(letter))
         sessions[letter] = nil
     }
 
-    /// Lets time pass, from one thing that is due to the next.
+    /// Advances the clock from deadline to deadline.
     func pass(_ duration: Duration) {
         let end = now.advanced(by: duration)
         while let due = table.nextDeadline, due <= end {
@@ -130,12 +88,12 @@ final class World {
         table.advance(to: now)
     }
 
-    /// Lets time pass unseen: what is due meanwhile is only carried out with the next command.
+    /// Advances the clock only: the next command carries out what was due meanwhile.
     func skip(_ duration: Duration) { now = now.advanced(by: duration) }
 
     // MARK: - Looking
 
-    /// What happened to others since it was last asked, with letters for sessions.
+    /// The effects since the last call, with letters for sessions.
     func news() -> [String] {
         defer { table.effects.removeAll(keepingCapacity: true) }
         return table.effects.map(spell)
@@ -149,7 +107,7 @@ final class World {
         }
     }
 
-    /// Those who wait, in the order in which they will be served.
+    /// The waiting requests in the order of their service.
     func queue(of lock: LockName) -> [String] {
         stakes(lock).compactMap { stake in
             guard case .waiter(let session, let mode, let owner, _, _, _, _) = stake else { return nil }
@@ -175,18 +133,12 @@ final class World {
         "\(letter(of: session))\(owner.isSession ? "" : "/\(owner)")\(tag.map { "\($0)" } ?? "")"
     }
 
-    private func spell(_ decision: Decision) -> String {
-        switch decision {
-        case .granted(let granted): spell(granted)
-        case .waiting: "waiting"
-        case .refused(let refusal): spell(refusal)
-        }
-    }
-
-    private func spell<Value>(_ result: Result<Value, Refusal>, _ value: (Value) -> String) -> String {
-        switch result {
-        case .success(let success): value(success)
-        case .failure(let refused): spell(refused)
+    private func spell(_ outcome: Outcome) -> String {
+        switch outcome {
+        case .decision(.granted(let granted)): spell(granted)
+        case .decision(.waiting): "waiting"
+        case .decision(.refused(let refusal)), .refused(let refusal): spell(refusal)
+        case .done(_, let text): text
         }
     }
 
@@ -200,7 +152,8 @@ final class World {
         case .timeout(let waited, let holders): "timeout \(waited.wholeMilliseconds)ms \(spell(holders))"
         case .deadlock(let circle): "deadlock \(spell(circle))"
         case .limit(let limit): "limit \(limit)"
-        default: "\(refusal)"
+        case .cancelled, .noToken, .draining, .notHeld, .notWaiting, .ambiguous, .wrongMode, .noLease:
+            "\(refusal)"
         }
     }
 

@@ -1,17 +1,18 @@
 public import LockVocabulary
 
 extension Model {
-    /// What a command may be answered.
+    /// An answer to a command.
     public enum Answer: Hashable, Sendable {
         case granted(LockMode, ownerDied: Bool)
         case waiting
         case busy, timeout, deadlock, cancelled
-        case done
+        case done, valid, stale
+        case releasedAll(grants: Int, waiters: Int)
         case notHeld, notWaiting, ambiguous, wrongMode, noLease
         case draining, limitGrants, limitWaiters, limitLocks
     }
 
-    /// What happens to a request that waits or to a grant, without a command of its own.
+    /// What happens to a waiting request or a grant without a command of its owner.
     public enum Event: Hashable, Sendable {
         case granted(Int, LockMode, ownerDied: Bool)
         case refused(Int, Set<Answer>)
@@ -20,15 +21,15 @@ extension Model {
         case recalled(Int)
     }
 
-    /// Where more than one thing is right.
+    /// A choice that the guarantees leave open.
     public enum Choice: CaseIterable, Sendable {
-        /// Several reasons to refuse: any of them may be told.
+        /// Several reasons to refuse: any of them may be the answer.
         case whichRefusal
         /// Several circles: any of them may be named (`isCircle`).
         case whichCircle
-        /// What one instant or one command brings about may be told, and tokens given, in any order.
+        /// Effects of one instant or one command, and their tokens, may come in any order.
         case whichFirst
-        /// A request and the grant that it would change end in the same instant: timed out, or cancelled.
+        /// An upgrade and its grant end in the same instant: the upgrade times out or is cancelled.
         case sameInstant
     }
 

@@ -1,6 +1,6 @@
 import LockVocabulary
 
-/// Looking at a state, and what must never be in one.
+/// Queries of a state, and the faults that no state may have.
 extension Model {
     public func stakes(of session: Int) -> (grants: Int, waiters: Int) {
         (
@@ -9,12 +9,12 @@ extension Model {
         )
     }
 
-    /// The requests on a lock in the order in which they will be served.
+    /// The requests on a lock in the order of their service.
     public func queue(of lock: String) -> [Request] {
         requests.filter { $0.lock == lock }.sorted { isAhead($0, of: $1) }
     }
 
-    /// What must never be, whatever happened; nil if all is well.
+    /// A fault that no state may have; nil if there is none.
     public var fault: String? {
         for (index, one) in grants.enumerated() {
             for other in grants[..<index] where one.lock == other.lock && one.mode.conflicts(with: other.mode)
@@ -35,7 +35,7 @@ extension Model {
 }
 
 extension Model {
-    /// How many grants and waiting requests the sessions of a user have together.
+    /// The grants and the waiting requests of all sessions of a user.
     func stakes(ofUser user: UInt32) -> (grants: Int, waiters: Int) {
         let held = grants.count { shares[$0.party.session]?.user == user }
         return (held, requests.count { shares[$0.party.session]?.user == user })

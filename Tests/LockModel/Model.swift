@@ -1,16 +1,15 @@
 public import LockVocabulary
 
-/// The guarantees G1 to G11, as plainly as they can be said, for the rules to be held against.
+/// The guarantees G1 to G11 as a slow and simple program, for comparison with the rules.
 ///
-/// It is written from the guarantees and shares nothing with the rules but the words: a list of grants, a list of requests,
-/// and one definition of what a request waits for (`before`). Whatever waits for nothing is granted. It is slow, and
-/// nothing in it is clever.
+/// It is written from the guarantees and shares only the vocabulary with the rules. It has a list of grants, a list of
+/// requests, and one definition of what a request waits for (`before`). It grants each request that waits for nothing.
 ///
 /// Where the guarantees leave a choice, an answer is a set, and `Choice` names why.
 ///
-/// A grant is known by the request that made it: whoever compares knows which token that is.
+/// A grant has the number of the request that made it. The model has no tokens; its caller maps them to numbers.
 public struct Model: Sendable {
-    /// One who asks: an owner of a session.
+    /// An owner of a session.
     public struct Party: Hashable, Sendable {
         public let session: Int
         public let owner: String
@@ -37,53 +36,46 @@ public struct Model: Sendable {
         public let party: Party
         public let lock: String
         public let mode: LockMode
-        /// The grant that it would change.
+        /// The grant that the request would upgrade.
         public var upgrades: Int?
         public var lease: Duration?
         public var deadline: Instant?
 
-        public init(
-            id: Int, party: Party, lock: String, mode: LockMode, lease: Duration? = nil,
-            deadline: Instant? = nil
-        ) {
-            self.id = id
-            self.party = party
-            self.lock = lock
-            self.mode = mode
-            self.lease = lease
-            self.deadline = deadline
-        }
+        /// The tag that the rules and the server know the request by.
+        public var tag: String { Model.tag(of: id) }
     }
 
     public private(set) var grants: [Grant] = []
-    /// In the order of coming.
+    /// In the order of arrival.
     public private(set) var requests: [Request] = []
-    /// The locks whose last writer died (G11).
+    /// The locks with the mark of a dead writer (G11).
     public private(set) var marks: Set<String> = []
     public private(set) var now = Instant.zero
     private(set) var graceEnd: Instant?
-    /// The sessions that want to be told when somebody waits for what they hold.
+    /// The sessions that want a notice when a request waits for one of their grants.
     private var recalling: Set<Int> = []
     public var limits = Limits()
-    /// Whose each session is, and how much that user may have; a session that is not here is nobody's.
+    /// The user of each session, and that user's limits; a session that is missing here has no such limits.
     public var shares: [Int: (user: UInt32, grants: Int, waiters: Int)] = [:]
     public var isDraining = false
-    /// What happened since it was last emptied.
+    /// The events since the caller last emptied this list.
     public var events: [Event] = []
 
-    /// Which choices were open so far.
+    /// The choices that were open so far.
     public private(set) var choices: Set<Choice> = []
 
     public init(graceEnd: Instant? = nil) { self.graceEnd = graceEnd }
 
-    /// The locks that somebody holds or waits for, or that are marked.
+    /// The locks with a grant, a request or a mark.
     public var locks: Set<String> {
         marks.union(grants.map(\.lock)).union(requests.map(\.lock))
     }
 
+    public static func tag(of request: Int) -> String { "r\(request)" }
+
     // MARK: - What a request waits for
 
-    /// Upgrades are ahead of writers and updaters, and those of readers; else who came earlier (G2, G3, G10).
+    /// Upgrades come before writers and updaters, and these before readers; within a row the earlier one (G2, G3, G10).
     func isAhead(_ one: Request, of other: Request) -> Bool { place(one) < place(other) }
 
     private func place(_ request: Request) -> (row: Int, coming: Int) {
@@ -97,16 +89,16 @@ public struct Model: Sendable {
         }
     }
 
-    /// For whom a request waits: those who hold what conflicts, and those who ask for it ahead (G8).
-    public func before(_ request: Request) -> [Party] {
+    /// The parties that a request waits for: those with a conflicting grant, or a conflicting request ahead (G8).
+    func before(_ request: Request) -> [Party] {
         let ahead = requests.filter {
             $0.lock == request.lock && isAhead($0, of: request) && $0.mode.conflicts(with: request.mode)
         }
         return conflictingGrants(request).map(\.party) + ahead.map(\.party)
     }
 
-    /// Whether a way leads from a party, over whom its requests wait for, back to it.
-    public func hasCircle(through party: Party) -> Bool {
+    /// Whether a party waits for itself through other parties.
+    func hasCircle(through party: Party) -> Bool {
         var seen: Set<Party> = []
         var next = [party]
         while let one = next.popLast() {
@@ -118,11 +110,14 @@ public struct Model: Sendable {
         return false
     }
 
-    /// Whether, if this request waited, each of these would wait on that lock for the next, and the last for the first.
-    public func isCircle(_ hops: [(party: Party, lock: String)], closedBy request: Request) -> Bool {
+    /// Whether, if this request waited, each hop would wait on its lock for the next hop, and the last for the first.
+    ///
+    /// A circle of one hop names the asking owner alone and needs no way through the queue.
+    public func isCircle(_ hops: [(party: Party, lock: String)], closedBy request: Request?) -> Bool {
+        guard let request, hops.first?.party == request.party else { return false }
         let asked = with(request)
-        return hops.first?.party == request.party
-            && hops.indices.allSatisfy { index in
+        return hops.count == 1
+            || hops.indices.allSatisfy { index in
                 let next = hops[(index + 1) % hops.count].party
                 return asked.requests.contains {
                     $0.party == hops[index].party && $0.lock == hops[index].lock
@@ -140,7 +135,7 @@ public struct Model: Sendable {
     // MARK: - Asking
 
     /// Asks for a lock; `mayWait` is false for `wait=0`.
-    public mutating func acquire(_ request: Request, mayWait: Bool) -> Set<Answer> {
+    mutating func acquire(_ request: Request, mayWait: Bool) -> Set<Answer> {
         var refusals: Set<Answer> = []
         let session = request.party.session
         if isDraining { refusals.insert(.draining) }
@@ -156,38 +151,33 @@ public struct Model: Sendable {
         let ownUpgrades = requests.contains {
             $0.lock == request.lock && $0.party == request.party && $0.upgrades != nil
         }
-        // A circle of one (G4): it conflicts with what its owner holds, or will when its own upgrade is granted.
+        // A circle of one (G4): the request conflicts with a grant of its owner, or with one that its upgrade will make.
         if ownGrants.contains(where: { $0.mode.conflicts(with: request.mode) }) || ownUpgrades {
             refusals.insert(.deadlock)
         }
         if !refusals.isEmpty { return refused(refusals) }
-        // A holder goes past those who wait (G4).
+        // A holder passes the queue (G4).
         let passes = !ownGrants.isEmpty && request.mode != .write
         let isFree = passes ? conflictingGrants(request).isEmpty : before(request).isEmpty
         return decide(request, isFree: isFree, mayWait: mayWait)
     }
 
-    /// Asks that a grant become the write grant (G10).
-    public mutating func upgrade(
-        _ id: Int, _ lock: String, _ matches: [Grant], wait: TimeLimit
-    ) -> Set<Answer> {
-        guard let grant = only(matches) else { return Self.refusal(matches) }
+    /// Asks to turn a grant into the write grant (G10).
+    mutating func upgrade(_ request: Request, mayWait: Bool) -> Set<Answer> {
+        guard let grant = grants.first(where: { $0.id == request.upgrades }) else { return [.notHeld] }
         if grant.mode == .write || requests.contains(where: { $0.upgrades == grant.id }) {
             return [.wrongMode]
         }
-        var request = Request(id: id, party: grant.party, lock: lock, mode: .write)
-        request.upgrades = grant.id
-        request.deadline = wait.deadline(from: now)
-        let others = grants.filter { $0.lock == lock && $0.id != grant.id }
+        let others = grants.filter { $0.lock == grant.lock && $0.id != grant.id }
         if others.contains(where: { $0.party == grant.party }) { return [.deadlock] }
-        return decide(request, isFree: others.isEmpty, mayWait: wait != .upTo(.zero))
+        return decide(request, isFree: others.isEmpty, mayWait: mayWait)
     }
 
     private mutating func decide(_ request: Request, isFree: Bool, mayWait: Bool) -> Set<Answer> {
         if isFree, graceEnd == nil {
             let died = marks.contains(request.lock)
             enter(request)
-            tellRecalls()
+            sendRecalls()
             return [.granted(request.mode, ownerDied: died)]
         }
         guard mayWait else { return [.busy] }
@@ -203,7 +193,7 @@ public struct Model: Sendable {
         }
         guard refusals.isEmpty else { return refused(refusals) }
         requests.append(request)
-        tellRecalls()
+        sendRecalls()
         return [.waiting]
     }
 
@@ -212,51 +202,51 @@ public struct Model: Sendable {
         return reasons
     }
 
-    public mutating func cancel(_ matches: [Request]) -> Set<Answer> {
+    mutating func cancel(_ matches: [Request]) -> Set<Answer> {
         guard let request = matches.first else { return [.notWaiting] }
         guard matches.count == 1 else { return [.ambiguous] }
         remove(request, [.cancelled])
-        settle()
-        return [.done]
+        serve()
+        return [.cancelled]
     }
 
     // MARK: - Grants
 
-    public mutating func release(_ matches: [Grant]) -> Set<Answer> {
+    mutating func release(_ matches: [Grant]) -> Set<Answer> {
         guard let grant = only(matches) else { return Self.refusal(matches) }
         end(grant, cleanly: true)
-        settle()
+        serve()
         return [.done]
     }
 
-    /// All that a party holds and waits for ends at once; returns how many grants and requests that are.
-    public mutating func releaseAll(of party: Party) -> (grants: Int, waiters: Int) {
+    /// Ends all grants and all requests of a party at once.
+    mutating func releaseAll(of party: Party) -> Set<Answer> {
         let asked = requests.filter { $0.party == party }
         for request in asked { remove(request, [.cancelled]) }
         let held = grants.filter { $0.party == party }
         for grant in held { end(grant, cleanly: true) }
-        settle()
-        return (held.count, asked.count)
+        serve()
+        return [.releasedAll(grants: held.count, waiters: asked.count)]
     }
 
-    public mutating func releaseAtEnd(_ matches: [Grant]) -> Set<Answer> {
+    mutating func releaseAtEnd(_ matches: [Grant]) -> Set<Answer> {
         guard let grant = only(matches) else { return Self.refusal(matches) }
         change(grant) { $0.isReleasedAtEnd = true }
         return [.done]
     }
 
-    public mutating func downgrade(_ matches: [Grant], to mode: LockMode) -> Set<Answer> {
+    mutating func downgrade(_ matches: [Grant], to mode: LockMode) -> Set<Answer> {
         guard let grant = only(matches) else { return Self.refusal(matches) }
         if mode >= grant.mode || requests.contains(where: { $0.upgrades == grant.id }) { return [.wrongMode] }
         if grant.mode == .write { marks.remove(grant.lock) }
         change(grant) { $0.mode = mode }
         let died = marks.contains(grant.lock)
-        settle()
+        serve()
         return [.granted(mode, ownerDied: died)]
     }
 
-    /// A lease of nil is the one that was given before.
-    public mutating func renew(_ matches: [Grant], lease: TimeLimit?) -> Set<Answer> {
+    /// Renews a lease; without a limit the grant gets the lease that it had before.
+    mutating func renew(_ matches: [Grant], lease: TimeLimit?) -> Set<Answer> {
         guard let grant = only(matches) else { return Self.refusal(matches) }
         if lease == nil, grant.lease == nil { return [.noLease] }
         let now = now
@@ -271,38 +261,38 @@ public struct Model: Sendable {
         return [.done]
     }
 
-    public mutating func revoke(_ matches: [Grant]) -> Set<Answer> {
+    mutating func revoke(_ matches: [Grant]) -> Set<Answer> {
         guard let grant = only(matches) else { return [.notHeld] }
         events.append(.revoked(grant.id))
         end(grant, cleanly: false)
-        settle()
+        serve()
         return [.done]
     }
 
     // MARK: - Sessions and time
 
-    public mutating func setRecall(_ wanted: Bool, of session: Int) {
+    mutating func setRecall(_ wanted: Bool, of session: Int) {
         if wanted { recalling.insert(session) } else { recalling.remove(session) }
-        tellRecalls()
+        sendRecalls()
     }
 
-    /// What a session waits for is dropped, unanswered.
+    /// Drops the waiting requests of a session without an answer.
     public mutating func dropRequests(of session: Int) {
         requests.removeAll { $0.party.session == session }
-        settle()
+        serve()
     }
 
-    /// A session ends, and everything of it (G6).
+    /// Ends a session with all its grants and requests (G6).
     public mutating func endSession(_ session: Int, wasKilled: Bool = false) {
         recalling.remove(session)
         requests.removeAll { $0.party.session == session }
         for grant in grants where grant.party.session == session {
             end(grant, cleanly: grant.isReleasedAtEnd && !wasKilled)
         }
-        settle()
+        serve()
     }
 
-    /// What is due by an instant happens, in the order in which it is; then what follows from it (G5, G9).
+    /// Carries out all that is due, in the order of the deadlines, and then grants what became free (G5, G9).
     public mutating func advance(to now: Instant) {
         self.now = now
         while let due = earliestDue, due <= now {
@@ -319,19 +309,19 @@ public struct Model: Sendable {
             }
         }
         if let end = graceEnd, end <= now { graceEnd = nil }
-        settle()
+        serve()
     }
 
-    /// When something happens by itself at the earliest.
+    /// The earliest deadline of a request or a lease.
     private var earliestDue: Instant? {
         (requests.compactMap(\.deadline) + grants.compactMap(\.leaseEnd)).min()
     }
 
     // MARK: - Within
 
-    private func only(_ matches: [Grant]) -> Grant? { matches.count == 1 ? matches.first : nil }
+    func only(_ matches: [Grant]) -> Grant? { matches.count == 1 ? matches.first : nil }
 
-    private static func refusal(_ matches: [Grant]) -> Set<Answer> {
+    static func refusal(_ matches: [Grant]) -> Set<Answer> {
         matches.isEmpty ? [.notHeld] : [.ambiguous]
     }
 
@@ -339,7 +329,7 @@ public struct Model: Sendable {
         for index in grants.indices where grants[index].id == grant.id { body(&grants[index]) }
     }
 
-    /// Makes a grant of a request; an upgrade changes one, which keeps its lease.
+    /// Turns a request into a grant; an upgrade changes its grant, which keeps its lease.
     private mutating func enter(_ request: Request) {
         if let old = request.upgrades {
             for index in grants.indices where grants[index].id == old {
@@ -368,8 +358,8 @@ public struct Model: Sendable {
         events.append(.refused(request.id, why))
     }
 
-    /// Grants whatever waits for nothing, from the front.
-    private mutating func settle() {
+    /// Grants each request that waits for nothing, from the front.
+    private mutating func serve() {
         while graceEnd == nil,
             let next = requests.sorted(by: isAhead).first(where: { before($0).isEmpty })
         {
@@ -378,11 +368,11 @@ public struct Model: Sendable {
             events.append(.granted(next.id, next.mode, ownerDied: marks.contains(next.lock)))
             enter(next)
         }
-        tellRecalls()
+        sendRecalls()
     }
 
-    /// Tells each holder who asked for it, once for a grant, that somebody waits for what conflicts with it.
-    private mutating func tellRecalls() {
+    /// Recalls each grant that a conflicting request waits for, once, if its session wants recalls.
+    private mutating func sendRecalls() {
         for index in grants.indices where !grants[index].isRecalled {
             let grant = grants[index]
             let isWaitedFor = requests.contains {

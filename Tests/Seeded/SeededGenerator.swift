@@ -1,8 +1,8 @@
 import Glibc
 
-/// A generator whose numbers follow from its seed: SplitMix64 (Steele, Lea and Flood 2014).
+/// A generator of random numbers that its seed determines: SplitMix64 (Steele, Lea and Flood 2014).
 ///
-/// So a failure can be had again: `PRWLOCK_TEST_SEED=… swift test`.
+/// `PRWLOCK_TEST_SEED=… swift test` repeats a failure.
 public struct SeededGenerator: RandomNumberGenerator {
     private var state: UInt64
 
@@ -16,13 +16,13 @@ public struct SeededGenerator: RandomNumberGenerator {
         return mixed ^ (mixed >> 31)
     }
 
-    /// One of a few choices.
+    /// Picks one of the choices.
     public mutating func pick<Choice>(_ choices: [Choice]) -> Choice {
         guard let choice = choices.randomElement(using: &self) else { fatalError("nothing to choose from") }
         return choice
     }
 
-    /// Whether something happens that does so many times in a hundred.
+    /// True in so many of a hundred calls.
     public mutating func happens(_ percent: Int) -> Bool { Int.random(in: 0..<100, using: &self) < percent }
 
     public mutating func number(_ range: ClosedRange<Int>) -> Int { Int.random(in: range, using: &self) }
@@ -30,7 +30,7 @@ public struct SeededGenerator: RandomNumberGenerator {
     /// The seeds to try: the one in `PRWLOCK_TEST_SEED`, or a fixed few and a new one.
     public static var seeds: [UInt64] { given ?? [1, 2, 3, 4] + newOnes(1) }
 
-    /// For what is quick, all of them new ones, but for the one in `PRWLOCK_TEST_SEED`.
+    /// The seeds for a quick test: the one in `PRWLOCK_TEST_SEED`, or five new ones.
     public static var newSeeds: [UInt64] { given ?? newOnes(5) }
 
     private static var given: [UInt64]? {

@@ -1,30 +1,30 @@
 import LockVocabulary
 
-/// A simulated client: what it has said and not yet sent, what it was told, and how it behaves.
+/// A simulated client: what it has to send, what it is to receive, and how it behaves.
 struct Client {
     let session: SessionID
     let userID: UInt32
-    /// Bytes that are on their way.
+    /// Bytes that are sent and not yet received.
     var outbox: [UInt8] = []
-    /// Lines that were said and of which the daemon has not said that it carried them out.
+    /// Lines that the server has not reported as carried out.
     var said: [Line] = []
-    /// How much of what the server has ready was looked at.
+    /// How many bytes of the server's pending output the simulation has read.
     var seen = 0
-    /// A line of which the end has not come.
+    /// The beginning of a line that has no end yet.
     var partial: [UInt8] = []
-    /// What is to be told next; rows come between.
+    /// The replies that the server owes; rows may come between them.
     var owed: [Expectation] = []
-    /// How many rows came of the listing that is being told.
+    /// How many rows of the current listing came.
     var rows = 0
-    /// Grants that it was told of: their locks and tokens.
-    var grants: [(lock: String, token: UInt64)] = []
+    /// The last grants that it received: their locks and tokens.
+    var grants: [(lock: String, token: Token)] = []
     /// Tags of requests that may wait.
     var open: [String] = []
-    /// Whether it reads what it is told; who does not is slow, or stopped.
+    /// Whether it reads replies; a slow or stopped client does not.
     var isReading = true
-    /// Whether it says nothing more.
+    /// Whether it sends no more.
     var isDone = false
-    /// Whether the server has ended it: what it is owed may be lost.
+    /// Whether the server ended it; replies may then be missing.
     var isEnded = false
 
     init(session: SessionID, userID: UInt32) {

@@ -1,115 +1,45 @@
+import LockModel
 import LockVocabulary
 import Seeded
 
-/// Makes up what clients say: few locks and owners, so that they meet all the time.
+/// Draws what clients send: commands on few locks by few owners, looks at them, and junk.
 struct Composer {
     static let locks = ["a", "b", "c/1", "c/2"]
-    private static let owners = ["-", "-", "-", "t1", "t2"]
-    /// How long a line may be here, in bytes with its LF.
+    /// The limit for a line, in bytes with its LF.
     static let lineLimit = 300
 
+    private let mix = CommandMix(locks: locks)
     private var said = 0
 
-    mutating func line(for client: Client, _ generator: inout SeededGenerator) -> Line {
+    /// Draws the next line of a client; `others` are grants of any client.
+    mutating func line(
+        for client: Client, others: [(lock: String, token: Token)], _ generator: inout SeededGenerator
+    ) -> Line {
         said += 1
-        let tag = "r\(said)"
-        let lock = generator.pick(Self.locks)
-        let known = client.grants.isEmpty ? nil : generator.pick(client.grants)
-        let held = known?.lock ?? lock
-        let (choice, chosen) = choice(known, &generator)
+        let tag = Model.tag(of: said)
         switch generator.number(0...99) {
-        case ..<40: return acquire(tag, lock, client, &generator)
-        case ..<58:
-            return Line(
-                id: said, tag: tag, .release(held, choice, atEnd: false), "RELEASE \(held)\(chosen)")
-        case ..<59:
-            return Line(
-                id: said, tag: tag, .release(held, choice, atEnd: true), "RELEASE \(held)\(chosen) at=end")
-        case ..<60:
-            let owner = generator.pick(Self.owners)
-            return Line(id: said, tag: tag, .releaseAll(owner: owner), "RELEASE * owner=\(owner)")
-        case ..<67:
-            let (wait, text) = wait(&generator)
-            return Line(
-                id: said, tag: tag, .upgrade(held, choice, wait: wait), "upgrade \(held)\(text)\(chosen)")
-        case ..<71:
-            let mode = generator.pick([LockMode.read, .update])
-            return Line(
-                id: said, tag: tag, .downgrade(held, choice, to: mode),
-                "DOWNGRADE \(held)\(chosen) to=\(mode)")
-        case ..<74:
-            let lease = generator.pick([nil, TimeLimit.forever, .upTo(.milliseconds(50))])
-            let text = lease.map { $0 == .forever ? " lease=forever" : " lease=50ms" } ?? ""
-            return Line(id: said, tag: tag, .renew(held, choice, lease), "RENEW \(held)\(text)\(chosen)")
-        case ..<76:
-            let owner = generator.happens(50) ? generator.pick(Self.owners) : nil
-            let text = owner.map { " owner=\($0)" } ?? ""
-            return Line(id: said, tag: tag, .cancel(lock, owner: owner), "CANCEL \(lock)\(text)")
-        case ..<78:
-            let other = client.open.isEmpty ? "r\(said)x" : generator.pick(client.open)
-            return Line(id: said, tag: tag, .cancelTagged(other), "CANCEL #\(other)")
         case ..<80:
-            let token = known?.token ?? .max
-            return Line(id: said, tag: tag, .validate(held, token), "VALIDATE \(held) token=\(token)")
-        case ..<81:
-            let token = known?.token ?? .max
-            return Line(id: said, tag: tag, .revoke(held, token), "REVOKE \(held) token=\(token)")
+            let command = mix.command(
+                held: client.grants, others: others, tags: client.open, &generator)
+            return Line(id: said, tag: tag, .command(command), command.text(by: client.userID))
+        case ..<83:
+            let lock = generator.pick(Self.locks)
+            return Line(id: said, tag: tag, .status(lock), "STATUS \(lock)")
         case ..<86:
-            if generator.happens(30) { return Line(id: said, tag: tag, .status(lock), "STATUS \(lock)") }
-            let text = generator.pick([
-                "LIST", "LIST c/ limit=1", "SESSIONS", "STATS", "HELP",
-            ])
+            let text = generator.pick(["LIST", "LIST c/ limit=1", "SESSIONS", "STATS", "HELP"])
             return Line(id: said, tag: tag, .list, text)
-        case ..<87:
-            let prefix = generator.pick(["", " c/"])
-            return Line(id: said, tag: tag, .watch, "WATCH\(prefix)")
-        case ..<89:
-            let recall = generator.pick([true, true, false, nil])
-            let text = recall.map { " recall=\($0 ? 1 : 0)" } ?? ""
-            return Line(
-                id: said, tag: tag, .hello(recall: recall), "HELLO\(text) client=of-\(client.userID)")
+        case ..<88: return Line(id: said, tag: tag, .watch, generator.pick(["WATCH", "WATCH c/"]))
+        case ..<89: return Line(id: said, tag: tag, .hello, "HELLO client=of-\(client.userID)")
         case ..<90: return Line(id: said, tag: tag, .quit, "QUIT")
         case ..<92:
-            // A tag that is perhaps still open.
+            // The request with this tag may still wait.
             return Line(id: said, tag: client.open.isEmpty ? tag : generator.pick(client.open), .ping, "PING")
-        case ..<96: return junk(tag, &generator)
+        case ..<93:
+            // The longest line that is allowed.
+            let length = Self.lineLimit - "#\(tag) PING\n".utf8.count
+            return Line(id: said, tag: tag, .ping, "PING" + String(repeating: " ", count: length))
+        case ..<97: return junk(tag, &generator)
         default: return Line(id: said, tag: tag, .ping, "PING")
-        }
-    }
-
-    private func acquire(
-        _ tag: String, _ lock: String, _ client: Client, _ generator: inout SeededGenerator
-    ) -> Line {
-        let mode = generator.pick([LockMode.read, .read, .update, .write])
-        let owner = generator.pick(Self.owners)
-        let (wait, text) = wait(&generator)
-        let lease: Duration? = generator.happens(20) ? .milliseconds(30) : nil
-        let rest = "\(owner == "-" ? "" : " owner=\(owner)")\(lease == nil ? "" : " lease=30ms")\(text)"
-        return Line(
-            id: said, tag: tag, .acquire(lock, mode, owner: owner, wait: wait, lease: lease),
-            "\(mode) \(lock)\(rest) note=of-\(client.userID)")
-    }
-
-    private func wait(_ generator: inout SeededGenerator) -> (TimeLimit, String) {
-        switch generator.number(0...4) {
-        case 0: (.upTo(.zero), " wait=0")
-        case 1: (.upTo(.milliseconds(20)), " wait=20ms")
-        case 2: (.upTo(.seconds(5)), "  wait=5s")
-        default: (.forever, "")
-        }
-    }
-
-    private func choice(
-        _ known: (lock: String, token: UInt64)?, _ generator: inout SeededGenerator
-    ) -> (Line.Choice, String) {
-        switch generator.number(0...4) {
-        case 0: return (Line.Choice(), "")
-        case 1:
-            let owner = generator.pick(Self.owners)
-            return (Line.Choice(owner: owner), " owner=\(owner)")
-        default:
-            guard let token = known?.token else { return (Line.Choice(), "") }
-            return (Line.Choice(token: token), " token=\(token)")
         }
     }
 

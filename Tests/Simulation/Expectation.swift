@@ -1,26 +1,24 @@
 import LockModel
 import LockVocabulary
 
-/// A line that a client is to be told, by what the guarantees say.
+/// A line that the guarantees owe to a client.
 struct Expectation {
     enum Kind {
-        /// One of these, to a request or a command.
-        case answer(Set<Model.Answer>)
+        /// One of these, to a request or a command; `reply` begins the reply of a command that was carried out.
+        case answer(Set<Model.Answer>, reply: String?)
         /// The first word of the reply.
         case word(String)
         /// An error with this code, or any.
         case error(code: String?)
-        /// So many grants of an owner were released, and so many of its requests cancelled.
-        case releasedAll(grants: Int, waiters: Int)
         /// Rows, and `END` with their number.
         case listing
     }
 
     let tag: String?
     let kind: Kind
-    /// The request, and how things stood when it was made, where a circle is to be named.
+    /// The request, and the state when it was made, if the reply may name a circle.
     var asked: (request: Model.Request, before: Model)?
-    /// The request's number, for whoever is granted by it.
+    /// The number of the request that is granted by the reply.
     var id: Int?
 
     init(tag: String?, _ kind: Kind, id: Int? = nil) {
@@ -33,45 +31,42 @@ struct Expectation {
 
     /// Whether a reply, without its tag, is such a line.
     func accepts(_ words: [Substring], rows: Int) -> Bool {
-        let first = words.first ?? ""
         switch kind {
-        case .answer(let answers): return Self.answer(words).map(answers.contains) ?? false
-        case .word(let word): return first == word
-        case .error(let code):
-            return first == "ERROR" && (code == nil || words.dropFirst().first ?? "" == code ?? "")
-        case .releasedAll(let grants, let waiters):
-            return words == ["RELEASED", "*", "grants=\(grants)", "waiters=\(waiters)"]
-        case .listing: return first == "END" && words.dropFirst().first ?? "" == "\(rows)"
+        case .answer(let answers, let reply): answers.contains { $0.isSaid(by: words, reply) }
+        case .word(let word): words.first ?? "" == word
+        case .error(nil): words.first == "ERROR"
+        case .error(let code?): words.starts(with: ["ERROR", Substring(code)])
+        case .listing: words.starts(with: ["END", "\(rows)"])
         }
     }
+}
 
-    /// What a reply says, in the model's words.
-    private static func answer(_ words: [Substring]) -> Model.Answer? {
-        switch words.first ?? "" {
-        case "GRANTED":
-            guard words.count >= 4, let mode = LockMode.allCases.first(where: { "\($0)" == words[2] }) else {
-                return nil
-            }
-            return .granted(mode, ownerDied: words.last == "ownerdied=1")
-        case "BUSY": return .busy
-        case "TIMEOUT": return .timeout
-        case "DEADLOCK": return .deadlock
-        case "CANCELLED": return .cancelled
-        case "RELEASED", "RENEWED", "REVOKED", "OK": return .done
-        case "ERROR":
-            return switch words.dropFirst().first ?? "" {
-            case "not-held": .notHeld
-            case "not-waiting": .notWaiting
-            case "ambiguous": .ambiguous
-            case "wrong-mode": .wrongMode
-            case "missing-argument": .noLease
-            case "draining": .draining
-            case "limit-grants": .limitGrants
-            case "limit-waiters": .limitWaiters
-            case "limit-locks": .limitLocks
-            default: nil
-            }
-        default: return nil
+extension Model.Answer {
+    /// Whether a reply gives this answer; `reply` is the first word of the reply of a command that was carried out.
+    fileprivate func isSaid(by words: [Substring], _ reply: String?) -> Bool {
+        switch self {
+        case .granted(let mode, let died):
+            words.count >= 4 && words[0] == "GRANTED" && words[2] == "\(mode)"
+                && (words.last == "ownerdied=1") == died
+        case .waiting: false
+        case .busy: words.first == "BUSY"
+        case .timeout: words.first == "TIMEOUT"
+        case .deadlock: words.first == "DEADLOCK"
+        case .cancelled: words.first == "CANCELLED"
+        case .done: words.first.map(String.init) == reply
+        case .valid: words.first == "VALID"
+        case .stale: words.first == "STALE"
+        case .releasedAll(let grants, let waiters):
+            words == ["RELEASED", "*", "grants=\(grants)", "waiters=\(waiters)"]
+        case .notHeld: words.starts(with: ["ERROR", "not-held"])
+        case .notWaiting: words.starts(with: ["ERROR", "not-waiting"])
+        case .ambiguous: words.starts(with: ["ERROR", "ambiguous"])
+        case .wrongMode: words.starts(with: ["ERROR", "wrong-mode"])
+        case .noLease: words.starts(with: ["ERROR", "missing-argument"])
+        case .draining: words.starts(with: ["ERROR", "draining"])
+        case .limitGrants: words.starts(with: ["ERROR", "limit-grants"])
+        case .limitWaiters: words.starts(with: ["ERROR", "limit-waiters"])
+        case .limitLocks: words.starts(with: ["ERROR", "limit-locks"])
         }
     }
 }

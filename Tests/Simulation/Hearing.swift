@@ -2,9 +2,9 @@ import LockServer
 import LockVocabulary
 import Seeded
 
-/// What came of a step: what the server did and said, held against the model.
+/// Compares what the server did and sent in a step with the model.
 extension Simulation {
-    /// Holds what the server did and said since the last time against the model.
+    /// Compares what the server did and sent since the last call with the model.
     mutating func observe() throws {
         for one in server.carriedOut ?? [] {
             switch one {
@@ -23,26 +23,26 @@ extension Simulation {
             }
         }
         server.carriedOut = []
-        // A listing goes on when others had their turn; here it may at once.
+        // The daemon continues a listing after other sessions' turns; here it may continue at once.
         while server.hasUnfinishedWork, generator.happens(80) {
             server.resumeWork(at: now)
             if server.carriedOut?.isEmpty == false { return try observe() }
         }
         for index in clients.indices { try listen(index) }
-        try referee.settle(told: &told, ended: ended)
+        try referee.checkNotices(received: &received, ended: ended)
         ended = []
     }
 
     func client(_ session: SessionID) -> Int? { clients.firstIndex { $0.session == session } }
 
-    /// Reads what the server has ready for a client, whether that reads it or not.
+    /// Reads the server's pending output for a client, even if the client does not read.
     mutating func listen(_ index: Int) throws {
         let seen = clients[index].seen
         let new = server.withOutput(of: clients[index].session) { Array($0.dropFirst(seen)) }
         guard !new.isEmpty else { return }
         clients[index].seen += new.count
         clients[index].partial += new
-        trace.add(now, clients[index].session, "is told", new)
+        trace.add(now, clients[index].session, "receives", new)
         let bytes = clients[index].partial
         var start = 0
         for (place, byte) in bytes.enumerated() where byte == 10 {
@@ -59,15 +59,15 @@ extension Simulation {
         case "*":
             clients[index].rows += 1
             guard clients[index].owed.contains(where: \.isListing) else {
-                throw Violation("session \(number) is told a row of no list: \(line)")
+                throw Violation("session \(number) receives a row of no list: \(line)")
             }
             return try checkRow(words, clients[index].userID)
         case "!":
             if ["EXPIRED", "REVOKED", "RECALL"].contains(words.dropFirst().first ?? "") {
-                told.append((number, String(words[1]), Self.token(words) ?? 0))
+                received.append((number, String(words[1]), Self.token(words) ?? Token(rawValue: 0)))
             }
             if words.count > 2, words[1] == "CHANGED",
-                !rules.may("watch", String(words[2]), clients[index].userID)
+                !referee.settings.rules.may("watch", String(words[2]), clients[index].userID)
             {
                 throw Violation("session \(number) may not watch that: \(line)")
             }
@@ -82,7 +82,7 @@ extension Simulation {
                 return count("cut off")
             }
             let owed = clients[index].owed.map { "#\($0.tag ?? "") \($0.kind)" }
-            throw Violation("session \(number) is told '\(line)' and owed \(owed); \(referee.model.state)")
+            throw Violation("session \(number) receives '\(line)', owed \(owed); \(referee.model.state)")
         }
         let expectation = clients[index].owed.remove(at: place)
         count(words.prefix(words.first == "ERROR" ? 2 : 1).joined(separator: " "))
@@ -98,20 +98,20 @@ extension Simulation {
         }
     }
 
-    private static func token(_ words: [Substring]) -> UInt64? {
-        words.first { $0.hasPrefix("token=") }.flatMap { UInt64($0.dropFirst(6)) }
+    private static func token(_ words: [Substring]) -> Token? {
+        words.first { $0.hasPrefix("token=") }.flatMap { UInt64($0.dropFirst(6)) }.map(Token.init)
     }
 
-    /// Nobody is told of what the rules keep from him.
+    /// Throws if a row shows the user what the rules hide from it.
     private mutating func checkRow(_ words: [Substring], _ user: UInt32) throws {
-        if words.count > 2, words[1] == "lock", !rules.may("look", String(words[2]), user) {
+        if words.count > 2, words[1] == "lock", !referee.settings.rules.may("look", String(words[2]), user) {
             throw Violation("user \(user) may not look at \(words[2])")
         }
         for word in words where word.hasPrefix("note=of-") || word.hasPrefix("client=of-") {
             let writer = UInt32(word.split(separator: "-").last ?? "")
             count(writer == user ? "own notes" : "others' notes")
-            if writer != user, !rules.maySeeSomeNotes(user) {
-                throw Violation("user \(user) is told \(word)")
+            if writer != user, !referee.settings.rules.maySeeSomeNotes(user) {
+                throw Violation("user \(user) receives \(word)")
             }
         }
     }

@@ -1,52 +1,55 @@
 import LockModel
 import LockVocabulary
 
-/// Holds what the server does against the model: what each line that was carried out must be answered, and what follows
-/// from it for others.
+/// Decides by the model which replies and notices the server owes, to the sender of a line and to other sessions.
 struct Referee {
     private(set) var model: Model
-    /// The request by which each grant was made, by its token.
-    private var ids: [UInt64: Int] = [:]
-    private(set) var lastToken: UInt64 = 0
-    /// Which session made a request, and which a process has.
+    /// The request that made each grant.
+    private var ids: [Token: Int] = [:]
+    private(set) var lastToken = Token(rawValue: 0)
+    /// The session of each request and of each process.
     private var askers: [Int: Int] = [:]
     private var sessions: [Int32: Int] = [:]
-    /// Grants of this instant, whose tokens are to be above all before.
-    private var pending: [(id: Int, token: UInt64)] = []
-    /// What is to be told besides replies, by session; the tokens may only be known when all is read.
+    /// Grants since the last `checkNotices`; their tokens must be above all earlier ones.
+    private var pending: [(id: Int, token: Token)] = []
+    /// The notices that the server owes. Their tokens may be unknown until all output is read.
     private var notices: [(session: Int, word: String, id: Int)] = []
 
-    private var rules: RuleFile
-    /// Of which user each session is, and which of them watch.
+    private(set) var settings: Settings
+    /// The user of each session, and the sessions that watch.
     private var users: [Int: UInt32] = [:]
     private var watchers: Set<Int> = []
 
-    init(graceEnd: Instant?, after lastToken: UInt64, _ limits: Model.Limits, _ rules: RuleFile) {
+    init(_ settings: Settings) {
+        self.settings = settings
+        model = Model()
+        model.limits = settings.model
+    }
+
+    /// Starts another daemon; only the settings and the last token stay.
+    mutating func restart(graceEnd: Instant?, after lastToken: Token) {
+        self = Referee(settings)
         model = Model(graceEnd: graceEnd)
-        self.rules = rules
-        model.limits = limits
+        model.limits = settings.model
         self.lastToken = lastToken
     }
 
-    mutating func setLimits(_ limits: Model.Limits) {
-        model.limits = limits
-        for session in users.keys { setShare(of: session) }
-    }
-
-    mutating func setRules(_ rules: RuleFile) {
-        self.rules = rules
+    mutating func set(_ settings: Settings) {
+        self.settings = settings
+        model.limits = settings.model
         for session in users.keys { setShare(of: session) }
     }
 
     private mutating func setShare(of session: Int) {
         guard let user = users[session] else { return }
-        let grants = rules.most("grants", user, of: model.limits.grants) ?? .max
-        model.shares[session] = (user, grants, rules.most("waiters", user, of: model.limits.waiters) ?? .max)
+        let grants = settings.rules.most("grants", user, of: model.limits.grants) ?? .max
+        let waiters = settings.rules.most("waiters", user, of: model.limits.waiters) ?? .max
+        model.shares[session] = (user, grants, waiters)
     }
 
     mutating func drain() { model.isDraining = true }
 
-    // MARK: - What was done
+    // MARK: - What the server did
 
     mutating func advance(to now: Instant, _ clients: inout [Client]) {
         model.advance(to: now)
@@ -66,12 +69,10 @@ struct Referee {
         watchers.remove(session)
     }
 
-    /// A line was carried out: who sent it is to be answered.
+    /// Takes note of a line that was carried out, and of the reply that its sender must get.
     mutating func carryOut(_ line: Line, of index: Int, _ clients: inout [Client]) {
         let session = clients[index].number
-        // Its own effects come before its answer, as those of a cancel.
-        let expectation = answer(line, session)
-        if let expectation { clients[index].owed.append(expectation) }
+        if let expectation = answer(line, session) { clients[index].owed.append(expectation) }
         takeEvents(&clients)
     }
 
@@ -81,73 +82,50 @@ struct Referee {
         }
         if isDenied(line.meaning, session) { return Expectation(tag: line.tag, .word("DENIED")) }
         switch line.meaning {
-        case .acquire(let lock, let mode, let owner, let wait, let lease):
-            let request = Model.Request(
-                id: line.id, party: Model.Party(session: session, owner: owner), lock: lock, mode: mode,
-                lease: lease, deadline: wait.deadline(from: model.now))
-            let before = model
-            return decided(model.acquire(request, mayWait: wait != .upTo(.zero)), line, request, before)
-        case .upgrade(let lock, let choice, let wait):
-            let matches = matches(session, lock, choice)
-            let party = matches.first?.party ?? Model.Party(session: session, owner: "-")
-            var request = Model.Request(id: line.id, party: party, lock: lock, mode: .write)
-            request.upgrades = matches.first?.id
-            let before = model
-            return decided(model.upgrade(line.id, lock, matches, wait: wait), line, request, before)
-        case .release(let lock, let choice, let atEnd):
-            let matches = matches(session, lock, choice)
-            return plain(atEnd ? model.releaseAtEnd(matches) : model.release(matches), line)
-        case .releaseAll(let owner):
-            let ended = model.releaseAll(of: Model.Party(session: session, owner: owner))
-            return Expectation(tag: line.tag, .releasedAll(grants: ended.grants, waiters: ended.waiters))
-        case .downgrade(let lock, let choice, let mode):
-            return plain(model.downgrade(matches(session, lock, choice), to: mode), line)
-        case .renew(let lock, let choice, let lease):
-            return plain(model.renew(matches(session, lock, choice), lease: lease), line)
-        case .cancel(let lock, let owner):
-            return cancelled(
-                model.requests.filter {
-                    $0.party.session == session && $0.lock == lock
-                        && (owner == nil || $0.party.owner == owner)
-                }, line)
-        case .cancelTagged(let tag):
-            return cancelled(
-                model.requests.filter { $0.party.session == session && "r\($0.id)" == tag }, line)
-        case .validate(let lock, let token):
-            let isValid = model.grants.contains { $0.lock == lock && $0.id == ids[token] }
-            return Expectation(tag: line.tag, .word(isValid ? "VALID" : "STALE"))
-        case .revoke(let lock, let token):
-            return plain(model.revoke(model.grants.filter { $0.lock == lock && $0.id == ids[token] }), line)
+        case .command(let command): return answer(command, line, session)
         case .list, .status: return Expectation(tag: line.tag, .listing)
         case .watch: return watch(line, session)
-        case .hello(let recall):
-            if let recall { model.setRecall(recall, of: session) }
-            return Expectation(tag: line.tag, .word("HELLO"))
+        case .hello: return Expectation(tag: line.tag, .word("HELLO"))
         case .ping: return Expectation(tag: line.tag, .word("PONG"))
         case .quit: return Expectation(tag: line.tag, .word("BYE"))
         case .junk(let code): return Expectation(tag: line.tag, .error(code: code))
         }
     }
 
+    private mutating func answer(_ command: Command, _ line: Line, _ session: Int) -> Expectation? {
+        let before = model
+        let request = model.request(command, of: session, as: line.id, ids)
+        let answers = model.carryOut(command, of: session, as: line.id, ids)
+        if answers == [.waiting] { return nil }
+        var expectation = Expectation(
+            tag: line.tag, .answer(answers, reply: command.reply), id: request?.id)
+        if let request, answers.contains(.deadlock) { expectation.asked = (request, before) }
+        return expectation
+    }
+
     private func isDenied(_ meaning: Line.Meaning, _ session: Int) -> Bool {
         let user = users[session] ?? 0
+        func may(_ right: String, _ lock: String) -> Bool { settings.rules.may(right, lock, user) }
         switch meaning {
-        case .acquire(let lock, let mode, let owner, let wait, _):
-            if !rules.may(mode == .read ? "read" : "write", lock, user) { return true }
+        case .command(.acquire(let lock, let mode, let owner, let wait, _)):
+            if !may(mode == .read ? "read" : "write", lock) { return true }
             let party = Model.Party(session: session, owner: owner)
             let held = model.grants.filter { $0.party == party }.map(\.lock)
-            return wait != .upTo(.zero) && rules.refuses(lock, holding: held)
-        case .upgrade(let lock, _, _): return !rules.may("write", lock, user)
-        case .validate(let lock, _), .status(let lock): return !rules.may("look", lock, user)
-        case .revoke(let lock, _): return !rules.may("revoke", lock, user)
-        default: return false
+            return wait != .upTo(.zero) && settings.rules.refuses(lock, holding: held)
+        case .command(.upgrade(let lock, _, _)): return !may("write", lock)
+        case .command(.validate(let lock, _)), .status(let lock): return !may("look", lock)
+        case .command(.revoke(let lock, _)): return !may("revoke", lock)
+        case .command(.downgrade), .command(.release), .command(.releaseAtEnd), .command(.releaseAll),
+            .command(.renew), .command(.cancel), .command(.cancelTagged), .command(.setRecall), .list,
+            .watch, .hello, .ping, .quit, .junk:
+            return false
         }
     }
 
     private mutating func watch(_ line: Line, _ session: Int) -> Expectation {
         let user = users[session] ?? 0
         let others = watchers.count { $0 != session && users[$0] == user }
-        let most = rules.most("watchers", user, of: nil) ?? .max
+        let most = settings.rules.most("watchers", user, of: nil) ?? .max
         guard watchers.contains(session) || others < most else {
             return Expectation(tag: line.tag, .error(code: "limit-watchers"))
         }
@@ -155,37 +133,11 @@ struct Referee {
         return Expectation(tag: line.tag, .word("OK"))
     }
 
-    private func decided(
-        _ answers: Set<Model.Answer>, _ line: Line, _ request: Model.Request, _ before: Model
-    ) -> Expectation? {
-        if answers == [.waiting] { return nil }
-        var expectation = Expectation(tag: line.tag, .answer(answers), id: line.id)
-        if answers.contains(.deadlock) { expectation.asked = (request, before) }
-        return expectation
-    }
-
-    private func plain(_ answers: Set<Model.Answer>, _ line: Line) -> Expectation {
-        Expectation(tag: line.tag, .answer(answers))
-    }
-
-    private mutating func cancelled(_ matches: [Model.Request], _ line: Line) -> Expectation {
-        let answers = model.cancel(matches)
-        return plain(answers == [.done] ? [.cancelled] : answers, line)
-    }
-
     private func isOpen(_ tag: String, _ session: Int) -> Bool {
-        model.requests.contains { $0.party.session == session && "r\($0.id)" == tag }
+        model.requests.contains { $0.party.session == session && $0.tag == tag }
     }
 
-    private func matches(_ session: Int, _ lock: String, _ choice: Line.Choice) -> [Model.Grant] {
-        model.grants.filter { grant in
-            grant.party.session == session && grant.lock == lock
-                && (choice.token.map { ids[$0] == grant.id } ?? true)
-                && (choice.owner == nil || choice.owner == grant.party.owner)
-        }
-    }
-
-    // MARK: - What follows for others
+    // MARK: - Effects on other sessions
 
     private mutating func takeEvents(_ clients: inout [Client]) {
         let events = model.events
@@ -193,8 +145,8 @@ struct Referee {
         for event in events {
             switch event {
             case .granted(let id, let mode, let died):
-                owe(id, [.granted(mode, ownerDied: died)], &clients)
-            case .refused(let id, let answers): owe(id, answers, &clients)
+                expect(id, [.granted(mode, ownerDied: died)], &clients)
+            case .refused(let id, let answers): expect(id, answers, &clients)
             case .expired(let id): note("EXPIRED", id)
             case .revoked(let id): note("REVOKED", id)
             case .recalled(let id): note("RECALL", id)
@@ -202,10 +154,10 @@ struct Referee {
         }
     }
 
-    private mutating func owe(_ id: Int, _ answers: Set<Model.Answer>, _ clients: inout [Client]) {
+    private mutating func expect(_ id: Int, _ answers: Set<Model.Answer>, _ clients: inout [Client]) {
         guard let session = askers[id], let index = clients.firstIndex(where: { $0.number == session })
         else { return }
-        clients[index].owed.append(Expectation(tag: "r\(id)", .answer(answers), id: id))
+        clients[index].owed.append(Expectation(tag: Model.tag(of: id), .answer(answers, reply: nil), id: id))
     }
 
     private mutating func note(_ word: String, _ id: Int) {
@@ -220,10 +172,10 @@ struct Referee {
         setShare(of: session)
     }
 
-    // MARK: - What was told
+    // MARK: - What clients received
 
-    /// A client was told of a grant, by the request `id`.
-    mutating func granted(_ id: Int, _ token: UInt64) throws(Violation) {
+    /// Takes note that a client received the grant of request `id`.
+    mutating func granted(_ id: Int, _ token: Token) throws(Violation) {
         guard token > lastToken || ids[token] == nil else {
             throw Violation("G7: token \(token) was given twice")
         }
@@ -231,9 +183,9 @@ struct Referee {
         pending.append((id, token))
     }
 
-    /// All that was told at this instant was read.
-    mutating func settle(
-        told: inout [(session: Int, word: String, token: UInt64)], ended: Set<Int>
+    /// Compares tokens and notices with the model, once all output of the instant is read.
+    mutating func checkNotices(
+        received: inout [(session: Int, word: String, token: Token)], ended: Set<Int>
     ) throws(Violation) {
         for (_, token) in pending where token <= lastToken {
             throw Violation("G7: token \(token) after \(lastToken)")
@@ -241,18 +193,20 @@ struct Referee {
         lastToken = pending.map(\.token).max() ?? lastToken
         pending = []
         for notice in notices where !ended.contains(notice.session) {
-            let index = told.firstIndex {
+            let index = received.firstIndex {
                 $0.session == notice.session && $0.word == notice.word && ids[$0.token] == notice.id
             }
-            guard let index else { throw Violation("session \(notice.session) was not told: \(notice)") }
-            told.remove(at: index)
+            guard let index else { throw Violation("session \(notice.session) did not receive: \(notice)") }
+            received.remove(at: index)
         }
         notices = []
-        told.removeAll { ended.contains($0.session) }
-        if let one = told.first { throw Violation("session \(one.session) was told for no reason: \(one)") }
+        received.removeAll { ended.contains($0.session) }
+        if let one = received.first {
+            throw Violation("session \(one.session) received without a reason: \(one)")
+        }
     }
 
-    /// Whether `811/t1:jobs>902:mail` is a circle that the request would have closed.
+    /// Throws unless `811/t1:jobs>902:mail` is a circle that the request would have closed.
     func checkCircle(
         _ text: Substring, _ asked: (request: Model.Request, before: Model)
     ) throws(Violation) {
@@ -265,7 +219,6 @@ struct Referee {
             let party = Model.Party(session: number, owner: who.count > 1 ? String(who[1]) : "-")
             hops.append((party, String(halves.last ?? "")))
         }
-        if hops.count == 1, hops.first?.party == asked.request.party { return }
         guard asked.before.isCircle(hops, closedBy: asked.request) else {
             throw Violation("G8: there is no circle \(text)")
         }
@@ -273,7 +226,7 @@ struct Referee {
 }
 
 extension Model {
-    /// Who holds and waits, for people.
+    /// The grants and requests as text.
     var state: String {
         let held = grants.map { "\($0.party.session)/\($0.party.owner) has \($0.lock) \($0.mode)" }
         let awaited = requests.map { "\($0.party.session)/\($0.party.owner) waits for \($0.lock) \($0.mode)" }

@@ -1,9 +1,9 @@
 import LockServer
 import Seeded
 
-/// A rule file that is made up: what it says, and what it means by the plainest reading of `protocol.md`.
+/// A random rule file: its text, and what it means by the plainest reading of `protocol.md`.
 struct RuleFile {
-    /// The users there are: the daemon's own and two others.
+    /// All users: the daemon's own and two others.
     static let users: [UInt32] = [500, 1_000, 1_001]
     private static let rights = ["read", "write", "look", "notes", "watch", "revoke"]
     private static let prefixes = ["*", "*", "a", "b", "c/", "c/1"]
@@ -25,10 +25,10 @@ struct RuleFile {
     private(set) var text = ""
     private var permissions: [Permission] = []
     private var limits: [Limit] = []
-    /// Pairs of prefixes, none of which begins another: the first is to be taken before the second.
+    /// Pairs of prefixes, of which none begins another: locks with the first come before locks with the second.
     private var orders: [(first: String, second: String, refuses: Bool)] = []
 
-    /// A file that lets everybody have as much as there is; most histories are to meet the other limits.
+    /// A file that gives each user as much as the daemon has, so that clients reach the daemon's own limits.
     init() {
         for kind in Self.kinds.dropLast() { limit(nil, kind, 1_000) }
     }
@@ -48,8 +48,10 @@ struct RuleFile {
         for _ in 0..<generator.number(0...2) {
             let kind = generator.pick(Self.kinds)
             let number = kind == "requests" ? generator.number(20...400) : generator.number(0...5)
-            limit(user(&generator), kind, kind == "watchers" ? number % 2 : number)
+            limit(user(&generator), kind, number)
         }
+        // Few clients watch, so this limit must be very low.
+        if generator.happens(50) { limit(user(&generator), "watchers", generator.number(0...1)) }
         if generator.happens(30) {
             let chain = ["a", "b", "c/"].shuffled(using: &generator).prefix(generator.number(2...3))
             let refuses = generator.happens(50)
@@ -88,12 +90,12 @@ struct RuleFile {
         return line?.allows ?? (right == "notes" || right == "revoke" ? user == 500 : true)
     }
 
-    /// Whether there is any lock of which a user may see others' notes.
+    /// Whether a user may see other users' notes on at least one lock.
     func maySeeSomeNotes(_ user: UInt32) -> Bool {
         Composer.locks.contains { may("notes", $0, user) }
     }
 
-    /// How many of something a user may have, where there may be so many of all; nil for any number.
+    /// A user's limit for a kind of thing of which the daemon may have `all`; nil if the user has no limit.
     func most(_ kind: String, _ user: UInt32, of all: Int?) -> Int? {
         let said = limits.first { ($0.user ?? user) == user && $0.kind == kind }?.number
         if said != nil || user == 500 { return said }
@@ -101,7 +103,7 @@ struct RuleFile {
         return all.map { max(1, $0 / 4) }
     }
 
-    /// Whether a lock may not be asked for by an owner that holds those.
+    /// Whether the order of locks refuses a lock to an owner that holds these locks.
     func refuses(_ lock: String, holding held: [String]) -> Bool {
         guard !held.contains(lock) else { return false }
         return orders.contains { first, second, refuses in

@@ -1,13 +1,13 @@
 /// One history, from a seed.
 public struct Run: Sendable {
     public let seed: UInt64
-    /// What went wrong, and at which step; nil if nothing did.
+    /// The violation and its step; nil if there was none.
     public let failure: (step: Int, what: String)?
     public let sum: UInt64
     public let counts: [String: Int]
     public let trace: [String]
 
-    /// Lives through the steps with these numbers, and to the end.
+    /// Runs the steps with these numbers, and then ends the history.
     public static func live(seed: UInt64, steps: some Sequence<Int>, isTold: Bool = false) -> Run {
         var simulation = Simulation(seed: seed, isTold: isTold)
         var failure: (step: Int, what: String)?
@@ -27,7 +27,7 @@ public struct Run: Sendable {
             trace: simulation.trace.lines)
     }
 
-    /// Fewer steps that fail too: what can be left out is, in ever smaller pieces (delta debugging, Zeller 1999).
+    /// Removes steps in ever smaller pieces while the rest still fails (delta debugging, Zeller 1999).
     public static func shrink(seed: UInt64, steps: Int) -> [Int] {
         guard let failure = live(seed: seed, steps: 0..<steps).failure else { return [] }
         var kept = Array(0..<min(steps, failure.step + 1))

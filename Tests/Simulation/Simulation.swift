@@ -4,12 +4,13 @@ import LockServer
 import LockVocabulary
 import Seeded
 
-/// The whole server with simulated sockets and a simulated clock, and clients that do what clients do: they pipeline, cut
-/// their lines anywhere, stall, read slowly or not at all, half-close, die one by one and together, come again, and send
-/// junk; the clock jumps, limits change, and the daemon is drained, killed and started again.
+/// The whole server with simulated sockets, a simulated clock and simulated clients.
 ///
-/// All of it follows from a seed. Each step draws from a generator of its own, so that steps can be left out of a history
-/// and the others stay what they are (`shrink`). After every call of the server all that it said is held against the model.
+/// Clients pipeline, cut their lines anywhere, stall, read slowly or not at all, half-close, die one by one and together,
+/// reconnect, and send junk. The clock jumps, limits change, and the daemon drains, is killed and starts again.
+///
+/// A history follows from its seed. Each step has a generator of its own: a step that is removed does not change the
+/// others (`shrink`). After every call of the server its output is compared with the model.
 public struct Simulation: ~Copyable {
     var server: Server
     var referee: Referee
@@ -18,14 +19,12 @@ public struct Simulation: ~Copyable {
     var generator: SeededGenerator
     private let seed: UInt64
     var now = Instant.zero
-    private var limits = ServerConfiguration.Limits()
-    var rules: RuleFile
-    var told: [(session: Int, word: String, token: UInt64)] = []
+    var received: [(session: Int, word: String, token: Token)] = []
     private var processes: Int32 = 100
-    /// Sessions that ended within the step.
+    /// Sessions that ended since the last `observe`.
     var ended: Set<Int> = []
     public internal(set) var trace: Trace
-    /// What happened how often.
+    /// How often each reply and event occurred.
     public internal(set) var counts: [String: Int] = [:]
 
     /// - Parameter isTold: whether the trace keeps its lines, or only their sum.
@@ -33,31 +32,19 @@ public struct Simulation: ~Copyable {
         self.seed = seed
         generator = SeededGenerator(seed: seed)
         trace = Trace(isTold: isTold)
-        var limits = ServerConfiguration.Limits()
-        limits.rules.sessions = 9
-        limits.rules.sessionGrants = 12
-        limits.rules.sessionWaiters = 5
-        limits.rules.grants = 40
-        limits.line = Composer.lineLimit
-        limits.unread = 1_500
-        limits.unreadAtMost = 2_600
-        limits.buffers = 8_000
-        self.limits = limits
-        let rules = RuleFile()
-        self.rules = rules
-        server = Self.start(limits, rules, after: 0, graceEnd: nil)
-        referee = Referee(graceEnd: nil, after: 0, Self.model(limits), rules)
+        let settings = Settings(&generator)
+        server = Self.start(settings, after: Token(rawValue: 0), graceEnd: nil)
+        referee = Referee(settings)
+        trace.add(now, SessionID(slot: 0, serial: 0), "the rules are", Array(settings.rules.text.utf8))
     }
 
-    private static func start(
-        _ limits: ServerConfiguration.Limits, _ rules: RuleFile, after token: UInt64, graceEnd: Instant?
-    ) -> Server {
+    private static func start(_ settings: Settings, after token: Token, graceEnd: Instant?) -> Server {
         var configuration = ServerConfiguration()
-        if let policy = rules.policy { configuration.policy = policy }
-        configuration.limits = limits
+        if let policy = settings.rules.policy { configuration.policy = policy }
+        configuration.limits = settings.limits
         configuration.program = "prwlockd/simulated"
         configuration.ownUserID = 500
-        configuration.firstToken = Token(rawValue: token + 1)
+        configuration.firstToken = Token(rawValue: token.rawValue + 1)
         configuration.lastToken = Token(rawValue: .max - 1)
         configuration.graceEnd = graceEnd
         var server = Server(configuration)
@@ -65,41 +52,31 @@ public struct Simulation: ~Copyable {
         return server
     }
 
-    private static func model(_ limits: ServerConfiguration.Limits) -> Model.Limits {
-        var model = Model.Limits()
-        model.sessionGrants = limits.rules.sessionGrants
-        model.sessionWaiters = limits.rules.sessionWaiters
-        model.grants = limits.rules.grants
-        model.waiters = limits.rules.waiters
-        model.locks = limits.rules.locks
-        return model
-    }
-
     // MARK: - Steps
 
-    /// The step with a number; throws what should not have happened.
+    /// Runs the step with this number; throws a violation of the guarantees.
     public mutating func step(_ number: Int) throws {
         generator = SeededGenerator(seed: seed &* 0x9E37_79B9_7F4A_7C15 ^ UInt64(number))
         switch generator.number(0...999) {
-        case ..<420: say()
-        case ..<700: try deliver()
-        case ..<840: try readSome()
-        case ..<920: try pass(.milliseconds(generator.number(0...12)))
-        case ..<945: try connect()
-        case ..<965: stall()
-        case ..<973: try halfClose()
-        case ..<982: try die()
-        case ..<985: try pass(.seconds(generator.number(1...7_200)))
-        case ..<990: try reload()
-        case ..<991: try drain()
-        case ..<(referee.model.isDraining ? 998 : 992): try restart()
+        case ..<410: say()
+        case ..<680: try deliver()
+        case ..<810: try readSome()
+        case ..<880: try pass(.milliseconds(generator.number(0...12)))
+        case ..<915: try connect()
+        case ..<935: stall()
+        case ..<943: try halfClose()
+        case ..<952: try die()
+        case ..<955: try pass(.seconds(generator.number(1...7_200)))
+        case ..<985: try reload()
+        case ..<986: try drain()
+        case ..<(referee.model.isDraining ? 997 : 988): try restart()
         default: try resume()
         }
         try reap()
         try check()
     }
 
-    /// Everybody leaves; nothing may be left over.
+    /// Ends all clients; nothing may be left over.
     public mutating func end() throws {
         for index in clients.indices.reversed() {
             count("leaves")
@@ -109,7 +86,7 @@ public struct Simulation: ~Copyable {
             try observe()
             try close(index)
         }
-        // Whoever was held back owes for nothing after so long.
+        // After so long no account is throttled any more.
         try pass(.seconds(1_000))
         server.resumeWork(at: now)
         let left = [
@@ -128,16 +105,18 @@ public struct Simulation: ~Copyable {
         let userID = generator.pick(RuleFile.users)
         processes += 1
         let peer = Peer(processID: processes, userID: userID, groupID: 1)
+        let settings = referee.settings
         let own = clients.count { $0.userID == userID }
-        let isOwnFull = own >= rules.most("sessions", userID, of: limits.rules.sessions) ?? .max
-        let isFull = clients.count >= limits.rules.sessions
+        let isOwnFull =
+            own >= settings.rules.most("sessions", userID, of: settings.limits.rules.sessions) ?? .max
+        let isFull = clients.count >= settings.limits.rules.sessions
         guard let session = server.open(peer, at: now) else {
             guard isFull || isOwnFull else { throw Violation("a session was refused") }
             return count(isFull ? "refused sessions" : "refused sessions of a user")
         }
         guard !isFull, !isOwnFull else { throw Violation("G12: too many sessions") }
         if generator.happens(4) {
-            // There is a descriptor for the connection, and none to watch its process by.
+            // The daemon has a descriptor for the connection, and none to watch the process.
             server.close(session, at: now)
             server.carriedOut = []
             return count("out of descriptors")
@@ -154,16 +133,17 @@ public struct Simulation: ~Copyable {
             return
         }
         for _ in 0..<(generator.happens(30) ? generator.number(2...8) : 1) {
-            let line = composer.line(for: clients[index], &generator)
+            let line = composer.line(
+                for: clients[index], others: clients.flatMap(\.grants), &generator)
             clients[index].outbox += line.bytes
             clients[index].said.append(line)
             if let tag = line.tag { clients[index].open = clients[index].open.suffix(3) + [tag] }
             count("lines")
-            trace.add(now, clients[index].session, "says", line.bytes)
+            trace.add(now, clients[index].session, "sends", line.bytes)
         }
     }
 
-    /// Some of what is on its way arrives, cut anywhere.
+    /// Delivers some bytes of a client, cut anywhere.
     private mutating func deliver() throws {
         guard let index = someone(), !clients[index].outbox.isEmpty,
             case .open(reads: true, _) = server.interest(in: clients[index].session)
@@ -179,7 +159,7 @@ public struct Simulation: ~Copyable {
         try observe()
     }
 
-    /// A client reads, or its socket takes, some of what it is owed.
+    /// A client reads some of its output.
     private mutating func readSome() throws {
         guard let index = someone(), clients[index].isReading else { return }
         let owed = server.withOutput(of: clients[index].session) { $0.count }
@@ -208,7 +188,7 @@ public struct Simulation: ~Copyable {
         try observe()
     }
 
-    /// The end of a client's input: it still reads.
+    /// Ends a client's input; the client still reads.
     private mutating func halfClose() throws {
         guard let index = someone(), !clients[index].isDone else { return }
         count("half-closes")
@@ -222,7 +202,7 @@ public struct Simulation: ~Copyable {
         try observe()
     }
 
-    /// One or several die in the same instant, in the midst of what they say; perhaps with children that keep the socket.
+    /// One or two clients die in the same instant, perhaps within a line.
     private mutating func die() throws {
         let number = generator.happens(30) ? 2 : 1
         let dead = clients.indices.shuffled(using: &generator).prefix(number)
@@ -247,19 +227,14 @@ public struct Simulation: ~Copyable {
 
     private mutating func reload() throws {
         count("reloads")
-        limits.rules.sessionGrants = generator.number(4...12)
-        limits.rules.sessionWaiters = generator.number(1...5)
-        limits.rules.grants = generator.number(10...40)
-        limits.rules.locks = generator.pick([3, 4, 1_000])
-        server.setLimits(limits)
-        referee.setLimits(Self.model(limits))
-        guard generator.happens(60) else { return }
-        rules = RuleFile(&generator)
-        guard let policy = rules.policy else { throw Violation("a rule file is refused:\n\(rules.text)") }
+        let settings = Settings(&generator)
+        guard let policy = settings.rules.policy else {
+            throw Violation("a rule file is refused:\n\(settings.rules.text)")
+        }
+        server.setLimits(settings.limits)
         server.setPolicy(policy)
-        referee.setRules(rules)
-        trace.add(now, SessionID(slot: 0, serial: 0), "the rules are", Array(rules.text.utf8))
-        count("rule files")
+        referee.set(settings)
+        trace.add(now, SessionID(slot: 0, serial: 0), "the rules are", Array(settings.rules.text.utf8))
     }
 
     private mutating func drain() throws {
@@ -270,20 +245,20 @@ public struct Simulation: ~Copyable {
         try observe()
     }
 
-    /// The daemon dies; another one begins, which knows the tokens and nothing else.
+    /// The daemon dies; the next one knows the last token and nothing else.
     private mutating func restart() throws {
         count("restarts")
         trace.add(now, SessionID(slot: 0, serial: 0), "the daemon is killed")
         clients = []
-        let last = referee.lastToken + UInt64(generator.number(0...1_000))
+        let last = Token(rawValue: referee.lastToken.rawValue + UInt64(generator.number(0...1_000)))
         let isUnclean = generator.happens(70)
         let grace = isUnclean ? now.advanced(by: .milliseconds(500)) : nil
-        server = Self.start(limits, rules, after: last, graceEnd: grace)
-        referee = Referee(graceEnd: grace, after: last, Self.model(limits), rules)
+        server = Self.start(referee.settings, after: last, graceEnd: grace)
+        referee.restart(graceEnd: grace, after: last)
         try pass(.zero)
     }
 
-    // MARK: - What must be at every step
+    // MARK: - Invariants of each step
 
     /// Closes the connections that the server wants closed.
     private mutating func reap() throws {
@@ -307,15 +282,17 @@ public struct Simulation: ~Copyable {
         for client in clients {
             let owed = server.withOutput(of: client.session) { $0.count }
             unread += owed
-            // Whoever is over a limit is cut off, and is no longer here.
-            guard owed <= limits.unreadAtMost else { throw Violation("G12: \(owed) bytes unread") }
-            // Whatever is carried out is answered, but for what waits and for lists that are being told.
+            // The server has cut off each client that was over this limit.
+            guard owed <= referee.settings.limits.unreadAtMost else {
+                throw Violation("G12: \(owed) bytes unread")
+            }
+            // Only waiting requests and lists in progress may lack a reply.
             let late = client.owed.filter { !$0.isListing }
             guard late.isEmpty else {
-                throw Violation("session \(client.number) was not told: \(late.map(\.kind))")
+                throw Violation("session \(client.number) did not receive: \(late.map(\.kind))")
             }
         }
-        guard unread <= server.buffered, server.buffered <= limits.buffers else {
+        guard unread <= server.buffered, server.buffered <= referee.settings.limits.buffers else {
             throw Violation("G12: \(unread) bytes unread, \(server.buffered) kept")
         }
     }

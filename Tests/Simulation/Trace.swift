@@ -1,6 +1,6 @@
 import LockVocabulary
 
-/// What was said and told, as a timeline that a person can read, and the sum of it (FNV-1a): the same seed, the same sum.
+/// The lines of a history as a timeline, and their checksum (FNV-1a): the same seed gives the same sum.
 public struct Trace {
     private let isTold: Bool
     public private(set) var lines: [String] = []
@@ -20,7 +20,7 @@ public struct Trace {
 
     private mutating func mix(_ value: UInt64) { sum = (sum ^ value) &* 0x100_0000_01B3 }
 
-    /// Bytes as text, with what is no letter as a dot, and cut.
+    /// The first 100 bytes as text, with a dot for each byte that is not printable.
     private static func spell(_ bytes: ArraySlice<UInt8>) -> String {
         let text = bytes.prefix(100).map { (32..<127).contains($0) ? Character(Unicode.Scalar($0)) : "·" }
         return String(text) + (bytes.count > 100 ? " … (\(bytes.count) bytes)" : "")
