@@ -52,7 +52,7 @@ struct Caller {
 
     /// The name of the program that a process runs; nil if this user may not see it.
     private static func program(of process: Int32) -> String? {
-        guard let path = Posix.ProcessFacts.executable(of: process) else { return nil }
+        guard let path = ProcessFacts.executable(of: process) else { return nil }
         let deleted = " (deleted)"
         let program = lastPart(of: path.hasSuffix(deleted) ? String(path.dropLast(deleted.count)) : path)
         guard multicall.contains(program) else { return program }

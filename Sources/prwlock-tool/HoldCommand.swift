@@ -51,7 +51,7 @@ struct HoldCommand: ParsableCommand {
     }
 
     /// Forks the holder; its answer, and its process id.
-    private func answerOfHolder(_ process: Int32) throws(Complaint) -> (Holder.Answer, Int32) {
+    private func answerOfHolder(_ process: Int32) throws(Complaint) -> (BackgroundHolder.Answer, Int32) {
         do throws(SystemError) {
             let client = try ProcessWatch(process: process)
             let pair = try UnixSocket.pair()
@@ -62,12 +62,12 @@ struct HoldCommand: ParsableCommand {
                 if holder == 0 {
                     _ = consume near
                     let request = lock.request(for: lockName.name, owner: HoldOwner(process: process).owner)
-                    Holder(request, lock, daemon)
+                    BackgroundHolder(request, lock, daemon)
                         .run(for: client, signallingLoss: !noSignal, answering: far)
                     _exit(0)
                 }
                 _ = consume far
-                return (Holder.Answer(from: near), holder)
+                return (BackgroundHolder.Answer(from: near), holder)
             }
         } catch {
             guard error.code == ESRCH else { throw Complaint(error) }

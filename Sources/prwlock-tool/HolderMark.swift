@@ -61,7 +61,7 @@ struct HolderMark {
 
     private func isOpen(in process: Int32) -> Bool {
         guard let comm = try? FileContents.read("/proc/\(process)/comm", limit: 64),
-            String(decoding: comm, as: UTF8.self) == Holder.processName + "\n",
+            String(decoding: comm, as: UTF8.self) == BackgroundHolder.processName + "\n",
             let folder = opendir("/proc/\(process)/fd")
         else { return false }
         defer { closedir(folder) }

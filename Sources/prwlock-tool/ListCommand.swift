@@ -49,7 +49,7 @@ struct SessionsCommand: ParsableCommand {
             ], show)
         let space = try complaining { () throws(Complaint) in
             var connection = try daemon.connect()
-            let facts = try ProcessFacts.lookup(over: &connection)
+            let facts = try ProcessDescription.lookup(over: &connection)
             _ = try connection.ask(.sessions) { row in
                 if case .session(let session) = row {
                     let process = facts(session.processID)
@@ -104,20 +104,21 @@ extension Row.Lock {
 }
 
 extension Row.Session {
-    func cells(_ process: ProcessFacts) -> [String] {
+    func cells(_ process: ProcessDescription) -> [String] {
         [
-            String(id), processID.map(String.init) ?? "?", ProcessFacts.userName(userID), String(grants),
+            String(id), processID.map(String.init) ?? "?", ProcessDescription.userName(userID),
+            String(grants),
             String(waiters), age.inWords, Harmless.show(NameAlphabet.decodeBytes(client.text)),
             process.unit ?? "",
             process.command ?? "",
         ]
     }
 
-    func json(_ process: ProcessFacts) -> JSON {
+    func json(_ process: ProcessDescription) -> JSON {
         .object([
             ("id", .unsigned(id)), ("pid", .optional(processID)), ("uid", .integer(Int(userID))),
             ("client", .note(client)), ("grants", .integer(grants)), ("waiters", .integer(waiters)),
-            ("age_ms", .milliseconds(age)), ("user", .string(ProcessFacts.userName(userID))),
+            ("age_ms", .milliseconds(age)), ("user", .string(ProcessDescription.userName(userID))),
             ("unit", .optional(process.unit)), ("command", .optional(process.command)),
         ])
     }

@@ -24,7 +24,7 @@ enum LockSpace: String {
     /// For a person who looks; nil where the space is the system's, or is the one that the caller named.
     var remark: String? {
         guard self == .user else { return nil }
-        let user = ProcessFacts.userName(Surroundings.current().userID)
+        let user = ProcessDescription.userName(Surroundings.current().userID)
         return "these are the locks of user \(user) only; the locks of other users are not shown"
     }
 

@@ -25,9 +25,9 @@ struct LockedCommand {
     /// - Parameter channel: to the monitor; nil for none.
     func execute(handingTo channel: Int32?) -> Complaint {
         do throws(Complaint) {
-            var acquisition = try ask(for: request, channel)
-            guard let ancestor = try ancestor(over: &acquisition.connection, by: acquisition.end) else {
-                return try decide(&acquisition, channel, refusal: nil)
+            var attempt = try ask(for: request, channel)
+            guard let ancestor = try ancestor(over: &attempt.connection, by: attempt.end) else {
+                return try decide(&attempt, channel, refusal: nil)
             }
             if inherits { return try inherit(ancestor) }
             let refusal = refusal(because: ancestor)
@@ -35,15 +35,15 @@ struct LockedCommand {
             // Where writers wait, another reader would wait behind them, and they for this one's ancestor.
             var atOnce = request
             atOnce.wait = .upTo(.zero)
-            acquisition = try ask(for: atOnce, channel)
-            return try decide(&acquisition, channel, refusal: refusal)
+            attempt = try ask(for: atOnce, channel)
+            return try decide(&attempt, channel, refusal: refusal)
         } catch {
             return error
         }
     }
 
-    private func ask(for request: Acquire, _ channel: Int32?) throws(Complaint) -> Acquisition {
-        try Acquisition(request, at: daemon, telling: manager(over: channel))
+    private func ask(for request: Acquire, _ channel: Int32?) throws(Complaint) -> LockAttempt {
+        try LockAttempt(request, at: daemon, telling: manager(over: channel))
     }
 
     /// The grant that this process runs under already; nil also where the daemon has just ended: the next one has none.
@@ -59,23 +59,23 @@ struct LockedCommand {
     }
 
     private func decide(
-        _ acquisition: inout Acquisition, _ channel: Int32?, refusal: Complaint?
+        _ attempt: inout LockAttempt, _ channel: Int32?, refusal: Complaint?
     ) throws(Complaint) -> Complaint {
-        switch try acquisition.decide(watching: channel.map { [$0] } ?? []) {
+        switch try attempt.decide(watching: channel.map { [$0] } ?? []) {
         case .granted(let token, let ownerDied):
             if lock.verbose {
-                StandardError.say("\(request.name.shown): granted after \(acquisition.elapsed.inWords)")
+                StandardError.say("\(request.name.shown): granted after \(attempt.elapsed.inWords)")
             }
             let release = Verb.releaseAtEnd(request.name, GrantChoice(token: token))
-            guard case .ok = try acquisition.connection.ask(release) else { throw Complaint.unexpected }
+            guard case .ok = try attempt.connection.ask(release) else { throw Complaint.unexpected }
             setEnvironment(token, ownerDied: ownerDied)
-            try keepConnection(acquisition.connection)
+            try keepConnection(attempt.connection)
             if let channel {
-                Handover.tellGranted(token, connection: acquisition.connection.descriptor, to: channel)
+                Handover.tellGranted(token, connection: attempt.connection.descriptor, to: channel)
             }
             return Program(command).execute()
         case .conflict(let holders):
-            return refusal ?? lock.conflict(request.name, holders, after: acquisition.elapsed)
+            return refusal ?? lock.conflict(request.name, holders, after: attempt.elapsed)
         // The monitor was killed, and with it all that waited for the command.
         case .abandoned: return Complaint("", code: Complaint.unavailable)
         }

@@ -18,9 +18,9 @@ struct StatusCommand: ParsableCommand {
         try complaining { () throws(Complaint) in
             var connection = try daemon.connect()
             if let name = lockName.name {
-                let status = try LockStatus(of: name, over: &connection)
+                let status = try LockReport(of: name, over: &connection)
                 StandardOutput.write(
-                    show.json ? status.json.encoded + "\n" : status.text(show.style, WallClock()))
+                    show.json ? status.json.encoded + "\n" : status.text(show.style, DisplayClock()))
             } else {
                 try showAll(over: &connection)
             }
@@ -36,18 +36,18 @@ struct StatusCommand: ParsableCommand {
         }
         var listing = Listing([], show)
         for name in names {
-            let status = try LockStatus(of: name, over: &connection)
+            let status = try LockReport(of: name, over: &connection)
             // It was released since it was listed.
             if status.isFree { continue }
-            listing.add(text: status.text(show.style, WallClock()), status.json)
+            listing.add(text: status.text(show.style, DisplayClock()), status.json)
         }
         listing.finish(orSay: "no lock is held or waited for")
     }
 }
 
-extension LockStatus {
+extension LockReport {
     /// For people: a line that says it all, then a table of holders and one of waiters.
-    func text(_ style: Style, _ clock: WallClock) -> String {
+    func text(_ style: Style, _ clock: DisplayClock) -> String {
         var text = style.strong(name.shown) + ": " + summary + "\n"
         if !holders.isEmpty { text += "\n" + holderTable(style, clock) }
         if !waiters.isEmpty { text += "\n" + waiterTable(style) }
@@ -63,7 +63,7 @@ extension LockStatus {
 
     private var waiting: String { waiters.isEmpty ? "nobody waits" : "\(waiters.count) waiting" }
 
-    private func holderTable(_ style: Style, _ clock: WallClock) -> String {
+    private func holderTable(_ style: Style, _ clock: DisplayClock) -> String {
         var table = Table(
             [
                 .init("HOLDER", isNumber: true), .init("MODE"), .init("SINCE", expendability: 1),
@@ -107,7 +107,7 @@ extension LockStatus {
             })
     }
 
-    private func obstacles(of waiter: Waiter) -> String {
+    private func obstacles(of waiter: DescribedWaiter) -> String {
         let named = waiter.waitsFor.prefix(3).map(spell)
         let more = waiter.waitsFor.count - named.count
         return (named + (more > 0 ? ["+\(more)"] : [])).joined(separator: ", ")
@@ -125,7 +125,7 @@ extension LockStatus {
     }
 }
 
-extension LockStatus.Holder {
+extension LockReport.DescribedHolder {
     fileprivate var json: JSON {
         var members: [(String, JSON)] = [
             ("pid", .optional(row.processID)), ("mode", .string(row.mode.description)),
@@ -142,7 +142,7 @@ extension LockStatus.Holder {
     }
 }
 
-extension LockStatus.Waiter {
+extension LockReport.DescribedWaiter {
     /// How long until it gives up; nil if it never does.
     fileprivate var timeLeft: Duration? {
         guard case .upTo(let timeout) = row.timeout else { return nil }
@@ -161,7 +161,7 @@ extension LockStatus.Waiter {
     }
 }
 
-extension ProcessFacts {
+extension ProcessDescription {
     /// The members that every object about a process has.
     var json: [(String, JSON)] {
         [("user", .optional(user)), ("unit", .optional(unit)), ("command", .optional(command))]

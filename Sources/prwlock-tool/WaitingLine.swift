@@ -50,7 +50,7 @@ struct WaitingLine: ~Copyable {
         nextUpdate = Deadline(after: Self.interval)
         // To say less is better than to fail or to be late: who waits wants the lock, not the line.
         let patience = min(Self.patience, (end.left ?? Self.interval) / 3)
-        let holders = (try? LockStatus(of: request.name, at: daemon, patience: patience))?.holders ?? []
+        let holders = (try? LockReport(of: request.name, at: daemon, patience: patience))?.holders ?? []
         let text = Self.text(request.name, request.mode, holders: holders, waited: waited)
         switch manager {
         case .none: break
@@ -69,7 +69,9 @@ struct WaitingLine: ~Copyable {
         isShown = false
     }
 
-    static func text(_ name: LockName, _ mode: LockMode, holders: [LockStatus.Holder], waited: Duration)
+    static func text(
+        _ name: LockName, _ mode: LockMode, holders: [LockReport.DescribedHolder], waited: Duration
+    )
         -> String
     {
         var text = "waiting for \(name.shown) (\(mode)) for \(waited.inWords)"

@@ -16,7 +16,7 @@ struct WatchCommand: ParsableCommand {
     func run() throws {
         try complaining { () throws(Complaint) in
             var connection = try daemon.connect()
-            let facts = try ProcessFacts.lookup(over: &connection)
+            let facts = try ProcessDescription.lookup(over: &connection)
             var known = ChangeFacts(over: try daemon.connect())
             _ = try connection.ask(.watch(prefix: names.prefix))
             if !show.json { StandardOutput.write(show.style.strong(Notice.Changed.heading) + "\n") }
@@ -36,7 +36,7 @@ struct WatchCommand: ParsableCommand {
     private func tell(_ changed: Notice.Changed, _ facts: ChangeFacts.Facts) {
         if show.json {
             let object = JSON.object([
-                ("time", .string(WallClock().timestamp)),
+                ("time", .string(DisplayClock().timestamp)),
                 ("name", .string(changed.name.decoded)), ("encoded", .string(changed.name.text)),
                 ("change", .string(changed.change.rawValue)),
                 ("pid", .optional(changed.processID)), ("mode", .string(changed.mode.description)),
@@ -46,7 +46,7 @@ struct WatchCommand: ParsableCommand {
             ])
             StandardOutput.write(object.encoded + "\n")
         } else {
-            StandardOutput.write(show.style.fit(changed.line(WallClock(), facts.user, facts.note)) + "\n")
+            StandardOutput.write(show.style.fit(changed.line(DisplayClock(), facts.user, facts.note)) + "\n")
         }
     }
 
@@ -55,14 +55,14 @@ struct WatchCommand: ParsableCommand {
             StandardOutput.write(JSON.object([("missed", .integer(count))]).encoded + "\n")
         } else {
             StandardOutput.write(
-                "\(WallClock().time(before: .zero))  missed \(count) changes: too slow for them\n")
+                "\(DisplayClock().time(before: .zero))  missed \(count) changes: too slow for them\n")
         }
     }
 }
 
 extension Notice.Changed {
     /// The change in columns of their own: rows that come one by one cannot be measured first.
-    func line(_ clock: WallClock, _ user: String?, _ note: Note) -> String {
+    func line(_ clock: DisplayClock, _ user: String?, _ note: Note) -> String {
         Self.columns([
             clock.time(before: .zero), change.rawValue, mode.description, processID.map(String.init) ?? "?",
             token.map(String.init(describing:)) ?? "-", user ?? "-", name.shown,

@@ -10,7 +10,7 @@ import Testing
 
 /// What the commands show that only look.
 @Suite struct LookTests {
-    private func status() throws -> LockStatus {
+    private func status() throws -> LockReport {
         let name = try #require(LockName("deploy"))
         let note = try #require(Note(encoding: "of two words"))
         let client = HoldOwner(process: 700).owner
@@ -34,19 +34,19 @@ import Testing
         ]
         let facts = { (process: Int32?) in
             switch process {
-            case 700: ProcessFacts(user: "ann", command: "sh ./deploy.sh", unit: "cron.service")
-            case 811: ProcessFacts(user: "bob", command: "evil \u{1B}[2J\u{202E}name", unit: nil)
-            default: ProcessFacts()
+            case 700: ProcessDescription(user: "ann", command: "sh ./deploy.sh", unit: "cron.service")
+            case 811: ProcessDescription(user: "bob", command: "evil \u{1B}[2J\u{202E}name", unit: nil)
+            default: ProcessDescription()
             }
         }
-        return LockStatus(name, holders, waiters, facts: facts, clientFacts: { facts($0) })
+        return LockReport(name, holders, waiters, facts: facts, clientFacts: { facts($0) })
     }
 
     @Test("status tells who holds a lock, since when, and whom each waiter waits for (G2, G3)")
     func statusTable() throws {
         setenv("TZ", "UTC", 1)
         tzset()
-        let text = try status().text(.plain, WallClock(now: 1_700_000_000))
+        let text = try status().text(.plain, DisplayClock(now: 1_700_000_000))
         #expect(
             text == """
                 deploy: held (update), 2 holders, 2 waiting
@@ -148,7 +148,7 @@ import Testing
     func narrowTable() throws {
         let status = try status()
         let narrow = Style(columns: 80)
-        let lines = status.text(narrow, WallClock(now: 1_700_000_000)).split(separator: "\n")
+        let lines = status.text(narrow, DisplayClock(now: 1_700_000_000)).split(separator: "\n")
         for line in lines { #expect(line.count <= 80, "\(line)") }
         let heading = try #require(lines.first { $0.hasPrefix("HOLDER") })
         #expect(heading.hasSuffix("COMMAND"))

@@ -64,11 +64,11 @@ import Testing
         "a command line is told with quotes where a blank would tear an argument apart, and a unit by its name"
     )
     func processFacts() {
-        #expect(ProcessFacts.command(Array("sh\0-c\0a b\0\0".utf8)) == "sh -c 'a b' ''")
-        #expect(ProcessFacts.command([]) == nil)
+        #expect(ProcessDescription.command(Array("sh\0-c\0a b\0\0".utf8)) == "sh -c 'a b' ''")
+        #expect(ProcessDescription.command([]) == nil)
         let slices = "0::/user.slice/user-1000.slice/user@1000.service/app.slice/backup.service/inner\n"
-        #expect(ProcessFacts.unit(Array(slices.utf8)) == "backup.service")
-        #expect(ProcessFacts.unit(Array("1:name=systemd:/x.service\n0::/\n".utf8)) == nil)
+        #expect(ProcessDescription.unit(Array(slices.utf8)) == "backup.service")
+        #expect(ProcessDescription.unit(Array("1:name=systemd:/x.service\n0::/\n".utf8)) == nil)
     }
 
     @Test("a table keeps its columns aligned over parts, and cuts what a terminal has no room for")

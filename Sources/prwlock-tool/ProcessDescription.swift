@@ -4,7 +4,7 @@ import PRWLock
 import Posix
 
 /// What `/proc` tells of a process, as far as this user may see it; text as it stands there, not yet harmless.
-struct ProcessFacts: Equatable {
+struct ProcessDescription: Equatable {
     var user: String?
     var command: String?
     /// The systemd unit, the innermost that is a service or a scope.
@@ -33,13 +33,13 @@ struct ProcessFacts: Equatable {
     /// same id is another process here.
     static func lookup(
         over connection: inout BlockingConnection, patience: Duration = CallTime.patience
-    ) throws(Complaint) -> (Int32?) -> ProcessFacts {
+    ) throws(Complaint) -> (Int32?) -> ProcessDescription {
         var namespace: UInt64?
         _ = try connection.ask(.stats, patience: patience) { row in
             if case .stat("pid-namespace", let number) = row { namespace = UInt64(exactly: number) }
         }
-        if let namespace, namespace != ProcessNamespace.own { return { _ in ProcessFacts() } }
-        return { ProcessFacts(of: $0) }
+        if let namespace, namespace != ProcessNamespace.own { return { _ in ProcessDescription() } }
+        return { ProcessDescription(of: $0) }
     }
 
     /// The name of a user; the number if nobody knows one.

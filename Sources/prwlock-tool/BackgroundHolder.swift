@@ -6,7 +6,7 @@ import PRWLock
 import Posix
 
 /// The process behind `prwlock hold`: it asks for the lock, and holds it while the process lives that it is for.
-struct Holder {
+struct BackgroundHolder {
     /// What the process in front is told: how it shall end, and the token.
     struct Answer {
         var code: Int32
@@ -57,17 +57,17 @@ struct Holder {
         for client: borrowing ProcessWatch, signallingLoss: Bool, answering front: borrowing OwnedDescriptor
     ) {
         do throws(Complaint) {
-            var acquisition = try Acquisition(request, at: daemon)
-            try refuseCircle(over: &acquisition.connection, by: acquisition.end)
-            switch try acquisition.decide(watching: [front.rawValue, client.rawValue]) {
+            var attempt = try LockAttempt(request, at: daemon)
+            try refuseCircle(over: &attempt.connection, by: attempt.end)
+            switch try attempt.decide(watching: [front.rawValue, client.rawValue]) {
             case .abandoned: return
             case .conflict(let holders):
-                throw lock.conflict(request.name, holders, after: acquisition.elapsed)
+                throw lock.conflict(request.name, holders, after: attempt.elapsed)
             case .granted(let token, _):
                 if lock.verbose {
-                    StandardError.say("\(request.name.shown): granted after \(acquisition.elapsed.inWords)")
+                    StandardError.say("\(request.name.shown): granted after \(attempt.elapsed.inWords)")
                 }
-                let loss = hold(token, over: &acquisition.connection, for: client, answering: front)
+                let loss = hold(token, over: &attempt.connection, for: client, answering: front)
                 if loss != nil, signallingLoss { try? client.send(SIGTERM) }
             }
         } catch {
@@ -81,7 +81,7 @@ struct Holder {
         over connection: inout BlockingConnection, by end: Deadline
     ) throws(Complaint) {
         let patience = min(end.left ?? CallTime.patience, CallTime.patience)
-        let holders = try LockStatus(of: request.name, over: &connection, patience: patience).holders
+        let holders = try LockReport(of: request.name, over: &connection, patience: patience).holders
         if holders.contains(where: {
             $0.row.owner == request.owner && $0.row.mode.conflicts(with: request.mode)
         }) {

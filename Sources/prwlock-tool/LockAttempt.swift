@@ -16,7 +16,7 @@ import Rendezvous
 ///
 /// While it waits it holds nothing, so to ask again loses nothing but the place in the queue, and that went with the
 /// daemon. The session belongs to this process: who calls is who holds (G6).
-struct Acquisition: ~Copyable {
+struct LockAttempt: ~Copyable {
     enum Outcome {
         case granted(Token, ownerDied: Bool)
         /// Others hold it, and one would not wait longer.

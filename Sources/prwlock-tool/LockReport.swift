@@ -4,17 +4,17 @@ import PRWLock
 import Posix
 
 /// Who holds a lock and who waits for it, with what `/proc` tells of them.
-struct LockStatus {
-    struct Holder {
+struct LockReport {
+    struct DescribedHolder {
         var row: Row.Holder
-        var process: ProcessFacts
+        var process: ProcessDescription
         /// For whom a background holder holds it.
         var client: Client?
     }
 
-    struct Waiter {
+    struct DescribedWaiter {
         var row: Row.Waiter
-        var process: ProcessFacts
+        var process: ProcessDescription
         /// Those that stand before it, holders first: what it waits for.
         var waitsFor: [Int32?]
     }
@@ -22,13 +22,13 @@ struct LockStatus {
     /// A process that had `prwlock hold` hold a lock for it.
     struct Client {
         var processID: Int32
-        var process: ProcessFacts
+        var process: ProcessDescription
     }
 
     let name: LockName
-    private(set) var holders: [Holder] = []
+    private(set) var holders: [DescribedHolder] = []
     /// In the order in which they would be served.
-    private(set) var waiters: [Waiter] = []
+    private(set) var waiters: [DescribedWaiter] = []
 
     /// Whether it is neither held nor waited for.
     var isFree: Bool { holders.isEmpty && waiters.isEmpty }
@@ -55,25 +55,27 @@ struct LockStatus {
             }
         }
         self.init(
-            name, holders, waiters, facts: try ProcessFacts.lookup(over: &connection, patience: patience))
+            name, holders, waiters,
+            facts: try ProcessDescription.lookup(over: &connection, patience: patience))
     }
 
     /// Out of the daemon's rows; `facts` tells of processes.
     init(
-        _ name: LockName, _ holders: [Row.Holder], _ waiters: [Row.Waiter], facts: (Int32?) -> ProcessFacts,
-        clientFacts: (Int32) -> ProcessFacts = { ProcessFacts(of: $0) }
+        _ name: LockName, _ holders: [Row.Holder], _ waiters: [Row.Waiter],
+        facts: (Int32?) -> ProcessDescription,
+        clientFacts: (Int32) -> ProcessDescription = { ProcessDescription(of: $0) }
     ) {
         self.name = name
         self.holders = holders.map { row in
             let client = HoldOwner(row.owner).map { owner in
                 // The holder gave its own namespace's number.
-                let process = owner.isOfThisNamespace ? clientFacts(owner.process) : ProcessFacts()
+                let process = owner.isOfThisNamespace ? clientFacts(owner.process) : ProcessDescription()
                 return Client(processID: owner.process, process: process)
             }
-            return Holder(row: row, process: facts(row.processID), client: client)
+            return DescribedHolder(row: row, process: facts(row.processID), client: client)
         }
         self.waiters = waiters.enumerated().map { index, row in
-            Waiter(
+            DescribedWaiter(
                 row: row, process: facts(row.processID),
                 waitsFor: Self.obstacles(of: row, holders, waiters[..<index]))
         }
