@@ -1,40 +1,42 @@
 import Glibc
 public import Posix
 
-/// How a client gets its connection: to a daemon that runs, or to one that it starts.
+/// Connects a client to a running daemon, or starts a daemon and connects to it.
 ///
-/// A connection is handed out once the daemon has answered on it. So a client that was in the queue of a daemon that
-/// left or died, and sees the end before the first reply, begins again in here, and no request is ever sent twice.
-/// See `StartLock` for why no client is turned away and never two daemons run.
+/// `connect` returns a connection only after the daemon has answered on it. If a daemon leaves or dies while a
+/// client waits in its backlog, the client sees end of input before the first reply, and `connect` tries again.
+/// So no request is ever sent twice. `StartLock` shows why every client is served in the end and two daemons
+/// never run.
 ///
-/// The caller's deadline bounds all waits together: for room in the backlog, for the lock file, for a service manager,
-/// and for the daemon's first reply, be it stopped, draining or just started. Without a deadline each of them has a
-/// bound of its own.
+/// The caller's deadline bounds all waits together: for room in the backlog, for the lock file, for a service
+/// manager, and for the first reply of a daemon that is stopped, draining or just started. Without a deadline
+/// each wait has its own bound.
 public struct DaemonConnector: Sendable {
-    /// The socket that the caller or the environment names; nil to go by the rules of `SocketLocation`.
+    /// The socket that the caller or the environment names; nil if the rules of `SocketLocation` decide.
     private let named: SocketLocation?
-    /// The user, the environment and the folders that decide how one is started.
+    /// The user, the environment and the folders that decide how a daemon is started.
     public let surroundings: Surroundings
-    /// How long a daemon that took the connection may think about its first reply, where the caller has no deadline.
+    /// The longest time between connecting and the daemon's first reply, even if the caller has no deadline.
     public var patience = Duration.seconds(10)
 
-    /// How often one begins again with a daemon that ends before its first reply.
+    /// The number of daemons that may end before their first reply; after that, `connect` fails.
     private static let attempts = 3
 
-    /// How often one begins again because other processes are quicker, or remove the folder.
+    /// The number of attempts that may fail because other processes were faster or removed the folder.
     private static let mostOvertakings = 100
 
-    /// - Parameter location: the caller's choice; nil for the place by the rules for all clients.
+    /// - Parameter location: the caller's choice; nil to apply the rules that all clients share.
     public init(_ location: SocketLocation? = nil, in surroundings: Surroundings = .current()) {
         named = location ?? .environment(in: surroundings)
         self.surroundings = surroundings
     }
 
-    /// A blocking connection on which the daemon has answered; the session belongs to this process.
+    /// Returns a blocking connection on which the daemon has answered. The session on it belongs to this
+    /// process.
     ///
     /// - Parameters:
-    ///   - deadline: until when the call waits.
-    ///   - trying: is told of the daemon, when a connection to it is tried and when it stands.
+    ///   - deadline: the end of all waits of this call.
+    ///   - trying: called with the daemon before each attempt to connect, and again when a connection is made.
     public func connect(
         by deadline: Deadline = .never, trying: ((SilentDaemon) -> Void)? = nil
     ) throws(RendezvousError) -> OwnedDescriptor {
@@ -42,7 +44,7 @@ public struct DaemonConnector: Sendable {
         if let named { return try connect(to: named, reach) }
         var (failures, overtakings) = (0, 0)
         while failures < Self.attempts, overtakings < Self.mostOvertakings {
-            // The look comes before the try, for the reason that stands at `start`.
+            // Check for the system's folder before connecting; `start` explains why.
             let hasSystemDaemon = surroundings.hasSystemDirectory
             if let connection = try connectToUserOwn(reach) { return connection }
             if let connection = try awaitHolder(reach) { return connection }
@@ -57,7 +59,7 @@ public struct DaemonConnector: Sendable {
         throw .endedAtStart(location, output: DaemonLauncher(location, in: surroundings).outputPath)
     }
 
-    /// A connection to a daemon that is not a client's to start.
+    /// Returns a connection to a daemon that clients may not start.
     private func connect(
         to location: SocketLocation, _ reach: Reach
     ) throws(RendezvousError) -> OwnedDescriptor {
@@ -67,14 +69,14 @@ public struct DaemonConnector: Sendable {
         throw .notRunning(location)
     }
 
-    /// A connection to the user's own daemon; nil if it does not run.
+    /// Returns a connection to the user's own daemon, or nil if it does not run.
     private func connectToUserOwn(_ reach: Reach) throws(RendezvousError) -> OwnedDescriptor? {
         for location in SocketLocation.userOwn(in: surroundings) {
             do throws(RendezvousError) {
                 guard try location.hasFolder(in: surroundings) else { continue }
             } catch {
-                // In `/tmp` every user can take the name of a folder. None of this user's daemons is in it, and another user
-                // must not keep this one from the system's.
+                // Any user can take the name of a folder in `/tmp`. The folder then contains no daemon of this
+                // user, and failing here would let another user keep this user from the system's daemon.
                 if case .unsafeDirectory = error { continue }
                 throw error
             }
@@ -83,9 +85,10 @@ public struct DaemonConnector: Sendable {
         return nil
     }
 
-    /// A connection to the user's own daemon if one runs that does not listen at this moment; nil if none runs.
+    /// Returns a connection to the user's own daemon if one runs without listening at the moment; nil if none
+    /// runs.
     ///
-    /// It may be about to listen again, or to end: see `PlaceGuard`.
+    /// Such a daemon is about to listen again or to end (see `PlaceGuard`).
     private func awaitHolder(_ reach: Reach) throws(RendezvousError) -> OwnedDescriptor? {
         var patience = Patience(until: min(reach.end, Deadline(after: PlaceGuard.patience)))
         while case .held(let holder) = PlaceGuard.occupation(in: surroundings) {
@@ -95,10 +98,11 @@ public struct DaemonConnector: Sendable {
         return nil
     }
 
-    /// What came of starting a daemon.
+    /// The outcome of starting a daemon.
     private enum Start: ~Copyable {
         case connected(OwnedDescriptor)
-        /// Another daemon has come meanwhile, the system's or one of this user; or the folder was removed.
+        /// Another process was faster (the system's daemon or one of this user appeared), or the folder was
+        /// removed.
         case overtaken
         /// The daemon ended before it answered.
         case ended
@@ -109,7 +113,7 @@ public struct DaemonConnector: Sendable {
             return try start(reach)
         } catch {
             switch error {
-            // `rm -r` of the folder after it was made, or a second client that binds after the lock file was removed.
+            // `rm -r` removed the folder, or the lock file was removed and a second client bound the path.
             case .system(let fault) where fault.code == ENOENT: return .overtaken
             case .alreadyServed: return .overtaken
             default: throw error
@@ -119,13 +123,17 @@ public struct DaemonConnector: Sendable {
 
     /// Starts the user's own daemon, and connects to it.
     ///
-    /// Two clients must not use two daemons where the system's folder appears at this moment. A client that starts a daemon
-    /// binds first and looks for the folder then; a client looks for the folder first and tries the user's own place then.
-    /// - B binds and sees no folder. The folder appears. A sees it, and tries the user's own place: it finds B's socket.
-    /// - B binds and sees the folder, which A has seen too: B takes its socket away and begins again. A, if it was in that
-    ///   socket's queue, sees the end before the first reply. Both go to the system's daemon.
-    /// - Were the order the other way round, A could miss B's socket, then see the folder and go to the system's daemon,
-    ///   while B, who saw no folder, starts a daemon.
+    /// If the system's folder appears at this moment, two clients must still not use two daemons. So a client
+    /// that starts a daemon first binds and then checks for the folder, and every client first checks for the
+    /// folder and then tries the user's own place. Let B be a client that starts a daemon, and A another
+    /// client:
+    /// - B binds and sees no folder. The folder appears. A sees the folder, tries the user's own place, and
+    ///   finds B's socket.
+    /// - B binds and sees the folder, and A has seen it too. B removes its socket and begins again. If A was in
+    ///   the backlog of that socket, A sees end of input before the first reply. Both connect to the system's
+    ///   daemon.
+    /// - In the opposite order, A could find no socket of B, then see the folder and use the system's daemon,
+    ///   while B, which saw no folder, starts a daemon.
     private func start(_ reach: Reach) throws(RendezvousError) -> Start {
         let location = SocketLocation.writableUserOwn(in: surroundings)
         _ = try location.hasFolder(in: surroundings)
@@ -133,17 +141,17 @@ public struct DaemonConnector: Sendable {
         try location.makeFolder(in: surroundings)
         let launcher = DaemonLauncher(location, in: surroundings)
         guard let lock = try StartLock.acquireUnlessServed(for: location.path, by: reach.end) else {
-            // A daemon listens by now, or is about to.
+            // A daemon listens now, or is about to listen.
             return .overtaken
         }
-        // A client that had the lock file before may have started one.
+        // The client that held the lock file before this one may have started a daemon.
         if let connection = try connectToUserOwn(reach) { return .connected(connection) }
-        // One that listens again needs the lock file, so that it cannot be waited for here.
+        // A daemon that listens again needs the lock file, so waiting for it here would be a deadlock.
         if case .held = PlaceGuard.occupation(in: surroundings) { return .overtaken }
         if launcher.startService(by: reach.end), let connection = try connectToUserOwn(reach) {
             return .connected(connection)
         }
-        // No daemon listens, and no other client can begin to start one.
+        // No daemon listens, and no other client can start one while this process holds the lock file.
         guard let lock = try launcher.start(under: lock) else { return .overtaken }
         let connection = try connectToStarted(location, reach, output: launcher.outputPath)
         _ = consume lock
@@ -151,7 +159,7 @@ public struct DaemonConnector: Sendable {
         return .connected(connection)
     }
 
-    /// A connection to the daemon that was just started; nil if it ends before it answers.
+    /// Returns a connection to the daemon that was just started, or nil if the daemon ends before it answers.
     private func connectToStarted(
         _ location: SocketLocation, _ reach: Reach, output: String
     ) throws(RendezvousError) -> OwnedDescriptor? {

@@ -1,10 +1,11 @@
 import Glibc
 import Posix
 
-/// Starts the user's own daemon: as a service where the user's manager has it, else as a process of its own.
+/// Starts the user's own daemon: as a service if the user's service manager has the unit, otherwise as a
+/// process.
 ///
-/// Such a process asks for a scope of its own (`Shelter` in `LockDaemon`). Where it gets none, it may end with the unit or
-/// session of the process that started it.
+/// A daemon started as a process requests a scope of its own (`Shelter` in `LockDaemon`). Without that scope it
+/// may end with the unit or session of the process that started it.
 struct DaemonLauncher {
     private let location: SocketLocation
     private let surroundings: Surroundings
@@ -14,21 +15,22 @@ struct DaemonLauncher {
         self.surroundings = surroundings
     }
 
-    /// Has the user's service manager listen; false where it does not know the daemon, or cannot.
+    /// Starts the socket unit; false if the user's service manager has no such unit, or cannot start it.
     func startService(by deadline: Deadline) -> Bool {
         guard let service = UserService(in: surroundings) else { return false }
         return (try? service.start(by: deadline)) ?? false
     }
 
-    /// Listens, and starts a daemon that serves the listener; false, and nothing is left, where the system's daemon has
-    /// come meanwhile.
+    /// Listens, and starts a daemon that serves the listener. If the system's daemon has appeared meanwhile, it
+    /// removes the socket and returns nil.
     ///
-    /// The caller listens rather than the daemon, so that clients that come from now on wait for it in the queue.
+    /// The caller listens, not the daemon, so that clients that connect from now on wait in the backlog.
     func start(under lock: consuming StartLock) throws(RendezvousError) -> StartLock? {
         if let limit = LowLimit.find() { throw .limitTooLow(location, limit) }
         let program = try DaemonProgram.find(in: surroundings)
         let listener = try lock.listen()
-        // Not before the bind: a client that finds the system's folder then finds this socket, or this look the folder.
+        // Check after the bind: any client that sees the system's folder before this check also finds this
+        // socket.
         if surroundings.hasSystemDirectory {
             shutdown(listener.rawValue, Int32(SHUT_RDWR))
             try lock.removeSocket()
@@ -44,24 +46,25 @@ struct DaemonLauncher {
                 descriptors: [nothing.rawValue, output.rawValue, output.rawValue, listener.rawValue]
             ).spawn()
         } catch {
-            // The kernel says so where a user has as many processes as the limit permits.
+            // `EAGAIN` means that the user has reached the limit of processes.
             if error.code == EAGAIN { throw .limitTooLow(location, .ofProcesses()) }
             throw .system(error)
         }
         return lock
     }
 
-    /// The file that takes what a daemon says: beside its socket, so that all who start it mean the same.
+    /// The file that receives the daemon's output. It is beside the socket, so every client that starts a
+    /// daemon uses the same.
     var outputPath: String { outputFolder + "/" + Self.outputName }
 
     private var outputFolder: String { folder(of: location.path) ?? "/" }
 
     private static let outputName = "prwlockd.log"
 
-    /// More than this, and a new daemon begins the file anew.
+    /// If the file is larger than this, the next start truncates it.
     private static let mostOutput: Int64 = 1 << 20
 
-    /// Nil where it cannot be written; a daemon is worth more than its words.
+    /// Returns nil if the file cannot be written: a daemon without an output file is better than no daemon.
     private func openOutput() -> OwnedDescriptor? {
         guard
             let folder = try? DirectoryDescriptor.creating(outputFolder),

@@ -1,19 +1,19 @@
 import Glibc
 import Posix
 
-/// Which program is started as a daemon.
+/// The program that is started as a daemon.
 ///
-/// The first of: `PRWLOCK_DAEMON`; `prwlockd` beside the running program or beside the library that asks, so that
-/// both come from one build; on `PATH`; where packages put it.
+/// It is the first that exists of: `PRWLOCK_DAEMON`; `prwlockd` beside the running program or the calling
+/// library, so that both are from one build; `prwlockd` on `PATH`; `prwlockd` in the folders that packages use.
 struct DaemonProgram {
     static let name = "prwlockd"
 
-    /// An absolute path of something that may be executed.
+    /// The absolute path of an executable file.
     let path: String
 
     static func find(in surroundings: Surroundings) throws(RendezvousError) -> DaemonProgram {
         if let chosen = surroundings.variable("PRWLOCK_DAEMON") {
-            // A choice that cannot be followed is an error: falling back would run what was not asked for.
+            // An unusable choice is an error: a fallback would run a program that the user did not choose.
             guard chosen.hasPrefix("/"), isExecutable(chosen) else {
                 throw .noProgram(searched: ["PRWLOCK_DAEMON=\(chosen)"])
             }
@@ -27,7 +27,7 @@ struct DaemonProgram {
     }
 
     private static func folders(in surroundings: Surroundings) -> [String] {
-        // A relative entry of PATH names another folder in every working directory, so it is passed over.
+        // Skip relative entries of PATH: they name another folder in every working directory.
         let path = (surroundings.variable("PATH") ?? "").split(separator: ":").filter { $0.hasPrefix("/") }
         let beside = surroundings.programDirectory.map { [$0] } ?? []
         let all = beside + path.map(String.init) + surroundings.packageDirectories

@@ -1,23 +1,25 @@
 import Glibc
 import Posix
 
-/// Whether the process that holds a lock file gets on, or waits for something that may never come.
+/// Detects that the process that holds a lock file makes no progress.
 ///
-/// A client that starts a daemon holds the lock file for milliseconds until it listens. On a loaded host these may be
-/// seconds, so it is not the time that counts: a process that is ready to run, waits for a disk, or has been switched to
-/// or from since the last look, gets on; so does each new holder. One that sleeps all the time, or is stopped, does not.
+/// A client that starts a daemon holds the lock file until it listens: for milliseconds, or on a loaded host
+/// for seconds. So elapsed time alone proves nothing. A process makes progress if it is runnable or waits for a
+/// disk, or if its count of context switches has changed since the last check; a new holder is progress too. A
+/// process that only sleeps, or is stopped, makes none.
 struct HolderProgress {
     private struct Sight: Equatable {
         var process: Int32?
-        /// How often it was switched to another process, by the kernel's count.
+        /// The kernel's two counters of context switches, as lines of text.
         var switches: [String] = []
     }
 
-    /// How long a holder may do nothing; where the kernel does not tell the holder, each has longer.
+    /// How long a known holder may make no progress. A holder that the kernel does not report has
+    /// `patienceUnseen`.
     private static let patience = Duration.milliseconds(1_500)
     private static let patienceUnseen = Duration.seconds(5)
 
-    /// A look costs as much as some hundred tries for the lock.
+    /// One check costs as much as some hundred attempts to lock the file.
     private static let interval = Duration.milliseconds(100)
 
     private let path: String
@@ -27,7 +29,7 @@ struct HolderProgress {
 
     init(at path: String) { self.path = path }
 
-    /// Looks again, if it is time; whether the holder has done nothing for too long.
+    /// Checks the holder if `interval` has passed; true if it has made no progress for too long.
     mutating func isStalled() -> Bool {
         guard nextLook.isOver else { return false }
         nextLook = Deadline(after: Self.interval)

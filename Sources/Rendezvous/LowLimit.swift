@@ -1,18 +1,19 @@
 import CLinux
 import Glibc
 
-/// A hard limit of this process under which a daemon cannot serve.
+/// A hard limit of this process that is too low for a daemon.
 ///
-/// A daemon inherits the hard limits of the process that starts it, and cannot raise them. A limit of CPU time would have
-/// the kernel kill it after that time, with every lock of the user. So a client that has such a limit starts no daemon.
+/// A daemon inherits the hard limits of the process that starts it, and cannot raise them. With a limit on CPU
+/// time the kernel would kill the daemon after that time, and every lock of the user with it. So a client with
+/// such a limit starts no daemon.
 public struct LowLimit: Sendable {
-    /// What is limited, in words.
+    /// The name of the limited resource, for messages.
     let subject: String
-    /// The letter by which `ulimit` knows it.
+    /// The letter of the `ulimit` option for this limit.
     let letter: Character
     /// The limit, in `unit`.
     let value: UInt64
-    /// What a daemon needs, in `unit`; nil if it serves with no limit at all.
+    /// What a daemon needs, in `unit`; nil if any limit at all is too low.
     let least: UInt64?
     let unit: String
 
@@ -22,12 +23,12 @@ public struct LowLimit: Sendable {
         let letter: Character
         /// Nil if any limit is too low.
         let least: UInt64?
-        /// How much of what the kernel counts is one of what people count.
+        /// How many of the kernel's units make one `unit`.
         var scale: UInt64 = 1
         var unit = ""
     }
 
-    /// The same for every client (protocol.md, "Starting a daemon").
+    /// Every client uses the same table (protocol.md, "Starting a daemon").
     private static let needs = [
         Need(
             resource: Int32(RLIMIT_CPU.rawValue), subject: "CPU time", letter: "t", least: nil, unit: " s"),
@@ -47,7 +48,7 @@ public struct LowLimit: Sendable {
             scale: 1 << 10, unit: " KiB"),
     ]
 
-    /// The first hard limit of this process that is too low; nil if a daemon can serve under them.
+    /// The first hard limit of this process that is too low, or nil if a daemon can serve under all of them.
     static func find() -> LowLimit? { find(hardLimit: hardLimit(of:)) }
 
     static func find(hardLimit: (Int32) -> UInt64) -> LowLimit? {
@@ -61,7 +62,7 @@ public struct LowLimit: Sendable {
         return nil
     }
 
-    /// The limit of processes, where it has kept this process from starting one.
+    /// The limit on processes. Use it only after `EAGAIN` has shown that this limit prevented a start.
     static func ofProcesses() -> LowLimit {
         LowLimit(
             subject: "processes", letter: "u", value: hardLimit(of: Int32(__RLIMIT_NPROC.rawValue)),

@@ -1,14 +1,14 @@
 import Glibc
 import Posix
 
-/// How long to go on trying, with pauses that grow.
+/// A sequence of growing pauses between attempts, which ends at a deadline.
 struct Patience {
     private let end: Deadline
     private var nextPause = Duration.milliseconds(1)
 
     init(until end: Deadline) { self.end = end }
 
-    /// Sleeps for a moment, longer each time; false if the time is over already.
+    /// Sleeps, twice as long each time up to 20 ms; returns false if the deadline is over.
     mutating func pause() -> Bool {
         guard !end.isOver else { return false }
         let pause = min(nextPause, end.left ?? nextPause)

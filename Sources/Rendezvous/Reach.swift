@@ -1,22 +1,24 @@
 import Glibc
 import Posix
 
-/// How one call connects to a daemon that listens: until when it waits, and whom it tells for what.
+/// The terms on which one call connects to a listening daemon: its deadline, and the closure that it reports
+/// attempts to.
 ///
-/// A connection counts once the daemon has answered `PING` on it. A daemon that is seen to be stopped is not waited for
-/// until the end: that it does not answer is known then.
+/// A connection counts once the daemon has answered `PING` on it. If the daemon's process is stopped, the call
+/// fails before its deadline, because a stopped daemon does not answer.
 struct Reach {
-    /// Until when the call waits; each of its waits has a bound of its own as well.
+    /// The end of all waits of the call; each wait also has its own bound.
     let end: Deadline
-    /// How long a daemon may think about its first reply.
+    /// The longest wait for a daemon's first reply.
     let patience: Duration
-    /// Is told of the daemon, when a connection to it is tried and when it stands.
+    /// Called with the daemon before each attempt to connect, and again when a connection is made.
     let trying: ((SilentDaemon) -> Void)?
 
-    /// How long a daemon may be silent before the call looks whether it is stopped.
+    /// How long a daemon may be silent before the call checks whether its process is stopped.
     private static let lookInterval = Duration.milliseconds(1500)
 
-    /// A connection on which the daemon has answered; nil if no daemon listens, or the end comes before the answer.
+    /// Returns a connection on which the daemon has answered; nil if no daemon listens, or input ends before
+    /// the answer.
     func connect(to location: SocketLocation) throws(RendezvousError) -> OwnedDescriptor? {
         let end = min(end, Deadline(after: patience))
         let connection: OwnedDescriptor
@@ -32,10 +34,11 @@ struct Reach {
             }
         }
         if let trying { trying(SilentDaemon(peerOf: connection, at: location.path)) }
-        // A server that has closed may have said something before: that is read first.
+        // Ignore a failed send: a server that has closed the connection may have sent an `ERROR` line, which is
+        // read below.
         _ = Self.send("PING\n", to: connection)
         while let line = try Self.nextLine(from: connection, of: location, by: end) {
-            // What a daemon says unasked is no answer.
+            // A line that begins with `! ` is a notice, not an answer.
             if line.hasPrefix("! ") { continue }
             guard line == "PONG" else {
                 throw line.hasPrefix("ERROR ") ? .turnedAway(location, line) : .stranger(location)
@@ -50,7 +53,8 @@ struct Reach {
             == line.utf8CodeUnitCount
     }
 
-    /// The next line, read byte by byte, so that nothing behind it is lost; nil at the end of input.
+    /// Returns the next line, or nil at the end of input. It reads byte by byte, so later lines stay in the
+    /// socket.
     private static func nextLine(
         from connection: borrowing OwnedDescriptor, of location: SocketLocation, by end: Deadline
     ) throws(RendezvousError) -> String? {
@@ -65,7 +69,9 @@ struct Reach {
         return String(decoding: line, as: UTF8.self)
     }
 
-    /// Returns when there is something to read; at the end of the time, or once the daemon is stopped, it throws.
+    /// Waits for input.
+    ///
+    /// - Throws: `noAnswer` at the deadline, or once the daemon's process is stopped.
     private static func waitForInput(
         from connection: borrowing OwnedDescriptor, of location: SocketLocation, by end: Deadline
     ) throws(RendezvousError) {

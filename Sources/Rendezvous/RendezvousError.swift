@@ -1,39 +1,40 @@
 import Glibc
 public import Posix
 
-/// Why no daemon could be reached, started, or bound to its socket; the description says what to do.
+/// The reason why no daemon could be reached, started, or bound to its socket. The description also suggests a
+/// remedy.
 public enum RendezvousError: Error, Sendable {
-    /// Nobody listens there, and it is not a client's to start one.
+    /// No daemon listens there, and a client may not start one.
     case notRunning(SocketLocation)
-    /// Nobody listens there, and `PRWLOCK_AUTOSTART=0` forbids to start one.
+    /// No daemon listens there, and `PRWLOCK_AUTOSTART=0` forbids starting one.
     case startForbidden(SocketLocation)
-    /// Somebody may listen there, but this user may not connect.
+    /// This user may not connect to that socket.
     case notPermitted(SocketLocation)
-    /// A daemon listens there, or is being started, and did not answer in time.
+    /// A daemon that listens there, or is being started, did not answer in time.
     case noAnswer(SilentDaemon)
-    /// A daemon was started, and did not answer in time; what it says is in the file.
+    /// A daemon was started, and did not answer in time; the file has its output.
     case slowStart(SocketLocation, output: String)
-    /// The daemon answered, and turned the session away in these words.
+    /// The daemon answered with this line, and refused the session.
     case turnedAway(SocketLocation, String)
-    /// What listens there is no lock daemon.
+    /// The server that listens there is not a lock daemon.
     case stranger(SocketLocation)
-    /// The folder of the socket could be somebody else's doing, for the reason given.
+    /// The folder of the socket may be under another user's control, for the given reason.
     case unsafeDirectory(String, reason: String)
-    /// What stands at the path is something else than a socket, and is left alone.
+    /// The path names a file that is not a socket, so it is not removed.
     case notASocket(String)
     /// Another daemon listens there.
     case alreadyServed(String, by: RunningProcess?)
-    /// A daemon of this user serves at a path where this process does not reach it.
+    /// A daemon of this user serves at a path where this process cannot reach it.
     case servedElsewhere(PlaceGuard.Holder)
-    /// Nobody listens there, and no `prwlockd` was found in these folders to start.
+    /// No daemon listens there, and these folders contain no `prwlockd` to start.
     case noProgram(searched: [String])
-    /// Nobody listens there, and a daemon started from here could not serve under this limit.
+    /// No daemon listens there, and a daemon started by this process could not serve under this limit.
     case limitTooLow(SocketLocation, LowLimit)
-    /// A daemon was started, and ended before it answered; what it said is in the file.
+    /// A daemon was started, and ended before it answered; the file has its output.
     case endedAtStart(SocketLocation, output: String)
-    /// Another process has the lock file, and does nothing; which, if the kernel tells.
+    /// Another process, if the kernel reports it, holds the lock file and makes no progress.
     case startLockHeld(String, by: RunningProcess?)
-    /// The system said no.
+    /// A system call failed.
     case system(SystemError)
 }
 
@@ -105,8 +106,8 @@ extension RendezvousError: CustomStringConvertible {
         return "\(refused): \(wayIn(for: ProcessFacts.unit(of: getpid())))"
     }
 
-    /// How a process of this unit gets into the group. A service does not log in, and the user of one with `DynamicUser=`
-    /// is in no file that a group could name.
+    /// How a process of this unit is added to the group. A service does not log in, and the user of a service
+    /// with `DynamicUser=` is in no file, so it cannot be a member of a group.
     package static func wayIn(for unit: String?) -> String {
         if let unit, unit.hasSuffix(".service"), !unit.hasPrefix("user@") {
             return "set SupplementaryGroups=prwlock in \(unit) (`systemctl edit \(unit)`), and restart it"
@@ -115,7 +116,7 @@ extension RendezvousError: CustomStringConvertible {
             + "for a service, set SupplementaryGroups=prwlock"
     }
 
-    /// The path as a daemon takes it, that may be started in another folder.
+    /// The absolute path, because the daemon may be started in another working directory.
     private static func absolute(_ path: String) -> String {
         guard !path.hasPrefix("/"), let here = getcwd(nil, 0) else { return path }
         defer { free(here) }

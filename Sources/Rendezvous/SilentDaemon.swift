@@ -1,35 +1,36 @@
 import Glibc
 public import Posix
 
-/// A daemon that was asked and does not answer, as far as the caller can see it.
+/// A daemon that does not answer, as far as the caller can see it.
 public struct SilentDaemon: Hashable, Sendable {
     /// The path of its socket.
     public let path: String
-    /// The process that listens there; nil if it cannot be seen, or was not reached.
+    /// The process that listens there; nil if it is invisible to this process, or was not reached.
     public let processID: Int32?
     /// Whether that process is stopped (`SIGSTOP`, a debugger).
     public let isStopped: Bool
 
-    /// One that was not reached.
+    /// A daemon that was not reached.
     public init(at path: String) {
         self.init(at: path, processID: nil)
     }
 
-    /// The one at the other end of a connection.
+    /// The daemon at the other end of a connection.
     public init(peerOf connection: borrowing OwnedDescriptor, at path: String? = nil) {
         self.init(peerOf: connection.rawValue, at: path)
     }
 
-    /// The one at the other end of a connection.
+    /// The daemon at the other end of a connection.
     public init(peerOf connection: Int32, at path: String? = nil) {
-        // Until a daemon that was started listens itself, the kernel names the process that bound the socket for it.
+        // Until a started daemon itself calls `listen()`, the kernel reports the process that bound the socket
+        // for it.
         let process = (try? PeerCredentials(of: connection))?.processID ?? 0
         self.init(
             at: path ?? UnixSocket.peerPath(of: connection) ?? "?",
             processID: process == 0 || process == getpid() ? nil : process)
     }
 
-    /// The same one, as it is to be seen now.
+    /// The same daemon, as the caller sees it now.
     public var now: SilentDaemon { SilentDaemon(at: path, processID: processID) }
 
     private init(at path: String, processID: Int32?) {

@@ -5,17 +5,18 @@ import Posix
 ///
 /// A user has one lock space on a host. A client uses the first of these that applies:
 /// 1. `PRWLOCK_SOCKET`, if set.
-/// 2. The user's own daemon, if it answers: `/tmp/prwlock-UID/prwlock.sock`. For root `/run/prwlock-0/prwlock.sock`,
-///    which no other user can make, and then the one in `/tmp`, which root makes only where `/run` cannot be written.
-/// 3. If the directory `/run/prwlock` exists, the system's daemon in it. One that is missing, dead or not permitted is
-///    an error: one name must not mean two locks in silence.
-/// 4. The user's own daemon, which the client starts at the place of 2.
+/// 2. The user's own daemon, if it answers: `/tmp/prwlock-UID/prwlock.sock`. For root
+///   `/run/prwlock-0/prwlock.sock`, which no other user can make, and then the one in `/tmp`, which root makes
+///   only if `/run` cannot be written.
+/// 3. The system's daemon in `/run/prwlock`, if that directory exists. If this daemon is missing, dead or not
+///   permitted, the client fails: otherwise one name could silently mean two locks.
+/// 4. The user's own daemon, which the client starts at the place of rule 2.
 ///
-/// The place depends on the effective user and on nothing else. `XDG_RUNTIME_DIR`, `TMPDIR` and `HOME` differ between the
+/// The place depends only on the effective user. `XDG_RUNTIME_DIR`, `TMPDIR` and `HOME` differ between the
 /// processes of one user (cron, `su`, services), and `/run/user/UID` exists only while the user is logged in.
 ///
-/// `DaemonConnector` carries the rules out. Clients start only the user's own daemon: an administrator or a service
-/// manager looks after the others.
+/// `DaemonConnector` applies the rules. Clients start only the user's own daemon: an administrator or a service
+/// manager starts the others.
 public struct SocketLocation: Hashable, Sendable {
     /// The rule that a location comes from.
     public enum Origin: Hashable, Sendable {
@@ -32,7 +33,7 @@ public struct SocketLocation: Hashable, Sendable {
     public let path: String
     public let origin: Origin
 
-    /// A path of the caller's own choice.
+    /// A path that the caller chose.
     public init(path: String) {
         self.init(path: path, origin: .path)
     }
@@ -42,7 +43,7 @@ public struct SocketLocation: Hashable, Sendable {
         self.origin = origin
     }
 
-    /// Where a daemon that is not told a socket listens: rules 1, 3 and 4.
+    /// The place where a daemon listens if no option names a socket: rules 1, 3 and 4.
     public static func find(in surroundings: Surroundings = .current()) -> SocketLocation {
         if let named = environment(in: surroundings) { return named }
         return surroundings.hasSystemDirectory ? system(in: surroundings) : writableUserOwn(in: surroundings)
@@ -58,7 +59,7 @@ public struct SocketLocation: Hashable, Sendable {
         SocketLocation(path: surroundings.systemDirectory + "/" + socketName, origin: .system)
     }
 
-    /// Where the user's own daemon can be, in the order in which clients try.
+    /// The places where the user's own daemon can be, in the order in which clients try them.
     public static func userOwn(in surroundings: Surroundings = .current()) -> [SocketLocation] {
         let user = surroundings.userID
         let roots =
@@ -69,12 +70,12 @@ public struct SocketLocation: Hashable, Sendable {
         }
     }
 
-    /// Where the user's own daemon is started: the first place that the user has or can make.
+    /// The place where the user's own daemon is started: the first one that the user can write to or make.
     static func writableUserOwn(in surroundings: Surroundings) -> SocketLocation {
         let candidates = userOwn(in: surroundings)
         let writable = candidates.first { candidate in
             guard let folder = folder(of: candidate.path) else { return false }
-            // A file system that is mounted read-only refuses root too.
+            // `faccessat` also detects a file system that is mounted read-only, which refuses root too.
             let isThere = (try? FileStatus(at: folder)) != nil
             let written = isThere ? folder : Rendezvous.folder(of: folder) ?? "/"
             return faccessat(AT_FDCWD, written, W_OK, AT_EACCESS) == 0
@@ -82,13 +83,13 @@ public struct SocketLocation: Hashable, Sendable {
         return writable ?? candidates[candidates.count - 1]
     }
 
-    /// Which of the places of these surroundings a socket's path is; the caller's choice if it is none of them.
+    /// The place with this path in these surroundings, or the caller's choice if no place has it.
     public init(naming path: String, in surroundings: Surroundings = .current()) {
         let known = Self.userOwn(in: surroundings) + [.system(in: surroundings)]
         self = known.first { $0.path == path } ?? SocketLocation(path: path)
     }
 
-    /// Whether it is the place of the user's own daemon, which clients may start.
+    /// Whether this is a place of the user's own daemon, which clients may start.
     public var isUserOwn: Bool { origin == .userOwn }
 
     static let socketName = "prwlock.sock"

@@ -1,45 +1,51 @@
 import Glibc
 public import Posix
 
-/// The lock file beside a daemon's socket, held: only who holds it may make the socket or take it away.
+/// The locked lock file beside a daemon's socket. Only the process that holds it may make or remove the socket.
 ///
 /// A socket's path is in one of these states:
 ///
 ///               bind, listen (L)                   shutdown (L)
-///   [ NOBODY ] ───────────────────▶ [ LISTENING ] ──────────────▶ [ LEAVING ]
+///   [ ABSENT ] ───────────────────▶ [ LISTENING ] ──────────────▶ [ LEAVING ]
 ///     ▲    ▲                          │    ▲                        │     │
 ///     │    └── dies, is killed ───────┘    └── came: bind anew (L) ─┘     │
-///     └────────────────────────── nobody came: unlink (L) ────────────────┘
+///     └─────────────────────────── none came: unlink (L) ─────────────────┘
 ///
-/// In NOBODY there is no file, or one that refuses whoever connects (a stale one); in LEAVING whoever
-/// connects is refused too. Each change marked (L) is made by the one process that holds the lock file.
+/// In ABSENT there is no socket file, or a stale one that refuses connections. LEAVING refuses connections too.
+/// Only the process that holds the lock file makes a change marked (L).
 ///
 /// Invariants:
-/// 1. At most one socket is LISTENING: it is only made by who holds the lock file, has seen a connection refused
-///    since, and has removed the stale file. The holder of the lock file may end at any point: the kernel unlocks.
-/// 2. Nobody is turned away for good. Whoever is refused takes the lock file and connects again: either somebody
-///    listens by then, or nobody does and nobody else can begin to, so that it may start a daemon itself.
+/// 1. At most one socket is LISTENING. A process makes a socket only while it holds the lock file, and after it
+///   has seen a connection refused and has removed the stale file. The holder may end at any point: the kernel
+///   then unlocks the file.
+/// 2. Every client is served in the end. A client that is refused takes the lock file and connects again. Then
+///   either a daemon listens, or none does and no other client can start one, so this client may start a
+///   daemon.
 ///
 /// The interleavings that matter:
-/// - A hundred clients at once find nobody. One has the lock file, starts a daemon, and lets go once it has
-///   answered; the others see its socket listen, and wait in that socket's queue.
-/// - A client connects while the daemon leaves. Before the shutdown: it is in the queue of the socket, the daemon
-///   finds it there, and stays. After: it is refused, waits for the lock file, and finds the daemon gone or back.
-/// - Two daemons are started by hand on one path. The second has the lock file after the first has let go,
-///   its look finds the first listening, and it says so and ends.
-/// - A daemon is killed. Its socket file stays, and refuses. The next client or daemon holds the lock file when it
-///   removes that file and binds its own, so that it cannot remove the file of another that did the same.
-/// - A client is in the queue of a socket whose daemon dies. It sees the end before its first reply, and goes
-///   on like one that was refused. Whatever it had sent is forgotten with that daemon.
-/// - A daemon that drains goes on listening, and takes nobody: who comes waits in the queue until the daemon is gone,
-///   and then sees the end before its first reply. Were they refused, they would start another beside it.
-/// - The lock file is removed with the socket. Who waited for it then holds a file without a name, sees that
-///   its path names another or none, and begins again; so two holders of different files never both go on.
+/// - A hundred clients at once find no daemon. One of them takes the lock file, starts a daemon, and releases
+///   the file once the daemon has answered. The others see a listening socket, and wait in its backlog.
+/// - A client connects while the daemon leaves. Before the shutdown, the client is in the socket's backlog; the
+///   daemon finds it there, and stays. After the shutdown, the client is refused, waits for the lock file, and
+///   finds the daemon gone or back.
+/// - Two daemons are started by hand on one path. The second takes the lock file after the first has released
+///   it, sees that the first one listens, reports an error and ends.
+/// - A daemon is killed. Its socket file stays, and refuses connections. The next client or daemon holds the
+///   lock file while it removes that file and binds its own, so it cannot remove the file of a process that did
+///   the same.
+/// - A client is in the backlog of a socket when the daemon dies. The client sees end of input before the first
+///   reply, and continues as if it had been refused. Its requests are lost with that daemon.
+/// - A daemon that drains keeps listening, and accepts no connection. New clients wait in the backlog until the
+///   daemon ends, and then see end of input before the first reply. If they were refused, they would start a
+///   second daemon beside it.
+/// - The lock file is removed with the socket. A process that waited for it then locks a file without a name,
+///   sees that the path names another file or none, and begins again. So two processes that hold different
+///   files never both continue.
 ///
-/// An idle daemon only ever tries for the lock file: if another process has it, somebody is about to come, and
-/// the daemon stays. So the holder may wait for the daemon's answer without a circle.
+/// An idle daemon only tries to take the lock file. If another process holds it, a client is about to connect,
+/// and the daemon stays. So the holder may wait for the daemon's answer without a cycle.
 public struct StartLock: ~Copyable {
-    /// The path of the socket that it guards.
+    /// The path of the socket that this lock file guards.
     public let socketPath: String
     private let file: FileLock
 
@@ -50,13 +56,14 @@ public struct StartLock: ~Copyable {
         self.file = file
     }
 
-    /// Takes the lock file if nobody has it; nil if somebody does.
+    /// Takes the lock file if it is free; returns nil if another process holds it.
     public static func tryAcquire(for socketPath: String) throws(RendezvousError) -> StartLock? {
         let path = path(beside: socketPath)
         do throws(SystemError) {
             while true {
                 guard let file = try FileLock(tryingAt: path) else { return nil }
-                // Whoever had it may have removed it, and somebody else may have made and locked another.
+                // The last holder may have removed the file, and another process may have made and locked a new
+                // one.
                 let locked = try FileStatus(of: file.file, path)
                 if let named = try? FileStatus(at: path), named.isSameFile(as: locked) {
                     return StartLock(socketPath: socketPath, file: file)
@@ -67,10 +74,10 @@ public struct StartLock: ~Copyable {
         }
     }
 
-    /// Takes the lock file, and waits for it while the process that has it gets on.
+    /// Takes the lock file, and waits for it while its holder makes progress.
     ///
-    /// It waits by trying again, because `flock` cannot wait with an end, and a program that was stopped while
-    /// it held the file would otherwise stop all others without a word.
+    /// It polls, because `flock` has no timeout: a stopped program that holds the file would block all others
+    /// without an error.
     public static func acquire(
         for socketPath: String, patience: Duration = .seconds(30), by deadline: Deadline = .never
     ) throws(RendezvousError) -> StartLock {
@@ -82,9 +89,10 @@ public struct StartLock: ~Copyable {
         }
     }
 
-    /// Takes the lock file, unless a daemon listens before that, or is about to: then nil.
+    /// Takes the lock file; returns nil if a daemon listens, or is about to, before the file is free.
     ///
-    /// The process that has the lock file may wait for that daemon's first answer; those that wait for it may as well.
+    /// The holder of the lock file may be waiting for that daemon's first answer. A process that waits for the
+    /// lock file can connect and wait for the answer as well.
     static func acquireUnlessServed(
         for socketPath: String, by deadline: Deadline
     ) throws(RendezvousError) -> StartLock? {
@@ -111,9 +119,10 @@ public struct StartLock: ~Copyable {
         }
     }
 
-    /// Makes the socket and listens, where nobody does; takes the place of a file that a dead daemon left.
+    /// Makes the socket and listens. It replaces the socket file of a dead daemon.
     ///
-    /// - Throws: `alreadyServed` if a daemon listens there, `notASocket` if something else stands there.
+    /// - Throws: `alreadyServed` if a daemon listens there, `notASocket` if the path names another kind of
+    ///   file.
     public borrowing func listen(
         mode: UInt32 = 0o600, group: UInt32? = nil, backlog: Int32 = defaultBacklog
     ) throws(RendezvousError) -> OwnedDescriptor {
@@ -121,24 +130,24 @@ public struct StartLock: ~Copyable {
         do throws(SystemError) {
             return try UnixSocket.listen(at: socketPath, mode: mode, group: group, backlog: backlog)
         } catch {
-            // Another process has bound it without this lock file, as its own was removed.
+            // The lock file was removed, so another process could bind the path without holding this one.
             if error.code == EADDRINUSE { throw .alreadyServed(socketPath, by: nil) }
             throw .system(error)
         }
     }
 
-    /// Shuts the listener down and gives whoever had connected to `arrived`.
+    /// Shuts the listener down and passes each connection in its backlog to `arrived`.
     ///
-    /// If somebody had, it listens anew and returns the new listener: the daemon stays. If nobody had, the socket
-    /// and the lock file are gone with this call, and the daemon may end.
+    /// If there was a connection, it listens again and returns the new listener: the daemon stays. Otherwise it
+    /// has removed the socket and the lock file, and the daemon may end.
     public consuming func leave(
         _ listener: borrowing OwnedDescriptor, mode: UInt32 = 0o600, group: UInt32? = nil,
         backlog: Int32 = defaultBacklog, arrived: (consuming OwnedDescriptor) -> Void
     ) throws(RendezvousError) -> OwnedDescriptor? {
-        // From here on nobody gets into the queue, and who is in it can still be taken out.
+        // From here on no client enters the backlog, and the connections in it can still be accepted.
         shutdown(listener.rawValue, Int32(SHUT_RDWR))
         var someoneArrived = false
-        // A socket that was shut down has no next connection, and says so with an error or not.
+        // At the end of the backlog, a socket that was shut down returns either an error or no connection.
         while let connection = (try? UnixSocket.accept(from: listener)) ?? nil {
             someoneArrived = true
             arrived(connection)
@@ -148,20 +157,20 @@ public struct StartLock: ~Copyable {
         return nil
     }
 
-    /// Removes the socket of a daemon that listens no more, and the lock file.
+    /// Removes the socket of a daemon that has stopped listening, and the lock file.
     public consuming func removeSocket() throws(RendezvousError) {
-        // Another daemon's socket may stand in the place of ours, if somebody bound it without asking for the lock.
+        // The path may name another daemon's socket, if that daemon bound it without taking the lock file.
         do { try removeStaleSocket() } catch .alreadyServed {}
         unlink(Self.path(beside: socketPath))
     }
 
-    /// Removes a socket file that nobody listens behind; nothing else.
+    /// Removes a socket file without a listener; removes no other file.
     private borrowing func removeStaleSocket() throws(RendezvousError) {
         guard let file = try? FileStatus(at: socketPath) else { return }
         guard file.isSocket else { throw .notASocket(socketPath) }
         let listening: Int32
         do throws(SystemError) {
-            // A full backlog is a daemon's as well, and need not be waited for.
+            // A full backlog (`EAGAIN`) also proves that a daemon listens, so do not wait for room.
             let connection = try UnixSocket.connect(to: socketPath, by: Deadline(after: .zero))
             listening = (try? PeerCredentials(of: connection))?.processID ?? 0
         } catch {

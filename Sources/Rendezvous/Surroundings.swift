@@ -2,29 +2,32 @@ import CLinux
 import Glibc
 import Posix
 
-/// What decides where the daemon is and how one is started: the user, the environment and a few well-known folders.
+/// The inputs that decide where the daemon is and how it is started: the user, the environment and some
+/// well-known folders.
 ///
-/// A value, so that whoever asks twice gets the same answer, and so that tests can say where "/run" is.
+/// It is a value, so that all decisions of one call use the same inputs, and tests can choose the place of
+/// "/run".
 public struct Surroundings: Sendable {
     /// The environment's variables; empty in a program that runs with more rights than its caller.
     public var environment: [String: String]
-    /// The user whose locks they are.
+    /// The user that the locks belong to.
     public var userID: UInt32
-    /// What stands before `/run`, `/tmp` and the user's home: nothing, but a folder of their own in tests.
+    /// The prefix of `/run`, `/tmp` and the user's home: empty, except in tests, which use a folder of their
+    /// own.
     public var root: String
-    /// The path of the user's runtime folder, in which the user's service manager has its socket.
+    /// The user's runtime folder, which contains the socket of the user's service manager.
     public var userRuntimeDirectory: String { "\(runtimeRoot)/user/\(userID)" }
-    /// The folder for what lasts until the next boot.
+    /// The folder for files that last until the next boot.
     public var runtimeRoot: String { root + "/run" }
     /// The folder in which every user may make files.
     var temporaryRoot: String { root + "/tmp" }
     /// The folder of the system's daemon.
     public var systemDirectory: String { runtimeRoot + "/prwlock" }
-    /// The folder of the running program; nil if the kernel does not tell.
+    /// The folder of the running program; nil if the kernel does not report it.
     public var programDirectory: String?
-    /// Where packages put the daemon.
+    /// The folders in which packages install the daemon.
     public var packageDirectories = ["/usr/libexec", "/usr/bin"]
-    /// Where packages and administrators put units for users' service managers.
+    /// The folders in which packages and administrators install units for users' service managers.
     public var unitDirectories = [
         "/etc/systemd/user", "/usr/local/lib/systemd/user", "/usr/lib/systemd/user",
     ]
@@ -35,37 +38,39 @@ public struct Surroundings: Sendable {
         root = environment["PRWLOCK_TEST_ROOT"].flatMap { $0.hasPrefix("/") ? $0 : nil } ?? ""
     }
 
-    /// Whether the system has a daemon for all users: the folder is there, whatever is in it.
+    /// Whether the system has a daemon for all users. The folder decides this, whatever it contains.
     public var hasSystemDirectory: Bool {
         (try? FileStatus(following: systemDirectory))?.isDirectory ?? false
     }
 
-    /// Those of this process, now.
+    /// The surroundings of this process at this moment.
     public static func current() -> Surroundings {
         var surroundings = Surroundings(environment: processEnvironment(), userID: geteuid())
         surroundings.programDirectory = executablePath().flatMap(folder(of:))
         return surroundings
     }
 
-    /// A variable's value; nil if it is unset or empty, which mean the same here as everywhere in XDG's rules.
+    /// The value of a variable; nil if it is unset or empty, which the XDG specifications treat alike.
     public func variable(_ name: String) -> String? {
         environment[name].flatMap { $0.isEmpty ? nil : $0 }
     }
 
-    /// A variable's value, if it is an absolute path; a relative one means nothing to a daemon.
+    /// The value of a variable if it is an absolute path. A relative path has no meaning in a daemon's working
+    /// directory.
     func absolutePath(in name: String) -> String? {
         variable(name).flatMap { $0.utf8.first == UInt8(ascii: "/") ? $0 : nil }
     }
 
-    /// Where a daemon that is not the user's own keeps what must outlive it; nil if no variable says where home is.
+    /// The folder for the persistent state of a daemon that is not the user's own; nil if neither variable is
+    /// set.
     ///
-    /// `$XDG_STATE_HOME/prwlock`, or `~/.local/state/prwlock`. (A service's own is `$STATE_DIRECTORY`.)
+    /// It is `$XDG_STATE_HOME/prwlock` or `~/.local/state/prwlock`. (A service uses `$STATE_DIRECTORY`.)
     public var stateDirectory: String? {
         if let state = absolutePath(in: "XDG_STATE_HOME") { return state + "/prwlock" }
         return absolutePath(in: "HOME").map { $0 + "/.local/state/prwlock" }
     }
 
-    /// The user's home by the system's table of users, whatever `HOME` says; nil if the table does not know the user.
+    /// The user's home in the user database, independent of `HOME`; nil if the database does not have the user.
     public var homeDirectory: String? {
         guard root.isEmpty else { return root + "/home" }
         var entry = passwd()
@@ -79,7 +84,7 @@ public struct Surroundings: Sendable {
         }
     }
 
-    /// The part of the environment that a daemon started from here is given.
+    /// The variables that a daemon started by this process inherits.
     var daemonEnvironment: [String: String] {
         environment.filter { name, _ in
             name == "HOME" || name == "PATH" || name.hasPrefix("XDG_") || name.hasPrefix("PRWLOCK_")
@@ -92,7 +97,7 @@ public struct Surroundings: Sendable {
         while let text = entry.pointee {
             let pair = String(cString: text).split(
                 separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
-            // The first of two equal names counts, as it does for getenv(3).
+            // The first of two equal names counts, as in getenv(3).
             if let name = pair.first, let value = pair.dropFirst().first, variables[String(name)] == nil {
                 variables[String(name)] = String(value)
             }
@@ -111,7 +116,7 @@ public struct Surroundings: Sendable {
     }
 }
 
-/// The folder that a path's last part is in; nil for a bare name.
+/// The folder part of a path; nil if the path has no slash.
 func folder(of path: String) -> String? {
     guard let slash = path.lastIndex(of: "/") else { return nil }
     return slash == path.startIndex ? "/" : String(path[..<slash])

@@ -1,15 +1,15 @@
 import Glibc
 import Posix
 
-/// The daemon's socket unit of the user's own service manager, where it is installed and the manager runs.
+/// The daemon's socket unit in the user's own service manager.
 struct UserService {
     private static let unit = "prwlockd.socket"
 
-    /// The user's runtime folder, by which the manager is found.
+    /// The user's runtime folder, which `systemctl` needs to find the manager.
     private let runtime: String
     private let surroundings: Surroundings
 
-    /// Nil if no such unit is installed, or no manager runs that could start it.
+    /// Returns nil if the unit is not installed, or the manager does not run.
     init?(in surroundings: Surroundings) {
         let runtime = surroundings.userRuntimeDirectory
         guard (try? FileStatus(at: runtime + "/systemd/private"))?.isSocket ?? false else { return nil }
@@ -21,10 +21,10 @@ struct UserService {
         guard isInstalled else { return nil }
     }
 
-    /// Has the manager start it; false if it will not, or has not done so in time.
+    /// Starts the unit; returns false if the manager refuses, or does not finish in time.
     func start(by deadline: Deadline) throws(SystemError) -> Bool {
         let nothing = try DirectoryDescriptor("/dev").open("null", flags: O_RDWR)
-        // `cron` and `su` leave the variable unset, and without it the manager is not found.
+        // `cron` and `su` leave `XDG_RUNTIME_DIR` unset, and `systemctl` cannot find the manager without it.
         let environment = surroundings.environment.merging(["XDG_RUNTIME_DIR": runtime]) { $1 }
         let command = try ChildProcess(
             executable: "/usr/bin/systemctl",
@@ -33,7 +33,8 @@ struct UserService {
             descriptors: [nothing.rawValue, nothing.rawValue, nothing.rawValue], directory: "/"
         ).spawn()
         let end = min(deadline, Deadline(after: .seconds(30)))
-        // Where another part of this process waits for all children, connecting shows whether it went well.
+        // If another part of this process reaps all children, no status is left: then connecting shows the
+        // result.
         if let status = ChildProcess.status(of: command, by: end) { return status == 0 }
         return !end.isOver
     }
