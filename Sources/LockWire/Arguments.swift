@@ -105,7 +105,10 @@ struct Arguments: ~Copyable {
     private func value<Value: Spelled>(
         _ key: OptionKey, or code: ErrorCode, _ explanation: String? = nil
     ) throws(WireError) -> Value? {
-        given.contains(key) ? try givenValue(key, code, explanation) : nil
+        guard given.contains(key) else { return nil }
+        // The type is stated, as an optional is spelled too: `-` would be an option that is not given.
+        let value: Value = try givenValue(key, code, explanation)
+        return value
     }
 
     private func givenValue<Value: Spelled>(
