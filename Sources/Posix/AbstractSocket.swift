@@ -1,9 +1,11 @@
 import Glibc
 
-/// Stream sockets with a name in no file system: no cleaner removes it, it is free as soon as its socket is closed, and
-/// all processes of a network namespace see the same names, whatever files they see.
+/// Stream sockets in the kernel's table of abstract names, which is in no file system. No cleaner can remove a
+/// name, and a name is free as soon as its socket is closed. All processes of a network namespace see the same
+/// names, even if they see different files.
 public enum AbstractSocket {
-    /// A listening socket of that name; accepting from it does not block. `EADDRINUSE`: another socket has the name.
+    /// Returns a listening socket with this name; accepting from it does not block. `EADDRINUSE`: another
+    /// socket has the name.
     public static func listen(named name: String, backlog: Int32) throws(SystemError) -> OwnedDescriptor {
         let address = try SocketAddress(abstractName: name)
         let socket = try UnixSocket.unconnected(flags: Int32(SOCK_NONBLOCK.rawValue))
@@ -12,8 +14,8 @@ public enum AbstractSocket {
         return socket
     }
 
-    /// A blocking connection, made without waiting. `ECONNREFUSED`: no socket of that name listens; `EAGAIN`: its
-    /// backlog is full.
+    /// Connects without waiting, and returns a blocking connection. `ECONNREFUSED`: no socket of that name
+    /// listens; `EAGAIN`: its backlog is full.
     public static func connect(to name: String) throws(SystemError) -> OwnedDescriptor {
         let address = try SocketAddress(abstractName: name)
         let socket = try UnixSocket.unconnected(flags: Int32(SOCK_NONBLOCK.rawValue))

@@ -2,14 +2,16 @@ import Glibc
 
 /// The processes that this one descends from.
 public enum Ancestors {
-    /// This process, its parent, and so on, as far as they can be seen in this namespace of process ids.
+    /// This process, its parent, and so on, up to the last one that is visible in this namespace of process
+    /// ids.
     public static func andSelf() -> [Int32] { line(from: getpid()) }
 
     /// A process, its parent, and so on.
     public static func line(from process: Int32) -> [Int32] {
         var line: [Int32] = []
         var next: Int32? = process
-        // A parent may end while this looks, and its id be another's: no line is longer than there are processes.
+        // During the walk a parent may end and another process may get its id. Stop at a repeated id, or the
+        // walk may not end.
         while let process = next, process > 0, !line.contains(process) {
             line.append(process)
             next = parent(of: process)
@@ -17,7 +19,7 @@ public enum Ancestors {
         return line
     }
 
-    /// The parent of a process; nil if it is not seen.
+    /// The parent of a process; nil if the process is not visible.
     public static func parent(of process: Int32) -> Int32? {
         field(3, of: process).flatMap { Int32($0) }
     }
@@ -27,8 +29,8 @@ public enum Ancestors {
         field(2, of: process).map { $0 == "T" || $0 == "t" } ?? false
     }
 
-    /// A field of `/proc/PID/stat` behind the program's name, which may hold blanks and parentheses; counted from 0 for
-    /// the process id.
+    /// A field of `/proc/PID/stat` after the program's name, counted from 0 for the process id. It searches for
+    /// the last `)`, because the name may contain blanks and parentheses.
     private static func field(_ index: Int, of process: Int32) -> String? {
         guard let line = try? FileContents.read("/proc/\(process)/stat", limit: 4096),
             let nameEnd = line.lastIndex(of: UInt8(ascii: ")"))

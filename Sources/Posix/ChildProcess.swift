@@ -1,19 +1,19 @@
 import CLinux
 import Glibc
 
-/// A program to be started as a child, with nothing inherited but what is named here.
+/// A program to start as a child. It inherits only what this value names.
 public struct ChildProcess {
-    /// The program's file; it is not looked for in `PATH`.
+    /// The program's file; `PATH` is not searched.
     public var executable: String
-    /// All arguments, the program's own name first.
+    /// All arguments, beginning with the program's own name.
     public var arguments: [String]
-    /// `NAME=value` each.
+    /// The environment's variables, each as `NAME=value`.
     public var environment: [String]
     /// The child's descriptors 0, 1, 2 … in this order; it has no others.
     public var descriptors: [Int32]
-    /// Where it starts; nil for where the parent is.
+    /// The child's working directory; nil for the parent's.
     public var directory: String?
-    /// Whether it leads a session of its own, without a terminal.
+    /// Whether the child leads a session of its own, without a terminal.
     public var startsSession: Bool
 
     public init(
@@ -28,11 +28,13 @@ public struct ChildProcess {
         self.startsSession = startsSession
     }
 
-    /// Starts it, with every signal's default action and none blocked, and returns its process id.
+    /// Starts the program with the default action for every signal and no signal blocked, and returns its
+    /// process id.
     ///
-    /// The caller has to reap it (`waitpid`). `ENOENT`: no such program.
+    /// The caller must reap the process (`waitpid`). `ENOENT`: no such program.
     public func spawn() throws(SystemError) -> Int32 {
-        // Out of the way of the numbers that they get in the child, so that none is overwritten before its turn.
+        // Copy the descriptors to numbers above all targets, so that no `dup2` overwrites a source that is
+        // still needed.
         var sources: [Int32] = []
         defer { for source in sources { close(source) } }
         for descriptor in descriptors {
@@ -72,9 +74,10 @@ public struct ChildProcess {
         return process
     }
 
-    /// Waits for the end of a child and returns its status as `wait` gives it; kills the child at the deadline.
+    /// Waits for the end of a child, and returns its status as `wait` reports it; kills the child at the
+    /// deadline.
     ///
-    /// Nil if it was killed so, or if another part of this process has waited for it.
+    /// Returns nil if it killed the child, or if another part of this process has reaped it.
     public static func status(of child: Int32, by deadline: Deadline) -> Int32? {
         let watch = linux_pidfd_open(child)
         defer { if watch >= 0 { close(watch) } }
@@ -88,7 +91,7 @@ public struct ChildProcess {
                 while waitpid(child, &status, 0) < 0, errno == EINTR {}
                 return nil
             }
-            // Where the kernel gives no descriptor of it, one has to look again and again.
+            // Without a pidfd the only way is to poll.
             guard watch >= 0 else {
                 usleep(5_000)
                 continue
@@ -98,7 +101,7 @@ public struct ChildProcess {
         }
     }
 
-    /// The strings as C takes them, with a null pointer at the end.
+    /// Passes the strings as a C array of pointers that ends with a null pointer.
     static func withCStrings<Result>(
         _ strings: [String], _ body: ([UnsafeMutablePointer<CChar>?]) -> Result
     ) -> Result {

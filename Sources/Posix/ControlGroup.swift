@@ -1,6 +1,6 @@
 /// The place of a process among the service manager's control groups.
 public struct ControlGroup: Equatable, Sendable {
-    /// What a process ends with, as systemd lays control groups out.
+    /// The unit or session that bounds the life of a process, in systemd's layout of control groups.
     public enum Owner: Equatable, Sendable {
         /// A unit of the system's manager: `nginx.service`.
         case systemUnit(String)
@@ -10,10 +10,10 @@ public struct ControlGroup: Equatable, Sendable {
         case userUnit(String, UInt32)
     }
 
-    /// The path below the root of the hierarchy that systemd keeps.
+    /// The path below the root of the hierarchy that systemd manages.
     public let path: String
 
-    /// That of a process; nil if `/proc` does not show it.
+    /// The control group of a process; nil if `/proc` does not show it.
     public init?(of process: Int32) {
         guard let lines = try? FileContents.read("/proc/\(process)/cgroup", limit: 65_536) else { return nil }
         self.init(lines: lines)
@@ -21,10 +21,10 @@ public struct ControlGroup: Equatable, Sendable {
 
     private init(path: String) { self.path = path }
 
-    /// By the lines of `/proc/PID/cgroup`.
+    /// Parses the lines of `/proc/PID/cgroup`.
     ///
-    /// Where there are several hierarchies, systemd keeps the one with its name or the unified one, and the other says
-    /// nothing of units.
+    /// If there are several hierarchies, systemd manages either the one with its name or the unified one. The
+    /// other one's path contains no unit.
     public init?(lines: [UInt8]) {
         var found: [ControlGroup] = []
         for line in lines.split(separator: UInt8(ascii: "\n")) {
@@ -40,8 +40,9 @@ public struct ControlGroup: Equatable, Sendable {
 
     /// The unit or session that the process belongs to; nil if it belongs to none, or to the manager itself.
     ///
-    /// The first part behind the slices is the system's unit. Only what is behind a user's manager is looked at further:
-    /// there is no other unit in a unit. From within a container the path may lead upwards (`/../..`), or say nothing.
+    /// The first part after the slices is the system's unit. Only after a user's manager does the search
+    /// continue, because units do not contain other units. In a container the path may lead upwards (`/../..`),
+    /// or be empty.
     public var owner: Owner? {
         let parts = path.split(separator: "/").filter { $0 != ".." }
         guard let index = parts.firstIndex(where: { !$0.hasSuffix(".slice") }) else { return nil }

@@ -1,16 +1,17 @@
 import CLinux
 import Glibc
 
-/// A program to be started in a session of its own as nobody's child, with nothing inherited but what is named here.
+/// A program to start in a session of its own, without a parent that must reap it. It inherits only what this
+/// value names.
 ///
-/// It outlives whoever starts it, who need not wait for it. It starts in `/`, with umask 077, every signal's default
-/// action and none blocked.
+/// It outlives the process that starts it. It starts in `/`, with umask 077, the default action for every
+/// signal, and no signal blocked.
 public struct DetachedProcess {
-    /// The program's file; it is not looked for in `PATH`.
+    /// The program's file; `PATH` is not searched.
     public var executable: String
-    /// All arguments, the program's own name first.
+    /// All arguments, beginning with the program's own name.
     public var arguments: [String]
-    /// `NAME=value` each.
+    /// The environment's variables, each as `NAME=value`.
     public var environment: [String]
     /// The program's descriptors 0, 1, 2 … in this order, at most 16; it has no others.
     public var descriptors: [Int32]
@@ -22,7 +23,8 @@ public struct DetachedProcess {
         self.descriptors = descriptors
     }
 
-    /// Starts it. That its file cannot be executed is said on its descriptor 2: nobody else is left to hear of it.
+    /// Starts the program. If its file cannot be executed, its descriptor 2 gets a message, because no process
+    /// reads its status.
     public func spawn() throws(SystemError) {
         let code = ChildProcess.withCStrings(arguments) { arguments in
             ChildProcess.withCStrings(environment) { environment in

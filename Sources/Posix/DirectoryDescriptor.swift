@@ -1,12 +1,12 @@
 import CLinux
 import Glibc
 
-/// An open directory: what is done in it happens there, whatever its path means meanwhile.
+/// An open directory. Its operations act on this directory even if its path names another one meanwhile.
 public struct DirectoryDescriptor: ~Copyable, Sendable {
     private let descriptor: OwnedDescriptor
     private let path: String
 
-    /// Opens a directory; a symbolic link at the path's end only if told so.
+    /// Opens a directory. `followingLink` decides whether the last part of the path may be a symbolic link.
     public init(_ path: String, followingLink: Bool = true) throws(SystemError) {
         let flags = O_RDONLY | O_DIRECTORY | O_CLOEXEC | (followingLink ? 0 : O_NOFOLLOW)
         descriptor = try OwnedDescriptor(checking: "open", path) { Glibc.open(path, flags) }
@@ -23,10 +23,10 @@ public struct DirectoryDescriptor: ~Copyable, Sendable {
         self.path = path
     }
 
-    /// The descriptor's number, valid for as long as this lives.
+    /// The descriptor's number, valid while this value lives.
     public var rawValue: Int32 { descriptor.rawValue }
 
-    /// Makes the directory and those above it where they are missing, and opens it.
+    /// Makes the directory and its missing ancestors, and opens it.
     public static func creating(_ path: String, mode: UInt32 = 0o700) throws(SystemError)
         -> DirectoryDescriptor
     {
@@ -45,12 +45,13 @@ public struct DirectoryDescriptor: ~Copyable, Sendable {
         return try DirectoryDescriptor(path)
     }
 
-    /// Makes a directory in this one where it is missing.
+    /// Makes a directory in this one if it is missing.
     public func makeDirectory(_ name: String, mode: UInt32 = 0o700) throws(SystemError) {
         if mkdirat(rawValue, name, mode) != 0, errno != EEXIST { throw .last("mkdir", path + "/" + name) }
     }
 
-    /// Opens a file in this directory by `open(2)`'s flags; never through a symbolic link, never inherited.
+    /// Opens a file in this directory with the flags of `open(2)`; never through a symbolic link, never
+    /// inherited.
     public func open(_ name: String, flags: Int32, mode: UInt32 = 0o600) throws(SystemError)
         -> OwnedDescriptor
     {
@@ -60,12 +61,12 @@ public struct DirectoryDescriptor: ~Copyable, Sendable {
         }
     }
 
-    /// Gives a file in this directory another name in it, in place of whatever had that.
+    /// Renames a file within this directory; replaces a file that had the new name.
     public func rename(_ name: String, to other: String) throws(SystemError) {
         _ = try checked("rename", path + "/" + name) { renameat(rawValue, name, rawValue, other) }
     }
 
-    /// Takes a file's name away.
+    /// Removes a file's name.
     public func remove(_ name: String) throws(SystemError) {
         _ = try checked("unlink", path + "/" + name) { unlinkat(rawValue, name, 0) }
     }
@@ -75,6 +76,6 @@ public struct DirectoryDescriptor: ~Copyable, Sendable {
         _ = try checked("fsync", path) { fsync(rawValue) }
     }
 
-    /// Who owns the directory and who may use it.
+    /// The owner of the directory and its permissions.
     public func status() throws(SystemError) -> FileStatus { try FileStatus(of: descriptor, path) }
 }

@@ -2,13 +2,13 @@ import Glibc
 
 /// The whole content of small files.
 public enum FileContents {
-    /// The bytes of a file; `EFBIG` if there are more than `limit`.
+    /// Returns the bytes of a file; `EFBIG` if there are more than `limit`.
     public static func read(_ path: String, limit: Int = 1 << 20) throws(SystemError) -> [UInt8] {
         let file = try OwnedDescriptor(checking: "open", path) { open(path, O_RDONLY | O_CLOEXEC) }
         return try read(file, path, limit: limit)
     }
 
-    /// The bytes from where the descriptor stands to the end; `EFBIG` if there are more than `limit`.
+    /// Returns the bytes from the descriptor's position to the end; `EFBIG` if there are more than `limit`.
     public static func read(
         _ file: borrowing OwnedDescriptor, _ subject: String = "", limit: Int = 1 << 20
     ) throws(SystemError) -> [UInt8] {
@@ -25,7 +25,7 @@ public enum FileContents {
         }
     }
 
-    /// Writes all bytes where the descriptor stands.
+    /// Writes all bytes at the descriptor's position.
     public static func write(
         _ bytes: [UInt8], to file: borrowing OwnedDescriptor, _ subject: String = ""
     ) throws(SystemError) {

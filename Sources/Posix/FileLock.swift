@@ -1,11 +1,12 @@
 import CLinux
 import Glibc
 
-/// A whole-file lock of `flock(2)`, let go with its only owner; the kernel lets it go when the process dies.
+/// A whole-file lock of `flock(2)`. It is released with its only owner, and the kernel releases it when the
+/// process dies.
 ///
-/// A child that was forked meanwhile shares it until it executes a program: the file is never inherited beyond.
-/// The file stays where it is, for if it were removed, two could hold the lock on two files of one name; unless
-/// everybody who takes it looks whether its path still names it.
+/// A forked child shares the lock until it executes a program: programs never inherit the file. Do not remove
+/// the file, unless every process that takes the lock then checks that the path still names its file. Otherwise
+/// two processes could hold locks on two files of one name.
 public struct FileLock: ~Copyable, Sendable {
     /// The locked file.
     public let file: OwnedDescriptor
@@ -17,7 +18,7 @@ public struct FileLock: ~Copyable, Sendable {
         self.file = file
     }
 
-    /// The lock on an open file; nil if somebody else has it.
+    /// Takes the lock on an open file; returns nil if another process has it.
     public init?(trying file: consuming OwnedDescriptor) throws(SystemError) {
         let number = file.rawValue
         do throws(SystemError) {
@@ -29,12 +30,13 @@ public struct FileLock: ~Copyable, Sendable {
         self.file = file
     }
 
-    /// Waits for the lock on the file at the path, which is made if missing.
+    /// Waits for the lock on the file at the path; makes the file if it is missing.
     public init(waitingAt path: String, mode: UInt32 = 0o600) throws(SystemError) {
         try self.init(waitingFor: Self.open(path, mode))
     }
 
-    /// The lock on the file at the path, which is made if missing; nil if somebody else has it.
+    /// Takes the lock on the file at the path, and makes the file if it is missing; returns nil if another
+    /// process has the lock.
     public init?(tryingAt path: String, mode: UInt32 = 0o600) throws(SystemError) {
         try self.init(trying: Self.open(path, mode))
     }

@@ -1,11 +1,11 @@
 import Glibc
 
-/// A process that another one waits for, as it is to be seen now.
+/// A process that another one waits for, in its state at this moment.
 public struct RunningProcess: Hashable, Sendable {
     public let id: Int32
-    /// The name of its program, harmless to print; nil if it cannot be seen.
+    /// The name of its program, reduced to printable characters; nil if it is not visible.
     public let program: String?
-    /// Whether it is stopped (`SIGSTOP`, a debugger).
+    /// Whether the process is stopped (`SIGSTOP`, a debugger).
     public let isStopped: Bool
 
     public init(_ id: Int32) {
@@ -28,9 +28,11 @@ extension RunningProcess: CustomStringConvertible {
 }
 
 extension FileLock {
-    /// The process that holds the lock on the file at the path; nil if none does, or the kernel does not tell.
+    /// The process that holds the lock on the file at the path; nil if none does, or the kernel does not report
+    /// it.
     ///
-    /// `/proc/locks` names the process that took it. A child that inherited the lock may keep it when that one has ended.
+    /// `/proc/locks` names the process that took the lock. A child that inherited the lock may keep it after
+    /// that process has ended.
     public static func holder(at path: String) -> RunningProcess? {
         guard let file = try? FileStatus(at: path),
             let lines = try? FileContents.read("/proc/locks", limit: 1 << 22)
@@ -38,16 +40,17 @@ extension FileLock {
         return holder(of: file.kernelName, inLocks: lines).map(RunningProcess.init)
     }
 
-    /// The process by the lines of `/proc/locks`: `1: FLOCK  ADVISORY  WRITE 811 fe:00:1441796 0 EOF`.
+    /// Finds the process in the lines of `/proc/locks`: `1: FLOCK  ADVISORY  WRITE 811 fe:00:1441796 0 EOF`.
     ///
-    /// Some file systems (overlayfs, btrfs) have another device number there than `stat` has: then the inode's number
-    /// counts, if only one lock is on a file with it.
+    /// On some file systems (overlayfs, btrfs) the device number there differs from the one that `stat`
+    /// returns. Then the inode number decides, if only one lock is on a file with this number.
     package static func holder(of file: String, inLocks lines: [UInt8]) -> Int32? {
         let inode = file.split(separator: ":").last
         var alike: [Int32] = []
         for line in lines.split(separator: UInt8(ascii: "\n")) {
             let fields = line.split(separator: UInt8(ascii: " ")).map { String(decoding: $0, as: UTF8.self) }
-            // A line with an arrow in its second field is one that waits; a process of another namespace is 0 or less.
+            // Skip a line with an arrow in its second field, which is a waiter, and a process of another
+            // namespace (0 or less).
             guard fields.count > 5, fields[1] == "FLOCK", let process = Int32(fields[4]), process > 0 else {
                 continue
             }

@@ -1,6 +1,6 @@
 import Glibc
 
-/// What kind of file it is, whose, and who may use it.
+/// The kind of a file, its owner, and its permissions.
 public struct FileStatus: Hashable, Sendable {
     public let userID: UInt32
     public let groupID: UInt32
@@ -12,7 +12,7 @@ public struct FileStatus: Hashable, Sendable {
     private let device: dev_t
     private let inode: ino_t
 
-    /// Of an open file.
+    /// Reads the status of an open file.
     public init(of descriptor: borrowing OwnedDescriptor, _ subject: String = "") throws(SystemError) {
         var status = stat()
         let number = descriptor.rawValue
@@ -20,21 +20,21 @@ public struct FileStatus: Hashable, Sendable {
         self.init(status)
     }
 
-    /// Of what a path names, not through a symbolic link at its end.
+    /// Reads the status of the file that a path names, without following a symbolic link at its end.
     public init(at path: String) throws(SystemError) {
         var status = stat()
         _ = try checked("lstat", path) { lstat(path, &status) }
         self.init(status)
     }
 
-    /// Of what a path leads to, through symbolic links.
+    /// Reads the status of the file that a path names, following symbolic links.
     public init(following path: String) throws(SystemError) {
         var status = stat()
         _ = try checked("stat", path) { stat(path, &status) }
         self.init(status)
     }
 
-    /// How `/proc/locks` names the file: `fe:00:1441796`.
+    /// The name of the file in `/proc/locks`: `fe:00:1441796`.
     var kernelName: String {
         let major = device >> 8 & 0xFFF | device >> 32 & 0xFFFF_F000
         let minor = device & 0xFF | device >> 12 & 0xFFFF_FF00
@@ -42,7 +42,7 @@ public struct FileStatus: Hashable, Sendable {
         return (hex + [String(inode)]).joined(separator: ":")
     }
 
-    /// Whether both are the status of one file, by whatever names.
+    /// Whether both are the status of one file; its names may differ.
     public func isSameFile(as other: FileStatus) -> Bool { device == other.device && inode == other.inode }
 
     private init(_ status: stat) {

@@ -1,11 +1,11 @@
 import Glibc
 
-/// A value that one thread at a time may use.
+/// A value that only one thread at a time can use.
 ///
-/// By a mutex of pthread rather than `Synchronization.Mutex`: ThreadSanitizer knows only the former on Linux, and calls
-/// every use of the latter a race.
+/// It uses a pthread mutex, not `Synchronization.Mutex`: on Linux ThreadSanitizer knows only the former, and
+/// reports every use of the latter as a race.
 ///
-/// Unchecked: the value is only ever reached with the mutex.
+/// `@unchecked Sendable` is safe because `withLock` is the only way to the value.
 public final class Guarded<Value>: @unchecked Sendable {
     private let mutex: UnsafeMutablePointer<pthread_mutex_t>
     private var value: Value
@@ -23,7 +23,7 @@ public final class Guarded<Value>: @unchecked Sendable {
         mutex.deallocate()
     }
 
-    /// Runs the body with the value to itself; it must not come back here.
+    /// Runs the body with exclusive access to the value. The body must not call `withLock` of the same object.
     public func withLock<Result>(_ body: (inout Value) throws -> Result) rethrows -> Result {
         pthread_mutex_lock(mutex)
         defer { pthread_mutex_unlock(mutex) }

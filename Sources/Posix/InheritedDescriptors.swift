@@ -1,8 +1,8 @@
 import CLinux
 
-/// What a forked process has open because its parent had.
+/// The open descriptors that a forked process inherited from its parent.
 public enum InheritedDescriptors {
-    /// Closes all but these; a negative number is none.
+    /// Closes all descriptors except `kept`; ignores negative numbers in `kept`.
     public static func closeAll(but kept: [Int32]) {
         var first: UInt32 = 0
         for descriptor in Set(kept).sorted() where descriptor >= 0 {

@@ -3,32 +3,33 @@ import Glibc
 
 /// An open descriptor that is closed with its only owner.
 public struct OwnedDescriptor: ~Copyable, Sendable {
-    /// The descriptor's number, for calls; it is valid for as long as the owner lives.
+    /// The descriptor's number, for calls; valid while the owner lives.
     public let rawValue: Int32
 
-    /// Takes over an open descriptor; nobody else may close it.
+    /// Takes over an open descriptor; no other code may close it.
     public init(owning rawValue: Int32) { self.rawValue = rawValue }
 
-    /// Takes over what a call returned.
+    /// Takes over the descriptor that a call returned.
     init(checking call: StaticString, _ subject: String = "", _ body: () -> Int32) throws(SystemError) {
         rawValue = try checked(call, subject, body)
     }
 
-    /// A descriptor of what a path names, not through a link at its end, that can do nothing but keep it in being.
+    /// Opens the file that a path names, without following a link at its end. The descriptor gives no access to
+    /// the file; it only keeps the file in existence.
     public init(holding path: String) throws(SystemError) {
         try self.init(checking: "open", path) { linux_open_path(path) }
     }
 
     deinit { close(rawValue) }
 
-    /// Hands the descriptor to the caller, who has to close it.
+    /// Passes the descriptor to the caller, which must close it.
     public consuming func release() -> Int32 {
         let rawValue = rawValue
         discard self
         return rawValue
     }
 
-    /// Another descriptor of the same open file.
+    /// Returns another descriptor of the same open file.
     public func duplicate() throws(SystemError) -> OwnedDescriptor {
         let original = rawValue
         return try OwnedDescriptor(checking: "fcntl") { fcntl(original, F_DUPFD_CLOEXEC, 3) }

@@ -1,18 +1,19 @@
 import CLinux
 
-/// Who called `connect()` on the other end of a socket, as the kernel noted it at that moment.
+/// The process and the user that called `connect()` at the other end of a socket, as the kernel recorded them
+/// at that moment.
 public struct PeerCredentials: Hashable, Sendable {
-    /// The process; 0 if it cannot be seen from here (it lives in another process id namespace).
+    /// The process; 0 if it is in a process id namespace that this process cannot see.
     public let processID: Int32
     public let userID: UInt32
     public let groupID: UInt32
 
-    /// The credentials of a connected Unix socket's other end.
+    /// Reads the credentials of a connected Unix socket's other end.
     public init(of socket: borrowing OwnedDescriptor) throws(SystemError) {
         try self.init(of: socket.rawValue)
     }
 
-    /// The credentials of a connected Unix socket's other end.
+    /// Reads the credentials of a connected Unix socket's other end.
     public init(of socket: Int32) throws(SystemError) {
         var (process, user, group): (Int32, UInt32, UInt32) = (0, 0, 0)
         _ = try checked("getsockopt SO_PEERCRED") {

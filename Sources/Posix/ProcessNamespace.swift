@@ -1,8 +1,8 @@
 import Glibc
 
-/// A namespace of process ids: a process id means a process only within one.
+/// A namespace of process ids: a process id identifies a process only within one.
 public enum ProcessNamespace {
-    /// The number of this process's own; nil where `/proc` does not show it.
+    /// The number of this process's namespace; nil if `/proc` does not show it.
     public static var own: UInt64? {
         var status = stat()
         guard stat("/proc/self/ns/pid", &status) == 0 else { return nil }

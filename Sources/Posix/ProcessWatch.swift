@@ -1,14 +1,14 @@
 import CLinux
 import Glibc
 
-/// A descriptor of one process (a pidfd): it becomes readable when that process has ended, whatever its children
-/// still keep open, and never means another process that gets the same id later.
+/// A descriptor of one process (a pidfd). It becomes readable when that process has ended, even if the
+/// process's children keep its files open, and it never refers to a later process with the same id.
 ///
-/// Where the kernel refuses `pidfd_open`, it is a pipe whose other end a process of its own closes when it sees that the
-/// watched one has ended, within 50 ms.
+/// If the kernel refuses `pidfd_open`, it is a pipe. A process of its own polls the watched process, and closes
+/// the pipe's other end within 50 ms after the watched process has ended.
 public struct ProcessWatch: ~Copyable, Sendable {
     private let descriptor: OwnedDescriptor
-    /// Which process it is, where that is known without asking the descriptor.
+    /// The watched process, if it is known without a query of the descriptor.
     private let identity: Identity?
 
     private struct Identity {
@@ -19,10 +19,10 @@ public struct ProcessWatch: ~Copyable, Sendable {
         var isThere: Bool { ProcessStartTime(of: process) == start }
     }
 
-    /// The descriptor's number, to be polled.
+    /// The descriptor's number, for `poll`.
     public var rawValue: Int32 { descriptor.rawValue }
 
-    /// Watches whichever process has the id now, by one way or the other; `ESRCH` if none has.
+    /// Watches the process that has the id now, through a pidfd or a pipe; `ESRCH` if there is none.
     public init(process: Int32) throws(SystemError) {
         let identity = Identity(process: process, start: ProcessStartTime(of: process))
         descriptor = try Self.open(identity)
@@ -46,31 +46,34 @@ public struct ProcessWatch: ~Copyable, Sendable {
         try OwnedDescriptor(checking: "pidfd_open", "\(process)") { linux_pidfd_open(process) }
     }
 
-    /// Watches whichever process has the id now, by the kernel's descriptor of it and in no other way.
+    /// Watches the process that has the id now, only through a pidfd.
     ///
-    /// `ESRCH`: there is no such process; `ENOSYS`, `EPERM` and others: the kernel does not know the call, or refuses it.
+    /// `ESRCH`: there is no such process; `ENOSYS`, `EPERM` and others: the kernel does not know the call, or
+    /// refuses it.
     public init(descriptorOf process: Int32) throws(SystemError) {
         let start = ProcessStartTime(of: process)
         descriptor = try Self.openDescriptor(of: process)
         identity = Identity(process: process, start: start)
     }
 
-    /// Watches the process that called `connect()` on the socket's other end.
+    /// Watches the process that called `connect()` at the socket's other end.
     ///
-    /// `ENOPROTOOPT`: the kernel is older than Linux 6.5. `ESRCH`, or `EINVAL` from some kernels: the process is gone.
+    /// `ENOPROTOOPT`: the kernel is older than Linux 6.5. `ESRCH`, or `EINVAL` from some kernels: the process
+    /// is gone.
     public init(peerOf socket: borrowing OwnedDescriptor) throws(SystemError) {
         let number = socket.rawValue
         descriptor = try OwnedDescriptor(checking: "getsockopt SO_PEERPIDFD") { linux_peer_pidfd(number) }
         identity = nil
     }
 
-    /// Which ways to get such a descriptor there are: a kernel may be too old, and a seccomp filter or a sandbox may refuse.
+    /// The calls that return such a descriptor here: a kernel may be too old, and a seccomp filter or a sandbox
+    /// may refuse.
     public struct Support: Equatable, Sendable {
         /// `SO_PEERPIDFD`, since Linux 6.5.
         public var asksSocket: Bool
         /// `pidfd_open`, since Linux 5.3.
         public var opensProcess: Bool
-        /// Why `pidfd_open` is refused; nil if it is not.
+        /// The error of `pidfd_open` if it is refused; nil if it is not.
         public let refusal: SystemError?
 
         /// Whether any process can be watched.
@@ -80,7 +83,7 @@ public struct ProcessWatch: ~Copyable, Sendable {
             left.asksSocket == right.asksSocket && left.opensProcess == right.opensProcess
         }
 
-        /// Tries both ways on this process.
+        /// Tries both calls on this process.
         public init() {
             asksSocket =
                 Self.refusal { () throws(SystemError) in
@@ -92,17 +95,17 @@ public struct ProcessWatch: ~Copyable, Sendable {
 
         private static func refusal(_ attempt: () throws(SystemError) -> Void) -> SystemError? {
             do throws(SystemError) { try attempt() } catch {
-                // A shortage says nothing about later.
+                // A shortage of descriptors or memory proves nothing about later calls.
                 return error.isShortage ? nil : error
             }
             return nil
         }
     }
 
-    /// Whether the process has ended, now.
+    /// Whether the process has ended by now.
     public var hasEnded: Bool { Self.hasEnded(descriptor.rawValue) }
 
-    /// Whether the process of a watch with this number has ended, now.
+    /// Whether the process of the watch with this number has ended by now.
     public static func hasEnded(_ number: Int32) -> Bool {
         var request = pollfd(fd: number, events: Int16(POLLIN), revents: 0)
         return poll(&request, 1, 0) == 1
@@ -110,13 +113,14 @@ public struct ProcessWatch: ~Copyable, Sendable {
 
     /// Sends a signal to this process, and never to a later one with its id.
     ///
-    /// `ESRCH`: it has ended; `EPERM`: it is another user's.
+    /// `ESRCH`: the process has ended; `EPERM`: it belongs to another user.
     public func send(_ signal: Int32) throws(SystemError) {
         let number = descriptor.rawValue
         do throws(SystemError) {
             _ = try checked("pidfd_send_signal") { linux_pidfd_send_signal(number, signal) }
         } catch {
-            // No descriptor of a process, or a call that is refused, which looks like a process of another user.
+            // Either the descriptor is a pipe, or the call is refused. A refusal looks like a process of
+            // another user.
             guard let identity, [EBADF, EINVAL, ENOSYS, EPERM].contains(error.code) else { throw error }
             guard identity.isThere, !hasEnded else { throw SystemError(code: ESRCH, call: "kill") }
             _ = try checked("kill") { kill(identity.process, signal) }

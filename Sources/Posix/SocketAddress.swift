@@ -1,6 +1,6 @@
 import Glibc
 
-/// The address of a Unix socket as the kernel takes it.
+/// The address of a Unix socket in the kernel's format.
 struct SocketAddress {
     private var storage = sockaddr_un()
     private let length: socklen_t
@@ -20,7 +20,8 @@ struct SocketAddress {
         length = socklen_t(MemoryLayout<sockaddr_un>.size)
     }
 
-    /// A name in the kernel's table of abstract sockets: all bytes up to the given length count.
+    /// A name in the kernel's table of abstract sockets. The name is not terminated: its length is part of the
+    /// address.
     init(abstractName name: String) throws(SystemError) {
         let count = name.utf8.count
         guard count > 0, count <= UnixSocket.maximumPathLength else {

@@ -2,13 +2,13 @@ import Glibc
 
 /// The descriptors 0, 1 and 2.
 public enum StandardDescriptors {
-    /// Opens those that are closed on `/dev/null`; to be called before anything else is opened.
+    /// Opens `/dev/null` for each of them that is closed. Call this before anything else is opened.
     ///
-    /// Otherwise the next socket or file gets such a number, and what is meant for standard error is written into it.
-    /// A program that this process executes has them closed, as its caller wanted it.
+    /// Otherwise the next socket or file gets such a number, and messages for standard error are written into
+    /// it. A program that this process executes finds them closed, as the caller of this process chose.
     public static func openClosed() {
         for descriptor in STDIN_FILENO...STDERR_FILENO where fcntl(descriptor, F_GETFD) < 0 {
-            // The lowest free number is this one, as those below are open.
+            // `open` returns the lowest free number, which is this one, because all lower numbers are open.
             _ = open("/dev/null", O_RDWR | O_CLOEXEC)
         }
     }

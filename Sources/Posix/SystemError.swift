@@ -1,12 +1,12 @@
 import Glibc
 
-/// A call to the system that failed: which, on what, and with which error number.
+/// A system call that failed: the call, its object, and the error number.
 public struct SystemError: Error, Sendable {
     /// The error number (`errno`).
     public let code: Int32
-    /// What was called.
+    /// The name of the call.
     public let call: StaticString
-    /// What it was called on, for people; empty if that says nothing.
+    /// The object of the call, for messages; empty if it adds nothing.
     public let subject: String
 
     public init(code: Int32, call: StaticString, subject: String = "") {
@@ -15,10 +15,10 @@ public struct SystemError: Error, Sendable {
         self.subject = subject
     }
 
-    /// Whether descriptors or memory are missing, so that the same call may succeed later.
+    /// Whether descriptors or memory are exhausted, so the same call may succeed later.
     public var isShortage: Bool { [EMFILE, ENFILE, ENOMEM, ENOBUFS, ENOSPC].contains(code) }
 
-    /// What `errno` says now, so before anything else is called.
+    /// The error in `errno`. Create it before any other call, which could change `errno`.
     public static func last(_ call: StaticString, _ subject: String = "") -> SystemError {
         SystemError(code: errno, call: call, subject: subject)
     }
@@ -31,7 +31,8 @@ extension SystemError: CustomStringConvertible {
     }
 }
 
-/// The result of a call that says -1 for an error, made again for as long as a signal interrupts it.
+/// Makes a call that returns -1 for an error, and repeats it while a signal interrupts it. Returns the call's
+/// result.
 func checked<Result: SignedInteger>(
     _ call: StaticString, _ subject: @autoclosure () -> String = "", _ body: () -> Result
 ) throws(SystemError) -> Result {

@@ -1,25 +1,27 @@
 import CLinux
 import Glibc
 
-/// Stream sockets of the Unix domain. None is inherited by a program that is executed.
+/// Stream sockets of the Unix domain. Programs that this process executes inherit none of them.
 public enum UnixSocket {
-    /// The longest path of a socket, in bytes: `sun_path` less the NUL at its end.
+    /// The longest path of a socket, in bytes: `sun_path` without the NUL at its end.
     public static let maximumPathLength = MemoryLayout.size(ofValue: sockaddr_un().sun_path) - 1
 
-    /// A blocking connection to the process that listens at the path.
+    /// Returns a blocking connection to the process that listens at the path.
     ///
-    /// `ENOENT`: no socket there; `ECONNREFUSED`: one that does not listen; `EACCES`: not permitted; `EAGAIN`: the
-    /// backlog was full until the deadline; if that is over, for a microsecond.
+    /// `ENOENT`: no socket there; `ECONNREFUSED`: a socket that does not listen; `EACCES`: not permitted;
+    /// `EAGAIN`: the backlog was full until the deadline. If the deadline is already over, the call waits for a
+    /// microsecond.
     public static func connect(to path: String, by deadline: Deadline = .never) throws(SystemError)
         -> OwnedDescriptor
     {
         let socket = try unconnected()
         let address = try SocketAddress(path: path)
         while true {
-            // Anew after an interruption: the kernel begins to count again, and signals may come for ever.
+            // Set the limit again after an interruption: the kernel restarts its count, and signals may never
+            // stop.
             if let left = deadline.left { try limitSending(on: socket, to: max(left, .microseconds(1))) }
             if address.withPointer({ Glibc.connect(socket.rawValue, $0, $1) }) == 0 { break }
-            // An interrupted connect may have happened all the same.
+            // An interrupted `connect` may have succeeded.
             if errno == EISCONN { break }
             if errno != EINTR { throw .last("connect", path) }
         }
@@ -27,9 +29,9 @@ public enum UnixSocket {
         return socket
     }
 
-    /// A listening socket at a path where nothing is yet (`EADDRINUSE` otherwise); accepting from it does not block.
+    /// Returns a listening socket at a free path (`EADDRINUSE` otherwise); accepting from it does not block.
     ///
-    /// Nobody can connect before mode and group are in place: until it listens, whoever tries is refused.
+    /// No client can connect before mode and group are set: the kernel refuses connections until `listen`.
     public static func listen(
         at path: String, mode: UInt32, group: UInt32? = nil, backlog: Int32 = defaultBacklog
     ) throws(SystemError) -> OwnedDescriptor {
@@ -49,9 +51,9 @@ public enum UnixSocket {
         return socket
     }
 
-    /// The next connection out of a listener's backlog, non-blocking; nil if there is none.
+    /// Returns the next connection of a listener's backlog, non-blocking; nil if there is none.
     ///
-    /// `EMFILE` and `ENFILE`: no descriptor is left, and the connection still stands in the backlog.
+    /// `EMFILE` and `ENFILE`: no descriptor is left, and the connection stays in the backlog.
     public static func accept(from listener: borrowing OwnedDescriptor) throws(SystemError)
         -> OwnedDescriptor?
     {
@@ -77,11 +79,11 @@ public enum UnixSocket {
         return getsockopt(descriptor, SOL_SOCKET, name, &value, &length) == 0 ? value : nil
     }
 
-    /// Takes over a listening socket that was inherited: accepting from it does not block, and no program inherits it
+    /// Takes over an inherited listening socket: accepting from it does not block, and no program inherits it
     /// further.
     ///
-    /// It listens anew, with the backlog of `listen(at:…)`: the kernel tells clients the process that called `listen`
-    /// last as the one that they are connected to (`SO_PEERCRED`), and that is to be this one.
+    /// It calls `listen` again, with the backlog of `listen(at:…)`. `SO_PEERCRED` shows clients the process
+    /// that called `listen` last, and this must be this process.
     public static func adoptListener(_ descriptor: Int32) -> OwnedDescriptor {
         _ = fcntl(descriptor, F_SETFD, FD_CLOEXEC)
         _ = fcntl(descriptor, F_SETFL, fcntl(descriptor, F_GETFL) | O_NONBLOCK)
@@ -89,13 +91,13 @@ public enum UnixSocket {
         return OwnedDescriptor(owning: descriptor)
     }
 
-    /// As many as the kernel lets wait (`net.core.somaxconn`).
+    /// The kernel's usual upper bound for a backlog (`net.core.somaxconn`).
     public static let defaultBacklog: Int32 = 4096
 
     /// The path that a socket is bound to; nil if it has none in the file system.
     public static func path(of descriptor: Int32) -> String? { path { getsockname(descriptor, $0, $1) } }
 
-    /// The path that a connected socket's other end is bound to, as it was spelled there; nil if it has none.
+    /// The path that a connected socket's other end is bound to, as spelled in its `bind`; nil if it has none.
     public static func peerPath(of descriptor: Int32) -> String? { path { getpeername(descriptor, $0, $1) } }
 
     private static func path(
@@ -107,26 +109,28 @@ public enum UnixSocket {
             pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) { name($0, &length) }
         }
         guard result == 0, address.sun_family == sa_family_t(AF_UNIX) else { return nil }
-        // A name without a path is as long as the family alone; an abstract one begins with NUL.
+        // The address of an unnamed socket has only the family; the name of an abstract one begins with NUL.
         let path = withUnsafeBytes(of: &address.sun_path) { Array($0.prefix { $0 != 0 }) }
         return path.isEmpty ? nil : String(decoding: path, as: UTF8.self)
     }
 
     /// Whether a connection to the path arrives at this listener.
     ///
-    /// It makes one, which the listener finds closed. A full backlog counts as an arrival, as it cannot be told.
+    /// It makes a connection and closes it; the listener then finds a closed connection. A full backlog
+    /// (`EAGAIN`) counts as an arrival, because it cannot be checked.
     public static func leads(_ path: String, to listener: Int32) -> Bool {
         do throws(SystemError) {
             let probe = try connect(to: path, by: Deadline(at: 0))
             let (there, here) = (try PeerCredentials(of: probe), try PeerCredentials(of: listener))
-            // The kernel notes who listens, and hands a listener's name to its connections.
+            // The kernel records the process that listens, and gives a listener's name to its connections.
             return there == here && peerPath(of: probe.rawValue) == self.path(of: listener)
         } catch {
             return error.code == EAGAIN
         }
     }
 
-    /// Two blocking sockets, connected to each other; if told so, such as keep messages apart.
+    /// Returns two blocking sockets that are connected to each other; `ofMessages` selects sockets that keep
+    /// message boundaries.
     public static func pair(ofMessages: Bool = false) throws(SystemError) -> Pair {
         let type = ofMessages ? Int32(SOCK_SEQPACKET.rawValue | SOCK_CLOEXEC.rawValue) : streamType
         var ends: (Int32, Int32) = (-1, -1)
@@ -143,7 +147,7 @@ public enum UnixSocket {
         public let first: OwnedDescriptor
         public let second: OwnedDescriptor
 
-        /// Both ends, to go their own ways.
+        /// Passes both ends to the body, which takes each over.
         public consuming func split<Result: ~Copyable>(
             _ body: (consuming OwnedDescriptor, consuming OwnedDescriptor) -> Result
         ) -> Result {
@@ -157,7 +161,7 @@ public enum UnixSocket {
         try OwnedDescriptor(checking: "socket") { socket(AF_UNIX, streamType | flags, 0) }
     }
 
-    /// How long a blocking call may wait to send or to connect; zero for without end.
+    /// Limits how long a blocking call may wait to send or to connect; zero for no limit.
     private static func limitSending(
         on socket: borrowing OwnedDescriptor, to limit: Duration
     ) throws(SystemError) {

@@ -1,6 +1,6 @@
 import Glibc
 
-/// The host's users and groups by name; an answer may come from the network, and take long.
+/// The host's users and groups by name. A lookup may use the network, and take long.
 public enum UserDatabase {
     /// The number of the user of this name; nil if there is none.
     public static func user(_ name: String) -> UInt32? {
@@ -18,7 +18,8 @@ public enum UserDatabase {
         return isAnswered ? found?.pointee.gr_gid : nil
     }
 
-    /// Asks with as much room as the answer needs: a group's members all stand in it. True if there was an answer.
+    /// Repeats a lookup with a larger buffer until the answer fits: a group's entry contains all its members.
+    /// Returns whether there was an answer.
     private static func ask(_ question: (UnsafeMutablePointer<CChar>, Int) -> Int32) -> Bool {
         var size = 4_096
         while size <= 16 << 20 {

@@ -1,7 +1,7 @@
 import CLinux
 import Glibc
 
-/// A descriptor (an eventfd) by which one thread wakes another that polls it.
+/// An eventfd through which one thread wakes another one that polls it.
 public final class WakeUp: Sendable {
     private let descriptor: OwnedDescriptor
 
@@ -11,7 +11,7 @@ public final class WakeUp: Sendable {
         }
     }
 
-    /// Readable once it rang, until it is cleared.
+    /// The descriptor's number. It is readable after `ring`, until `clear`.
     public var rawValue: Int32 { descriptor.rawValue }
 
     public func ring() {

@@ -1,6 +1,6 @@
 import Glibc
 
-/// The clock that people read (`CLOCK_REALTIME`); it may be set, back too.
+/// The clock of the calendar (`CLOCK_REALTIME`); it can be set, also backwards.
 public enum WallClock {
     /// Microseconds since 1970.
     public static func now() -> UInt64 {
