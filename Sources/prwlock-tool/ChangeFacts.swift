@@ -30,7 +30,7 @@ struct ChangeFacts: ~Copyable {
             let facts = Facts(note: try noteOfGrant(token, changed.name), user: user)
             known[token] = facts
             return facts
-        default:
+        case .released, .upgraded, .expired, .revoked, .died, .waiting, .timeout, .cancelled, .refused:
             let facts = known.removeValue(forKey: token)
             return Facts(note: facts?.note ?? .none, user: facts?.user ?? user)
         }

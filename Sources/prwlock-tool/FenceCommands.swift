@@ -19,11 +19,10 @@ struct ValidateCommand: ParsableCommand {
     func run() throws {
         let isValid = try complaining { () throws(Complaint) -> Bool in
             var connection = try daemon.connect()
-            switch try connection.ask(.validate(lockName.name, token.token)) {
-            case .valid: return true
-            case .stale: return false
-            default: throw Complaint.unexpected
-            }
+            let reply = try connection.ask(.validate(lockName.name, token.token))
+            if case .valid = reply { return true }
+            guard case .stale = reply else { throw Complaint.unexpected }
+            return false
         }
         let words = isValid ? "valid" : "stale"
         StandardOutput.write((show.json ? JSON.object([("valid", .bool(isValid))]).encoded : words) + "\n")
@@ -47,14 +46,13 @@ struct RevokeCommand: ParsableCommand {
     func run() throws {
         try complaining { () throws(Complaint) in
             var connection = try daemon.connect()
-            switch try connection.ask(.revoke(lockName.name, token.token)) {
-            case .revoked: return
-            case .denied:
+            let reply = try connection.ask(.revoke(lockName.name, token.token))
+            if case .denied = reply {
                 throw Complaint(
                     "you may not revoke it: only root, the lock daemon's user, and users that a rule allows may",
                     code: Complaint.notPermitted)
-            default: throw Complaint.unexpected
             }
+            guard case .revoked = reply else { throw Complaint.unexpected }
         }
     }
 }

@@ -133,7 +133,9 @@ struct LockAttempt: ~Copyable {
             Complaint("waiting for \(name.shown) would be a deadlock", code: Complaint.temporary)
         case .cancelled(let name, _):
             Complaint("the request for \(name.shown) was cancelled", code: Complaint.temporary)
-        default: .unexpected
+        case .granted, .busy, .timeout, .released, .releasedAll, .renewed, .valid, .stale, .revoked, .hello,
+            .pong, .bye, .ok, .end:
+            .unexpected
         }
     }
 }

@@ -51,7 +51,7 @@ struct LockReport {
             switch row {
             case .holder(let holder): holders.append(holder)
             case .waiter(let waiter): waiters.append(waiter)
-            default: break
+            case .lock, .session, .stat, .text: break
             }
         }
         self.init(
