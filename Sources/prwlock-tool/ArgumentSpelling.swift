@@ -1,14 +1,14 @@
-/// The words of a command line as a person may spell them, made the words that the argument parser knows.
+/// Translates a command line as a person spells it into the words that the argument parser knows.
 ///
-/// 1. A subcommand that does not exist is refused with the one that was meant, if one is near.
-/// 2. A long option may be shortened to what no other option of its subcommand begins with, as in `getopt_long(3)`.
-/// 3. Letters that stand together are taken apart (`LetterOptions`).
+/// 1. It refuses an unknown subcommand, and suggests a known one if its name is similar.
+/// 2. It completes a long option that is shortened to an unambiguous prefix, as `getopt_long(3)` does.
+/// 3. It splits option letters that stand together (`LetterOptions`).
 ///
-/// Only words before the lock's name are touched: what follows it is the command's. What is a value is carried as one
-/// (`ByteString`): the parser looks at all words, and refuses some that begin with a dash, also where they are a
-/// command's arguments.
+/// It changes only words before the lock's name; the words after the name belong to the command. It marks each value as
+/// a value (`ByteString.carryValue`). Otherwise the parser, which scans all words, would refuse some that begin with a
+/// dash, even among a command's arguments.
 enum ArgumentSpelling {
-    /// What cannot be understood, in a line for people.
+    /// A command line that cannot be parsed, with the error message.
     struct Fault: Error, Equatable {
         let line: String
     }
@@ -29,7 +29,8 @@ enum ArgumentSpelling {
         var rest = arguments.dropFirst()
         while let word = rest.popFirst() {
             if word == "--" {
-                // What follows is a name, though it begins with a dash; the parser of `run` needs no sign of that.
+                // The next word is the name, even if it begins with a dash. The parser of `run` needs no `--` before
+                // it.
                 return subcommand == "run"
                     ? spelled + rest.map(ByteString.carryValue) : spelled + [word] + rest
             }
@@ -44,7 +45,8 @@ enum ArgumentSpelling {
                     spelled.append(ByteString.carryValue(value))
                 }
             } else {
-                // The lock's name: behind it a command's options begin, or more of those of what only asks.
+                // This is the lock's name. After it, `run` and `hold` take a command; the other subcommands take more
+                // options.
                 spelled.append(word)
                 if subcommand == "run" { return spelled + rest.map(ByteString.carryValue) }
                 if isLocking { return spelled + rest }
@@ -53,7 +55,7 @@ enum ArgumentSpelling {
         return spelled
     }
 
-    /// Appends a word that begins with two dashes in full; returns whether its value is the word that follows.
+    /// Appends the full spelling of a word that begins with two dashes. Returns whether the next word is its value.
     private static func spellLong(
         _ word: String, _ options: [LongOption], into spelled: inout [String]
     ) throws(Fault) -> Bool {
@@ -67,7 +69,7 @@ enum ArgumentSpelling {
         return option.takesValue && value == nil
     }
 
-    /// The option that is meant; nil if there is none, which is the parser's to say.
+    /// The option that `typed` abbreviates; nil if no option matches. The parser reports that error.
     private static func find(
         _ typed: String, _ options: [LongOption]
     ) throws(Fault) -> (name: String, takesValue: Bool)? {
@@ -88,7 +90,7 @@ enum ArgumentSpelling {
 
     private static func unknown(_ word: String) -> Fault {
         let names = LongOption.bySubcommand.keys.sorted()
-        // Of two that are equally near, the one of the same length: letters are swapped more often than left out.
+        // On a tie, prefer a name of the same length: people swap letters more often than they omit one.
         let near = names.map { ($0, distance(word, $0)) }.min {
             ($0.1, abs($0.0.count - word.count)) < ($1.1, abs($1.0.count - word.count))
         }
@@ -101,7 +103,7 @@ enum ArgumentSpelling {
                 "\(shown): `prwlock --help` lists them; a command under a lock is `prwlock run NAME COMMAND`")
     }
 
-    /// How many letters to insert, remove, replace or swap with their neighbour make one word the other
+    /// The number of letters to insert, remove, replace or swap with their neighbour that turn one word into the other
     /// (optimal string alignment, R. Lowrance and R. A. Wagner, 1975).
     static func distance(_ from: String, _ to: String) -> Int {
         let (from, to) = (Array(from), Array(to))

@@ -5,9 +5,9 @@ import LockWire
 import PRWLock
 import Posix
 
-/// The process behind `prwlock hold`: it asks for the lock, and holds it while the process lives that it is for.
+/// The background process of `prwlock hold`: it requests the lock and holds it for as long as its client process lives.
 struct BackgroundHolder {
-    /// What the process in front is told: how it shall end, and the token.
+    /// The result that the background process sends to the foreground process: the exit code and the token.
     struct Answer {
         var code: Int32
         var token: UInt64 = 0
@@ -17,7 +17,7 @@ struct BackgroundHolder {
             self.token = token
         }
 
-        /// Waits for the answer; without one the holder has died.
+        /// Waits for the answer. If the holder dies without one, the answer is an error.
         init(from socket: borrowing OwnedDescriptor) {
             self.init(code: Complaint.system)
             var bytes = [UInt8](repeating: 0, count: 12)
@@ -30,7 +30,7 @@ struct BackgroundHolder {
             }
         }
 
-        /// False if nobody waits for it any more.
+        /// Returns false if the foreground process no longer waits for the answer.
         func send(to socket: borrowing OwnedDescriptor) -> Bool {
             var bytes: [UInt8] = []
             withUnsafeBytes(of: code) { bytes += $0 }
@@ -39,7 +39,7 @@ struct BackgroundHolder {
         }
     }
 
-    /// How `release` knows such a process from any other that may hold a lock.
+    /// `release` recognises a background holder by this process name.
     static let processName = "prwlock-holder"
 
     private let request: Acquire
@@ -52,7 +52,8 @@ struct BackgroundHolder {
         self.daemon = daemon
     }
 
-    /// Asks, answers, and holds; the process that it holds for gets TERM if the grant is lost, if told so.
+    /// Requests the lock, answers `front`, and holds the lock. If the grant is lost and `signallingLoss` is set, sends
+    /// TERM to the client.
     func run(
         for client: borrowing ProcessWatch, signallingLoss: Bool, answering front: borrowing OwnedDescriptor
     ) {
@@ -76,7 +77,8 @@ struct BackgroundHolder {
         }
     }
 
-    /// What the process, or one that it descends from, holds already it would wait for in vain.
+    /// Refuses a request that the client, or an ancestor of the client, blocks by a lock that it holds already: the
+    /// request would wait for ever.
     private func refuseCircle(
         over connection: inout BlockingConnection, by end: Deadline
     ) throws(Complaint) {
@@ -97,7 +99,8 @@ struct BackgroundHolder {
             of: request.name, code: lock.conflictExitCode, hint: "it need not be held once more")
     }
 
-    /// Holds until it is no longer needed, or lost; how it was lost.
+    /// Holds the grant until the client ends, TERM arrives, or the grant is lost. Returns how it was lost; nil if it
+    /// was released.
     private func hold(
         _ token: Token, over connection: inout BlockingConnection, for client: borrowing ProcessWatch,
         answering front: borrowing OwnedDescriptor
@@ -107,18 +110,18 @@ struct BackgroundHolder {
             Self.processName, keeping: [connection.descriptor, client.rawValue, front.rawValue, mark])
         let termination = Self.termination()
         var event = Upkeep.Event.ready(0)
-        // From the answer on the script goes on, and may ask for the release at once.
+        // After the answer the script continues, and it may run `prwlock release` at once.
         if Answer(code: 0, token: token.rawValue).send(to: front) {
             var upkeep = Upkeep(request, token)
             event = upkeep.keep(over: &connection, watching: [client.rawValue, termination])
         }
         if case .lost(let loss) = event { return loss }
-        // `prwlock release` waits for the end of this process, so the lock is to be free by then.
+        // `prwlock release` waits until this process ends, so the lock must be free before that.
         _ = try? connection.ask(.release(request.name, GrantChoice(token: token)))
         return nil
     }
 
-    /// A descriptor that is ready when the process was asked to end; all signals are blocked.
+    /// A descriptor that becomes readable when TERM arrives. All signals are blocked here.
     private static func termination() -> Int32 {
         var signals = sigset_t()
         sigemptyset(&signals)

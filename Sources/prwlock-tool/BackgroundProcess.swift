@@ -1,9 +1,10 @@
 import Glibc
 import Posix
 
-/// A forked process that stays behind this command and shares nothing with the terminal and the pipes around it.
+/// Turns a forked process into one that outlives this command and shares neither its terminal nor its pipes.
 enum BackgroundProcess {
-    /// Makes this process one: a session of its own, no directory, no descriptors but the named, all signals blocked.
+    /// Detaches this process: it gets its own session, `/` as its directory, only the given descriptors, and blocks all
+    /// signals.
     static func become(_ name: String, keeping descriptors: [Int32]) {
         setsid()
         chdir("/")
@@ -13,14 +14,14 @@ enum BackgroundProcess {
         sigprocmask(SIG_SETMASK, &all, nil)
         InheritedDescriptors.closeAll(but: descriptors)
         let nothing = open("/dev/null", O_RDWR)
-        // It has the lowest free number, which is 0 unless one of the kept has that.
+        // `nothing` has the lowest free number. That is 0, unless a kept descriptor is 0.
         for standard in STDIN_FILENO...STDERR_FILENO where !descriptors.contains(standard) {
             dup2(nothing, standard)
         }
         if nothing > STDERR_FILENO { close(nothing) }
     }
 
-    /// What `ps` and `/proc/PID/comm` call this process, 15 bytes at the most.
+    /// Sets the name that `ps` and `/proc/PID/comm` show. The kernel keeps 15 bytes of it.
     private static func rename(to name: String) {
         let file = open("/proc/self/comm", O_WRONLY | O_CLOEXEC)
         guard file >= 0 else { return }

@@ -2,13 +2,13 @@ import ArgumentParser
 
 /// A word of the command line, byte for byte.
 ///
-/// A Swift string cannot hold bytes that are not UTF-8, and the argument parser takes strings only. So a word is carried
-/// through the parser in a string that stands for its bytes: every byte outside of ASCII becomes one scalar of a
-/// private-use plane, U+10FF00 plus the byte. In a word that is a value and no option, so does a dash at the beginning:
-/// the parser would read it as an option, or refuse it.
+/// A Swift string cannot hold bytes that are not UTF-8, and the argument parser takes only strings. Each word therefore
+/// passes through the parser in an encoded form: every byte outside ASCII becomes one private-use scalar, U+10FF00 plus
+/// the byte. In a value, a leading dash is encoded too, because the parser would read the value as an option or refuse
+/// it.
 ///
-/// Invariant: `bytes(in: carry(word)) == word` for all words. A scalar of that plane in the word itself is four bytes
-/// outside of ASCII, and carried as such.
+/// Invariant: `bytes(in: carry(word)) == word` for all words. A private-use scalar in the word itself consists of four
+/// bytes outside ASCII, and each of them is encoded.
 struct ByteString: ExpressibleByArgument, Equatable {
     let bytes: [UInt8]
 
@@ -16,16 +16,16 @@ struct ByteString: ExpressibleByArgument, Equatable {
 
     init(_ bytes: some Sequence<UInt8>) { self.bytes = Array(bytes) }
 
-    /// The word that the parser carried.
+    /// Decodes the word that the parser passed on.
     init?(argument: String) { bytes = Self.bytes(in: argument) }
 
     /// The word as text; nil if it is not UTF-8.
     var text: String? { String(validating: bytes, as: UTF8.self) }
 
-    /// The word for people: what is not UTF-8, and what a terminal would obey, is spelled out.
+    /// The word for people: bytes that are not UTF-8 and control characters are escaped.
     var shown: String { Harmless.show(bytes) }
 
-    /// The string that carries a word through the parser.
+    /// Encodes a word for the parser.
     static func carry(_ word: some Sequence<UInt8>) -> String {
         var carried = ""
         for byte in word {
@@ -34,7 +34,7 @@ struct ByteString: ExpressibleByArgument, Equatable {
         return carried
     }
 
-    /// The same for a word that is known to be a value: what it carries begins with no dash.
+    /// Encodes the leading dash of an encoded word that is a value.
     static func carryValue(_ carried: String) -> String {
         guard carried.utf8.first == UInt8(ascii: "-") else { return carried }
         var value = String(Character(scalar(of: UInt8(ascii: "-"))))
@@ -42,7 +42,7 @@ struct ByteString: ExpressibleByArgument, Equatable {
         return value
     }
 
-    /// The bytes that a string carries.
+    /// Decodes a word from the parser.
     static func bytes(in carried: String) -> [UInt8] {
         var bytes: [UInt8] = []
         for scalar in carried.unicodeScalars {
@@ -61,7 +61,7 @@ struct ByteString: ExpressibleByArgument, Equatable {
 }
 
 extension CommandLine {
-    /// The program's arguments without its own name, as the argument parser is to get them.
+    /// The program's arguments without its own name, encoded for the argument parser.
     static var carriedArguments: [String] {
         (1..<max(1, argc)).compactMap { index in
             guard let word = unsafeArgv[Int(index)] else { return nil }

@@ -1,18 +1,18 @@
 import Glibc
 import Posix
 
-/// What kind of process `prwlock hold` is asked to hold a lock for.
+/// The process that `prwlock hold` is to hold a lock for, and what kind of process it is.
 ///
-/// A lock that is held for a process ends with it, and on a loss the process gets TERM. That is what a script wants. A
-/// parent that only starts programs (`timeout`, `su`, `xargs`, `make`) ends at once, or never: then the lock would be
-/// free without a word, or held for ever. TERM for a service manager would end all its services.
+/// A lock that is held for a process ends with that process, and the process gets TERM if the lock is lost. A script
+/// wants both. A parent that only starts programs (`timeout`, `su`, `xargs`, `make`) ends at once or never, so the lock
+/// would become free without notice or be held for ever. TERM to a service manager would stop all its services.
 struct Caller {
     let process: Int32
-    /// What the process is called in messages.
+    /// The process's name in messages.
     let name: String
-    /// Whether it runs a shell.
+    /// Whether the process runs a shell.
     let isShell: Bool
-    /// Whether it is a service manager, or the first process of this namespace and no shell.
+    /// Whether the process is a service manager, or process 1 of this namespace and not a shell.
     let isManager: Bool
 
     private static let shells: Set<String> = [
@@ -26,7 +26,7 @@ struct Caller {
         "tini",
         "dumb-init", "docker-init", "catatonit", "supervisord",
     ]
-    /// One program with many names; which one it is, its first argument says.
+    /// Programs that contain many commands; the first argument selects one.
     private static let multicall: Set<String> = ["busybox", "toybox"]
 
     init(_ process: Int32) {
@@ -42,7 +42,7 @@ struct Caller {
             || (process == 1 && !isShell)
     }
 
-    /// `bash`, and also `bash-5.2` and `zsh5`.
+    /// Accepts a version suffix too, as in `bash-5.2` and `zsh5`.
     static func isShell(_ program: String) -> Bool {
         if shells.contains(program) { return true }
         let stem = program.prefix { $0 != "-" }
@@ -56,7 +56,7 @@ struct Caller {
         let deleted = " (deleted)"
         let program = lastPart(of: path.hasSuffix(deleted) ? String(path.dropLast(deleted.count)) : path)
         guard multicall.contains(program) else { return program }
-        // `busybox sh script`, or `sh` as a link to it.
+        // The command line is `busybox sh script`, or begins with the name of a link to the program, such as `sh`.
         let line = (try? FileContents.read("/proc/\(process)/cmdline")) ?? []
         let arguments = line.split(separator: 0).map { String(decoding: $0, as: UTF8.self) }
         let applets = arguments.prefix(2).map {

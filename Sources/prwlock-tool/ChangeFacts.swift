@@ -2,10 +2,10 @@ import LockVocabulary
 import LockWire
 import PRWLock
 
-/// What a watcher wants to know of a change beyond its notice: the note, and the user of the process.
+/// Finds what a notice of a change lacks: the note, and the user of the process.
 ///
-/// A second session asks for the lock's status: the first one is left to its notices. The note is missing where the grant
-/// or the request is gone before the question comes, and the user where the process is.
+/// It queries the lock's status over a second session, because the first one only receives notices. The note is missing
+/// if the grant or request is gone before the query arrives; the user is missing if the process is gone.
 struct ChangeFacts: ~Copyable {
     struct Facts {
         var note = Note.none
@@ -13,12 +13,13 @@ struct ChangeFacts: ~Copyable {
     }
 
     private var connection: BlockingConnection
-    /// Of grants, until they end: the end of a grant has no row to look at, and its process may be gone.
+    /// The facts of each grant until it ends. They are kept because the end of a grant has no row of `STATUS`, and its
+    /// process may be gone by then.
     private var known: [Token: Facts] = [:]
 
     init(over connection: consuming BlockingConnection) { self.connection = connection }
 
-    /// - Parameter user: of the process, as far as it can be seen now.
+    /// - Parameter user: the user of the process, if it can be seen now.
     mutating func facts(of changed: Notice.Changed, user: String?) throws(Complaint) -> Facts {
         guard let token = changed.token else {
             guard changed.change == .waiting else { return Facts(user: user) }

@@ -5,34 +5,33 @@ import PRWLock
 import Posix
 import Rendezvous
 
-/// Why a command ends without having done what it was asked: one line that says what to do, and an exit code.
+/// The reason why a command fails: a message that says what to do, and an exit code.
 ///
-/// The line is empty where the code says all, as for a lock that others hold.
-///
-/// The codes are those of `sysexits.h`, as in `flock(1)`.
+/// The message is empty where the code says everything, as for a lock that others hold. The codes are those of
+/// `sysexits.h`, as in `flock(1)`.
 struct Complaint: Error {
     var line: String
     var code: Int32
 
-    /// What was asked for is not so, or is not to be had now.
+    /// The answer is no, or the lock is not available now.
     static let no: Int32 = 1
-    /// The command was typed wrongly.
+    /// The command line is wrong.
     static let usage: Int32 = 64
-    /// There is no such process.
+    /// The process does not exist.
     static let noInput: Int32 = 66
-    /// No daemon, or it ended.
+    /// No daemon is available, or it ended.
     static let unavailable: Int32 = 69
-    /// The system refused something.
+    /// A system call failed.
     static let system: Int32 = 71
     /// The lock was lost while the command ran.
     static let lost: Int32 = 79
-    /// The output could not be written.
+    /// The output cannot be written.
     static let output: Int32 = 74
-    /// A limit was reached, or the daemon is leaving: later it may work.
+    /// A limit is reached, or the daemon is draining: a later attempt may succeed.
     static let temporary: Int32 = 75
-    /// The daemon said something that was not expected.
+    /// The daemon sent an unexpected reply.
     static let protocolFault: Int32 = 76
-    /// This user may not.
+    /// This user lacks the permission.
     static let notPermitted: Int32 = 77
 
     init(_ line: String, code: Int32) {
@@ -68,7 +67,8 @@ struct Complaint: Error {
         self.init(error.description, code: Self.system)
     }
 
-    /// The daemon's error, with advice where there is some. No `default`: a new code needs an exit status.
+    /// Adds advice to the daemon's error where there is some. The switch has no `default`, because each new code needs
+    /// an exit status.
     init(_ error: WireError) {
         switch error.code {
         case .limitSessions, .limitGrants, .limitWaiters, .limitLocks, .limitWaits, .limitBuffers,
@@ -92,14 +92,14 @@ struct Complaint: Error {
         "the lock daemon answered what this version does not expect; are they of one release?",
         code: protocolFault)
 
-    /// Says the line, and ends the command with the code.
+    /// Prints the message; throwing the result ends the command with the code.
     func exit() -> any Error {
         if !line.isEmpty { StandardError.say(line) }
         return ExitCode(code)
     }
 }
 
-/// Runs a part of a command that may have to complain.
+/// Runs a part of a command, prints its complaint if there is one, and ends the command with the complaint's code.
 func complaining<Result>(_ body: () throws(Complaint) -> Result) throws -> Result {
     do throws(Complaint) {
         return try body()

@@ -1,6 +1,6 @@
 import Posix
 
-/// Which process the daemon is, and which unit or login session it ends with.
+/// The process of the daemon, and the unit or login session that it ends with.
 struct DaemonUnit {
     let process: Int32
     let owner: ControlGroup.Owner?
@@ -10,16 +10,17 @@ struct DaemonUnit {
         self.owner = owner
     }
 
-    /// Of the daemon that listens at the path; nil if it cannot be seen from here.
+    /// Looks at the daemon that listens at the path; nil if this process cannot see it.
     init?(listeningAt path: String) {
-        // A connection of its own: one that waited while the daemon was being started still names the starter.
+        // Open a new connection. A connection that was made while the daemon was starting still names the starter as
+        // its peer.
         guard let connection = try? UnixSocket.connect(to: path, by: Deadline(after: .seconds(1))),
             let process = try? PeerCredentials(of: connection).processID, process != 0
         else { return nil }
         self.init(process: process, owner: ControlGroup(of: process)?.owner)
     }
 
-    /// The unit's or the scope's name; nil for none.
+    /// The name of the unit or scope; nil if there is none.
     var unit: String? {
         switch owner {
         case .systemUnit(let unit), .userUnit(let unit, _): unit
@@ -28,7 +29,7 @@ struct DaemonUnit {
         }
     }
 
-    /// What programs are told; null for what cannot be seen from here.
+    /// The members of a JSON object; null where this process cannot see the value.
     static func members(of daemon: DaemonUnit?) -> [(String, JSON)] {
         var process = JSON.null
         var unit = JSON.null

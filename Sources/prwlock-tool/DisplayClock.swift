@@ -1,21 +1,22 @@
 import Glibc
 
-/// The time on the wall, for people who compare it with their logs.
+/// Formats times for people who compare them with their logs.
 struct DisplayClock {
-    /// Since 1970: with its fraction, so that an instant in the past is shown alike whenever it is asked for.
+    /// Time since 1970. It keeps the fraction of a second, so that `now - age` yields the same past time however often
+    /// it is computed.
     private let now: Duration
 
-    /// What the system's clock says.
+    /// Reads the system's clock.
     init() {
         var time = timespec()
         clock_gettime(CLOCK_REALTIME, &time)
         now = .seconds(time.tv_sec) + .nanoseconds(time.tv_nsec)
     }
 
-    /// Seconds since 1970, so that a test can say what time it is.
+    /// - Parameter now: seconds since 1970, for tests.
     init(now: Int) { self.now = .seconds(now) }
 
-    /// When it was so long ago: the time of day, and the date if it was another day.
+    /// The time of day `age` ago, with the date if that was another day.
     func time(before age: Duration) -> String {
         let then = fields(now - age)
         let today = fields(now)
@@ -24,7 +25,7 @@ struct DisplayClock {
         return "\(Int(then.tm_year) + 1900)-\(pad(then.tm_mon + 1))-\(pad(then.tm_mday)) \(clock)"
     }
 
-    /// Now, as RFC 3339 has it, in UTC.
+    /// The current time in UTC, in the format of RFC 3339.
     var timestamp: String {
         var seconds = Int(now.components.seconds)
         var fields = tm()

@@ -1,12 +1,12 @@
 extension Duration {
-    /// How long it is, in words: the largest unit that it has one of, and no more than a person wants to know.
+    /// The duration in words: in its largest unit, and in the next smaller one where that matters to a reader.
     var inWords: String {
         let seconds = components.seconds
         if seconds < 1 { return "\(components.attoseconds / 1_000_000_000_000_000) ms" }
         let units: [(Int64, String)] = [(86_400, "day"), (3600, "hour"), (60, "minute"), (1, "second")]
         for (index, (length, unit)) in units.enumerated() where seconds >= length {
             let words = Self.count(seconds / length, unit)
-            // Two hours and a half is worth telling from two hours; three minutes and a second is not worth reading.
+            // "2 hours 30 minutes" differs enough from "2 hours"; "3 minutes 1 second" does not from "3 minutes".
             guard seconds / length < 10, length > 60 else { return words }
             let (smaller, smallerUnit) = units[index + 1]
             let rest = seconds % length / smaller

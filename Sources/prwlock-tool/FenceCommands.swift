@@ -2,7 +2,7 @@ import ArgumentParser
 import LockWire
 import PRWLock
 
-/// `prwlock validate`: whether a fencing token still holds (G7).
+/// `prwlock validate`: checks whether a fencing token is still valid (G7).
 struct ValidateCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "validate", abstract: "Tell whether a fencing token still holds.",

@@ -3,20 +3,21 @@ import Glibc
 import LockVocabulary
 import Posix
 
-/// What the process that becomes a command says to the monitor, over a socket that keeps messages apart.
+/// The messages from the process that becomes the command to its monitor, over a socket that preserves message
+/// boundaries.
 ///
 ///   [ WAITING ] ── status ──▶ [ WAITING ] ── granted, with the connection ──▶ [ RUNNING ] ── the end (exec) ──▶
 enum Handover {
     enum Message: ~Copyable {
-        /// It waits for the lock: the words for the service manager.
+        /// The process waits for the lock; the text is for the service manager.
         case waits(String)
-        /// It holds the lock, and executes the command next. The connection is the monitor's to read from.
+        /// The process holds the lock and executes the command next. The monitor reads from the connection from now on.
         case granted(Token, OwnedDescriptor)
-        /// Nothing more comes.
+        /// No more messages follow.
         case end
     }
 
-    /// The two ends of a channel. The caller has to close them.
+    /// The two ends of a new channel. The caller closes them.
     static func channel() throws(Complaint) -> (Int32, Int32) {
         do throws(SystemError) {
             return try UnixSocket.pair(ofMessages: true).split { ($0.release(), $1.release()) }
@@ -29,20 +30,20 @@ enum Handover {
     private static let holding = UInt8(ascii: "g")
     private static let longest = 4096
 
-    /// Says that the process waits. That the monitor is gone is seen elsewhere.
+    /// Reports that the process waits. An error is ignored: the process notices elsewhere that its monitor is gone.
     static func tellWaiting(_ words: String, to channel: Int32) {
         let bytes = [waiting] + words.utf8.prefix(longest - 1)
         _ = linux_send_message(channel, bytes, bytes.count, -1)
     }
 
-    /// Hands the connection over. Where the monitor is gone, the command goes on without it.
+    /// Passes the connection to the monitor. If the monitor is gone, the command runs without it.
     static func tellGranted(_ token: Token, connection: Int32, to channel: Int32) {
         var bytes = [holding]
         withUnsafeBytes(of: token.rawValue) { bytes += $0 }
         _ = linux_send_message(channel, bytes, bytes.count, connection)
     }
 
-    /// The next message; to be called when the channel is ready.
+    /// Reads the next message. Call this when the channel is readable.
     static func next(from channel: Int32) -> Message {
         var bytes = [UInt8](repeating: 0, count: longest)
         var descriptor: Int32 = -1

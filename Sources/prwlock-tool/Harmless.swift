@@ -1,7 +1,7 @@
-/// Text of strangers, shown to a person: what a terminal would obey is spelled out instead.
+/// Escapes the characters that a terminal would obey, in text that comes from other processes.
 ///
-/// A command line and a note are somebody else's words. An escape sequence in them could move the cursor and paint
-/// another table over this one; a change of direction could show a name backwards.
+/// Another user chose the command line and the note that this command prints. An escape sequence in such a text could
+/// move the cursor and draw a false table; a change of direction could show a name backwards.
 enum Harmless {
     /// The text with every harmful character as `\xNN` or `\u{NNNN}`.
     static func show(_ text: String) -> String {
@@ -19,7 +19,7 @@ enum Harmless {
         return shown
     }
 
-    /// Bytes as text, with what is not UTF-8 spelled out too.
+    /// The bytes as text; bytes that are not UTF-8 are escaped too.
     static func show(_ bytes: [UInt8]) -> String {
         var shown = ""
         var valid: [UInt8] = []
@@ -41,13 +41,14 @@ enum Harmless {
         }
     }
 
-    /// The same for text of several lines.
+    /// Like `show(_:)`, for text of several lines.
     static func showLines(_ bytes: [UInt8]) -> String {
         bytes.split(separator: UInt8(ascii: "\n"), omittingEmptySubsequences: false)
             .map { show(Array($0)) }.joined(separator: "\n")
     }
 
-    /// Whether a terminal does something else with it than to show it: controls, and what orders or hides text.
+    /// Whether a terminal may do something other than show the character: a control character, or one that reorders or
+    /// hides text.
     static func isHarmful(_ scalar: Unicode.Scalar) -> Bool {
         switch scalar.value {
         case 0..<0x20, 0x7F..<0xA0: true

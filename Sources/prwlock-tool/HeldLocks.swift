@@ -4,10 +4,10 @@ import LockWire
 import PRWLock
 import Posix
 
-/// What the commands that this process descends from hold: the value of `PRWLOCK_HELD`.
+/// The locks that the ancestors of this process hold: the value of `PRWLOCK_HELD`.
 ///
-/// It is a list of `NAME=MODE=TOKEN` with spaces in between, the name encoded. An item may be out of date, as an
-/// environment outlives a command: the daemon is asked whether the token is valid before an item counts.
+/// It is a list of `NAME=MODE=TOKEN`, separated by spaces, with the name encoded. An item may be stale, because an
+/// environment outlives a command. Validate its token with the daemon before relying on it.
 struct HeldLocks: Equatable {
     struct Item: Equatable {
         let name: LockName
@@ -19,10 +19,10 @@ struct HeldLocks: Equatable {
 
     private(set) var items: [Item]
 
-    /// What the environment says.
+    /// The items in this process's environment.
     static var current: HeldLocks { HeldLocks(getenv(variable).map { String(cString: $0) } ?? "") }
 
-    /// Words that are no items are passed over.
+    /// Ignores words that are not items.
     init(_ text: String) {
         items = text.split(separator: " ").compactMap { word in
             let fields = word.split(separator: "=", omittingEmptySubsequences: false)
@@ -34,7 +34,7 @@ struct HeldLocks: Equatable {
         }
     }
 
-    /// Adds what a command is about to hold; of one name the newest item is enough.
+    /// Adds a lock that a command is about to hold. It replaces an older item of the same name.
     mutating func add(_ item: Item) {
         items.removeAll { $0.name == item.name }
         items.append(item)
@@ -43,17 +43,18 @@ struct HeldLocks: Equatable {
     var text: String { items.map { "\($0.name)=\($0.mode)=\($0.token)" }.joined(separator: " ") }
 }
 
-/// A grant that something this process descends from holds, or that `prwlock hold` holds for it.
+/// A grant that an ancestor of this process holds, or that `prwlock hold` holds for this process or an ancestor.
 ///
-/// Who asks for that lock once more, in a mode that conflicts, would wait for a process that waits for its end. It is
-/// not an owner's recursion (G4), as the processes are different sessions; so the daemon does not notice.
+/// A conflicting request of this process for the same lock would never end: it waits for an ancestor that waits for
+/// this process. The two are different sessions, so the request is not a recursion of one owner (G4), and the daemon
+/// does not detect it.
 struct AncestorGrant {
     let mode: LockMode
     let token: Token
-    /// Who has it, in words.
+    /// The holder, in words.
     let holder: String
 
-    /// The newest of them on a lock; nil if there is none, or the daemon does not show it.
+    /// The newest such grant on a lock; nil if there is none, or the daemon does not show it.
     static func find(
         on name: LockName, over connection: inout BlockingConnection, by end: Deadline
     ) throws(Complaint) -> AncestorGrant? {
@@ -78,10 +79,10 @@ struct AncestorGrant {
             mode: holder.mode, token: holder.token, holder: "`prwlock hold` for process \(process)")
     }
 
-    /// Whether a request must not wait while this is held.
+    /// Whether a request in this mode must not wait while the ancestor holds the grant.
     func forbids(_ mode: LockMode) -> Bool { mode.conflicts(with: self.mode) }
 
-    /// Why a request is refused.
+    /// The error for a request that is refused because of this grant.
     func refusal(of name: LockName, code: UInt8, hint: String) -> Complaint {
         Complaint(
             "\(name.shown): \(holder) holds it already (\(mode), token \(token)), so this request would wait "

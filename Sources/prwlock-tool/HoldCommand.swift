@@ -4,14 +4,15 @@ import LockVocabulary
 import PRWLock
 import Posix
 
-/// `prwlock hold`: a lock for the rest of a script, as `exec 9>f; flock 9`.
+/// `prwlock hold`: a lock for the rest of a script, like `exec 9>f; flock 9`.
 ///
 ///   [ prwlock hold ] ── fork ──▶ [ ASKING ] ── granted ──▶ [ HOLDING ] ── process ended, TERM ──▶ releases, ends
 ///          ▲                         │                         │
 ///          └──── exit code, token ───┴─────────────────────────┘
 ///
-/// The forked process asks for the lock, since whoever asks is who holds (G6); the one in front waits for its word and
-/// ends with its exit code. Until then it has the terminal in front of it, and ends with the one in front.
+/// The forked process requests the lock, because the process that requests a lock holds it (G6). The foreground process
+/// waits for its answer and exits with the code in it. Until it answers, the forked process keeps the terminal and ends
+/// if the foreground process ends.
 struct HoldCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "hold",
@@ -36,7 +37,7 @@ struct HoldCommand: ParsableCommand {
         let (answer, holder) = try complaining { () throws(Complaint) in try answerOfHolder(client.process) }
         guard answer.code == 0 else { throw ExitCode(answer.code) }
         if printToken, let error = StandardOutput.tryWrite("\(answer.token)\n") {
-            // What the caller did not hear of is not to be held for it.
+            // The caller did not receive the token, so release the lock.
             kill(holder, SIGTERM)
             var status: Int32 = 0
             while waitpid(holder, &status, 0) < 0, errno == EINTR {}
@@ -50,14 +51,14 @@ struct HoldCommand: ParsableCommand {
         }
     }
 
-    /// Forks the holder; its answer, and its process id.
+    /// Forks the holder. Returns the holder's answer and its process id.
     private func answerOfHolder(_ process: Int32) throws(Complaint) -> (BackgroundHolder.Answer, Int32) {
         do throws(SystemError) {
             let client = try ProcessWatch(process: process)
             let pair = try UnixSocket.pair()
             let holder = fork()
             guard holder >= 0 else { throw SystemError.last("fork") }
-            // Each keeps only its own end, so that each sees the other's end in both meanings.
+            // Each process closes the other's end: only then does it notice when the other process ends.
             return pair.split { near, far in
                 if holder == 0 {
                     _ = consume near
@@ -76,16 +77,16 @@ struct HoldCommand: ParsableCommand {
     }
 }
 
-/// For which process a lock is held.
+/// The option that names the process to hold a lock for.
 struct ProcessOptions: ParsableArguments {
     @Option(
         name: .customLong("pid"),
         help: ArgumentHelp("The process that the lock is held for; the parent without it.", valueName: "pid"))
     var chosen: Int32?
 
-    /// The process to hold a lock for, if it is one of the kind that locks are held for.
+    /// The process to hold a lock for. Throws if locks are not held for this kind of process.
     ///
-    /// To be asked before a fork: the parent of the forked one is this process.
+    /// Call this before the fork: in the forked process, the parent is this process.
     func callerToHoldFor(_ name: LockName) throws(Complaint) -> Caller {
         let process = chosen ?? getppid()
         let advice = "`prwlock hold --pid $$ \(name.typed)`"
@@ -111,9 +112,9 @@ struct ProcessOptions: ParsableArguments {
         return caller
     }
 
-    /// The processes that a lock may be held for where none is named, the likeliest first.
+    /// The processes that `release` tries if the option is missing, the likeliest first.
     ///
-    /// A shell may execute its last command in its own place: then this process is the shell's.
+    /// A shell may replace itself with its last command; this process then has the shell's process id.
     var candidates: [Int32] { chosen.map { [$0] } ?? [getpid(), getppid()] }
 
     func validate() throws {

@@ -1,16 +1,16 @@
 import LockVocabulary
 import Posix
 
-/// The owner's word of a grant that a background process holds for another: how `release` and `status` know it.
+/// The owner of a grant that a background process holds for another process. `release` and `status` recognise it.
 ///
-/// `hold.PID.NAMESPACE`: a process id means a process in one namespace only, and two containers that share the
-/// daemon's socket both have a process 1.
+/// The form is `hold.PID.NAMESPACE`. A process id identifies a process only within one namespace: two containers that
+/// share the daemon's socket both have a process 1.
 struct HoldOwner: Equatable {
     let process: Int32
-    /// The namespace of process ids; nil if it is not known.
+    /// The namespace of process ids; nil if it is unknown.
     let namespace: UInt64?
 
-    /// A process of this namespace.
+    /// - Parameter process: a process of this namespace.
     init(process: Int32) {
         self.process = process
         namespace = ProcessNamespace.own
@@ -30,7 +30,7 @@ struct HoldOwner: Equatable {
         }
     }
 
-    /// Whether the process id means a process here.
+    /// Whether the process id is one of this namespace.
     var isOfThisNamespace: Bool { namespace == ProcessNamespace.own }
 
     var owner: OwnerID {

@@ -4,13 +4,14 @@ import LockVocabulary
 import PRWLock
 import Posix
 
-/// The sign by which `prwlock release` finds the process that holds a grant: an open file in memory with a name.
+/// The mark by which `prwlock release` finds the process that holds a grant: a named in-memory file that the process
+/// keeps open.
 ///
-/// The daemon says which process holds a grant, but by a number of its own namespace of process ids; in a container the
-/// same number is another process, or none. What a process has open, `/proc` shows in the reader's namespace.
+/// The daemon reports a process id of its own namespace. In a container, that id may belong to another process or to
+/// none. `/proc` shows the open files of each process in the reader's namespace.
 ///
-/// The name has the owner, the token, and a check word of the lock's name and the daemon's path: tokens are of one daemon,
-/// and another daemon gives out the same number.
+/// The name of the file contains the owner, the token, and a hash of the lock's name and the daemon's path. The hash is
+/// needed because another daemon may give out the same token.
 struct HolderMark {
     private let name: String
 
@@ -20,25 +21,25 @@ struct HolderMark {
         name = "prwlock-\(owner)-\(token)-\(Self.checkWord(of: "\(lock) \(path)"))"
     }
 
-    /// FNV-1a (Fowler, Noll and Vo, 1991), in hexadecimal digits.
+    /// The FNV-1a hash (Fowler, Noll and Vo, 1991), in hexadecimal digits.
     private static func checkWord(of text: String) -> String {
         var word: UInt64 = 0xCBF2_9CE4_8422_2325
         for byte in text.utf8 { word = (word ^ UInt64(byte)) &* 0x100_0000_01B3 }
         return String(word, radix: 16)
     }
 
-    /// Opens the mark in this process; it goes with the process.
+    /// Opens the mark in this process. The kernel removes it when the process ends.
     func open() -> Int32 { linux_memory_file(name) }
 
-    /// A process with a mark.
+    /// A process that has the mark open.
     struct Found: ~Copyable {
         let process: Int32
         let watch: ProcessWatch
     }
 
-    /// The process with the mark; nil if there is none here, or it is another user's.
+    /// Finds the process with the mark; nil if this namespace has none, or it belongs to another user.
     ///
-    /// - Parameter likely: which it is, if the daemon's numbers mean the same here.
+    /// - Parameter likely: the process id that the daemon reports; try it first.
     func find(likely: Int32?) -> Found? {
         if let likely, let found = found(in: likely) { return found }
         guard let folder = opendir("/proc") else { return nil }
@@ -53,7 +54,8 @@ struct HolderMark {
     }
 
     private func found(in process: Int32) -> Found? {
-        // Once the watch is open, the id cannot become another process's unseen.
+        // Check the mark again after opening the watch. From then on, the process id cannot pass to another process
+        // unnoticed.
         guard isOpen(in: process), let watch = try? ProcessWatch(process: process), isOpen(in: process)
         else { return nil }
         return Found(process: process, watch: watch)

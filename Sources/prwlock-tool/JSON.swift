@@ -1,4 +1,4 @@
-/// A value to be written as JSON (RFC 8259), the members of an object in the order in which they were given.
+/// A value to encode as JSON (RFC 8259). The members of an object keep their order.
 enum JSON {
     case null
     case bool(Bool)
@@ -8,7 +8,7 @@ enum JSON {
     case array([JSON])
     case object([(String, JSON)])
 
-    /// In one line.
+    /// The value in one line.
     var encoded: String {
         var output = ""
         encode(into: &output)
@@ -41,7 +41,7 @@ enum JSON {
         }
     }
 
-    /// Control characters are escaped, also those that JSON lets stand but a terminal obeys.
+    /// Escapes all control characters, also those that JSON permits but a terminal obeys.
     private static func encode(_ text: String, into output: inout String) {
         output += "\""
         for scalar in text.unicodeScalars {
@@ -59,7 +59,7 @@ enum JSON {
 }
 
 extension JSON {
-    /// A word of the protocol as a key: keys have underscores, as all of this command's.
+    /// Converts a word of the protocol to a key. All keys of this command have underscores, not dashes.
     static func key(_ word: String) -> String { String(word.map { $0 == "-" ? "_" : $0 }) }
 
     static func optional(_ value: Int32?) -> JSON { value.map { .integer(Int($0)) } ?? .null }

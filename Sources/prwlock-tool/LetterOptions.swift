@@ -1,20 +1,21 @@
-/// Option letters that are written together, taken apart: `-xnw5` into `-x -n -w5`, as `flock(1)` reads them.
+/// Splits option letters that stand together: `-xnw5` becomes `-x -n -w5`, as in `flock(1)`.
 ///
-/// The argument parser knows letters together, and a value joined to its letter, but not both in one word.
+/// The argument parser accepts letters that stand together, and a value joined to its letter, but not both in one word.
 enum LetterOptions {
-    /// The commands with such options, and those that take a value.
+    /// The subcommands with letter options.
     static let commands: Set<String> = ["run", "hold"]
     private static let withValue: Set<Character> = ["w", "E", "c", "k"]
     private static let withoutValue: Set<Character> = ["s", "x", "e", "n", "o", "F", "u"]
 
-    /// The words that a word of letters stands for.
+    /// The result of splitting a word of letters.
     struct Parts: Equatable {
         var words: [String]
-        /// Whether the value of the last letter is the word that follows.
+        /// Whether the next word is the value of the last letter.
         var takesNextWord: Bool
     }
 
-    /// The letters of a word one by one, the last with its value; the word as it is, if a letter is not known.
+    /// The letters as separate words, the last one with its value. Returns the word unchanged if it contains an unknown
+    /// letter.
     static func parts(of word: String) -> Parts {
         let letters = word.dropFirst()
         var parts: [String] = []

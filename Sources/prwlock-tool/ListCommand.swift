@@ -31,7 +31,7 @@ struct ListCommand: ParsableCommand {
     }
 }
 
-/// `prwlock sessions`: the clients that are connected.
+/// `prwlock sessions`: the connected clients.
 struct SessionsCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "sessions", abstract: "List the clients that are connected.")

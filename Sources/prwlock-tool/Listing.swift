@@ -1,4 +1,4 @@
-/// Rows that are shown while they come, in blocks: a million locks need the memory of a thousand.
+/// Prints rows in blocks while they arrive, so a million locks take the memory of a thousand.
 struct Listing {
     private var table: Table
     private let isJSON: Bool
@@ -12,7 +12,7 @@ struct Listing {
         isJSON = show.json
     }
 
-    /// A row for people, and the same for programs.
+    /// Adds a row of the table, or its JSON.
     mutating func add(_ cells: @autoclosure () -> [String], _ json: @autoclosure () -> JSON) {
         if isJSON {
             StandardOutput.write((isEmpty ? "[" : ",\n ") + json().encoded)
@@ -24,7 +24,7 @@ struct Listing {
         if pending.count == Self.block { flush() }
     }
 
-    /// A part for people that is no row of the table, apart from the one before by an empty line.
+    /// Adds a paragraph instead of a row, or its JSON. An empty line separates two paragraphs.
     mutating func add(text: @autoclosure () -> String, _ json: @autoclosure () -> JSON) {
         if isJSON {
             add([], json())
@@ -34,7 +34,7 @@ struct Listing {
         }
     }
 
-    /// Shows what is left; a table without rows is said in words instead.
+    /// Prints the remaining rows, or `words` if there were none.
     mutating func finish(orSay words: String) {
         if isJSON {
             StandardOutput.write(isEmpty ? "[]\n" : "]\n")

@@ -5,23 +5,23 @@ import PRWLock
 import Posix
 import Rendezvous
 
-/// A request for a lock, until it is decided: it asks, waits, and asks the next daemon if this one goes away.
+/// A request for a lock, from the first `ACQUIRE` to the decision. If the daemon ends, it is sent to the next daemon.
 ///
-///              asks                     granted
+///              sends                    granted
 ///   (nothing) ──────▶ [ WAITING ] ──────────────▶ the connection holds the lock
 ///                        │  ▲  │ busy, timeout
 ///        the daemon ends │  │  └──────────────▶ conflict
-///                        ▼  │ asks another, for the time that is left
+///                        ▼  │ sends to another, for the remaining time
 ///                    [ ALONE ]
 ///
-/// While it waits it holds nothing, so to ask again loses nothing but the place in the queue, and that went with the
-/// daemon. The session belongs to this process: who calls is who holds (G6).
+/// A waiting request holds nothing, so sending it again loses only its place in the queue, which ended with the daemon.
+/// The session belongs to this process, because the process that requests a lock holds it (G6).
 struct LockAttempt: ~Copyable {
     enum Outcome {
         case granted(Token, ownerDied: Bool)
-        /// Others hold it, and one would not wait longer.
+        /// Others hold the lock, and the time limit has passed.
         case conflict(HeldBy)
-        /// One of the watched descriptors was ready first, by its place among them.
+        /// A watched descriptor became ready first; the value is its index in the list.
         case abandoned(Int)
     }
 
@@ -30,12 +30,13 @@ struct LockAttempt: ~Copyable {
     private let daemon: DaemonOptions
     private let manager: WaitingLine.Manager
     private let start = Instant.now
-    /// Taken at the beginning, so that it also runs while a daemon is started, drains or does not answer.
+    /// The time limit. It starts at once, so it also covers the time in which a daemon starts, drains or does not
+    /// answer.
     private var time: CallTime
 
-    /// How long it looks for another daemon, where it has the time: that there is none is known.
+    /// How long to search for another daemon, if the time limit permits.
     private static let patience = Duration.seconds(2)
-    /// How long it lets pass between two looks.
+    /// The pause between two attempts to connect.
     private static let pause = Duration.milliseconds(100)
 
     init(
@@ -48,15 +49,15 @@ struct LockAttempt: ~Copyable {
         connection = try daemon.connect(by: Deadline(time.end))
     }
 
-    /// How long it has taken so far.
+    /// The time since the start of the attempt.
     var elapsed: Duration { start.duration(to: .now) }
 
-    /// Until when it waits for the daemon's answers.
+    /// The deadline for the daemon's answers.
     var end: Deadline { Deadline(time.end) }
 
-    /// Asks, and waits for the decision or for one of the descriptors to be ready.
+    /// Sends the request and waits for the decision, or until one of the descriptors is ready.
     ///
-    /// A daemon that does not answer in time is an error; the request is undone as far as that is possible.
+    /// Throws if the daemon does not answer in time, and then cancels the request as far as possible.
     mutating func decide(watching descriptors: [Int32] = []) throws(Complaint) -> Outcome {
         var line = WaitingLine(request, daemon, for: manager)
         defer { line.erase() }
@@ -84,7 +85,8 @@ struct LockAttempt: ~Copyable {
         }
     }
 
-    /// Asks for the time that is left. A deadline that has passed is the daemon's to state, with who holds the lock.
+    /// Sends the request with the remaining time. It is sent even after the deadline: the daemon then answers with the
+    /// holders.
     private mutating func ask() throws(Complaint) {
         var request = request
         request.wait = time.wait(at: .now)
@@ -95,8 +97,9 @@ struct LockAttempt: ~Copyable {
         }
     }
 
-    /// Undoes the request, for when the daemon reads on: it is the only one of this session, and the session ends after
-    /// it. Were the lock granted and the session just ended, the lock would be marked as one that its writer left (G11).
+    /// Cancels the request and releases its grant, in case the daemon answers later, and closes the session. Closing
+    /// alone is not enough: if the daemon had granted the lock, it would mark the lock as abandoned by its writer
+    /// (G11).
     private mutating func giveUp() -> Complaint {
         let now = Deadline(after: .zero)
         try? connection.send(Request(verb: .cancel(request.name, owner: request.owner)), by: now)
@@ -106,7 +109,8 @@ struct LockAttempt: ~Copyable {
         return Complaint(.noAnswer(connection.silentDaemon))
     }
 
-    /// Looks for a daemon that takes the request, until one does or it is no use.
+    /// Reconnects until a daemon accepts the request. Gives up after `patience`, at the deadline, or on an error that a
+    /// retry cannot mend.
     private mutating func askAnother(because reason: Complaint) throws(Complaint) {
         let lastAttempt = min(end, Deadline(after: Self.patience))
         while true {
@@ -141,7 +145,7 @@ struct LockAttempt: ~Copyable {
 }
 
 extension HeldBy {
-    /// The holders in words, for the line that says why a lock was not to be had.
+    /// The holders in words, for the message that explains a conflict.
     var inWords: String {
         if isEmpty { return "none: the lock daemon has just started after an unclean end" }
         var words = named.map { "\($0.processID.map(String.init) ?? "?") (\($0.mode))" }

@@ -5,11 +5,11 @@ import LockWire
 import PRWLock
 import Rendezvous
 
-/// The names of locks and of programs that a shell offers while a command line is typed.
+/// The completions that a shell offers: names of locks and of programs.
 enum LockNames {
     static let completion = CompletionKind.custom { _, _, typed in beginning(with: typed) }
 
-    /// For `run`: the lock's name, and behind it a command.
+    /// For `run`: the lock's name, then a command.
     static let thenCommand = CompletionKind.custom { words, index, typed in
         let before = words.prefix(index).dropFirst()
         let options = LongOption.bySubcommand["run"] ?? []
@@ -17,7 +17,8 @@ enum LockNames {
             ? programs(beginningWith: typed) : beginning(with: typed)
     }
 
-    /// The locks that are held, waited for or marked, as far as a daemon answers; none is started for this.
+    /// The names of locks that are held, waited for or marked; empty if no daemon answers. Completion never starts a
+    /// daemon.
     static func beginning(with typed: String) -> [String] {
         guard
             let prefix = LockName(encoding: ByteString.bytes(in: typed)).map(\.text)
@@ -37,10 +38,10 @@ enum LockNames {
         return names
     }
 
-    /// More than a person looks through.
+    /// A person does not read a longer list.
     private static let most = 200
 
-    /// Whether the words of a `run` have its name among them, behind options and their values.
+    /// Whether the words after `run` include the lock's name, beside options and their values.
     static func hasName(_ words: ArraySlice<String>, _ options: [LongOption]) -> Bool {
         var words = words
         while let word = words.popFirst() {
@@ -55,9 +56,9 @@ enum LockNames {
         return false
     }
 
-    /// The programs on `PATH`, each once.
+    /// The programs on `PATH`, without duplicates.
     static func programs(beginningWith typed: String) -> [String] {
-        // What has a path of its own is the shell's to complete.
+        // The shell itself completes a word that contains a slash.
         let typed = String(decoding: ByteString.bytes(in: typed), as: UTF8.self)
         guard !typed.contains("/") else { return [] }
         var names: Set<String> = []

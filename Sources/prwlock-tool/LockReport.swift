@@ -3,23 +3,23 @@ import LockWire
 import PRWLock
 import Posix
 
-/// Who holds a lock and who waits for it, with what `/proc` tells of them.
+/// The holders and waiters of a lock, with a description of each process from `/proc`.
 struct LockReport {
     struct DescribedHolder {
         var row: Row.Holder
         var process: ProcessDescription
-        /// For whom a background holder holds it.
+        /// The process that a background holder holds the lock for.
         var client: Client?
     }
 
     struct DescribedWaiter {
         var row: Row.Waiter
         var process: ProcessDescription
-        /// Those that stand before it, holders first: what it waits for.
+        /// The processes ahead of the waiter that it waits for, holders first.
         var waitsFor: [Int32?]
     }
 
-    /// A process that had `prwlock hold` hold a lock for it.
+    /// A process that `prwlock hold` holds a lock for.
     struct Client {
         var processID: Int32
         var process: ProcessDescription
@@ -27,13 +27,13 @@ struct LockReport {
 
     let name: LockName
     private(set) var holders: [DescribedHolder] = []
-    /// In the order in which they would be served.
+    /// The waiters, in the order in which the daemon will serve them.
     private(set) var waiters: [DescribedWaiter] = []
 
-    /// Whether it is neither held nor waited for.
+    /// Whether the lock has neither holders nor waiters.
     var isFree: Bool { holders.isEmpty && waiters.isEmpty }
 
-    /// Asks the daemon, and then `/proc`.
+    /// Queries a daemon over a new connection, and then `/proc`.
     init(
         of name: LockName, at daemon: DaemonOptions, patience: Duration? = nil
     ) throws(Complaint) {
@@ -41,7 +41,7 @@ struct LockReport {
         try self.init(of: name, over: &connection, patience: patience ?? CallTime.patience)
     }
 
-    /// - Parameter patience: how long the daemon may say nothing.
+    /// - Parameter patience: how long the daemon may stay silent.
     init(
         of name: LockName, over connection: inout BlockingConnection, patience: Duration = CallTime.patience
     ) throws(Complaint) {
@@ -59,7 +59,7 @@ struct LockReport {
             facts: try ProcessDescription.lookup(over: &connection, patience: patience))
     }
 
-    /// Out of the daemon's rows; `facts` tells of processes.
+    /// Combines the daemon's rows with the descriptions that `facts` and `clientFacts` return.
     init(
         _ name: LockName, _ holders: [Row.Holder], _ waiters: [Row.Waiter],
         facts: (Int32?) -> ProcessDescription,
@@ -68,7 +68,7 @@ struct LockReport {
         self.name = name
         self.holders = holders.map { row in
             let client = HoldOwner(row.owner).map { owner in
-                // The holder gave its own namespace's number.
+                // The process id in the owner is one of the holder's namespace.
                 let process = owner.isOfThisNamespace ? clientFacts(owner.process) : ProcessDescription()
                 return Client(processID: owner.process, process: process)
             }
@@ -81,11 +81,11 @@ struct LockReport {
         }
     }
 
-    /// Whom a waiter waits for: holders that its mode conflicts with, and conflicting requests ahead of it (G2, G3).
+    /// The processes that a waiter waits for: holders and earlier waiters in a conflicting mode (G2, G3).
     private static func obstacles(
         of waiter: Row.Waiter, _ holders: [Row.Holder], _ ahead: ArraySlice<Row.Waiter>
     ) -> [Int32?] {
-        // The grant that waits to be upgraded does not stand in its own way.
+        // A waiting upgrade does not wait for its own grant.
         let holding = holders.filter {
             $0.mode.conflicts(with: waiter.mode)
                 && !($0.processID == waiter.processID && $0.owner == waiter.owner && $0.note == waiter.note)

@@ -1,16 +1,17 @@
 import PRWLock
 import Rendezvous
 
-/// Which processes share the locks that a command shows.
+/// The set of processes that share the locks that a command shows.
 ///
-/// Without the system's service each user has a daemon, and one name means another lock for each user. A command that
-/// shows locks says so: an operator who looks as root would else see no lock at all and believe it.
+/// Without the system's service, each user has a daemon, and one name means a different lock for each user. A command
+/// that shows locks reports this; otherwise an operator who runs it as root would see no locks, and believe that there
+/// are none.
 enum LockSpace: String {
     /// All users of the host share the system's daemon.
     case system
-    /// The processes of one user share the user's own daemon.
+    /// The processes of one user share that user's daemon.
     case user
-    /// All that were told this socket share its daemon.
+    /// All processes that use this socket share its daemon.
     case socket
 
     init(of connection: borrowing BlockingConnection) {
@@ -21,14 +22,14 @@ enum LockSpace: String {
         }
     }
 
-    /// For a person who looks; nil where the space is the system's, or is the one that the caller named.
+    /// A warning for a person; nil if the space is the system's, or the caller chose the socket.
     var remark: String? {
         guard self == .user else { return nil }
         let user = ProcessDescription.userName(Surroundings.current().userID)
         return "these are the locks of user \(user) only; the locks of other users are not shown"
     }
 
-    /// Says the remark behind what was shown, apart from it.
+    /// Prints the remark to standard error.
     func sayRemark(_ show: ShowOptions) {
         guard !show.json, let remark else { return }
         StandardError.say(remark)

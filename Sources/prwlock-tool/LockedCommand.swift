@@ -5,24 +5,25 @@ import LockWire
 import PRWLock
 import Posix
 
-/// What becomes a command under a lock: it asks, waits, and executes the command in its own place.
+/// The part of `prwlock run` that acquires the lock and then executes the command in the same process.
 ///
-/// The session is this process's, which made the connection, and stays its own as the command (G6): the lock lives
-/// exactly as long as the command. It says `RELEASE … at=end` before: a command that has ended cannot say it, and
-/// leaves no mark that the last writer died (G11), unless a signal killed it.
+/// This process makes the connection, so the session belongs to it, and still does after `exec` (G6): the lock lives
+/// exactly as long as the command. Before `exec`, the process sends `RELEASE … at=end`, because a command that has
+/// ended cannot release its lock. The end of the command then leaves no mark that the last writer died (G11), unless a
+/// signal killed the command.
 struct LockedCommand {
     let request: Acquire
     let command: [ByteString]
     let lock: LockOptions
     let daemon: DaemonOptions
-    /// Whether the command gets no copy of the connection.
+    /// Whether the command does not inherit the connection.
     let closesConnection: Bool
-    /// Whether a grant that the command runs under already is enough.
+    /// Whether to reuse a grant that the command runs under already.
     let inherits: Bool
 
-    /// Executes the command; returns only why it cannot.
+    /// Executes the command. Returns only on failure, with the reason.
     ///
-    /// - Parameter channel: to the monitor; nil for none.
+    /// - Parameter channel: the socket to the monitor; nil if there is no monitor.
     func execute(handingTo channel: Int32?) -> Complaint {
         do throws(Complaint) {
             var attempt = try ask(for: request, channel)
@@ -32,7 +33,8 @@ struct LockedCommand {
             if inherits { return try inherit(ancestor) }
             let refusal = refusal(because: ancestor)
             if ancestor.forbids(request.mode) { return refusal }
-            // Where writers wait, another reader would wait behind them, and they for this one's ancestor.
+            // This request must not wait: behind a waiting writer it would wait for a writer that waits for this
+            // process's ancestor.
             var atOnce = request
             atOnce.wait = .upTo(.zero)
             attempt = try ask(for: atOnce, channel)
@@ -46,7 +48,7 @@ struct LockedCommand {
         try LockAttempt(request, at: daemon, telling: manager(over: channel))
     }
 
-    /// The grant that this process runs under already; nil also where the daemon has just ended: the next one has none.
+    /// The ancestor's grant on this lock. Also nil if the daemon ended just now, because the next daemon has no grants.
     private func ancestor(over connection: inout BlockingConnection, by end: Deadline) throws(Complaint)
         -> AncestorGrant?
     {
@@ -76,12 +78,12 @@ struct LockedCommand {
             return Program(command).execute()
         case .conflict(let holders):
             return refusal ?? lock.conflict(request.name, holders, after: attempt.elapsed)
-        // The monitor was killed, and with it all that waited for the command.
+        // The monitor was killed, so no process waits for the command.
         case .abandoned: return Complaint("", code: Complaint.unavailable)
         }
     }
 
-    /// Where to say that this process waits: a unit's main process is the monitor, if there is one.
+    /// Where to report that this process waits: to the monitor if there is one, because it is the unit's main process.
     private func manager(over channel: Int32?) -> WaitingLine.Manager {
         guard let manager = ServiceManager() else { return .none }
         return channel.map { .monitor(channel: $0) } ?? .itself(manager)
@@ -93,7 +95,7 @@ struct LockedCommand {
         )
     }
 
-    /// Executes the command under a grant that lives at least as long as this process.
+    /// Executes the command under the ancestor's grant, which lives at least as long as this process.
     private func inherit(_ ancestor: AncestorGrant) throws(Complaint) -> Complaint {
         guard ancestor.mode >= request.mode else {
             throw ancestor.refusal(
@@ -112,10 +114,10 @@ struct LockedCommand {
         setenv(HeldLocks.variable, held.text, 1)
     }
 
-    /// Leaves the session open in the command, unless told otherwise.
+    /// Keeps the session open in the command, unless `closesConnection` is set.
     private func keepConnection(_ connection: borrowing BlockingConnection) throws(Complaint) {
         guard !closesConnection else { return }
-        // A number that no script uses for itself; any, where the limit is lower.
+        // Prefer a high number that scripts do not use. If the limit is lower, keep the number that the connection has.
         guard fcntl(connection.descriptor, F_DUPFD, 200) < 0 else { return }
         do throws(SystemError) { try connection.keepOverExec() } catch { throw Complaint(error) }
     }

@@ -1,6 +1,7 @@
-/// A long option of a subcommand, under all its names.
+/// A long option of a subcommand, with all its names.
 ///
-/// The argument parser knows the same, and does not tell. A test compares this table with what `--help` shows.
+/// The argument parser has the same table, but does not expose it. A test compares this table with the output of
+/// `--help`.
 struct LongOption: Equatable {
     let names: [String]
     let takesValue: Bool

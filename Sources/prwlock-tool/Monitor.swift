@@ -5,34 +5,36 @@ import LockWire
 import PRWLock
 import Posix
 
-/// The process that was called as `prwlock run`, while its child becomes the command.
+/// The process that the caller started as `prwlock run`. Its child becomes the command.
 ///
 ///                  granted                     lost: TERM                      KILL
 ///   [ ASKING ] ──────────────▶ [ GUARDING ] ─────────────▶ [ ENDING ] ──────────────────▶ [ ENDING ]
 ///       │                           │                           │  `killAfter` has passed       │
-///       └────── the child ended ────┴── its end is passed on ───┴───────── status 79 ───────────┘
+///       └──── the child ended ──────┴── ends in the same way    └───────── status 79 ───────────┘
 ///
-/// It does for the command what a caller expects of the process that it started: it passes on signals that were sent
-/// to it alone, stops and goes on with the command, and ends as the command ended. It renews the lease, and ends the
-/// command when the grant is lost. It asks for nothing itself: the session is the child's (G6), which made the
-/// connection; this process has a copy of it.
+/// The caller expects the process that it started to behave like the command. The monitor therefore forwards signals
+/// that were sent to it alone, stops and continues with the command, and ends in the same way. It renews the lease, and
+/// ends the command when the grant is lost. It requests no lock itself: the session belongs to the child, which made
+/// the connection (G6), and the monitor has a copy of the descriptor.
 ///
-/// Which signals it passes on:
-/// 1. What the terminal or the kernel sends to a process group, the child gets as well: not passed on.
-/// 2. What the command or one of its descendants sends, such as by `kill 0`: not passed on, it would be an echo.
-/// 3. Any other signal. Of one that was sent to the whole group the command so gets two: they cannot be told apart.
+/// Which signals it forwards:
+/// 1. A signal from the terminal or the kernel to a process group also reaches the child: not forwarded.
+/// 2. A signal from the command or one of its descendants, such as by `kill 0`, would return to its sender: not
+///    forwarded.
+/// 3. Any other signal is forwarded. If it was sent to the whole group, the command gets it twice: the monitor cannot
+///    tell this case from a signal to the monitor alone.
 ///
 /// Interleavings that matter:
-/// - The command ends, and the daemon therefore closes the connection, before this process knows of either. So before
-///   a loss is believed, this process looks whether the child has ended.
-/// - The notice of a loss comes together with the grant, and the child reads it before it hands the connection over.
-///   So this process first asks the daemon whether the token is valid.
-/// - The grant is lost while both are stopped. Nothing happens until they go on, and then this process acts first on
-///   what it finds: the loss.
-/// - Somebody continues the job between the stop of the child and that of this process: then a pending CONT says so,
-///   and this process does not stop.
-/// - A signal killed the command: the daemon looks at the status of the dead process for the mark (G11), which is gone
-///   once the process was waited for. So this process waits for it only after the daemon has closed the session.
+/// - The command ends, and the daemon closes the connection before the monitor notices the end. So the monitor checks
+///   whether the child has ended before it treats the closed connection as a loss.
+/// - The notice of a loss arrives with the grant, and the child reads it before it passes the connection on. So the
+///   monitor first asks the daemon whether the token is valid.
+/// - The grant is lost while the command and the monitor are stopped. When they continue, the monitor finds the loss
+///   and ends the command.
+/// - Another process continues the job after the child stopped and before the monitor stops. Then CONT is pending, and
+///   the monitor does not stop.
+/// - A signal kills the command. The daemon reads the exit status of the zombie to decide about the mark (G11), and
+///   `waitpid` removes the zombie. So the monitor calls `waitpid` only after the daemon has closed the session.
 struct Monitor: ~Copyable {
     private let child: Int32
     private let request: Acquire
@@ -41,7 +43,7 @@ struct Monitor: ~Copyable {
     private let channel: OwnedDescriptor
     private let relay: ServiceManager.Relay?
 
-    /// How the child ended; it was not waited for yet.
+    /// How the child ended. The child is still a zombie.
     private var end: (code: Int32, status: Int32)?
     private var hasLost = false
 
@@ -60,7 +62,7 @@ struct Monitor: ~Copyable {
         self.relay = relay
     }
 
-    /// Guards the child to its end, and ends as it ended.
+    /// Guards the child until it ends, and then ends in the same way.
     consuming func run() -> Never {
         keepNothingElse()
         var hasEndOfChannel = false
@@ -84,11 +86,11 @@ struct Monitor: ~Copyable {
         passOn()
     }
 
-    /// Negative, which `poll` passes over, if there is none.
+    /// The relay's descriptor, or -1, which `poll` ignores.
     private var relayNumber: Int32 { relay?.rawValue ?? -1 }
 
-    /// Lets go of all that the command was given, but for standard error: who reads from the command's pipes is to see
-    /// their end when the command closes them.
+    /// Closes the descriptors that the command inherited, except standard error. A reader of the command's pipes must
+    /// see end of file when the command closes them.
     private func keepNothingElse() {
         InheritedDescriptors.closeAll(
             but: [STDERR_FILENO, signals.rawValue, channel.rawValue, relayNumber].filter { $0 >= 0 })
@@ -107,7 +109,7 @@ struct Monitor: ~Copyable {
     private mutating func guardCommand(_ token: Token, _ connection: consuming BlockingConnection) {
         var connection = connection
         var upkeep = Upkeep(request, token)
-        // That the session has ended is the next event.
+        // If the session has ended, `keep` reports that as its next event, so ignore the error here.
         try? connection.send(Request(verb: .validate(request.name, token)), by: Deadline(after: .seconds(1)))
         while end == nil {
             switch upkeep.keep(over: &connection, watching: [signals.rawValue, relayNumber]) {
@@ -122,11 +124,11 @@ struct Monitor: ~Copyable {
         if let end, end.code != CLD_EXITED, !hasLost { awaitEnd(of: &connection) }
     }
 
-    /// Ends the command that has lost its grant.
+    /// Ends the command after the loss of its grant: TERM, and KILL after `killAfter`.
     private mutating func endCommand(because loss: Upkeep.Loss) {
         hasLost = true
         kill(child, SIGTERM)
-        // A stopped command does not hear TERM.
+        // A stopped command does not act on TERM.
         kill(child, SIGCONT)
         say("lost the lock \(request.name.shown): \(loss.inWords); the command gets TERM")
         var deadline = Deadline(after: killAfter)
@@ -144,7 +146,7 @@ struct Monitor: ~Copyable {
         }
     }
 
-    /// Waits until the daemon has ended the session of the command.
+    /// Waits until the daemon has closed the command's session, at most `patience`.
     private func awaitEnd(of connection: inout BlockingConnection) {
         let deadline = Deadline(after: Self.patience)
         while true {
@@ -155,7 +157,7 @@ struct Monitor: ~Copyable {
         }
     }
 
-    /// Says it on the standard error that this process was given, unless that would block.
+    /// Prints the line on standard error, unless that would block for more than a second.
     private func say(_ line: String) {
         var request = pollfd(fd: STDERR_FILENO, events: Int16(POLLOUT), revents: 0)
         guard poll(&request, 1, 1000) == 1, request.revents & Int16(POLLOUT) != 0 else { return }
@@ -173,23 +175,23 @@ struct Monitor: ~Copyable {
 
     private func isPassedOn(_ signal: signalfd_siginfo) -> Bool {
         let number = Int32(signal.ssi_signo)
-        // SI_KERNEL
+        // The signal is from the kernel (`SI_KERNEL`).
         if signal.ssi_code == 0x80 {
             switch number {
-            // A terminal that hangs up tells the leader of its session only.
+            // When a terminal hangs up, the kernel sends HUP only to the session leader.
             case SIGHUP: return getsid(0) == getpid()
             case SIGINT, SIGQUIT, SIGTSTP, SIGTTIN, SIGTTOU, SIGWINCH, SIGCONT: return false
             default: return true
             }
         }
-        // A shell continues the whole group, and the command goes on by itself then.
+        // A shell continues the whole group, so forward CONT only if the command is still stopped.
         if number == SIGCONT { return Ancestors.isStopped(child) }
-        // The sender of a timer's signal is no process.
+        // The signal of a timer has no sending process.
         let sender = Int32(bitPattern: signal.ssi_pid)
         return signal.ssi_code != 0 || sender <= 0 || !Ancestors.line(from: sender).contains(child)
     }
 
-    /// Looks at children: this one, and as process 1 also all that have lost their parents.
+    /// Handles the children that stopped or ended. As process 1, the monitor also reaps orphans.
     private mutating func collect() {
         var waited: Int32 = 0
         var code: Int32 = 0
@@ -206,10 +208,10 @@ struct Monitor: ~Copyable {
         }
     }
 
-    /// The command was stopped: so is this process, where a shell waits for that.
+    /// Stops this process after the command stopped, if a shell with job control waits for that.
     ///
-    /// Not without a terminal: who stops the command there, and continues it, need not know of this process, which
-    /// would stay stopped.
+    /// Without a terminal it does not stop: a process that stops and continues the command may not know of the monitor,
+    /// which would then stay stopped.
     private func stop(by signal: Int32) {
         let terminal = open("/dev/tty", O_RDONLY | O_NOCTTY | O_CLOEXEC)
         guard terminal >= 0 else { return }
@@ -221,16 +223,16 @@ struct Monitor: ~Copyable {
 
     // MARK: The end
 
-    /// Ends as the command ended.
+    /// Ends this process in the way in which the command ended.
     private func passOn() -> Never {
         var status: Int32 = 0
         waitpid(child, &status, WNOHANG)
         if hasLost { exit(Complaint.lost) }
         guard let end, end.code != CLD_EXITED else { exit(self.end?.status ?? Complaint.system) }
-        // The core, if there is one, is the command's.
+        // If the command dumped core, this process must not overwrite that file.
         linux_forbid_core_dump()
         signals.act(on: end.status)
-        // Process 1 does not die by signals.
+        // Signals do not kill process 1 by default.
         exit(128 + end.status)
     }
 }

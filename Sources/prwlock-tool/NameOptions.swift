@@ -1,11 +1,10 @@
 import ArgumentParser
 import LockVocabulary
 
-/// A lock's name on the command line.
+/// The argument for a lock's name.
 ///
-/// It is plain text of any bytes and is encoded in one way, the same as in every client: `a%20b` is a name with a
-/// percent sign in it. A name that is encoded already, such as one out of the protocol or out of JSON, needs
-/// `--encoded`.
+/// The argument is plain text of any bytes, encoded in the same way as in every client: `a%20b` is a name that contains
+/// a percent sign. A name that is already encoded, such as one from the protocol or from JSON, needs `--encoded`.
 struct NameOptions: ParsableArguments {
     @OptionGroup var encoding: EncodedFlag
 
@@ -20,7 +19,7 @@ struct NameOptions: ParsableArguments {
     }
 }
 
-/// A lock's name on the command line, or none.
+/// The argument for a lock's name, if it is optional.
 struct OptionalNameOptions: ParsableArguments {
     @OptionGroup var encoding: EncodedFlag
 
@@ -32,7 +31,7 @@ struct OptionalNameOptions: ParsableArguments {
     var name: LockName? { word.flatMap { try? encoding.name(of: $0) } }
 }
 
-/// The beginning of names on the command line; empty for all names.
+/// The argument for a prefix of names; without it, the prefix is empty and matches all names.
 struct PrefixOptions: ParsableArguments {
     @OptionGroup var encoding: EncodedFlag
 
@@ -41,21 +40,21 @@ struct PrefixOptions: ParsableArguments {
         completion: LockNames.completion)
     var word: ByteString?
 
-    /// As the protocol has it.
+    /// The prefix in the encoding of the protocol.
     var prefix: String {
         guard let word else { return "" }
         return encoding.isEncoded ? word.shown : NameAlphabet.encode(word.bytes)
     }
 }
 
-/// Whether names are encoded already.
+/// The flag for names that are already encoded.
 struct EncodedFlag: ParsableArguments {
     @Flag(
         name: .customLong("encoded"),
         help: "The name is encoded already: %20 is a space.")
     var isEncoded = false
 
-    /// The name that a word stands for.
+    /// Converts a word to a name.
     func name(of word: ByteString) throws -> LockName {
         if isEncoded {
             guard let name = word.text.flatMap({ LockName($0) }) else {
@@ -71,10 +70,10 @@ struct EncodedFlag: ParsableArguments {
 }
 
 extension LockName {
-    /// The plain name for people, harmless for a terminal.
+    /// The plain name for people, with harmful characters escaped.
     var shown: String { Harmless.show(decodedBytes) }
 
-    /// The name as it can be typed into a shell after a subcommand.
+    /// The name as a person can type it in a shell, after a subcommand.
     var typed: String {
         if text.contains("%") { return "--encoded \(text)" }
         if text.hasPrefix("-") { return "-- \(text)" }

@@ -5,7 +5,7 @@ import PRWLock
 import Posix
 import Rendezvous
 
-/// Where the daemon is.
+/// The option for the daemon's socket.
 struct DaemonOptions: ParsableArguments {
     @Option(
         help: ArgumentHelp("The lock daemon's socket; PRWLOCK_SOCKET without it.", valueName: "path"),
@@ -18,7 +18,7 @@ struct DaemonOptions: ParsableArguments {
         }
     }
 
-    /// A session with the daemon, or an error by the deadline; the user's own is started if none runs.
+    /// Connects to the daemon by the deadline. Starts the user's own daemon if none runs.
     func connect(by deadline: Deadline = .never) throws(Complaint) -> BlockingConnection {
         let surroundings = Surroundings.current()
         do throws(RendezvousError) {
@@ -30,7 +30,7 @@ struct DaemonOptions: ParsableArguments {
     }
 }
 
-/// How what a command shows is shown.
+/// The option for the format of the output.
 struct ShowOptions: ParsableArguments {
     @Flag(help: "Print JSON, for programs.")
     var json = false
@@ -49,7 +49,7 @@ struct TokenArgument: ExpressibleByArgument {
     }
 }
 
-/// The mode, in `flock(1)`'s letters and in this program's words; the last one counts, as there.
+/// The mode, by the letters of `flock(1)` and the words of this program. As in `flock(1)`, the last one counts.
 enum ModeFlag: EnumerableFlag {
     case read, write, update
 
@@ -79,7 +79,7 @@ enum ModeFlag: EnumerableFlag {
     }
 }
 
-/// What is asked for, and how long to wait for it: the same for `run` and `hold`.
+/// The options for the request, shared by `run` and `hold`.
 struct LockOptions: ParsableArguments {
     @Flag(exclusivity: .chooseLast)
     var mode = ModeFlag.write
@@ -142,7 +142,7 @@ extension LockOptions {
             owner: owner, note: note.flatMap { Note(encoding: $0.bytes) } ?? .none)
     }
 
-    /// Others hold it: an exit code, and words only if they are wanted, as in `flock(1)`.
+    /// The complaint if others hold the lock: an exit code, and as in `flock(1)` a message only with `--verbose`.
     func conflict(_ name: LockName, _ holders: HeldBy, after elapsed: Duration) -> Complaint {
         let words = "\(name.shown): not granted after \(elapsed.inWords); held by \(holders.inWords)"
         return Complaint(verbose ? words : "", code: Int32(conflictExitCode))

@@ -1,11 +1,11 @@
 import Glibc
 import Posix
 
-/// Where tables and JSON go. Nothing is kept back: whoever reads a pipe sees each line when it is written.
+/// Writes tables and JSON to standard output. It does not buffer, so the reader of a pipe gets each line at once.
 enum StandardOutput {
-    /// Writes all of a text; ends the program where that cannot be done, such as on a full disk.
+    /// Writes all of a text. Ends the program if that fails, for example on a full disk.
     ///
-    /// A program that reads half a list takes it for the whole: the exit code must say otherwise.
+    /// A program that reads half a list would take it for the whole list, so the exit code must report the error.
     static func write(_ text: String) {
         if let error = tryWrite(text) { fail(error) }
     }
@@ -15,18 +15,18 @@ enum StandardOutput {
         exit(Complaint.output)
     }
 
-    /// Writes all of a text; returns why it cannot be written.
+    /// Writes all of a text. Returns the error; nil on success.
     static func tryWrite(_ text: String) -> SystemError? {
         writeAll(text, to: STDOUT_FILENO) ? nil : .last("write")
     }
 
     static var isTerminal: Bool { isatty(STDOUT_FILENO) == 1 }
 
-    /// How many columns a line may have; nil where nobody looks at them.
+    /// The width of the terminal in columns; nil if standard output is not a terminal.
     static var columns: Int? { terminalColumns(STDOUT_FILENO) }
 }
 
-/// Where is said what went wrong, and for whom one waits.
+/// Writes errors, and the line of a process that waits, to standard error.
 enum StandardError {
     static func say(_ line: String) { write("prwlock: \(line)\n") }
 
@@ -34,13 +34,13 @@ enum StandardError {
 
     static var isTerminal: Bool { isatty(STDERR_FILENO) == 1 }
 
-    /// Whether it is this process's terminal, and this process is in the foreground there.
+    /// Whether standard error is this process's terminal, and this process is in the foreground there.
     static var isForegroundTerminal: Bool { isTerminal && tcgetpgrp(STDERR_FILENO) == getpgrp() }
 
     static var columns: Int? { terminalColumns(STDERR_FILENO) }
 }
 
-/// Writes all of a text; false, with `errno`, if a part of it cannot be written.
+/// Writes all of a text. Returns false, and sets `errno`, if a part cannot be written.
 @discardableResult
 func writeAll(_ text: String, to descriptor: Int32) -> Bool {
     var rest = Array(text.utf8)[...]
@@ -49,7 +49,7 @@ func writeAll(_ text: String, to descriptor: Int32) -> Bool {
         if count >= 0 {
             rest = rest.dropFirst(count)
         } else if errno == EAGAIN {
-            // Another process made the pipe or terminal non-blocking.
+            // The descriptor is non-blocking, because another process that shares it set that flag.
             var request = pollfd(fd: descriptor, events: Int16(POLLOUT), revents: 0)
             poll(&request, 1, -1)
         } else if errno != EINTR {

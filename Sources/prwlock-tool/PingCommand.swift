@@ -4,7 +4,7 @@ import LockWire
 import PRWLock
 import Rendezvous
 
-/// `prwlock ping`: whether the daemon answers, which it is and where.
+/// `prwlock ping`: shows whether the daemon answers, its version and its socket.
 struct PingCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "ping", abstract: "Ask the daemon for a sign of life.",

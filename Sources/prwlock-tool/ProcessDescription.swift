@@ -3,11 +3,11 @@ import LockWire
 import PRWLock
 import Posix
 
-/// What `/proc` tells of a process, as far as this user may see it; text as it stands there, not yet harmless.
+/// What `/proc` shows of a process, as far as this user may see it. The texts are not escaped.
 struct ProcessDescription: Equatable {
     var user: String?
     var command: String?
-    /// The systemd unit, the innermost that is a service or a scope.
+    /// The systemd unit: the innermost service or scope.
     var unit: String?
 
     init(user: String? = nil, command: String? = nil, unit: String? = nil) {
@@ -16,21 +16,21 @@ struct ProcessDescription: Equatable {
         self.unit = unit
     }
 
-    /// Of the process that has the id now; nothing for one that the daemon does not see.
+    /// Describes the process that has this id now. All members are nil if `process` is nil.
     init(of process: Int32?) {
         guard let process else { return }
         let folder = "/proc/\(process)"
         user = (try? FileStatus(at: folder)).map { Self.userName($0.userID) }
         command = (try? FileContents.read(folder + "/cmdline")).flatMap(Self.command)
         if command == nil, let name = try? FileContents.read(folder + "/comm") {
-            // A kernel thread, or one that has ended and was not waited for.
+            // The process is a kernel thread or a zombie.
             command = "[" + String(decoding: name.prefix { $0 != UInt8(ascii: "\n") }, as: UTF8.self) + "]"
         }
         unit = (try? FileContents.read(folder + "/cgroup")).flatMap(Self.unit)
     }
 
-    /// How to tell of the processes that a daemon names: nothing where it has another namespace of process ids, as the
-    /// same id is another process here.
+    /// Returns a function that describes the processes that a daemon names. If the daemon is in another namespace of
+    /// process ids, the function returns nothing, because the same id is a different process here.
     static func lookup(
         over connection: inout BlockingConnection, patience: Duration = CallTime.patience
     ) throws(Complaint) -> (Int32?) -> ProcessDescription {
@@ -42,13 +42,13 @@ struct ProcessDescription: Equatable {
         return { ProcessDescription(of: $0) }
     }
 
-    /// The name of a user; the number if nobody knows one.
+    /// The name of a user; the number if the user has no name.
     static func userName(_ userID: UInt32) -> String {
         guard let entry = getpwuid(userID), let name = entry.pointee.pw_name else { return String(userID) }
         return String(cString: name)
     }
 
-    /// The arguments in one line, in quotes where a blank would tear them apart.
+    /// The arguments in one line. An argument that is empty or contains a space is quoted.
     static func command(_ bytes: [UInt8]) -> String? {
         guard bytes.contains(where: { $0 != 0 }) else { return nil }
         let end = bytes.last == 0 ? bytes.dropLast() : bytes[...]
@@ -59,7 +59,7 @@ struct ProcessDescription: Equatable {
         return arguments.joined(separator: " ")
     }
 
-    /// The unit out of the lines of `/proc/PID/cgroup`; only the unified hierarchy (`0::`) has one that systemd made.
+    /// The unit in the lines of `/proc/PID/cgroup`. Only the unified hierarchy (`0::`) is read.
     static func unit(_ bytes: [UInt8]) -> String? {
         let lines = String(decoding: bytes, as: UTF8.self).split(separator: "\n")
         guard let path = lines.first(where: { $0.hasPrefix("0::") }) else { return nil }

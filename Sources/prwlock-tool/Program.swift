@@ -1,12 +1,12 @@
 import Glibc
 
-/// A program that this process becomes.
+/// A program for this process to execute.
 struct Program {
     private let words: [ByteString]
 
     init(_ words: [ByteString]) { self.words = words }
 
-    /// A command line for the user's shell, as `flock(1)` and `su(1)` give it.
+    /// The words that run a command line in the user's shell, as `flock(1)` and `su(1)` do.
     static func shell(_ commandLine: ByteString) -> [ByteString] {
         var shell = ByteString("/bin/sh".utf8)
         if let chosen = getenv("SHELL"), chosen.pointee != 0 {
@@ -15,7 +15,7 @@ struct Program {
         return [shell, ByteString("-c".utf8), commandLine]
     }
 
-    /// Becomes the program; returns only why it cannot, with the exit codes that shells use.
+    /// Executes the program. Returns only on failure, with the exit codes that shells use.
     func execute() -> Complaint {
         guard let program = words.first else { preconditionFailure("a program has a name") }
         var arguments = words.map { word in

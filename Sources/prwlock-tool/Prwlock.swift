@@ -3,7 +3,7 @@ import Glibc
 import LockVocabulary
 import Posix
 
-/// The command `prwlock`: locks for scripts, and a look at who holds what.
+/// The command `prwlock`: locks for scripts, and views of the daemon's state.
 @main
 struct Prwlock: ParsableCommand {
     static let configuration = CommandConfiguration(
@@ -38,9 +38,9 @@ struct Prwlock: ParsableCommand {
         }
     }
 
-    /// Says what there is to say, and ends with the exit code.
+    /// Prints the error's message and ends with its exit code.
     ///
-    /// The parser's own way does not see that the output cannot be written, and shows what it carried.
+    /// It replaces the parser's own function, which ignores write errors and prints words in their encoded form.
     private static func end(because error: any Error) -> Never {
         let message = fullMessage(for: error)
         let code = exitCode(for: error).rawValue

@@ -5,12 +5,12 @@ import LockWire
 import PRWLock
 import Posix
 
-/// `prwlock release`: the end of a `prwlock hold`.
+/// `prwlock release`: ends a `prwlock hold`.
 ///
-/// The grant is found by the lock's own status: its owner is named after the process that it is held for. The process
-/// that holds it is found by the mark that it has open (`HolderMark`), not by the number that the daemon tells, which
-/// may be another process here. No file of who holds what can then be stale, or be in the way after a crash. The holder
-/// is asked by TERM. When it has ended, the lock was released.
+/// It finds the grant in the status of the lock, by the owner: the owner's name contains the process that the lock is
+/// held for. It finds the holding process by the mark that the process has open (`HolderMark`); the process id that the
+/// daemon reports may be another process in this namespace. No file records the holders, so none can be stale after a
+/// crash. The command sends TERM to the holder and waits for its end; then the lock is free.
 struct ReleaseCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "release", abstract: "Release a lock that `prwlock hold` holds.")
@@ -27,7 +27,7 @@ struct ReleaseCommand: ParsableCommand {
     private func release() throws(Complaint) {
         let shown = lockName.name.shown
         var connection = try daemon.connect()
-        // The last of several, as brackets close.
+        // The newest grant is released first, as brackets close.
         guard let grant = try grants(over: &connection).last else {
             let processes = process.candidates.map(String.init).joined(separator: " or ")
             throw Complaint(
@@ -37,7 +37,7 @@ struct ReleaseCommand: ParsableCommand {
         }
         let mark = HolderMark(lockName.name, grant.owner, grant.token, over: connection)
         guard let found = mark.find(likely: grant.processID) else {
-            // It may have ended meanwhile.
+            // The process may have released the lock and ended after the first query.
             guard try grants(over: &connection).contains(where: { $0.token == grant.token }) else { return }
             throw Complaint(
                 "\(shown): the process that holds it (\(grant.processID.map(String.init) ?? "?")) is another user's, or "
@@ -60,10 +60,10 @@ struct ReleaseCommand: ParsableCommand {
         }
     }
 
-    /// How long a holder may take to release and to end.
+    /// How long a holder may take to release the lock and to end.
     private static let patience = Duration.seconds(10)
 
-    /// What is held under this name for the first candidate that something is held for, the oldest grant first.
+    /// The grants on this lock for the first candidate that has any, the oldest first.
     private func grants(over connection: inout BlockingConnection) throws(Complaint) -> [Row.Holder] {
         var rows: [Row.Holder] = []
         _ = try connection.ask(.status(lockName.name)) { row in
@@ -79,7 +79,7 @@ struct ReleaseCommand: ParsableCommand {
 }
 
 extension ProcessWatch {
-    /// Waits for the end of the process; false if it has not come in time.
+    /// Waits for the end of the process. Returns false if it does not end in time.
     func hasEnded(within time: Duration) -> Bool {
         let end = Instant.now.advanced(by: time)
         while true {

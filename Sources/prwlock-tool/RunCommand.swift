@@ -13,20 +13,20 @@ import Posix
 ///        │  └──────────── its end: the same status ────────────┘    │
 ///        └──────── signals; TERM, later KILL if the grant is lost ──┘
 ///
-/// The session is the command's own: `LockedCommand` asks for the lock and becomes the command, so that the kernel tells
-/// the daemon when that process is gone (G6). The process that was called stays as its parent, `Monitor`.
+/// The session belongs to the command: `LockedCommand` requests the lock and becomes the command, so the kernel
+/// notifies the daemon when that process ends (G6). The process that the caller started stays as its parent, `Monitor`.
 ///
 /// | what ends | the command | the lock | the monitor |
 /// |---|---|---|---|
 /// | the command, in any way | | is free | ends in the same way |
 /// | the monitor, killed, before the grant | is not executed | | |
-/// | the monitor, killed, later | goes on | stays; no lease is renewed, and a loss is not noticed | |
+/// | the monitor, killed, later | continues | stays; no process renews the lease or notices a loss | |
 /// | the grant (revoked, expired, daemon gone) | gets TERM, then KILL | is free for others | ends with status 79 |
-/// | the command's children | goes on | stays | goes on |
+/// | the command's children | continues | stays | continues |
 ///
-/// The monitor has the connection open too, since some commands close all descriptors that they do not know (`ssh` and
-/// `sudo` do). The command's own copy, on a high number where scripts do not step on it, is for when the monitor is
-/// killed.
+/// Both processes have the connection open. The monitor needs it because some commands, such as `ssh` and `sudo`, close
+/// all descriptors that they do not know. The command needs it in case the monitor is killed; its descriptor has a high
+/// number that scripts do not use.
 struct RunCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "run",
@@ -97,8 +97,8 @@ struct RunCommand: ParsableCommand {
         }
     }
 
-    /// Forks: the child becomes the command, and this process its monitor. Returns in the child, and only why the
-    /// command cannot be executed.
+    /// Forks: the child becomes the command, and this process its monitor. Returns only in the child, with the reason
+    /// why the command cannot be executed.
     private func runBelowMonitor(_ command: LockedCommand) throws(Complaint) -> Complaint {
         let signals = try TakenSignals()
         let (near, far) = try Handover.channel()
@@ -106,7 +106,7 @@ struct RunCommand: ParsableCommand {
         let parent = getpid()
         let child = fork()
         guard child >= 0 else { throw Complaint(.last("fork")) }
-        // Each keeps only its own end, so that each sees the end of the other.
+        // Each process closes the other's end: only then does it notice when the other process ends.
         close(child == 0 ? near : far)
         guard child == 0 else {
             Monitor(
@@ -125,11 +125,11 @@ struct RunCommand: ParsableCommand {
         var command: [ByteString]
     }
 
-    /// The name and the command out of the words, in any of the ways to say them.
+    /// The name and the command from the words, in each of the permitted forms.
     private func target() throws -> Target {
         let words = words.compactMap { ByteString(argument: $0) }
         guard let spelled = words.first else { throw ValidationError("a lock's name is missing") }
-        // What the parser does not know as an option it takes for the first word; help is asked of commands without words.
+        // The parser takes an unknown option for the first word. It also shows no help for a command without words.
         if let option = self.words.first, option.hasPrefix("-"), option != "-" {
             if option == "--help" || option == "-h" { throw CleanExit.helpRequest(self) }
             throw ValidationError("unknown option '\(spelled.shown)'")

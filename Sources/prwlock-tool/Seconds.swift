@@ -1,8 +1,8 @@
 import ArgumentParser
 
-/// A time on the command line: seconds with or without a fraction or an exponent, or with a unit.
+/// A duration on the command line: seconds, with or without a fraction, an exponent or a unit.
 ///
-/// `5`, `0.25`, `.007`, `1e-1`, `250ms`, `5s`, `2m`, `1.5h`. Digits beyond a nanosecond are passed over.
+/// `5`, `0.25`, `.007`, `1e-1`, `250ms`, `5s`, `2m`, `1.5h`. Fractions of a nanosecond are dropped.
 struct Seconds: ExpressibleByArgument {
     let duration: Duration
 
@@ -24,18 +24,18 @@ struct Seconds: ExpressibleByArgument {
         duration = .nanoseconds(nanoseconds)
     }
 
-    /// A hundred years of 365 days, the longest that the daemon takes.
+    /// A hundred years of 365 days, the longest duration that the daemon accepts.
     private static let longest: Int64 = 876_000 * 3_600_000_000_000
 
     var defaultValueDescription: String { "\(duration.components.seconds)" }
 }
 
-/// A decimal number as it is written, so that `0.1` is a tenth and not the nearest binary fraction.
+/// A decimal number, kept as its digits: `0.1` is a tenth and not the nearest binary fraction.
 private struct Decimal {
     private var digits: [Int64] = []
-    /// How many of the digits stand before the point; may be negative or beyond them, by the exponent.
+    /// How many digits precede the point. The exponent can make it negative, or larger than the number of digits.
     private var point = 0
-    /// What follows the number.
+    /// The text after the number.
     let rest: Substring
 
     init?(_ text: String) {
@@ -65,11 +65,11 @@ private struct Decimal {
         self.rest = rest
     }
 
-    /// The product, without what is left of a whole number; nil if it is too large for one.
+    /// The product, rounded down; nil on overflow.
     func multiplied(by factor: Int64) -> Int64? {
         var product: Int64 = 0
         var place = factor
-        // Digits before the point, then those behind it, each worth a tenth of the one before.
+        // First the digits before the point, then those after it, each worth a tenth of the one before.
         for index in 0..<max(point, 0) {
             let digit = index < digits.count ? digits[index] : 0
             let (shifted, isTooLarge) = product.multipliedReportingOverflow(by: 10)

@@ -3,39 +3,41 @@ import Glibc
 import LockVocabulary
 import Posix
 
-/// The service manager that waits for the readiness of this process's unit (`sd_notify(3)`).
+/// The service manager that waits until this process's unit is ready (`sd_notify(3)`).
 ///
-/// It takes messages from the unit's main process, by default from no other: that is the monitor. So a process that
-/// waits for a lock says so through the monitor, and what the command says goes through a socket of the monitor's, the
-/// relay, of which the command finds the address in the place of the manager's.
+/// By default, the manager accepts messages only from the unit's main process, which is the monitor. A process that
+/// waits for a lock therefore reports that through the monitor. The monitor also forwards the command's messages: it
+/// opens a socket, the relay, and the command finds the relay's address in the environment instead of the manager's.
 struct ServiceManager {
     private let address: String
 
-    /// How long the manager is to wait from each message on.
+    /// By how much each message extends the manager's time limit.
     private static let extended = Duration.seconds(30)
     private static let variable = "NOTIFY_SOCKET"
 
-    /// Nil where no manager waits.
+    /// Nil if no manager waits.
     init?() {
         guard let value = getenv(Self.variable), value.pointee != 0 else { return nil }
         address = String(cString: value)
     }
 
-    /// Says for what the unit waits, and that this may take longer. That it cannot be said is no reason not to wait.
+    /// Reports what the unit waits for, and extends the time limit. Ignores errors: the process can wait without the
+    /// report.
     func tellWaiting(_ words: String) {
         let microseconds = Self.extended.wholeNanoseconds / 1000
         let line = words.split(separator: "\n").joined(separator: " ")
         _ = linux_notify_manager(address, "STATUS=\(line)\nEXTEND_TIMEOUT_USEC=\(microseconds)\n")
     }
 
-    /// What is relayed to the manager. Its socket stays open until the process ends or executes another program.
+    /// The socket that receives the command's messages to the manager. It stays open until the process ends or executes
+    /// another program.
     struct Relay {
         let manager: ServiceManager
-        /// The descriptor's number, readable when there is something to relay.
+        /// The descriptor. It is readable when a message is pending.
         let rawValue: Int32
         private let address: String
 
-        /// Nil if the system has no socket for it.
+        /// Nil if the system cannot create the socket.
         init?(to manager: ServiceManager) {
             var name = [CChar](repeating: 0, count: 32)
             let descriptor = linux_notification_socket(&name, name.count)
@@ -45,9 +47,11 @@ struct ServiceManager {
             address = String(decoding: name.prefix { $0 != 0 }.map(UInt8.init(bitPattern:)), as: UTF8.self)
         }
 
-        /// Hands on all messages that have come, with their descriptors, and drops those of strangers.
+        /// Forwards all pending messages with their descriptors, and drops those of other users.
         ///
-        /// The address is open to every user of the host. A sender that has ended cannot be seen, so its user counts.
+        /// Every user of the host can send to the relay. A message is accepted if its sender's user is this process's
+        /// user or root, or if the sender descends from the command. The ancestors of a sender that has ended are
+        /// unknown, so only its user counts.
         func passOn(from command: Int32) {
             var sender: Int32 = 0
             var user: UInt32 = 0
@@ -57,23 +61,23 @@ struct ServiceManager {
             }
         }
 
-        /// Gives this process the relay in the place of the manager.
+        /// Replaces the manager's address with the relay's in this process's environment.
         func enter() { setenv(ServiceManager.variable, address, 1) }
     }
 }
 
-/// What a service manager says to a process by its process id.
+/// The environment variables that a service manager addresses to a process by its process id.
 enum ManagerVariables {
-    /// Claims for this process what was said to its parent: it becomes what the parent was started as.
+    /// Makes the parent's variables valid for this process, which becomes the program that the unit was to start.
     ///
-    /// They say for which process the descriptors of socket activation and the watchdog are.
+    /// They name the process that may use the descriptors of socket activation and the watchdog.
     static func claim(from parent: Int32) {
         for variable in ["LISTEN_PID", "WATCHDOG_PID", "SYSTEMD_EXEC_PID"] {
             if let value = getenv(variable), String(cString: value) == String(parent) {
                 setenv(variable, String(getpid()), 1)
             }
         }
-        // It names the parent by the inode number of its pidfd, and a wrong one is worse than none.
+        // This variable holds the inode number of the parent's pidfd. A wrong number is worse than none.
         unsetenv("LISTEN_PIDFDID")
     }
 }

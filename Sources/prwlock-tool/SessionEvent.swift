@@ -4,26 +4,26 @@ import LockWire
 import PRWLock
 import Posix
 
-/// What a process that keeps a session waits for.
+/// An event that a process with an open session waits for.
 enum SessionEvent {
     case line(ServerLine)
-    /// The session is over: the daemon has ended, or has closed it.
+    /// The session is over: the daemon has ended, or has closed the session.
     case ended(ConnectionEnded)
-    /// One of the other descriptors is ready or at its end, by its place among them.
+    /// A watched descriptor is ready or at end of file; the value is its index in the list.
     case ready(Int)
-    /// The moment has come.
+    /// The given moment has come.
     case moment
 }
 
 extension BlockingConnection {
-    /// Waits for whatever comes first; the other descriptors go before the session.
+    /// Waits for the first event. Watched descriptors take precedence over the session.
     mutating func nextEvent(watching descriptors: [Int32] = [], until moment: Deadline = .never)
         -> SessionEvent
     {
         var requests = (descriptors + [descriptor]).map { pollfd(fd: $0, events: Int16(POLLIN), revents: 0) }
         var isFirstLook = true
         while true {
-            // Lines may have come together with an earlier one, and polling does not see those.
+            // First read without waiting: the connection may have buffered lines, which `poll` does not report.
             let ready = poll(&requests, nfds_t(requests.count), isFirstLook ? 0 : moment.milliseconds)
             if ready > 0, let index = requests.dropLast().firstIndex(where: { $0.revents != 0 }) {
                 return .ready(index)
@@ -40,9 +40,9 @@ extension BlockingConnection {
         }
     }
 
-    /// Sends a request and returns the reply to it; rows and notices before it are given away.
+    /// Sends a request and returns its reply. Passes the rows to `row`, and drops notices.
     ///
-    /// - Parameter patience: how long the daemon may say nothing.
+    /// - Parameter patience: how long the daemon may stay silent.
     mutating func ask(
         _ verb: Verb, patience: Duration = CallTime.patience,
         row: (Row) throws(Complaint) -> Void = { _ in }

@@ -3,7 +3,7 @@ import LockVocabulary
 import LockWire
 import PRWLock
 
-/// `prwlock status`: who holds a lock, and who waits for it, and for whom; without a name, of all locks.
+/// `prwlock status`: the holders and waiters of a lock, or of all locks if no name is given.
 struct StatusCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "status", abstract: "Show who holds a lock and who waits for it.",
@@ -28,7 +28,7 @@ struct StatusCommand: ParsableCommand {
         }
     }
 
-    /// Lock by lock, so that a thousand need the memory of one.
+    /// Queries one lock at a time, so a thousand locks take the memory of one.
     private func showAll(over connection: inout BlockingConnection) throws(Complaint) {
         var names: [LockName] = []
         _ = try connection.ask(.list(prefix: "", after: nil, limit: nil)) { row in
@@ -37,7 +37,7 @@ struct StatusCommand: ParsableCommand {
         var listing = Listing([], show)
         for name in names {
             let status = try LockReport(of: name, over: &connection)
-            // It was released since it was listed.
+            // The lock was released after the daemon listed it.
             if status.isFree { continue }
             listing.add(text: status.text(show.style, DisplayClock()), status.json)
         }
@@ -46,7 +46,7 @@ struct StatusCommand: ParsableCommand {
 }
 
 extension LockReport {
-    /// For people: a line that says it all, then a table of holders and one of waiters.
+    /// For people: a summary line, a table of holders and one of waiters.
     func text(_ style: Style, _ clock: DisplayClock) -> String {
         var text = style.strong(name.shown) + ": " + summary + "\n"
         if !holders.isEmpty { text += "\n" + holderTable(style, clock) }
@@ -74,7 +74,7 @@ extension LockReport {
             ], style: style)
         return table.render(
             holders.map { holder in
-                // For a background holder, the one whose lock it is says more.
+                // For a background holder, its client's process is more informative.
                 let process = holder.client?.process ?? holder.process
                 let client = holder.client.map { "for \($0.processID): " } ?? ""
                 return [
@@ -115,7 +115,7 @@ extension LockReport {
 
     private func spell(_ process: Int32?) -> String { process.map(String.init) ?? "?" }
 
-    /// For programs: durations in milliseconds.
+    /// For programs: durations are in milliseconds.
     var json: JSON {
         .object([
             ("name", .string(name.decoded)), ("encoded", .string(name.text)),
@@ -143,7 +143,7 @@ extension LockReport.DescribedHolder {
 }
 
 extension LockReport.DescribedWaiter {
-    /// How long until it gives up; nil if it never does.
+    /// The time until the waiter gives up; nil if it never does.
     fileprivate var timeLeft: Duration? {
         guard case .upTo(let timeout) = row.timeout else { return nil }
         return max(.zero, timeout - row.waited)
@@ -162,7 +162,7 @@ extension LockReport.DescribedWaiter {
 }
 
 extension ProcessDescription {
-    /// The members that every object about a process has.
+    /// The members that every JSON object about a process has.
     var json: [(String, JSON)] {
         [("user", .optional(user)), ("unit", .optional(unit)), ("command", .optional(command))]
     }

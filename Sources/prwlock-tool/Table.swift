@@ -1,22 +1,22 @@
-/// A table for people: columns under headings, aligned.
+/// A table for people, with aligned columns under headings.
 ///
-/// It may be told in parts: a later part keeps the columns of the first and at least their widths, and has no heading.
-/// Where lines may only be so long, every row stays one line: `TableWidths` says what gives way.
+/// It can be rendered in parts. A later part has no heading, and keeps the columns of the first part and at least their
+/// widths. If the length of a line is limited, each row still takes one line: `TableWidths` decides what to shorten.
 struct Table {
     struct Column {
         var heading: String
-        /// Numbers are easier to compare when their ends stand below each other.
+        /// Aligns the cells to the right, so numbers are easy to compare.
         var isNumber = false
-        /// Whether a cell may be cut in the middle, where the line would be too long.
+        /// Whether a cell may lose its middle if the line is too long.
         var mayBeCut = false
-        /// Whether the column may be left out, where the line would be too long: the lowest number first.
+        /// Whether the column may be dropped if the line is too long; the lowest number is dropped first.
         var expendability: Int?
     }
 
     private let columns: [Column]
     private let style: Style
     private var widths: [Int]
-    /// The columns that are shown, by their places; nil before the first part.
+    /// The indices of the shown columns; nil before the first part.
     private var shown: [Int]?
 
     init(_ columns: [Column], style: Style) {
@@ -25,7 +25,8 @@ struct Table {
         widths = columns.map(\.heading.count)
     }
 
-    /// The rows as text, the heading before the first ones. Each cell is made harmless; an empty one is a dash.
+    /// Renders rows; the first call puts the heading before them. It escapes each cell, and shows an empty one as a
+    /// dash.
     mutating func render(_ rows: [[String]]) -> String {
         let rows = rows.map { row in row.map { $0.isEmpty ? "-" : Harmless.show($0) } }
         for row in rows {
@@ -55,7 +56,8 @@ struct Table {
         return style.fit(line)
     }
 
-    /// The text with its middle left out: of a command line the program and the last argument say the most.
+    /// Replaces the middle of the text with an ellipsis: the program and the last argument of a command line say the
+    /// most.
     static func cut(_ text: String, to width: Int) -> String {
         guard text.count > width, width > 1 else { return text }
         let tail = (width - 1) / 2
@@ -63,17 +65,17 @@ struct Table {
     }
 }
 
-/// How a table's columns share a line that is too short for all of them.
+/// Divides a line among the columns if it is too short for all of them.
 ///
-/// 1. Columns in which no row has anything are left out.
-/// 2. Cells that may be cut give way, the widest first, down to a width at which they still tell something.
-/// 3. Columns that may be left out are, one by one, until the rest fits.
+/// 1. Drop optional columns in which all cells are empty.
+/// 2. Shorten cells that may be cut, the widest first, to a width that is still readable.
+/// 3. Drop the other optional columns one by one until the rest fits.
 enum TableWidths {
     private static let gap = 2
-    /// What is left of a cell that is cut, at least.
+    /// The least width of a cell that is cut.
     private static let leastCut = 12
 
-    /// The places of the columns to show.
+    /// The indices of the columns to show.
     static func choose(
         _ columns: [Table.Column], _ widths: [Int], _ rows: [[String]], lineLength: Int?
     ) -> [Int] {
@@ -90,7 +92,7 @@ enum TableWidths {
         return shown
     }
 
-    /// The widths at which the columns fit the line, if they can.
+    /// The widths at which the columns fit the line, if possible.
     static func fit(
         _ shown: [Int], _ columns: [Table.Column], _ widths: [Int], lineLength: Int?
     ) -> [Int] {
@@ -118,14 +120,14 @@ enum TableWidths {
     }
 }
 
-/// How text looks where it goes: colour and a last column only on a terminal.
+/// The appearance of text: colour, and the width of the terminal.
 struct Style {
     var hasColour = false
     var columns: Int?
 
     static let plain = Style()
 
-    /// For standard output; `NO_COLOR` (no-color.org) and a terminal that can do nothing forbid colour.
+    /// The style for standard output. `NO_COLOR` (no-color.org) and a dumb terminal disable colour.
     static func standardOutput(environment: [String: String]) -> Style {
         guard StandardOutput.isTerminal else { return plain }
         let isForbidden = !(environment["NO_COLOR"] ?? "").isEmpty || environment["TERM"] == "dumb"
@@ -135,7 +137,7 @@ struct Style {
     func strong(_ text: String) -> String { paint(text, "1") }
     func warning(_ text: String) -> String { paint(text, "33") }
 
-    /// The line, cut to the terminal's width: a row that goes on in the next line is no row.
+    /// Cuts the line to the terminal's width, so a row never wraps.
     func fit(_ line: String) -> String {
         guard let columns, columns > 1, line.count > columns else { return line }
         return line.prefix(columns - 1) + "…"

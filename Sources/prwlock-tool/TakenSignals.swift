@@ -2,10 +2,10 @@ import CLinux
 import Glibc
 import Posix
 
-/// All signals of this process, taken out of a descriptor, and what becomes of them in a program that is executed.
+/// All signals of this process, blocked and read from a descriptor.
 ///
-/// To be made before a fork, so that no signal is lost in between: the one of both that executes a program puts back
-/// what the caller of this process chose (`restore`), and only then do signals act there.
+/// Make this before the fork, or a signal could be lost. The process that executes a program first calls `restore`,
+/// which puts back the caller's mask and dispositions.
 struct TakenSignals: ~Copyable {
     private let descriptor: OwnedDescriptor
     private var mask = sigset_t()
@@ -15,7 +15,8 @@ struct TakenSignals: ~Copyable {
         var all = sigset_t()
         sigfillset(&all)
         sigprocmask(SIG_SETMASK, &all, &mask)
-        // Where the caller ignores the ends of children, the kernel would keep no exit status to wait for.
+        // If the caller ignores SIGCHLD, the kernel discards the exit status of children, so install the default
+        // action.
         var standard = sigaction()
         standard.__sigaction_handler.sa_handler = SIG_DFL
         sigaction(SIGCHLD, &standard, &childAction)
@@ -28,10 +29,10 @@ struct TakenSignals: ~Copyable {
         descriptor = OwnedDescriptor(owning: number)
     }
 
-    /// The descriptor's number, readable when a signal has come.
+    /// The descriptor. It is readable when a signal is pending.
     var rawValue: Int32 { descriptor.rawValue }
 
-    /// The next signal that has come; nil if there is none.
+    /// Takes the next pending signal; nil if there is none.
     borrowing func next() -> signalfd_siginfo? {
         var information = signalfd_siginfo()
         let size = MemoryLayout<signalfd_siginfo>.size
@@ -39,14 +40,14 @@ struct TakenSignals: ~Copyable {
         return information
     }
 
-    /// Whether a signal has come and was not taken yet.
+    /// Whether a signal is pending.
     borrowing func isPending(_ signal: Int32) -> Bool {
         var pending = sigset_t()
         sigpending(&pending)
         return sigismember(&pending, signal) == 1
     }
 
-    /// Puts back what the caller of this process chose. Signals that are ignored were so all the time.
+    /// Puts back the caller's signal mask and action for SIGCHLD. No other disposition was changed.
     borrowing func restore() {
         var action = childAction
         sigaction(SIGCHLD, &action, nil)
@@ -54,8 +55,8 @@ struct TakenSignals: ~Copyable {
         sigprocmask(SIG_SETMASK, &mask, nil)
     }
 
-    /// Has a signal do to this process what it does by default: end or stop it. Returns if it does not, or when the
-    /// process goes on.
+    /// Applies the default action of a signal to this process: the signal ends or stops it. Returns if the signal does
+    /// neither, or when the process continues.
     borrowing func act(on signal: Int32) {
         var standard = sigaction()
         var before = sigaction()
@@ -65,7 +66,7 @@ struct TakenSignals: ~Copyable {
         sigemptyset(&only)
         sigaddset(&only, signal)
         kill(getpid(), signal)
-        // It acts as soon as it is not blocked.
+        // The signal takes effect as soon as it is unblocked.
         sigprocmask(SIG_UNBLOCK, &only, nil)
         sigprocmask(SIG_BLOCK, &only, nil)
         sigaction(signal, &before, nil)

@@ -3,9 +3,9 @@ import LockWire
 import PRWLock
 import Posix
 
-/// What a grant needs while it is held: its lease renewed, and somebody who hears of its loss.
+/// Maintains a grant while it is held: renews its lease and detects its loss.
 struct Upkeep {
-    /// How a grant ended that nobody gave back.
+    /// The reason why a grant ended without a release.
     enum Loss {
         case expired, revoked, daemonGone
 
@@ -20,13 +20,13 @@ struct Upkeep {
 
     enum Event {
         case lost(Loss)
-        /// One of the watched descriptors is ready, by its place among them.
+        /// A watched descriptor is ready; the value is its index in the list.
         case ready(Int)
     }
 
     private let name: LockName
     private let token: Token
-    /// How long after one renewal the next is due: so that two may fail before the lease ends.
+    /// The time between two renewals: a third of the lease, so two may fail before the lease ends.
     private let interval: Duration?
     private var nextRenewal: Instant?
 
@@ -37,7 +37,7 @@ struct Upkeep {
         nextRenewal = interval.map { Instant.now.advanced(by: $0) }
     }
 
-    /// Keeps the grant until it is lost, or one of the descriptors is ready.
+    /// Maintains the grant until it is lost, or one of the descriptors is ready.
     mutating func keep(over connection: inout BlockingConnection, watching descriptors: [Int32]) -> Event {
         while true {
             switch connection.nextEvent(
@@ -53,7 +53,7 @@ struct Upkeep {
             case .moment:
                 nextRenewal = interval.map { Instant.now.advanced(by: $0) }
                 let renewal = Request(verb: .renew(name, GrantChoice(token: token), lease: nil))
-                // That the session has ended is the next event.
+                // If the session has ended, `nextEvent` reports that next, so ignore the error here.
                 try? connection.send(renewal)
             }
         }

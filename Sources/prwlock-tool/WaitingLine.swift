@@ -3,18 +3,18 @@ import LockWire
 import PRWLock
 import Posix
 
-/// What a process that waits for a lock says of that: a line on a terminal, kept up to date, and words for the service
-/// manager; nothing where neither is there.
+/// Reports that a process waits for a lock: on a terminal as a line that is kept up to date, and to the service manager
+/// as its status.
 ///
-/// It asks for the lock's status in a second session, so that the first is left to its one answer. On the terminal it
-/// writes only while this process is in the foreground: what a background job writes there goes into another program's
-/// picture.
+/// It queries the lock's status over a second session, because the first one waits for the decision. It writes to the
+/// terminal only while this process is in the foreground; a background job would write into the output of another
+/// program.
 struct WaitingLine: ~Copyable {
-    /// Where the words for the service manager go.
+    /// The way of the status to the service manager.
     enum Manager {
         case none
         case itself(ServiceManager)
-        /// To the monitor, which is the unit's main process: of others the manager takes no messages.
+        /// Through the monitor, because the manager accepts messages only from the unit's main process.
         case monitor(channel: Int32)
     }
 
@@ -22,14 +22,14 @@ struct WaitingLine: ~Copyable {
     private let daemon: DaemonOptions
     private let manager: Manager
     private let columns: Int
-    /// When it is to be told, or told anew; nil for never.
+    /// When to report next; nil for never.
     private(set) var nextUpdate: Deadline?
     private var isShown = false
 
     private static let interval = Duration.seconds(1)
-    /// Units may have a short time to start.
+    /// Report early, because a unit's start may have a short time limit.
     private static let managerDelay = Duration.milliseconds(100)
-    /// How long it waits for a connection, and as long again for each of two answers; the request waits with it.
+    /// The limit for connecting and for each of two answers. The request cannot proceed meanwhile.
     private static let patience = Duration.milliseconds(200)
 
     init(_ request: Acquire, _ daemon: DaemonOptions, for manager: Manager = .none) {
@@ -45,10 +45,10 @@ struct WaitingLine: ~Copyable {
         }
     }
 
-    /// - Parameter end: when the request is given up.
+    /// - Parameter end: the deadline of the request.
     mutating func update(waited: Duration, by end: Deadline) {
         nextUpdate = Deadline(after: Self.interval)
-        // To say less is better than to fail or to be late: who waits wants the lock, not the line.
+        // A report without holders is better than a late one, because the caller wants the lock and not the report.
         let patience = min(Self.patience, (end.left ?? Self.interval) / 3)
         let holders = (try? LockReport(of: request.name, at: daemon, patience: patience))?.holders ?? []
         let text = Self.text(request.name, request.mode, holders: holders, waited: waited)
@@ -62,7 +62,7 @@ struct WaitingLine: ~Copyable {
         isShown = true
     }
 
-    /// Leaves the terminal as it was.
+    /// Removes the line from the terminal.
     mutating func erase() {
         guard isShown, StandardError.isForegroundTerminal else { return }
         StandardError.write("\r\u{1B}[K")

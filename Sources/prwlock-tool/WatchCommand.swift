@@ -3,7 +3,7 @@ import LockVocabulary
 import LockWire
 import PRWLock
 
-/// `prwlock watch`: what happens on locks, as it happens.
+/// `prwlock watch`: shows changes on locks as they happen.
 struct WatchCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "watch", abstract: "Show what happens on locks, until it is interrupted.")
@@ -61,7 +61,7 @@ struct WatchCommand: ParsableCommand {
 }
 
 extension Notice.Changed {
-    /// The change in columns of their own: rows that come one by one cannot be measured first.
+    /// The change in columns of fixed widths, because the widths of later rows are unknown.
     func line(_ clock: DisplayClock, _ user: String?, _ note: Note) -> String {
         Self.columns([
             clock.time(before: .zero), change.rawValue, mode.description, processID.map(String.init) ?? "?",
