@@ -2,14 +2,15 @@ import Glibc
 
 /// A socket that sends datagrams to one address and never waits.
 ///
-/// The address is looked up with every datagram, so that a receiver that binds its socket anew is reached again.
-/// The descriptor is opened once, at the start: a full table of descriptors silences neither the journal nor the watchdog.
+/// The kernel looks the address up for every datagram, so the sender also reaches a receiver that has bound its
+/// socket again. The sender opens its descriptor once, at the start, so a full table of descriptors silences
+/// neither the journal nor the watchdog.
 final class DatagramSender {
     private var address = sockaddr_un()
     private let addressLength: socklen_t
     private var descriptor: Int32 = -1
 
-    /// Nil if no socket can have this path. A path that begins with `@` names an abstract socket.
+    /// Returns nil if no socket can have this path. A path that begins with `@` names an abstract socket.
     init?(path: String) {
         var bytes = Array(path.utf8)
         guard let first = bytes.first, bytes.count < MemoryLayout.size(ofValue: address.sun_path) else {
@@ -17,7 +18,7 @@ final class DatagramSender {
         }
         let isAbstract = first == UInt8(ascii: "@")
         guard isAbstract || first == UInt8(ascii: "/") else { return nil }
-        // An abstract name has no zero byte at its end, and every byte of the length counts.
+        // A path ends with a zero byte. An abstract name does not: its length is part of the address.
         if isAbstract { bytes[0] = 0 } else { bytes.append(0) }
         address.sun_family = sa_family_t(AF_UNIX)
         withUnsafeMutableBytes(of: &address.sun_path) { $0.copyBytes(from: bytes) }
@@ -33,7 +34,8 @@ final class DatagramSender {
         descriptor = socket(AF_UNIX, kind, 0)
     }
 
-    /// Whether the receiver's queue took the datagram. There is no wait for one that is full, or for one that is gone.
+    /// Sends a datagram; returns whether the receiver's queue took it. It does not wait if the queue is full or
+    /// the receiver is gone.
     func send(_ datagram: [UInt8]) -> Bool {
         if descriptor < 0 { open() }
         guard descriptor >= 0 else { return false }

@@ -3,23 +3,25 @@
     import Glibc
 #endif
 
-/// A listening socket that the service manager opened and handed over when it started this process.
+/// A listening socket that the service manager opened and passed to this process when it started the process.
 ///
-/// It is plain data: whoever took it owns the descriptor and closes it.
+/// This is plain data: the code that takes it owns the descriptor and closes it.
 public struct InheritedSocket: Sendable, Equatable {
-    /// Open, and closed by `exec`.
+    /// The open descriptor, which `exec` closes.
     public let descriptor: Int32
-    /// What `FileDescriptorName=` says in the socket's unit; the unit's own name if it says nothing.
+    /// The value of `FileDescriptorName=` in the socket's unit; by default the unit's own name.
     public let name: String
 }
 
 /// The sockets of socket activation (`sd_listen_fds_with_names(3)`).
 public enum InheritedSockets {
-    /// All that were handed to this very process, in the order of the unit; none if it was started otherwise.
+    /// Takes all sockets that the manager passed to this process, in the order of the unit; none if it was
+    /// started otherwise.
     ///
-    /// A second call gives none, for each descriptor has one owner; and no child takes itself for the
-    /// one that was meant. It changes the environment: call it before there is a second thread.
-    /// The error is what the variables that hand them over have that makes no sense, as an `errno`.
+    /// A second call returns none, because each descriptor has one owner. No child takes them either: the call
+    /// removes the variables from the environment. So call it before there is a second thread.
+    ///
+    /// - Throws: the `errno` of a variable with an invalid value.
     public static func take() throws(InheritanceError) -> [InheritedSocket] {
         #if Systemd
             var names: UnsafeMutablePointer<UnsafeMutablePointer<CChar>?>?
@@ -39,9 +41,9 @@ public enum InheritedSockets {
     }
 }
 
-/// The sockets could not be taken over: the environment that hands them over is not as it should be.
+/// The environment variables of socket activation are invalid, so the sockets could not be taken.
 public struct InheritanceError: Error, Sendable, CustomStringConvertible {
-    /// The `errno` of it.
+    /// The `errno` that libsystemd returned.
     public let code: Int32
 
     public var description: String { "LISTEN_FDS is not usable (error \(code))" }

@@ -1,25 +1,26 @@
 import Glibc
 
-/// Where the daemon writes what an operator would search for: the journal, or else standard error.
+/// The log for operators: the journal, or else standard error.
 ///
-/// An entry goes to the journal, with its fields, if standard error is connected to it; a reader of the daemon's standard
-/// error elsewhere sees the same entries there, as text.
+/// If standard error is connected to the journal, entries go to the journal with their fields. Otherwise
+/// standard error gets the same entries as text.
 ///
 /// Invariants:
-/// 1. No call here waits. A journal that is stopped, or whose queue another process keeps full, costs entries and never a
-///    lock: the watchdog would end a daemon that waits.
-/// 2. An entry that is not taken is counted. Before the next entry that is taken, one entry says how many were lost.
+/// 1. No call here waits. If the journal is stopped, or another process keeps its queue full, entries are lost,
+///   but never a lock: if the daemon waited, the watchdog would end it.
+/// 2. Every lost entry is counted. Before the next entry that is taken, one entry reports how many were lost.
 ///
-/// The journal's own protocol is spoken here and not through `sd_journal_send(3)`, which waits for room in the queue.
+/// This type implements the journal's protocol itself, because `sd_journal_send(3)` waits for room in the
+/// queue.
 public final class Journal {
-    /// Entries that matter less are passed over.
+    /// The least important level that is written.
     public var level: LogLevel
-    /// How many entries were lost since the start.
+    /// The number of entries lost since the start.
     public private(set) var lost = 0
-    /// Stands before every line of text; the journal knows it by itself.
+    /// The prefix of every line of text, and the identifier of every entry in the journal.
     private let program: String
     private var destination: Destination
-    /// How many lost entries no entry has told yet.
+    /// The number of lost entries that no entry has reported yet.
     private var untold = 0
 
     private enum Destination {
@@ -27,11 +28,11 @@ public final class Journal {
         case standardError(StandardErrorOutput)
     }
 
-    /// The longest value of a field. With it an entry stays far below what a datagram holds.
+    /// The longest value of a field. It keeps an entry far below the size limit of a datagram.
     private static let longestValue = 32_768
 
     public convenience init(program: String, level: LogLevel) {
-        // For tests, which have a socket in the journal's place.
+        // Tests use a socket of their own in place of the journal's.
         if let path = getenv("PRWLOCK_TEST_JOURNAL") {
             self.init(program: program, level: level, socket: String(cString: path))
         } else {
@@ -40,7 +41,7 @@ public final class Journal {
         }
     }
 
-    /// With the path of the journal's socket; nil for standard error.
+    /// - Parameter socket: the path of the journal's socket; nil for standard error.
     package init(program: String, level: LogLevel, socket: String?) {
         self.program = program
         self.level = level
@@ -51,11 +52,11 @@ public final class Journal {
         }
     }
 
-    /// Writes an entry, if it matters enough.
+    /// Writes an entry if its level is important enough.
     public func write(_ entry: JournalEntry) {
         guard entry.level <= level else { return }
         tellLost()
-        // Later entries are not to overtake the one that says how many are missing.
+        // While a loss is unreported, drop the entry, because it must not overtake the report.
         if untold > 0 || !put(entry) {
             lost += 1
             untold += 1
@@ -67,10 +68,10 @@ public final class Journal {
         write(JournalEntry(level, message))
     }
 
-    /// Whether entries were lost and no entry has said so yet.
+    /// Whether entries were lost and no entry has reported this yet.
     public var hasUntoldLoss: Bool { untold > 0 }
 
-    /// Says how many entries were lost, if there is room for that.
+    /// Writes an entry with the number of lost entries, if there is room for it.
     public func tellLost() {
         guard untold > 0 else { return }
         let entries = untold == 1 ? "1 entry was" : "\(untold) entries were"
@@ -90,7 +91,7 @@ public final class Journal {
 
     // MARK: - The journal's protocol
 
-    /// An entry as the journal reads it: `NAME=value` lines.
+    /// Encodes an entry for the journal, as `NAME=value` lines.
     private func datagram(of entry: JournalEntry) -> [UInt8] {
         var bytes: [UInt8] = []
         Self.append("MESSAGE", entry.message, to: &bytes)
@@ -104,7 +105,7 @@ public final class Journal {
     private static func append(_ name: String, _ value: String, to bytes: inout [UInt8]) {
         let value = Array(value.utf8).cut(to: longestValue)
         bytes += name.utf8
-        // A value with a line feed in it has its length before it, as 64 bits with the lowest byte first.
+        // The length of a value that contains a line feed comes before it, as 64 bits, lowest byte first.
         if value.contains(UInt8(ascii: "\n")) {
             bytes.append(UInt8(ascii: "\n"))
             withUnsafeBytes(of: UInt64(value.count).littleEndian) { bytes += $0 }
@@ -116,8 +117,8 @@ public final class Journal {
     }
 
     #if Systemd
-        /// `JOURNAL_STREAM` names the file that the manager connected standard error to. It is inherited by
-        /// children whose standard error is another one, hence the look at the file itself.
+        /// `JOURNAL_STREAM` names the file that the manager connected standard error to. Children inherit the
+        /// variable even if their standard error is another file, so compare it with the file itself.
         private static var standardErrorIsJournal: Bool {
             var file = stat()
             guard let stream = getenv("JOURNAL_STREAM"), fstat(STDERR_FILENO, &file) == 0 else {

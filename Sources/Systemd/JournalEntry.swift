@@ -1,11 +1,11 @@
-/// One thing that an operator may want to know, for the journal or for standard error.
+/// One event for operators, in the journal or on standard error.
 public struct JournalEntry: Sendable {
     public var level: LogLevel
-    /// One line for people, that can be understood without the fields.
+    /// One line that is clear without the fields.
     public var message: String
-    /// What happened, if it is of a kind that can be searched for.
+    /// The kind of the event, if operators can search for it.
     public var event: Event?
-    /// What it happened to, in the order in which it is shown.
+    /// The objects of the event, in the order in which they are shown.
     public var fields: [Field]
 
     public init(_ level: LogLevel, _ message: String, event: Event? = nil, fields: [Field] = []) {
@@ -15,7 +15,7 @@ public struct JournalEntry: Sendable {
         self.fields = fields
     }
 
-    /// A field that can be searched for: `journalctl LOCK=jobs CLIENT_PID=811`.
+    /// A field that operators can search for: `journalctl LOCK=jobs CLIENT_PID=811`.
     public enum Field: Sendable {
         case lock(String)
         case session(String)
@@ -24,32 +24,32 @@ public struct JournalEntry: Sendable {
         /// The system's unit that the client belongs to.
         case clientUnit(String)
         case token(UInt64)
-        /// The limit that was hit, by the protocol's code for it: `limit-grants`.
+        /// The exceeded limit, by its error code in the protocol: `limit-grants`.
         case limit(String)
-        /// How many entries were lost.
+        /// The number of lost entries.
         case lost(Int)
     }
 
     /// A kind of event, with an identifier that never changes (`journalctl MESSAGE_ID=…`).
     public enum Event: Sendable, CaseIterable {
-        /// A session ended in another way than it should while it held a lock.
+        /// A session that held a lock ended without a regular end.
         case diedHolding
         case leaseExpired
         case deadlockRefused
         case limitHit
-        /// A mark that a lock's last writer died was dropped for want of room.
+        /// The mark that a lock's last writer died was dropped for lack of room.
         case markForgotten
-        /// A grant was taken away by an operator.
+        /// An operator revoked a grant.
         case revoked
         case outOfDescriptors
         case outOfTokens
-        /// A client asked for what the rule file does not let it have.
+        /// A client requested something that the rule file forbids.
         case denied
-        /// An owner asked for a lock that it was to take before one that it holds.
+        /// An owner requested a lock that the lock order places before a lock that it holds.
         case orderBroken
-        /// Entries before this one were lost, for there was no room for them.
+        /// Entries before this one were lost, because there was no room for them.
         case entriesLost
-        /// Options or rules have a fault: a reload changed nothing, or a start took the last good ones.
+        /// The options or rules are invalid: a reload changed nothing, or a start used the last good ones.
         case configurationRefused
     }
 }
@@ -80,7 +80,7 @@ extension JournalEntry.Field {
 }
 
 extension JournalEntry.Event {
-    /// The journal's `MESSAGE_ID`: 128 bits as 32 hex digits. Never changed, for others search by it.
+    /// The journal's `MESSAGE_ID`: 128 bits as 32 hex digits. Never change one, because operators search by it.
     public var messageID: StaticString {
         switch self {
         case .diedHolding: "519d185c543645ba8444da01f4144e07"
@@ -100,7 +100,7 @@ extension JournalEntry.Event {
 }
 
 extension JournalEntry: CustomStringConvertible {
-    /// The entry as one line of text, with the fields in the words by which the journal knows them.
+    /// The entry as one line of text, with the fields under their names in the journal.
     public var description: String {
         let words = fields.map { "\($0.name)=\($0.value)" }.joined(separator: " ")
         return "\(level): \(message)" + (words.isEmpty ? "" : " (\(words))")

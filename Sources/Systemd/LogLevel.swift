@@ -1,4 +1,4 @@
-/// How much an entry matters; the numbers are syslog's, and the journal's `PRIORITY`.
+/// The importance of an entry. The numbers are those of syslog and of the journal's `PRIORITY`.
 public enum LogLevel: Int, Sendable, CaseIterable {
     case error = 3
     case warning = 4
@@ -6,7 +6,7 @@ public enum LogLevel: Int, Sendable, CaseIterable {
     case info = 6
     case debug = 7
 
-    /// The level of that name, as `--log-level` takes it.
+    /// The level with this name, as in `--log-level`.
     public init?(_ word: String) {
         guard let level = Self.allCases.first(where: { $0.description == word }) else { return nil }
         self = level
@@ -14,7 +14,7 @@ public enum LogLevel: Int, Sendable, CaseIterable {
 }
 
 extension LogLevel: Comparable {
-    /// More important before less: an entry is written if it is at most the level asked for.
+    /// More important levels are less: an entry is written if its level is at most the configured one.
     public static func < (left: LogLevel, right: LogLevel) -> Bool { left.rawValue < right.rawValue }
 }
 

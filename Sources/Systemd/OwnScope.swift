@@ -3,16 +3,17 @@
     import Glibc
 #endif
 
-/// What this process asks of a service manager over its bus: a scope unit for itself alone.
+/// Requests to service managers over D-Bus: a scope unit for this process alone, and logind's policy for
+/// sessions.
 ///
-/// A process belongs to the unit or login session of the process that started it, and ends with that. In a scope of its
-/// own it ends with nothing but the manager.
+/// A process belongs to the unit or login session of the process that started it, and ends with that unit or
+/// session. A process in a scope of its own ends only with the manager.
 public enum OwnScope {
-    /// How long an answer may take: clients wait meanwhile.
+    /// The timeout of a call, in microseconds. It is short, because clients wait meanwhile.
     private static let patience: UInt64 = 1_000_000
 
-    /// Asks the manager that has this private socket to put this process into a new scope. Returns why it did not; nil if
-    /// it took the order, which it carries out soon.
+    /// Asks the manager behind this private socket to move this process into a new scope. Returns the reason
+    /// for a refusal, or nil if the manager accepted the job, which it carries out soon.
     public static func request(_ unit: String, description: String, managerSocket: String) -> String? {
         #if Systemd
             var bus: OpaquePointer?
@@ -38,7 +39,8 @@ public enum OwnScope {
         #endif
     }
 
-    /// Whether logind ends all processes of a user's session when that session ends; no, if it cannot be asked.
+    /// Whether logind kills all processes of a user's session when that session ends; false if logind does not
+    /// answer.
     public static func sessionsKillTheirProcesses() -> Bool {
         #if Systemd
             var bus: OpaquePointer?
@@ -56,13 +58,14 @@ public enum OwnScope {
     }
 
     #if Systemd
-        /// The arguments `ssa(sv)a(sa(sv))`: the name, what to do where it is taken, the properties, no other units.
+        /// Writes the arguments `ssa(sv)a(sa(sv))`: the name, the mode if the name is taken, the properties, no
+        /// other units.
         private static func write(_ message: OpaquePointer, _ unit: String, _ description: String) {
             append(message, unit)
             append(message, "fail")
             within(message, "a", "(sv)") {
                 property(message, "Description", "s") { append(message, description) }
-                // A scope that has failed does not stay, and takes no name from a later one.
+                // With this mode, systemd unloads a failed scope, so its name is free for a later one.
                 property(message, "CollectMode", "s") { append(message, "inactive-or-failed") }
                 property(message, "PIDs", "au") {
                     within(message, "a", "u") {

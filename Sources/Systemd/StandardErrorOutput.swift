@@ -2,15 +2,16 @@ import Glibc
 
 /// Standard error for a process that must not wait for its reader.
 ///
-/// `O_NONBLOCK` belongs to the open file, which other processes share: it is never set on descriptor 2. Instead, by what
-/// descriptor 2 is:
+/// `O_NONBLOCK` belongs to the open file, which other processes share, so it is never set on descriptor 2. The
+/// kind of file decides what happens instead:
 ///
-/// 1. A pipe or a terminal is opened a second time, without waiting. Only this second opening is written to.
-/// 2. A pipe or a terminal that may not be opened again (it belongs to another user) is written to while it says that it
-///    has room. A pipe that has room takes a line of at most 4,096 bytes at once. If another process writes to the same
-///    pipe in the same instant, the write may wait.
-/// 3. A socket is sent to with `MSG_DONTWAIT`.
-/// 4. A file has always room; a write to it waits for its disk at most.
+/// 1. A pipe or a terminal is opened a second time, with `O_NONBLOCK`. All output goes to this second
+///   descriptor.
+/// 2. A pipe or a terminal that may not be opened again (it belongs to another user) is polled before each
+///   write. A pipe that has room takes a line of at most 4,096 bytes at once. If another process writes to the
+///   same pipe in the same instant, the write may wait.
+/// 3. For a socket, `send` has the flag `MSG_DONTWAIT`.
+/// 4. A file always has room; a write to it waits only for its disk.
 struct StandardErrorOutput {
     private enum Way {
         case reopened(Int32)
@@ -19,11 +20,12 @@ struct StandardErrorOutput {
         case file
     }
 
-    /// What a pipe takes in one piece (`PIPE_BUF`): lines of several processes do not mix, and none is cut.
+    /// The most that a pipe takes in one piece (`PIPE_BUF`). Up to this length, lines of several processes do
+    /// not mix.
     static let longestLine = 4_096
 
     private let way: Way
-    /// The end of a line of which the reader has taken the beginning.
+    /// The part of the last line that was not written yet.
     private var rest: [UInt8] = []
 
     init() {
@@ -41,7 +43,8 @@ struct StandardErrorOutput {
         }
     }
 
-    /// Writes a line, which is cut if it is too long. False if there is no room for it: then nothing of it is written.
+    /// Writes a line, cut to `longestLine`. Returns false, without writing any part of the line, if there is no
+    /// room.
     mutating func write(_ line: String) -> Bool {
         guard writeRest() else { return false }
         var bytes = Array(line.utf8)
@@ -61,7 +64,7 @@ struct StandardErrorOutput {
         return rest.isEmpty
     }
 
-    /// How many bytes were taken.
+    /// Writes bytes; returns how many were taken.
     private func put(_ bytes: [UInt8]) -> Int {
         while true {
             let count =
@@ -84,7 +87,7 @@ struct StandardErrorOutput {
 }
 
 extension Array<UInt8> {
-    /// The beginning that has so many bytes at the most and does not end within a character.
+    /// The longest prefix of at most `most` bytes that does not end within a character.
     func cut(to most: Int) -> ArraySlice<UInt8> {
         guard count > most else { return self[...] }
         var end = most

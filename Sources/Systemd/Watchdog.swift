@@ -2,14 +2,14 @@
     import CSystemd
 #endif
 
-/// The service manager's promise to replace this process when it falls silent (`sd_watchdog_enabled(3)`).
+/// The service manager's watchdog, which replaces this process when it stops sending pings (`sd_watchdog_enabled(3)`).
 ///
-/// Only the thread that serves may give the sign of life (`Readiness.alive`), or a hung daemon would look alive.
+/// Only the thread that serves may send the ping (`Readiness.alive`). Otherwise a hung daemon would look alive.
 public struct Watchdog: Sendable {
-    /// How long the manager waits for a sign of life before it ends the process.
+    /// How long the manager waits for a ping before it ends the process.
     public let patience: Duration
 
-    /// The watchdog that the manager keeps for this process; nil if it keeps none.
+    /// The manager's watchdog for this process; nil if there is none.
     public init?() {
         #if Systemd
             var microseconds: UInt64 = 0
@@ -20,6 +20,6 @@ public struct Watchdog: Sendable {
         #endif
     }
 
-    /// How often to give the sign of life: at half the time, so that one that is late does no harm.
+    /// The interval between pings: half the patience, so that a late ping is still in time.
     public var period: Duration { patience / 2 }
 }
