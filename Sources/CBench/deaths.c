@@ -12,22 +12,22 @@
 
 #include "CBench.h"
 
-/* Processes that are killed while they hold or wait, and the one behind them in the queue, which is this process. */
+/* Kills processes that hold or wait, and measures when the next waiter, which is this process, is granted. */
 
 enum { LINE = 512 };
 
 struct bench_deaths {
     const char *path;
     enum bench_victim kind;
-    /* The session that is next in line; where waiters die, another one that reads, for them to wait for. */
+    /* The session of the next waiter. For BENCH_WAITER, `reader` is the session that the victims wait for. */
     int next, reader;
-    /* Ends with this process, and so do the children that outlive their killed parents. */
+    /* A pipe that closes with this process. Children that outlive their killed parents then end. */
     int lifeline[2];
 };
 
 struct victim {
     pid_t process;
-    /* What keeps the victim's socket open after it, or 0. */
+    /* The child that keeps the victim's socket open after its death, or 0. */
     pid_t child;
     /* A socket to the victim. */
     int other;
@@ -43,7 +43,7 @@ static int ask(int descriptor, const char *request, const char *beginning) {
 
 /* -- in the victim ----------------------------------------------------------------------------------------------- */
 
-/* A child that has all the victim has, and lives as long as the benchmark. */
+/* Forks a child that shares the victim's descriptors and lives as long as the benchmark. */
 static pid_t leave_child(const struct bench_deaths *deaths, int other) {
     pid_t child = fork();
     if (child != 0) return child;
@@ -53,7 +53,7 @@ static pid_t leave_child(const struct bench_deaths *deaths, int other) {
     _exit(0);
 }
 
-/* Gets into the state in which it will be killed, says so by its child's process id, and sleeps. */
+/* Reaches the state in which it will be killed, reports this by sending its child's process id, and sleeps. */
 static void suffer(const struct bench_deaths *deaths, enum bench_victim kind, int other) {
     pid_t child = 0;
     int error = 0;
@@ -89,7 +89,7 @@ static int find_victim(const struct bench_deaths *deaths, enum bench_victim kind
     return 0;
 }
 
-/* Collects what is left; the child has come to this process, its reaper. */
+/* Kills and reaps the victim and its child: this process is the child's reaper. */
 static void bury(struct victim *victim) {
     close(victim->other);
     if (victim->child > 0) kill(victim->child, SIGKILL);
@@ -100,7 +100,7 @@ static void bury(struct victim *victim) {
     if (victim->child > 0) waitpid(victim->child, NULL, 0);
 }
 
-/* Reads the grant and says whether it knows of the death. */
+/* Reads the grant; `told` is whether it reports the death. */
 static int read_grant(int descriptor, bool *told) {
     static const char mark[] = " ownerdied=1";
     char line[LINE];
@@ -143,7 +143,7 @@ int bench_deaths_one(struct bench_deaths *deaths, struct bench_histogram *histog
     return deaths->kind == BENCH_PEER ? 0 : ask(deaths->next, "RELEASE death\n", "RELEASED ");
 }
 
-/* Where waiters die, a reader holds, on a lock whose writer died: so whoever is granted it is told of a death. */
+/* For BENCH_WAITER: lets a reader hold a lock after its writer died, so every grant of this lock reports a death. */
 static int prepare_reader(struct bench_deaths *deaths) {
     struct victim victim;
     int64_t took;
@@ -157,7 +157,7 @@ static int prepare_reader(struct bench_deaths *deaths) {
 
 static int connect_patiently(const char *path) {
     int descriptor = bench_connect(path);
-    /* A session that the daemon forgets is an error, not a benchmark that hangs. */
+    /* If the daemon forgets a session, the benchmark must fail, not hang. */
     struct timeval patience = {.tv_sec = 5};
     if (descriptor >= 0) setsockopt(descriptor, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
     return descriptor;

@@ -24,7 +24,7 @@ pid_t bench_sweeper_start(const char *path, int *lifeline) {
         *lifeline = ends[1];
         return sweeper;
     }
-    /* What a terminal sends to all of its processes is for the benchmark. */
+    /* Leave the terminal's session: its signals are for the benchmark only. */
     setsid();
     close(ends[1]);
     char byte;

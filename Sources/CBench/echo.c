@@ -9,12 +9,12 @@
 
 #include "CBench.h"
 
-/* The echo server: one thread, a blocking epoll_wait, a read and a write for each socket that is ready. What any
- * server on this kind of socket pays, and no more. */
+/* The echo server: one thread, a blocking epoll_wait, a read and a write for each ready socket. Its cost is the least
+ * that a server on this kind of socket can have. */
 
 struct echo {
     int descriptor;
-    /* What the socket did not take; nothing is read while it is not empty. */
+    /* The bytes that the socket did not take. While there are any, the server does not read from it. */
     char *rest;
     size_t rest_length;
 };

@@ -14,10 +14,10 @@
 
 #include "CBench.h"
 
-/* Of locks that a list has to tell. */
+/* The number of locks in a list. */
 enum { LISTED = 5000 };
 
-/* Writes the same lines for ever as fast as they are taken, and reads all that comes. */
+/* Writes the same lines forever, as fast as the socket takes them, and reads all answers. */
 static void pump(int descriptor, const char *lines, size_t length) {
     static char answers[1 << 16];
     size_t sent = 0;
@@ -68,7 +68,7 @@ pid_t bench_flood_start(const char *path, enum bench_flood kind, uid_t user) {
     pid_t child = fork();
     if (child != 0) return child < 0 ? -errno : child;
     if (user != 0 && (setgroups(0, NULL) != 0 || setgid(user) != 0 || setuid(user) != 0)) _exit(1);
-    /* After the change of user, which undoes it. */
+    /* Call this after the change of user, which clears the setting. */
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (getppid() != parent) _exit(1);
     raise(SIGSTOP);
@@ -84,7 +84,7 @@ int bench_flood_await(pid_t child) {
 
 int bench_flood_run(pid_t child, bool wanted) {
     if (kill(child, wanted ? SIGCONT : SIGSTOP) != 0) return errno;
-    /* What it has begun is to be over before anything else is measured. */
+    /* Wait until it has stopped, so that it does not disturb the next measurement. */
     return wanted ? 0 : bench_flood_await(child);
 }
 

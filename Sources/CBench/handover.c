@@ -14,30 +14,30 @@
 
 #include "CBench.h"
 
-/* Two processes take turns on one lock, each time so:
+/* Two processes alternate on one lock. Each turn:
  *
  *   holder                          waiter
- *                                   asks for the lock, and makes sure that it is queued
+ *                                   requests the lock, and checks that it is queued
  *          ◀──────── "I wait" ─────
- *   works for a moment              sleeps until the lock is granted
+ *   holds for a moment              sleeps until the lock is granted
  *   notes the time and releases
- *                                   is granted, and records the time since then
+ *                                   is granted, and records the elapsed time
  *          ◀──────── "I hold" ─────
  */
 
-/* How long a holder holds: long enough for the waiter to fall asleep. */
+/* The time in nanoseconds for which a holder holds: the waiter falls asleep meanwhile. */
 enum { HELD = 20000 };
 
-/* How a lock is asked for, waited for and left; each returns 0 or an errno. */
+/* The operations on one kind of lock; each returns 0 or an errno. */
 struct lock {
-    /* A descriptor for one side, or a negated errno. */
+    /* Returns a descriptor for one side, or a negated errno. */
     int (*open)(const char *path);
     int (*ask)(int descriptor);
-    /* Makes sure that what was asked for waits. */
+    /* Checks that the request waits. */
     int (*confirm)(int descriptor);
     int (*await)(int descriptor);
     int (*leave)(int descriptor);
-    /* What comes after leaving and is not measured. */
+    /* Completes `leave`, outside the measured time. */
     int (*left)(int descriptor);
 };
 
@@ -53,7 +53,7 @@ static int daemon_ask(int descriptor) {
 }
 
 static int daemon_confirm(int descriptor) {
-    /* Requests are carried out in order: if PONG comes before a grant, the request before it waits. */
+    /* The daemon carries requests out in order. So if PONG comes before a grant, the lock request waits. */
     int error = bench_send(descriptor, "PING\n");
     return error != 0 ? error : expect(descriptor, "PONG");
 }
@@ -96,11 +96,11 @@ static const struct lock file_lock = {
     file_open, file_nothing, file_nothing, file_await, file_leave, file_nothing,
 };
 
-/* What both processes see. */
+/* Memory that both processes share. */
 struct turns {
-    /* When the holder began to release. */
+    /* The time at which the holder began to release. */
     _Atomic int64_t released;
-    /* Whether the waiter is to leave when it is granted; only the parent decides. */
+    /* Set when the turns must end; only the parent sets it, because the child's `end` is never over. */
     _Atomic bool over;
     struct bench_histogram *histogram;
 };
@@ -112,7 +112,7 @@ struct side {
     /* A socket to the other side. */
     int other;
     struct turns *turns;
-    /* When to end it. */
+    /* The time after which this side ends the turns. */
     int64_t end;
 };
 
@@ -144,7 +144,7 @@ static int hold_turn(const struct side *side) {
     side->turns->released = bench_now();
     error = side->lock->leave(side->descriptor);
     if (error == 0) error = side->lock->left(side->descriptor);
-    /* Not before the other has the lock may this side ask for it again: a file's lock knows no queue. */
+    /* Request the lock again only after the other side has it: a lock on a file has no queue. */
     return error != 0 ? error : hear(side->other);
 }
 
@@ -163,7 +163,7 @@ static int take_turns(const struct side *side, bool holds) {
     return error;
 }
 
-/* Opens the lock and goes through the turns; the parent holds first. */
+/* Opens the lock and takes the turns; the parent holds first. */
 static int play(const struct lock *lock, const char *path, int other, struct turns *turns, int64_t end,
                 bool holds) {
     int descriptor = lock->open(path);

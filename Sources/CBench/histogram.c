@@ -5,7 +5,7 @@
 
 #include "CBench.h"
 
-/* Log-linear buckets: exact below 256, and 128 to every power of two above, up to 2^40 ns (18 minutes). */
+/* Log-linear buckets: exact below 256, then 128 for each power of two, up to 2^40 ns (18 minutes). */
 enum { SUB_BITS = 7, SUB = 1 << SUB_BITS, TOP_BIT = 40, BUCKETS = (TOP_BIT - SUB_BITS + 1) * SUB };
 
 struct bench_histogram {

@@ -38,7 +38,7 @@ int bench_send(int descriptor, const char *text) {
 int bench_read_line(int descriptor, char *line, size_t room) {
     size_t length = 0;
     while (length + 1 < room) {
-        /* Looks first, so that nothing behind the line is taken. */
+        /* Peek first, so that bytes after the line stay in the socket. */
         ssize_t seen = recv(descriptor, line + length, room - length - 1, MSG_PEEK);
         if (seen < 0 && errno == EINTR) continue;
         if (seen < 0) return errno;

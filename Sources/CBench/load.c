@@ -11,11 +11,11 @@
 struct connection {
     int descriptor;
     const struct bench_script *script;
-    /* The request to be sent next, and the one whose answer comes next; equal when nothing is in flight. */
+    /* The next request to send, and the request that the next answer is for; equal if none is in flight. */
     size_t next, awaited;
-    /* Whether the bytes that come next are the rest of a line. */
+    /* Whether the next bytes from the socket continue a line. */
     bool within_line;
-    /* Requests in flight, when they were sent, and batches still to begin. */
+    /* The number of requests in flight, the time when they were sent, and the batches still to send. */
     size_t in_flight;
     int64_t sent;
     uint64_t batches_left;
@@ -63,7 +63,7 @@ uint64_t bench_load_surprises(const struct bench_load *load) {
     return load->surprises;
 }
 
-/* Sends the next requests in one write. The socket blocks if it must: what is in flight is far below its buffer. */
+/* Sends the next requests in one write. The write may block, but requests in flight take far less than the buffer. */
 static int send_next(struct connection *connection, size_t depth) {
     const struct bench_script *script = connection->script;
     const char *bytes = script->bytes + script->starts[connection->next];

@@ -27,7 +27,7 @@ pid_t bench_spawn(
         return child < 0 ? -error : child;
     }
     prctl(PR_SET_PDEATHSIG, SIGKILL);
-    /* The parent may have gone before the line above. */
+    /* The parent may have ended before the call above. */
     if (getppid() != parent) _exit(1);
     int input = open("/dev/null", O_RDONLY | O_CLOEXEC);
     dup2(input, STDIN_FILENO);
@@ -55,7 +55,7 @@ void bench_end(pid_t child, int64_t patience) {
     }
 }
 
-/* Adds up the numbers that follow a word in a file; -1 if there is no such file. */
+/* Adds up the numbers that follow a word in a file; returns -1 if there is no such file. */
 static int64_t sum_in_file(const char *path, const char *word) {
     FILE *file = fopen(path, "re");
     if (file == NULL) return -1;
@@ -69,7 +69,7 @@ static int64_t sum_in_file(const char *path, const char *word) {
     return sum;
 }
 
-/* The same over a file of every thread of a process. */
+/* Adds up these numbers over a file of each thread of a process. */
 static int64_t sum_over_threads(pid_t process, const char *name, const char *word) {
     char path[128];
     snprintf(path, sizeof path, "/proc/%d/task", (int)process);
@@ -101,7 +101,7 @@ int64_t bench_processor_time(pid_t process) {
 }
 
 int64_t bench_switches(pid_t process) {
-    /* Both `voluntary_ctxt_switches:` and `nonvoluntary_ctxt_switches:`. */
+    /* The word also matches `nonvoluntary_ctxt_switches:`. */
     return sum_over_threads(process, "status", "voluntary_ctxt_switches:");
 }
 

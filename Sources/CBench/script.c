@@ -19,7 +19,7 @@ void bench_script_free(struct bench_script *script) {
 
 int bench_script_add(struct bench_script *script, const char *request, size_t length, char expected) {
     size_t start = script->starts[script->count];
-    /* realloc grows in place mostly; this is before anything is measured. */
+    /* The cost of realloc does not matter: scripts are complete before a measurement begins. */
     char *bytes = realloc(script->bytes, start + length);
     if (bytes == NULL) return ENOMEM;
     script->bytes = bytes;

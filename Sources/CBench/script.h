@@ -3,12 +3,12 @@
 
 #include "CBench.h"
 
-/* Requests one behind the other, so that any of them in a row are one write. */
+/* Requests in one contiguous buffer, so that one write can send several of them. */
 struct bench_script {
     char *bytes;
     /* Request n is the bytes from starts[n] up to starts[n + 1]. */
     size_t *starts;
-    /* How the answer to request n begins. */
+    /* The first byte of a correct answer to request n. */
     char *expected;
     size_t count;
 };

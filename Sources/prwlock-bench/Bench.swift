@@ -1,14 +1,14 @@
-/// What all scenarios share: the daemon, how long and how often to measure, and where.
+/// The inputs that all scenarios share: the daemon, the length and number of runs, and the place for files.
 struct Bench {
     let daemon: LockDaemon
     let redis: Redis?
     let runs: Int
-    /// How long each server is measured in each run.
+    /// The time for which each server is measured in each run.
     let duration: Duration
     let workplace: Workplace
     let progress: Progress
 
-    /// The daemon, the echo server and, where it is installed, Redis: all running.
+    /// Starts the daemon, the echo server and, if it is installed, Redis.
     func startAll(_ label: String) throws -> [Server] {
         let services: [(any Service)?] = [daemon, EchoServer(), redis]
         return try services.compactMap { $0 }.enumerated().map { index, service in
@@ -17,16 +17,16 @@ struct Bench {
     }
 }
 
-/// Something that is measured in turns with others.
+/// A server or call that is measured in turns with others.
 struct Contender {
     let name: String
-    /// The process whose processor time counts.
+    /// The server that is charged with processor time.
     var server: Server?
-    /// Does whatever is measured for so long, and returns how many requests that were.
+    /// Runs the measured work for a duration, and returns the number of requests.
     let work: (Duration, Histogram) throws -> Int
 }
 
-/// What one contender did in one run.
+/// The result of one contender in one run.
 struct Sample {
     let histogram = Histogram()
     var requests = 0
@@ -35,14 +35,14 @@ struct Sample {
 
     var rate: Double { Double(requests) / elapsed.inSeconds }
 
-    /// Of the server, polling included.
+    /// The processor time of the server for each request, including its polling.
     var processorTimeEach: Double { Double(processorTime.nanoseconds) / Double(requests) }
 }
 
 extension Bench {
-    /// Measures all contenders in every run, in turns of a twentieth of the time, each turn begun by another one:
-    /// whatever else the machine does, and whatever one leaves behind for the next, meets them alike. Returns their
-    /// samples, an array of runs for each contender.
+    /// Measures all contenders in every run, in turns of a twentieth of the time. Each round of turns begins with
+    /// another contender. So other activity on the machine, and the after-effects of the contender before, affect all
+    /// contenders alike. Returns an array of samples, one for each run, for each contender.
     func contest(_ contenders: [Contender], _ what: String) throws -> [[Sample]] {
         let turns = 20
         var samples: [[Sample]] = Array(repeating: [], count: contenders.count)
@@ -81,7 +81,7 @@ extension [Sample] {
         ]
     }
 
-    /// The percentiles and the rate, and what the server spent.
+    /// The percentiles, the rate and the server's processor time.
     func row(_ subject: String, processorTime: Bool = true) -> Row {
         var figures = latencies + [Figure("requests", .perSecond, rates)]
         if processorTime { figures.append(Figure("server CPU", .nanoseconds, map(\.processorTimeEach))) }

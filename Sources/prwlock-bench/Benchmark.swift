@@ -2,7 +2,7 @@ import ArgumentParser
 import CBench
 import Glibc
 
-/// The command: which scenarios, how long, and in which form the answer is wanted.
+/// The command: it chooses the scenarios, the length and number of runs, and the form of the output.
 struct Benchmark: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "prwlock-bench",
@@ -63,7 +63,7 @@ struct Benchmark: ParsableCommand {
         }
     }
 
-    /// Measures and prints; whether all claims hold.
+    /// Measures and prints; returns whether all claims hold.
     private func measure() throws -> Bool {
         bench_raise_descriptor_limit()
         let bench = Bench(

@@ -1,7 +1,7 @@
 import CBench
 import Glibc
 
-/// Why a measurement could not be made; never that a figure was bad.
+/// The reason why a measurement was impossible. A bad figure is not a failure.
 struct Failure: Error, CustomStringConvertible {
     let description: String
 

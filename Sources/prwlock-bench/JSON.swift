@@ -1,4 +1,4 @@
-/// A JSON value that can be written; keys stay in the order in which they are given.
+/// A JSON value for output; an object's keys keep their order.
 enum JSON {
     case bool(Bool)
     case number(Double)

@@ -1,6 +1,6 @@
 import CBench
 
-/// Durations in nanoseconds, of which percentiles are asked; in memory that forked processes share.
+/// A histogram of durations in nanoseconds, in memory that forked processes share.
 final class Histogram {
     let raw: OpaquePointer
 
@@ -12,11 +12,11 @@ final class Histogram {
 
     func record(_ duration: Duration) { bench_histogram_record(raw, duration.nanoseconds) }
 
-    /// The least duration that this share of all does not exceed.
+    /// The least duration that this share of all durations does not exceed.
     func quantile(_ share: Double) -> Double { Double(bench_histogram_quantile(raw, share)) }
 }
 
-/// Requests as bytes, each with the byte that a good answer to it begins with.
+/// A sequence of requests as bytes, each with the first byte of a correct answer.
 final class Script {
     let raw: OpaquePointer
 
@@ -35,7 +35,7 @@ final class Script {
     }
 }
 
-/// Connections to one server, each of which goes through its script round and round.
+/// Connections to one server. Each of them repeats its script.
 final class Load {
     private let raw: OpaquePointer
     private var scripts: [Script] = []
@@ -53,29 +53,29 @@ final class Load {
         try check(bench_load_connect(raw, path, script.raw), "\(server): connect to \(path)")
     }
 
-    /// How many requests were answered since the beginning.
+    /// The number of answers so far.
     var answers: Int { Int(bench_load_answers(raw)) }
 
-    /// One request at a time on the first connection.
+    /// Sends one request at a time on the first connection.
     func roundTrips(for duration: Duration, into histogram: Histogram) throws {
         try check(bench_load_round_trips(raw, duration.nanoseconds, histogram.raw), server)
         try checkAnswers()
     }
 
-    /// On every connection `depth` requests in one write, and the next when all are answered.
+    /// Sends `depth` requests in one write on every connection, and the next batch when all are answered.
     func batches(of depth: Int, for duration: Duration, into histogram: Histogram) throws {
         try check(bench_load_batches(raw, depth, duration.nanoseconds, .max, histogram.raw), server)
         try checkAnswers()
     }
 
-    /// The same, but so many batches on each connection, however long it takes.
+    /// Sends `count` such batches on each connection, without a time limit.
     func batches(of depth: Int, count: Int) throws {
         let histogram = Histogram()
         try check(bench_load_batches(raw, depth, .max / 2, UInt64(count), histogram.raw), server)
         try checkAnswers()
     }
 
-    /// A server that refuses what it is asked is fast, and no measure.
+    /// Refusals are fast, so a server that refuses requests must not be measured.
     private func checkAnswers() throws {
         let surprises = bench_load_surprises(raw)
         if surprises > 0 {

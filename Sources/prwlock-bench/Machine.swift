@@ -1,9 +1,9 @@
 import Glibc
 
-/// Where it was measured: without it no figure means anything.
+/// The machine of the measurement; figures have no meaning without it.
 struct Machine {
     let processors = sysconf(Int32(_SC_NPROCESSORS_ONLN))
-    /// How much else was going on at the beginning: runnable threads, on the average of the last minute.
+    /// The load at the beginning: runnable threads, averaged over the last minute.
     let load: Double
     let system: String
 

@@ -1,4 +1,4 @@
-/// What a number counts, and so how it is written.
+/// The unit of a number, which decides its format.
 enum Unit: String {
     case nanoseconds = "ns"
     case bytes = "bytes"
@@ -6,7 +6,7 @@ enum Unit: String {
     case count
     case ratio
 
-    /// The number for people: three digits and a unit.
+    /// The number for readers: three digits and a unit.
     func text(_ value: Double) -> String {
         switch self {
         case .nanoseconds: Self.scaled(value, [(1e9, " s"), (1e6, " ms"), (1e3, " µs"), (1, " ns")])
@@ -32,7 +32,7 @@ enum Unit: String {
     }
 }
 
-/// One number of one server, measured once in every run.
+/// One measured quantity of one server, with one value for each run.
 struct Figure {
     let label: String
     let unit: Unit
@@ -47,13 +47,13 @@ struct Figure {
     var median: Double { runs.median }
 }
 
-/// The figures of one server, or of whatever else is compared.
+/// The figures of one server or other subject.
 struct Row {
     let subject: String
     let figures: [Figure]
 }
 
-/// What the daemon promises about a figure, or about its ratio to another one of the same run.
+/// A bound that the daemon promises for a figure, or for its ratio to another figure of the same run.
 struct Claim {
     enum Bound: String {
         case atMost = "at most"
@@ -79,18 +79,18 @@ struct Claim {
     var holds: Bool { bound == .atMost ? measured <= limit : measured >= limit }
 }
 
-/// What a scenario found.
+/// The result of a scenario.
 struct Outcome {
     let rows: [Row]
     let claims: [Claim]
-    /// Comparisons of like with like: how far a ratio may be from 1 on this machine, now.
+    /// Comparisons of equal servers: the distance of these ratios from 1 is the noise of the machine.
     var noise: [Figure] = []
 }
 
 extension [Double] {
-    /// The middle one, the upper of two.
+    /// The middle value; the upper one of two.
     var median: Double { isEmpty ? .nan : sorted()[count / 2] }
 
-    /// Each divided by the one of the same run.
+    /// Each value divided by the other value of the same run.
     func ratios(to others: [Double]) -> [Double] { zip(self, others).map { $0 / $1 } }
 }

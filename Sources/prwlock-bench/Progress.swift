@@ -1,6 +1,6 @@
 import Glibc
 
-/// A line on standard error that says what is being measured; silent where no person looks on.
+/// A line on standard error about the measurement in progress; only on a terminal.
 struct Progress {
     private let isShown = isatty(STDERR_FILENO) == 1
 

@@ -1,11 +1,11 @@
-/// A scenario and what it found, as a table for people or as JSON for programs.
+/// A scenario and its outcome, as a table or as JSON.
 struct Report {
     let scenario: Scenario
-    /// Whether all that was measured had real-time priority.
+    /// Whether all measured processes had real-time priority.
     let isRealTime: Bool
     let outcome: Outcome
 
-    /// The figures in columns, each the median of its runs, and the claims below with the range of their runs.
+    /// The figures in columns, each the median of its runs. Below them are the claims with the range of their runs.
     var table: String {
         var lines = ["\(scenario.rawValue): \(scenario.summary)\(isRealTime ? " (real-time priority)" : "")"]
         let header = outcome.rows.first.map { [""] + $0.figures.map(\.label) } ?? []
@@ -30,7 +30,7 @@ struct Report {
         return lines.joined(separator: "\n")
     }
 
-    /// The median, and the range if there is one.
+    /// The median, with the range if there is more than one run.
     private func median(_ runs: [Double], _ unit: Unit) -> String {
         let median = unit.text(runs.median)
         guard runs.count > 1, let least = runs.min(), let most = runs.max() else { return median }

@@ -1,6 +1,6 @@
 import ArgumentParser
 
-/// What can be measured, each beside the C echo server and what else the machine has.
+/// The scenarios. Each measures the daemon beside the C echo server and other programs of the machine.
 enum Scenario: String, CaseIterable, ExpressibleByArgument {
     case roundTrip = "round-trip"
     case pipelined
@@ -12,10 +12,10 @@ enum Scenario: String, CaseIterable, ExpressibleByArgument {
     case startUp = "start-up"
     case deaths
 
-    /// Whether it is one request at a time that counts, and with it where the scheduler puts each process.
+    /// Whether the scenario measures one request at a time, so that the scheduler's placement of processes matters.
     var isOfLatency: Bool { self == .roundTrip || self == .handOver }
 
-    /// What is measured, as the table's heading.
+    /// The measured quantity, for the table's heading.
     var summary: String {
         switch self {
         case .roundTrip: "one request at a time, WRITE and RELEASE of a free lock in turns"
@@ -31,7 +31,7 @@ enum Scenario: String, CaseIterable, ExpressibleByArgument {
         }
     }
 
-    /// How it is measured, as far as a reader could wonder.
+    /// The method of measurement, as far as a reader needs it.
     var method: String {
         switch self {
         case .roundTrip:

@@ -1,24 +1,24 @@
 import CBench
 import Glibc
 
-/// What can be started and driven: a program that serves lines on a Unix socket.
+/// A program that can be started and measured: it serves lines on a Unix socket.
 protocol Service {
-    /// How it is called in the table.
+    /// The name in the table.
     var name: String { get }
-    /// The program and its arguments, to serve on a socket and keep whatever it keeps in a directory.
+    /// The program and its arguments; `directory` is for the program's state.
     func command(socket: String, directory: String) -> [String]
-    /// A request that any state of the server answers by one line, and how the answer begins.
+    /// A request that the server always answers with one line, and the beginning of this answer.
     var greeting: (request: String, answer: String) { get }
-    /// Take and give back a lock; two requests, each answered by one line.
+    /// Adds two requests, to acquire and to release a lock, each answered by one line.
     func addPair(_ lock: String, lease: Bool, to script: Script) throws
-    /// Take a lock and keep it.
+    /// Adds a request that acquires a lock and keeps it.
     func addHold(_ lock: String, to script: Script) throws
 }
 
 /// The daemon under test.
 struct LockDaemon: Service {
     let program: String
-    /// Options beyond those that every daemon here gets.
+    /// More options than those that every daemon here gets.
     var more: [String] = []
     let name = "prwlockd"
     let greeting = (request: "PING\n", answer: "PONG")
@@ -37,7 +37,7 @@ struct LockDaemon: Service {
     }
 }
 
-/// What a socket, epoll and a copy cost: a C program that sends back what it gets, here the daemon's own requests.
+/// A C program that sends back what it receives, here the daemon's own requests. It costs a socket, epoll and a copy.
 struct EchoServer: Service {
     static let argument = "--serve-echo"
     let name: String
@@ -59,13 +59,13 @@ struct EchoServer: Service {
     }
 }
 
-/// Redis as it is used for locks: a key that is set if it is not there, with a time to live, and deleted.
+/// Redis in its use for locks: a key that is set if it is absent, with a time to live, and deleted.
 struct Redis: Service {
     let program: String
     let name = "redis-server"
     let greeting = (request: "PING\r\n", answer: "+PONG")
 
-    /// Redis, if it is installed.
+    /// Returns nil if Redis is not installed.
     init?() {
         let path = getenv("PATH").map { String(cString: $0) } ?? ""
         let candidates = path.split(separator: ":").map { "\($0)/redis-server" }
@@ -95,12 +95,12 @@ struct Redis: Service {
     }
 }
 
-/// A running server: started by the benchmark, on a socket of its own, ended with it.
+/// A running server, on a socket of its own. It ends with the benchmark.
 final class Server {
     let service: any Service
     let socket: String
     let process: pid_t
-    /// From before the program was started until it had answered its first request.
+    /// The time from before the start of the program until its first answer.
     let startUp: Duration
 
     var name: String { service.name }
@@ -132,7 +132,7 @@ final class Server {
 
     private var hasEnded = false
 
-    /// Ends it in good order, or after five seconds at all costs.
+    /// Ends the server with TERM, and after five seconds with KILL.
     func end() {
         if hasEnded { return }
         hasEnded = true
@@ -140,15 +140,15 @@ final class Server {
         unlink(socket)
     }
 
-    /// Memory in RAM, in bytes.
+    /// The memory in RAM, in bytes.
     var resident: Double { Double(bench_resident(process)) }
 
     var processorTime: Duration { .nanoseconds(bench_processor_time(process)) }
 
-    /// How often any of its threads was switched to.
+    /// The number of switches to any of its threads.
     var switches: Int { Int(bench_switches(process)) }
 
-    /// Tries to connect every 100 µs until it can, and asks.
+    /// Tries to connect every 100 µs until it succeeds, and sends the greeting. Returns the time since `begin`.
     private static func awaitAnswer(
         of service: any Service, at socket: String, _ process: pid_t, since begin: Duration
     ) throws -> Duration {

@@ -1,6 +1,6 @@
 import Glibc
 
-/// Strings as C's `argv`: pointers, and a null one at the end.
+/// Passes the strings like C's `argv`: pointers, with a null pointer at the end.
 func withCStrings<R>(_ strings: [String], _ body: (UnsafePointer<UnsafeMutablePointer<CChar>?>) -> R) -> R {
     var pointers: [UnsafeMutablePointer<CChar>?] = strings.map { strdup($0) }
     pointers.append(nil)
@@ -13,7 +13,7 @@ func text(_ buffer: [CChar]) -> String {
     String(decoding: buffer.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
 }
 
-/// The first 64 KiB of a file; empty if there is none.
+/// The first 64 KiB of a file; empty if there is no such file.
 func contents(of path: String) -> String {
     guard let file = fopen(path, "re") else { return "" }
     defer { fclose(file) }

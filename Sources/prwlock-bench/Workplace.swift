@@ -1,10 +1,9 @@
 import CBench
 import Glibc
 
-/// A temporary directory for sockets, state and what the servers print.
+/// A temporary directory for sockets, state and the servers' output.
 ///
-/// It goes with all that is in it at the end, also of a benchmark that is interrupted or killed: a process of its own
-/// waits for that.
+/// A process of its own removes the directory after the benchmark, even if the benchmark is interrupted or killed.
 final class Workplace {
     let path: String
     private let sweeper: pid_t
@@ -21,6 +20,6 @@ final class Workplace {
 
     deinit { bench_sweeper_end(sweeper, lifeline) }
 
-    /// The path of a file in it.
+    /// The path of a file in the directory.
     func file(_ name: String) -> String { "\(path)/\(name)" }
 }

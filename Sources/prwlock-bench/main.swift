@@ -1,7 +1,7 @@
 import ArgumentParser
 import CBench
 
-// The echo server is this program once more, so that one binary is the whole benchmark.
+// The echo server is another process of this program, so the whole benchmark is one binary.
 if CommandLine.arguments.count == 3, CommandLine.arguments[1] == EchoServer.argument {
     fatalError("echo server: error \(bench_echo_serve(CommandLine.arguments[2]))")
 }

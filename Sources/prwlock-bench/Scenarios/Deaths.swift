@@ -1,6 +1,7 @@
 import CBench
 
-/// Processes are killed while they hold or wait: how soon the next in line has the lock, and that it is told.
+/// Kills processes that hold or wait. Measures when the next waiter has the lock, and checks that its grant has the
+/// mark.
 struct Deaths {
     static let count = 1000
 

@@ -1,6 +1,6 @@
 import CBench
 
-/// One process releases, another that sleeps until then is granted: what contention costs.
+/// The cost of contention: one process releases, and a sleeping process is granted.
 struct HandOver {
     func measure(_ bench: Bench) throws -> Outcome {
         let daemon = try Server(bench.daemon, in: bench.workplace, named: "hand-over")

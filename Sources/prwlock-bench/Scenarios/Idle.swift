@@ -1,13 +1,13 @@
 import Glibc
 
-/// Nobody asks for anything: how often a server wakes up all the same.
+/// The number of wake-ups of a server without requests.
 struct Idle {
     static let rest = Duration.seconds(8)
     static let watched = Duration.seconds(10)
 
     func measure(_ bench: Bench) throws -> Outcome {
         let servers = try bench.startAll("idle")
-        // They have worked, they have sessions, and one of those holds a lock.
+        // The servers have worked, and have sessions, one of which holds a lock.
         let loads = try servers.map { server in
             let load = Load(of: server.name)
             let script = Script()

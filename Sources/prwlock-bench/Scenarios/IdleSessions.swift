@@ -1,4 +1,4 @@
-/// Ten thousand sessions that have said something once, and now nothing: what they cost in memory.
+/// The memory of ten thousand sessions that have sent one request and are idle now.
 struct IdleSessions {
     static let count = 10_000
 

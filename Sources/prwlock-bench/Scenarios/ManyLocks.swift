@@ -1,8 +1,8 @@
-/// A million held locks: what they take in memory, and whether a request notices them.
+/// The memory of a million held locks, and their effect on other requests.
 struct ManyLocks {
     static let few = 1000
     static let many = 1_000_000
-    /// What one session may hold by default, rounded down.
+    /// The default limit of locks for one session, rounded down.
     private static let locksEach = 10_000
 
     func measure(_ bench: Bench) throws -> Outcome {
@@ -40,7 +40,7 @@ struct ManyLocks {
             ])
     }
 
-    /// A server with so many locks held in it, by as many sessions as that takes.
+    /// A server with `count` held locks, and the sessions that hold them.
     private struct Crowd {
         let name: String
         let server: Server
@@ -68,7 +68,7 @@ struct ManyLocks {
 
         func roundTrips() throws -> Contender { try RoundTrip.contender(server) }
 
-        /// With many free locks, so that requests meet all of the tables.
+        /// Uses many free locks, so that requests reach all parts of the tables.
         func pipelined() throws -> Contender { try Pipelined.contender(server, lease: false, locksEach: 64) }
     }
 }

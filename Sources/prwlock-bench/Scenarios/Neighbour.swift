@@ -1,9 +1,9 @@
 import CBench
 import Glibc
 
-/// One client, one request at a time, beside another user who does his worst.
+/// One client with one request at a time, beside another user that floods the server.
 struct Neighbour {
-    /// A client that is stopped but for its turns.
+    /// A client that is stopped except during its turns.
     private final class Flood {
         let process: pid_t
 
@@ -60,7 +60,8 @@ struct Neighbour {
             try flood?.run(true)
             let requests = try work(duration, histogram)
             try flood?.run(false)
-            // What the flood has left in buffers is nobody else's to wait for.
+            // Wait until the server has processed the flood's remaining input, so that no other contender waits for
+            // it.
             _ = try work(.milliseconds(2), Histogram())
             return requests
         }

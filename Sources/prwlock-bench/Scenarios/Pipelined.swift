@@ -1,4 +1,4 @@
-/// Fifty clients with sixteen requests each in flight: what the server can do when it has something to do.
+/// The throughput of a server: fifty clients with sixteen requests in flight each.
 struct Pipelined {
     static let connections = 50
     static let depth = 16
@@ -15,7 +15,7 @@ struct Pipelined {
             rows: rows, claims: [Claim("requests/s against redis-server", .atLeast, 1.5, runs: ratios)])
     }
 
-    /// Many connections, each of which takes locks of its own and gives them back.
+    /// Many connections, each of which acquires and releases locks of its own.
     static func contender(_ server: Server, lease: Bool, locksEach: Int = 8) throws -> Contender {
         let load = Load(of: server.name)
         for connection in 0..<connections {

@@ -1,6 +1,6 @@
 import CBench
 
-/// One client, one request at a time, nobody else: what a lock costs that is free.
+/// The cost of a free lock: one client, one request at a time, no other load.
 struct RoundTrip {
     func measure(_ bench: Bench) throws -> Outcome {
         var contenders = try bench.startAll("round-trip").map { try Self.contender($0) }
@@ -28,7 +28,7 @@ struct RoundTrip {
             ])
     }
 
-    /// One connection that takes a lock and gives it back.
+    /// One connection that acquires and releases a lock.
     static func contender(_ server: Server, lock: String = "n") throws -> Contender {
         let load = Load(of: server.name)
         let script = Script()

@@ -1,6 +1,6 @@
-/// From starting the program until it has answered the first client.
+/// The time from starting the program until its first answer.
 struct StartUp {
-    /// In each run.
+    /// The number of starts in each run.
     static let count = 10
 
     func measure(_ bench: Bench) throws -> Outcome {
