@@ -1,8 +1,10 @@
+import LockVocabulary
+
 extension Duration {
     /// The duration in words: in its largest unit, and in the next smaller one where that matters to a reader.
     var inWords: String {
         let seconds = components.seconds
-        if seconds < 1 { return "\(components.attoseconds / 1_000_000_000_000_000) ms" }
+        if seconds < 1 { return "\(wholeMilliseconds) ms" }
         let units: [(Int64, String)] = [(86_400, "day"), (3600, "hour"), (60, "minute"), (1, "second")]
         for (index, (length, unit)) in units.enumerated() where seconds >= length {
             let words = Self.count(seconds / length, unit)

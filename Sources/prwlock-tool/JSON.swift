@@ -1,3 +1,5 @@
+import LockVocabulary
+
 /// A value to encode as JSON (RFC 8259). The members of an object keep their order.
 enum JSON {
     case null
@@ -65,9 +67,6 @@ extension JSON {
     static func optional(_ value: Int32?) -> JSON { value.map { .integer(Int($0)) } ?? .null }
     static func optional(_ value: String?) -> JSON { value.map(JSON.string) ?? .null }
     static func milliseconds(_ value: Duration?) -> JSON {
-        value.map {
-            .integer(Int($0.components.seconds * 1000 + $0.components.attoseconds / 1_000_000_000_000_000))
-        }
-            ?? .null
+        value.map { .integer(Int($0.wholeMilliseconds)) } ?? .null
     }
 }

@@ -81,14 +81,11 @@ struct ReleaseCommand: ParsableCommand {
 extension ProcessWatch {
     /// Waits for the end of the process. Returns false if it does not end in time.
     func hasEnded(within time: Duration) -> Bool {
-        let end = Instant.now.advanced(by: time)
+        let deadline = Deadline(after: time)
         while true {
             var request = pollfd(fd: rawValue, events: Int16(POLLIN), revents: 0)
-            let left = end.nanoseconds - BootClock.now()
-            if poll(&request, 1, left <= 0 ? 0 : Int32(clamping: (left - 1) / 1_000_000 + 1)) == 1 {
-                return true
-            }
-            if left <= 0 { return false }
+            if poll(&request, 1, deadline.milliseconds) == 1 { return true }
+            if deadline.isOver { return false }
         }
     }
 }
