@@ -4,7 +4,7 @@ import Seeded
 import TestSupport
 import Testing
 
-/// What is said on the command line arrives byte for byte, and means the same as in every other client.
+/// Words of the command line arrive byte for byte, and mean the same as in every other client.
 @Suite struct ByteTests {
     let daemon: DaemonProcess
     let session: RawSession
@@ -14,7 +14,7 @@ import Testing
         session = try daemon.connect()
     }
 
-    /// A word of bash that stands for these bytes.
+    /// The bytes as a quoted word for bash.
     private func quoted(_ bytes: [UInt8]) -> String {
         "$'" + bytes.map { "\\x" + ($0 < 16 ? "0" : "") + String($0, radix: 16) }.joined() + "'"
     }
@@ -27,7 +27,7 @@ import Testing
     func arguments() throws {
         for seed in SeededGenerator.newSeeds {
             var random = SeededGenerator(seed: seed)
-            // The parser's own words are the likeliest to be mistaken.
+            // The parser is most likely to misread its own words.
             let starts: [[UInt8]] = [[], [], Array("-".utf8), Array("--".utf8), Array("---".utf8), [0xE9]]
             var words: [[UInt8]] = ["--", "--help", "-h", "---", "-%", "--=", "", "-"].map { Array($0.utf8) }
             for _ in 0..<60 {
@@ -48,7 +48,7 @@ import Testing
         }
     }
 
-    @Test("the text of -c, in each place, and the name of a program are handed on byte for byte")
+    @Test("the command line of -c, in each position, and the name of a program are passed on byte for byte")
     func commandLine() throws {
         let path = daemon.directory("prog")
         let line: [UInt8] = Array("printf '".utf8) + [0xE9, 0xFE] + Array("'".utf8)
@@ -61,7 +61,7 @@ import Testing
         #expect(try bash("prwlock run jobs \(program)x; echo $?").rest() == "127\n")
     }
 
-    @Test("a name is plain text of any bytes, and a note too; --encoded takes what is encoded already")
+    @Test("names and notes are plain text of any bytes; --encoded accepts an encoded name")
     func names() throws {
         let hold = "sh -c 'echo up; read a'"
         for (plain, encoded) in [
@@ -82,7 +82,9 @@ import Testing
         }
     }
 
-    @Test("tables show the plain name, harmless for the terminal; JSON has the encoded one beside it")
+    @Test(
+        "tables show the plain name with control characters escaped; JSON has both the plain and the encoded name"
+    )
     func shownNames() throws {
         #expect(try session.ask("WRITE a%20%1B%FF%C3%A9")?.hasPrefix("GRANTED") == true)
         let shown = "a \\x1B\\xFFé"
@@ -95,7 +97,7 @@ import Testing
         }
     }
 
-    @Test("output that cannot be written is an error of every subcommand")
+    @Test("every subcommand fails if its output cannot be written")
     func fullDisk() throws {
         #expect(try session.ask("WRITE jobs") == "GRANTED jobs write token=1")
         for command in [
@@ -111,7 +113,7 @@ import Testing
             let full = try ToolProcess(shell: "prwlockd \(option) >/dev/full; echo $?", at: daemon)
             #expect(try full.rest() == "74\n", "prwlockd \(option)")
         }
-        // A token that was not told is nobody's to keep.
+        // If the command cannot print the token, it must release the lock.
         #expect(try session.ask("WRITE other wait=0")?.hasPrefix("GRANTED") == true)
     }
 }

@@ -3,7 +3,7 @@ import Posix
 import TestSupport
 import Testing
 
-/// What a shell offers while a command line is typed.
+/// What a shell offers for a command line that is being typed.
 @Suite struct CompletionTests {
     let daemon: DaemonProcess
     let session: RawSession
@@ -18,7 +18,7 @@ import Testing
 
     private static func isInstalled(_ shell: String) -> Bool { access("/usr/bin/\(shell)", X_OK) == 0 }
 
-    /// What bash offers for a line whose last word is still being typed.
+    /// The completions of bash for the last word of a line.
     private func bash(_ words: String...) throws -> [String] {
         let quoted = words.map { "'\($0)'" }.joined(separator: " ")
         let script = """
@@ -33,7 +33,7 @@ import Testing
         return try shell.rest().split(separator: "\n").map(String.init)
     }
 
-    @Test("bash offers the names of locks, and behind the name of run commands")
+    @Test("bash offers the names of locks, and commands after the name of `run`")
     func inBash() throws {
         #expect(try bash("status", "jobs/").contains("jobs/a"))
         #expect(try !bash("status", "jobs/").contains("mail"))
@@ -43,7 +43,8 @@ import Testing
         #expect(try bash("stat").contains("status"))
     }
 
-    @Test("the script for fish is one", .enabled(if: isInstalled("fish"), "fish is not installed"))
+    @Test(
+        "the completion script is valid in fish", .enabled(if: isInstalled("fish"), "fish is not installed"))
     func inFish() throws {
         let home = try TemporaryDirectory()
         let shell = try ToolProcess(
@@ -56,7 +57,7 @@ import Testing
     @Test("zsh offers the names of locks", .enabled(if: isInstalled("zsh"), "zsh is not installed"))
     func inZsh() throws {
         let home = try TemporaryDirectory()
-        // A shell on a terminal of its own: completion is a part of zsh's line editor.
+        // Completion is a part of zsh's line editor, so zsh needs a terminal.
         let script = """
             prwlock --generate-completion-script zsh > \(home.path)/_prwlock
             zmodload zsh/zpty
@@ -72,7 +73,7 @@ import Testing
         #expect(try shell.rest().contains("prwlock status mail"))
     }
 
-    @Test("completion starts no daemon, and says nothing where none answers")
+    @Test("completion starts no daemon, and prints nothing if none answers")
     func noDaemon() throws {
         let folder = try TemporaryDirectory()
         let tool = try ToolProcess(

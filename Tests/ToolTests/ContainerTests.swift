@@ -3,7 +3,7 @@ import Posix
 import TestSupport
 import Testing
 
-/// Whether this user may make a namespace of process ids.
+/// Whether this user may create a namespace of process ids.
 private let canIsolate: Bool = {
     guard
         let child = try? ChildProcess(
@@ -15,7 +15,7 @@ private let canIsolate: Bool = {
     return waitpid(child, &status, 0) == child && status == 0
 }()
 
-/// `prwlock` in a namespace of process ids of its own, as in a container, with the daemon's socket in it.
+/// `prwlock` in its own namespace of process ids, as in a container that shares the daemon's socket.
 @Suite(.enabled("needs the right to make a namespace of process ids") { canIsolate })
 struct ContainerTests {
     let daemon: DaemonProcess
@@ -32,7 +32,7 @@ struct ContainerTests {
             socket: daemon.socketPath)
     }
 
-    /// The process that holds the lock, as the daemon sees it.
+    /// The process that holds the lock, by the daemon's process id.
     private func holder() throws -> Int32 {
         let row = try session.ask("STATUS jobs") ?? ""
         _ = try session.lines(through: "END")
@@ -40,7 +40,7 @@ struct ContainerTests {
         return try #require(field.flatMap { Int32($0.dropFirst(4)) }, "\(row)")
     }
 
-    @Test("as process 1 it waits for processes that have lost their parents, and passes the exit status on")
+    @Test("as process 1 it reaps orphans, and ends with the exit status of the command")
     func processOne() throws {
         let script = """
             echo $PPID; (sleep 0.01 &); (sh -c 'exit 3' &)
@@ -55,7 +55,7 @@ struct ContainerTests {
             try container("prwlock", "run", "jobs", "sh", "-c", "kill -TERM $$").status() == 128 + SIGTERM)
     }
 
-    @Test("as process 1 it passes signals on, and ends a command that lost its lock (G13)")
+    @Test("as process 1 it forwards signals, and ends a command that lost its lock (G13)")
     func signals() throws {
         let script = "trap 'echo got; exit 4' TERM; echo up; while :; do sleep 0.05; done"
         for isLost in [false, true] {
@@ -74,7 +74,7 @@ struct ContainerTests {
         }
     }
 
-    @Test("process 1 of two containers are two owners, and each releases its own hold")
+    @Test("processes 1 of two containers are different owners, and each releases its own hold")
     func holds() throws {
         let script = "prwlock hold -s jobs; echo $?; read a; prwlock release jobs; echo $?; read a; exit 0"
         let first = try container("sh", "-c", script)
@@ -94,7 +94,7 @@ struct ContainerTests {
         #expect(try session.ask("STATUS jobs") == "END 0")
     }
 
-    @Test("facts of a process are shown only where its id means the same for the daemon")
+    @Test("a process is described only if the daemon is in the same namespace of process ids")
     func facts() throws {
         #expect(try session.ask("WRITE jobs") == "GRANTED jobs write token=1")
         for command in ["status", "sessions"] {
@@ -109,10 +109,10 @@ struct ContainerTests {
     }
 
     @Test(
-        "the death of a process in a namespace that the daemon does not see is noticed, whatever its children keep (G6)"
+        "the daemon notices the death of a process in a foreign namespace, even if children keep its descriptors (G6)"
     )
     func unseenDeath() throws {
-        // The daemon is in a namespace of its own; this test, and what it starts, is outside.
+        // The daemon runs in its own namespace. This test and its child processes run outside that namespace.
         let path = daemon.directory("inner")
         let inner = try container(
             DaemonProcess.executable, "--socket", path, "--state-directory", daemon.directory("inner-state"),

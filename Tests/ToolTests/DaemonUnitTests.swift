@@ -3,10 +3,10 @@ import Testing
 
 @testable import prwlock_tool
 
-/// What `ping` says of the daemon's unit.
+/// The line of `ping` about the daemon's unit.
 @Suite struct DaemonUnitTests {
     @Test(
-        "it names the unit or the session that the daemon ends with",
+        "`ping` names the unit or session that the daemon ends with",
         arguments: [
             (nil, "process 7, in no unit or session", nil),
             (

@@ -3,13 +3,13 @@ import Posix
 import TestSupport
 import Testing
 
-/// The same calls of `flock(1)` and of `prwlock run`, side by side: `L` is the file there and the lock's name here.
+/// Compares calls of `flock(1)` and of `prwlock run`. `L` stands for flock's file and for prwlock's lock name.
 ///
-/// What differs stands in the manual, under COMPARISON WITH FLOCK.
+/// The manual lists the differences under COMPARISON WITH FLOCK.
 @Suite struct FlockComparisonTests {
     struct Call: CustomTestStringConvertible {
         var line: String
-        /// The exit status of `prwlock run` where it is another than that of `flock`.
+        /// The exit status of `prwlock run`, where it differs from that of `flock`.
         var differs: Int32?
 
         init(_ line: String, differs: Int32? = nil) {
@@ -20,7 +20,7 @@ import Testing
         var testDescription: String { line }
     }
 
-    /// On a lock that is free.
+    /// The calls on a free lock.
     static let free = [
         Call("L true"), Call("L false"), Call("-x L true"), Call("-e L true"), Call("-s L true"),
         Call("-n L true"), Call("-xn L true"), Call("-xs L true"), Call("-w 1 L true"), Call("-w1 L true"),
@@ -41,7 +41,7 @@ import Testing
         Call("-u L true", differs: 64),
     ]
 
-    /// On a lock that another process holds.
+    /// The calls on a lock that another process holds.
     static let held = [
         Call("-n L true"), Call("-xn L true"), Call("-sn L true"), Call("--nb L true"), Call("--non L true"),
         Call("-w 0 L true"), Call("-w 0.05 L true"), Call("-w 5e-2 L true"), Call("-nE7 L true"),
@@ -49,14 +49,14 @@ import Testing
         Call("-w 0.05 --conflict-exit-code 9 L true"),
     ]
 
-    @Test("calls on a free lock end as those of flock(1), but for those in the manual")
+    @Test("calls on a free lock end as those of flock(1), except for the differences in the manual")
     func freeLock() throws {
         let daemon = try DaemonProcess()
         let folder = try TemporaryDirectory()
         for call in Self.free { try compare(call, daemon, folder) }
     }
 
-    @Test("calls on a lock that is held end as those of flock(1)")
+    @Test("calls on a held lock end as those of flock(1)")
     func heldLock() throws {
         let daemon = try DaemonProcess()
         let folder = try TemporaryDirectory()
@@ -81,7 +81,7 @@ import Testing
 
     private func status(_ line: String, _ daemon: DaemonProcess) throws -> Int32 {
         let process = try ToolProcess(shell: line, at: daemon)
-        // A socket that takes single bytes is soon full: what is said has to be read.
+        // A socket's buffer holds only a few single-byte writes, so read the output, or the process blocks.
         _ = try process.complaints()
         return try process.status()
     }

@@ -36,7 +36,7 @@ import Testing
     }
 
     @Test(
-        "a lock ends with the script that it is held for, as an orderly end (G6)",
+        "a lock is released in an orderly way when the script that it is held for ends (G6)",
         arguments: [SIGTERM, SIGKILL])
     func endOfScript(signal: Int32) throws {
         let script = try ToolProcess(shell: "prwlock hold -s jobs; echo $?; read a", at: daemon)
@@ -46,7 +46,7 @@ import Testing
         #expect(try session.nextLine() == "GRANTED jobs write token=2")
     }
 
-    @Test("a holder has nothing of the script open")
+    @Test("a holder keeps none of the script's descriptors open")
     func descriptors() throws {
         let script = try ToolProcess(
             shell: "exec 5>&1; prwlock hold jobs; echo $?; exec 5>&- >&-; read a", at: daemon)
@@ -54,7 +54,7 @@ import Testing
         #expect(try script.nextLine() == nil)
     }
 
-    @Test("a lock that is not to be had is told by flock's exit codes")
+    @Test("a conflict is reported by flock's exit codes")
     func conflict() throws {
         #expect(try session.ask("WRITE jobs") == "GRANTED jobs write token=1")
         let script = try ToolProcess(
@@ -65,7 +65,7 @@ import Testing
         #expect(try daemon.processes(named: "prwlock-holder") == [])
     }
 
-    @Test("a process that holds a lock is told so, rather than to wait for itself (G8)")
+    @Test("a second hold for the same process is refused, because it would wait for itself (G8)")
     func circle() throws {
         let script = try ToolProcess(
             shell:
@@ -76,7 +76,7 @@ import Testing
     }
 
     @Test(
-        "a parent that is not a shell is refused, with what to say instead",
+        "a parent that is not a shell is refused, with advice",
         arguments: [
             "timeout 20 prwlock hold jobs", "echo jobs | xargs prwlock hold",
             "perl -e 'system @ARGV; exit $? >> 8' prwlock hold jobs",
@@ -88,7 +88,7 @@ import Testing
         #expect(try session.ask("WRITE jobs wait=0")?.hasPrefix("GRANTED") == true)
     }
 
-    @Test("process 1 is refused where it is no shell, and so is every service manager")
+    @Test("process 1 is refused unless it is a shell, and so is every service manager")
     func managers() throws {
         #expect(Caller(1).isManager == !Caller(1).isShell)
         for (program, isShell) in [
@@ -111,7 +111,7 @@ import Testing
         }
     }
 
-    @Test("what is held for a shell, or for a command, is refused with words to what runs below it (G4)")
+    @Test("a lock that is held for a shell or a command is refused to their descendants, with a message (G4)")
     func nested() throws {
         let nested = try ToolProcess(
             shell: """
@@ -141,7 +141,7 @@ import Testing
         #expect(complaints.allSatisfy { $0.contains("so this request would wait for itself") })
     }
 
-    @Test("a reader below a reader is refused where it would have to wait behind a writer (G2)")
+    @Test("a reader below a reader is refused if it would wait behind a writer (G2)")
     func nestedReader() throws {
         let outer = try ToolProcess(
             ["run", "-s", "jobs", "sh", "-c", "echo up; read a; prwlock run -s jobs true; echo $?"],
@@ -158,7 +158,7 @@ import Testing
         #expect(try session.nextLine()?.hasPrefix("GRANTED jobs write") == true)
     }
 
-    @Test("a release of what is not held, and a process that is not there, are errors")
+    @Test("the release of a lock that is not held, and a process that does not exist, are errors")
     func misuse() throws {
         let script = try ToolProcess(
             shell: "prwlock release jobs; echo $?; sh -c : & wait; prwlock hold --pid $! jobs; echo $?",
@@ -166,7 +166,7 @@ import Testing
         #expect(try script.rest() == "1\n66\n")
     }
 
-    @Test("who no longer waits leaves nobody behind that does")
+    @Test("a process that stops waiting leaves no waiting request behind")
     func abandoned() throws {
         #expect(try session.ask("WRITE jobs") == "GRANTED jobs write token=1")
         #expect(try session.ask("WATCH") == "OK")
@@ -177,7 +177,7 @@ import Testing
     }
 
     @Test(
-        "a process whose grant is lost gets TERM, unless it is to be left alone (G13)",
+        "a process that loses its grant gets TERM, unless --no-signal is given (G13)",
         arguments: [true, false])
     func loss(signals: Bool) throws {
         let option = signals ? "" : "--no-signal"

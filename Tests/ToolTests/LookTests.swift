@@ -8,7 +8,7 @@ import Testing
 
 @testable import prwlock_tool
 
-/// What the commands show that only look.
+/// The commands that show the daemon's state.
 @Suite struct LookTests {
     private func status() throws -> LockReport {
         let name = try #require(LockName("deploy"))
@@ -42,7 +42,9 @@ import Testing
         return LockReport(name, holders, waiters, facts: facts, clientFacts: { facts($0) })
     }
 
-    @Test("status tells who holds a lock, since when, and whom each waiter waits for (G2, G3)")
+    @Test(
+        "status shows the holders of a lock, since when, and the processes that each waiter waits for (G2, G3)"
+    )
     func statusTable() throws {
         setenv("TZ", "UTC", 1)
         tzset()
@@ -62,7 +64,7 @@ import Testing
                 """)
     }
 
-    @Test("status --json says the same, and is JSON")
+    @Test("status --json prints the same facts as JSON")
     func statusJSON() throws {
         let data = Data(try status().json.encoded.utf8)
         let object = try #require(try JSONSerialization.jsonObject(with: data) as? [String: Any])
@@ -109,7 +111,8 @@ import Testing
         #expect(try ToolProcess(["status", "free"], at: daemon).rest() == "free: free\n")
 
         let watch = try ToolProcess(["watch", "b", "--json"], at: daemon)
-        // It watches once the daemon knows of it; a lock of the same beginning is then asked for until it is seen.
+        // The daemon starts the watch at an unknown moment, so repeat a request for a lock with this prefix until the
+        // watcher shows it.
         while try session.ask("STATS") != nil, try session.lines(through: "END").isEmpty {}
         var line: String?
         while line == nil {
@@ -144,7 +147,8 @@ import Testing
     }
 
     @Test(
-        "a table keeps its last column at 80 columns: what is empty or less wanted goes, what is long is cut")
+        "a table of 80 columns keeps its last column: it drops empty and optional columns, and cuts long cells"
+    )
     func narrowTable() throws {
         let status = try status()
         let narrow = Style(columns: 80)
@@ -157,7 +161,7 @@ import Testing
         #expect(Table.cut("short", to: 12) == "short")
     }
 
-    @Test("keys of JSON are words with underscores, those of the daemon's counters too")
+    @Test("keys of JSON have underscores, also those of the daemon's counters")
     func keys() throws {
         let daemon = try DaemonProcess()
         let holder = try daemon.connect()
@@ -170,7 +174,7 @@ import Testing
         }
     }
 
-    @Test("a server that is no lock daemon ends the command with status 76")
+    @Test("the command ends with status 76 if the server is not a lock daemon")
     func stranger() throws {
         let folder = try TemporaryDirectory()
         let listener = try UnixSocket.listen(at: folder("s"), mode: 0o600, group: nil, backlog: 5)
@@ -190,7 +194,7 @@ import Testing
         #expect(try tool.status() == 76)
     }
 
-    @Test("where the locks are those of one user alone, each command that shows them says so")
+    @Test("each command that shows locks reports if they are those of one user only")
     func space() throws {
         let folder = try TemporaryDirectory()
         let user = geteuid()
@@ -217,7 +221,7 @@ import Testing
         #expect(try named.complaints().isEmpty)
     }
 
-    @Test("the daemon that is advised is one that can be started, wherever the socket was named from")
+    @Test("the advice names a daemon that can be started, however the socket was chosen")
     func advice() throws {
         let daemon = try DaemonProcess()
         let folder = try TemporaryDirectory()
@@ -226,7 +230,7 @@ import Testing
         #expect(try tool.status() == 69)
     }
 
-    @Test("a token is told valid or stale, and a grant can be taken away by its token (G7)")
+    @Test("a token is reported as valid or stale, and a grant can be revoked by its token (G7)")
     func fencing() throws {
         let daemon = try DaemonProcess()
         let session = try daemon.connect()
@@ -242,7 +246,7 @@ import Testing
         #expect(try ToolProcess(["revoke", "jobs", "1"], at: daemon).status() == 1)
     }
 
-    @Test("what ends with a process that is gone is told with its user")
+    @Test("the end of a grant whose process is gone is shown with its user")
     func userOfTheEnd() throws {
         let daemon = try DaemonProcess()
         let watch = try ToolProcess(["watch"], at: daemon)
@@ -269,7 +273,7 @@ import Testing
         #expect(shown.contains("and is told that its owner died"))
     }
 
-    @Test("a reader that goes away ends the command without a word")
+    @Test("the command ends silently when the reader of its output ends")
     func closedPipe() throws {
         let daemon = try DaemonProcess()
         let pipeline = try ToolProcess(shell: "{ prwlock stats; echo $? >&2; } | :", at: daemon)

@@ -5,7 +5,7 @@ import Testing
 
 @Suite struct ManualTests {
     @Test(
-        "every option of every subcommand stands in the manual",
+        "the manual describes every option of every subcommand",
         arguments: [
             "run", "hold", "release", "status", "list", "sessions", "stats", "watch", "ping", "validate",
             "revoke",

@@ -17,7 +17,7 @@ import Testing
         try ToolProcess(["run"] + arguments, at: daemon)
     }
 
-    /// A command that holds the lock, says so, and goes on until it is told to end.
+    /// A command that holds the lock, reports that, and runs until the test ends it.
     private func hold(_ options: String..., script: String = "echo $PRWLOCK_TOKEN; read end") throws
         -> ToolProcess
     {
@@ -28,7 +28,7 @@ import Testing
 
     private func isHeld() throws -> Bool { try session.ask("READ jobs wait=0")?.hasPrefix("BUSY") == true }
 
-    /// The process that holds the lock: the command itself.
+    /// The process that holds the lock: the command.
     private func holder() throws -> Int32 {
         let row = try session.ask("STATUS jobs") ?? ""
         _ = try session.nextLine()
@@ -42,7 +42,7 @@ import Testing
         #expect(poll(&request, 1, 30_000) == 1)
     }
 
-    @Test("the command holds the lock itself, and its exit status is passed on")
+    @Test("the command holds the lock itself, and `run` ends with its exit status")
     func transparency() throws {
         let command = try hold()
         let holder = try holder()
@@ -57,7 +57,7 @@ import Testing
         }
     }
 
-    @Test("a command is given in each of the ways that flock(1) knows, and after a pair of dashes")
+    @Test("a command may be given in each form of flock(1), and after two dashes")
     func waysToSayIt() throws {
         let ways = [
             ["jobs", "echo", "-n", "a  b"], ["jobs", "--", "echo", "-n", "a  b"],
@@ -72,7 +72,7 @@ import Testing
         }
     }
 
-    @Test("what cannot be understood or executed has flock's code for usage and the shells' for execution")
+    @Test("a usage error has flock's exit code, and a failed execution the shells' codes")
     func failures() throws {
         let wrongs = [
             [], ["jobs"], ["-u", "jobs", "true"], ["-q", "jobs", "true"], ["-F", "-o", "jobs", "true"],
@@ -87,7 +87,7 @@ import Testing
         #expect(try run("jobs", "/etc/passwd").status() == 126)
     }
 
-    @Test("a lock that others hold is told by the exit code alone, at once or in time (G5)")
+    @Test("a conflict is reported by the exit code alone, at once or at the deadline (G5)")
     func conflict() throws {
         #expect(try session.ask("READ jobs") == "GRANTED jobs read token=1")
         for (options, code) in [
@@ -103,7 +103,7 @@ import Testing
         #expect(try verbose.complaints().hasSuffix("; held by \(getpid()) (read)\n"))
     }
 
-    @Test("the command and its lock live on where its parent is killed (G6)")
+    @Test("the command keeps its lock and continues if its parent is killed (G6)")
     func killedMonitor() throws {
         let command = try hold(script: "echo $PRWLOCK_TOKEN; read end; echo on")
         let holder = try holder()
@@ -116,7 +116,7 @@ import Testing
         #expect(try session.ask("READ jobs wait=10s")?.hasPrefix("GRANTED") == true)
     }
 
-    @Test("signals that are sent to the parent reach the command, and only there they act")
+    @Test("signals to the parent reach the command, and act only there")
     func signals() throws {
         for signal in [SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGALRM, SIGWINCH] {
             let script = "trap 'echo got; exit 3' \(signal); echo up; while :; do sleep 0.05; done"
@@ -128,7 +128,7 @@ import Testing
         }
     }
 
-    @Test("a signal ends who waits for the lock, and nothing is left behind that waits")
+    @Test("a signal ends a process that waits for the lock, and its request")
     func signalledWaiter() throws {
         #expect(try session.ask("WRITE jobs") == "GRANTED jobs write token=1")
         for signal in [SIGTERM, SIGINT, SIGKILL] {
@@ -143,7 +143,7 @@ import Testing
         }
     }
 
-    @Test("what the caller ignores stays ignored in the command, and what it does not is not (nohup)")
+    @Test("the command ignores the signals that the caller ignores, and no others (nohup)")
     func ignoredSignals() throws {
         let script = "kill -HUP $$; kill -CHLD $$; echo alive; kill -USR1 $$; echo dead"
         let command = try ToolProcess(
@@ -162,18 +162,18 @@ import Testing
         #expect(try command.nextLine() == "2")
     }
 
-    @Test("the lock lives as long as a command that closes every descriptor it does not know")
+    @Test("the lock lives as long as a command that closes all inherited descriptors")
     func closedConnection() throws {
         let script =
             "for f in /proc/self/fd/*; do f=${f##*/}; [ $f -lt 3 ] || eval \"exec $f>&-\"; done 2>/dev/null;"
-        // bash, for numbers beyond 9.
+        // Descriptor numbers above 9 need bash.
         let command = try ToolProcess(
             ["run", "jobs", "bash", "-c", script + "echo $PRWLOCK_TOKEN; read end"], at: daemon)
         #expect(try command.nextLine() == "1")
         #expect(try isHeld())
     }
 
-    @Test("-o leaves the command without the connection, and the lock where it is")
+    @Test("with -o the command has no connection, and the lock stays held")
     func close() throws {
         let command = try hold("-o")
         #expect(access("/proc/\(try holder())/fd/200", F_OK) != 0)
@@ -182,7 +182,7 @@ import Testing
         #expect(try command.status() == 0)
     }
 
-    @Test("-F leaves the command alone with the lock")
+    @Test("with -F the command holds the lock without a parent")
     func noFork() throws {
         let command = try hold("-F")
         #expect(try holder() == command.processID)
@@ -191,7 +191,7 @@ import Testing
         #expect(try session.ask("WRITE jobs") == "GRANTED jobs write token=2 ownerdied=1")
     }
 
-    @Test("the end of a command is an orderly end of its grant, a kill is not: only that leaves a mark (G11)")
+    @Test("a command that exits leaves no mark on the lock; one that is killed does (G11)")
     func end() throws {
         for (ending, isKilled) in [("exit 0", false), ("exit 1", false), ("kill -KILL $$", true)] {
             for option in ["-F", "-x"] {
@@ -213,19 +213,19 @@ import Testing
         #expect(try session.ask("READ jobs wait=10s")?.hasPrefix("GRANTED") == true)
     }
 
-    @Test("a command that waits for all its children has none that it did not make")
+    @Test("a command that waits for all its children has no foreign ones")
     func waitingForAll() throws {
         #expect(try run("jobs", "perl", "-e", "1 while wait > 0; exit 9").status() == 9)
     }
 
-    @Test("nothing that the command was given is kept open by its parent")
+    @Test("the parent keeps none of the command's inherited descriptors open")
     func endOfOutput() throws {
         let command = try hold(script: "echo $PRWLOCK_TOKEN; exec >&-; read end")
         #expect(try command.nextLine() == nil)
         #expect(try isHeld())
     }
 
-    @Test("a command that lost its grant gets TERM, and the loss is an exit status of its own (G13)")
+    @Test("a command that lost its grant gets TERM, and `run` ends with status 79 (G13)")
     func revoked() throws {
         let command = try hold(
             script: "trap 'kill $!; echo ended; exit 5' TERM; sleep 1000 & echo $PRWLOCK_TOKEN; wait")
@@ -267,7 +267,7 @@ import Testing
         #expect(try command.status() == 0)
     }
 
-    @Test("who waits on no terminal is silent, and waits on at the next daemon")
+    @Test("without a terminal a waiting process prints nothing, and it waits on at the next daemon")
     func nextDaemon() throws {
         #expect(try session.ask("WRITE jobs") == "GRANTED jobs write token=1")
         #expect(try session.ask("WATCH") == "OK")
@@ -280,7 +280,7 @@ import Testing
         #expect(try command.complaints() == "")
     }
 
-    @Test("where no daemon listens and none may be started, one line says what to do")
+    @Test("if no daemon listens and none may be started, one line advises what to do")
     func noDaemon() throws {
         let command = try ToolProcess(
             ToolProcess.programs + "/prwlock", ["prwlock", "run", "jobs", "true"],

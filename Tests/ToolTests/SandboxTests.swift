@@ -3,10 +3,10 @@ import Posix
 import TestSupport
 import Testing
 
-/// The command where the kernel, or a sandbox, refuses it descriptors of processes.
+/// The command where the kernel or a sandbox refuses to open a pidfd.
 @Suite struct SandboxTests {
     @Test(
-        "where a process cannot be watched by a descriptor, `hold` ends with it, and `release` works",
+        "`hold` and `release` work without pidfds, and `hold` ends with its process",
         arguments: [EPERM, ENOSYS])
     func hold(error: Int32) throws {
         let daemon = try DaemonProcess()

@@ -3,15 +3,15 @@ import Testing
 
 @testable import prwlock_tool
 
-/// How a command line may be spelled before the argument parser reads it.
+/// The spellings of a command line that are translated before the argument parser reads it.
 @Suite struct SpellingTests {
-    /// The words that the parser gets, with a dash in brackets where a value begins with one.
+    /// The words that the parser gets, with brackets around the encoded dash of a value.
     private func read(_ words: [String]) throws -> [String] {
         let dash = ByteString.carryValue("-")
         return try ArgumentSpelling.read(words).map { $0.hasPrefix(dash) ? "[-]" + $0.dropFirst() : $0 }
     }
 
-    @Test("letters that stand together are taken apart up to the name, and not beyond")
+    @Test("combined letters are split before the name, and not after it")
     func letters() throws {
         let lines: [([String], [String])] = [
             (["run", "-xnw5", "x", "ls", "-la"], ["run", "-x", "-n", "-w", "5", "x", "ls", "[-]la"]),
@@ -26,7 +26,7 @@ import Testing
         for (typed, spelled) in lines { #expect(try read(typed) == spelled) }
     }
 
-    @Test("a long option may be shortened as far as it is unique, with its value in either form")
+    @Test("a long option may be shortened to a unique prefix, with its value in either form")
     func abbreviations() throws {
         let lines: [([String], [String])] = [
             (["run", "--excl", "x", "--excl"], ["run", "--exclusive", "x", "[-]-excl"]),
@@ -46,7 +46,7 @@ import Testing
         }
     }
 
-    @Test("the options that may be shortened are those of the help of each subcommand")
+    @Test("the table of long options agrees with the help of each subcommand")
     func options() throws {
         let daemon = try DaemonProcess()
         for (subcommand, options) in LongOption.bySubcommand where subcommand != "help" {
@@ -54,7 +54,7 @@ import Testing
             let lines = help.split(separator: "\n").filter { $0.hasPrefix("  -") }
             var shown: Set<String> = []
             for line in lines {
-                // The names and the value stand before the two blanks that set off the words.
+                // Two spaces separate the option's names and value from its help text.
                 let head = line.dropFirst(2).split(separator: "  ").first ?? ""
                 for word in head.split(whereSeparator: { " ,/=".contains($0) }) where word.hasPrefix("--") {
                     shown.insert(String(word.dropFirst(2)))
@@ -66,7 +66,7 @@ import Testing
     }
 
     @Test(
-        "a mistyped subcommand is answered with the one that was meant",
+        "the error for a mistyped subcommand suggests the right one",
         arguments: [
             ("stauts", "status"), ("lst", "list"), ("relase", "release"), ("holdd", "hold"), ("rn", "run"),
             ("vaildate", "validate"),
@@ -79,7 +79,7 @@ import Testing
         #expect(try tool.status() == 64)
     }
 
-    @Test("a word that is near no subcommand is answered with where to look")
+    @Test("the error for a word unlike any subcommand names the help")
     func unknown() throws {
         let daemon = try DaemonProcess()
         let tool = try ToolProcess(["deploy", "./deploy.sh"], at: daemon)

@@ -4,11 +4,11 @@ import Posix
 import TestSupport
 import Testing
 
-/// What `prwlock` does on a terminal, and with jobs there.
+/// `prwlock` on a terminal, and as a job of a shell.
 @Suite final class TerminalTests {
     let daemon: DaemonProcess
     let session: RawSession
-    /// What is written here is typed, and what is read here was shown.
+    /// The other end of the terminal: the test types by writing here, and sees the output by reading here.
     let control: OwnedDescriptor
     let terminal: OwnedDescriptor
 
@@ -20,7 +20,7 @@ import Testing
         terminal = OwnedDescriptor(owning: number)
     }
 
-    /// A program with the terminal as its own, its input and its errors.
+    /// A program with the terminal as its controlling terminal, standard input and standard error.
     private func start(_ arguments: [String]) throws -> ToolProcess {
         try ToolProcess(
             "/usr/bin/setsid", ["setsid", "-c"] + arguments, socket: daemon.socketPath,
@@ -41,7 +41,8 @@ import Testing
         return shown
     }
 
-    @Test("who waits in the foreground says for whom, and wipes it away when the lock is granted")
+    @Test(
+        "a waiting process in the foreground shows the holder, and erases the line when the lock is granted")
     func waitingLine() throws {
         #expect(try session.ask("WRITE jobs note=nightly") == "GRANTED jobs write token=1")
         let command = try start(["prwlock", "run", "jobs", "echo", "ran"])
@@ -60,7 +61,7 @@ import Testing
         let script = try shell(
             "prwlock run jobs echo ran & prwlock run -w 2.5 other true; echo $?; fg >/dev/null; echo $?")
         #expect(try script.nextLine() == "1")
-        // In two and a half seconds the job in the foreground has drawn, and the one behind it would have.
+        // After two and a half seconds the foreground job has drawn its line, and a background job would have, too.
         let shown = try show(until: "waiting for jobs")
         #expect(shown.contains("waiting for other"))
         #expect(try session.ask("RELEASE jobs") == "RELEASED jobs token=1")
@@ -99,7 +100,7 @@ import Testing
         #expect(try script.nextLine() == "0")
     }
 
-    @Test("hold says for which process it holds")
+    @Test("hold reports the process that it holds the lock for")
     func hold() throws {
         let script = try shell("prwlock hold jobs; read a")
         let shown = try show(until: "ends it before")

@@ -2,7 +2,7 @@ import Glibc
 import Posix
 import TestSupport
 
-/// A running `prwlock` (or a shell that calls it), with its standard streams in the test's hands.
+/// A running `prwlock`, or a shell that calls it. The test holds its standard streams.
 final class ToolProcess {
     let processID: Int32
     private let input: OwnedDescriptor
@@ -11,22 +11,22 @@ final class ToolProcess {
     private var pending: [UInt8] = []
     private var hasEnded = false
 
-    /// The folder of the programs under test: beside the tests themselves.
+    /// The directory of the programs under test, which is also that of the tests.
     static let programs: String = {
         let daemon = DaemonProcess.executable
         return String(daemon[..<(daemon.lastIndex(of: "/") ?? daemon.startIndex)])
     }()
 
-    /// Starts `prwlock` at a daemon.
+    /// Starts `prwlock` with a daemon's socket.
     ///
-    /// - Parameter errors: takes what it says of errors, in place of `complaints()`.
+    /// - Parameter errors: receives standard error, in place of `complaints()`.
     convenience init(_ arguments: [String], at daemon: DaemonProcess, errors: Int32? = nil) throws {
         try self.init(
             Self.programs + "/prwlock", ["prwlock"] + arguments, socket: daemon.socketPath,
             errors: errors)
     }
 
-    /// Starts a shell that finds `prwlock` on its path.
+    /// Starts a shell with `prwlock` on its path.
     convenience init(shell script: String, at daemon: DaemonProcess) throws {
         try self.init("/bin/sh", ["sh", "-c", script], socket: daemon.socketPath)
     }
@@ -64,10 +64,10 @@ final class ToolProcess {
         let description: String
     }
 
-    /// Ends a `read` of the shell.
+    /// Completes a `read` of the shell.
     func enter() { send(input.rawValue, "\n", 1, Int32(MSG_NOSIGNAL)) }
 
-    /// The next line that it prints; nil at the end of all that have its output.
+    /// The next line of standard output; nil when all processes that share it have closed it.
     func nextLine() throws -> String? {
         while true {
             if let end = pending.firstIndex(of: UInt8(ascii: "\n")) {
@@ -80,7 +80,7 @@ final class ToolProcess {
         }
     }
 
-    /// All that is left of what it prints.
+    /// The rest of standard output.
     func rest() throws -> String { String(decoding: try restInBytes(), as: UTF8.self) }
 
     func restInBytes() throws -> [UInt8] {
@@ -89,14 +89,14 @@ final class ToolProcess {
         return pending
     }
 
-    /// All that it says of errors, to the end.
+    /// The rest of standard error.
     func complaints() throws -> String {
         var said: [UInt8] = []
         while case let bytes = try Self.read(errors.rawValue), !bytes.isEmpty { said += bytes }
         return String(decoding: said, as: UTF8.self)
     }
 
-    /// Whether it has said anything of errors by now.
+    /// Whether standard error has unread output.
     var hasComplained: Bool {
         var request = pollfd(fd: errors.rawValue, events: Int16(POLLIN), revents: 0)
         return poll(&request, 1, 0) == 1
@@ -106,7 +106,7 @@ final class ToolProcess {
 
     func signal(_ number: Int32) { kill(processID, number) }
 
-    /// Waits for its end: its exit status, or minus the signal that ended it.
+    /// Waits for the end of the process. Returns its exit status, or minus the signal that ended it.
     func status() throws -> Int32 {
         let watch = try ProcessWatch(process: processID)
         var request = pollfd(fd: watch.rawValue, events: Int16(POLLIN), revents: 0)
@@ -131,7 +131,7 @@ final class ToolProcess {
 }
 
 extension DaemonProcess {
-    /// The processes of that name that speak with this daemon: monitors and holders.
+    /// The processes of this name that are connected to the daemon: monitors and holders.
     func processes(named name: String) throws -> [Int32] {
         guard let folder = opendir("/proc") else { return [] }
         defer { closedir(folder) }

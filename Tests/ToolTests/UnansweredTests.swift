@@ -3,15 +3,17 @@ import Posix
 import TestSupport
 import Testing
 
-/// Each subcommand in each state of the daemon in which it gets no answer: it ends while the daemon stays so.
+/// Runs each subcommand while the daemon does not answer, in each such state. The subcommand must end while the state
+/// lasts.
 ///
-/// The time is only compared with what a command waits without a clock of its own, beyond what as many commands take at this
-/// moment that ask nothing.
+/// The limit of its time is `bound`, plus three times the time that as many commands take now without a query. So the
+/// test does not fail on a busy machine.
 @Suite(.timeLimit(.minutes(2)), .serialized) struct UnansweredTests {
-    /// Far beyond a command's time, and short of the ten seconds that a daemon is waited for without one.
+    /// Far longer than a command may take, and less than the ten seconds that a command without a deadline waits for a
+    /// daemon.
     private static let bound: Int64 = 8_000_000_000
 
-    /// The exit status for a daemon that does not answer: later it may.
+    /// The exit status if the daemon does not answer: a later attempt may succeed.
     private static let temporary: Int32 = 75
     private static let unavailable: Int32 = 69
 
@@ -26,7 +28,7 @@ import Testing
         ["run", "jobs", "echo", "ran"],
     ]
 
-    /// Runs all of them together, and holds each to its exit status and words.
+    /// Runs all commands at once, and checks the exit status and the message of each.
     private func expect(
         _ commands: [[String]], socket: String, environment: [String] = [], status: Int32, words: String,
         whileTrue isSo: () -> Bool = { true }
@@ -52,7 +54,7 @@ import Testing
         #expect(isSo())
     }
 
-    /// How long so many commands take here and at this moment that ask no daemon.
+    /// How long this number of commands takes now if they query no daemon.
     private func timeToRun(_ count: Int) throws -> Int64 {
         let start = BootClock.now()
         let running = try (0..<count).map { _ in
@@ -62,18 +64,18 @@ import Testing
         return BootClock.now() - start
     }
 
-    @Test("a daemon that is stopped is an error that names it, in time or soon (G13)") func stopped() throws {
+    @Test("a stopped daemon is an error that names it, at the deadline or soon (G13)") func stopped() throws {
         let daemon = try DaemonProcess()
         daemon.signal(SIGSTOP)
         try expect(
             Self.timed + Self.untimed, socket: daemon.socketPath, status: Self.temporary,
             words: "(pid \(daemon.processID)) does not answer")
         daemon.signal(SIGCONT)
-        // What the commands had asked for before they ended is held by none of them.
+        // Each command cancelled its request, so none of them left the mark of a dead writer.
         #expect(try daemon.connect().ask("WRITE jobs wait=30s")?.contains("ownerdied") == false)
     }
 
-    @Test("a daemon that is stopped while a request waits is an error when its time is over")
+    @Test("a daemon that is stopped while a request waits is an error at the deadline")
     func stoppedWhileWaiting() throws {
         let daemon = try DaemonProcess()
         let holder = try daemon.connect()
@@ -91,7 +93,7 @@ import Testing
         #expect(end?.contains("ownerdied") == false)
     }
 
-    @Test("a daemon that drains is not waited for beyond the time, and nothing runs after it")
+    @Test("a command waits for a draining daemon only until its deadline, and then does not run")
     func draining() throws {
         let daemon = try DaemonProcess("--drain", "1h")
         let holder = try daemon.connect()
@@ -103,7 +105,9 @@ import Testing
             whileTrue: { kill(daemon.processID, 0) == 0 && !holder.hasSomething })
     }
 
-    @Test("a socket whose queue is full is not waited for beyond the time") func fullBacklog() throws {
+    @Test("a command waits for a socket with a full backlog only until its deadline") func fullBacklog()
+        throws
+    {
         let directory = try TemporaryDirectory()
         let listener = try UnixSocket.listen(at: directory("s"), mode: 0o600, backlog: 0)
         var others: [RawSession] = []
@@ -115,7 +119,7 @@ import Testing
             whileTrue: { UnixSocket.isListening(listener.rawValue) })
     }
 
-    @Test("a daemon that hangs while it starts is not waited for beyond the time, and named by its log")
+    @Test("a command waits for a daemon that hangs at its start only until its deadline, and names its log")
     func starting() throws {
         let directory = try TemporaryDirectory()
         mkdir(directory("tmp"), 0o700)
@@ -129,7 +133,7 @@ import Testing
                 environment: [
                     "PRWLOCK_TEST_ROOT=\(directory.path)", "PRWLOCK_DAEMON=\(directory("daemon"))",
                 ], status: Self.temporary,
-                // Only the first starts it; the others find it listening.
+                // Only the first command starts the daemon; the others find its socket.
                 words: index == 0 ? "prwlockd.log" : "does not answer")
         }
         let hung = String(decoding: try FileContents.read(directory("pid")), as: UTF8.self)
@@ -153,7 +157,7 @@ import Testing
             words: "no lock daemon listens")
     }
 
-    @Test("-n waits out the time in which a new daemon grants nothing, and says so if that is long")
+    @Test("-n waits for the end of a short grace period, and reports a long one")
     func grace() throws {
         let daemon = try DaemonProcess("--grace", "300ms")
         daemon.kill()

@@ -6,7 +6,7 @@ import Testing
 
 @testable import prwlock_tool
 
-/// What `prwlock` does as a unit of a service manager.
+/// `prwlock` in a unit of a service manager.
 @Suite struct UnitTests {
     let daemon: DaemonProcess
     let session: RawSession
@@ -16,7 +16,7 @@ import Testing
         session = try daemon.connect()
     }
 
-    /// A service manager that prints the messages it gets (`sd_notify(3)`), each in a line.
+    /// A service manager that prints each message that it receives (`sd_notify(3)`) as a line.
     private func manager() throws -> (ToolProcess, address: String) {
         let path = daemon.directory("notify")
         let script = """
@@ -36,7 +36,7 @@ import Testing
     }
 
     @Test(
-        "who waits in a unit says so, and asks for more time; what the command says reaches the manager",
+        "a process that waits in a unit reports that and extends its time; the command's messages reach the manager",
         arguments: [true, false])
     func notify(forks: Bool) throws {
         let (manager, address) = try manager()
@@ -56,7 +56,7 @@ import Testing
         #expect(try command.status() == 0)
     }
 
-    @Test("what a manager says to the unit's main process is said to the command")
+    @Test("the manager's variables for the unit's main process are passed to the command")
     func mainProcess() throws {
         let script = try ToolProcess(
             shell: """
@@ -66,7 +66,7 @@ import Testing
         #expect(try script.rest() == "1 1\n")
     }
 
-    @Test("where Unix sockets are forbidden a sentence says what to allow")
+    @Test("if Unix sockets are forbidden, the error names the setting to change")
     func forbiddenSockets() {
         let complaint = Complaint(RendezvousError.system(SystemError(code: EAFNOSUPPORT, call: "socket")))
         #expect(complaint.line.contains("allow AF_UNIX in RestrictAddressFamilies="))

@@ -5,7 +5,7 @@ import Testing
 
 @Suite struct WordsTests {
     @Test(
-        "a time is seconds with a fraction, or has a unit",
+        "a duration is a number of seconds, or has a unit",
         arguments: [
             ("5", 5_000_000_000), ("0.25", 250_000_000), (".007", 7_000_000), ("5.", 5_000_000_000),
             ("250ms", 250_000_000), ("2m", 120_000_000_000), ("1.5h", 5_400_000_000_000), ("0", 0),
@@ -17,7 +17,7 @@ import Testing
     }
 
     @Test(
-        "what is no time is none",
+        "malformed durations are rejected",
         arguments: [
             "", ".", "s", "-1", "+1", "1e", "e3", "1e+", "1e99", "1e99999", "inf", "1.2.3", "5 s", "5d",
             "0x10", "99999999999999999999",
@@ -28,7 +28,7 @@ import Testing
     }
 
     @Test(
-        "a duration is told in the units that a person would use",
+        "a duration is shown in the units that a person would use",
         arguments: [
             (250, "250 ms"), (1000, "1 second"), (59_999, "59 seconds"), (60_000, "1 minute"),
             (61_000, "1 minute"), (7_200_000, "2 hours"), (9_000_000, "2 hours 30 minutes"),
@@ -38,7 +38,7 @@ import Testing
         #expect(Duration.milliseconds(milliseconds).inWords == words)
     }
 
-    @Test("any word goes through the argument parser and comes back")
+    @Test("any word passes through the argument parser unchanged")
     func byteStrings() {
         var words = (UInt8.min...UInt8.max).map { [UInt8(ascii: "a"), $0] }
         words += [
@@ -53,7 +53,7 @@ import Testing
         #expect(ByteString([0x63, 0xC3, 0xA9, 0xE9, 0x1B]).shown == "cé\\xE9\\x1B")
     }
 
-    @Test("text of strangers cannot move the cursor, or turn round what stands behind it")
+    @Test("text from other users cannot move the cursor, or reverse the text after it")
     func harmless() {
         #expect(Harmless.show("a\u{1B}[1mb\r\n\u{7F}\u{9B}") == "a\\x1B[1mb\\x0D\\x0A\\x7F\\x9B")
         #expect(Harmless.show("\u{202E}é") == "\\u{202E}é")
@@ -61,7 +61,7 @@ import Testing
     }
 
     @Test(
-        "a command line is told with quotes where a blank would tear an argument apart, and a unit by its name"
+        "a command line has quotes around arguments with spaces, and a unit is shown by its name"
     )
     func processFacts() {
         #expect(ProcessDescription.command(Array("sh\0-c\0a b\0\0".utf8)) == "sh -c 'a b' ''")
@@ -71,7 +71,7 @@ import Testing
         #expect(ProcessDescription.unit(Array("1:name=systemd:/x.service\n0::/\n".utf8)) == nil)
     }
 
-    @Test("a table keeps its columns aligned over parts, and cuts what a terminal has no room for")
+    @Test("a table keeps its columns aligned across parts, and cuts lines to the terminal's width")
     func table() {
         var table = Table([.init("A"), .init("N", isNumber: true)], style: Style(columns: 8))
         #expect(table.render([["long", "1"], ["", "12"]]) == "A      N\nlong   1\n-     12\n")
