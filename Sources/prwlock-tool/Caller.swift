@@ -31,9 +31,7 @@ struct Caller {
 
     init(_ process: Int32) {
         self.process = process
-        let comm = (try? FileContents.read("/proc/\(process)/comm", limit: 64)).map {
-            String(decoding: $0.prefix { $0 != UInt8(ascii: "\n") }, as: UTF8.self)
-        }
+        let comm = ProcessDescription.name(of: process)
         let program = Self.program(of: process)
         name = program ?? comm ?? "?"
         isShell = program.map(Self.isShell) ?? false

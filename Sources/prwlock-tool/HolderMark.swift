@@ -42,13 +42,8 @@ struct HolderMark {
     /// - Parameter likely: the process id that the daemon reports; try it first.
     func find(likely: Int32?) -> Found? {
         if let likely, let found = found(in: likely) { return found }
-        guard let folder = opendir("/proc") else { return nil }
-        defer { closedir(folder) }
-        while let entry = readdir(folder) {
-            let text = withUnsafeBytes(of: entry.pointee.d_name) { bytes in
-                String(decoding: bytes.prefix { $0 != 0 }, as: UTF8.self)
-            }
-            if let process = Int32(text), let found = found(in: process) { return found }
+        for process in Directory.names(in: "/proc").compactMap({ Int32($0) }) {
+            if let found = found(in: process) { return found }
         }
         return nil
     }
@@ -62,21 +57,14 @@ struct HolderMark {
     }
 
     private func isOpen(in process: Int32) -> Bool {
-        guard let comm = try? FileContents.read("/proc/\(process)/comm", limit: 64),
-            String(decoding: comm, as: UTF8.self) == BackgroundHolder.processName + "\n",
-            let folder = opendir("/proc/\(process)/fd")
-        else { return false }
-        defer { closedir(folder) }
+        guard ProcessDescription.name(of: process) == BackgroundHolder.processName else { return false }
         let wanted = "/memfd:\(name) (deleted)"
-        while let entry = readdir(folder) {
-            let path = withUnsafeBytes(of: entry.pointee.d_name) { bytes in
-                "/proc/\(process)/fd/" + String(decoding: bytes.prefix { $0 != 0 }, as: UTF8.self)
-            }
+        let folder = "/proc/\(process)/fd"
+        return Directory.names(in: folder).contains { number in
             var target = [CChar](repeating: 0, count: 300)
-            let count = readlink(path, &target, target.count)
+            let count = readlink("\(folder)/\(number)", &target, target.count)
             let bytes = target.prefix(max(0, count)).map(UInt8.init(bitPattern:))
-            if String(decoding: bytes, as: UTF8.self) == wanted { return true }
+            return String(decoding: bytes, as: UTF8.self) == wanted
         }
-        return false
     }
 }

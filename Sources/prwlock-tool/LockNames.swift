@@ -64,15 +64,9 @@ enum LockNames {
         var names: Set<String> = []
         let path = getenv("PATH").map { String(cString: $0) } ?? ""
         for folder in path.split(separator: ":") {
-            guard let directory = opendir(String(folder)) else { continue }
-            defer { closedir(directory) }
-            while let entry = readdir(directory) {
-                let name = withUnsafePointer(to: &entry.pointee.d_name) {
-                    $0.withMemoryRebound(to: CChar.self, capacity: 256) { String(cString: $0) }
-                }
-                if name.hasPrefix(typed), access("\(folder)/\(name)", X_OK) == 0, !name.hasPrefix(".") {
-                    names.insert(name)
-                }
+            for name in Directory.names(in: String(folder))
+            where name.hasPrefix(typed) && !name.hasPrefix(".") && access("\(folder)/\(name)", X_OK) == 0 {
+                names.insert(name)
             }
         }
         return names.sorted()

@@ -22,10 +22,8 @@ struct ProcessDescription: Equatable {
         let folder = "/proc/\(process)"
         user = (try? FileStatus(at: folder)).map { Self.userName($0.userID) }
         command = (try? FileContents.read(folder + "/cmdline")).flatMap(Self.command)
-        if command == nil, let name = try? FileContents.read(folder + "/comm") {
-            // The process is a kernel thread or a zombie.
-            command = "[" + String(decoding: name.prefix { $0 != UInt8(ascii: "\n") }, as: UTF8.self) + "]"
-        }
+        // A kernel thread and a zombie have no command line.
+        if command == nil { command = Self.name(of: process).map { "[\($0)]" } }
         unit = (try? FileContents.read(folder + "/cgroup")).flatMap(Self.unit)
     }
 
@@ -40,6 +38,13 @@ struct ProcessDescription: Equatable {
         }
         if let namespace, namespace != ProcessNamespace.own { return { _ in ProcessDescription() } }
         return { ProcessDescription(of: $0) }
+    }
+
+    /// The kernel's name of a process; nil if the process does not exist.
+    static func name(of process: Int32) -> String? {
+        (try? FileContents.read("/proc/\(process)/comm", limit: 64)).map {
+            String(decoding: $0.prefix { $0 != UInt8(ascii: "\n") }, as: UTF8.self)
+        }
     }
 
     /// The name of a user; the number if the user has no name.
