@@ -65,7 +65,7 @@ import Testing
         #expect(try daemon.processes(named: "prwlock-holder") == [])
     }
 
-    @Test("a second hold for the same process is refused, because it would wait for itself (G8)")
+    @Test("a second, conflicting hold for the same process is refused, because it would wait for itself (G8)")
     func circle() throws {
         let script = try ToolProcess(
             shell:
