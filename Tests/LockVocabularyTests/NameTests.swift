@@ -12,13 +12,13 @@ import Testing
     }
 
     @Test(
-        "what is not a name is none: unspelled bytes, spelled ones that could stand bare, lower case, cut off",
+        "invalid names are refused: bytes that need an escape, needless escapes, lower-case digits, truncated escapes",
         arguments: ["", " ", "a b", "é", "%41", "%2f", "%2", "%", "a%", "%zz", "a=b", "#a", "*", "\n", "a\0"])
     func notNames(text: String) {
         #expect(LockName(text) == nil)
     }
 
-    @Test("a name has at most 255 bytes, as it is spelled") func length() {
+    @Test("a name has at most 255 bytes in its encoded form") func length() {
         #expect(LockName(String(repeating: "x", count: 255)) != nil)
         #expect(LockName(String(repeating: "x", count: 256)) == nil)
         #expect(LockName(encoding: String(repeating: " ", count: 85)) != nil)
@@ -26,7 +26,7 @@ import Testing
         #expect(LockName(encoding: "") == nil)
     }
 
-    @Test("every byte can be spelled, and comes back") func everyByte() {
+    @Test("every byte can be encoded and decoded") func everyByte() {
         for scalar in UInt8.min...UInt8.max {
             let bytes = [UInt8(ascii: "a"), scalar]
             let text = String(decoding: bytes, as: UTF8.self)
@@ -34,9 +34,9 @@ import Testing
         }
     }
 
-    /// The lines of `Tests/names.tsv`: plain bytes in hexadecimal digits, a tabulator, the encoded name.
+    /// The lines of `Tests/names.tsv`: the plain bytes in hexadecimal digits, a tab, the encoded name.
     ///
-    /// Every client is held against this one table.
+    /// The tests of every client use this table.
     private func table() throws -> [(plain: [UInt8], encoded: String)] {
         let path = #filePath.split(separator: "/").dropLast(2).joined(separator: "/")
         let text = try String(contentsOfFile: "/\(path)/names.tsv", encoding: .utf8)
@@ -53,7 +53,7 @@ import Testing
         }
     }
 
-    @Test("any bytes are encoded in the one way that all clients agree on, and come back")
+    @Test("all clients encode any bytes alike, and decoding returns the bytes")
     func agreement() throws {
         let table = try table()
         #expect(table.count > 256)
@@ -67,12 +67,12 @@ import Testing
         }
     }
 
-    @Test("names are in the order of their bytes") func order() {
+    @Test("names are ordered by their bytes") func order() {
         let names = ["z", "a/1", "a", "B", "a-1", "%20", "a/10", "~"].compactMap { LockName($0) }
         #expect(names.sorted().map(\.text) == ["%20", "B", "a", "a-1", "a/1", "a/10", "z", "~"])
     }
 
-    @Test("a note is spelled as a name; - is none") func notes() {
+    @Test("a note is encoded like a name; - means no note") func notes() {
         func note(_ text: String) -> Note? { Array(text.utf8).withUnsafeBytes { Note(bytes: $0) } }
         #expect(note("nightly")?.text == "nightly")
         #expect(note("-") == Note.none && Note.none.description == "-" && Note.none.isEmpty)

@@ -2,9 +2,9 @@ import LockWire
 import Seeded
 import Testing
 
-@Suite("Lines out of bytes")
+@Suite("Lines from bytes")
 struct LineReaderTests {
-    /// What a reader tells of chunks, given one after the other.
+    /// The lines that a reader finds in successive chunks.
     private func lines(_ chunks: [[UInt8]], limit: Int = 64) -> [String] {
         var reader = LineReader(limit: limit)
         var lines: [String] = []
@@ -32,7 +32,7 @@ struct LineReaderTests {
         lines([Array(text.utf8)], limit: limit)
     }
 
-    @Test("Lines end with a line feed; returns, spaces at the ends and empty lines are passed over")
+    @Test("Lines end with a line feed; carriage returns, outer spaces and empty lines are skipped")
     func plain() {
         #expect(lines("PING\nPONG\n") == ["PING", "PONG"])
         #expect(lines("PING\r\n  READ a  \r\n") == ["PING", "READ a"])
@@ -41,12 +41,12 @@ struct LineReaderTests {
         #expect(lines("") == [])
     }
 
-    @Test("A half line at the end of input is never given")
+    @Test("A partial line at the end of input is never returned")
     func halfLine() {
         #expect(lines("PING\nREAD jo") == ["PING"])
     }
 
-    @Test("A line of the limit's length is taken, one byte more is too long", arguments: 1...40)
+    @Test("A line as long as the limit is accepted; one byte more is too long", arguments: 1...40)
     func limit(length: Int) {
         let line = String(repeating: "x", count: length)
         #expect(
@@ -55,7 +55,7 @@ struct LineReaderTests {
         #expect(lines(line + "x\nab\n", limit: length + 1).first == "<too long>\(line)x")
     }
 
-    @Test("Whatever the cut, the lines are the same")
+    @Test("The lines do not depend on the cuts between chunks")
     func everyCut() {
         let text =
             "PING\n#1 READ jobs wait=5s\r\n\n  \n" + String(repeating: "y", count: 100) + "\nQUIT\nhalf"
@@ -70,7 +70,7 @@ struct LineReaderTests {
     }
 
     @Test(
-        "Random bytes in random cuts are the lines that a simple reader finds",
+        "Random bytes in random chunks give the lines that a simple reader finds",
         arguments: SeededGenerator.newSeeds)
     func randomCuts(seed: UInt64) {
         var generator = SeededGenerator(seed: seed)
@@ -91,7 +91,7 @@ struct LineReaderTests {
         }
     }
 
-    /// The same by the plainest means, which has to have all bytes at once.
+    /// The lines by the simplest method, which needs all bytes at once.
     private func simpleLines(_ bytes: [UInt8], limit: Int) -> [String] {
         let newline = UInt8(ascii: "\n")
         let parts = bytes.split(separator: newline, omittingEmptySubsequences: false)
@@ -108,7 +108,7 @@ struct LineReaderTests {
         }
     }
 
-    @Test("A line without end is told of once, and keeps no memory (G12)")
+    @Test("A line without end is reported once, and its bytes are not kept (G12)")
     func endless() {
         var reader = LineReader(limit: 65_536)
         let chunk = [UInt8](repeating: UInt8(ascii: "x"), count: 10_000)
@@ -134,7 +134,7 @@ struct LineReaderTests {
         #expect(lines == ["PING"])
     }
 
-    @Test("A million empty lines pass in silence")
+    @Test("A million empty lines are skipped")
     func emptyLines() {
         #expect(
             lines([[UInt8](repeating: UInt8(ascii: "\n"), count: 1_000_000), Array("PING\n".utf8)]) == [
@@ -142,7 +142,7 @@ struct LineReaderTests {
             ])
     }
 
-    @Test("A reader that is told to stop has read up to there, and goes on from there")
+    @Test("A reader stops after the line at which it is told to stop, and continues there")
     func stopping() {
         let text = Array("half\nPING\nREAD a\nQUIT\nrest".utf8)
         var reader = LineReader(limit: 64)
@@ -164,7 +164,7 @@ struct LineReaderTests {
         #expect(reader.partialCount == 4)
     }
 
-    @Test("A line that lies whole in a chunk is looked at where it lies")
+    @Test("A line within one chunk is not copied")
     func inPlace() {
         let chunk = Array("PING\nREAD a\n".utf8)
         var reader = LineReader(limit: 64)

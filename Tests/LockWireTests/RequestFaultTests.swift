@@ -3,9 +3,9 @@ import LockWire
 import Seeded
 import Testing
 
-@Suite("Lines with a fault")
+@Suite("Invalid lines")
 struct RequestFaultTests {
-    /// Each line with the code that it gets.
+    /// Invalid lines, each with its error code.
     static let faults: [(String, ErrorCode)] = [
         ("NONSENSE", .unknownVerb), ("READS a", .unknownVerb), ("REA", .unknownVerb), ("#1", .unknownVerb),
         ("wait=5s", .unknownVerb), ("= = =", .unknownVerb),
@@ -68,7 +68,7 @@ struct RequestFaultTests {
         ("DOWNGRADE a to=write", .badMode), ("DOWNGRADE a to=", .badMode), ("DOWNGRADE a to=READ", .badMode),
     ]
 
-    @Test("Each fault gets its code, with the tag where that is well formed", arguments: faults)
+    @Test("Each fault has its code, and the tag if the tag is valid", arguments: faults)
     func fault(line: String, code: ErrorCode) throws {
         guard case .fault(_, let error) = parse(line) else { throw Unexpected(description: "\(parse(line))") }
         #expect(error.code == code)
@@ -76,7 +76,7 @@ struct RequestFaultTests {
         #expect(parse("#t-1 " + line) == .fault(try tag("t-1"), error))
     }
 
-    @Test("Every code that a line can earn has a line here")
+    @Test("Every error code of a line has an example here")
     func complete() {
         let elsewhere: Set<ErrorCode> = [
             .tagInUse, .lineTooLong, .notHeld, .notWaiting, .ambiguous, .wrongMode, .noToken, .draining,
@@ -86,7 +86,7 @@ struct RequestFaultTests {
         #expect(Set(Self.faults.map(\.1)) == Set(ErrorCode.allCases).subtracting(elsewhere))
     }
 
-    @Test("The text of an error says what was expected, and repeats nothing that was sent")
+    @Test("The text of an error states what was expected, and repeats nothing that was sent")
     func texts() throws {
         for line in ["READ secret wait=secret", "WATCH secret x", "secret", "READ secret secret=secret"] {
             guard case .fault(_, let error) = parse(line) else { throw Unexpected(description: line) }
@@ -106,7 +106,9 @@ struct RequestFaultTests {
         }
     }
 
-    @Test("Junk is a fault or a request that can be written again", arguments: SeededGenerator.newSeeds)
+    @Test(
+        "Random bytes are a fault, or a request that can be encoded again",
+        arguments: SeededGenerator.newSeeds)
     func junk(seed: UInt64) throws {
         var generator = SeededGenerator(seed: seed)
         let pieces = [

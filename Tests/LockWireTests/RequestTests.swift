@@ -5,7 +5,7 @@ import WireExamples
 
 @Suite("Requests")
 struct RequestTests {
-    @Test("A request for a lock has every option, in any order, and sensible defaults without")
+    @Test("A request for a lock accepts every option in any order, and has defaults for all")
     func acquire() throws {
         let bare = Acquire(name: try name("jobs"), mode: .read)
         #expect(bare.wait == .forever)
@@ -21,7 +21,7 @@ struct RequestTests {
         #expect(try request("#7 WRITE jobs note=nightly-backup owner=t1 lease=30s wait=5s") == expected)
     }
 
-    @Test("Each example is understood, and written again from its value")
+    @Test("Each example is parsed, and encoded again from its value")
     func roundTrips() throws {
         for example in Examples.requests {
             for tag in [nil, try tag("x")] {
@@ -47,23 +47,23 @@ struct RequestTests {
         }
     }
 
-    @Test("What is the default may be said")
+    @Test("An option may state its default")
     func spelledDefaults() throws {
         #expect(try request("READ a wait=forever lease=forever owner=- note=-") == request("READ a"))
         #expect(try request("DOWNGRADE a") == request("DOWNGRADE a to=read"))
     }
 
-    @Test("Verbs are matched in any case, names are not; spaces may be many")
+    @Test("Verbs match in any case, names do not; words may have many spaces between them")
     func casesAndSpaces() throws {
         #expect(try request("ReAd jobs") == request("READ jobs"))
         #expect(try request("downgrade Jobs") != request("DOWNGRADE jobs"))
         #expect(try request("  #1   read   jobs   wait=1s  ") == request("#1 READ jobs wait=1s"))
-        // The bytes that differ from a letter in the bit of its case alone, and are none.
+        // These bytes differ from a letter only in the bit for its case, and are not letters.
         #expect(parse("\u{12}EAD jobs") == .fault(nil, WireError(.badByte)))
         #expect(parse("rE@D jobs") == .fault(nil, WireError(.unknownVerb)))
     }
 
-    @Test("The longest of everything is taken")
+    @Test("The longest value of every field is accepted")
     func longest() throws {
         let long = String(repeating: "x", count: 255)
         let word = String(repeating: "w", count: 32)
@@ -78,7 +78,7 @@ struct RequestTests {
         #expect(acquire.wait == .upTo(.seconds(876_000 * 3600)))
     }
 
-    @Test("The form of a request that says all that it can is no longer than the longest line")
+    @Test("The longest form of a request fits into the longest line")
     func longestForms() {
         let long = String(repeating: "x", count: 255)
         let word = String(repeating: "w", count: 32)
@@ -96,7 +96,7 @@ struct RequestTests {
         }
     }
 
-    @Test("The tag of a line that is too long is read where it ends within the beginning")
+    @Test("The tag of a line that is too long is read if the kept beginning has all of it")
     func tagOfBeginning() throws {
         func tag(_ text: String) -> String? {
             Array(text.utf8).withUnsafeBytes { Request.tag(ofBeginning: $0)?.text }
@@ -112,7 +112,7 @@ struct RequestTests {
     }
 
     @Test(
-        "Durations are understood to the millisecond",
+        "Durations are parsed to the millisecond",
         arguments: [
             ("0", 0), ("0ms", 0), ("0h", 0), ("1ms", 1), ("250ms", 250), ("5s", 5000),
             ("2m", 120_000),
@@ -123,7 +123,7 @@ struct RequestTests {
         #expect(acquire.wait == .upTo(.milliseconds(milliseconds)))
     }
 
-    @Test("A duration that the protocol cannot say is rounded up, so that nothing ends too early")
+    @Test("A duration that the protocol cannot express is rounded up, so nothing ends too early")
     func rounding() throws {
         func spelled(_ wait: Duration) throws -> String {
             let acquire = Acquire(name: try name("a"), mode: .read, wait: .upTo(wait))

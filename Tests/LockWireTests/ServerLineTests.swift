@@ -3,10 +3,10 @@ import LockWire
 import Testing
 import WireExamples
 
-/// Lines from the daemon, each written from a value and read back as the same.
+/// Lines from the daemon, each encoded from a value and parsed back to an equal value.
 @Suite("Replies, rows and notices")
 struct ServerLineTests {
-    @Test("Each example is written from its value and read back as the same")
+    @Test("Each example is encoded from its value, and parsed back to an equal value")
     func roundTrips() throws {
         for example in Examples.replies {
             for tag in [nil, try tag("t.1")] {
@@ -25,14 +25,14 @@ struct ServerLineTests {
         }
     }
 
-    @Test("A daemon that states no limits is understood")
+    @Test("A greeting without limits is accepted")
     func helloWithoutLimits() {
         #expect(
             fromServer("HELLO version=1 server=prwlockd/0.1.0 session=7")
                 == .reply(nil, .hello(version: 1, server: "prwlockd/0.1.0", session: 7, limits: nil)))
     }
 
-    @Test("A line of a daemon that is older than the last fields is understood")
+    @Test("A line of an older daemon, without the last fields, is accepted")
     func olderFields() throws {
         let jobs = try name("jobs")
         #expect(
@@ -48,7 +48,7 @@ struct ServerLineTests {
                             timeout: .upTo(.zero), note: .none))))
     }
 
-    @Test("A code of a newer daemon is an error all the same")
+    @Test("An unknown code of a newer daemon is an error")
     func unlistedError() throws {
         #expect(
             fromServer("#1 ERROR new-code some words")
@@ -56,7 +56,7 @@ struct ServerLineTests {
         #expect(fromServer("ERROR not-held") == .reply(nil, .error(WireError(.notHeld, ""))))
     }
 
-    @Test("An age is cut off to milliseconds, and told in seconds from the first on")
+    @Test("An age is truncated to milliseconds, and written in seconds from one second on")
     func ages() throws {
         func age(_ duration: Duration) throws -> String {
             let session = Row.Session(
@@ -72,7 +72,7 @@ struct ServerLineTests {
     }
 
     @Test(
-        "A line of any length is written, also if it needs more room than most",
+        "A line of any length is encoded, even if it needs an unusual amount of memory",
         arguments: [0, 1, 200, 60_000])
     func longest(length: Int) throws {
         let error = Reply.error(WireError(.badName, String(repeating: "t", count: length)))
@@ -83,7 +83,7 @@ struct ServerLineTests {
         #expect(fromServer(try text { deadlock.encode(tag: nil, into: &$0) }) == .reply(nil, deadlock))
     }
 
-    @Test("Fields that a newer daemon adds at a line's end are passed over")
+    @Test("Fields that a newer daemon adds at a line's end are ignored")
     func newerFields() throws {
         #expect(fromServer("RELEASED a token=1 extra=2") == .reply(nil, .released(try name("a"), token(1))))
         #expect(fromServer("PONG extra=2") == .reply(nil, .pong))
@@ -94,7 +94,7 @@ struct ServerLineTests {
     }
 
     @Test(
-        "What is no line of the protocol is none",
+        "A line that the protocol does not have is refused",
         arguments: [
             "", "*", "!", "#", "# PONG", "#a/b PONG", "PONGS", "pong", "GRANTED", "GRANTED a",
             "GRANTED a read",
@@ -114,7 +114,7 @@ struct ServerLineTests {
         #expect(fromServer(line) == nil)
     }
 
-    @Test("more holders than a number can say are as many as it can") func tooManyHolders() throws {
+    @Test("a number of holders that overflows becomes the largest number") func tooManyHolders() throws {
         for rest in ["+1", "2/read,3/read,4/read"] {
             let line = "BUSY a read held-by=1/read,+9223372036854775807,\(rest)"
             guard case .reply(_, .busy(_, _, let holders)) = fromServer(line) else {

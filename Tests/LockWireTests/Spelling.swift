@@ -16,7 +16,7 @@ func request(_ line: String) throws -> Request {
     return request
 }
 
-/// The line that a value is written as, without its line feed.
+/// The line that encodes a value, without its line feed.
 func text(_ encode: (inout [UInt8]) -> Void) throws -> String {
     var bytes = Array("before\n".utf8)
     encode(&bytes)
@@ -27,7 +27,7 @@ func text(_ encode: (inout [UInt8]) -> Void) throws -> String {
     return String(line)
 }
 
-/// What a client makes of a line.
+/// The value that a client parses from a line.
 func fromServer(_ line: String) -> ServerLine? {
     Array(line.utf8).withUnsafeBytes { ServerLine.parse($0) }
 }

@@ -1,7 +1,7 @@
 import Posix
 import Testing
 
-/// The unit or session that a process belongs to, by the lines of `/proc/PID/cgroup`.
+/// The unit or session of a process, from the lines of `/proc/PID/cgroup`.
 @Suite struct ControlGroupTests {
     @Test(
         "the owner is the system's unit, the login session, or the unit of a user's manager",
@@ -29,7 +29,7 @@ import Testing
             ("0::/user.slice/user-1000.slice/user@1000.service", nil),
             ("0::/init.scope", nil), ("0::/", nil), ("0::/docker/4e8a", nil), ("0::/../../x", nil), ("", nil),
             ("0::/../svc1.service", .systemUnit("svc1.service")),
-            // With several hierarchies, the one of systemd.
+            // With several hierarchies, systemd's own one counts.
             ("9:cpu:/x\n1:name=systemd:/system.slice/a.service\n0::/", .systemUnit("a.service")),
             ("0::/system.slice/a.service\n9:name=systemd:/", .systemUnit("a.service")),
             ("4:memory:/system.slice/b.service\n0::/system.slice/a.service", .systemUnit("a.service")),
@@ -40,7 +40,7 @@ import Testing
         #expect(ControlGroup(lines: Array((lines + "\n").utf8))?.owner == owner)
     }
 
-    @Test("a process has one, if /proc shows it")
+    @Test("a process has a control group, if /proc shows it")
     func ofThisProcess() {
         #expect(ControlGroup(of: 1)?.path.hasPrefix("/") ?? true)
         #expect(ControlGroup(of: -1) == nil)

@@ -7,7 +7,7 @@ import Testing
 
     init() throws { directory = try TemporaryDirectory() }
 
-    @Test("one at a time holds a file lock, and it is let go with its owner")
+    @Test("only one holder at a time has a file lock, and the lock ends with its owner")
     func fileLock() throws {
         let path = directory("lock")
         do {
@@ -31,7 +31,7 @@ import Testing
         #expect(throws: SystemError.self) { _ = try FileLock(waitingAt: path) }
     }
 
-    @Test("a directory is made with those above it, and says whose it is and who may use it")
+    @Test("a directory is made with its ancestors, and has a status with its owner and permissions")
     func directories() throws {
         let (_, deep) = (directory("a"), directory("a/b"))
         let made = try DirectoryDescriptor.creating(deep, mode: 0o700)
@@ -43,7 +43,7 @@ import Testing
         #expect(try again.status() == status)
     }
 
-    @Test("what is written under another name and renamed is found whole")
+    @Test("a file that is written under another name and renamed is complete")
     func replacedFile() throws {
         _ = directory("new")
         let path = directory("mark")
@@ -67,7 +67,7 @@ import Testing
         }
     }
 
-    @Test("a descriptor is closed with its owner, and not when it was handed on")
+    @Test("a descriptor is closed with its owner, unless the owner has released it")
     func descriptors() throws {
         let number: Int32
         do {
@@ -80,7 +80,7 @@ import Testing
         close(kept)
     }
 
-    @Test("an error says the call, what it was about and why")
+    @Test("an error states the call, its subject and the reason")
     func description() {
         let error = SystemError(code: ENOENT, call: "open", subject: "/x")
         #expect(error.description == "open /x: No such file or directory")

@@ -2,9 +2,9 @@ import Glibc
 import Posix
 import Testing
 
-@Suite("What the kernel tells of a process") struct ProcessFactsTests {
+@Suite("The kernel's facts about a process") struct ProcessFactsTests {
     @Test(
-        "a unit is the part behind the slices, and what is a user's own counts for nothing",
+        "a unit is the part after the slices, and units under a user's control do not count",
         arguments: [
             ("0::/system.slice/nginx.service\n", "nginx.service"),
             ("0::/system.slice/system-getty.slice/getty@tty1.service", "getty@tty1.service"),
@@ -22,13 +22,15 @@ import Testing
         #expect(ProcessFacts.unit(inControlGroups: Array(lines.utf8)) == unit)
     }
 
-    @Test("this process runs a program, and another's is not made up") func executable() throws {
+    @Test("the program of this process is known, and that of a missing process is nil") func executable()
+        throws
+    {
         let own = try #require(ProcessFacts.executable(of: getpid()))
         #expect(own.hasPrefix("/"))
         #expect(ProcessFacts.executable(of: -1) == nil)
     }
 
-    @Test("the groups of a socket's other end are this process's own") func groups() throws {
+    @Test("the groups of a socket pair's other end are this process's groups") func groups() throws {
         let pair = try UnixSocket.pair()
         var own = [gid_t](repeating: 0, count: 65_536)
         let count = getgroups(Int32(own.count), &own)

@@ -3,7 +3,7 @@ import Posix
 import Testing
 
 @Suite struct ProcessTests {
-    @Test("a child has the descriptors named and no others, its own session, directory and environment")
+    @Test("a child has exactly the given descriptors, session, directory and environment")
     func spawnedChild() throws {
         let output = try UnixSocket.pair()
         let inherited = dup(output.first.rawValue)
@@ -20,7 +20,7 @@ import Testing
         #expect(line == "4 \(process) \(process) / hello")
     }
 
-    @Test("descriptors whose numbers cross reach the child in the order asked for")
+    @Test("descriptors with crossing numbers reach the child in the given order")
     func crossedDescriptors() throws {
         let first = try UnixSocket.pair()
         let second = try UnixSocket.pair()
@@ -35,7 +35,7 @@ import Testing
         try reap(process)
     }
 
-    @Test("a program that is not there is an error of the call")
+    @Test("a missing program is an error of the call")
     func missingProgram() {
         let child = ChildProcess(
             executable: "/nonexistent", arguments: ["x"], environment: [], descriptors: [])
@@ -43,7 +43,7 @@ import Testing
         #expect(error?.code == ENOENT)
     }
 
-    @Test("a process watch tells when its process has ended (G6)")
+    @Test("a process watch reports the end of its process (G6)")
     func processWatch() throws {
         let process = try sleeper()
         let watch = try ProcessWatch(process: process)
@@ -59,7 +59,7 @@ import Testing
         #expect(throws: SystemError.self) { _ = try ProcessWatch(process: process) }
     }
 
-    @Test("the watch of a peer is of the process that connected (G6)")
+    @Test("the watch of a peer watches the process that connected (G6)")
     func peerWatch() throws {
         let pair = try UnixSocket.pair()
         do {
@@ -67,12 +67,12 @@ import Testing
             let ended = watch.hasEnded
             #expect(!ended)
         } catch {
-            // Before Linux 6.5.
+            // The kernel is older than Linux 6.5.
             #expect(error.code == ENOPROTOOPT)
         }
     }
 
-    @Test("a process's start is known while it lives, and later ones start later")
+    @Test("the start time of a process is known while it lives, and grows with later processes")
     func startTime() throws {
         let mine = try #require(ProcessStartTime(of: getpid()))
         let process = try sleeper()
@@ -107,7 +107,7 @@ import Testing
         return String(decoding: bytes, as: UTF8.self)
     }
 
-    @Test("a child that has not ended by the deadline is killed, and one that has ended tells its status")
+    @Test("a child that has not ended by the deadline is killed, and one that has ended has a status")
     func deadline() throws {
         let nothing = OwnedDescriptor(owning: open("/dev/null", O_RDWR | O_CLOEXEC))
         func start(_ script: String) throws -> Int32 {

@@ -17,7 +17,7 @@ final class TemporaryDirectory {
         rmdir(path)
     }
 
-    /// The path of a file in the directory, to be removed with it.
+    /// The path of a file in the directory, which is removed with the directory.
     func callAsFunction(_ name: String) -> String {
         let file = "\(path)/\(name)"
         names.insert(file, at: 0)

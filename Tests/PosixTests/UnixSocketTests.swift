@@ -7,7 +7,7 @@ import Testing
 
     init() throws { directory = try TemporaryDirectory() }
 
-    @Test("a connection is accepted, and neither blocks nor is inherited")
+    @Test("an accepted connection does not block, and is not inherited")
     func acceptedConnection() throws {
         let path = directory("s")
         let listener = try UnixSocket.listen(at: path, mode: 0o600)
@@ -28,7 +28,8 @@ import Testing
     }
 
     @Test(
-        "the socket has the mode asked for, whatever the umask", arguments: [0o600, 0o660, 0o666] as [UInt32])
+        "the socket has the given mode, independent of the umask",
+        arguments: [0o600, 0o660, 0o666] as [UInt32])
     func mode(mode: UInt32) throws {
         let path = directory("s")
         _ = try UnixSocket.listen(at: path, mode: mode, group: getgid())
@@ -38,7 +39,7 @@ import Testing
         #expect(status.groupID == getgid())
     }
 
-    @Test("a path longer than the kernel takes is refused by a message that says both lengths")
+    @Test("a path that is too long for the kernel is refused with a message that states both lengths")
     func longPath() throws {
         let path = "/tmp/" + String(repeating: "x", count: 103)
         let error = #expect(throws: SystemError.self) { _ = try UnixSocket.listen(at: path, mode: 0o600) }
@@ -46,7 +47,7 @@ import Testing
         #expect(error?.description.contains("108 bytes, and at most 107") == true)
     }
 
-    @Test("a missing socket, a dead one and one in use are told apart by their error numbers")
+    @Test("the error number distinguishes a missing socket, a dead one and one in use")
     func refusals() throws {
         let path = directory("s")
         #expect(throws: SystemError.self) { _ = try UnixSocket.connect(to: path) }

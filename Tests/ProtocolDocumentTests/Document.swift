@@ -1,14 +1,14 @@
 import Glibc
 import Posix
 
-/// A document at the top of the repository, with the transcripts in it.
+/// A document in the repository's root folder, and its transcripts.
 struct Document: Sendable {
     let text: String
     let transcripts: [Transcript]
 
     static func protocolPage() throws -> Document { try Document("protocol.md") }
 
-    /// The transcripts of all documents that may have some.
+    /// The transcripts of all documents that may contain transcripts.
     static func allTranscripts() throws -> [Transcript] {
         try ["protocol.md", "README.md"].flatMap { name in
             do {
@@ -19,7 +19,7 @@ struct Document: Sendable {
         }
     }
 
-    /// The contents of its fenced blocks of a kind.
+    /// The contents of the document's fenced blocks of one kind.
     func blocks(_ kind: String) -> [String] {
         text.split(separator: "```\(kind)\n").dropFirst().compactMap {
             $0.split(separator: "\n```").first.map { $0 + "\n" }
@@ -31,7 +31,7 @@ struct Document: Sendable {
         transcripts = try Transcript.all(in: text, named: name)
     }
 
-    /// The text of a file of the repository.
+    /// The text of a file in the repository.
     static func text(_ path: String) throws -> String {
         String(decoding: try FileContents.read("\(folder)/\(path)"), as: UTF8.self)
     }

@@ -2,7 +2,7 @@ import LockWire
 import Testing
 import WireExamples
 
-/// The documents against the examples: what a new request, reply or notice must stand in.
+/// Compares the documents with the examples: a new request, reply or notice must be in each of these documents.
 @Suite("The examples in the documents")
 struct ExampleTests {
     private let verbs = Set(Examples.requests.map { $0.line.prefix { $0 != " " } })
@@ -43,7 +43,7 @@ struct ExampleTests {
         }
     }
 
-    @Test("The fuzzers have every example among their words")
+    @Test("The fuzzers' words contain every example")
     func fuzzers() throws {
         let words = try Document.text("Tests/fuzz/words").split(separator: "\n").filter { $0.hasPrefix("\"") }
         #expect(words.map { String($0.dropFirst().dropLast()) } == Examples.dictionary)

@@ -1,4 +1,4 @@
-/// A grammar in the part of ABNF that protocol.md uses (RFC 5234, and `%s` of RFC 7405).
+/// A grammar in the subset of ABNF that protocol.md uses (RFC 5234, and `%s` of RFC 7405).
 final class Grammar {
     private indirect enum Element {
         case rule(String)
@@ -9,7 +9,7 @@ final class Grammar {
         case repetition(Element, ClosedRange<Int>)
     }
 
-    /// An alternative, as an index of `branches`.
+    /// An index of `branches`, which identifies an alternative.
     private typealias Branch = Int
 
     private var rules: [String: Element] = [
@@ -17,13 +17,13 @@ final class Grammar {
         "SP": .range(0x20...0x20), "VCHAR": .range(0x21...0x7E), "CR": .range(0x0D...0x0D),
         "LF": .range(0x0A...0x0A),
     ]
-    /// Each alternative as it is written. A group or an optional part has at least one.
+    /// The text of each alternative. A group or an optional part has at least one.
     private var branches = ["a core rule"]
 
-    /// The alternatives that the lines took that matched so far.
+    /// The alternatives that the matching lines have used so far.
     private var taken: Set<Branch> = [0]
 
-    /// Reads rules, each of which begins at the beginning of a line.
+    /// Reads rules. Each rule begins in the first column of a line.
     init(_ text: String) throws {
         var rule = ""
         for line in text.split(separator: "\n") + ["end"[...]] {
@@ -53,16 +53,16 @@ final class Grammar {
 
     private var inExactCase = false
 
-    /// Whether a rule matches the whole of a line; all quoted text in exact case, if that is asked for.
+    /// Whether a rule matches a whole line; `inExactCase` makes all quoted text case-sensitive.
     func matches(_ line: String, _ rule: String, inExactCase: Bool = false) -> Bool {
         self.inExactCase = inExactCase
         return match(.rule(rule), Array(line.utf8)[...]) { $0.isEmpty }
     }
 
-    /// The alternatives that no line has taken.
+    /// The alternatives that no line has used.
     var unused: [String] { branches.indices.filter { !taken.contains($0) }.map { branches[$0] } }
 
-    /// Whether the element matches the beginning of a line, and the continuation what is left.
+    /// Whether the element matches the beginning of a line, and the continuation matches the rest.
     private func match(
         _ element: Element, _ line: ArraySlice<UInt8>, _ continuation: (ArraySlice<UInt8>) -> Bool
     ) -> Bool {

@@ -4,7 +4,7 @@ import Seeded
 import Testing
 import WireExamples
 
-/// The grammar of protocol.md against the examples and the parser, in both directions.
+/// Compares the grammar of protocol.md with the examples and the parser, in both directions.
 @Suite("The protocol's grammar")
 struct GrammarTests {
     private static let fromClient = Examples.requests.map(\.line)
@@ -13,7 +13,7 @@ struct GrammarTests {
 
     private func grammar() throws -> Grammar { try Grammar(Document.protocolPage().blocks("abnf").joined()) }
 
-    @Test("It has every example, and every alternative of it has one")
+    @Test("It accepts every example, and an example uses each of its alternatives")
     func examples() throws {
         let grammar = try grammar()
         for line in Self.fromClient {
@@ -27,14 +27,14 @@ struct GrammarTests {
         for reply in Examples.replies {
             #expect(grammar.matches("#t.1 \(reply.line)\n", "from-daemon", inExactCase: true))
         }
-        // An option may state its default, which no client of ours writes.
+        // An option may state its default, although our clients never write it.
         #expect(grammar.matches("WRITE jobs wait=1h lease=2m owner=- note=-\n", "from-client"))
         #expect(grammar.matches("\n", "from-client"))
         #expect(grammar.unused == [])
     }
 
     @Test(
-        "It has no line that the parser refuses, and of requests every line that it takes",
+        "It accepts no line that the parser refuses, and every request that the parser accepts",
         arguments: SeededGenerator.newSeeds)
     func mutants(seed: UInt64) throws {
         let grammar = try grammar()
@@ -57,8 +57,8 @@ struct GrammarTests {
 
     /// An example with one byte changed, added or removed.
     ///
-    /// The bytes are no digits and no hex digits, as the grammar states bounds of numbers and the only spelling of a
-    /// byte in comments.
+    /// The new bytes are neither digits nor A to F, because the grammar states the bounds of numbers and the canonical
+    /// encoding of a byte only in comments.
     private func mutant(of lines: [String], _ generator: inout SeededGenerator) -> String {
         while true {
             var bytes = Array((lines.randomElement(using: &generator) ?? "").utf8)
@@ -70,7 +70,7 @@ struct GrammarTests {
             default: bytes.remove(at: place)
             }
             let line = String(decoding: bytes, as: UTF8.self)
-            // A lease is longer than 0, and a line has something in it.
+            // Skip a lease of 0, which the grammar does not exclude, and an empty line, which is not a request.
             if !line.contains("lease=0"), line.contains(where: { $0 != " " }) { return line }
         }
     }
@@ -79,7 +79,7 @@ struct GrammarTests {
         Array(line.utf8).withUnsafeBytes { Request.parse($0) }
     }
 
-    @Test("A wrong rule is noticed")
+    @Test("A wrong rule is detected")
     func wrongRule() throws {
         let text = try Document.protocolPage().blocks("abnf").joined()
         let name = #"name        = 1*( bare / "%" 2upper-hex )"#
@@ -89,7 +89,7 @@ struct GrammarTests {
         #expect(grammar.matches("READ !!\n", "from-client"))
     }
 
-    @Test("A grammar is read and matched as RFC 5234 has it")
+    @Test("A grammar is parsed and matched according to RFC 5234")
     func rules() throws {
         let grammar = try Grammar(
             """

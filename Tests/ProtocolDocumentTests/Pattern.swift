@@ -1,10 +1,10 @@
-/// What a received line has to look like: text, and in angle brackets what may differ from run to run.
+/// A pattern for a received line: literal text, with placeholders in angle brackets for parts that differ between runs.
 ///
-/// `<pid A>` is the process of session A; `<t1>` and `<n1>`, with any digits, a number that is the same wherever it
-/// stands again; `<n>` any number; `<ms>` a duration in milliseconds; `<age>` an age; `<word>`
-/// any word; `<text>` anything up to the line's end.
+/// `<pid A>` matches the process id of session A; `<t1>` and `<n1>`, with any digits, a number that is the same in
+/// all places with this placeholder; `<n>` any number; `<ms>` a duration in milliseconds; `<age>` an age; `<word>`
+/// any word; `<text>` the rest of the line.
 struct Pattern {
-    /// The numbers that were found for numbered placeholders, by name.
+    /// The numbers that numbered placeholders have matched, by name.
     typealias Bindings = [String: Substring]
 
     private enum Piece {
@@ -26,7 +26,7 @@ struct Pattern {
         self.pieces = pieces
     }
 
-    /// Whether a line looks like this. If it does, the placeholders that stand here first are bound.
+    /// Whether the pattern matches a line. A match binds the placeholders that are not bound yet.
     func matches(_ line: String, _ bindings: inout Bindings, processes: [Character: Int32]) -> Bool {
         var rest = line[...]
         var bound = bindings
@@ -51,7 +51,7 @@ struct Pattern {
         return true
     }
 
-    /// The line that is meant, with the placeholders that are bound in it.
+    /// The text with each bound placeholder replaced by its number.
     static func fill(_ text: String, _ bindings: Bindings) -> String {
         Pattern(text).pieces.map { piece in
             switch piece {
@@ -61,7 +61,7 @@ struct Pattern {
         }.joined()
     }
 
-    /// How much of the text a placeholder stands for; nil if there is no such placeholder.
+    /// The length of the text that a placeholder matches; nil if there is no such placeholder.
     private static func length(of name: Substring, in text: Substring, _ processes: [Character: Int32])
         -> Int?
     {

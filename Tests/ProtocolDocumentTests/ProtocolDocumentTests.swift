@@ -1,10 +1,10 @@
 import LockWire
 import Testing
 
-/// The documents, as far as a program can hold them to what they say.
+/// Checks the documents' statements that a program can check.
 @Suite("The protocol's document")
 struct ProtocolDocumentTests {
-    @Test("A transcript is what the daemon does", arguments: try Document.allTranscripts())
+    @Test("The daemon behaves as each transcript shows", arguments: try Document.allTranscripts())
     func transcript(_ transcript: Transcript) throws {
         try TranscriptRun.run(transcript)
     }
@@ -19,7 +19,7 @@ struct ProtocolDocumentTests {
     }
 
     @Test(
-        "Every error code stands in the table once", arguments: ErrorCode.allCases.filter { $0 != .unlisted })
+        "Every error code is in the table once", arguments: ErrorCode.allCases.filter { $0 != .unlisted })
     func errorCodes(code: ErrorCode) throws {
         let lines = try Document.protocolPage().text.split(separator: "\n")
         let rows = lines.filter { $0.hasPrefix("| `\(code.rawValue)` |") }
@@ -34,7 +34,7 @@ struct TranscriptTests {
         return try #require(transcripts.first).steps.map(\.step)
     }
 
-    @Test("Each kind of step is understood")
+    @Test("Each kind of step is parsed")
     func kinds() throws {
         let lines = """
             A> PING
@@ -57,20 +57,20 @@ struct TranscriptTests {
     }
 
     @Test(
-        "What is no step is an error, not passed over",
+        "An invalid step is an error, and is not skipped",
         arguments: ["a> PING", "A PING", "A! sleeps", "A<", "", "daemon! dances", "A> \\n", "A> \\x"])
     func malformed(line: String) {
         #expect(throws: MalformedTranscript(place: "test:3", line: line)) { try steps(line) }
     }
 
-    @Test("A strange byte is spelled by its number")
+    @Test("A byte that is not printable is written as its number")
     func bytes() {
         #expect(Transcript.bytes(of: "a\\x00\\xffb") == [0x61, 0, 0xFF, 0x62])
         #expect(Transcript.bytes(of: "") == [])
         #expect(Transcript.bytes(of: "\\x") == nil)
     }
 
-    @Test("Only blocks that are marked are transcripts")
+    @Test("Only marked blocks are transcripts")
     func blocks() throws {
         #expect(try Transcript.all(in: "```\nA> PING\n```\n```sql\nx\n```\n", named: "test").isEmpty)
         #expect(throws: MalformedTranscript.self) {
@@ -78,7 +78,7 @@ struct TranscriptTests {
         }
     }
 
-    @Test("Placeholders match what they are for, and a number that was seen must come again")
+    @Test("Placeholders match their kinds of text, and a numbered one always matches the same number")
     func placeholders() {
         var bindings: Pattern.Bindings = [:]
         func matches(_ pattern: String, _ line: String) -> Bool {

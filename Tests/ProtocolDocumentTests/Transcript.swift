@@ -1,19 +1,18 @@
 import Testing
 
-/// A conversation between sessions and a fresh daemon, as it stands in a document: a fenced block marked
-/// `transcript`.
+/// A conversation between sessions and a fresh daemon: a fenced block of a document, marked `transcript`.
 ///
-///     A> WRITE jobs                       sent by session A, which connects when it is first named
+///     A> WRITE jobs                       session A sends a line; its first step connects it
 ///     A< GRANTED jobs write token=<t1>    the next line that A receives
-///     A< ...                              lines up to the one that follows, whatever they are
+///     A< ...                              any lines, up to the line of A's next step
 ///     A< (closed)                         the daemon closes A's connection
 ///     A! ends                             A closes its connection
 ///     A! is killed                        A's process dies; its connection stays open elsewhere
 ///     A! end of input                     A closes its sending side
-///     daemon! drains                      the daemon is told to end, by TERM
+///     daemon! drains                      the daemon receives SIGTERM
 ///
-/// A session is one capital letter. What is received is compared with a `Pattern`; `\x07` in what is sent is one byte.
-/// Before the next line is sent, the one before has been carried out.
+/// A session is one capital letter. A received line is compared with a `Pattern`; `\x07` in a sent line is one byte. A
+/// line is sent only after the daemon has carried out the line before.
 struct Transcript: Sendable {
     enum Step: Equatable, Sendable {
         case send(Character, String)
@@ -26,9 +25,9 @@ struct Transcript: Sendable {
         case drain
     }
 
-    /// The file and the line of its first step.
+    /// The file and line of the first step.
     let place: String
-    /// Each step with the place of its line.
+    /// The steps, each with the place of its line.
     private(set) var steps: [(place: String, step: Step)] = []
 
     /// The transcripts in a document.
@@ -54,7 +53,7 @@ struct Transcript: Sendable {
         if line == "daemon! drains" { return .drain }
         let malformed = MalformedTranscript(place: place, line: String(line))
         guard let session = line.first, session.isUppercase, session.isASCII else { throw malformed }
-        // Trailing spaces do not survive every editor, so the one after the sign is not asked for.
+        // Editors remove trailing spaces, so the space after the sign is optional.
         var rest = line.dropFirst(2)
         if rest.first == " " { rest = rest.dropFirst() }
         switch (line.dropFirst().first, rest) {
@@ -69,7 +68,7 @@ struct Transcript: Sendable {
         }
     }
 
-    /// The bytes that a line to be sent stands for; nil if a `\\` in it begins no byte.
+    /// The bytes of a line to send; nil if a `\\` in it does not begin a byte.
     static func bytes(of text: String) -> [UInt8]? {
         var bytes: [UInt8] = []
         var rest = text.utf8[...]
@@ -87,7 +86,7 @@ struct Transcript: Sendable {
         return bytes
     }
 
-    /// The verbs of the requests in it, in capital letters.
+    /// The verbs of the transcript's requests, in capital letters.
     var verbs: [String] {
         steps.compactMap { _, step in
             guard case .send(_, let line) = step else { return nil }

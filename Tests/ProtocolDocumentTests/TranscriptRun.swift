@@ -2,18 +2,18 @@ import Glibc
 import LockWire
 import TestSupport
 
-/// A transcript carried out against a fresh daemon.
+/// A run of a transcript against a fresh daemon.
 struct TranscriptRun {
     private let transcript: Transcript
     private let daemon: DaemonProcess
     private var sessions: [Character: TranscriptSession] = [:]
-    /// The processes of all sessions that there were.
+    /// The process ids of all sessions, also of those that have ended.
     private var processes: [Character: Int32] = [:]
     private var bindings: Pattern.Bindings = [:]
-    /// The session of which lines are passed over until one looks like the next that it is to receive.
+    /// The session for which lines are skipped until one matches its next expected line.
     private var skipping: Character?
 
-    /// Carries a transcript out, up to the first step that does not go as it says.
+    /// Runs a transcript, up to the first step that does not match.
     static func run(_ transcript: Transcript) throws {
         var run = TranscriptRun(transcript: transcript, daemon: try DaemonProcess())
         for (place, step) in transcript.steps { try run.carryOut(step, place) }
@@ -45,7 +45,7 @@ struct TranscriptRun {
             try session(name).end()
             sessions[name] = nil
         case .kill(let name):
-            // It is kept, as its connection is to stay open.
+            // Keep the session, because its connection must stay open.
             try session(name).kill()
         case .endInput(let name): try session(name).endInput()
         case .drain: daemon.signal(SIGTERM)
@@ -90,7 +90,7 @@ struct TranscriptRun {
     }
 }
 
-/// The daemon did something else than the document says.
+/// A difference between the daemon's behaviour and the document.
 struct Mismatch: Error, CustomStringConvertible {
     let place: String
     let expected: String

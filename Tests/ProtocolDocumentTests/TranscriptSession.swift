@@ -1,6 +1,6 @@
 import TestSupport
 
-/// One session of a transcript: a process with its connection, and the lines that came and were not asked for yet.
+/// One session of a transcript: a process, its connection, and the received lines that no step has consumed yet.
 final class TranscriptSession {
     private let peer: PeerProcess
     private var lines: ArraySlice<String> = []
@@ -14,14 +14,15 @@ final class TranscriptSession {
     /// Sends a line, and waits until the daemon has carried it out.
     func send(_ line: [UInt8]) throws {
         try peer.session.send(bytes: line + [UInt8(ascii: "\n")])
-        // What follows a QUIT is not carried out.
+        // The daemon carries out no line after QUIT.
         if String(decoding: line, as: UTF8.self).uppercased().hasSuffix("QUIT") { isSending = false }
         try settle()
     }
 
-    /// Waits until everything that was sent has been carried out.
+    /// Waits until the daemon has carried out all sent lines.
     ///
-    /// That is known by a `PING` behind it: lines are carried out in their order, and whatever waits holds up nothing.
+    /// It sends `PING` and waits for the answer: the daemon carries lines out in order, and a waiting request does not
+    /// delay later lines.
     private func settle() throws {
         guard isSending else { return }
         markCount += 1
@@ -40,13 +41,13 @@ final class TranscriptSession {
     /// The next line; nil at the end of the connection.
     func nextLine() throws -> String? { try lines.popFirst() ?? peer.session.nextLine() }
 
-    /// What came and was not asked for.
+    /// The received lines that no step has consumed.
     func leftOver() throws -> [String] {
         try settle()
         return Array(lines)
     }
 
-    /// Closes the connection, wherever it is open.
+    /// Closes the connection in both processes that have it open.
     func end() {
         peer.closeConnection()
         peer.session.close()

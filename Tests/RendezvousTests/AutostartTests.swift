@@ -15,7 +15,7 @@ import Testing
         let tokens = try home.runTogether(count: 100)
         #expect(Set(tokens).count == 100)
         #expect(home.daemons().count == 1)
-        // The daemon keeps nothing of the process that started it.
+        // The daemon inherits nothing from the process that started it.
         let daemon = try #require(home.daemons().first)
         #expect(try home.link("cwd", of: daemon) == "/")
         #expect(getsid(daemon) != getsid(0))
@@ -26,10 +26,10 @@ import Testing
         )
     }
 
-    @Test("an idle daemon that leaves turns nobody away")
+    @Test("an idle daemon that leaves refuses no client")
     func arrivalsWhileLeaving() throws {
         let home = try #require(home)
-        // The daemon exits soon after its last session, and clients come all the time.
+        // The daemon exits soon after its last session, and new clients connect all the time.
         try home.setIdleTime("5ms")
         var tokens: [UInt64] = []
         for round in 0..<40 {
@@ -54,7 +54,9 @@ import Testing
         #expect(after.allSatisfy { $0 > before[0] }, "tokens rise over crashes (G7)")
     }
 
-    @Test("who comes while a daemon drains waits for the next one, and starts none beside it (G1)")
+    @Test(
+        "a client that connects while a daemon drains waits for the next daemon, and starts none beside it (G1)"
+    )
     func arrivalWhileDraining() throws {
         let home = try #require(home)
         _ = try home.runTogether(count: 1)
@@ -79,7 +81,7 @@ import Testing
         #expect(home.daemons() != [first])
     }
 
-    @Test("a daemon that ends at once is an error that says where it has said why")
+    @Test("the error for a daemon that ends at once names the file with the reason")
     func endsAtOnce() throws {
         let home = try #require(home)
         try home.setDaemon("#!/bin/sh\necho no luck today\nexit 3\n")
@@ -94,7 +96,7 @@ import Testing
     }
 
     @Test(
-        "a client whose hard limits are too low for a daemon says which, starts none, and uses one that is there",
+        "a client with too low hard limits reports the limit, starts no daemon, and uses a running one",
         arguments: [
             ("ulimit -t 60", "CPU time, 60 s (`ulimit -H -t`)"),
             ("ulimit -n 255", "open descriptors, 255 (`ulimit -H -n`), where it needs 256"),
@@ -112,7 +114,7 @@ import Testing
         #expect(try home.run(after: limit).hasPrefix("token "))
     }
 
-    @Test("soft limits of a client, and hard ones that are high enough, are no reason to start no daemon")
+    @Test("soft limits, and hard limits that are high enough, do not prevent the start of a daemon")
     func softLimits() throws {
         let home = try #require(home)
         let output = try home.run(after: "ulimit -S -t 60; ulimit -S -n 100; ulimit -n 256; ulimit -S -s 200")
@@ -124,7 +126,7 @@ import Testing
         #expect(lines.contains { $0.hasPrefix("Max open files            256 ") })
     }
 
-    @Test("a program that cannot be executed says so in the same place")
+    @Test("a program that cannot be executed is reported in the same file")
     func notExecutable() throws {
         let home = try #require(home)
         try home.setDaemon("#!/nowhere/at/all\n")

@@ -17,7 +17,7 @@ import Testing
         for place in ["chosen", "beside", "path1", "path2", "libexec", "bin"] { try install(in: place) }
     }
 
-    @Test("it is looked for where it was chosen, beside the program, on PATH, and where packages put it")
+    @Test("the search order is the chosen path, the program's folder, PATH, and the packages' folders")
     mutating func order() throws {
         surroundings.environment["PRWLOCK_DAEMON"] = folder("chosen/prwlockd")
         #expect(try found() == "chosen")
@@ -29,13 +29,13 @@ import Testing
         #expect(throws: RendezvousError.self) { try DaemonProgram.find(in: surroundings) }
     }
 
-    @Test("a choice that cannot be followed is an error, and nothing else is run")
+    @Test("an unusable choice is an error, and no other program is run")
     mutating func badChoice() {
         surroundings.environment["PRWLOCK_DAEMON"] = folder("nowhere/prwlockd")
         #expect(throws: RendezvousError.self) { try DaemonProgram.find(in: surroundings) }
     }
 
-    @Test("what cannot be executed is passed over")
+    @Test("files that cannot be executed are skipped")
     func notExecutable() throws {
         chmod(folder("beside/prwlockd"), 0o600)
         unlink(folder("path1/prwlockd"))

@@ -10,7 +10,7 @@ import Testing
     private let directory: TemporaryDirectory
     private let surroundings: Surroundings
 
-    /// Far longer than a call with a deadline takes, and shorter than one without.
+    /// A time in nanoseconds that is far longer than a call with a deadline, and shorter than one without.
     private static let bound: Int64 = 8_000_000_000
 
     init() throws {
@@ -24,7 +24,7 @@ import Testing
             ], userID: geteuid())
     }
 
-    /// Lets clients start a program that writes down its process id and hangs.
+    /// Makes clients start a program that records its process id and hangs.
     private func setHangingDaemon() throws {
         let file = open(directory("daemon"), O_WRONLY | O_CREAT | O_CLOEXEC, 0o700)
         let script = "#!/bin/sh\necho $$ > '\(directory("pid"))'\nexec sleep 1000\n"
@@ -51,7 +51,7 @@ import Testing
     }
 
     @Test(
-        "a program that hangs is not waited for beyond the deadline, by who started it and by who comes next")
+        "neither the client that started a hanging program nor the next one waits for it beyond the deadline")
     func hangingProgram() throws {
         try setHangingDaemon()
         guard case .slowStart(_, let output)? = refusal() else {
@@ -63,7 +63,7 @@ import Testing
         try endHangingDaemon()
     }
 
-    @Test("both clients end in their time where a program hangs that they started")
+    @Test("both clients end in time if the program that they started hangs")
     func hangingProgramUnderClients() throws {
         try setHangingDaemon()
         let client = DaemonProcess.executable.replacing("prwlockd", with: "test-client")
@@ -80,7 +80,7 @@ import Testing
         try endHangingDaemon()
     }
 
-    @Test("a lock file that another process holds is not waited for beyond the deadline")
+    @Test("the wait for a lock file that another process holds ends at the deadline")
     func lockFileHeld() throws {
         let location = SocketLocation.writableUserOwn(in: surroundings)
         try location.makeFolder(in: surroundings)
@@ -89,7 +89,7 @@ import Testing
         _ = consume lock
     }
 
-    @Test("a daemon that is stopped is known not to answer, without a deadline too, and is named")
+    @Test("a stopped daemon is detected and named, even without a deadline")
     func stopped() throws {
         symlink(DaemonProcess.executable, directory("daemon"))
         let connection = try DaemonConnector(in: surroundings).connect()

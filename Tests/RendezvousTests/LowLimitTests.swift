@@ -5,7 +5,7 @@ import Testing
 
 /// Hard limits with which a client does not start a daemon.
 @Suite struct LowLimitTests {
-    @Test("no limit at all, and each at its least value, permit it")
+    @Test("no limits, and each limit at its least value, permit a start")
     func high() {
         #expect(LowLimit.find { _ in .max } == nil)
         let least: [Int32: UInt64] = [
@@ -19,7 +19,7 @@ import Testing
         }
     }
 
-    @Test("any limit of CPU time forbids it, and is told in the words of ulimit")
+    @Test("any limit on CPU time forbids a start, and the message names ulimit's option")
     func processorTime() {
         let limit = LowLimit.find { $0 == Int32(RLIMIT_CPU.rawValue) ? 1 << 40 : .max }
         #expect(limit?.description == "hard limit of CPU time, 1099511627776 s (`ulimit -H -t`)")

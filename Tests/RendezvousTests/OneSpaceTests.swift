@@ -16,7 +16,7 @@ import Testing
     }
 
     @Test(
-        "when the folder is removed while a lock is held, the daemon makes it anew, and no second writer gets in"
+        "if the folder is removed while a lock is held, the daemon makes it again, and no second writer is granted"
     )
     func removedFolder() throws {
         let holder = try connect()
@@ -30,7 +30,9 @@ import Testing
         #expect(try holder.ask("RELEASE jobs")?.hasPrefix("RELEASED jobs") == true)
     }
 
-    @Test("the same with another HOME, and with a home that cannot be written", arguments: ["other", "none"])
+    @Test(
+        "this also holds with another HOME, and with a home that cannot be written",
+        arguments: ["other", "none"])
     func removedFolderWithAnotherHome(kind: String) throws {
         if kind == "none" { try home.spoilHome() }
         let holder = try connect()
@@ -43,7 +45,7 @@ import Testing
         #expect(home.daemons().count == 1)
     }
 
-    @Test("a socket that was moved away, with its folder or without, is made anew too")
+    @Test("the daemon also makes a new socket if the old one was moved away, with its folder or without")
     func movedAway() throws {
         let holder = try connect()
         #expect(try holder.ask("WRITE jobs")?.hasPrefix("GRANTED jobs write") == true)
@@ -54,7 +56,7 @@ import Testing
     }
 
     @Test(
-        "a process that sees no guard, in another network, starts no second daemon, though the folder is gone",
+        "a process that sees no guard, in another network, starts no second daemon even if the folder is gone",
         .enabled(if: geteuid() == 0, "only root may make a network namespace"))
     func anotherNetwork() throws {
         let holder = try connect()
@@ -70,7 +72,7 @@ import Testing
         #expect(home.daemons() == [daemon])
     }
 
-    @Test("who was in the queue of a socket that was removed is served")
+    @Test("a client in the backlog of a removed socket is served")
     func queueOfRemovedSocket() throws {
         let holder = try connect()
         let daemon = try #require(home.daemons().first)
@@ -85,7 +87,7 @@ import Testing
     }
 
     @Test(
-        "when the system's daemon comes, the user's own serves its sessions and new ones, and leaves with the last"
+        "when the system's daemon appears, the user's own serves old and new sessions, and leaves with the last"
     )
     func systemAppears() throws {
         let holder = try connect()
@@ -136,7 +138,7 @@ import Testing
         holder.close()
     }
 
-    @Test("a client that cannot reach its user's daemon is told which serves where, and starts none")
+    @Test("a client that cannot reach its user's daemon reports its process and path, and starts none")
     func elsewhere() throws {
         guard case .taken(let occupation) = try PlaceGuard.take(in: home.surroundings) else {
             Issue.record("the name is free")
@@ -152,7 +154,7 @@ import Testing
         #expect(try connect().ask("PING") == "PONG")
     }
 
-    @Test("the guard says where the daemon serves")
+    @Test("the guard answers with the path of the daemon's socket")
     func answer() throws {
         let session = try connect()
         guard case .held(let holder) = PlaceGuard.occupation(in: home.surroundings) else {
@@ -165,7 +167,7 @@ import Testing
     }
 
     @Test(
-        "another user who has the guard's name keeps nobody from a daemon, which says so",
+        "if another user has the guard's name, clients still get a daemon, which reports this",
         .enabled("needs root, to be another user") { geteuid() == 0 })
     func squatted() throws {
         let squatter = try home.squat()
@@ -178,7 +180,7 @@ import Testing
         #expect(try holder.ask("WRITE jobs")?.hasPrefix("GRANTED jobs write") == true)
         #expect(try connect().ask("WRITE jobs wait=0")?.hasPrefix("BUSY") == true)
         #expect(try home.log().contains("user 65534 has its name"))
-        // Only the lock of the state folder keeps a second daemon away.
+        // Only the lock of the state folder prevents a second daemon.
         home.removeOwnFolder()
         let listener = try? home.listen()
         if let listener {
@@ -191,7 +193,7 @@ import Testing
     }
 
     @Test(
-        "a listener that was bound by another name is served under its own, and its tokens do not fall (G7)")
+        "a listener bound under another path is served at the usual path, and its tokens do not fall (G7)")
     func boundByAnotherName() throws {
         let first = try home.runTogether(count: 1)
         home.endDaemons()
@@ -206,7 +208,7 @@ import Testing
         #expect(home.status(of: daemon) == -SIGKILL)
     }
 
-    @Test("a listener that no name leads to is refused in words")
+    @Test("a listener that no path leads to is refused with a message")
     func boundToNothing() throws {
         let listener = try UnixSocket.listen(at: home.directory("s"), mode: 0o600)
         unlink(home.directory("s"))
@@ -217,7 +219,7 @@ import Testing
     }
 
     @Test(
-        "a home that cannot be written is no reason to forget a clean end: who asks next has the lock at once (G1)"
+        "even without a writable home a clean end is remembered: the next client has the lock at once (G1)"
     )
     func cleanEndWithoutHome() throws {
         try home.spoilHome()
@@ -252,7 +254,7 @@ import Testing
         #expect(try connect().ask("WRITE jobs wait=0") == "BUSY jobs write held-by=?")
     }
 
-    @Test("after a crash the tokens rise though the folder beside the socket was removed, or the home's (G7)")
+    @Test("after a crash the tokens rise even if the socket's folder or the home's folder was removed (G7)")
     func tokensOutliveEither() throws {
         var last: UInt64 = 0
         for round in 0..<4 {
@@ -295,7 +297,7 @@ extension UserHome {
         if let command { _ = status(of: command) }
     }
 
-    /// Replaces the home by a file.
+    /// Replaces the home with a file.
     func spoilHome() throws {
         remove(directory("home"))
         close(creat(directory("home"), 0o600))
@@ -312,7 +314,7 @@ extension UserHome {
         }
     }
 
-    /// Makes a listener at the user's own place as a client does.
+    /// Makes a listener at the user's own place, as a client does.
     func listen() throws -> Int32 {
         try SocketLocation.writableUserOwn(in: surroundings).makeFolder(in: surroundings)
         return try StartLock.acquire(for: socketPath).listen().release()
@@ -330,7 +332,7 @@ extension UserHome {
         ).spawn()
     }
 
-    /// Waits for a child's end: its exit status, or minus the signal that ended it.
+    /// Waits for a child's end; returns its exit status, or the negated number of the signal that ended it.
     func status(of child: Int32) -> Int32 {
         var status: Int32 = 0
         while waitpid(child, &status, 0) < 0, errno == EINTR {}

@@ -1,4 +1,4 @@
-/// Whether an optional has a value, for noncopyable values that `#expect` cannot compare.
+/// Whether an optional has a value. `#expect` cannot compare noncopyable values.
 func isThere<Value: ~Copyable>(_ value: borrowing Value?) -> Bool {
     switch value {
     case .some: true

@@ -9,7 +9,7 @@ import Testing
 
     init() throws { folder = try TemporaryDirectory() }
 
-    @Test("PRWLOCK_SOCKET goes before everything, also where the system has a daemon")
+    @Test("PRWLOCK_SOCKET has priority, even if the system has a daemon")
     func environmentFirst() throws {
         try folder.make("run/prwlock")
         let location = SocketLocation.find(in: try folder.surroundings(["PRWLOCK_SOCKET": "/somewhere/s"]))
@@ -17,13 +17,13 @@ import Testing
         #expect(!location.isUserOwn)
     }
 
-    @Test("an empty PRWLOCK_SOCKET is none")
+    @Test("an empty PRWLOCK_SOCKET counts as unset")
     func emptyIsUnset() throws {
         #expect(SocketLocation.find(in: try folder.surroundings(["PRWLOCK_SOCKET": ""])).isUserOwn)
     }
 
     @Test(
-        "where the system's folder exists and the user's own daemon does not run, the system's daemon is meant"
+        "if the system's folder exists and the user's own daemon does not run, clients use the system's daemon"
     )
     func systemNeverFallsBack() throws {
         let system = try folder.make("run/prwlock")
@@ -34,7 +34,7 @@ import Testing
         #expect(refusal(in: surroundings).contains("systemctl start prwlockd.socket"))
     }
 
-    @Test("a file in the place of the system's folder does not mean the system's daemon")
+    @Test("a file in the place of the system's folder does not count")
     func fileIsNoFolder() throws {
         let surroundings = try folder.surroundings()
         close(creat("\(folder.path)/run/prwlock", 0o600))
@@ -71,7 +71,7 @@ import Testing
         #expect(SocketLocation.writableUserOwn(in: surroundings).path == folder("tmp/prwlock-0/prwlock.sock"))
     }
 
-    @Test("a folder for temporary files is made with mode 0700, and is good a second time")
+    @Test("a folder for temporary files is made with mode 0700, and accepted a second time")
     func temporaryFolderIsMade() throws {
         let surroundings = try folder.surroundings()
         let location = SocketLocation.find(in: surroundings)
@@ -105,20 +105,20 @@ import Testing
         #expect(refusal(in: surroundings).contains("belongs to another user"))
     }
 
-    @Test("PRWLOCK_AUTOSTART=0 forbids to start a daemon, and the error says so")
+    @Test("PRWLOCK_AUTOSTART=0 forbids starting a daemon, and the error states this")
     func startForbidden() throws {
         #expect(
             refusal(in: try folder.surroundings(["PRWLOCK_AUTOSTART": "0"])).contains("PRWLOCK_AUTOSTART"))
     }
 
-    @Test("where there is no program to start, the error says where it was looked for")
+    @Test("if there is no program to start, the error names the searched places")
     func noProgram() throws {
         let message = refusal(in: try folder.surroundings(["PATH": "/nowhere:relative"]))
         #expect(message.contains("found in /nowhere:"))
         #expect(message.contains("PRWLOCK_DAEMON"))
     }
 
-    @Test("state is below XDG_STATE_HOME, or below the user's home")
+    @Test("the state directory is in XDG_STATE_HOME, or in the user's home")
     func stateDirectory() throws {
         #expect(
             try folder.surroundings(["XDG_STATE_HOME": "/s", "HOME": "/h"]).stateDirectory == "/s/prwlock")

@@ -11,7 +11,7 @@ import Testing
 
     init() throws { directory = try TemporaryDirectory() }
 
-    @Test("only one at a time holds the lock file")
+    @Test("only one process at a time holds the lock file")
     func exclusive() throws {
         let first = try StartLock.tryAcquire(for: socketPath)
         let firstIsThere = isThere(first)
@@ -28,7 +28,7 @@ import Testing
     }
 
     @Test(
-        "a process that has the lock file and does nothing is named long before the patience is over",
+        "an idle holder of the lock file is named long before the patience is over",
         arguments: [false, true])
     func idleHolder(isStopped: Bool) throws {
         let null = OwnedDescriptor(owning: open("/dev/null", O_RDWR | O_CLOEXEC))
@@ -57,7 +57,7 @@ import Testing
         }
     }
 
-    @Test("a client that waits for the lock file waits no longer once a daemon listens")
+    @Test("a client stops waiting for the lock file once a daemon listens")
     func servedMeanwhile() throws {
         let lock = try StartLock.acquire(for: socketPath)
         let listener = try lock.listen()
@@ -78,7 +78,7 @@ import Testing
         #expect(try hasArrival(at: listener))
     }
 
-    @Test("a daemon that lives is not taken over, not even with a full backlog")
+    @Test("the socket of a live daemon is not taken over, even with a full backlog")
     func liveSocket() throws {
         let listener = try StartLock.acquire(for: socketPath).listen(backlog: 0)
         let waiting = try UnixSocket.connect(to: socketPath)
@@ -88,14 +88,14 @@ import Testing
         _ = consume listener
     }
 
-    @Test("what is not a socket is left alone")
+    @Test("a file that is not a socket is not removed")
     func notASocket() {
         close(creat(socketPath, 0o600))
         #expect(refusal() == "notASocket")
         #expect(access(socketPath, F_OK) == 0)
     }
 
-    @Test("a daemon leaves when nobody came, and nothing of it stays")
+    @Test("a daemon leaves when no client has connected, and removes its files")
     func leave() throws {
         let listener = try StartLock.acquire(for: socketPath).listen()
         let anew = try StartLock.acquire(for: socketPath).leave(listener) { _ in Issue.record("nobody came") }
@@ -105,7 +105,7 @@ import Testing
         #expect(access(socketPath + ".lock", F_OK) != 0)
     }
 
-    @Test("a daemon stays when somebody came before it shut its listener down, and loses nobody")
+    @Test("a daemon stays if clients connected before it shut its listener down, and keeps all of them")
     func stay() throws {
         let listener = try StartLock.acquire(for: socketPath).listen()
         let early = [
@@ -127,7 +127,7 @@ import Testing
         if let anew { #expect(try hasArrival(at: anew)) } else { Issue.record("it left") }
     }
 
-    @Test("a lock file whose name was taken away while one waited for it is not held")
+    @Test("a lock file whose name was removed during the wait is not held")
     func removedLockFile() throws {
         let first = try StartLock.acquire(for: socketPath)
         // A cleaner of temporary files does the same.

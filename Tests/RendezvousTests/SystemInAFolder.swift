@@ -8,7 +8,7 @@ extension TemporaryDirectory {
     @discardableResult
     func make(_ name: String, mode: UInt32 = 0o700) throws -> String {
         _ = try DirectoryDescriptor.creating(self(name))
-        // Regardless of the umask.
+        // The umask must not change the mode.
         chmod(self(name), mode)
         return self(name)
     }

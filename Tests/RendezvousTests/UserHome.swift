@@ -5,7 +5,7 @@ import Testing
 
 @testable import Rendezvous
 
-/// A system of its own for one user, with a daemon to start and clients.
+/// A separate system for one user, with a daemon to start and clients.
 final class UserHome {
     let directory: TemporaryDirectory
     let surroundings: Surroundings
@@ -20,7 +20,7 @@ final class UserHome {
         directory = try TemporaryDirectory()
         surroundings = try directory.surroundings([
             "HOME": directory.path, "PRWLOCK_DAEMON": directory("daemon"),
-            // Only this test's daemons have this mark.
+            // This variable identifies the daemons of this test.
             "PRWLOCK_TEST_HOME": directory.path,
         ])
         symlink(DaemonProcess.executable, directory("daemon"))
@@ -64,7 +64,7 @@ final class UserHome {
         unlink(directory("output"))
         let output = OwnedDescriptor(
             owning: open(directory("output"), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0o600))
-        // The clients wait until its other end is closed.
+        // The clients wait until the gate's other end is closed.
         let gate = try UnixSocket.pair()
         let (gateRead, outputWrite) = (gate.first.rawValue, output.rawValue)
         return try (0..<count).map { _ in

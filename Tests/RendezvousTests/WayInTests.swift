@@ -1,16 +1,16 @@
 import Rendezvous
 import Testing
 
-@Suite("Words for a process that may not connect")
+@Suite("The advice for a process that may not connect")
 struct WayInTests {
-    @Test("a service is told of its unit's setting, for it cannot log in")
+    @Test("the advice for a service is its unit's setting, because a service cannot log in")
     func service() {
         let words = RendezvousError.wayIn(for: "web.service")
         #expect(words.contains("SupplementaryGroups=prwlock in web.service"))
         #expect(!words.contains("log in"))
     }
 
-    @Test("a user is told of the group", arguments: [nil, "session-3.scope", "user@1000.service"])
+    @Test("the advice for a user is the group", arguments: [nil, "session-3.scope", "user@1000.service"])
     func user(unit: String?) {
         #expect(RendezvousError.wayIn(for: unit).contains("adduser USER prwlock"))
     }

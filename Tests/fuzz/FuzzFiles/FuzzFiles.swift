@@ -24,8 +24,8 @@ public func fuzzFiles(_ start: UnsafePointer<UInt8>?, _ count: Int) -> CInt {
     return 0
 }
 
-/// A rule file is accepted or rejected as a whole, each time alike. The reported fault lies within the file and has no
-/// control characters.
+/// Checks that a rule file is accepted or rejected as a whole, each time alike, and that the reported fault lies within
+/// the file and has no control characters.
 private func readRules(_ bytes: [UInt8]) {
     let text = String(decoding: bytes, as: UTF8.self)
     let names = PolicyNames(user: { $0 == "alice" ? 1_000 : nil }, group: { $0 == "oncall" ? 34 : nil })
@@ -49,7 +49,7 @@ private func readRules(_ bytes: [UInt8]) {
     }
 }
 
-/// An accepted page is the same when it is written again.
+/// Checks that an accepted page is the same when it is written again.
 private func readTokens(_ bytes: [UInt8]) {
     guard let record = TokenFile.Record(page: bytes) else { return }
     precondition(TokenFile.Record(page: record.page(of: 4_096)) == record, "a page changes by being written")

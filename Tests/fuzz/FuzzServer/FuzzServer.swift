@@ -2,11 +2,11 @@ import LockCore
 import LockServer
 import LockVocabulary
 
-/// The whole server with small limits and three sessions that act by the input. The invariants are checked after each
-/// step, and nothing may be left when all sessions have ended.
+/// Fuzzes the whole server with small limits and three sessions. The input selects their actions. The invariants are
+/// checked after each step, and no state may be left when all sessions have ended.
 ///
-/// A step is a byte: the last two bits select the session, the others the action. The text to send is the rest of the
-/// line, with or without its line feed.
+/// A step is a byte: the last two bits select the session, the other bits the action. The text to send is the rest of
+/// the line, with or without its line feed.
 @_cdecl("LLVMFuzzerTestOneInput")
 public func fuzzServer(_ start: UnsafePointer<UInt8>?, _ count: Int) -> CInt {
     var world = FuzzedServer()
@@ -147,7 +147,7 @@ private struct FuzzedServer: ~Copyable {
     /// Ends all sessions.
     mutating func end() {
         for number in sessions.indices { close(number) }
-        // After so long no account is throttled any more.
+        // After this time no account is throttled.
         pass(.seconds(100_000))
         server.resumeWork(at: now)
         precondition(server.sessionCount == 0 && server.isIdle, "a grant or a waiter is left")

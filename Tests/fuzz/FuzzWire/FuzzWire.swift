@@ -1,7 +1,7 @@
 import LockWire
 
-/// Arbitrary bytes, cut into pieces by the first byte. The lines must be the same as without cuts. A parsed request must
-/// be the same after it is encoded and parsed again, and so must a parsed reply.
+/// Fuzzes the wire with arbitrary bytes in pieces; the first byte is their size. The lines must be the same as without
+/// cuts. A parsed request or reply must be the same after it is encoded and parsed again.
 @_cdecl("LLVMFuzzerTestOneInput")
 public func fuzzWire(_ start: UnsafePointer<UInt8>?, _ count: Int) -> CInt {
     let input = UnsafeRawBufferPointer(start: start, count: count)
@@ -20,7 +20,7 @@ private struct Line: Equatable {
     let isWhole: Bool
 }
 
-/// The lines of these bytes, read in pieces of a size.
+/// The lines of these bytes, read in pieces of `step` bytes.
 private func lines(_ bytes: UnsafeRawBufferPointer, cutEvery step: Int) -> [Line] {
     var reader = LineReader(limit: 64)
     var lines: [Line] = []
@@ -47,7 +47,7 @@ private func readAgain(_ line: Line) {
         if let line = ServerLine.parse(text) { sayAgain(line) }
         if case .request(let request) = Request.parse(text) {
             if case .acquire(let asked) = request.verb {
-                // A client would make the request so.
+                // A client makes the request in this way.
                 var made = Acquire(name: asked.name, mode: asked.mode, owner: asked.owner, note: asked.note)
                 made.wait = asked.wait
                 made.lease = asked.lease
@@ -63,8 +63,8 @@ private func readAgain(_ line: Line) {
     }
 }
 
-/// Encodes a parsed reply, parses and encodes it again: both texts must be the same. The original may be longer if a newer
-/// daemon sent it.
+/// Encodes a parsed line, and parses and encodes the result: both texts must be the same. The original may be longer if a
+/// newer daemon sent it.
 private func sayAgain(_ line: ServerLine) {
     if case .reply(_, .busy(_, _, let holders)) = line {
         var same = HeldBy(holders.named)
