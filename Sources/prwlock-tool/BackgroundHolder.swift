@@ -66,13 +66,13 @@ struct BackgroundHolder {
                 throw lock.conflict(request.name, holders, after: attempt.elapsed)
             case .granted(let token, _):
                 if lock.verbose {
-                    StandardError.say("\(request.name.shown): granted after \(attempt.elapsed.inWords)")
+                    StandardError.report("\(request.name.shown): granted after \(attempt.elapsed.inWords)")
                 }
                 let loss = hold(token, over: &attempt.connection, for: client, answering: front)
                 if loss != nil, signallingLoss { try? client.send(SIGTERM) }
             }
         } catch {
-            if !error.line.isEmpty { StandardError.say(error.line) }
+            if !error.line.isEmpty { StandardError.report(error.line) }
             _ = Answer(code: error.code).send(to: front)
         }
     }

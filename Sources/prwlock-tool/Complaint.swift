@@ -94,7 +94,7 @@ struct Complaint: Error {
 
     /// Prints the message; throwing the result ends the command with the code.
     func exit() -> any Error {
-        if !line.isEmpty { StandardError.say(line) }
+        if !line.isEmpty { StandardError.report(line) }
         return ExitCode(code)
     }
 }

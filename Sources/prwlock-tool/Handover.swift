@@ -31,13 +31,13 @@ enum Handover {
     private static let longest = 4096
 
     /// Reports that the process waits. An error is ignored: the process notices elsewhere that its monitor is gone.
-    static func tellWaiting(_ words: String, to channel: Int32) {
+    static func reportWaiting(_ words: String, to channel: Int32) {
         let bytes = [waiting] + words.utf8.prefix(longest - 1)
         _ = linux_send_message(channel, bytes, bytes.count, -1)
     }
 
     /// Passes the connection to the monitor. If the monitor is gone, the command runs without it.
-    static func tellGranted(_ token: Token, connection: Int32, to channel: Int32) {
+    static func passGrant(_ token: Token, connection: Int32, to channel: Int32) {
         var bytes = [holding]
         withUnsafeBytes(of: token.rawValue) { bytes += $0 }
         _ = linux_send_message(channel, bytes, bytes.count, connection)

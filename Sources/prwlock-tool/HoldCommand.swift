@@ -45,7 +45,7 @@ struct HoldCommand: ParsableCommand {
         }
         if StandardError.isForegroundTerminal {
             let name = lockName.name
-            StandardError.say(
+            StandardError.report(
                 "\(name.shown) is held for process \(client.process) (\(Harmless.show(client.name))) until that ends; "
                     + "`prwlock release \(name.typed)` ends it before")
         }

@@ -26,8 +26,8 @@ struct ListCommand: ParsableCommand {
             }
             return LockSpace(of: connection)
         }
-        listing.finish(orSay: "no locks")
-        space.sayRemark(show)
+        listing.finish(orPrint: "no locks")
+        space.printRemark(show)
     }
 }
 
@@ -58,8 +58,8 @@ struct SessionsCommand: ParsableCommand {
             }
             return LockSpace(of: connection)
         }
-        listing.finish(orSay: "no sessions")
-        space.sayRemark(show)
+        listing.finish(orPrint: "no sessions")
+        space.printRemark(show)
     }
 }
 

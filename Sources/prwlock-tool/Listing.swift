@@ -35,7 +35,7 @@ struct Listing {
     }
 
     /// Prints the remaining rows, or `words` if there were none.
-    mutating func finish(orSay words: String) {
+    mutating func finish(orPrint words: String) {
         if isJSON {
             StandardOutput.write(isEmpty ? "[]\n" : "]\n")
         } else if isEmpty {

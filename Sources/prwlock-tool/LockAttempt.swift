@@ -40,7 +40,7 @@ struct LockAttempt: ~Copyable {
     private static let pause = Duration.milliseconds(100)
 
     init(
-        _ request: Acquire, at daemon: DaemonOptions, telling manager: WaitingLine.Manager = .none
+        _ request: Acquire, at daemon: DaemonOptions, reportingTo manager: WaitingLine.Manager = .none
     ) throws(Complaint) {
         self.request = request
         self.daemon = daemon
@@ -74,10 +74,10 @@ struct LockAttempt: ~Copyable {
             case .line(.reply(_, .timeout(_, _, _, let holders))): return .conflict(holders)
             case .line(.reply(_, .error(let error)))
             where error.code == .draining && request.wait != .upTo(.zero):
-                try askAnother(because: Complaint(error))
+                try moveToAnotherDaemon(because: Complaint(error))
             case .line(.reply(_, let reply)): throw Self.complaint(about: reply)
             case .line: break
-            case .ended(let error): try askAnother(because: Complaint(error))
+            case .ended(let error): try moveToAnotherDaemon(because: Complaint(error))
             case .ready(let index): return .abandoned(index)
             case .moment where end.isOver: throw giveUp()
             case .moment: line.update(waited: elapsed, by: end)
@@ -111,7 +111,7 @@ struct LockAttempt: ~Copyable {
 
     /// Reconnects until a daemon accepts the request. Gives up after `patience`, at the deadline, or on an error that a
     /// retry cannot mend.
-    private mutating func askAnother(because reason: Complaint) throws(Complaint) {
+    private mutating func moveToAnotherDaemon(because reason: Complaint) throws(Complaint) {
         let lastAttempt = min(end, Deadline(after: Self.patience))
         while true {
             usleep(UInt32(min(Self.pause, lastAttempt.left ?? Self.pause).wholeMilliseconds) * 1000)

@@ -30,8 +30,8 @@ enum LockSpace: String {
     }
 
     /// Prints the remark to standard error.
-    func sayRemark(_ show: ShowOptions) {
+    func printRemark(_ show: ShowOptions) {
         guard !show.json, let remark else { return }
-        StandardError.say(remark)
+        StandardError.report(remark)
     }
 }

@@ -45,7 +45,7 @@ struct LockedCommand {
     }
 
     private func ask(for request: Acquire, _ channel: Int32?) throws(Complaint) -> LockAttempt {
-        try LockAttempt(request, at: daemon, telling: manager(over: channel))
+        try LockAttempt(request, at: daemon, reportingTo: manager(over: channel))
     }
 
     /// The ancestor's grant on this lock. Also nil if the daemon ended just now, because the next daemon has no grants.
@@ -66,14 +66,14 @@ struct LockedCommand {
         switch try attempt.decide(watching: channel.map { [$0] } ?? []) {
         case .granted(let token, let ownerDied):
             if lock.verbose {
-                StandardError.say("\(request.name.shown): granted after \(attempt.elapsed.inWords)")
+                StandardError.report("\(request.name.shown): granted after \(attempt.elapsed.inWords)")
             }
             let release = Verb.releaseAtEnd(request.name, GrantChoice(token: token))
             guard case .ok = try attempt.connection.ask(release) else { throw Complaint.unexpected }
             setEnvironment(token, ownerDied: ownerDied)
             try keepConnection(attempt.connection)
             if let channel {
-                Handover.tellGranted(token, connection: attempt.connection.descriptor, to: channel)
+                Handover.passGrant(token, connection: attempt.connection.descriptor, to: channel)
             }
             return Program(command).execute()
         case .conflict(let holders):

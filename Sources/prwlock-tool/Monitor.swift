@@ -77,7 +77,7 @@ struct Monitor: ~Copyable {
             relay?.passOn(from: child)
             guard requests.last?.revents != 0 else { continue }
             switch Handover.next(from: channel.rawValue) {
-            case .waits(let words): relay?.manager.tellWaiting(words)
+            case .waits(let words): relay?.manager.reportWaiting(words)
             case .granted(let token, let socket):
                 guardCommand(token, BlockingConnection(over: socket))
             case .end: hasEndOfChannel = true
@@ -130,7 +130,7 @@ struct Monitor: ~Copyable {
         kill(child, SIGTERM)
         // A stopped command does not act on TERM.
         kill(child, SIGCONT)
-        say("lost the lock \(request.name.shown): \(loss.inWords); the command gets TERM")
+        report("lost the lock \(request.name.shown): \(loss.inWords); the command gets TERM")
         var deadline = Deadline(after: killAfter)
         while end == nil {
             var requests = [signals.rawValue, relayNumber].map {
@@ -158,10 +158,10 @@ struct Monitor: ~Copyable {
     }
 
     /// Prints the line on standard error, unless that would block for more than a second.
-    private func say(_ line: String) {
+    private func report(_ line: String) {
         var request = pollfd(fd: STDERR_FILENO, events: Int16(POLLOUT), revents: 0)
         guard poll(&request, 1, 1000) == 1, request.revents & Int16(POLLOUT) != 0 else { return }
-        StandardError.say(line)
+        StandardError.report(line)
     }
 
     // MARK: Signals and children

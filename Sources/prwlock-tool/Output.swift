@@ -11,7 +11,7 @@ enum StandardOutput {
     }
 
     static func fail(_ error: SystemError) -> Never {
-        StandardError.say("the output cannot be written: \(String(cString: strerror(error.code)))")
+        StandardError.report("the output cannot be written: \(String(cString: strerror(error.code)))")
         exit(Complaint.output)
     }
 
@@ -28,7 +28,7 @@ enum StandardOutput {
 
 /// Writes errors, and the line of a process that waits, to standard error.
 enum StandardError {
-    static func say(_ line: String) { write("prwlock: \(line)\n") }
+    static func report(_ line: String) { write("prwlock: \(line)\n") }
 
     static func write(_ text: String) { writeAll(text, to: STDERR_FILENO) }
 

@@ -38,7 +38,7 @@ struct PingCommand: ParsableCommand {
         } else {
             StandardOutput.write("\(Harmless.show(server)) answers at \(path) in \(microseconds) µs\n")
             if let unit { StandardOutput.write("\(Harmless.show(unit.line))\n") }
-            space.sayRemark(show)
+            space.printRemark(show)
         }
     }
 }

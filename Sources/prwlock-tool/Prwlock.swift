@@ -31,7 +31,7 @@ struct Prwlock: ParsableCommand {
             var command = try parseAsRoot(ArgumentSpelling.read(CommandLine.carriedArguments))
             try command.run()
         } catch let fault as ArgumentSpelling.Fault {
-            StandardError.say(Harmless.show(ByteString.bytes(in: fault.line)))
+            StandardError.report(Harmless.show(ByteString.bytes(in: fault.line)))
             Glibc.exit(ExitCode.validationFailure.rawValue)
         } catch {
             end(because: error)

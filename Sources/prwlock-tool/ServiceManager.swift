@@ -23,7 +23,7 @@ struct ServiceManager {
 
     /// Reports what the unit waits for, and extends the time limit. Ignores errors: the process can wait without the
     /// report.
-    func tellWaiting(_ words: String) {
+    func reportWaiting(_ words: String) {
         let microseconds = Self.extended.wholeNanoseconds / 1000
         let line = words.split(separator: "\n").joined(separator: " ")
         _ = linux_notify_manager(address, "STATUS=\(line)\nEXTEND_TIMEOUT_USEC=\(microseconds)\n")

@@ -56,7 +56,7 @@ extension BlockingConnection {
             switch nextEvent(until: Deadline(after: patience)) {
             case .line(.reply(_, .error(let error))): throw Complaint(error)
             case .line(.reply(_, let reply)): return reply
-            case .line(.row(let told)): try row(told)
+            case .line(.row(let content)): try row(content)
             case .line(.notice), .ready: break
             case .moment: throw Complaint(.noAnswer(silentDaemon))
             case .ended(let error): throw Complaint(error)

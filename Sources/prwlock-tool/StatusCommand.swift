@@ -24,7 +24,7 @@ struct StatusCommand: ParsableCommand {
             } else {
                 try showAll(over: &connection)
             }
-            LockSpace(of: connection).sayRemark(show)
+            LockSpace(of: connection).printRemark(show)
         }
     }
 
@@ -41,7 +41,7 @@ struct StatusCommand: ParsableCommand {
             if status.isFree { continue }
             listing.add(text: status.text(show.style, DisplayClock()), status.json)
         }
-        listing.finish(orSay: "no lock is held or waited for")
+        listing.finish(orPrint: "no lock is held or waited for")
     }
 }
 

@@ -54,8 +54,8 @@ struct WaitingLine: ~Copyable {
         let text = Self.text(request.name, request.mode, holders: holders, waited: waited)
         switch manager {
         case .none: break
-        case .itself(let manager): manager.tellWaiting(text)
-        case .monitor(let channel): Handover.tellWaiting(text, to: channel)
+        case .itself(let manager): manager.reportWaiting(text)
+        case .monitor(let channel): Handover.reportWaiting(text, to: channel)
         }
         guard StandardError.isForegroundTerminal, waited >= Self.interval else { return }
         StandardError.write("\r\u{1B}[K" + Style(columns: columns).fit("prwlock: " + text))

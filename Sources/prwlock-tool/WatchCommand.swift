@@ -23,9 +23,9 @@ struct WatchCommand: ParsableCommand {
             while true {
                 switch connection.nextEvent() {
                 case .line(.notice(.changed(let changed))):
-                    tell(changed, try known.facts(of: changed, user: facts(changed.processID).user))
-                case .line(.notice(.missed(let count))): tellMissed(count)
-                case .line(.notice(.drain)): StandardError.say("the lock daemon is leaving")
+                    printChange(changed, try known.facts(of: changed, user: facts(changed.processID).user))
+                case .line(.notice(.missed(let count))): printMissed(count)
+                case .line(.notice(.drain)): StandardError.report("the lock daemon is leaving")
                 case .ended(let error): throw Complaint(error)
                 case .line, .ready, .moment: break
                 }
@@ -33,7 +33,7 @@ struct WatchCommand: ParsableCommand {
         }
     }
 
-    private func tell(_ changed: Notice.Changed, _ facts: ChangeFacts.Facts) {
+    private func printChange(_ changed: Notice.Changed, _ facts: ChangeFacts.Facts) {
         if show.json {
             let object = JSON.object([
                 ("time", .string(DisplayClock().timestamp)),
@@ -50,7 +50,7 @@ struct WatchCommand: ParsableCommand {
         }
     }
 
-    private func tellMissed(_ count: Int) {
+    private func printMissed(_ count: Int) {
         if show.json {
             StandardOutput.write(JSON.object([("missed", .integer(count))]).encoded + "\n")
         } else {
