@@ -1,11 +1,11 @@
 import Glibc
 
-/// Stream sockets in the kernel's table of abstract names, which is in no file system. No cleaner can remove a
-/// name, and a name is free as soon as its socket is closed. All processes of a network namespace see the same
-/// names, even if they see different files.
+/// Stream sockets in the kernel's table of abstract names, which is in no file system. No cleaner can remove a name,
+/// and a name is free as soon as its socket is closed. All processes of a network namespace see the same names, even if
+/// they see different files.
 public enum AbstractSocket {
-    /// Returns a listening socket with this name; accepting from it does not block. `EADDRINUSE`: another
-    /// socket has the name.
+    /// Returns a listening socket with this name; accepting from it does not block. `EADDRINUSE`: another socket has
+    /// the name.
     public static func listen(named name: String, backlog: Int32) throws(SystemError) -> OwnedDescriptor {
         let address = try SocketAddress(abstractName: name)
         let socket = try UnixSocket.unconnected(flags: Int32(SOCK_NONBLOCK.rawValue))
@@ -14,8 +14,8 @@ public enum AbstractSocket {
         return socket
     }
 
-    /// Connects without waiting, and returns a blocking connection. `ECONNREFUSED`: no socket of that name
-    /// listens; `EAGAIN`: its backlog is full.
+    /// Connects without waiting, and returns a blocking connection. `ECONNREFUSED`: no socket of that name listens;
+    /// `EAGAIN`: its backlog is full.
     public static func connect(to name: String) throws(SystemError) -> OwnedDescriptor {
         let address = try SocketAddress(abstractName: name)
         let socket = try UnixSocket.unconnected(flags: Int32(SOCK_NONBLOCK.rawValue))

@@ -2,16 +2,15 @@ import Glibc
 
 /// The processes that this one descends from.
 public enum Ancestors {
-    /// This process, its parent, and so on, up to the last one that is visible in this namespace of process
-    /// ids.
+    /// This process, its parent, and so on, up to the last one that is visible in this namespace of process ids.
     public static func andSelf() -> [Int32] { line(from: getpid()) }
 
     /// A process, its parent, and so on.
     public static func line(from process: Int32) -> [Int32] {
         var line: [Int32] = []
         var next: Int32? = process
-        // During the walk a parent may end and another process may get its id. Stop at a repeated id, or the
-        // walk may not end.
+        // During the walk a parent may end and another process may get its id. Stop at a repeated id, or the walk may
+        // not end.
         while let process = next, process > 0, !line.contains(process) {
             line.append(process)
             next = parent(of: process)
@@ -29,8 +28,8 @@ public enum Ancestors {
         field(2, of: process).map { $0 == "T" || $0 == "t" } ?? false
     }
 
-    /// A field of `/proc/PID/stat` after the program's name, counted from 0 for the process id. It searches for
-    /// the last `)`, because the name may contain blanks and parentheses.
+    /// A field of `/proc/PID/stat` after the program's name, counted from 0 for the process id. It searches for the
+    /// last `)`, because the name may contain blanks and parentheses.
     private static func field(_ index: Int, of process: Int32) -> String? {
         guard let line = try? FileContents.read("/proc/\(process)/stat", limit: 4096),
             let nameEnd = line.lastIndex(of: UInt8(ascii: ")"))

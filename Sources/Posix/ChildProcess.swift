@@ -28,13 +28,12 @@ public struct ChildProcess {
         self.startsSession = startsSession
     }
 
-    /// Starts the program with the default action for every signal and no signal blocked, and returns its
-    /// process id.
+    /// Starts the program with the default action for every signal and no signal blocked, and returns its process id.
     ///
     /// The caller must reap the process (`waitpid`). `ENOENT`: no such program.
     public func spawn() throws(SystemError) -> Int32 {
-        // Copy the descriptors to numbers above all targets, so that no `dup2` overwrites a source that is
-        // still needed.
+        // Copy the descriptors to numbers above all targets, so that no `dup2` overwrites a source that is still
+        // needed.
         var sources: [Int32] = []
         defer { for source in sources { close(source) } }
         for descriptor in descriptors {
@@ -74,8 +73,7 @@ public struct ChildProcess {
         return process
     }
 
-    /// Waits for the end of a child, and returns its status as `wait` reports it; kills the child at the
-    /// deadline.
+    /// Waits for the end of a child, and returns its status as `wait` reports it; kills the child at the deadline.
     ///
     /// Returns nil if it killed the child, or if another part of this process has reaped it.
     public static func status(of child: Int32, by deadline: Deadline) -> Int32? {

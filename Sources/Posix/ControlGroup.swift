@@ -23,8 +23,8 @@ public struct ControlGroup: Equatable, Sendable {
 
     /// Parses the lines of `/proc/PID/cgroup`.
     ///
-    /// If there are several hierarchies, systemd manages either the one with its name or the unified one. The
-    /// other one's path contains no unit.
+    /// If there are several hierarchies, systemd manages either the one with its name or the unified one. The other
+    /// one's path contains no unit.
     public init?(lines: [UInt8]) {
         var found: [ControlGroup] = []
         for line in lines.split(separator: UInt8(ascii: "\n")) {
@@ -40,9 +40,8 @@ public struct ControlGroup: Equatable, Sendable {
 
     /// The unit or session that the process belongs to; nil if it belongs to none, or to the manager itself.
     ///
-    /// The first part after the slices is the system's unit. Only after a user's manager does the search
-    /// continue, because units do not contain other units. In a container the path may lead upwards (`/../..`),
-    /// or be empty.
+    /// The first part after the slices is the system's unit. Only after a user's manager does the search continue,
+    /// because units do not contain other units. In a container the path may lead upwards (`/../..`), or be empty.
     public var owner: Owner? {
         let parts = path.split(separator: "/").filter { $0 != ".." }
         guard let index = parts.firstIndex(where: { !$0.hasSuffix(".slice") }) else { return nil }

@@ -2,8 +2,7 @@ import Glibc
 
 /// The end of a wait: an instant of `BootClock`, or never.
 ///
-/// A call makes one deadline at its beginning and passes it to every wait, so that successive waits do not add
-/// up.
+/// A call makes one deadline at its beginning and passes it to every wait, so that successive waits do not add up.
 public struct Deadline: Hashable, Comparable, Sendable {
     /// Nanoseconds of `BootClock`; `Int64.max` for never.
     public let nanoseconds: Int64
@@ -27,8 +26,7 @@ public struct Deadline: Hashable, Comparable, Sendable {
         nanoseconds == .max ? nil : .nanoseconds(max(0, nanoseconds - BootClock.now()))
     }
 
-    /// The time left for `poll(2)`: rounded up, so that `poll` does not return too early; -1 if there is no
-    /// end.
+    /// The time left for `poll(2)`: rounded up, so that `poll` does not return too early; -1 if there is no end.
     public var milliseconds: Int32 {
         guard nanoseconds != .max else { return -1 }
         let left = nanoseconds - BootClock.now()

@@ -1,11 +1,11 @@
 import CLinux
 import Glibc
 
-/// A program to start in a session of its own, without a parent that must reap it. It inherits only what this
-/// value names.
+/// A program to start in a session of its own, without a parent that must reap it. It inherits only what this value
+/// names.
 ///
-/// It outlives the process that starts it. It starts in `/`, with umask 077, the default action for every
-/// signal, and no signal blocked.
+/// It outlives the process that starts it. It starts in `/`, with umask 077, the default action for every signal, and
+/// no signal blocked.
 public struct DetachedProcess {
     /// The program's file; `PATH` is not searched.
     public var executable: String
@@ -23,8 +23,8 @@ public struct DetachedProcess {
         self.descriptors = descriptors
     }
 
-    /// Starts the program. If its file cannot be executed, its descriptor 2 gets a message, because no process
-    /// reads its status.
+    /// Starts the program. If its file cannot be executed, its descriptor 2 gets a message, because no process reads
+    /// its status.
     public func spawn() throws(SystemError) {
         let code = ChildProcess.withCStrings(arguments) { arguments in
             ChildProcess.withCStrings(environment) { environment in

@@ -50,8 +50,7 @@ public struct DirectoryDescriptor: ~Copyable, Sendable {
         if mkdirat(rawValue, name, mode) != 0, errno != EEXIST { throw .last("mkdir", path + "/" + name) }
     }
 
-    /// Opens a file in this directory with the flags of `open(2)`; never through a symbolic link, never
-    /// inherited.
+    /// Opens a file in this directory with the flags of `open(2)`; never through a symbolic link, never inherited.
     public func open(_ name: String, flags: Int32, mode: UInt32 = 0o600) throws(SystemError)
         -> OwnedDescriptor
     {

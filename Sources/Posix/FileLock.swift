@@ -1,12 +1,12 @@
 import CLinux
 import Glibc
 
-/// A whole-file lock of `flock(2)`. It is released with its only owner, and the kernel releases it when the
-/// process dies.
+/// A whole-file lock of `flock(2)`. It is released with its only owner, and the kernel releases it when the process
+/// dies.
 ///
-/// A forked child shares the lock until it executes a program: programs never inherit the file. Do not remove
-/// the file, unless every process that takes the lock then checks that the path still names its file. Otherwise
-/// two processes could hold locks on two files of one name.
+/// A forked child shares the lock until it executes a program: programs never inherit the file. Do not remove the file,
+/// unless every process that takes the lock then checks that the path still names its file. Otherwise two processes
+/// could hold locks on two files of one name.
 public struct FileLock: ~Copyable, Sendable {
     /// The locked file.
     public let file: OwnedDescriptor
@@ -35,8 +35,8 @@ public struct FileLock: ~Copyable, Sendable {
         try self.init(waitingFor: Self.open(path, mode))
     }
 
-    /// Takes the lock on the file at the path, and makes the file if it is missing; returns nil if another
-    /// process has the lock.
+    /// Takes the lock on the file at the path, and makes the file if it is missing; returns nil if another process has
+    /// the lock.
     public init?(tryingAt path: String, mode: UInt32 = 0o600) throws(SystemError) {
         try self.init(trying: Self.open(path, mode))
     }

@@ -28,11 +28,10 @@ extension RunningProcess: CustomStringConvertible {
 }
 
 extension FileLock {
-    /// The process that holds the lock on the file at the path; nil if none does, or the kernel does not report
-    /// it.
+    /// The process that holds the lock on the file at the path; nil if none does, or the kernel does not report it.
     ///
-    /// `/proc/locks` names the process that took the lock. A child that inherited the lock may keep it after
-    /// that process has ended.
+    /// `/proc/locks` names the process that took the lock. A child that inherited the lock may keep it after that
+    /// process has ended.
     public static func holder(at path: String) -> RunningProcess? {
         guard let file = try? FileStatus(at: path),
             let lines = try? FileContents.read("/proc/locks", limit: 1 << 22)
@@ -42,15 +41,15 @@ extension FileLock {
 
     /// Finds the process in the lines of `/proc/locks`: `1: FLOCK  ADVISORY  WRITE 811 fe:00:1441796 0 EOF`.
     ///
-    /// On some file systems (overlayfs, btrfs) the device number there differs from the one that `stat`
-    /// returns. Then the inode number decides, if only one lock is on a file with this number.
+    /// On some file systems (overlayfs, btrfs) the device number there differs from the one that `stat` returns. Then
+    /// the inode number decides, if only one lock is on a file with this number.
     package static func holder(of file: String, inLocks lines: [UInt8]) -> Int32? {
         let inode = file.split(separator: ":").last
         var alike: [Int32] = []
         for line in lines.split(separator: UInt8(ascii: "\n")) {
             let fields = line.split(separator: UInt8(ascii: " ")).map { String(decoding: $0, as: UTF8.self) }
-            // Skip a line with an arrow in its second field, which is a waiter, and a process of another
-            // namespace (0 or less).
+            // Skip a line with an arrow in its second field, which is a waiter, and a process of another namespace (0
+            // or less).
             guard fields.count > 5, fields[1] == "FLOCK", let process = Int32(fields[4]), process > 0 else {
                 continue
             }

@@ -2,8 +2,8 @@ import Glibc
 
 /// A value that only one thread at a time can use.
 ///
-/// It uses a pthread mutex, not `Synchronization.Mutex`: on Linux ThreadSanitizer knows only the former, and
-/// reports every use of the latter as a race.
+/// It uses a pthread mutex, not `Synchronization.Mutex`: on Linux ThreadSanitizer knows only the former, and reports
+/// every use of the latter as a race.
 ///
 /// `@unchecked Sendable` is safe because `withLock` is the only way to the value.
 public final class Guarded<Value>: @unchecked Sendable {

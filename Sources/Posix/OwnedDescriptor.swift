@@ -14,8 +14,8 @@ public struct OwnedDescriptor: ~Copyable, Sendable {
         rawValue = try checked(call, subject, body)
     }
 
-    /// Opens the file that a path names, without following a link at its end. The descriptor gives no access to
-    /// the file; it only keeps the file in existence.
+    /// Opens the file that a path names, without following a link at its end. The descriptor gives no access to the
+    /// file; it only keeps the file in existence.
     public init(holding path: String) throws(SystemError) {
         try self.init(checking: "open", path) { linux_open_path(path) }
     }

@@ -4,10 +4,10 @@ import CLinux
 public enum ProcessEnd {
     /// Whether a signal ended the process; false if this is not visible.
     ///
-    /// Field 52 of `/proc/PID/stat` has the status as `wait` reports it, from before the kernel closes the
-    /// process's descriptors until its parent reaps it. The low seven bits are the signal. A reader without
-    /// permission (for another user's process, every reader but root) sees zero. After the process is reaped,
-    /// its pidfd reports the status (Linux 6.15).
+    /// Field 52 of `/proc/PID/stat` has the status as `wait` reports it, from before the kernel closes the process's
+    /// descriptors until its parent reaps it. The low seven bits are the signal. A reader without permission (for
+    /// another user's process, every reader but root) sees zero. After the process is reaped, its pidfd reports the
+    /// status (Linux 6.15).
     public static func wasKilled(_ process: Int32, descriptor: Int32?) -> Bool {
         if let line = try? FileContents.read("/proc/\(process)/stat", limit: 4096) {
             return killingSignal(statLine: line) != 0
@@ -17,8 +17,7 @@ public enum ProcessEnd {
         return status & 0x7F != 0
     }
 
-    /// The signal in a line of `/proc/PID/stat`; zero for none. The program's name may contain blanks and
-    /// parentheses.
+    /// The signal in a line of `/proc/PID/stat`; zero for none. The program's name may contain blanks and parentheses.
     static func killingSignal(statLine: [UInt8]) -> Int32 {
         guard let nameEnd = statLine.lastIndex(of: UInt8(ascii: ")")) else { return 0 }
         let fields = statLine[(nameEnd + 1)...].split { $0 == UInt8(ascii: " ") || $0 == UInt8(ascii: "\n") }

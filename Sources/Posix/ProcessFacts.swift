@@ -1,12 +1,12 @@
 import CLinux
 import Glibc
 
-/// Facts about a process that the kernel reports, beside its user. After reading a fact, check that the process
-/// is alive, through a watch that was opened for this very process. Otherwise the process may have ended, and
-/// the fact may belong to another process with the same id.
+/// Facts about a process that the kernel reports, beside its user. After reading a fact, check that the process is
+/// alive, through a watch that was opened for this very process. Otherwise the process may have ended, and the fact may
+/// belong to another process with the same id.
 public enum ProcessFacts {
-    /// The supplementary groups of the process that called `connect()` at the socket's other end, as they were
-    /// at that moment.
+    /// The supplementary groups of the process that called `connect()` at the socket's other end, as they were at that
+    /// moment.
     public static func groups(ofPeer socket: borrowing OwnedDescriptor) -> [UInt32] {
         var room = 64
         // Linux permits 65,536 groups for a process.
@@ -25,9 +25,9 @@ public enum ProcessFacts {
         (try? FileContents.read("/proc/\(process)/cgroup", limit: 65_536)).flatMap(unit(inControlGroups:))
     }
 
-    /// Finds the unit in the lines of `/proc/PID/cgroup`. In systemd's layout it is the first part of the
-    /// control group's path after the slices. The unit itself controls the parts after that, and a user
-    /// controls those after the user's manager, so they prove nothing.
+    /// Finds the unit in the lines of `/proc/PID/cgroup`. In systemd's layout it is the first part of the control
+    /// group's path after the slices. The unit itself controls the parts after that, and a user controls those after
+    /// the user's manager, so they prove nothing.
     public static func unit(inControlGroups lines: [UInt8]) -> String? {
         for line in lines.split(separator: UInt8(ascii: "\n")) {
             let text = String(decoding: line, as: UTF8.self)

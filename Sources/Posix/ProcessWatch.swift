@@ -1,11 +1,11 @@
 import CLinux
 import Glibc
 
-/// A descriptor of one process (a pidfd). It becomes readable when that process has ended, even if the
-/// process's children keep its files open, and it never refers to a later process with the same id.
+/// A descriptor of one process (a pidfd). It becomes readable when that process has ended, even if the process's
+/// children keep its files open, and it never refers to a later process with the same id.
 ///
-/// If the kernel refuses `pidfd_open`, it is a pipe. A process of its own polls the watched process, and closes
-/// the pipe's other end within 50 ms after the watched process has ended.
+/// If the kernel refuses `pidfd_open`, it is a pipe. A process of its own polls the watched process, and closes the
+/// pipe's other end within 50 ms after the watched process has ended.
 public struct ProcessWatch: ~Copyable, Sendable {
     private let descriptor: OwnedDescriptor
     /// The watched process, if it is known without a query of the descriptor.
@@ -48,8 +48,8 @@ public struct ProcessWatch: ~Copyable, Sendable {
 
     /// Watches the process that has the id now, only through a pidfd.
     ///
-    /// `ESRCH`: there is no such process; `ENOSYS`, `EPERM` and others: the kernel does not know the call, or
-    /// refuses it.
+    /// `ESRCH`: there is no such process; `ENOSYS`, `EPERM` and others: the kernel does not know the call, or refuses
+    /// it.
     public init(descriptorOf process: Int32) throws(SystemError) {
         let start = ProcessStartTime(of: process)
         descriptor = try Self.openDescriptor(of: process)
@@ -58,16 +58,15 @@ public struct ProcessWatch: ~Copyable, Sendable {
 
     /// Watches the process that called `connect()` at the socket's other end.
     ///
-    /// `ENOPROTOOPT`: the kernel is older than Linux 6.5. `ESRCH`, or `EINVAL` from some kernels: the process
-    /// is gone.
+    /// `ENOPROTOOPT`: the kernel is older than Linux 6.5. `ESRCH`, or `EINVAL` from some kernels: the process is gone.
     public init(peerOf socket: borrowing OwnedDescriptor) throws(SystemError) {
         let number = socket.rawValue
         descriptor = try OwnedDescriptor(checking: "getsockopt SO_PEERPIDFD") { linux_peer_pidfd(number) }
         identity = nil
     }
 
-    /// The calls that return such a descriptor here: a kernel may be too old, and a seccomp filter or a sandbox
-    /// may refuse.
+    /// The calls that return such a descriptor here: a kernel may be too old, and a seccomp filter or a sandbox may
+    /// refuse.
     public struct Support: Equatable, Sendable {
         /// `SO_PEERPIDFD`, since Linux 6.5.
         public var asksSocket: Bool
@@ -119,8 +118,7 @@ public struct ProcessWatch: ~Copyable, Sendable {
         do throws(SystemError) {
             _ = try checked("pidfd_send_signal") { linux_pidfd_send_signal(number, signal) }
         } catch {
-            // Either the descriptor is a pipe, or the call is refused. A refusal looks like a process of
-            // another user.
+            // Either the descriptor is a pipe, or the call is refused. A refusal looks like a process of another user.
             guard let identity, [EBADF, EINVAL, ENOSYS, EPERM].contains(error.code) else { throw error }
             guard identity.isThere, !hasEnded else { throw SystemError(code: ESRCH, call: "kill") }
             _ = try checked("kill") { kill(identity.process, signal) }

@@ -20,8 +20,7 @@ struct SocketAddress {
         length = socklen_t(MemoryLayout<sockaddr_un>.size)
     }
 
-    /// A name in the kernel's table of abstract sockets. The name is not terminated: its length is part of the
-    /// address.
+    /// A name in the kernel's table of abstract sockets. The name is not terminated: its length is part of the address.
     init(abstractName name: String) throws(SystemError) {
         let count = name.utf8.count
         guard count > 0, count <= UnixSocket.maximumPathLength else {

@@ -31,8 +31,7 @@ extension SystemError: CustomStringConvertible {
     }
 }
 
-/// Makes a call that returns -1 for an error, and repeats it while a signal interrupts it. Returns the call's
-/// result.
+/// Makes a call that returns -1 for an error, and repeats it while a signal interrupts it. Returns the call's result.
 func checked<Result: SignedInteger>(
     _ call: StaticString, _ subject: @autoclosure () -> String = "", _ body: () -> Result
 ) throws(SystemError) -> Result {

@@ -8,17 +8,15 @@ public enum UnixSocket {
 
     /// Returns a blocking connection to the process that listens at the path.
     ///
-    /// `ENOENT`: no socket there; `ECONNREFUSED`: a socket that does not listen; `EACCES`: not permitted;
-    /// `EAGAIN`: the backlog was full until the deadline. If the deadline is already over, the call waits for a
-    /// microsecond.
+    /// `ENOENT`: no socket there; `ECONNREFUSED`: a socket that does not listen; `EACCES`: not permitted; `EAGAIN`: the
+    /// backlog was full until the deadline. If the deadline is already over, the call waits for a microsecond.
     public static func connect(to path: String, by deadline: Deadline = .never) throws(SystemError)
         -> OwnedDescriptor
     {
         let socket = try unconnected()
         let address = try SocketAddress(path: path)
         while true {
-            // Set the limit again after an interruption: the kernel restarts its count, and signals may never
-            // stop.
+            // Set the limit again after an interruption: the kernel restarts its count, and signals may never stop.
             if let left = deadline.left { try limitSending(on: socket, to: max(left, .microseconds(1))) }
             if address.withPointer({ Glibc.connect(socket.rawValue, $0, $1) }) == 0 { break }
             // An interrupted `connect` may have succeeded.
@@ -79,11 +77,10 @@ public enum UnixSocket {
         return getsockopt(descriptor, SOL_SOCKET, name, &value, &length) == 0 ? value : nil
     }
 
-    /// Takes over an inherited listening socket: accepting from it does not block, and no program inherits it
-    /// further.
+    /// Takes over an inherited listening socket: accepting from it does not block, and no program inherits it further.
     ///
-    /// It calls `listen` again, with the backlog of `listen(at:…)`. `SO_PEERCRED` shows clients the process
-    /// that called `listen` last, and this must be this process.
+    /// It calls `listen` again, with the backlog of `listen(at:…)`. `SO_PEERCRED` shows clients the process that called
+    /// `listen` last, and this must be this process.
     public static func adoptListener(_ descriptor: Int32) -> OwnedDescriptor {
         _ = fcntl(descriptor, F_SETFD, FD_CLOEXEC)
         _ = fcntl(descriptor, F_SETFL, fcntl(descriptor, F_GETFL) | O_NONBLOCK)
@@ -116,8 +113,8 @@ public enum UnixSocket {
 
     /// Whether a connection to the path arrives at this listener.
     ///
-    /// It makes a connection and closes it; the listener then finds a closed connection. A full backlog
-    /// (`EAGAIN`) counts as an arrival, because it cannot be checked.
+    /// It makes a connection and closes it; the listener then finds a closed connection. A full backlog (`EAGAIN`)
+    /// counts as an arrival, because it cannot be checked.
     public static func leads(_ path: String, to listener: Int32) -> Bool {
         do throws(SystemError) {
             let probe = try connect(to: path, by: Deadline(at: 0))
@@ -129,8 +126,8 @@ public enum UnixSocket {
         }
     }
 
-    /// Returns two blocking sockets that are connected to each other; `ofMessages` selects sockets that keep
-    /// message boundaries.
+    /// Returns two blocking sockets that are connected to each other; `ofMessages` selects sockets that keep message
+    /// boundaries.
     public static func pair(ofMessages: Bool = false) throws(SystemError) -> Pair {
         let type = ofMessages ? Int32(SOCK_SEQPACKET.rawValue | SOCK_CLOEXEC.rawValue) : streamType
         var ends: (Int32, Int32) = (-1, -1)

@@ -18,8 +18,8 @@ public enum UserDatabase {
         return isAnswered ? found?.pointee.gr_gid : nil
     }
 
-    /// Repeats a lookup with a larger buffer until the answer fits: a group's entry contains all its members.
-    /// Returns whether there was an answer.
+    /// Repeats a lookup with a larger buffer until the answer fits: a group's entry contains all its members. Returns
+    /// whether there was an answer.
     private static func ask(_ question: (UnsafeMutablePointer<CChar>, Int) -> Int32) -> Bool {
         var size = 4_096
         while size <= 16 << 20 {

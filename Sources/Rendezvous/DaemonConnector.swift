@@ -3,14 +3,13 @@ public import Posix
 
 /// Connects a client to a running daemon, or starts a daemon and connects to it.
 ///
-/// `connect` returns a connection only after the daemon has answered on it. If a daemon leaves or dies while a
-/// client waits in its backlog, the client sees end of input before the first reply, and `connect` tries again.
-/// So no request is ever sent twice. `StartLock` shows why every client is served in the end and two daemons
-/// never run.
+/// `connect` returns a connection only after the daemon has answered on it. If a daemon leaves or dies while a client
+/// waits in its backlog, the client sees end of input before the first reply, and `connect` tries again. So no request
+/// is ever sent twice. `StartLock` shows why every client is served in the end and two daemons never run.
 ///
-/// The caller's deadline bounds all waits together: for room in the backlog, for the lock file, for a service
-/// manager, and for the first reply of a daemon that is stopped, draining or just started. Without a deadline
-/// each wait has its own bound.
+/// The caller's deadline bounds all waits together: for room in the backlog, for the lock file, for a service manager,
+/// and for the first reply of a daemon that is stopped, draining or just started. Without a deadline each wait has its
+/// own bound.
 public struct DaemonConnector: Sendable {
     /// The socket that the caller or the environment names; nil if the rules of `SocketLocation` decide.
     private let named: SocketLocation?
@@ -31,8 +30,7 @@ public struct DaemonConnector: Sendable {
         self.surroundings = surroundings
     }
 
-    /// Returns a blocking connection on which the daemon has answered. The session on it belongs to this
-    /// process.
+    /// Returns a blocking connection on which the daemon has answered. The session on it belongs to this process.
     ///
     /// - Parameters:
     ///   - deadline: the end of all waits of this call.
@@ -75,8 +73,8 @@ public struct DaemonConnector: Sendable {
             do throws(RendezvousError) {
                 guard try location.hasFolder(in: surroundings) else { continue }
             } catch {
-                // Any user can take the name of a folder in `/tmp`. The folder then contains no daemon of this
-                // user, and failing here would let another user keep this user from the system's daemon.
+                // Any user can take the name of a folder in `/tmp`. The folder then contains no daemon of this user,
+                // and failing here would let another user keep this user from the system's daemon.
                 if case .unsafeDirectory = error { continue }
                 throw error
             }
@@ -85,8 +83,7 @@ public struct DaemonConnector: Sendable {
         return nil
     }
 
-    /// Returns a connection to the user's own daemon if one runs without listening at the moment; nil if none
-    /// runs.
+    /// Returns a connection to the user's own daemon if one runs without listening at the moment; nil if none runs.
     ///
     /// Such a daemon is about to listen again or to end (see `PlaceGuard`).
     private func awaitHolder(_ reach: Reach) throws(RendezvousError) -> OwnedDescriptor? {
@@ -101,8 +98,7 @@ public struct DaemonConnector: Sendable {
     /// The outcome of starting a daemon.
     private enum Start: ~Copyable {
         case connected(OwnedDescriptor)
-        /// Another process was faster (the system's daemon or one of this user appeared), or the folder was
-        /// removed.
+        /// Another process was faster (the system's daemon or one of this user appeared), or the folder was removed.
         case overtaken
         /// The daemon ended before it answered.
         case ended
@@ -123,17 +119,15 @@ public struct DaemonConnector: Sendable {
 
     /// Starts the user's own daemon, and connects to it.
     ///
-    /// If the system's folder appears at this moment, two clients must still not use two daemons. So a client
-    /// that starts a daemon first binds and then checks for the folder, and every client first checks for the
-    /// folder and then tries the user's own place. Let B be a client that starts a daemon, and A another
-    /// client:
-    /// - B binds and sees no folder. The folder appears. A sees the folder, tries the user's own place, and
-    ///   finds B's socket.
-    /// - B binds and sees the folder, and A has seen it too. B removes its socket and begins again. If A was in
-    ///   the backlog of that socket, A sees end of input before the first reply. Both connect to the system's
-    ///   daemon.
-    /// - In the opposite order, A could find no socket of B, then see the folder and use the system's daemon,
-    ///   while B, which saw no folder, starts a daemon.
+    /// If the system's folder appears at this moment, two clients must still not use two daemons. So a client that
+    /// starts a daemon first binds and then checks for the folder, and every client first checks for the folder and
+    /// then tries the user's own place. Let B be a client that starts a daemon, and A another client:
+    /// - B binds and sees no folder. The folder appears. A sees the folder, tries the user's own place, and finds B's
+    ///   socket.
+    /// - B binds and sees the folder, and A has seen it too. B removes its socket and begins again. If A was in the
+    ///   backlog of that socket, A sees end of input before the first reply. Both connect to the system's daemon.
+    /// - In the opposite order, A could find no socket of B, then see the folder and use the system's daemon, while B,
+    ///   which saw no folder, starts a daemon.
     private func start(_ reach: Reach) throws(RendezvousError) -> Start {
         let location = SocketLocation.writableUserOwn(in: surroundings)
         _ = try location.hasFolder(in: surroundings)

@@ -1,11 +1,10 @@
 import Glibc
 import Posix
 
-/// Starts the user's own daemon: as a service if the user's service manager has the unit, otherwise as a
-/// process.
+/// Starts the user's own daemon: as a service if the user's service manager has the unit, otherwise as a process.
 ///
-/// A daemon started as a process requests a scope of its own (`Shelter` in `LockDaemon`). Without that scope it
-/// may end with the unit or session of the process that started it.
+/// A daemon started as a process requests a scope of its own (`Shelter` in `LockDaemon`). Without that scope it may end
+/// with the unit or session of the process that started it.
 struct DaemonLauncher {
     private let location: SocketLocation
     private let surroundings: Surroundings
@@ -21,16 +20,15 @@ struct DaemonLauncher {
         return (try? service.start(by: deadline)) ?? false
     }
 
-    /// Listens, and starts a daemon that serves the listener. If the system's daemon has appeared meanwhile, it
-    /// removes the socket and returns nil.
+    /// Listens, and starts a daemon that serves the listener. If the system's daemon has appeared meanwhile, it removes
+    /// the socket and returns nil.
     ///
     /// The caller listens, not the daemon, so that clients that connect from now on wait in the backlog.
     func start(under lock: consuming StartLock) throws(RendezvousError) -> StartLock? {
         if let limit = LowLimit.find() { throw .limitTooLow(location, limit) }
         let program = try DaemonProgram.find(in: surroundings)
         let listener = try lock.listen()
-        // Check after the bind: any client that sees the system's folder before this check also finds this
-        // socket.
+        // Check after the bind: any client that sees the system's folder before this check also finds this socket.
         if surroundings.hasSystemDirectory {
             shutdown(listener.rawValue, Int32(SHUT_RDWR))
             try lock.removeSocket()
@@ -53,8 +51,8 @@ struct DaemonLauncher {
         return lock
     }
 
-    /// The file that receives the daemon's output. It is beside the socket, so every client that starts a
-    /// daemon uses the same.
+    /// The file that receives the daemon's output. It is beside the socket, so every client that starts a daemon uses
+    /// the same.
     var outputPath: String { outputFolder + "/" + Self.outputName }
 
     private var outputFolder: String { folder(of: location.path) ?? "/" }

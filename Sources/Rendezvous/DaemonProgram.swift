@@ -3,8 +3,8 @@ import Posix
 
 /// The program that is started as a daemon.
 ///
-/// It is the first that exists of: `PRWLOCK_DAEMON`; `prwlockd` beside the running program or the calling
-/// library, so that both are from one build; `prwlockd` on `PATH`; `prwlockd` in the folders that packages use.
+/// It is the first that exists of: `PRWLOCK_DAEMON`; `prwlockd` beside the running program or the calling library, so
+/// that both are from one build; `prwlockd` on `PATH`; `prwlockd` in the folders that packages use.
 struct DaemonProgram {
     static let name = "prwlockd"
 

@@ -3,10 +3,10 @@ import Posix
 
 /// Detects that the process that holds a lock file makes no progress.
 ///
-/// A client that starts a daemon holds the lock file until it listens: for milliseconds, or on a loaded host
-/// for seconds. So elapsed time alone proves nothing. A process makes progress if it is runnable or waits for a
-/// disk, or if its count of context switches has changed since the last check; a new holder is progress too. A
-/// process that only sleeps, or is stopped, makes none.
+/// A client that starts a daemon holds the lock file until it listens: for milliseconds, or on a loaded host for
+/// seconds. So elapsed time alone proves nothing. A process makes progress if it is runnable or waits for a disk, or if
+/// its count of context switches has changed since the last check; a new holder is progress too. A process that only
+/// sleeps, or is stopped, makes none.
 struct HolderProgress {
     private struct Sight: Equatable {
         var process: Int32?
@@ -14,8 +14,7 @@ struct HolderProgress {
         var switches: [String] = []
     }
 
-    /// How long a known holder may make no progress. A holder that the kernel does not report has
-    /// `patienceUnseen`.
+    /// How long a known holder may make no progress. A holder that the kernel does not report has `patienceUnseen`.
     private static let patience = Duration.milliseconds(1_500)
     private static let patienceUnseen = Duration.seconds(5)
 

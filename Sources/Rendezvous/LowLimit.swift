@@ -3,9 +3,9 @@ import Glibc
 
 /// A hard limit of this process that is too low for a daemon.
 ///
-/// A daemon inherits the hard limits of the process that starts it, and cannot raise them. With a limit on CPU
-/// time the kernel would kill the daemon after that time, and every lock of the user with it. So a client with
-/// such a limit starts no daemon.
+/// A daemon inherits the hard limits of the process that starts it, and cannot raise them. With a limit on CPU time the
+/// kernel would kill the daemon after that time, and every lock of the user with it. So a client with such a limit
+/// starts no daemon.
 public struct LowLimit: Sendable {
     /// The name of the limited resource, for messages.
     let subject: String

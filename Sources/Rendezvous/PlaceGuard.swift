@@ -18,43 +18,38 @@ public import Posix
 ///     └───────────────────────▶ [ SQUATTED by another user's process ]
 ///
 /// Invariants:
-/// 1. A daemon at a user's own place serves no session before it has the name, unless the name is squatted. So
-///   at most one of two daemons in a network namespace serves, even if each was started with a listener of its
-///   own.
-/// 2. A client binds the user's own place, or uses the system's daemon instead, only after it has seen the name
-///   free or squatted. While this user's daemon has the name, the client tries for `patience` to reach that
-///   daemon, and then fails.
-/// 3. The owner of the name is the effective user at `listen()`, as `SO_PEERCRED` reports it. No process can
-///   forge this.
+/// 1. A daemon at a user's own place serves no session before it has the name, unless the name is squatted. So at most
+///    one of two daemons in a network namespace serves, even if each was started with a listener of its own.
+/// 2. A client binds the user's own place, or uses the system's daemon instead, only after it has seen the name free or
+///    squatted. While this user's daemon has the name, the client tries for `patience` to reach that daemon, and then
+///    fails.
+/// 3. The owner of the name is the effective user at `listen()`, as `SO_PEERCRED` reports it. No process can forge
+///    this.
 ///
 /// The interleavings that matter:
-/// - The daemon's folder is removed while a session holds a lock. A client finds no socket and makes the folder
-///   again, or it sees the folder of the system's daemon. It queries the name, finds it held, and waits until
-///   the daemon listens again. The query itself wakes the daemon, which then checks whether its path still
-///   names its socket.
+/// - The daemon's folder is removed while a session holds a lock. A client finds no socket and makes the folder again,
+///   or it sees the folder of the system's daemon. It queries the name, finds it held, and waits until the daemon
+///   listens again. The query itself wakes the daemon, which then checks whether its path still names its socket.
 /// - The folder is removed after a client has bound the path, and before the daemon D1 that it started has done
-///   anything. A second client finds no socket and the name free, and starts D2. The daemon that takes the name
-///   first serves. The other ends without an answer. Its client begins again and finds the first daemon, which
-///   listens at the path as soon as it sees there another socket that no daemon serves.
-/// - A daemon leaves or is killed. A client that was refused may find the name still held for a moment, and
-///   waits for this moment to pass.
-/// - A client in another mount namespace starts no daemon. Its error reports the process id and the path of the
-///   daemon that it cannot reach.
+///   anything. A second client finds no socket and the name free, and starts D2. The daemon that takes the name first
+///   serves. The other ends without an answer. Its client begins again and finds the first daemon, which listens at the
+///   path as soon as it sees there another socket that no daemon serves.
+/// - A daemon leaves or is killed. A client that was refused may find the name still held for a moment, and waits for
+///   this moment to pass.
+/// - A client in another mount namespace starts no daemon. Its error reports the process id and the path of the daemon
+///   that it cannot reach.
 /// - Another user has the name. Clients and the daemon do without the name, and the daemon reports this. Three
-///   protections remain: the lock file, the daemon's check of its folder, and the lock of its state folder.
-///   Then two daemons can run only if the folder is removed and a client is faster than the daemon's check.
+///   protections remain: the lock file, the daemon's check of its folder, and the lock of its state folder. Then two
+///   daemons can run only if the folder is removed and a client is faster than the daemon's check.
 ///
-/// Processes that share neither the network namespace nor the folder cannot detect each other through this
-/// name. The lock of the state folder remains: it stops a second daemon if both see the same home and the same
-/// processes.
-/// folder is left: it keeps a second daemon from serving where both see the same home and the same processes.
+/// Processes that share neither the network namespace nor the folder cannot detect each other through this name. The
+/// lock of the state folder remains: it stops a second daemon if both see the same home and the same processes.
 public struct PlaceGuard: ~Copyable, Sendable {
     private let listener: OwnedDescriptor
 
     /// A daemon of this user that has the name.
     public struct Holder: Hashable, Sendable {
-        /// The daemon's process id; nil if the daemon is in a process id namespace that this process cannot
-        /// see.
+        /// The daemon's process id; nil if the daemon is in a process id namespace that this process cannot see.
         public let processID: Int32?
         /// The path of its socket, as the daemon sees it; nil if the daemon did not send it.
         public let path: String?
@@ -77,9 +72,9 @@ public struct PlaceGuard: ~Copyable, Sendable {
 
     /// How long a client waits for a daemon that is about to end or to listen again.
     static let patience = Duration.milliseconds(1_500)
-    /// How long a daemon waits for another daemon to end. A daemon that leaves first gives the name up, and a
-    /// killed daemon loses it at once. The wait is short because the client that started this daemon holds the
-    /// lock file, which the other daemon may need.
+    /// How long a daemon waits for another daemon to end. A daemon that leaves first gives the name up, and a killed
+    /// daemon loses it at once. The wait is short because the client that started this daemon holds the lock file,
+    /// which the other daemon may need.
     private static let endPatience = Duration.milliseconds(250)
     /// How long a socket of this name may give no answer before it counts as another user's.
     private static let uncertainty = Duration.milliseconds(100)
@@ -96,8 +91,7 @@ public struct PlaceGuard: ~Copyable, Sendable {
     public static func take(in surroundings: Surroundings) throws(RendezvousError) -> Taking {
         let name = name(in: surroundings)
         var patience = Patience(until: Deadline(after: endPatience))
-        // Bounds the wait for a socket that has the name without listening: it may be about to listen, or to be
-        // closed.
+        // Bounds the wait for a socket that has the name without listening: it may be about to listen, or to be closed.
         var uncertainty = Patience(until: Deadline(after: uncertainty))
         while true {
             do throws(SystemError) {
@@ -127,16 +121,16 @@ public struct PlaceGuard: ~Copyable, Sendable {
                 let path = readPath(from: connection)
                 return .held(Holder(processID: owner.processID == 0 ? nil : owner.processID, path: path))
             } catch {
-                // `EAGAIN`: the backlog is full. Any other error, as where abstract sockets are forbidden,
-                // counts as free.
+                // `EAGAIN`: the backlog is full. Any other error, as where abstract sockets are forbidden, counts as
+                // free.
                 guard error.code == EAGAIN else { return .free }
                 guard uncertainty.pause() else { return .squatted(by: nil) }
             }
         }
     }
 
-    /// Reads the daemon's line, `prwlockd pid=PID socket=PATH`, and returns the path, which is encoded as a
-    /// lock's name is.
+    /// Reads the daemon's line, `prwlockd pid=PID socket=PATH`, and returns the path, which is encoded as a lock's name
+    /// is.
     private static func readPath(from connection: borrowing OwnedDescriptor) -> String? {
         var line: [UInt8] = []
         let end = Deadline(after: answerPatience)

@@ -1,8 +1,7 @@
 import Glibc
 public import Posix
 
-/// The reason why no daemon could be reached, started, or bound to its socket. The description also suggests a
-/// remedy.
+/// The reason why no daemon could be reached, started, or bound to its socket. The description also suggests a remedy.
 public enum RendezvousError: Error, Sendable {
     /// No daemon listens there, and a client may not start one.
     case notRunning(SocketLocation)
@@ -106,8 +105,8 @@ extension RendezvousError: CustomStringConvertible {
         return "\(refused): \(wayIn(for: ProcessFacts.unit(of: getpid())))"
     }
 
-    /// How a process of this unit is added to the group. A service does not log in, and the user of a service
-    /// with `DynamicUser=` is in no file, so it cannot be a member of a group.
+    /// How a process of this unit is added to the group. A service does not log in, and the user of a service with
+    /// `DynamicUser=` is in no file, so it cannot be a member of a group.
     package static func wayIn(for unit: String?) -> String {
         if let unit, unit.hasSuffix(".service"), !unit.hasPrefix("user@") {
             return "set SupplementaryGroups=prwlock in \(unit) (`systemctl edit \(unit)`), and restart it"

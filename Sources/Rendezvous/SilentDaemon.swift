@@ -22,8 +22,7 @@ public struct SilentDaemon: Hashable, Sendable {
 
     /// The daemon at the other end of a connection.
     public init(peerOf connection: Int32, at path: String? = nil) {
-        // Until a started daemon itself calls `listen()`, the kernel reports the process that bound the socket
-        // for it.
+        // Until a started daemon itself calls `listen()`, the kernel reports the process that bound the socket for it.
         let process = (try? PeerCredentials(of: connection))?.processID ?? 0
         self.init(
             at: path ?? UnixSocket.peerPath(of: connection) ?? "?",

@@ -4,8 +4,8 @@ import Posix
 extension SocketLocation {
     /// Makes the folder of a user's own socket if it is missing, and checks that only this user may use it.
     ///
-    /// A daemon calls this before it makes its socket. It does nothing for a socket that another rule chose:
-    /// its folder must exist.
+    /// A daemon calls this before it makes its socket. It does nothing for a socket that another rule chose: its folder
+    /// must exist.
     public func makeFolder(in surroundings: Surroundings = .current()) throws(RendezvousError) {
         guard isUserOwn, let folder = folder(of: path) else { return }
         guard mkdir(folder, 0o700) == 0 || errno == EEXIST else { throw .system(.last("mkdir", folder)) }
@@ -14,8 +14,8 @@ extension SocketLocation {
 
     /// Whether the folder of a user's own socket exists.
     ///
-    /// In a parent folder that other users may write to, one of them could have made the folder first, with a
-    /// daemon in it. The check reads the open folder, which only its owner can replace.
+    /// In a parent folder that other users may write to, one of them could have made the folder first, with a daemon in
+    /// it. The check reads the open folder, which only its owner can replace.
     ///
     /// - Throws: `unsafeDirectory` if another user owns the folder, or may use it.
     func hasFolder(in surroundings: Surroundings) throws(RendezvousError) -> Bool {

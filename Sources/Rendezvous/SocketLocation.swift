@@ -5,18 +5,17 @@ import Posix
 ///
 /// A user has one lock space on a host. A client uses the first of these that applies:
 /// 1. `PRWLOCK_SOCKET`, if set.
-/// 2. The user's own daemon, if it answers: `/tmp/prwlock-UID/prwlock.sock`. For root
-///   `/run/prwlock-0/prwlock.sock`, which no other user can make, and then the one in `/tmp`, which root makes
-///   only if `/run` cannot be written.
+/// 2. The user's own daemon, if it answers: `/tmp/prwlock-UID/prwlock.sock`. For root `/run/prwlock-0/prwlock.sock`,
+///    which no other user can make, and then the one in `/tmp`, which root makes only if `/run` cannot be written.
 /// 3. The system's daemon in `/run/prwlock`, if that directory exists. If this daemon is missing, dead or not
-///   permitted, the client fails: otherwise one name could silently mean two locks.
+///    permitted, the client fails: otherwise one name could silently mean two locks.
 /// 4. The user's own daemon, which the client starts at the place of rule 2.
 ///
-/// The place depends only on the effective user. `XDG_RUNTIME_DIR`, `TMPDIR` and `HOME` differ between the
-/// processes of one user (cron, `su`, services), and `/run/user/UID` exists only while the user is logged in.
+/// The place depends only on the effective user. `XDG_RUNTIME_DIR`, `TMPDIR` and `HOME` differ between the processes of
+/// one user (cron, `su`, services), and `/run/user/UID` exists only while the user is logged in.
 ///
-/// `DaemonConnector` applies the rules. Clients start only the user's own daemon: an administrator or a service
-/// manager starts the others.
+/// `DaemonConnector` applies the rules. Clients start only the user's own daemon: an administrator or a service manager
+/// starts the others.
 public struct SocketLocation: Hashable, Sendable {
     /// The rule that a location comes from.
     public enum Origin: Hashable, Sendable {

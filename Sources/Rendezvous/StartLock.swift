@@ -11,39 +11,37 @@ public import Posix
 ///     │    └── dies, is killed ───────┘    └── came: bind anew (L) ─┘     │
 ///     └─────────────────────────── none came: unlink (L) ─────────────────┘
 ///
-/// In ABSENT there is no socket file, or a stale one that refuses connections. LEAVING refuses connections too.
-/// Only the process that holds the lock file makes a change marked (L).
+/// In ABSENT there is no socket file, or a stale one that refuses connections. LEAVING refuses connections too. Only
+/// the process that holds the lock file makes a change marked (L).
 ///
 /// Invariants:
-/// 1. At most one socket is LISTENING. A process makes a socket only while it holds the lock file, and after it
-///   has seen a connection refused and has removed the stale file. The holder may end at any point: the kernel
-///   then unlocks the file.
-/// 2. Every client is served in the end. A client that is refused takes the lock file and connects again. Then
-///   either a daemon listens, or none does and no other client can start one, so this client may start a
-///   daemon.
+/// 1. At most one socket is LISTENING. A process makes a socket only while it holds the lock file, and after it has
+///    seen a connection refused and has removed the stale file. The holder may end at any point: the kernel then
+///    unlocks the file.
+/// 2. Every client is served in the end. A client that is refused takes the lock file and connects again. Then either a
+///    daemon listens, or none does and no other client can start one, so this client may start a daemon.
 ///
 /// The interleavings that matter:
-/// - A hundred clients at once find no daemon. One of them takes the lock file, starts a daemon, and releases
-///   the file once the daemon has answered. The others see a listening socket, and wait in its backlog.
-/// - A client connects while the daemon leaves. Before the shutdown, the client is in the socket's backlog; the
-///   daemon finds it there, and stays. After the shutdown, the client is refused, waits for the lock file, and
-///   finds the daemon gone or back.
-/// - Two daemons are started by hand on one path. The second takes the lock file after the first has released
-///   it, sees that the first one listens, reports an error and ends.
-/// - A daemon is killed. Its socket file stays, and refuses connections. The next client or daemon holds the
-///   lock file while it removes that file and binds its own, so it cannot remove the file of a process that did
-///   the same.
-/// - A client is in the backlog of a socket when the daemon dies. The client sees end of input before the first
-///   reply, and continues as if it had been refused. Its requests are lost with that daemon.
-/// - A daemon that drains keeps listening, and accepts no connection. New clients wait in the backlog until the
-///   daemon ends, and then see end of input before the first reply. If they were refused, they would start a
-///   second daemon beside it.
-/// - The lock file is removed with the socket. A process that waited for it then locks a file without a name,
-///   sees that the path names another file or none, and begins again. So two processes that hold different
-///   files never both continue.
+/// - A hundred clients at once find no daemon. One of them takes the lock file, starts a daemon, and releases the file
+///   once the daemon has answered. The others see a listening socket, and wait in its backlog.
+/// - A client connects while the daemon leaves. Before the shutdown, the client is in the socket's backlog; the daemon
+///   finds it there, and stays. After the shutdown, the client is refused, waits for the lock file, and finds the
+///   daemon gone or back.
+/// - Two daemons are started by hand on one path. The second takes the lock file after the first has released it, sees
+///   that the first one listens, reports an error and ends.
+/// - A daemon is killed. Its socket file stays, and refuses connections. The next client or daemon holds the lock file
+///   while it removes that file and binds its own, so it cannot remove the file of a process that did the same.
+/// - A client is in the backlog of a socket when the daemon dies. The client sees end of input before the first reply,
+///   and continues as if it had been refused. Its requests are lost with that daemon.
+/// - A daemon that drains keeps listening, and accepts no connection. New clients wait in the backlog until the daemon
+///   ends, and then see end of input before the first reply. If they were refused, they would start a second daemon
+///   beside it.
+/// - The lock file is removed with the socket. A process that waited for it then locks a file without a name, sees that
+///   the path names another file or none, and begins again. So two processes that hold different files never both
+///   continue.
 ///
-/// An idle daemon only tries to take the lock file. If another process holds it, a client is about to connect,
-/// and the daemon stays. So the holder may wait for the daemon's answer without a cycle.
+/// An idle daemon only tries to take the lock file. If another process holds it, a client is about to connect, and the
+/// daemon stays. So the holder may wait for the daemon's answer without a cycle.
 public struct StartLock: ~Copyable {
     /// The path of the socket that this lock file guards.
     public let socketPath: String
@@ -62,8 +60,7 @@ public struct StartLock: ~Copyable {
         do throws(SystemError) {
             while true {
                 guard let file = try FileLock(tryingAt: path) else { return nil }
-                // The last holder may have removed the file, and another process may have made and locked a new
-                // one.
+                // The last holder may have removed the file, and another process may have made and locked a new one.
                 let locked = try FileStatus(of: file.file, path)
                 if let named = try? FileStatus(at: path), named.isSameFile(as: locked) {
                     return StartLock(socketPath: socketPath, file: file)
@@ -76,8 +73,8 @@ public struct StartLock: ~Copyable {
 
     /// Takes the lock file, and waits for it while its holder makes progress.
     ///
-    /// It polls, because `flock` has no timeout: a stopped program that holds the file would block all others
-    /// without an error.
+    /// It polls, because `flock` has no timeout: a stopped program that holds the file would block all others without
+    /// an error.
     public static func acquire(
         for socketPath: String, patience: Duration = .seconds(30), by deadline: Deadline = .never
     ) throws(RendezvousError) -> StartLock {
@@ -91,8 +88,8 @@ public struct StartLock: ~Copyable {
 
     /// Takes the lock file; returns nil if a daemon listens, or is about to, before the file is free.
     ///
-    /// The holder of the lock file may be waiting for that daemon's first answer. A process that waits for the
-    /// lock file can connect and wait for the answer as well.
+    /// The holder of the lock file may be waiting for that daemon's first answer. A process that waits for the lock
+    /// file can connect and wait for the answer as well.
     static func acquireUnlessServed(
         for socketPath: String, by deadline: Deadline
     ) throws(RendezvousError) -> StartLock? {
@@ -121,8 +118,7 @@ public struct StartLock: ~Copyable {
 
     /// Makes the socket and listens. It replaces the socket file of a dead daemon.
     ///
-    /// - Throws: `alreadyServed` if a daemon listens there, `notASocket` if the path names another kind of
-    ///   file.
+    /// - Throws: `alreadyServed` if a daemon listens there, `notASocket` if the path names another kind of file.
     public borrowing func listen(
         mode: UInt32 = 0o600, group: UInt32? = nil, backlog: Int32 = defaultBacklog
     ) throws(RendezvousError) -> OwnedDescriptor {
@@ -138,8 +134,8 @@ public struct StartLock: ~Copyable {
 
     /// Shuts the listener down and passes each connection in its backlog to `arrived`.
     ///
-    /// If there was a connection, it listens again and returns the new listener: the daemon stays. Otherwise it
-    /// has removed the socket and the lock file, and the daemon may end.
+    /// If there was a connection, it listens again and returns the new listener: the daemon stays. Otherwise it has
+    /// removed the socket and the lock file, and the daemon may end.
     public consuming func leave(
         _ listener: borrowing OwnedDescriptor, mode: UInt32 = 0o600, group: UInt32? = nil,
         backlog: Int32 = defaultBacklog, arrived: (consuming OwnedDescriptor) -> Void

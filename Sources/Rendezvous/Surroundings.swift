@@ -2,18 +2,16 @@ import CLinux
 import Glibc
 import Posix
 
-/// The inputs that decide where the daemon is and how it is started: the user, the environment and some
-/// well-known folders.
+/// The inputs that decide where the daemon is and how it is started: the user, the environment and some well-known
+/// folders.
 ///
-/// It is a value, so that all decisions of one call use the same inputs, and tests can choose the place of
-/// "/run".
+/// It is a value, so that all decisions of one call use the same inputs, and tests can choose the place of "/run".
 public struct Surroundings: Sendable {
     /// The environment's variables; empty in a program that runs with more rights than its caller.
     public var environment: [String: String]
     /// The user that the locks belong to.
     public var userID: UInt32
-    /// The prefix of `/run`, `/tmp` and the user's home: empty, except in tests, which use a folder of their
-    /// own.
+    /// The prefix of `/run`, `/tmp` and the user's home: empty, except in tests, which use a folder of their own.
     public var root: String
     /// The user's runtime folder, which contains the socket of the user's service manager.
     public var userRuntimeDirectory: String { "\(runtimeRoot)/user/\(userID)" }
@@ -61,8 +59,7 @@ public struct Surroundings: Sendable {
         variable(name).flatMap { $0.utf8.first == UInt8(ascii: "/") ? $0 : nil }
     }
 
-    /// The folder for the persistent state of a daemon that is not the user's own; nil if neither variable is
-    /// set.
+    /// The folder for the persistent state of a daemon that is not the user's own; nil if neither variable is set.
     ///
     /// It is `$XDG_STATE_HOME/prwlock` or `~/.local/state/prwlock`. (A service uses `$STATE_DIRECTORY`.)
     public var stateDirectory: String? {

@@ -33,8 +33,7 @@ struct UserService {
             descriptors: [nothing.rawValue, nothing.rawValue, nothing.rawValue], directory: "/"
         ).spawn()
         let end = min(deadline, Deadline(after: .seconds(30)))
-        // If another part of this process reaps all children, no status is left: then connecting shows the
-        // result.
+        // If another part of this process reaps all children, no status is left: then connecting shows the result.
         if let status = ChildProcess.status(of: command, by: end) { return status == 0 }
         return !end.isOver
     }

@@ -2,9 +2,9 @@ import Glibc
 
 /// A socket that sends datagrams to one address and never waits.
 ///
-/// The kernel looks the address up for every datagram, so the sender also reaches a receiver that has bound its
-/// socket again. The sender opens its descriptor once, at the start, so a full table of descriptors silences
-/// neither the journal nor the watchdog.
+/// The kernel looks the address up for every datagram, so the sender also reaches a receiver that has bound its socket
+/// again. The sender opens its descriptor once, at the start, so a full table of descriptors silences neither the
+/// journal nor the watchdog.
 final class DatagramSender {
     private var address = sockaddr_un()
     private let addressLength: socklen_t
@@ -34,8 +34,8 @@ final class DatagramSender {
         descriptor = socket(AF_UNIX, kind, 0)
     }
 
-    /// Sends a datagram; returns whether the receiver's queue took it. It does not wait if the queue is full or
-    /// the receiver is gone.
+    /// Sends a datagram; returns whether the receiver's queue took it. It does not wait if the queue is full or the
+    /// receiver is gone.
     func send(_ datagram: [UInt8]) -> Bool {
         if descriptor < 0 { open() }
         guard descriptor >= 0 else { return false }

@@ -15,11 +15,11 @@ public struct InheritedSocket: Sendable, Equatable {
 
 /// The sockets of socket activation (`sd_listen_fds_with_names(3)`).
 public enum InheritedSockets {
-    /// Takes all sockets that the manager passed to this process, in the order of the unit; none if it was
-    /// started otherwise.
+    /// Takes all sockets that the manager passed to this process, in the order of the unit; none if it was started
+    /// otherwise.
     ///
-    /// A second call returns none, because each descriptor has one owner. No child takes them either: the call
-    /// removes the variables from the environment. So call it before there is a second thread.
+    /// A second call returns none, because each descriptor has one owner. No child takes them either: the call removes
+    /// the variables from the environment. So call it before there is a second thread.
     ///
     /// - Throws: the `errno` of a variable with an invalid value.
     public static func take() throws(InheritanceError) -> [InheritedSocket] {

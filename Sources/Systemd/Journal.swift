@@ -2,16 +2,15 @@ import Glibc
 
 /// The log for operators: the journal, or else standard error.
 ///
-/// If standard error is connected to the journal, entries go to the journal with their fields. Otherwise
-/// standard error gets the same entries as text.
+/// If standard error is connected to the journal, entries go to the journal with their fields. Otherwise standard error
+/// gets the same entries as text.
 ///
 /// Invariants:
-/// 1. No call here waits. If the journal is stopped, or another process keeps its queue full, entries are lost,
-///   but never a lock: if the daemon waited, the watchdog would end it.
+/// 1. No call here waits. If the journal is stopped, or another process keeps its queue full, entries are lost, but
+///    never a lock: if the daemon waited, the watchdog would end it.
 /// 2. Every lost entry is counted. Before the next entry that is taken, one entry reports how many were lost.
 ///
-/// This type implements the journal's protocol itself, because `sd_journal_send(3)` waits for room in the
-/// queue.
+/// This type implements the journal's protocol itself, because `sd_journal_send(3)` waits for room in the queue.
 public final class Journal {
     /// The least important level that is written.
     public var level: LogLevel
@@ -117,8 +116,8 @@ public final class Journal {
     }
 
     #if Systemd
-        /// `JOURNAL_STREAM` names the file that the manager connected standard error to. Children inherit the
-        /// variable even if their standard error is another file, so compare it with the file itself.
+        /// `JOURNAL_STREAM` names the file that the manager connected standard error to. Children inherit the variable
+        /// even if their standard error is another file, so compare it with the file itself.
         private static var standardErrorIsJournal: Bool {
             var file = stat()
             guard let stream = getenv("JOURNAL_STREAM"), fstat(STDERR_FILENO, &file) == 0 else {

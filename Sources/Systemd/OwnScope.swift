@@ -3,17 +3,16 @@
     import Glibc
 #endif
 
-/// Requests to service managers over D-Bus: a scope unit for this process alone, and logind's policy for
-/// sessions.
+/// Requests to service managers over D-Bus: a scope unit for this process alone, and logind's policy for sessions.
 ///
-/// A process belongs to the unit or login session of the process that started it, and ends with that unit or
-/// session. A process in a scope of its own ends only with the manager.
+/// A process belongs to the unit or login session of the process that started it, and ends with that unit or session. A
+/// process in a scope of its own ends only with the manager.
 public enum OwnScope {
     /// The timeout of a call, in microseconds. It is short, because clients wait meanwhile.
     private static let patience: UInt64 = 1_000_000
 
-    /// Asks the manager behind this private socket to move this process into a new scope. Returns the reason
-    /// for a refusal, or nil if the manager accepted the job, which it carries out soon.
+    /// Asks the manager behind this private socket to move this process into a new scope. Returns the reason for a
+    /// refusal, or nil if the manager accepted the job, which it carries out soon.
     public static func request(_ unit: String, description: String, managerSocket: String) -> String? {
         #if Systemd
             var bus: OpaquePointer?
@@ -39,8 +38,7 @@ public enum OwnScope {
         #endif
     }
 
-    /// Whether logind kills all processes of a user's session when that session ends; false if logind does not
-    /// answer.
+    /// Whether logind kills all processes of a user's session when that session ends; false if logind does not answer.
     public static func sessionsKillTheirProcesses() -> Bool {
         #if Systemd
             var bus: OpaquePointer?
@@ -58,8 +56,8 @@ public enum OwnScope {
     }
 
     #if Systemd
-        /// Writes the arguments `ssa(sv)a(sa(sv))`: the name, the mode if the name is taken, the properties, no
-        /// other units.
+        /// Writes the arguments `ssa(sv)a(sa(sv))`: the name, the mode if the name is taken, the properties, no other
+        /// units.
         private static func write(_ message: OpaquePointer, _ unit: String, _ description: String) {
             append(message, unit)
             append(message, "fail")

@@ -10,10 +10,10 @@ import Glibc
 ///
 /// Without a manager (`NOTIFY_SOCKET` is not set, or a build without systemd) all calls do nothing.
 ///
-/// No call waits, as `sd_notify` would: clients must be served even if the manager is stopped, or another
-/// process keeps its queue full. A change of state that the manager's queue did not take is kept, and
-/// `tellAgain` sends it again: a manager that never sees `READY=1` ends the daemon. A status or a watchdog ping
-/// that was not taken is dropped, because a newer one replaces it.
+/// No call waits, as `sd_notify` would: clients must be served even if the manager is stopped, or another process keeps
+/// its queue full. A change of state that the manager's queue did not take is kept, and `tellAgain` sends it again: a
+/// manager that never sees `READY=1` ends the daemon. A status or a watchdog ping that was not taken is dropped,
+/// because a newer one replaces it.
 public final class Readiness {
     private let manager: DatagramSender?
     /// Changes of state that the manager's queue did not take, the oldest first: never more than three.
@@ -49,8 +49,8 @@ public final class Readiness {
     /// Whether a change of state is still to be sent.
     public var hasUntoldChange: Bool { !untold.isEmpty }
 
-    /// Reports that the daemon serves clients; also ends a reload. The status is text for operators: `3
-    /// sessions, 2 locks`.
+    /// Reports that the daemon serves clients; also ends a reload. The status is text for operators: `3 sessions, 2
+    /// locks`.
     public func ready(status: String) {
         tell(Change(kind: .ready, text: "READY=1\nSTATUS=\(Self.line(status))"))
     }
@@ -61,8 +61,8 @@ public final class Readiness {
         return untold.isEmpty && send("STATUS=\(Self.line(status))")
     }
 
-    /// Reports that a reload has begun; `ready` ends it. The time shows the manager that this notification
-    /// answers its current request and not an older one.
+    /// Reports that a reload has begun; `ready` ends it. The time shows the manager that this notification answers its
+    /// current request and not an older one.
     public func reloading() {
         var now = timespec()
         clock_gettime(CLOCK_MONOTONIC, &now)

@@ -2,14 +2,13 @@ import Glibc
 
 /// Standard error for a process that must not wait for its reader.
 ///
-/// `O_NONBLOCK` belongs to the open file, which other processes share, so it is never set on descriptor 2. The
-/// kind of file decides what happens instead:
+/// `O_NONBLOCK` belongs to the open file, which other processes share, so it is never set on descriptor 2. The kind of
+/// file decides what happens instead:
 ///
-/// 1. A pipe or a terminal is opened a second time, with `O_NONBLOCK`. All output goes to this second
-///   descriptor.
-/// 2. A pipe or a terminal that may not be opened again (it belongs to another user) is polled before each
-///   write. A pipe that has room takes a line of at most 4,096 bytes at once. If another process writes to the
-///   same pipe in the same instant, the write may wait.
+/// 1. A pipe or a terminal is opened a second time, with `O_NONBLOCK`. All output goes to this second descriptor.
+/// 2. A pipe or a terminal that may not be opened again (it belongs to another user) is polled before each write. A
+///    pipe that has room takes a line of at most 4,096 bytes at once. If another process writes to the same pipe in the
+///    same instant, the write may wait.
 /// 3. For a socket, `send` has the flag `MSG_DONTWAIT`.
 /// 4. A file always has room; a write to it waits only for its disk.
 struct StandardErrorOutput {
@@ -20,8 +19,7 @@ struct StandardErrorOutput {
         case file
     }
 
-    /// The most that a pipe takes in one piece (`PIPE_BUF`). Up to this length, lines of several processes do
-    /// not mix.
+    /// The most that a pipe takes in one piece (`PIPE_BUF`). Up to this length, lines of several processes do not mix.
     static let longestLine = 4_096
 
     private let way: Way
@@ -43,8 +41,7 @@ struct StandardErrorOutput {
         }
     }
 
-    /// Writes a line, cut to `longestLine`. Returns false, without writing any part of the line, if there is no
-    /// room.
+    /// Writes a line, cut to `longestLine`. Returns false, without writing any part of the line, if there is no room.
     mutating func write(_ line: String) -> Bool {
         guard writeRest() else { return false }
         var bytes = Array(line.utf8)

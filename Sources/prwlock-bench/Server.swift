@@ -37,7 +37,7 @@ struct LockDaemon: Service {
     }
 }
 
-/// A C program that sends back what it receives, here the daemon's own requests. It costs a socket, epoll and a copy.
+/// A C program that sends back the daemon's own requests, as the baseline: a socket, epoll and a copy.
 struct EchoServer: Service {
     static let argument = "--serve-echo"
     let name: String

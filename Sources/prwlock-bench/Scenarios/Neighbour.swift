@@ -60,8 +60,7 @@ struct Neighbour {
             try flood?.run(true)
             let requests = try work(duration, histogram)
             try flood?.run(false)
-            // Wait until the server has processed the flood's remaining input, so that no other contender waits for
-            // it.
+            // Wait until the server has processed the flood's remaining input, so that no other contender waits for it.
             _ = try work(.milliseconds(2), Histogram())
             return requests
         }
