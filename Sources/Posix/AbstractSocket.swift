@@ -4,8 +4,7 @@ import Glibc
 /// and a name is free as soon as its socket is closed. All processes of a network namespace see the same names, even if
 /// they see different files.
 public enum AbstractSocket {
-    /// Returns a listening socket with this name; accepting from it does not block. `EADDRINUSE`: another socket has
-    /// the name.
+    /// Returns a listening socket with this name; accepting from it does not block. `EADDRINUSE`: the name is taken.
     public static func listen(named name: String, backlog: Int32) throws(SystemError) -> OwnedDescriptor {
         let address = try SocketAddress(abstractName: name)
         let socket = try UnixSocket.unconnected(flags: Int32(SOCK_NONBLOCK.rawValue))

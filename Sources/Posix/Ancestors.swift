@@ -9,8 +9,7 @@ public enum Ancestors {
     public static func line(from process: Int32) -> [Int32] {
         var line: [Int32] = []
         var next: Int32? = process
-        // During the walk a parent may end and another process may get its id. Stop at a repeated id, or the walk may
-        // not end.
+        // During the walk a parent may end and another process may get its id, so a repeated id must end the walk.
         while let process = next, process > 0, !line.contains(process) {
             line.append(process)
             next = parent(of: process)

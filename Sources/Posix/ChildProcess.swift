@@ -32,8 +32,7 @@ public struct ChildProcess {
     ///
     /// The caller must reap the process (`waitpid`). `ENOENT`: no such program.
     public func spawn() throws(SystemError) -> Int32 {
-        // Copy the descriptors to numbers above all targets, so that no `dup2` overwrites a source that is still
-        // needed.
+        // Copy the descriptors to numbers above all targets, or a `dup2` could overwrite a later source.
         var sources: [Int32] = []
         defer { for source in sources { close(source) } }
         for descriptor in descriptors {

@@ -1,10 +1,9 @@
 import CLinux
 import Glibc
 
-/// A program to start in a session of its own, without a parent that must reap it. It inherits only what this value
-/// names.
+/// A program to start in a session of its own, without a parent that must reap it.
 ///
-/// It outlives the process that starts it. It starts in `/`, with umask 077, the default action for every signal, and
+/// It inherits only what this value names. It outlives the process that starts it. It starts in `/`, with umask 077, the default action for every signal, and
 /// no signal blocked.
 public struct DetachedProcess {
     /// The program's file; `PATH` is not searched.

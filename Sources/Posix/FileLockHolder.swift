@@ -48,8 +48,7 @@ extension FileLock {
         var alike: [Int32] = []
         for line in lines.split(separator: UInt8(ascii: "\n")) {
             let fields = line.split(separator: UInt8(ascii: " ")).map { String(decoding: $0, as: UTF8.self) }
-            // Skip a line with an arrow in its second field, which is a waiter, and a process of another namespace (0
-            // or less).
+            // Skip waiters (an arrow in the second field) and processes of other namespaces (0 or less).
             guard fields.count > 5, fields[1] == "FLOCK", let process = Int32(fields[4]), process > 0 else {
                 continue
             }

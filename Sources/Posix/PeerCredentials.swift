@@ -1,7 +1,6 @@
 import CLinux
 
-/// The process and the user that called `connect()` at the other end of a socket, as the kernel recorded them at that
-/// moment.
+/// The process and the user at the other end of a socket, as the kernel recorded them at `connect()`.
 public struct PeerCredentials: Hashable, Sendable {
     /// The process; 0 if it is in a process id namespace that this process cannot see.
     public let processID: Int32

@@ -5,8 +5,7 @@ import Glibc
 /// alive, through a watch that was opened for this very process. Otherwise the process may have ended, and the fact may
 /// belong to another process with the same id.
 public enum ProcessFacts {
-    /// The supplementary groups of the process that called `connect()` at the socket's other end, as they were at that
-    /// moment.
+    /// The supplementary groups of the process at the socket's other end, as they were at its `connect()`.
     public static func groups(ofPeer socket: borrowing OwnedDescriptor) -> [UInt32] {
         var room = 64
         // Linux permits 65,536 groups for a process.

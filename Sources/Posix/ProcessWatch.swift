@@ -48,8 +48,7 @@ public struct ProcessWatch: ~Copyable, Sendable {
 
     /// Watches the process that has the id now, only through a pidfd.
     ///
-    /// `ESRCH`: there is no such process; `ENOSYS`, `EPERM` and others: the kernel does not know the call, or refuses
-    /// it.
+    /// `ESRCH`: there is no such process; `ENOSYS`, `EPERM` and others: the kernel lacks the call, or refuses it.
     public init(descriptorOf process: Int32) throws(SystemError) {
         let start = ProcessStartTime(of: process)
         descriptor = try Self.openDescriptor(of: process)
@@ -65,8 +64,7 @@ public struct ProcessWatch: ~Copyable, Sendable {
         identity = nil
     }
 
-    /// The calls that return such a descriptor here: a kernel may be too old, and a seccomp filter or a sandbox may
-    /// refuse.
+    /// The calls that work here: a kernel may be too old, and a seccomp filter or a sandbox may refuse one.
     public struct Support: Equatable, Sendable {
         /// `SO_PEERPIDFD`, since Linux 6.5.
         public var asksSocket: Bool

@@ -28,7 +28,8 @@ struct DaemonLauncher {
         if let limit = LowLimit.find() { throw .limitTooLow(location, limit) }
         let program = try DaemonProgram.find(in: surroundings)
         let listener = try lock.listen()
-        // Check after the bind: any client that sees the system's folder before this check also finds this socket.
+        // Check after the bind: if a client has seen the system's folder and missed this socket, then this check sees
+        // the folder.
         if surroundings.hasSystemDirectory {
             shutdown(listener.rawValue, Int32(SHUT_RDWR))
             try lock.removeSocket()
@@ -51,8 +52,7 @@ struct DaemonLauncher {
         return lock
     }
 
-    /// The file that receives the daemon's output. It is beside the socket, so every client that starts a daemon uses
-    /// the same.
+    /// The file for the daemon's output. It is beside the socket, so all clients that start a daemon use the same file.
     var outputPath: String { outputFolder + "/" + Self.outputName }
 
     private var outputFolder: String { folder(of: location.path) ?? "/" }

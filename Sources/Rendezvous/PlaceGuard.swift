@@ -2,13 +2,12 @@ import Glibc
 import LockVocabulary
 public import Posix
 
-/// The abstract socket that a user's own daemon holds while it runs. It keeps the number of these daemons at
-/// one for each user, even if files are removed.
+/// The abstract socket that a user's own daemon holds while it runs, so that each user has at most one such daemon even
+/// if files are removed.
 ///
-/// The lock file and the socket can be removed, and another process may see another `/tmp`. No process can
-/// remove this name, and all processes of a network namespace see the same one. Its only use is to find the
-/// daemon that holds it: the kernel reports the owner of the socket, and the daemon writes one line with its
-/// own socket's path to each connection.
+/// The lock file and the socket can be removed, and another process may see another `/tmp`. No process can remove this
+/// name, and all processes of a network namespace see the same one. Its only use is to find the daemon that holds it:
+/// the kernel reports the owner of the socket, and the daemon writes its own socket's path to each connection.
 ///
 ///               bind, listen
 ///   [ FREE ] ────────────────▶ [ HELD by this user's daemon ]
@@ -121,16 +120,15 @@ public struct PlaceGuard: ~Copyable, Sendable {
                 let path = readPath(from: connection)
                 return .held(Holder(processID: owner.processID == 0 ? nil : owner.processID, path: path))
             } catch {
-                // `EAGAIN`: the backlog is full. Any other error, as where abstract sockets are forbidden, counts as
-                // free.
+                // `EAGAIN`: the backlog is full. With any other error the name counts as free: no process has it, or
+                // abstract sockets are forbidden.
                 guard error.code == EAGAIN else { return .free }
                 guard uncertainty.pause() else { return .squatted(by: nil) }
             }
         }
     }
 
-    /// Reads the daemon's line, `prwlockd pid=PID socket=PATH`, and returns the path, which is encoded as a lock's name
-    /// is.
+    /// Returns the path in the daemon's line, `prwlockd pid=PID socket=PATH`. The path is encoded like a lock's name.
     private static func readPath(from connection: borrowing OwnedDescriptor) -> String? {
         var line: [UInt8] = []
         let end = Deadline(after: answerPatience)
