@@ -3,8 +3,8 @@ import Glibc
 
 /// A program to start in a session of its own, without a parent that must reap it.
 ///
-/// It inherits only what this value names. It outlives the process that starts it. It starts in `/`, with umask 077, the default action for every signal, and
-/// no signal blocked.
+/// The program inherits only what this value names, and outlives the process that starts it. It starts in `/`, with
+/// umask 077, the default action for every signal, and no signal blocked.
 public struct DetachedProcess {
     /// The program's file; `PATH` is not searched.
     public var executable: String

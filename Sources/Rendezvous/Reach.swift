@@ -1,8 +1,7 @@
 import Glibc
 import Posix
 
-/// The terms on which one call connects to a listening daemon: its deadline, and the closure that it reports attempts
-/// to.
+/// One call's limits for connecting to a listening daemon, and its closure for reports of attempts.
 ///
 /// A connection counts once the daemon has answered `PING` on it. If the daemon's process is stopped, the call fails
 /// before its deadline, because a stopped daemon does not answer.
@@ -17,8 +16,7 @@ struct Reach {
     /// How long a daemon may be silent before the call checks whether its process is stopped.
     private static let lookInterval = Duration.milliseconds(1500)
 
-    /// Returns a connection on which the daemon has answered; nil if no daemon listens, or input ends before the
-    /// answer.
+    /// Returns a connection after the daemon's answer; nil if no daemon listens, or input ends before the answer.
     func connect(to location: SocketLocation) throws(RendezvousError) -> OwnedDescriptor? {
         let end = min(end, Deadline(after: patience))
         let connection: OwnedDescriptor
@@ -34,8 +32,7 @@ struct Reach {
             }
         }
         if let trying { trying(SilentDaemon(peerOf: connection, at: location.path)) }
-        // Ignore a failed send: a server that has closed the connection may have sent an `ERROR` line, which is read
-        // below.
+        // Ignore a failed send: a server that closed the connection may have sent an `ERROR` line before.
         _ = Self.send("PING\n", to: connection)
         while let line = try Self.nextLine(from: connection, of: location, by: end) {
             // A line that begins with `! ` is a notice, not an answer.

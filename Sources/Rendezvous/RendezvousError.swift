@@ -106,7 +106,7 @@ extension RendezvousError: CustomStringConvertible {
     }
 
     /// How a process of this unit is added to the group. A service does not log in, and the user of a service with
-    /// `DynamicUser=` is in no file, so it cannot be a member of a group.
+    /// `DynamicUser=` is in no user database file, so a group cannot list it.
     package static func wayIn(for unit: String?) -> String {
         if let unit, unit.hasSuffix(".service"), !unit.hasPrefix("user@") {
             return "set SupplementaryGroups=prwlock in \(unit) (`systemctl edit \(unit)`), and restart it"

@@ -4,8 +4,7 @@ import Posix
 extension SocketLocation {
     /// Makes the folder of a user's own socket if it is missing, and checks that only this user may use it.
     ///
-    /// A daemon calls this before it makes its socket. It does nothing for a socket that another rule chose: its folder
-    /// must exist.
+    /// A daemon calls this before it makes its socket. For a socket that another rule chose, the folder must exist.
     public func makeFolder(in surroundings: Surroundings = .current()) throws(RendezvousError) {
         guard isUserOwn, let folder = folder(of: path) else { return }
         guard mkdir(folder, 0o700) == 0 || errno == EEXIST else { throw .system(.last("mkdir", folder)) }

@@ -2,8 +2,7 @@ import CLinux
 import Glibc
 import Posix
 
-/// The inputs that decide where the daemon is and how it is started: the user, the environment and some well-known
-/// folders.
+/// The inputs that decide the daemon's place and its start: the user, the environment and some well-known folders.
 ///
 /// It is a value, so that all decisions of one call use the same inputs, and tests can choose the place of "/run".
 public struct Surroundings: Sendable {
@@ -53,8 +52,7 @@ public struct Surroundings: Sendable {
         environment[name].flatMap { $0.isEmpty ? nil : $0 }
     }
 
-    /// The value of a variable if it is an absolute path. A relative path has no meaning in a daemon's working
-    /// directory.
+    /// The value of a variable if it is an absolute path. A daemon runs in `/`, so a relative path has no meaning.
     func absolutePath(in name: String) -> String? {
         variable(name).flatMap { $0.utf8.first == UInt8(ascii: "/") ? $0 : nil }
     }

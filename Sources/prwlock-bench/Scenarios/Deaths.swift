@@ -1,7 +1,6 @@
 import CBench
 
-/// Kills processes that hold or wait. Measures when the next waiter has the lock, and checks that its grant has the
-/// mark.
+/// Kills processes that hold or wait; measures when the next waiter has the lock, and checks the mark in its grant.
 struct Deaths {
     static let count = 1000
 

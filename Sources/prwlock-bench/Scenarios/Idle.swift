@@ -7,7 +7,7 @@ struct Idle {
 
     func measure(_ bench: Bench) throws -> Outcome {
         let servers = try bench.startAll("idle")
-        // The servers have worked, and have sessions, one of which holds a lock.
+        // Each server has served requests, and one of its two sessions holds a lock.
         let loads = try servers.map { server in
             let load = Load(of: server.name)
             let script = Script()
