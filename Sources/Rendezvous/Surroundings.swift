@@ -52,7 +52,7 @@ public struct Surroundings: Sendable {
         environment[name].flatMap { $0.isEmpty ? nil : $0 }
     }
 
-    /// The value of a variable if it is an absolute path. A daemon runs in `/`, so a relative path has no meaning.
+    /// The value of a variable if it is an absolute path. A relative path would depend on the working directory.
     func absolutePath(in name: String) -> String? {
         variable(name).flatMap { $0.utf8.first == UInt8(ascii: "/") ? $0 : nil }
     }
