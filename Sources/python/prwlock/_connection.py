@@ -288,10 +288,9 @@ class Connection(Session):
     def _leave(self, request: Sleeper) -> None:
         """Removes a request from the queue, if it is still in it, and wakes the first thread."""
         waiting = self._waiting
-        try:
+        # Only the request's own thread removes it, so nothing else can remove it between these two steps.
+        if request in waiting:
             waiting.remove(request)
-        except ValueError:
-            pass
         for first in waiting[:1]:
             first.wake()
 
