@@ -78,7 +78,8 @@ extension Daemon {
     /// Ends the daemon, unless a client comes at this moment.
     private func leave() {
         idleStart = nil
-        guard let leaving = listener else { return }
+        // One drain may carry out the accept of a client and then the timer, without housekeeping between them.
+        guard reactor.sessionCount == 0, let leaving = listener else { return }
         do {
             let outcome = try endpoint.leave(leaving.socket) { connection in
                 try? self.reactor.admit(connection)
