@@ -30,6 +30,9 @@ extension Daemon {
     /// Has the disk remember an orderly end, if this is one, and ends the daemon after the last act.
     private func finish(_ last: @escaping @MainActor (Daemon) -> Void) {
         phase = .ending
+        // No grant may follow the number that the disk gets: the next daemon would give its token out again. A client has a
+        // session here if it was admitted and then the new listener could not be made.
+        reactor.drain()
         reactor.news.isEveryBatch = false
         let end: @MainActor () -> Void = {
             last(self)
