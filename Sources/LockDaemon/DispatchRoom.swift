@@ -27,6 +27,7 @@ enum DispatchRoom {
         var thread = pthread_t()
         let code = pthread_create(&thread, nil, { _ in nil }, nil)
         guard code == 0 else { throw SystemError(code: code, call: "pthread_create") }
-        pthread_detach(thread)
+        // Joined, because a thread that has not ended yet still counts against the limit.
+        pthread_join(thread, nil)
     }
 }

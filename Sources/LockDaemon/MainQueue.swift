@@ -5,9 +5,10 @@ import LockVocabulary
 
 /// The main queue of Dispatch, which the daemon's loop drains on the process's main thread, as a run loop does.
 ///
-/// All state of the daemon belongs to the main thread (`MainActor`), and the compiler checks it. Sources, timers and
-/// the answers of other queues reach the state as work of the main queue. `handle` is a member of the reactor's epoll set, so
-/// one `epoll_wait` waits for sessions and for this work.
+/// All state of the daemon belongs to the main thread (`MainActor`). The compiler rejects other code that uses it, and a
+/// handler that libdispatch calls on another thread ends the process at once. Sources, timers and the answers of other queues
+/// reach the state as work of the main queue. `handle` is a member of the reactor's epoll set, so one `epoll_wait` waits for
+/// sessions and for this work.
 @MainActor enum MainQueue {
     /// The number of a descriptor that is readable while the queue has work.
     static let handle = _dispatch_get_main_queue_handle_4CF()

@@ -12,7 +12,8 @@ import Rendezvous
 /// 3. It repeats `STATS` until the daemon has read them once more. If the daemon refused them, they changed after step 1.
 ///
 /// The daemon counts a reading only if no later request waits. So a reading that began before the signal does not count as
-/// the answer.
+/// the answer, unless it ends in the 20 to 50 µs in which the signal reaches the daemon's main queue: then this reports the
+/// result of that reading, and the daemon reads once more.
 struct ReloadRequest: ~Copyable {
     private let process: Int32
     private let connection: OwnedDescriptor

@@ -11,7 +11,8 @@ import Posix
 /// 1. B comes during the reading for A. The files may have changed behind the reader's position, so the reader drops the
 ///    result, reads once more, and answers both requests at once.
 /// 2. B comes after the reading for A, and the answer is still in the main queue. The reader drops that answer too.
-/// So the reading of every answer begins after all requests that come before the answer.
+/// So the reading of every answer begins after all requests that come before the answer. A `SIGHUP` that is on its way through
+/// libdispatch's thread at that moment (20 to 50 µs) comes after the answer, and has a reading of its own.
 @MainActor final class SettingsReader {
     enum Answer: Sendable {
         /// New settings, and whether their policy differs from the policy at the time of the request.

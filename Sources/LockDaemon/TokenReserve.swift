@@ -102,7 +102,13 @@ import Posix
     /// Passes the pages and the next task to the queue, if the pages are here and a task is open.
     private func proceed() {
         guard let pages, let task = nextTask else { return }
-        do throws(SystemError) { try DispatchRoom.checkThread() } catch { return take(pages, task, error) }
+        do throws(SystemError) { try DispatchRoom.checkThread() } catch {
+            guard case .finish = task else { return take(pages, task, error) }
+            // At the end no session waits, and a record that is not written costs the next daemon a time of grace.
+            var pages = pages
+            let fault = Self.carryOut(task, &pages)
+            return take(pages, task, fault)
+        }
         self.pages = nil
         queue.async {
             var pages = pages
