@@ -58,20 +58,12 @@ extension Option {
     static func duration(_ text: String) throws(ConfigurationFault) -> Duration {
         if text == "0" { return .zero }
         let digits = text.prefix { ("0"..."9").contains($0) }
-        let milliseconds: Int64? =
-            switch text.dropFirst(digits.count) {
-            case "ms": 1
-            case "s": 1_000
-            case "m": 60_000
-            case "h": 3_600_000
-            default: nil
-            }
-        // A hundred years, as in the protocol.
-        guard let number = Int64(digits), let milliseconds, number <= 876_000 * 3_600_000 / milliseconds
+        guard let unit = TimeUnit(rawValue: String(text.dropFirst(digits.count))), let number = Int64(digits),
+            number <= TimeUnit.longestMilliseconds / unit.milliseconds
         else {
             throw ConfigurationFault(description: "`\(text)` is not a duration such as 500ms, 5s, 2m or 1h")
         }
-        return .milliseconds(number * milliseconds)
+        return .milliseconds(number * unit.milliseconds)
     }
 
     static func spelling(_ duration: Duration) -> String {

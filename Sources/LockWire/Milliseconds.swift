@@ -10,8 +10,7 @@ struct Milliseconds: Hashable, Sendable {
     static let zero = Milliseconds(count: 0)
     static let forever = Milliseconds(count: .max)
 
-    /// The longest duration: 876000h, a hundred years of 365 days.
-    static let longest = Milliseconds(count: 876_000 * 3_600_000)
+    static let longest = Milliseconds(count: TimeUnit.longestMilliseconds)
 
     private init(count: Int64) { self.count = count }
 
@@ -35,16 +34,12 @@ struct Milliseconds: Hashable, Sendable {
             self = .forever
             return
         }
-        let millisecondsPerUnit: UInt64
-        switch unit.count {
-        case 0 where digits == 1 && number == 0: millisecondsPerUnit = 1
-        case 2 where unit.spells("ms"): millisecondsPerUnit = 1
-        case 1 where unit[0] == UInt8(ascii: "s"): millisecondsPerUnit = 1000
-        case 1 where unit[0] == UInt8(ascii: "m"): millisecondsPerUnit = 60_000
-        case 1 where unit[0] == UInt8(ascii: "h"): millisecondsPerUnit = 3_600_000
-        default: return nil
+        if unit.isEmpty, digits == 1, number == 0 {
+            self = .zero
+            return
         }
-        let (product, overflow) = number.multipliedReportingOverflow(by: millisecondsPerUnit)
+        guard let unit = TimeUnit(unit) else { return nil }
+        let (product, overflow) = number.multipliedReportingOverflow(by: UInt64(unit.milliseconds))
         guard !overflow, product <= UInt64(Self.longest.count) else { return nil }
         self.init(count: Int64(product))
     }

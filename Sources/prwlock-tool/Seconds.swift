@@ -1,4 +1,5 @@
 import ArgumentParser
+import LockVocabulary
 
 /// A duration on the command line: seconds, with or without a fraction, an exponent or a unit.
 ///
@@ -10,22 +11,12 @@ struct Seconds: ExpressibleByArgument {
 
     init?(argument: String) {
         guard let number = Decimal(argument) else { return nil }
-        let nanosecondsPerUnit: Int64
-        switch number.rest {
-        case "", "s": nanosecondsPerUnit = 1_000_000_000
-        case "ms": nanosecondsPerUnit = 1_000_000
-        case "m": nanosecondsPerUnit = 60_000_000_000
-        case "h": nanosecondsPerUnit = 3_600_000_000_000
-        default: return nil
-        }
-        guard let nanoseconds = number.multiplied(by: nanosecondsPerUnit), nanoseconds <= Self.longest else {
-            return nil
-        }
+        guard let unit = number.rest.isEmpty ? .second : TimeUnit(rawValue: String(number.rest)),
+            let nanoseconds = number.multiplied(by: unit.milliseconds * 1_000_000),
+            nanoseconds <= TimeUnit.longestMilliseconds * 1_000_000
+        else { return nil }
         duration = .nanoseconds(nanoseconds)
     }
-
-    /// A hundred years of 365 days, the longest duration that the daemon accepts.
-    private static let longest: Int64 = 876_000 * 3_600_000_000_000
 
     var defaultValueDescription: String { "\(duration.components.seconds)" }
 }
