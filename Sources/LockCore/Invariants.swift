@@ -157,9 +157,9 @@ extension LockTable {
     }
 
     private func checkUse(of lock: Slot<Lock>) throws(BrokenInvariant) {
-        try expect(!locks[lock].isUnused, "11: a lock that nobody uses is there")
+        try expect(!locks[lock].isUnused, "11: a lock without grants, waiters and mark exists")
         try expect(
-            names.find(name(of: lock)) == lock, "11: a lock is not to be found by its name")
+            names.find(name(of: lock)) == lock, "11: a search by the name does not find the lock")
     }
 
     // MARK: - Sessions

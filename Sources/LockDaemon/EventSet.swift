@@ -113,7 +113,8 @@ enum Source: Equatable {
             self = .session(
                 SessionID(slot: UInt32(encoded >> 32), serial: UInt32(truncatingIfNeeded: encoded)))
         case 1: self = .process(Int32(bitPattern: UInt32(truncatingIfNeeded: encoded)))
-        default: self = .mainQueue
+        case 2: self = .mainQueue
+        default: preconditionFailure("the event set has no such member")
         }
     }
 }

@@ -64,7 +64,7 @@ struct Option: Sendable {
             set: { $0.exitWhenIdle = try duration($1) }, show: { $0.exitWhenIdle.map(spelling) ?? "" }),
         Option(
             name: "detach", value: "BOOL", bare: "yes",
-            help: "go on in the background, as nobody's child; for clients that cannot fork (yes or no)",
+            help: "go on in the background, without a parent; for clients that cannot fork (yes or no)",
             set: { $0.detaches = try flag($1) }, show: { $0.detaches ? "yes" : "no" }),
         Option(
             name: "log-level", value: "LEVEL",

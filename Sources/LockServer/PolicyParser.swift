@@ -161,9 +161,9 @@ private struct LineParser {
     // MARK: - Words
 
     private mutating func subject(denied: Bool = false) throws(PolicyFault) -> Policy.Subject {
-        let word = try next("whom it is about: everyone, user=, group=, unit= or exe=")
+        let word = try next("the subject: everyone, user=, group=, unit= or exe=")
         if word.text == "everyone" { return .everyone }
-        let (key, value) = try assignment(word, "whom it is about: everyone, user=, group=, unit= or exe=")
+        let (key, value) = try assignment(word, "the subject: everyone, user=, group=, unit= or exe=")
         let parts = try list(value)
         switch key.text {
         case "user":
@@ -176,13 +176,13 @@ private struct LineParser {
             try require(.unit, key, "the kernel cannot tell a peer's unit for certain: it needs Linux 6.5")
             return .units(parts.map(\.text))
         case "exe":
-            if denied { throw fault(key, "to deny a program keeps nobody out: a copy has another path") }
+            if denied { throw fault(key, "to deny a program keeps no user out: a copy has another path") }
             try require(.executable, key, "the daemon is not let see other processes' programs")
             if let part = parts.first(where: { !$0.text.hasPrefix("/") }) {
                 throw fault(part, "\(quoted(part)) is not an absolute path")
             }
             return .executables(parts.map(\.text))
-        default: throw fault(key, "whom it is about is everyone, user=, group=, unit= or exe=")
+        default: throw fault(key, "the subject is everyone, user=, group=, unit= or exe=")
         }
     }
 

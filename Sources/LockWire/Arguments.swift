@@ -11,14 +11,15 @@ struct Arguments: ~Copyable {
 
     init(_ words: consuming LineWords, of form: RequestForm) throws(WireError) {
         self.form = form
+        let shape = form.shape
         var next = words.next()
-        if let word = next, form.needsOperand || word.offset(of: UInt8(ascii: "=")) == nil {
+        if let word = next, shape.needsOperand || word.offset(of: UInt8(ascii: "=")) == nil {
             operand = word
             next = words.next()
         }
         while let word = next {
             guard let equals = word.offset(of: UInt8(ascii: "=")), let key = OptionKey(word.part(0, equals)),
-                form.options.contains(key)
+                shape.options.contains(key)
             else { throw misfit(.unknownArgument) }
             guard !given.contains(key) else { throw misfit(.repeatedArgument) }
             given.insert(key)

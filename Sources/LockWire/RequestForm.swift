@@ -3,9 +3,7 @@
 /// The parser, `HELP` and the errors that state what was expected come from the usages. A usage gives the verb, and the
 /// options that the request takes; `Arguments.verb` reads what the arguments mean.
 enum RequestForm: Int, CaseIterable {
-    // With an operand
     case read, update, write, release, upgrade, downgrade, renew, cancel, validate, revoke, status
-    // Without one, or with one that may be left out
     case list, sessions, stats, watch, hello, ping, quit, help
 
     var usage: StaticString {
@@ -32,24 +30,32 @@ enum RequestForm: Int, CaseIterable {
         }
     }
 
-    /// The options that may stand in such a request.
-    var options: OptionKeys { Self.allOptions[rawValue] }
-
-    /// Whether the first word after the verb is the operand, whatever it is.
-    var needsOperand: Bool { rawValue <= RequestForm.status.rawValue }
-
-    private static let allOptions: [OptionKeys] = allCases.map { form in
+    /// What the usage says of the arguments.
+    struct Shape {
+        /// The options that may stand in such a request.
         var options = OptionKeys()
+        /// Whether the first word after the verb is the operand, whatever it is.
+        var needsOperand = false
+    }
+
+    var shape: Shape { Self.shapes[rawValue] }
+
+    private static let shapes: [Shape] = allCases.map { form in
+        var shape = Shape()
         var words = LineWords(form.usage.bytes)
+        var position = 0
         while let word = words.next() {
-            let argument = word.first == UInt8(ascii: "[") ? word.part(1, word.count) : word
+            let isOptional = word.first == UInt8(ascii: "[")
+            let argument = isOptional ? word.part(1, word.count) : word
+            if position == 1 { shape.needsOperand = !isOptional }
             if let equals = argument.offset(of: UInt8(ascii: "=")),
                 let key = OptionKey(argument.part(0, equals))
             {
-                options.insert(key)
+                shape.options.insert(key)
             }
+            position += 1
         }
-        return options
+        return shape
     }
 
     /// The form of the requests with a verb, which matches in any case; nil if there is none.

@@ -22,7 +22,7 @@ enum Scenario: String, CaseIterable, ExpressibleByArgument {
         case .pipelined:
             "\(Pipelined.connections) connections with \(Pipelined.depth) requests in flight each"
         case .handOver: "from the release in one process until the grant in another that sleeps"
-        case .neighbour: "one request at a time beside another user who does his worst"
+        case .neighbour: "one request at a time beside a hostile user"
         case .manyLocks: "\(ManyLocks.many) held locks, and requests beside them"
         case .idleSessions: "\(IdleSessions.count) sessions that say nothing"
         case .idle: "wake-ups in 10 s, from 8 s after the last request"

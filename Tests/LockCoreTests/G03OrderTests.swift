@@ -15,7 +15,7 @@ import Testing
             """)
     }
 
-    @Test("an updater does not pass a writer that waits, though nobody holds update (G3)")
+    @Test("an updater does not pass a waiting writer, even if no owner holds update (G3)")
     func updaterBehindWriter() {
         let world = World()
         world.play(

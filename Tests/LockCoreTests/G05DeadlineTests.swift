@@ -113,7 +113,7 @@ import Testing
             """)
     }
 
-    @Test("a request is not withdrawn once its time is over, though nobody has looked at the time (G5)")
+    @Test("a request cannot be cancelled after its deadline, even before time is advanced (G5)")
     func cancelTooLate() {
         let world = World()
         world.play(
@@ -125,7 +125,7 @@ import Testing
         world.play("b cancel jobs : notWaiting | b jobs write timeout 10ms a write")
     }
 
-    @Test("whoever lets the next deadline pass is told of it, and of none when there is none (G5)")
+    @Test("`nextDeadline` is the next deadline, and nil without one (G5)")
     func nextDeadline() {
         let world = World()
         #expect(world.table.nextDeadline == nil)

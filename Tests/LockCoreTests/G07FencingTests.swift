@@ -74,7 +74,7 @@ import Testing
         #expect(world.table.tokensLeft == 0)
     }
 
-    @Test("whoever waits is refused when his turn comes and no token is left; the next one is looked at (G7)")
+    @Test("a waiter is refused when its turn comes and no token is left; the next waiter is tried (G7)")
     func noTokenForWaiters() {
         let world = World(tokens: 2)
         world.play(
@@ -92,7 +92,7 @@ import Testing
     }
 
     @Test(
-        "a reader whom only the upgrade kept out is looked at when that is refused for want of a token (G7, G13)"
+        "a reader that only an upgrade kept out is tried when the upgrade is refused for lack of a token (G7, G13)"
     )
     func noTokenForUpgrade() {
         let world = World(tokens: 2)

@@ -86,7 +86,7 @@ import Testing
             """)
     }
 
-    @Test("a circle through a row of contenders, each of whom waits for the one ahead (G8)")
+    @Test("a cycle through a row of contenders, of which each waits for the one ahead (G8)")
     func throughARow() {
         let world = World()
         world.play(
@@ -243,7 +243,7 @@ import Testing
         #expect(circle.hops.dropFirst().first?.owner == word("t0"))
     }
 
-    @Test("the search is bounded: past the bound the request is refused, and nobody else (G8)")
+    @Test("the search is bounded: beyond the bound only the request itself is refused (G8)")
     func bound() {
         var limits = Limits()
         limits.searchSteps = 20

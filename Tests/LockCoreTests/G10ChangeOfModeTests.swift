@@ -75,7 +75,8 @@ import Testing
             """)
     }
 
-    @Test("an upgrade alone is had at once, from read or update, whoever waits (G10)") func atOnce() {
+    @Test("an upgrade of the only holder is granted at once, from read or update, even past waiters (G10)")
+    func atOnce() {
         let world = World()
         world.play(
             """

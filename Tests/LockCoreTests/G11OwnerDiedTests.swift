@@ -122,7 +122,7 @@ import Testing
             """)
     }
 
-    @Test("a marked lock counts as a lock, though nobody holds it (G11, G12)") func counts() {
+    @Test("a marked lock counts as a lock, even without a holder (G11, G12)") func counts() {
         var limits = Limits()
         limits.locks = 1
         let world = World(limits: limits)

@@ -110,7 +110,7 @@ import Testing
             """)
     }
 
-    @Test("a name that nobody uses costs nothing (G12)") func nothingIsLeft() {
+    @Test("an unused name takes no memory (G12)") func nothingIsLeft() {
         let world = World()
         world.play(
             """

@@ -115,7 +115,7 @@ import Testing
 }
 
 @Suite("Recall") struct RecallTests {
-    @Test("who asked to be told is told once for a grant when somebody waits for it") func toldOnce() {
+    @Test("a session that wants recalls gets one for a grant when a request waits for it") func toldOnce() {
         let world = World()
         world.play(
             """
@@ -127,7 +127,7 @@ import Testing
             """)
     }
 
-    @Test("a grant for which somebody waits already is recalled as soon as it was told") func atOnce() {
+    @Test("a grant that a request already waits for is recalled right after it is granted") func atOnce() {
         let world = World()
         world.play(
             """
@@ -139,7 +139,7 @@ import Testing
             """)
     }
 
-    @Test("who asks while somebody waits is told then") func askedLate() {
+    @Test("a session that enables recalls while a request waits gets the recall at once") func askedLate() {
         let world = World()
         world.play(
             """
@@ -151,7 +151,7 @@ import Testing
             """)
     }
 
-    @Test("nobody is told of a request that does not conflict with what he holds") func noConflict() {
+    @Test("a request that does not conflict with a grant causes no recall of it") func noConflict() {
         let world = World()
         world.play(
             """
@@ -177,7 +177,7 @@ import Testing
             """)
     }
 
-    @Test("nobody who did not ask is told") func notAsked() {
+    @Test("a session without recall=1 gets no recall") func notAsked() {
         let world = World()
         world.play(
             """

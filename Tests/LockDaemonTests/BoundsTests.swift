@@ -71,7 +71,8 @@ import Testing
     }
 
     @Test(
-        "who never reads is no longer read from, delays nobody, and gets all of it when he reads (G12, G13)")
+        "a client that never reads is no longer read from, delays no other, and gets every reply once it reads (G12, G13)"
+    )
     func neverReads() throws {
         let daemon = try DaemonProcess()
         let silent = try daemon.connect()
@@ -97,7 +98,7 @@ import Testing
         #expect(try other.ask("PING") == "PONG")
     }
 
-    @Test("a client that is stopped holds what it holds, and delays nobody else (G13)")
+    @Test("a stopped client keeps its locks, and delays no other client (G13)")
     func stoppedClient() throws {
         let daemon = try DaemonProcess()
         let peer = try PeerProcess(of: daemon)

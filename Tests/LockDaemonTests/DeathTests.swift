@@ -63,7 +63,8 @@ import Testing
         #expect(try second.nextLine() == "GRANTED jobs write token=2")
     }
 
-    @Test("nobody is told `busy` for a holder that was dead when he asked (G6)", arguments: kernels)
+    @Test(
+        "no request gets BUSY for a holder that was dead when the request was sent (G6)", arguments: kernels)
     func deadWhenAsked(kernel: [String: String]) throws {
         let daemon = try DaemonProcess(environment: kernel)
         let holder = try PeerProcess(of: daemon)

@@ -5,7 +5,7 @@ import Testing
 
 @Suite("A daemon that detaches")
 struct DetachTests {
-    @Test("leaves whoever started it, with nothing of its signals, and serves")
+    @Test("leaves its starter, keeps none of its signal settings, and serves")
     func detaching() throws {
         let directory = try TemporaryDirectory()
         let null = open("/dev/null", O_RDWR | O_CLOEXEC)
@@ -37,7 +37,7 @@ struct DetachTests {
         #expect(try session.linesToEnd().last == "! DRAIN")
     }
 
-    @Test("says what is wrong with its options to whoever started it")
+    @Test("reports a fault of its options to its starter")
     func refusing() throws {
         let daemon = try DaemonProcess("--detach", "--nonsense", waits: false)
         #expect(try daemon.exitStatus() == 64)

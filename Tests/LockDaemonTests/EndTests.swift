@@ -6,7 +6,7 @@ import Testing
 /// The end of a daemon.
 @Suite struct EndTests {
     @Test(
-        "told to end, it tells its sessions and ends at once if nobody holds or waits",
+        "TERM drains the sessions, and ends the daemon at once if no session holds or waits",
         arguments: [SIGTERM, SIGINT])
     func idleEnd(signal: Int32) throws {
         let daemon = try DaemonProcess("--drain", "1h")
@@ -18,7 +18,7 @@ import Testing
         #expect(throws: SystemError.self) { try FileStatus(at: daemon.socketPath) }
     }
 
-    @Test("told to end, it lets those who hold and wait go on, and takes nobody new")
+    @Test("after TERM holders and waiters go on, and no client comes in")
     func drain() throws {
         let daemon = try DaemonProcess("--drain", "1h")
         let holder = try daemon.connect()
@@ -41,7 +41,7 @@ import Testing
     }
 
     @Test(
-        "a drain ends when its time is over, whoever holds, and the next daemon grants nothing for a while (G1)"
+        "a drain ends when its time is over even if a lock is held, and the next daemon grants nothing for a while (G1)"
     )
     func drainTimeout() throws {
         let daemon = try DaemonProcess("--drain", "50ms")
@@ -62,7 +62,7 @@ import Testing
         #expect(throws: SystemError.self) { try FileStatus(at: daemon.socketPath + ".lock") }
     }
 
-    @Test("an idle daemon does not leave while somebody is about to come, and serves him")
+    @Test("an idle daemon does not leave while a client connects, and serves it")
     func idleExitMeets() throws {
         let daemon = try DaemonProcess("--exit-when-idle=1ms")
         for _ in 0..<200 {

@@ -57,7 +57,7 @@ import Testing
         #expect(try refusal().contains("rules"))
     }
 
-    @Test("rules that others may write are nobody's rules") func writable() throws {
+    @Test("a rule file that other users may write is refused") func writable() throws {
         try write("", mode: 0o620)
         #expect(try refusal().contains("others may write"))
         try write("", mode: 0o602)

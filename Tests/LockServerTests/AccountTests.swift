@@ -138,7 +138,7 @@ import Testing
         #expect(room.hear("b").count == 10 && room.hear("a").isEmpty)
     }
 
-    @Test("to be held to an order costs the turn of whoever holds much") func orderCosts() throws {
+    @Test("the check of the lock order is charged to an owner with many grants") func orderCosts() throws {
         let room = try room("order a/ < b/ warn")
         room.open("a", userID: 1_000)
         room.open("x", userID: 1_001)
@@ -184,7 +184,9 @@ import Testing
         #expect(room.hear("b") == ["PONG"])
     }
 
-    @Test("of the user whose sessions keep most the one that keeps most is cut off") func hungriest() throws {
+    @Test("the session with the most buffered bytes, of the user with the most, is cut off") func hungriest()
+        throws
+    {
         let room = try room("") {
             $0.limits.buffers = 20_000
             $0.limits.unread = 9_000

@@ -123,7 +123,7 @@ import Testing
         #expect(room.send("c", "STATUS jobs\n") == ["END 0"])
     }
 
-    @Test("whoever does not read is no longer read from, and is read from again when he has (G12)")
+    @Test("a client that does not read is no longer read from, until it has read (G12)")
     func unread() {
         let room = Room { $0.limits.unread = 1_000 }
         room.say("a", String(repeating: "PING\n", count: 150))
@@ -236,7 +236,8 @@ import Testing
         #expect(room.server.nextReadySession() == room.session("a"))
     }
 
-    @Test("a session whose end gives another too much to read is not looked for to make room (G12, G13)")
+    @Test(
+        "the buffers of an ended session do not count when its end fills another's buffer (G12, G13)")
     func endAtTheLimitOfBuffers() {
         let room = Room { $0.limits.buffers = 300 }
         room.say("a", "WRITE jobs\n")

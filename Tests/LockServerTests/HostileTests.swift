@@ -72,7 +72,7 @@ import Testing
         for secret in ["secret-command", "another-secret", "payroll"] { #expect(!all.contains(secret)) }
     }
 
-    @Test("keeps nobody from the daemon by opening sessions, holding locks or waiting") func everything() {
+    @Test("keeps no other user out by opening sessions, holding locks or waiting") func everything() {
         let room = Room {
             $0.policy = Policy()
             $0.limits.rules.sessions = 40

@@ -11,19 +11,19 @@ import Testing
         "each fault has its line and column",
         arguments: [
             ("permit everyone read *", "1:1: a line begins with allow"),
-            ("\n  allow", "2:8: whom it is about"),
+            ("\n  allow", "2:8: the subject"),
             ("allow everyone", "1:15: what is allowed or denied is missing"),
             ("allow everyone read", "1:20: a prefix of names"),
             ("allow everyone read * more", "1:23: the line was complete"),
-            ("allow somebody read *", "1:7: `somebody` is not whom it is about"),
-            ("allow host=a read *", "1:7: whom it is about"),
+            ("allow somebody read *", "1:7: `somebody` is not the subject"),
+            ("allow host=a read *", "1:7: the subject"),
             ("allow user=alice,carol read *", "1:18: there is no user `carol`"),
             ("allow user=alice, read *", "1:18: a word is missing here"),
             ("allow group=carol read *", "1:13: there is no group `carol`"),
             ("allow unit=a.service read *", "1:7: the kernel cannot tell a peer's unit"),
             ("allow exe=/bin/sh read *", "1:7: the daemon is not let see"),
             ("allow exe=a,/b,c read *", "1:7: the daemon is not let see"),
-            ("deny exe=/bin/sh read *", "1:6: to deny a program keeps nobody out"),
+            ("deny exe=/bin/sh read *", "1:6: to deny a program keeps no user out"),
             ("allow everyone read,fly *", "1:21: `fly` is not a right"),
             ("allow everyone read db/*", "1:21: `db/*` is not the beginning of a name; a prefix"),
             ("allow everyone read \u{202E}x", "1:21: `?x` is not"),
@@ -68,7 +68,7 @@ import Testing
         #expect(try Policy(parsing: "", Self.names) == Policy())
     }
 
-    @Test("users and groups may be numbers, which nobody needs to know") func numbers() throws {
+    @Test("users and groups may be numbers, and need no entry in a database") func numbers() throws {
         #expect(
             try Policy(parsing: "deny user=1000 all *", Self.names)
                 == Policy(parsing: "deny user=alice read,write,look,notes,watch,revoke *", Self.names))

@@ -62,7 +62,7 @@ import Testing
             """
             # web's own names
             allow user=alice read,write web/public/
-            deny  everyone   read,write web/    # but nobody else's
+            deny  everyone   read,write web/    # but no other locks
             allow user=bob   notes,revoke mail
             """)
         room.play(

@@ -23,7 +23,7 @@ import Testing
             """)
     }
 
-    @Test("a request that is not granted in time says for how long it waited, and for whom (G5)")
+    @Test("a request that is not granted in time states how long it waited, and for which holders (G5)")
     func timeout() {
         let room = Room()
         room.play(
@@ -55,7 +55,7 @@ import Testing
             """)
     }
 
-    @Test("during the grace nobody is named, as nobody is known (G1)") func grace() {
+    @Test("during the grace no holder is named, because none is known (G1)") func grace() {
         let room = Room { $0.graceEnd = Instant.zero.advanced(by: .milliseconds(500)) }
         room.play(
             """
@@ -261,7 +261,7 @@ import Testing
         #expect(room.send("a", "LIST %25\n") == ["END 0"])
     }
 
-    @Test("STATUS tells holders and waiters, a mark, and nothing of a lock that nobody uses") func status() {
+    @Test("STATUS lists holders, waiters and a mark, and no rows for an unused lock") func status() {
         let room = Room()
         room.play(
             """

@@ -12,7 +12,7 @@ import Testing
         let path = directory("lock")
         do {
             guard let held = try FileLock(tryingAt: path) else {
-                Issue.record("a lock that nobody holds was refused")
+                Issue.record("a free lock was refused")
                 return
             }
             let second = try FileLock(tryingAt: path) == nil

@@ -175,7 +175,7 @@ import Testing
         let squatter = try home.squat()
         defer { kill(squatter, SIGKILL) }
         guard case .squatted(by: 65_534) = PlaceGuard.occupation(in: home.surroundings) else {
-            Issue.record("nobody has the name")
+            Issue.record("no process has the name")
             return
         }
         let holder = try connect()

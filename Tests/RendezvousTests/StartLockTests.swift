@@ -98,7 +98,9 @@ import Testing
     @Test("a daemon leaves when no client has connected, and removes its files")
     func leave() throws {
         let listener = try StartLock.acquire(for: socketPath).listen()
-        let anew = try StartLock.acquire(for: socketPath).leave(listener) { _ in Issue.record("nobody came") }
+        let anew = try StartLock.acquire(for: socketPath).leave(listener) { _ in
+            Issue.record("no client had connected")
+        }
         let anewIsThere = isThere(anew)
         #expect(!anewIsThere)
         #expect(access(socketPath, F_OK) != 0)

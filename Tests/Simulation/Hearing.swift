@@ -10,7 +10,7 @@ extension Simulation {
             switch one {
             case .line(let session):
                 guard let index = client(session), let line = clients[index].said.first else {
-                    throw Violation("a line was carried out that nobody sent")
+                    throw Violation("a line was carried out that no client sent")
                 }
                 clients[index].said.removeFirst()
                 referee.asks(line, Int(session.serial))

@@ -34,7 +34,7 @@ struct JournalEntryTests {
 
 @Suite("Without a service manager")
 struct UnmanagedTests {
-    @Test("no sockets are inherited, nobody watches, and what is told to nobody does no harm")
+    @Test("no socket is inherited, no watchdog runs, and messages do no harm")
     func nothing() throws {
         #expect(try InheritedSockets.take().isEmpty)
         #expect(Watchdog() == nil)

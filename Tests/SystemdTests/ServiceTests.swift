@@ -66,7 +66,7 @@ extension BoxTests {
                 """)
         }
 
-        @Test("the daemon sees whose each session is: process, user, and who may revoke")
+        @Test("the daemon knows the process and user of each session, and which user may revoke")
         func peers() async throws {
             try await Box.run(
                 """
@@ -83,7 +83,7 @@ extension BoxTests {
                 """)
         }
 
-        @Test("whoever is not in the group cannot connect")
+        @Test("a user outside the group cannot connect")
         func group() async throws {
             try await Box.run(
                 """
@@ -131,7 +131,7 @@ extension BoxTests {
                 """)
         }
 
-        @Test("a reload reads the limits anew, says so, and disturbs nobody")
+        @Test("a reload reads the limits again, reports it, and disturbs no session")
         func reload() async throws {
             try await Box.run(
                 """

@@ -77,7 +77,7 @@ def test_nothing_is_torn_and_nothing_is_stuck(home: Path, daemon: Any) -> None:
         progress = sum(log.stat().st_size for log in logs.iterdir())
         deadline = time.monotonic() + 60
         while sum(log.stat().st_size for log in logs.iterdir()) < progress + 200:
-            assert time.monotonic() < deadline, "nobody gets the lock any more"
+            assert time.monotonic() < deadline, "no process gets the lock any more"
             assert workers[(victim + 1) % WORKERS].poll() is None, "a worker ended by itself"
     for worker in workers:
         worker.kill()
