@@ -192,7 +192,7 @@ def test_listings(loop_run: Run, daemon: Any) -> None:
             await client.ping()
             async with client.watch("job") as changes:
                 async with client.lock("jobs").write() as grant:
-                    assert [row.name async for row in client.list("j")] == ["jobs"]
+                    assert [row.name for row in await client.list("j")] == ["jobs"]
                     assert await client.validate("jobs", grant.token)
                     assert sum(row.grants for row in await client.sessions()) == 1
                     assert await client.stats()

@@ -172,7 +172,7 @@ def test_a_handler_that_interrupts_a_wait_gets_an_error(on_signal: Any, client: 
     thread.join()
     assert isinstance(errors[0], RuntimeError)
     lock.release()
-    assert not list(client.list("held"))
+    assert not client.list("held")
 
 
 def test_a_finalizer_may_ask(client: prwlock.Client) -> None:

@@ -162,7 +162,7 @@ class Later(Race):
         self.client.ping()
 
     def check(self) -> None:
-        wait_until(lambda: not list(self.daemon.client.list("later/")))
+        wait_until(lambda: not self.daemon.client.list("later/"))
         assert self.client._connection is not None
         assert self.client._connection.is_settled
         self.client.close()
@@ -237,7 +237,7 @@ class ReadTogether(Race):
 
     def check(self) -> None:
         assert not self.errors
-        assert not list(self.daemon.client.list("file:"))
+        assert not self.daemon.client.list("file:")
 
 
 class Fasteners(Race):
@@ -252,7 +252,7 @@ class Fasteners(Race):
 
     def check(self) -> None:
         assert not self.errors
-        assert not list(self.daemon.client.list("file:"))
+        assert not self.daemon.client.list("file:")
 
 
 class Mutex(Race):

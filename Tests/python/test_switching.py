@@ -79,7 +79,7 @@ class Shared:
 def test_threads_that_use_new_locks_first_together_exclude_each_other(daemon: Any, switching: None) -> None:
     """G1."""
     rounds(700, 4, Shared, Shared.use)
-    assert not list(daemon.client.list())
+    assert not daemon.client.list()
 
 
 def test_a_descriptor_and_a_client_are_made_once_in_thousands_of_races(daemon: Any, switching: None) -> None:

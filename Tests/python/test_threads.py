@@ -64,7 +64,7 @@ def test_threads_on_shared_and_own_locks_exclude_each_other(client: prwlock.Clie
                     shared[which].release()
 
     together(40, work)
-    assert not list(client.list())
+    assert not client.list()
 
 
 def test_one_connection_serves_all(client: prwlock.Client) -> None:

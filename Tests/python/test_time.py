@@ -33,7 +33,7 @@ def stop(daemon: PrivateDaemon) -> Iterator[Callable[[], None]]:
 
 
 def is_free(daemon: PrivateDaemon) -> Callable[[], bool]:
-    return lambda: not list(daemon.client.list())
+    return lambda: not daemon.client.list()
 
 
 @pytest.mark.parametrize("is_known", [True, False], ids=["connected", "not connected"])
@@ -132,7 +132,7 @@ async def upgrade_of_a_task(daemon: PrivateDaemon, stop: Callable[[], None]) -> 
             await grant.upgrade(TIME)
         os.kill(daemon.pid, signal.SIGCONT)
         await grant.release()
-        while list(await asyncio.to_thread(lambda: list(daemon.client.list()))):
+        while await asyncio.to_thread(daemon.client.list):
             await asyncio.sleep(0.01)
 
 

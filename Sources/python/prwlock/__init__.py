@@ -36,7 +36,6 @@ from ._rwlock import GenericLockContextManager, RWLock
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from typing import List, Optional
 
     from ._client import Client
@@ -123,8 +122,8 @@ def status(name: Text) -> LockStatus:
     return _default_client().status(name)
 
 
-def list(prefix: Text = "") -> Iterator[LockSummary]:
-    """Iterates over all locks with names that begin with a prefix."""
+def list(prefix: Text = "") -> List[LockSummary]:
+    """Returns all locks with names that begin with a prefix, in the order of names."""
     return _default_client().list(prefix)
 
 

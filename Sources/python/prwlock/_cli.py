@@ -24,7 +24,7 @@ from ._errors import (
 from ._location import Location, find
 from ._shown import as_json, harmless, table
 from ._standard import say
-from ._status import Change, LockSummary, SessionStatus
+from ._status import Change, SessionStatus
 from ._wire import check_encoded, decode_name, encode_name
 
 #: The exit statuses of prwlock(1), mostly from sysexits.h. The first class that fits counts.
@@ -311,7 +311,7 @@ def _milliseconds(row: Any) -> dict[str, Any]:
 
 def _list(options: argparse.Namespace) -> int:
     client = _client(options)
-    locks: list[LockSummary] = [*client.list(_plain_prefix(options))]
+    locks = client.list(_plain_prefix(options))
     if options.json:
         say(as_json([{**_name_members(lock.name), **_without_name(lock._asdict())} for lock in locks]))
         return 0

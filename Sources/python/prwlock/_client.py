@@ -20,7 +20,7 @@ from ._wire import acquire_options, check, encode_name
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Sequence
     from typing import Any, List, Optional, Union
 
     from ._rwlock import RWLock
@@ -282,11 +282,20 @@ class Client:
 
         return _status.lock_status(name, self._rows(b"STATUS " + encode_name(name)))
 
-    def list(self, prefix: Text = "") -> Iterator[LockSummary]:
-        """Iterates over all locks with names that begin with a prefix, in the order of names, page by page."""
+    def list(self, prefix: Text = "") -> List[LockSummary]:
+        """Returns all locks with names that begin with a prefix, in the order of names.
+
+        It requests a thousand locks at a time, so a lock that is acquired or released meanwhile may be in it or not.
+        """
         from . import _status
 
-        return _status.list_locks(self._rows, prefix)
+        locks: List[LockSummary] = []
+        after: Optional[bytes] = b""
+        while after is not None:
+            rows = self._rows(_status.list_request(prefix, after))
+            locks += map(_status.lock_summary, rows)
+            after = _status.next_page(rows)
+        return locks
 
     def sessions(self) -> List[SessionStatus]:
         """Returns all sessions, in no order."""

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import Callable, NamedTuple, Optional, Union
+from collections.abc import Sequence
+from typing import NamedTuple, Optional, Union
 
 from ._wire import decode_name, encode_name, fields
 
@@ -135,15 +135,9 @@ def list_request(prefix: Text, after: bytes) -> bytes:
     return text + b" after=" + after if after else text
 
 
-def list_locks(ask: Callable[[bytes], Sequence[bytes]], prefix: Text) -> Iterator[LockSummary]:
-    """Requests page after page."""
-    after = b""
-    while True:
-        rows = ask(list_request(prefix, after))
-        yield from map(lock_summary, rows)
-        if len(rows) < PAGE:
-            return
-        after = rows[-1].split(b" ")[2]
+def next_page(rows: Sequence[bytes]) -> Optional[bytes]:
+    """Returns the encoded name that the next page of ``LIST`` begins behind; None if these rows are the last page."""
+    return rows[-1].split(b" ")[2] if len(rows) >= PAGE else None
 
 
 def lock_summary(row: bytes) -> LockSummary:

@@ -3,7 +3,7 @@
     def test_export(prwlock_daemon):
         with prwlock.RWLock("export").write():
             ...
-        assert not list(prwlock_daemon.client.list())
+        assert not prwlock_daemon.client.list()
 
 All clients of the test, and the processes that it starts, find this daemon and no other (``PRWLOCK_SOCKET``).
 """

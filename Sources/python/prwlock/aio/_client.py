@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from os import PathLike, fspath
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Callable, List, Optional, Union
@@ -228,16 +228,15 @@ class Client:
         """Returns the holders and waiters of a lock."""
         return _status.lock_status(name, await self._rows(b"STATUS " + encode_name(name)))
 
-    async def list(self, prefix: Text = "") -> AsyncIterator[LockSummary]:
-        """Iterates over all locks with names that begin with a prefix, in the order of names, page by page."""
-        after = b""
-        while True:
+    async def list(self, prefix: Text = "") -> List[LockSummary]:
+        """Returns all locks with names that begin with a prefix, as `prwlock.Client.list`."""
+        locks: List[LockSummary] = []
+        after: Optional[bytes] = b""
+        while after is not None:
             rows = await self._rows(_status.list_request(prefix, after))
-            for row in rows:
-                yield _status.lock_summary(row)
-            if len(rows) < _status.PAGE:
-                return
-            after = rows[-1].split(b" ")[2]
+            locks += map(_status.lock_summary, rows)
+            after = _status.next_page(rows)
+        return locks
 
     async def sessions(self) -> List[SessionStatus]:
         """Returns all sessions, in no order."""
