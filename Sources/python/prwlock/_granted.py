@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from os import getpid
 
+from ._ahead import shows_end
 from ._errors import DaemonTimeout, DaemonUnavailable, LockLost, NotHeld
 from ._log import log
 from ._wire import decode_name, milliseconds, refusal
@@ -12,9 +13,10 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Optional, Protocol
 
+    from ._ahead import Watched
     from ._wire import Mode, Seconds
 
-    class Held(Protocol):
+    class Held(Watched, Protocol):
         """What a grant needs of its session."""
 
         pid: int
@@ -65,8 +67,15 @@ class Granted:
 
     @property
     def is_held(self) -> bool:
-        """Whether it is neither released nor known to be lost; False in a forked child."""
-        return not self._is_over and self._connection.pid == getpid() and self._lost is None
+        """Whether it is held, as far as the daemon has told this process; False in a forked child.
+
+        It is False as soon as the end of the grant or of the connection can be read, also if no call reads it. It asks
+        the daemon nothing, so it does not wait; `is_valid` asks.
+        """
+        if self._is_over or self._connection.pid != getpid():
+            return False
+        words = self._words
+        return not shows_end(self._connection, words[2], words[4]) and self._lost is None
 
     def __repr__(self) -> str:
         state = "released" if self._is_over else "held" if self.is_held else "lost"
