@@ -6,6 +6,7 @@ import asyncio
 import os
 import random
 import signal
+import warnings
 from typing import Any
 
 import prwlock
@@ -122,3 +123,59 @@ def test_a_daemon_that_ends_is_reported_and_the_next_one_serves(loop_run: Run, d
             assert next_grant.token > grant.token
 
     loop_run(body())
+
+
+@pytest.mark.parametrize("method", ["read", "update", "write", "reader_lock", "writer_lock"])
+def test_a_lock_that_is_never_awaited_warns(method: str, daemon: Any) -> None:
+    async def body() -> None:
+        lock = aio.RWLock("jobs")
+        with pytest.warns(RuntimeWarning, match=r"'jobs' \w+> was never awaited, so no lock was requested"):
+            getattr(lock, method)(timeout=1)
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            async with getattr(lock, method)():
+                pass
+
+    asyncio.run(body())
+
+
+def test_a_request_is_sent_by_its_first_step_and_no_sooner(client: prwlock.Client, loop_run: Run) -> None:
+    async def body() -> None:
+        lock = aio.RWLock("jobs")
+        for make in (asyncio.create_task, asyncio.ensure_future, lambda asks: asyncio.wait_for(asks, 60)):
+            grant = await make(lock.write())
+            assert grant.is_held
+            await grant.release()
+            # A task that is cancelled before its first step has requested nothing, and nothing is left to warn of.
+            task = asyncio.ensure_future(make(lock.write()))
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+        read, more = await asyncio.gather(lock.read(), lock.read(timeout=9))
+        assert len(client.status("jobs").holders) == 2
+        await read.release()
+        await more.release()
+        assert not client.status("jobs").holders
+        request = lock.write()
+        request.close()
+        for steps in (lock.write().__await__(), lock.write()):
+            assert asyncio.isfuture(steps.send(None))
+            steps.close()
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        loop_run(body())
+
+
+def test_a_list_of_many_locks_is_a_list(client: prwlock.Client) -> None:
+    async def body() -> None:
+        async with aio.Client() as own:
+            names = sorted((f"page/{number:04}" for number in range(2_000)), key=str.encode)
+            grants = [client.acquire(name, "read") for name in names]
+            locks = await own.list("page/")
+            assert isinstance(locks, list)
+            assert [lock.name for lock in locks] == names
+            assert await own.list("page/x") == []
+            assert len(grants) == len(names)
+
+    asyncio.run(body())

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from ._client import Client
 from ._grant import Acquiring, Grant
-from ._rwlock import RWLock
+from ._rwlock import Holding, RWLock
 from ._watch import Watch
 
-__all__ = ["Acquiring", "Client", "Grant", "RWLock", "Watch"]
+__all__ = ["Acquiring", "Client", "Grant", "Holding", "RWLock", "Watch"]

@@ -117,8 +117,8 @@ class Client:
         options = acquire_options(None, lease, note)
         if timeout is not None:
             Deadline(timeout)  # Refuses an impossible timeout at once.
-        verb = mode.upper().encode()
-        return Acquiring(lambda: self._acquire(verb, encode_name(name), options, timeout, on_lost))
+        verb, encoded = mode.upper().encode(), encode_name(name)
+        return Acquiring(lambda: self._acquire(verb, encoded, options, timeout, on_lost), encoded, mode)
 
     async def _acquire(
         self, verb: bytes, name: bytes, options: bytes, timeout: Optional[Seconds], on_lost: Optional[OnLost]

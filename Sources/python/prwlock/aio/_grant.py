@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Generator
+from collections.abc import Coroutine, Generator
 from os import getpid
 from sys import is_finalizing
 from typing import TYPE_CHECKING, Any, Callable, Literal, Optional
+from warnings import warn
 
 from .._deadline import PATIENCE, Deadline
 from .._errors import DaemonUnavailable
 from .._granted import Granted, downgrade_option, lease_option
+from .._wire import decode_name
 from ._connection import Connection
 
 if TYPE_CHECKING:
-    from .._wire import Seconds
+    from .._wire import Mode, Seconds
 
 
 class Grant(Granted):
@@ -89,20 +91,67 @@ class Grant(Granted):
             pass
 
 
-class Acquiring(Awaitable[Grant]):
-    """A request for a grant that is sent by ``await`` or ``async with``."""
+class Unasked:
+    """What is made for an ``await`` or ``async with``. Until then it does nothing, and without it, it warns at its end.
 
-    def __init__(self, asks: Callable[[], Awaitable[Grant]]) -> None:
+    A lock that a program only seems to hold is worse than one that it cannot get. Python warns in the same way of a
+    coroutine that was never awaited.
+    """
+
+    _is_used = False
+
+    def __del__(self) -> None:
+        if not self._is_used and not is_finalizing():
+            warn(f"{self!r} was never awaited, so no lock was requested", RuntimeWarning, stacklevel=2, source=self)
+
+
+class Acquiring(Unasked, Coroutine[Any, Any, Grant]):
+    """A request for a grant: ``await`` sends it, or ``async with``, or a task that is made of it.
+
+    There is no coroutine before that. A request that is never sent warns as a coroutine does.
+    """
+
+    def __init__(self, asks: Callable[[], Coroutine[Any, Any, Grant]], name: bytes, mode: Mode) -> None:
         self._asks = asks
+        self._facts = (name, mode)
+        self._asking: Optional[Coroutine[Any, Any, Grant]] = None
         self._grant: Optional[Grant] = None
 
+    def __repr__(self) -> str:
+        name, mode = self._facts
+        return f"<prwlock.aio.Acquiring {decode_name(name)!r} {mode}>"
+
     def __await__(self) -> Generator[Any, None, Grant]:
-        return self._asks().__await__()
+        self._is_used = True
+        return (yield from self._asks().__await__())
 
     async def __aenter__(self) -> Grant:
+        self._is_used = True
         self._grant = await self._asks()
         return self._grant
 
     async def __aexit__(self, *_: object) -> None:
         if self._grant is not None and not self._grant._is_over:
             await self._grant.release()
+
+    # What a task calls
+
+    def send(self, value: Any) -> Any:
+        """As a coroutine's."""
+        self._is_used = True
+        if self._asking is None:
+            self._asking = self._asks()
+        return self._asking.send(value)
+
+    def throw(self, *error: Any) -> Any:
+        """As a coroutine's: a task that is cancelled before its first step requests nothing."""
+        self._is_used = True
+        if self._asking is None:
+            self._asking = self._asks()
+        return self._asking.throw(*error)
+
+    def close(self) -> None:
+        """As a coroutine's."""
+        self._is_used = True
+        if self._asking is not None:
+            self._asking.close()

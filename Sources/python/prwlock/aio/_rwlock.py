@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, Optional
 
 from .. import _rwlock
@@ -11,11 +10,9 @@ from .._errors import AcquireTimeout, Deadlock, NotHeld
 from .._once import once
 from .._status import LockStatus
 from ._client import Client, OnLost, owner
-from ._grant import Acquiring, Grant
+from ._grant import Acquiring, Grant, Unasked
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-
     from .._wire import Mode, Seconds, Text
 
 
@@ -164,19 +161,30 @@ class RWLock:
             if grants.pop(grant, missing) is None:
                 return grant
 
-    @asynccontextmanager
-    async def _held(self, mode: Mode, timeout: Optional[Seconds]) -> AsyncIterator[None]:
-        if not await self._acquire(mode, timeout):
-            raise ValueError("the lock could not be acquired in time")
-        try:
-            yield
-        finally:
-            await self.release()
-
-    def reader_lock(self, timeout: Optional[Seconds] = None) -> Any:
+    def reader_lock(self, timeout: Optional[Seconds] = None) -> Holding:
         """Holds a read lock for ``async with``; raises ``ValueError`` after the timeout."""
-        return self._held("read", timeout)
+        return Holding(self, "read", timeout)
 
-    def writer_lock(self, timeout: Optional[Seconds] = None) -> Any:
+    def writer_lock(self, timeout: Optional[Seconds] = None) -> Holding:
         """Holds the write lock for ``async with``; raises ``ValueError`` after the timeout."""
-        return self._held("write", timeout)
+        return Holding(self, "write", timeout)
+
+
+class Holding(Unasked):
+    """Holds a lock for ``async with``; made by `RWLock.reader_lock` and `RWLock.writer_lock`."""
+
+    def __init__(self, lock: RWLock, mode: Mode, timeout: Optional[Seconds]) -> None:
+        self._lock = lock
+        self._mode: Mode = mode
+        self._timeout = timeout
+
+    def __repr__(self) -> str:
+        return f"<prwlock.aio.Holding {self._lock.name!r} {self._mode}>"
+
+    async def __aenter__(self) -> None:
+        self._is_used = True
+        if not await self._lock._acquire(self._mode, self._timeout):
+            raise ValueError("the lock could not be acquired in time")
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._lock.release()
