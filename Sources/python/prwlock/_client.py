@@ -15,6 +15,7 @@ from ._location import Location
 from ._log import log
 from ._once import Link, shared
 from ._owner import call, threads
+from ._prompt import attend_prompt
 from ._rendezvous import connect
 from ._wire import acquire_options, check, encode_name
 
@@ -120,6 +121,7 @@ class Client:
             raise ValueError(f"a mode is 'read', 'update' or 'write', not {mode!r}")
         deadline = None if timeout is None else Deadline(timeout)
         options = acquire_options(None, lease, note)
+        attend_prompt()
         grants: dict[Grant, int] = {}
         self._acquire(mode.upper().encode(), encode_name(name), options, deadline, grants)
         (grant,) = grants

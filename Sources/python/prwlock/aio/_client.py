@@ -16,6 +16,7 @@ from .._errors import Closed, DaemonTimeout, DaemonUnavailable
 from .._location import Location
 from .._losses import Losses
 from .._once import Link, Numbers, shared
+from .._prompt import attend_prompt
 from .._status import LockStatus, LockSummary, SessionStatus
 from .._wire import acquire_options, check, encode_name
 from ._connection import Awaited, Connection, open_connection
@@ -117,6 +118,7 @@ class Client:
         options = acquire_options(None, lease, note)
         if timeout is not None:
             Deadline(timeout)  # Refuses an impossible timeout at once.
+        attend_prompt()
         verb, encoded = mode.upper().encode(), encode_name(name)
         return Acquiring(lambda: self._acquire(verb, encoded, options, timeout, on_lost), encoded, mode)
 
