@@ -18,8 +18,8 @@ struct Milliseconds: Hashable, Sendable {
     init(roundingUp limit: TimeLimit) {
         switch limit {
         case .upTo(let duration):
-            let rounded = (duration + .nanoseconds(999_999)).wholeMilliseconds
-            self.init(count: min(max(rounded, 0), Self.longest.count))
+            let inRange = min(max(duration, .zero), .milliseconds(Self.longest.count))
+            self.init(count: (inRange + .nanoseconds(999_999)).wholeMilliseconds)
         case .forever: self = .forever
         }
     }

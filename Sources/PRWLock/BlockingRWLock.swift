@@ -36,10 +36,12 @@ public struct BlockingRWLock {
     /// Acquires the lock to read, beside other readers and one updater.
     ///
     /// - Parameters:
-    ///   - timeout: how long to wait, the start of a daemon included; without limit if nil, not at all if zero or less. If
+    ///   - timeout: how long to wait, the start of a daemon included; without limit if nil, not at all if zero. If
     ///     the daemon does not answer, the call throws `LockError.unreachable` 750 ms after the timeout.
     ///   - lease: after how long the grant expires unless it is renewed, greater than zero; never if nil.
     ///   - note: a text that others see beside this grant or request. Characters beyond 255 encoded bytes are cut off.
+    /// - Throws: `LockError`, which is `LockError.invalidArgument` if the timeout is negative, the lease is not greater than
+    ///   zero, or one of them is longer than 876,000 hours.
     public func acquireRead(
         timeout: Duration? = nil, lease: Duration? = nil, note: String = ""
     ) throws(LockError) -> BlockingGrant {
@@ -111,7 +113,7 @@ public struct BlockingRWLock {
     private func acquire(
         _ mode: LockMode, _ timeout: Duration?, _ lease: Duration?, _ note: String
     ) throws(LockError) -> BlockingGrant {
-        let terms = Acquire(name, mode, timeout: timeout, lease: lease, note: note, owner: .session)
+        let terms = try Acquire(name, mode, timeout: timeout, lease: lease, note: note, owner: .session)
         return try client.acquire(terms)
     }
 
@@ -161,7 +163,7 @@ public struct BlockingGrant: ~Copyable {
     /// - Parameter timeout: how long to wait; without limit if nil.
     /// - Throws: what ``Grant/upgrade(timeout:)`` throws, except `CancellationError`.
     public mutating func upgrade(timeout: Duration? = nil) throws {
-        try perform(.upgrade(grant), CallTime(waiting: TimeLimit(timeout: timeout)))
+        try perform(.upgrade(grant), CallTime(waiting: try TimeLimit(timeout: timeout)))
     }
 
     /// Changes the mode to a weaker one, `read` or `update`. No writer comes in between (G10).
@@ -175,7 +177,7 @@ public struct BlockingGrant: ~Copyable {
     ///
     /// - Throws: what ``Grant/renew(lease:)`` throws, except `CancellationError`.
     public func renew(lease: Duration? = nil) throws {
-        try perform(.renew(grant, lease: lease.map(TimeLimit.upTo)))
+        try perform(.renew(grant, lease: try lease.map(Checked.lease).map(TimeLimit.upTo)))
     }
 
     /// Releases the lock.

@@ -50,7 +50,6 @@ package struct CallTime: Sendable {
 
     /// The time of a request that waits for no lock: the daemon may be silent for the timeout, before each row too.
     init(asking timeout: Duration, from now: Instant = .now) {
-        let timeout = max(timeout, .zero)
         start = now
         deadline = nil
         end = now.advanced(by: timeout)

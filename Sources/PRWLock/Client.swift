@@ -63,7 +63,7 @@ public final class Client: Sendable {
     ///
     /// - Parameter timeout: how long the daemon may be silent.
     func ask(_ verb: Verb, timeout: Duration) async throws -> (Reply, [Row]) {
-        let (outcome, _) = try await outcome(of: .other(verb), CallTime(asking: timeout))
+        let (outcome, _) = try await outcome(of: .other(verb), CallTime(asking: try Checked.timeout(timeout)))
         guard case .answered(let reply, let rows) = outcome else { preconditionFailure("it is no question") }
         return (reply, rows)
     }

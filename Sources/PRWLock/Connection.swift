@@ -71,7 +71,7 @@ final class Connection: Sendable {
         if isInChild { return false }
         return switch shared.withLock({ $0.session.failure }) {
         case .unreachable, nil: false
-        case .timedOut, .deadlock, .denied, .wrongMode, .refused, .disconnected: true
+        case .timedOut, .deadlock, .denied, .wrongMode, .refused, .disconnected, .invalidArgument: true
         }
     }
 

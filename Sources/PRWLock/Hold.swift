@@ -33,7 +33,7 @@ final class Hold: Sendable {
     }
 
     func upgrade(timeout: Duration?) async throws {
-        try await perform(.upgrade(grant), CallTime(waiting: TimeLimit(timeout: timeout)))
+        try await perform(.upgrade(grant), CallTime(waiting: try TimeLimit(timeout: timeout)))
     }
 
     func downgrade(to mode: LockMode) async throws {
@@ -41,16 +41,11 @@ final class Hold: Sendable {
     }
 
     func renew(lease: Duration?) async throws {
-        try await perform(
-            .renew(grant, lease: lease.map(TimeLimit.upTo)), CallTime(asking: CallTime.patience))
+        let length = try lease.map(Checked.lease).map(TimeLimit.upTo)
+        try await perform(.renew(grant, lease: length), CallTime(asking: CallTime.patience))
     }
 
     private func perform(_ call: Session.Call, _ time: CallTime) async throws {
         try await connection.outcome(of: call, time).confirm()
     }
-}
-
-extension TimeLimit {
-    /// The longest wait; without limit if nil.
-    init(timeout: Duration?) { self = timeout.map { .upTo(max($0, .zero)) } ?? .forever }
 }

@@ -53,7 +53,8 @@ extension Client {
     public func list(
         prefix: String = "", after: LockName? = nil, limit: Int? = nil, timeout: Duration = defaultTimeout
     ) async throws -> [LockSummary] {
-        let question = Verb.list(prefix: NameAlphabet.encode(prefix), after: after, limit: limit)
+        let question = Verb.list(
+            prefix: try Checked.prefix(prefix), after: after, limit: try Checked.limit(limit))
         let (_, rows) = try await ask(question, timeout: timeout)
         return rows.compactMap { if case .lock(let lock) = $0 { lock } else { nil } }
     }

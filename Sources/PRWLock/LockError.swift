@@ -3,7 +3,7 @@ public import LockWire
 public import Rendezvous
 
 /// The error that a request was not served.
-public enum LockError: Error, Sendable {
+public enum LockError: Error, Hashable, Sendable {
     /// The lock was not free in time. The error names its holders at that moment.
     case timedOut(LockName, LockMode, waited: Duration, heldBy: HeldBy)
     /// The request would wait for ever, because these owners wait for each other in a cycle.
@@ -19,6 +19,9 @@ public enum LockError: Error, Sendable {
     case unreachable(RendezvousError)
     /// The daemon ended before it answered.
     case disconnected
+    /// A value that the caller passed breaks a rule that the text states: a negative timeout, a lease of zero, a duration
+    /// beyond 876,000 hours, a prefix beyond 255 encoded bytes, a list of no locks. Nothing was asked of the daemon.
+    case invalidArgument(String)
 }
 
 extension LockError: CustomStringConvertible {
@@ -34,6 +37,7 @@ extension LockError: CustomStringConvertible {
         case .refused(let code, let text): "the lock daemon refused: \(code.rawValue), \(text)"
         case .unreachable(let error): error.description
         case .disconnected: "the connection to the lock daemon ended before it answered"
+        case .invalidArgument(let rule): rule
         }
     }
 }

@@ -47,10 +47,11 @@ public struct RWLock: Sendable {
     /// when the lock is lost.
     /// - Parameters:
     ///   - timeout: how long to wait, from the call on, the start of a daemon included; without limit if nil, not at all if
-    ///     zero or less. If the daemon does not answer, the call throws `LockError.unreachable` 750 ms after the timeout.
+    ///     zero. If the daemon does not answer, the call throws `LockError.unreachable` 750 ms after the timeout.
     ///   - lease: after how long the grant expires unless it is renewed, greater than zero; never if nil.
     ///   - note: a text that others see beside this grant or request. Characters beyond 255 encoded bytes are cut off.
-    /// - Throws: `LockError`; `CancellationError` if the task is cancelled, and then the lock is not held.
+    /// - Throws: `LockError`, which is `LockError.invalidArgument` if the timeout is negative, the lease is not greater than
+    ///   zero, or one of them is longer than 876,000 hours; `CancellationError` if the task is cancelled, and then the lock is not held.
     public func acquireRead(
         timeout: Duration? = nil, lease: Duration? = nil, note: String = ""
     ) async throws -> Grant {
@@ -78,7 +79,7 @@ public struct RWLock: Sendable {
     /// Acquires the lock to read; returns nil if it is not free in time.
     ///
     /// - Parameters:
-    ///   - timeout: how long to wait; not at all if zero or less.
+    ///   - timeout: how long to wait; not at all if zero.
     ///   - lease: after how long the grant expires unless it is renewed, greater than zero; never if nil.
     ///   - note: a text that others see beside this grant or request.
     /// - Throws: what ``acquireRead(timeout:lease:note:)`` throws, except `LockError.timedOut`.
@@ -120,7 +121,7 @@ public struct RWLock: Sendable {
     private func acquire(
         _ mode: LockMode, timeout: Duration?, lease: Duration?, note: String
     ) async throws -> Grant {
-        let request = Acquire(name, mode, timeout: timeout, lease: lease, note: note)
+        let request = try Acquire(name, mode, timeout: timeout, lease: lease, note: note)
         return Grant(try await client.acquire(request))
     }
 
@@ -145,11 +146,10 @@ extension Acquire {
     init(
         _ name: LockName, _ mode: LockMode, timeout: Duration?, lease: Duration?, note: String,
         owner: OwnerID = (LockOwner.current ?? LockOwner()).id
-    ) {
-        precondition(lease.map { $0 > .zero } ?? true, "a lease is longer than zero")
+    ) throws(LockError) {
         self.init(
-            name: name, mode: mode, wait: TimeLimit(timeout: timeout),
-            lease: lease.map(TimeLimit.upTo) ?? .forever, owner: owner, note: Note(fitting: note))
+            name: name, mode: mode, wait: try TimeLimit(timeout: timeout),
+            lease: try TimeLimit(lease: lease), owner: owner, note: Note(fitting: note))
     }
 }
 

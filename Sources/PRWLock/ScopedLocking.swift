@@ -89,7 +89,7 @@ extension RWLock {
         isolation: isolated (any Actor)? = #isolation, _ body: (inout Grant) async throws -> Value
     ) async throws -> Value {
         let owner = LockOwner.current ?? LockOwner()
-        let request = Acquire(name, mode, timeout: timeout, lease: lease, note: note, owner: owner.id)
+        let request = try Acquire(name, mode, timeout: timeout, lease: lease, note: note, owner: owner.id)
         let hold = try await client.acquire(request)
         switch onLoss {
         case .cancelBody: return try await hold.runCancellable(as: owner, body)

@@ -24,6 +24,18 @@ public struct SystemError: Error, Sendable {
     }
 }
 
+// By hand, because a `StaticString` has no equality.
+extension SystemError: Hashable {
+    public static func == (left: SystemError, right: SystemError) -> Bool {
+        left.code == right.code && left.subject == right.subject && "\(left.call)" == "\(right.call)"
+    }
+
+    public func hash(into hasher: inout Hasher) {
+        hasher.combine(code)
+        hasher.combine(subject)
+    }
+}
+
 extension SystemError: CustomStringConvertible {
     public var description: String {
         let reason = strerror(code).map { String(cString: $0) } ?? "error \(code)"

@@ -6,7 +6,7 @@ import Glibc
 /// A daemon inherits the hard limits of the process that starts it, and cannot raise them. With a limit on CPU time the
 /// kernel would kill the daemon after that time, and every lock of the user with it. So a client with such a limit
 /// starts no daemon.
-public struct LowLimit: Sendable {
+public struct LowLimit: Hashable, Sendable {
     /// The name of the limited resource, for messages.
     let subject: String
     /// The letter of the `ulimit` option for this limit.

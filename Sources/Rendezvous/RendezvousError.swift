@@ -2,7 +2,7 @@ import Glibc
 public import Posix
 
 /// The reason why no daemon could be reached, started, or bound to its socket. The description also suggests a remedy.
-public enum RendezvousError: Error, Sendable {
+public enum RendezvousError: Error, Hashable, Sendable {
     /// No daemon listens there, and a client may not start one.
     case notRunning(SocketLocation)
     /// No daemon listens there, and `PRWLOCK_AUTOSTART=0` forbids starting one.
@@ -38,6 +38,7 @@ public enum RendezvousError: Error, Sendable {
 }
 
 extension RendezvousError: CustomStringConvertible {
+    /// The error in a sentence, with a remedy.
     public var description: String {
         switch self {
         case .notRunning(let location): Self.notRunning(location)

@@ -25,7 +25,7 @@ struct SessionStory {
         let time: CallTime =
             switch (call, timeout) {
             case (.acquire, _), (.upgrade, _), (_, nil):
-                CallTime(waiting: TimeLimit(timeout: timeout), from: now)
+                CallTime(waiting: TimeLimit(timeout), from: now)
             case (_, let timeout?): CallTime(asking: timeout, from: now)
             }
         return session.submit(call, time, at: now)
@@ -132,6 +132,7 @@ extension LockError {
         case .refused(let code, _): code.rawValue
         case .unreachable: "no answer"
         case .disconnected: "disconnected"
+        case .invalidArgument: "invalid argument"
         }
     }
 }

@@ -72,6 +72,7 @@ struct HistoryWorker {
             case .denied: refused(op, "DENIED")
             case .refused(let code, _): refused(op, code.rawValue)
             case .wrongMode: refused(op, "wrong-mode")
+            case .invalidArgument: refused(op, "invalid-argument")
             case .unreachable, .disconnected: lose()
             }
         }
