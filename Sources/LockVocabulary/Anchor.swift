@@ -7,5 +7,6 @@ import Synchronization
 public struct Anchor: ~Copyable {
     private let cell = Atomic<Bool>(false)
 
+    /// An anchor for the value that has it as a field.
     public init() {}
 }

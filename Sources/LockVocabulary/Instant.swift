@@ -5,8 +5,10 @@ public struct Instant: Hashable, Sendable, InstantProtocol, CustomStringConverti
     /// Nanoseconds since the start of the clock.
     public let nanoseconds: Int64
 
+    /// The instant at this number of nanoseconds since the start of the clock.
     public init(nanoseconds: Int64) { self.nanoseconds = nanoseconds }
 
+    /// The start of the clock.
     public static let zero = Instant(nanoseconds: 0)
 
     /// The instant after a duration, or the last instant if it would be later.
@@ -20,6 +22,7 @@ public struct Instant: Hashable, Sendable, InstantProtocol, CustomStringConverti
         return Instant(nanoseconds: overflow ? .max : sum)
     }
 
+    /// The time from this instant to another; negative if the other one is earlier.
     public func duration(to other: Instant) -> Duration {
         .nanoseconds(other.nanoseconds - nanoseconds)
     }
@@ -31,8 +34,10 @@ public struct Instant: Hashable, Sendable, InstantProtocol, CustomStringConverti
         return min(one, other)
     }
 
+    /// Earlier before later.
     public static func < (left: Instant, right: Instant) -> Bool { left.nanoseconds < right.nanoseconds }
 
+    /// The nanoseconds, with their unit.
     public var description: String { "\(nanoseconds)ns" }
 }
 

@@ -30,6 +30,7 @@ public enum LockMode: UInt8, Sendable, CaseIterable {
 }
 
 extension LockMode: CustomStringConvertible {
+    /// The protocol's word for the mode.
     public var description: String { "\(word)" }
 }
 

@@ -60,5 +60,6 @@ extension LockName: Comparable {
 }
 
 extension LockName: CustomStringConvertible {
+    /// The spelling in the protocol, which has no blank and no control byte.
     public var description: String { text }
 }

@@ -25,7 +25,9 @@ public struct Note: Hashable, Sendable, CustomStringConvertible {
         self.text = spelled
     }
 
+    /// Whether there is no note.
     public var isEmpty: Bool { text.isEmpty }
 
+    /// The spelling in the protocol; `-` for no note.
     public var description: String { isEmpty ? "-" : text }
 }

@@ -25,5 +25,6 @@ public struct OwnerID: Hashable, Sendable, CustomStringConvertible {
     /// Whether this is the session itself.
     public var isSession: Bool { text.isEmpty }
 
+    /// The word; `-` for the session itself.
     public var description: String { isSession ? "-" : text }
 }

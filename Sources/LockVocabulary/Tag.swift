@@ -1,5 +1,6 @@
 /// The tag that a client puts before a request, without the `#`. The daemon repeats it before the reply.
 public struct Tag: Hashable, Sendable, CustomStringConvertible {
+    /// The word behind the `#`.
     public let text: String
 
     /// A tag; nil unless it is 1 to 32 letters, digits, dashes, underscores or points.
@@ -15,6 +16,7 @@ public struct Tag: Hashable, Sendable, CustomStringConvertible {
         self.text = text
     }
 
+    /// The word with its `#`.
     public var description: String { "#\(text)" }
 }
 

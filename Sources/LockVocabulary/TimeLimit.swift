@@ -2,6 +2,7 @@
 public enum TimeLimit: Hashable, Sendable {
     /// A timeout of zero is decided at once.
     case upTo(Duration)
+    /// Without end.
     case forever
 
     /// A limit from its length; nil is without end.

@@ -1,8 +1,12 @@
 /// A unit of the durations that people and clients type: `ms`, `s`, `m` or `h`.
 public enum TimeUnit: String, Sendable {
+    /// `ms`
     case millisecond = "ms"
+    /// `s`
     case second = "s"
+    /// `m`
     case minute = "m"
+    /// `h`
     case hour = "h"
 
     /// The unit that the bytes spell; nil if they spell none.
@@ -16,6 +20,7 @@ public enum TimeUnit: String, Sendable {
         }
     }
 
+    /// The length of one, in milliseconds.
     public var milliseconds: Int64 {
         switch self {
         case .millisecond: 1

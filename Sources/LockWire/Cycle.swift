@@ -2,13 +2,16 @@ public import LockVocabulary
 
 /// A cycle of owners: each waits for a lock that the next one holds, or waits for ahead of it.
 public struct Cycle: Hashable, Sendable {
+    /// An owner in a cycle, and the lock that it waits for.
     public struct Hop: Hashable, Sendable {
-        /// Nil if the daemon cannot see the process.
+        /// The process of the owner; nil if the daemon cannot see it.
         public var processID: Int32?
+        /// The owner within the process; the session itself if its client named none.
         public var owner: OwnerID
         /// The lock that this owner waits for.
         public var lock: LockName
 
+        /// A hop from its parts.
         public init(processID: Int32?, owner: OwnerID, lock: LockName) {
             self.processID = processID
             self.owner = owner
@@ -24,6 +27,7 @@ public struct Cycle: Hashable, Sendable {
     /// The number of hops that are not named.
     public private(set) var more = 0
 
+    /// A cycle of these hops, of which the first few are named.
     public init(_ hops: some Sequence<Hop>) {
         for hop in hops { add(hop) }
     }

@@ -3,40 +3,69 @@ public import LockVocabulary
 /// The codes of `ERROR`, by their words in the protocol. `protocol.md` defines each.
 public enum ErrorCode: String, CaseIterable, Sendable {
     // The line
+    /// The line begins with no known request.
     case unknownVerb = "unknown-verb"
+    /// The line has a byte that is not printable ASCII.
     case badByte = "bad-byte"
+    /// The tag is not well formed.
     case badTag = "bad-tag"
+    /// An open request of the session has the same tag.
     case tagInUse = "tag-in-use"
+    /// The line is longer than the limit.
     case lineTooLong = "line-too-long"
 
     // Its arguments
+    /// An argument is missing.
     case missingArgument = "missing-argument"
+    /// The request has no such argument.
     case unknownArgument = "unknown-argument"
+    /// An argument is given twice.
     case repeatedArgument = "repeated-argument"
+    /// The name, or the beginning of names, is not well formed.
     case badName = "bad-name"
+    /// The duration is not well formed, is too long, or is a lease of zero.
     case badDuration = "bad-duration"
+    /// The token is not a number from 1 on.
     case badToken = "bad-token"
+    /// The owner is not well formed.
     case badOwner = "bad-owner"
+    /// The note is not well formed.
     case badNote = "bad-note"
+    /// The number is not decimal, or out of its range.
     case badNumber = "bad-number"
+    /// The mode is none that the request accepts.
     case badMode = "bad-mode"
+    /// The option has no such value.
     case badValue = "bad-value"
 
     // What it requests
+    /// The session has no such grant.
     case notHeld = "not-held"
+    /// The session has no such request that waits.
     case notWaiting = "not-waiting"
+    /// Several grants or requests match.
     case ambiguous
+    /// The mode of the grant does not allow the change.
     case wrongMode = "wrong-mode"
 
     // The daemon
+    /// The daemon cannot give out a token, because its state directory cannot be written to.
     case noToken = "no-token"
+    /// The daemon is leaving, and grants nothing new.
     case draining
+    /// There are too many sessions, or the daemon has no descriptor for another.
     case limitSessions = "limit-sessions"
+    /// The session, the user, or all sessions together have as many grants as they may.
     case limitGrants = "limit-grants"
+    /// As many requests of the session, the user, or all sessions together wait as may.
     case limitWaiters = "limit-waiters"
+    /// The user, or all users together, have as many locks as they may.
     case limitLocks = "limit-locks"
+    /// Too many owners wait for one another to search for a deadlock.
     case limitWaits = "limit-waits"
+    /// The session did not read its replies for too long.
     case limitBuffers = "limit-buffers"
+    /// As many sessions of the user watch as may.
     case limitWatchers = "limit-watchers"
 
     /// A code that only a newer daemon knows. Only clients use this case; the error's text then begins with the code.
@@ -84,23 +113,30 @@ public enum ErrorCode: String, CaseIterable, Sendable {
 ///
 /// The text never repeats what the client sent. Otherwise one client's bytes could reach another user's terminal.
 public struct WireError: Error, Hashable, Sendable {
+    /// What the fault is, for programs.
     public var code: ErrorCode
+    /// What the fault is, for people.
     public var text: String
     /// The lock and the mode of the request; nil if the error answers no request for a lock.
     ///
     /// A request that has waited is answered out of order. Without a tag, only the subject identifies it.
     public var subject: Subject?
 
+    /// The lock and the mode of a request for a lock.
     public struct Subject: Hashable, Sendable {
+        /// The lock.
         public var name: LockName
+        /// The mode.
         public var mode: LockMode
 
+        /// A subject from its parts.
         public init(_ name: LockName, _ mode: LockMode) {
             self.name = name
             self.mode = mode
         }
     }
 
+    /// An error from its parts.
     public init(_ code: ErrorCode, _ text: String, of subject: Subject? = nil) {
         self.code = code
         self.text = text

@@ -4,11 +4,14 @@ public import LockVocabulary
 ///
 /// It is empty during the grace time after an unclean end of the daemon before, when the daemon grants nothing.
 public struct HeldBy: Hashable, Sendable {
+    /// A process that holds the lock, and its mode.
     public struct Holder: Hashable, Sendable {
-        /// Nil if the daemon cannot see the process.
+        /// The process; nil if the daemon cannot see it.
         public var processID: Int32?
+        /// The mode in which it holds the lock.
         public var mode: LockMode
 
+        /// A holder from its parts.
         public init(processID: Int32?, mode: LockMode) {
             self.processID = processID
             self.mode = mode
@@ -25,8 +28,10 @@ public struct HeldBy: Hashable, Sendable {
     /// The number of holders that are not named.
     public private(set) var more = 0
 
+    /// No holders.
     public init() {}
 
+    /// These holders, of which the first few are named.
     public init(_ holders: some Sequence<Holder>) {
         for holder in holders { add(holder) }
     }
@@ -50,6 +55,7 @@ public struct HeldBy: Hashable, Sendable {
     /// The holders that are named.
     public var named: [Holder] { [first, second, third].compactMap(\.self) }
 
+    /// Whether there are no holders.
     public var isEmpty: Bool { first == nil && more == 0 }
 
     /// Calls the body with each named holder, without making an array.

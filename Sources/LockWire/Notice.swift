@@ -17,13 +17,17 @@ public enum Notice: Hashable, Sendable {
 
     /// A change on a lock, with the grant or request that it happened to.
     public struct Changed: Hashable, Sendable {
+        /// The lock.
         public var name: LockName
+        /// What happened.
         public var change: ChangeKind
-        /// Nil if the daemon cannot see the process.
+        /// The process of the holder or the waiter; nil if the daemon cannot see it.
         public var processID: Int32?
+        /// The mode of the grant or the request.
         public var mode: LockMode
-        /// Nil for a request.
+        /// The token of the grant; nil for a request.
         public var token: Token?
+        /// The owner of the grant or the request.
         public var owner: OwnerID
         /// The tag of the request; nil if it had none, and for the end of a grant.
         public var tag: Tag?
@@ -32,6 +36,7 @@ public enum Notice: Hashable, Sendable {
         /// For an upgrade, the token of the grant that it is to replace.
         public var upgrades: Token?
 
+        /// A change from its parts.
         public init(
             name: LockName, change: ChangeKind, processID: Int32?, mode: LockMode, token: Token?,
             owner: OwnerID = .session, tag: Tag? = nil, request: UInt64? = nil, upgrades: Token? = nil

@@ -2,25 +2,37 @@ public import LockVocabulary
 
 /// A row of a listing. `END n` closes the listing.
 public enum Row: Hashable, Sendable {
+    /// A grant, from `STATUS`.
     case holder(Holder)
+    /// A request that waits, from `STATUS`.
     case waiter(Waiter)
+    /// A lock, from `LIST`.
     case lock(Lock)
+    /// A session, from `SESSIONS`.
     case session(Session)
+    /// A counter, from `STATS`.
     case stat(name: String, value: Int)
+    /// A line of text, from `HELP`.
     case text(String)
 
     /// A row of `STATUS`: a grant.
     public struct Holder: Hashable, Sendable {
-        /// Nil if the daemon cannot see the process.
+        /// The process that holds the lock; nil if the daemon cannot see it.
         public var processID: Int32?
+        /// The mode of the grant.
         public var mode: LockMode
+        /// The owner of the grant within its session.
         public var owner: OwnerID
+        /// The token of the grant.
         public var token: Token
+        /// How long the lock has been held.
         public var age: Duration
         /// The time until the lease ends; nil for a grant without a lease.
         public var leaseLeft: Duration?
+        /// The note of the request; empty if it had none.
         public var note: Note
 
+        /// A row from its fields.
         public init(
             processID: Int32?, mode: LockMode, owner: OwnerID, token: Token, age: Duration,
             leaseLeft: Duration?, note: Note
@@ -37,17 +49,22 @@ public enum Row: Hashable, Sendable {
 
     /// A row of `STATUS`: a waiting request.
     public struct Waiter: Hashable, Sendable {
-        /// Nil if the daemon cannot see the process.
+        /// The process that waits; nil if the daemon cannot see it.
         public var processID: Int32?
+        /// The mode that is requested.
         public var mode: LockMode
+        /// The owner of the request within its session.
         public var owner: OwnerID
+        /// How long the request has waited.
         public var waited: Duration
         /// The whole time that the request may wait.
         public var timeout: TimeLimit
+        /// The note of the request; empty if it had none.
         public var note: Note
         /// For an upgrade, the token of the grant that it is to replace.
         public var upgrades: Token?
 
+        /// A row from its fields.
         public init(
             processID: Int32?, mode: LockMode, owner: OwnerID, waited: Duration, timeout: TimeLimit,
             note: Note, upgrades: Token? = nil
@@ -64,13 +81,18 @@ public enum Row: Hashable, Sendable {
 
     /// A row of `LIST`.
     public struct Lock: Hashable, Sendable {
+        /// The name of the lock.
         public var name: LockName
         /// The strongest mode of its grants; nil if it has none.
         public var mode: LockMode?
+        /// The number of grants.
         public var holders: Int
+        /// The number of requests that wait.
         public var waiters: Int
+        /// Whether the last writer died or lost the lock before it released it.
         public var ownerDied: Bool
 
+        /// A row from its fields.
         public init(name: LockName, mode: LockMode?, holders: Int, waiters: Int, ownerDied: Bool) {
             self.name = name
             self.mode = mode
@@ -82,16 +104,22 @@ public enum Row: Hashable, Sendable {
 
     /// A row of `SESSIONS`.
     public struct Session: Hashable, Sendable {
+        /// The number of the session at this daemon.
         public var id: UInt64
-        /// Nil if the daemon cannot see the process.
+        /// The process that connected; nil if the daemon cannot see it.
         public var processID: Int32?
+        /// The user of the process that connected.
         public var userID: UInt32
         /// The name that the client gave with `HELLO`.
         public var client: Note
+        /// The number of grants that the session holds.
         public var grants: Int
+        /// The number of its requests that wait.
         public var waiters: Int
+        /// How long ago the session began.
         public var age: Duration
 
+        /// A row from its fields.
         public init(
             id: UInt64, processID: Int32?, userID: UInt32, client: Note, grants: Int, waiters: Int,
             age: Duration

@@ -77,6 +77,7 @@ public struct LowLimit: Hashable, Sendable {
 }
 
 extension LowLimit: CustomStringConvertible {
+    /// The limit, and what a daemon needs.
     public var description: String {
         let limit = "hard limit of \(subject), \(value)\(unit) (`ulimit -H -\(letter)`)"
         return least.map { "\(limit), where it needs \($0)\(unit)" } ?? limit

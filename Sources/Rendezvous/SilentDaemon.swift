@@ -40,6 +40,7 @@ public struct SilentDaemon: Hashable, Sendable {
 }
 
 extension SilentDaemon: CustomStringConvertible {
+    /// What does not answer, and what to do about it.
     public var description: String {
         let process = processID.map { " (pid \($0))" } ?? ""
         let name = "the lock daemon at \(path)\(process) does not answer"

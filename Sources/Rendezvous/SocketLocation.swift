@@ -29,7 +29,9 @@ public struct SocketLocation: Hashable, Sendable {
         case userOwn
     }
 
+    /// The path of the socket.
     public let path: String
+    /// The rule that chose the path.
     public let origin: Origin
 
     /// A path that the caller chose.
