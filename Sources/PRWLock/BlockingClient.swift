@@ -12,10 +12,12 @@ import Rendezvous
 /// The client learns of a loss in its next call, or by ``BlockingGrant/lost``. Nothing interrupts the program. A forked
 /// child has a session of its own and none of its parent's grants.
 public final class BlockingClient {
-    private let location: SocketLocation?
+    /// The daemon's socket; nil if the rules that all clients share decide.
+    let location: SocketLocation?
     private let greeting: Note
     private var session: BlockingSession?
     private var backOff = BackOff()
+    private var isClosed = false
 
     /// A client with a session of its own.
     ///
@@ -27,8 +29,24 @@ public final class BlockingClient {
         greeting = Client.greeting(name)
     }
 
-    /// A lock of this client's daemon, with any name of 1 to 255 encoded bytes.
+    /// A lock of this client's daemon, with any name.
+    ///
+    /// - Precondition: the name has 1 to 255 bytes once encoded. For names from outside, use `LockName(encoding:)`.
     public func lock(_ name: String) -> BlockingRWLock { BlockingRWLock(name, client: self) }
+
+    /// A lock of this client's daemon, with a name that is encoded already.
+    public func lock(_ name: LockName) -> BlockingRWLock { BlockingRWLock(name, client: self) }
+
+    /// Ends the session at once. The client cannot be used again.
+    ///
+    /// Every grant is lost (`LockLost.Cause.closed`), and the daemon frees the locks. Every later call throws
+    /// `LockError.closed`. The call waits for nothing, and may be repeated. In a forked child it closes the child's client
+    /// only: the parent's session and its grants stay.
+    public func close() {
+        isClosed = true
+        session?.close()
+        session = nil
+    }
 
     func acquire(_ request: Acquire) throws(LockError) -> BlockingGrant {
         let time = CallTime(waiting: request.wait)
@@ -45,6 +63,7 @@ public final class BlockingClient {
 
     /// The session, or a new one if this process cannot use it.
     private func connected(by deadline: Deadline) throws(LockError) -> BlockingSession {
+        if isClosed { throw .closed }
         if let session, session.isUsable { return session }
         let isAgain = session?.wasLost ?? false
         // A forked child closes its parent's socket before it connects.

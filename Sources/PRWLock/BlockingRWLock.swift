@@ -11,11 +11,12 @@ import LockWire
 /// ```
 ///
 /// Every call blocks its thread. A lock that is made without a client has a client of its own. Make locks that are held
-/// together with one client (``BlockingClient/lock(_:)``): otherwise a thread that waits for itself is not noticed.
+/// together with one client (`BlockingClient.lock`): otherwise a thread that waits for itself is not noticed.
 public struct BlockingRWLock {
     /// The name of the lock.
     public let name: LockName
-    private let client: BlockingClient
+    /// The client that asks the daemon for this lock.
+    public let client: BlockingClient
 
     /// A lock with any name. Bytes that a lock's name cannot have are percent-encoded.
     ///
@@ -35,6 +36,9 @@ public struct BlockingRWLock {
 
     /// Acquires the lock to read, beside other readers and one updater.
     ///
+    /// Without a timeout the call can wait for ever: as long as the lock is not free and a daemon runs. If the daemon goes
+    /// away, the call asks the next one for the time that is left, and throws `LockError.unreachable` if none comes within
+    /// two seconds. Nothing but a signal that ends the program interrupts it.
     /// - Parameters:
     ///   - timeout: how long to wait, the start of a daemon included; without limit if nil, not at all if zero. If
     ///     the daemon does not answer, the call throws `LockError.unreachable` 750 ms after the timeout.
@@ -84,8 +88,10 @@ public struct BlockingRWLock {
         try tryAcquire(.write, timeout, lease, note)
     }
 
-    /// Holds the lock to read while the body runs; see ``acquireRead(timeout:lease:note:)`` for the parameters.
+    /// Holds the lock to read while the body runs; see ``acquireRead(timeout:lease:note:)`` for the parameters, and for how
+    /// long the call waits.
     ///
+    /// The body is not interrupted if the lock is lost.
     /// - Throws: `LockError` if the lock was not granted; `LockLost` if the lock was not held to the end, in preference to
     ///   what the body throws; what the body throws.
     public func withReadLock<Result>(
@@ -94,8 +100,19 @@ public struct BlockingRWLock {
         try acquire(.read, timeout, lease, note).whileHeld { _ in try body() }
     }
 
+    /// Holds the lock to read while the body runs, which gets the grant; see ``acquireRead(timeout:lease:note:)`` for the
+    /// parameters.
+    ///
+    /// - Throws: what `withReadLock` throws for a body that does not get the grant.
+    public func withReadLock<Result>(
+        timeout: Duration? = nil, lease: Duration? = nil, note: String = "",
+        _ body: (inout BlockingGrant) throws -> Result
+    ) throws -> Result {
+        try acquire(.read, timeout, lease, note).whileHeld(body)
+    }
+
     /// Holds the lock to update while the body runs, which may upgrade the grant; see
-    /// ``withReadLock(timeout:lease:note:_:)``.
+    /// `withReadLock`.
     public func withUpdateLock<Result>(
         timeout: Duration? = nil, lease: Duration? = nil, note: String = "",
         _ body: (inout BlockingGrant) throws -> Result
@@ -103,11 +120,19 @@ public struct BlockingRWLock {
         try acquire(.update, timeout, lease, note).whileHeld(body)
     }
 
-    /// Holds the lock alone while the body runs; see ``withReadLock(timeout:lease:note:_:)``.
+    /// Holds the lock alone while the body runs; see `withReadLock`.
     public func withWriteLock<Result>(
         timeout: Duration? = nil, lease: Duration? = nil, note: String = "", _ body: () throws -> Result
     ) throws -> Result {
         try acquire(.write, timeout, lease, note).whileHeld { _ in try body() }
+    }
+
+    /// Holds the lock alone while the body runs, which gets the grant; see `withReadLock`.
+    public func withWriteLock<Result>(
+        timeout: Duration? = nil, lease: Duration? = nil, note: String = "",
+        _ body: (inout BlockingGrant) throws -> Result
+    ) throws -> Result {
+        try acquire(.write, timeout, lease, note).whileHeld(body)
     }
 
     private func acquire(
@@ -141,7 +166,7 @@ public struct BlockingGrant: ~Copyable {
 
     deinit { session.abandon(grant) }
 
-    private var terms: Session.Terms { session.terms(of: grant) }
+    var terms: Session.Terms { session.terms(of: grant) }
 
     /// The name of the lock.
     public var lock: LockName { terms.name }
@@ -160,6 +185,7 @@ public struct BlockingGrant: ~Copyable {
 
     /// Changes the mode to `write`, after all other readers have left. If the upgrade fails, the grant keeps its mode.
     ///
+    /// Without a timeout the call can wait for ever: as long as others read. If the daemon goes away, it throws `LockLost`.
     /// - Parameter timeout: how long to wait; without limit if nil.
     /// - Throws: what ``Grant/upgrade(timeout:)`` throws, except `CancellationError`.
     public mutating func upgrade(timeout: Duration? = nil) throws {

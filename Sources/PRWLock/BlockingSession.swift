@@ -76,6 +76,13 @@ final class BlockingSession {
         flush(by: Deadline(after: Self.sendTime))
     }
 
+    /// Ends the session now. Every grant is lost. In a forked child the parent's session stays.
+    func close() {
+        guard isUsable else { return }
+        core.ended(because: .closed)
+        connection.close()
+    }
+
     private func flush(by end: Deadline) {
         // A socket that has ended takes nothing. The end is handled where lines are received.
         try? connection.send(&core.output, by: end)

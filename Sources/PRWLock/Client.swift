@@ -18,9 +18,15 @@ public final class Client: Sendable {
     private struct Current {
         var connection: Connection?
         var backOff = BackOff()
+        /// The sessions of watches that have not ended.
+        var watches: [ObjectIdentifier: Connection] = [:]
+        /// Whether a daemon has confirmed a watch.
+        var hasWatched = false
+        var isClosed = false
     }
 
-    private let location: SocketLocation?
+    /// The daemon's socket; nil if the rules that all clients share decide.
+    let location: SocketLocation?
     let greeting: Note
     private let current = Guarded(Current())
 
@@ -43,8 +49,29 @@ public final class Client: Sendable {
 
     deinit { current.withLock { $0.connection }?.retire() }
 
-    /// A lock of this client's daemon, with any name of 1 to 255 encoded bytes.
+    /// A lock of this client's daemon, with any name.
+    ///
+    /// - Precondition: the name has 1 to 255 bytes once encoded. For names from outside, use `LockName(encoding:)`.
     public func lock(_ name: String) -> RWLock { RWLock(name, client: self) }
+
+    /// A lock of this client's daemon, with a name that is encoded already.
+    public func lock(_ name: LockName) -> RWLock { RWLock(name, client: self) }
+
+    /// Ends the session of the client, and its watches, at once. The client cannot be used again.
+    ///
+    /// - Every grant is lost (`LockLost.Cause.closed`), and the daemon frees the locks. The body of a `with…Lock` is
+    ///   cancelled.
+    /// - Every call that waits throws `LockError.closed`, and so do every later call and a loop over ``LockEvents``.
+    ///
+    /// The call waits for nothing, and may be repeated. Any task or thread may make it. In a forked child it closes the
+    /// child's client only: the parent's session and its grants stay.
+    public func close() {
+        let connections = current.withLock { current in
+            current.isClosed = true
+            return [current.connection].compactMap(\.self) + current.watches.values
+        }
+        for connection in connections { connection.close() }
+    }
 
     // MARK: Asking
 
@@ -73,7 +100,7 @@ public final class Client: Sendable {
         of call: Session.Call, _ time: CallTime
     ) async throws -> (Session.Outcome, Connection) {
         while true {
-            let connection = connection()
+            let connection = try connection()
             let outcome = await connection.outcome(of: call, time)
             if case .unanswered = outcome { continue }
             try outcome.confirm()
@@ -84,15 +111,17 @@ public final class Client: Sendable {
     // MARK: Connecting
 
     /// The connection, or a new one if this process cannot use it.
-    private func connection() -> Connection {
-        let (connection, former, pauses) = current.withLock { current in
+    private func connection() throws(LockError) -> Connection {
+        let found = current.withLock { current -> (Connection, Connection?, BackOff?)? in
+            if current.isClosed { return nil }
             if let connection = current.connection, connection.isUsable {
-                return (connection, nil as Connection?, nil as BackOff?)
+                return (connection, nil, nil)
             }
             let new = Connection(greeting: greeting)
             defer { current.connection = new }
             return (new, current.connection, current.backOff.begin(at: .now))
         }
+        guard let (connection, former, pauses) = found else { throw .closed }
         if let pauses {
             former?.leaveToParent()
             start(connection, isAgain: former?.wasLost ?? false, pauses: pauses)
@@ -100,12 +129,45 @@ public final class Client: Sendable {
         return connection
     }
 
+    /// Begins the session of a watch, which ends with the client at the latest.
+    ///
+    /// - Parameter isAgain: whether a daemon was there a moment ago; true also if this client has watched before.
+    func beginWatch(
+        into queue: EventQueue, isAgain: Bool, pauses: BackOff, by end: Deadline
+    ) throws(LockError) -> Connection {
+        let connection = Connection(greeting: greeting) { notice in
+            switch notice {
+            case .changed(let change): queue.add(.changed(change))
+            case .missed(let count): queue.add(.missed(count))
+            case .expired, .revoked, .recall, .drain: break
+            }
+        }
+        let id = ObjectIdentifier(connection)
+        let hasWatched = current.withLock { current -> Bool? in
+            if current.isClosed { return nil }
+            current.watches[id] = connection
+            return current.hasWatched
+        }
+        guard let hasWatched else { throw .closed }
+        connection.end.whenFulfilled { [weak self] error in
+            queue.end(because: error)
+            self?.current.withLock { $0.watches[id] = nil }
+        }
+        start(connection, isAgain: isAgain || hasWatched, pauses: pauses, by: end)
+        return connection
+    }
+
+    /// Notes that a daemon has confirmed a watch.
+    func watchIsConfirmed() { current.withLock { $0.hasWatched = true } }
+
     /// Connects, on the connection's own thread.
-    func start(_ connection: Connection, isAgain: Bool = false, pauses: BackOff = BackOff()) {
+    private func start(
+        _ connection: Connection, isAgain: Bool, pauses: BackOff, by end: Deadline = .never
+    ) {
         connection.start { [location] reporting throws(RendezvousError) in
             var pauses = pauses
             return try withoutActuallyEscaping(reporting) { reporting throws(RendezvousError) in
-                try pauses.connect(to: location, isAgain: isAgain, reporting: reporting)
+                try pauses.connect(to: location, isAgain: isAgain, by: end, reporting: reporting)
             }
         }
     }

@@ -70,7 +70,7 @@ final class Connection: Sendable {
     var wasLost: Bool {
         if isInChild { return false }
         return switch shared.withLock({ $0.session.failure }) {
-        case .unreachable, nil: false
+        case .unreachable, .closed, nil: false
         case .timedOut, .deadlock, .denied, .wrongMode, .refused, .disconnected, .invalidArgument: true
         }
     }
@@ -110,6 +110,11 @@ final class Connection: Sendable {
     /// The terms of a grant.
     func terms(of grant: Session.GrantID) -> Session.Terms { shared.withLock { $0.session.terms(of: grant) } }
 
+    /// The terms of a grant; nil once it was let go.
+    func termsIfKnown(of grant: Session.GrantID) -> Session.Terms? {
+        shared.withLock { $0.session.termsIfKnown(of: grant) }
+    }
+
     /// Fulfils the promise when the grant is lost.
     func report(_ fate: Promise<LockLost?>, of grant: Session.GrantID) {
         let loss = shared.withLock { shared in
@@ -130,15 +135,10 @@ final class Connection: Sendable {
     /// Ends the session as soon as nothing is asked or held. It takes no new requests.
     func retire() { perform { $0.isRetired = true } }
 
-    /// Ends the session now. Every grant is lost.
-    func close() {
-        let socket = shared.withLock { shared in
-            shared.isRetired = true
-            return shared.socket
-        }
-        // The keeper receives the end of input and ends the session. A forked child must not shut its parent's socket down.
-        if let socket, !isInChild { shutdown(socket.rawValue, Int32(SHUT_RDWR)) }
-    }
+    /// Ends the session now: every grant is lost, and every call that waits gets `LockError.closed`.
+    ///
+    /// A forked child only lets go of the socket, because the session is its parent's.
+    func close() { if isInChild { leaveToParent() } else { finish(.closed) } }
 
     /// Lets go of the socket in a forked child, so that the session is its parent's alone.
     ///
@@ -158,7 +158,7 @@ final class Connection: Sendable {
         let (result, reports, isDone, wakesKeeper) = shared.withLock { shared in
             let result = change(&shared)
             let reports = shared.session.takeEvents().compactMap { report($0, &shared) }
-            let isDone = shared.isRetired && shared.session.isIdle
+            let isDone = shared.isRetired && shared.session.isIdle && shared.session.failure == nil
             return (result, reports, isDone, shared.wakesKeeper())
         }
         for report in reports { report() }
@@ -236,6 +236,8 @@ final class Connection: Sendable {
 
     private func open(_ socket: Socket) {
         perform { shared in
+            // A session that was closed meanwhile has no keeper any more. The end of this scope closes the socket.
+            guard shared.session.failure == nil else { return }
             shared.socket = socket
             shared.session.opened(at: .now)
         }
@@ -243,10 +245,13 @@ final class Connection: Sendable {
     }
 
     private func finish(_ reason: LockError) {
-        perform { shared in
-            shared.socket = nil
+        let socket = perform { shared in
+            defer { shared.socket = nil }
             shared.session.ended(because: reason)
+            return shared.socket
         }
+        // Another thread may still have the socket. The daemon learns of the end all the same.
+        if let socket { shutdown(socket.rawValue, Int32(SHUT_RDWR)) }
         end.fulfil(shared.withLock { $0.session.failure } ?? reason)
         wakeKeeper()
     }

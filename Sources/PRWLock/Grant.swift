@@ -5,7 +5,7 @@ public import LockVocabulary
 /// A grant cannot be copied, so it is released once and not used afterwards. `release()` waits for the daemon's answer
 /// and reports a loss. A grant that goes out of scope is released without waiting.
 public struct Grant: ~Copyable, Sendable {
-    private let hold: Hold
+    let hold: Hold
 
     init(_ hold: Hold) { self.hold = hold }
 
@@ -78,7 +78,7 @@ public struct Grant: ~Copyable, Sendable {
 
 /// Waits for the loss of a grant, also in another task than its holder's.
 public struct LossWatch: Sendable {
-    fileprivate let hold: Hold
+    let hold: Hold
 
     /// Waits until the grant is lost, and returns how; returns nil when it is released or the task is cancelled.
     public func lost() async -> LockLost? {

@@ -16,6 +16,9 @@ final class Hold: Sendable {
 
     var terms: Session.Terms { connection.terms(of: grant) }
 
+    /// The terms; nil once the grant was let go.
+    var termsIfKnown: Session.Terms? { connection.termsIfKnown(of: grant) }
+
     /// How the grant was lost; nil if it was not.
     var lost: LockLost? { fate.valueNow ?? nil }
 

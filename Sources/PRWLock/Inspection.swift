@@ -31,6 +31,7 @@ extension Client {
 
     /// The holders and waiters of a lock.
     ///
+    /// If the daemon goes away, the call asks the next one within the same time. A task that is cancelled does not wait.
     /// - Parameters:
     ///   - lock: the name of the lock.
     ///   - timeout: how long the daemon may be silent before the call throws `LockError.unreachable`.
@@ -44,12 +45,15 @@ extension Client {
 
     /// The locks that are held or waited for, in the order of their names' bytes.
     ///
+    /// If the daemon goes away, the call asks the next one within the same time. A task that is cancelled does not wait.
     /// - Parameters:
     ///   - prefix: lists only the names that begin with this text.
     ///   - after: lists only the names after this one, to continue where a list with a limit ended.
-    ///   - limit: the number of locks that the list has at most; no limit if nil.
-    ///   - timeout: how long the daemon may be silent. A long list may take longer.
-    /// - Throws: `LockError`; `CancellationError` if the task is cancelled.
+    ///   - limit: the number of locks that the list has at most, at least 1; no limit if nil.
+    ///   - timeout: how long the daemon may be silent before the call throws `LockError.unreachable`. A long list may take
+    ///     longer.
+    /// - Throws: `LockError`, which is `LockError.invalidArgument` for a prefix of more than 255 encoded bytes or a limit
+    ///   below 1; `CancellationError` if the task is cancelled.
     public func list(
         prefix: String = "", after: LockName? = nil, limit: Int? = nil, timeout: Duration = defaultTimeout
     ) async throws -> [LockSummary] {
@@ -59,29 +63,9 @@ extension Client {
         return rows.compactMap { if case .lock(let lock) = $0 { lock } else { nil } }
     }
 
-    /// The changes of locks, from a moment soon after the call until the stream is dropped.
-    ///
-    /// The stream has a session of its own. It keeps the newest 10,000 changes that were not read yet.
-    ///
-    /// The stream throws `LockError` when the daemon cannot be reached, refuses the watch, or ends.
-    /// - Parameter prefix: reports only the names that begin with this text.
-    public func watch(prefix: String = "") -> AsyncThrowingStream<LockChange, any Error> {
-        AsyncThrowingStream(bufferingPolicy: .bufferingNewest(10_000)) { changes in
-            let connection = Connection(greeting: greeting) { notice in
-                if case .changed(let change) = notice { changes.yield(change) }
-            }
-            connection.end.whenFulfilled { changes.finish(throwing: $0) }
-            changes.onTermination = { _ in connection.close() }
-            start(connection)
-            let watch = Verb.watch(prefix: NameAlphabet.encode(prefix))
-            connection.submit(.other(watch), .unlimited).outcome.whenFulfilled { outcome in
-                if case .refused(let error) = outcome { changes.finish(throwing: error) }
-            }
-        }
-    }
-
     /// Waits for the daemon's answer to a `PING`. The call connects, and starts the user's own daemon, if needed.
     ///
+    /// If the daemon goes away, the call asks the next one within the same time.
     /// - Parameter timeout: how long to wait for the answer.
     /// - Throws: `LockError.unreachable` if there is none in this time; `CancellationError` if the task is cancelled.
     public func ping(timeout: Duration = defaultTimeout) async throws {
@@ -90,9 +74,9 @@ extension Client {
 }
 
 extension RWLock {
-    /// The holders and waiters of the lock.
+    /// The holders and waiters of the lock; see ``Client/status(of:timeout:)``.
     ///
-    /// - Parameter timeout: how long the daemon may be silent.
+    /// - Parameter timeout: how long the daemon may be silent before the call throws `LockError.unreachable`.
     /// - Throws: `LockError`; `CancellationError` if the task is cancelled.
     public func status(timeout: Duration = Client.defaultTimeout) async throws -> LockStatus {
         try await client.status(of: name, timeout: timeout)

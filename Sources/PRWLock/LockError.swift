@@ -22,6 +22,8 @@ public enum LockError: Error, Hashable, Sendable {
     /// A value that the caller passed breaks a rule that the text states: a negative timeout, a lease of zero, a duration
     /// beyond 876,000 hours, a prefix beyond 255 encoded bytes, a list of no locks. Nothing was asked of the daemon.
     case invalidArgument(String)
+    /// The program has closed the client (``Client/close()``).
+    case closed
 }
 
 extension LockError: CustomStringConvertible {
@@ -29,42 +31,18 @@ extension LockError: CustomStringConvertible {
     public var description: String {
         switch self {
         case .timedOut(let lock, let mode, let waited, let heldBy):
-            "the lock \(lock) could not be had for \(mode) in \(waited): held by \(heldBy.inWords)"
+            "the lock \(lock) could not be had for \(mode) in \(waited): held by \(heldBy)"
         case .deadlock(let lock, let mode, let cycle):
-            "to wait for the lock \(lock) for \(mode) would be a deadlock: \(cycle.inWords)"
+            "to wait for the lock \(lock) for \(mode) would be a deadlock: \(cycle)"
         case .denied(let lock, let reason): "the lock \(lock) is denied: \(reason)"
         case .wrongMode: "the grant is in a mode that does not allow this change"
         case .refused(let code, let text): "the lock daemon refused: \(code.rawValue), \(text)"
         case .unreachable(let error): error.description
         case .disconnected: "the connection to the lock daemon ended before it answered"
         case .invalidArgument(let rule): rule
+        case .closed: "the client of the lock daemon was closed"
         }
     }
-}
-
-extension HeldBy {
-    /// For people: `process 811 (write) and 2 more`.
-    var inWords: String {
-        if isEmpty { return "none: the lock daemon has just started after an unclean end" }
-        let holders = named.map { "\(process($0.processID)) (\($0.mode))" }
-        return (holders + (more > 0 ? ["\(more) more"] : [])).joined(separator: ", ")
-    }
-}
-
-extension Cycle {
-    /// For people: `process 811 waits for jobs, process 902 for mail`.
-    var inWords: String {
-        let hops = named.map { hop in
-            let owner = hop.owner.isSession ? "" : "/\(hop.owner)"
-            return "\(process(hop.processID))\(owner) waits for \(hop.lock)"
-        }
-        return (hops + (more > 0 ? ["\(more) more"] : [])).joined(separator: ", ")
-    }
-}
-
-/// A process, for people.
-private func process(_ id: Int32?) -> String {
-    id.map { "process \($0)" } ?? "a process that cannot be seen from here"
 }
 
 extension LockError {

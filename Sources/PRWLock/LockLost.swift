@@ -13,6 +13,8 @@ public struct LockLost: Error, Hashable, Sendable {
         case revoked
         /// The connection to the daemon ended, and with it every grant that was acquired over it.
         case disconnected
+        /// The program closed the client over which the grant was acquired.
+        case closed
     }
 
     /// The name of the lock.
@@ -31,6 +33,7 @@ extension LockLost: CustomStringConvertible {
             case .expired: "its lease ended"
             case .revoked: "it was revoked"
             case .disconnected: "the connection to the lock daemon ended"
+            case .closed: "its client was closed"
             }
         return "the lock \(lock) (token \(token)) was lost: \(reason)"
     }

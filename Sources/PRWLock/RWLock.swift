@@ -45,13 +45,18 @@ public struct RWLock: Sendable {
     ///
     /// The lock is held until the grant is released or goes out of scope. Prefer `withReadLock`, which also stops the work
     /// when the lock is lost.
+    ///
+    /// Without a timeout the call can wait for ever: as long as the lock is not free and a daemon runs. If the daemon goes
+    /// away, the call asks the next one for the time that is left, and throws `LockError.unreachable` if none comes within
+    /// two seconds. See ``LockOwner`` for the tasks of one process that would wait for each other.
     /// - Parameters:
     ///   - timeout: how long to wait, from the call on, the start of a daemon included; without limit if nil, not at all if
     ///     zero. If the daemon does not answer, the call throws `LockError.unreachable` 750 ms after the timeout.
     ///   - lease: after how long the grant expires unless it is renewed, greater than zero; never if nil.
     ///   - note: a text that others see beside this grant or request. Characters beyond 255 encoded bytes are cut off.
     /// - Throws: `LockError`, which is `LockError.invalidArgument` if the timeout is negative, the lease is not greater than
-    ///   zero, or one of them is longer than 876,000 hours; `CancellationError` if the task is cancelled, and then the lock is not held.
+    ///   zero, or one of them is longer than 876,000 hours; `CancellationError` if the task is cancelled, and then the lock
+    ///   is not held.
     public func acquireRead(
         timeout: Duration? = nil, lease: Duration? = nil, note: String = ""
     ) async throws -> Grant {
@@ -111,8 +116,8 @@ public struct RWLock: Sendable {
     ///
     /// - Parameters:
     ///   - token: the token of a grant.
-    ///   - timeout: how long the daemon may be silent.
-    /// - Throws: `LockError`; `CancellationError`.
+    ///   - timeout: how long the daemon may be silent before the call throws `LockError.unreachable`.
+    /// - Throws: `LockError`; `CancellationError` if the task is cancelled.
     public func validate(_ token: Token, timeout: Duration = Client.defaultTimeout) async throws -> Bool {
         let (reply, _) = try await client.ask(.validate(name, token), timeout: timeout)
         return if case .valid = reply { true } else { false }

@@ -92,9 +92,12 @@ struct Session {
 
     /// The terms of a grant that its holder has not let go.
     func terms(of grant: GrantID) -> Terms {
-        guard let terms = grants.terms(of: grant) else { preconditionFailure("the grant was let go") }
+        guard let terms = termsIfKnown(of: grant) else { preconditionFailure("the grant was let go") }
         return terms
     }
+
+    /// The terms of a grant; nil once its holder has let it go.
+    func termsIfKnown(of grant: GrantID) -> Terms? { grants.terms(of: grant) }
 
     /// How a grant was lost; nil if it is held.
     func loss(of grant: GrantID) -> LockLost? { grants.loss(of: grant) }
@@ -227,12 +230,13 @@ struct Session {
         sendUnsent(at: now)
     }
 
-    /// The connection has ended, or could not be made. Every grant is lost and every request is completed.
+    /// The connection has ended or was closed, or could not be made. Every grant is lost and every request is completed.
     mutating func ended(because reason: LockError = .disconnected) {
         if case .ended = phase { return }
-        let failure = farewell ?? reason
+        let isClosed = reason == .closed
+        let failure = isClosed ? reason : farewell ?? reason
         phase = .ended(failure)
-        for grant in grants.all { lose(grant, .disconnected) }
+        for grant in grants.all { lose(grant, isClosed ? .closed : .disconnected) }
         for (id, request) in requests.sorted(by: { $0.key < $1.key }) {
             let loss = request.call.grant.flatMap(grants.loss(of:))
             finish(id, loss.map(Outcome.lost) ?? Outcome(after: failure))

@@ -284,15 +284,6 @@ import Testing
         try await lock.withReadLock {}
     }
 
-    @Test("a watch reports the changes of locks") func watching() async throws {
-        var changes = client.watch(prefix: "jo").makeAsyncIterator()
-        // The stream begins some time after the call.
-        let noise = Task { [lock] in while !Task.isCancelled { try await lock.withReadLock {} } }
-        let first = try await changes.next()
-        noise.cancel()
-        #expect(first?.name == lock.name)
-    }
-
     @Test("any text names one lock") func names() async throws {
         let lock = client.lock("a name with spaces, ü and %")
         let listed = try await lock.withWriteLock { try await client.list(prefix: "a name") }

@@ -4,14 +4,17 @@ import Testing
 
 /// Clients that fork: a session belongs only to the process that connected (G6).
 @Suite(.timeLimit(.minutes(1))) struct ForkTests {
-    @Test("a child holds none of its parent's locks, and cannot release them") func blocking() throws {
+    @Test("a child holds none of its parent's locks, and cannot release them or end their session")
+    func blocking() throws {
         #expect(
             try output(of: "fork") == [
-                "child: disconnected", "child: held by parent: true", "child ended with 0", "parent released",
+                "child: disconnected", "child: held by parent: true", "child: closed", "child ended with 0",
+                "parent released",
             ])
     }
 
-    @Test("a child of a program with tasks drops its parent's session without sending a line") func async()
+    @Test("a child of a program with tasks drops and closes its parent's session without sending a line")
+    func async()
         throws
     {
         #expect(

@@ -133,6 +133,7 @@ extension LockError {
         case .unreachable: "no answer"
         case .disconnected: "disconnected"
         case .invalidArgument: "invalid argument"
+        case .closed: "closed"
         }
     }
 }

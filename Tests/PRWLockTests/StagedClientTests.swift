@@ -49,18 +49,6 @@ import Testing
         #expect(await daemon.hasPlayed() == nil)
     }
 
-    @Test("a refused watch ends its stream with the reason") func refusedWatch() async throws {
-        let daemon = try StagedDaemon { session in
-            try session.expect("#2 WATCH jo", reply: "#2 ERROR limit-watchers there are too many")
-        }
-        do {
-            for try await _ in Client(socketPath: daemon.path).watch(prefix: "jo") {}
-            Issue.record("it was refused")
-        } catch LockError.refused(let code, _) {
-            #expect(code == .limitWatchers)
-        }
-    }
-
     @Test("the grants of an ended connection are lost, and not acquired again") func disconnected()
         async throws
     {

@@ -73,7 +73,7 @@ struct HistoryWorker {
             case .refused(let code, _): refused(op, code.rawValue)
             case .wrongMode: refused(op, "wrong-mode")
             case .invalidArgument: refused(op, "invalid-argument")
-            case .unreachable, .disconnected: lose()
+            case .unreachable, .disconnected, .closed: lose()
             }
         }
     }

@@ -74,6 +74,9 @@ do {
             } catch LockError.timedOut(_, _, _, let heldBy) {
                 say("child: held by parent: \(heldBy.named.first?.processID == getppid())")
             }
+            // This must not end the parent's session.
+            lock.client.close()
+            do { _ = try lock.acquireWrite() } catch LockError.closed { say("child: closed") }
         }
         if let grant = grant.take() {
             try grant.release()
@@ -85,6 +88,7 @@ do {
         var grant: Grant? = try await client.lock(name).acquireWrite()
         inChild {
             grant = nil
+            client.close()
             say("child dropped it")
         }
         if let grant = grant.take() {
