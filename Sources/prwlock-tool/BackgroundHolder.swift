@@ -59,7 +59,10 @@ struct BackgroundHolder {
     ) {
         do throws(Complaint) {
             var attempt = try LockAttempt(request, at: daemon)
-            try refuseCircle(over: &attempt.connection, by: attempt.end)
+            let holder = try earlierHolder(over: &attempt.connection, by: attempt.end)
+            if holder == nil { try refuseOwnGrant(over: &attempt.connection, by: attempt.end) }
+            try refuseAncestor(over: &attempt.connection, by: attempt.end)
+            if let holder { attempt.ask(holder: holder) }
             switch try attempt.decide(watching: [front.rawValue, client.rawValue]) {
             case .abandoned: return
             case .conflict(let holders):
@@ -68,7 +71,11 @@ struct BackgroundHolder {
                 if lock.verbose {
                     StandardError.report("\(request.name.shown): granted after \(attempt.elapsed.inWords)")
                 }
-                let loss = hold(token, over: &attempt.connection, for: client, answering: front)
+                guard !attempt.asksHolder else {
+                    _ = Answer(code: 0, token: token.rawValue).send(to: front)
+                    return
+                }
+                let loss = try hold(token, over: &attempt.connection, for: client, answering: front)
                 if loss != nil, signallingLoss { try? client.send(SIGTERM) }
             }
         } catch {
@@ -77,24 +84,51 @@ struct BackgroundHolder {
         }
     }
 
-    /// Refuses a request that the client, or an ancestor of the client, blocks by a lock that it holds already: the
-    /// request would wait for ever.
-    private func refuseCircle(
+    /// Connects to the process of this user that holds the lock for the client already; nil if there is none.
+    private func earlierHolder(
         over connection: inout BlockingConnection, by end: Deadline
-    ) throws(Complaint) {
-        let patience = min(end.left ?? CallTime.patience, CallTime.patience)
-        let holders = try LockReport(of: request.name, over: &connection, patience: patience).holders
-        if holders.contains(where: {
-            $0.row.owner == request.owner && $0.row.mode.conflicts(with: request.mode)
-        }) {
-            throw Complaint(
-                "\(request.name.shown): this process holds it already; "
-                    + "`prwlock release \(request.name.typed)` first",
-                code: Int32(lock.conflictExitCode))
+    ) throws(Complaint) -> OwnedDescriptor? {
+        var seen: Token?
+        while true {
+            var own: Row.Holder?
+            _ = try connection.ask(.status(request.name), patience: patience(by: end)) { row in
+                if case .holder(let holder) = row, holder.owner == request.owner { own = holder }
+            }
+            guard let own else { return nil }
+            let mark = HolderMark(request.name, request.owner, own.token, over: connection)
+            if let holder = mark.find(likely: own.processID)?.connect() { return holder }
+            // A change gives the grant another token, and the holder another mark.
+            guard own.token != seen else { return nil }
+            seen = own.token
         }
-        guard let ancestor = try AncestorGrant.find(on: request.name, over: &connection, by: end),
-            ancestor.forbids(request.mode)
-        else { return }
+    }
+
+    private func patience(by end: Deadline) -> Duration {
+        min(end.left ?? CallTime.patience, CallTime.patience)
+    }
+
+    /// Refuses a request that conflicts with a grant of the client that no process here can change: the request would
+    /// wait for ever.
+    private func refuseOwnGrant(over connection: inout BlockingConnection, by end: Deadline) throws(Complaint)
+    {
+        var conflicts = false
+        _ = try connection.ask(.status(request.name), patience: patience(by: end)) { row in
+            if case .holder(let holder) = row, holder.owner == request.owner {
+                conflicts = conflicts || holder.mode.conflicts(with: request.mode)
+            }
+        }
+        guard conflicts else { return }
+        throw Complaint(
+            "\(request.name.shown): this process holds it already, by a process that cannot be reached from here; "
+                + "`prwlock release \(request.name.typed)` first", code: Int32(lock.conflictExitCode))
+    }
+
+    /// Refuses a request that an ancestor of the client blocks: the ancestor waits for the client.
+    private func refuseAncestor(over connection: inout BlockingConnection, by end: Deadline) throws(Complaint)
+    {
+        let ancestor = try AncestorGrant.find(
+            on: request.name, over: &connection, by: end, besides: request.owner)
+        guard let ancestor, ancestor.forbids(request.mode) else { return }
         throw ancestor.refusal(
             of: request.name, code: lock.conflictExitCode, hint: "it need not be held once more")
     }
@@ -104,21 +138,19 @@ struct BackgroundHolder {
     private func hold(
         _ token: Token, over connection: inout BlockingConnection, for client: borrowing ProcessWatch,
         answering front: borrowing OwnedDescriptor
-    ) -> Upkeep.Loss? {
-        let mark = HolderMark(request.name, request.owner, token, over: connection).open()
+    ) throws(Complaint) -> Upkeep.Loss? {
+        var keeper = try GrantKeeper(request, token)
+        keeper.openMark(over: connection)
         BackgroundProcess.become(
-            Self.processName, keeping: [connection.descriptor, client.rawValue, front.rawValue, mark])
+            Self.processName,
+            keeping: [connection.descriptor, client.rawValue, front.rawValue] + keeper.descriptors)
         let termination = Self.termination()
-        var event = Upkeep.Event.ready(0)
         // After the answer the script continues, and it may run `prwlock release` at once.
-        if Answer(code: 0, token: token.rawValue).send(to: front) {
-            var upkeep = Upkeep(request, token)
-            event = upkeep.keep(over: &connection, watching: [client.rawValue, termination])
+        guard Answer(code: 0, token: token.rawValue).send(to: front) else {
+            _ = try? connection.ask(.release(request.name, GrantChoice(token: token)))
+            return nil
         }
-        if case .lost(let loss) = event { return loss }
-        // `prwlock release` waits until this process ends, so the lock must be free before that.
-        _ = try? connection.ask(.release(request.name, GrantChoice(token: token)))
-        return nil
+        return keeper.hold(over: &connection, for: client.rawValue, until: termination)
     }
 
     /// A descriptor that becomes readable when TERM arrives. All signals are blocked here.

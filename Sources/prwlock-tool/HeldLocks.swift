@@ -55,8 +55,11 @@ struct AncestorGrant {
     let holder: String
 
     /// The newest such grant on a lock; nil if there is none, or the daemon does not show it.
+    ///
+    /// - Parameter owner: the owner whose grants do not count, because it changes them itself.
     static func find(
-        on name: LockName, over connection: inout BlockingConnection, by end: Deadline
+        on name: LockName, over connection: inout BlockingConnection, by end: Deadline,
+        besides owner: OwnerID = .session
     ) throws(Complaint) -> AncestorGrant? {
         let patience = min(end.left ?? CallTime.patience, CallTime.patience)
         for item in HeldLocks.current.items.reversed() where item.name == name {
@@ -68,9 +71,10 @@ struct AncestorGrant {
         }
         var held: [(holder: Row.Holder, process: Int32)] = []
         _ = try connection.ask(.status(name), patience: patience) { row in
-            guard case .holder(let holder) = row, let owner = HoldOwner(holder.owner), owner.isOfThisNamespace
+            guard case .holder(let holder) = row, holder.owner != owner, let client = HoldOwner(holder.owner),
+                client.isOfThisNamespace
             else { return }
-            held.append((holder, owner.process))
+            held.append((holder, client.process))
         }
         guard !held.isEmpty else { return nil }
         let ancestors = Set(Ancestors.andSelf())

@@ -33,6 +33,8 @@ struct LockAttempt: ~Copyable {
     /// The time limit. It starts at once, so it also covers the time in which a daemon starts, drains or does not
     /// answer.
     private var time: CallTime
+    /// Whether the connection leads to a background holder, which passes the request on.
+    private(set) var asksHolder = false
 
     /// How long to search for another daemon, if the time limit permits.
     private static let patience = Duration.seconds(2)
@@ -47,6 +49,12 @@ struct LockAttempt: ~Copyable {
         self.manager = manager
         time = CallTime(waiting: request.wait)
         connection = try daemon.connect(by: Deadline(time.end))
+    }
+
+    /// Sends the request to the process that holds the lock for the same client already, and no more to the daemon.
+    mutating func ask(holder: consuming OwnedDescriptor) {
+        connection = BlockingConnection(over: holder)
+        asksHolder = true
     }
 
     /// The time since the start of the attempt.
@@ -73,10 +81,14 @@ struct LockAttempt: ~Copyable {
                 try ask()
             case .line(.reply(_, .timeout(_, _, _, let holders))): return .conflict(holders)
             case .line(.reply(_, .error(let error)))
-            where error.code == .draining && request.wait != .upTo(.zero):
+            where error.code == .draining && request.wait != .upTo(.zero) && !asksHolder:
                 try moveToAnotherDaemon(because: Complaint(error))
             case .line(.reply(_, let reply)): throw Self.complaint(about: reply)
             case .line: break
+            case .ended where asksHolder:
+                throw Complaint(
+                    "\(request.name.shown): the process that held it for this one has ended; try again",
+                    code: Complaint.temporary)
             case .ended(let error): try moveToAnotherDaemon(because: Complaint(error))
             case .ready(let index): return .abandoned(index)
             case .moment where end.isOver: throw giveUp()
@@ -101,6 +113,13 @@ struct LockAttempt: ~Copyable {
     /// alone is not enough: if the daemon had granted the lock, it would mark the lock as abandoned by its writer
     /// (G11).
     private mutating func giveUp() -> Complaint {
+        guard !asksHolder else {
+            // The holder cancels the request when the connection ends.
+            connection.close()
+            return Complaint(
+                "\(request.name.shown): the process that holds it for this one, or the lock daemon, does not answer; "
+                    + "is one of them stopped?", code: Complaint.temporary)
+        }
         let now = Deadline(after: .zero)
         try? connection.send(Request(verb: .cancel(request.name, owner: request.owner)), by: now)
         try? connection.send(

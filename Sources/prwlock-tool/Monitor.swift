@@ -119,6 +119,8 @@ struct Monitor: ~Copyable {
             case .lost(let loss):
                 collect()
                 if end == nil { endCommand(because: loss) }
+            // The monitor gives its requests no tag.
+            case .answered: break
             }
         }
         if let end, end.code != CLD_EXITED, !hasLost { awaitEnd(of: &connection) }

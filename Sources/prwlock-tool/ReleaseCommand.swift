@@ -25,20 +25,29 @@ struct ReleaseCommand: ParsableCommand {
     }
 
     private func release() throws(Complaint) {
-        let shown = lockName.name.shown
         var connection = try daemon.connect()
-        // The newest grant is released first, as brackets close.
-        guard let grant = try grants(over: &connection).last else {
+        let grants = try grants(over: &connection)
+        if grants.isEmpty {
             let processes = process.candidates.map(String.init).joined(separator: " or ")
             throw Complaint(
-                "\(shown): process \(processes) does not hold it; "
+                "\(lockName.name.shown): process \(processes) does not hold it; "
                     + "`prwlock status \(lockName.name.typed)` says which does",
                 code: Complaint.no)
         }
+        // There are several if calls of `hold` ran at the same time.
+        for grant in grants.reversed() { try end(grant, over: &connection) }
+    }
+
+    private func end(_ grant: Row.Holder, over connection: inout BlockingConnection) throws(Complaint) {
+        let shown = lockName.name.shown
         let mark = HolderMark(lockName.name, grant.owner, grant.token, over: connection)
         guard let found = mark.find(likely: grant.processID) else {
-            // The process may have released the lock and ended after the first query.
-            guard try grants(over: &connection).contains(where: { $0.token == grant.token }) else { return }
+            // After the first query the process may have ended, or have changed the grant.
+            let grants = try grants(over: &connection)
+            guard grants.contains(where: { $0.token == grant.token }) else {
+                if let changed = grants.last { try end(changed, over: &connection) }
+                return
+            }
             throw Complaint(
                 "\(shown): the process that holds it (\(grant.processID.map(String.init) ?? "?")) is another user's, or "
                     + "not one of `prwlock hold`", code: Complaint.notPermitted)

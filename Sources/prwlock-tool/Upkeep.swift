@@ -20,6 +20,8 @@ struct Upkeep {
 
     enum Event {
         case lost(Loss)
+        /// The reply to a request of the caller, which has a tag.
+        case answered(Reply)
         /// A watched descriptor is ready; the value is its index in the list.
         case ready(Int)
     }
@@ -47,6 +49,7 @@ struct Upkeep {
             case .ended: return .lost(.daemonGone)
             case .line(.notice(.expired(name, token))): return .lost(.expired)
             case .line(.notice(.revoked(name, token))): return .lost(.revoked)
+            case .line(.reply(.some, let reply)): return .answered(reply)
             case .line(.reply(_, .stale)): return .lost(.revoked)
             case .line(.reply(_, .error(let error))) where error.code == .notHeld: return .lost(.expired)
             case .line: break

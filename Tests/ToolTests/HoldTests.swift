@@ -65,16 +65,6 @@ import Testing
         #expect(try daemon.processes(named: "prwlock-holder") == [])
     }
 
-    @Test("a second, conflicting hold for the same process is refused, because it would wait for itself (G8)")
-    func circle() throws {
-        let script = try ToolProcess(
-            shell:
-                "prwlock hold jobs; prwlock hold jobs; echo $?; prwlock hold -s other; prwlock hold -s other; echo $?",
-            at: daemon)
-        #expect(try script.rest() == "1\n0\n")
-        #expect(try script.complaints().contains("holds it already"))
-    }
-
     @Test(
         "a parent that is not a shell is refused, with advice",
         arguments: [

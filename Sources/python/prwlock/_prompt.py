@@ -1,6 +1,6 @@
 """Grants at the prompt of an interactive session, which keeps every value that it displays, in the name ``_``.
 
-A bare ``lock.write()`` would be held until the next value is displayed, by a name that nobody wrote. So `_` does not
+A bare ``lock.write()`` would be held until the next value is displayed, by a name that no one wrote. So `_` does not
 keep a displayed grant: a grant that no variable keeps is released when its line is done, as in a program.
 """
 
