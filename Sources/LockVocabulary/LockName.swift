@@ -27,7 +27,8 @@ public struct LockName: Hashable, Sendable {
 
     /// A name from plain text, percent-encoded where needed; nil if the result is too long or empty.
     ///
-    /// A percent sign is encoded as well, so the plain texts `a%20b` and `a b` are different names.
+    /// A percent sign is encoded as well, so the plain texts `a%20b` and `a b` are different names. Names are compared by
+    /// bytes: `"\u{e9}"` and `"e\u{301}"` look the same, are equal as strings, and are two names.
     public init?(encoding text: String) {
         self.init(NameAlphabet.encode(text))
     }

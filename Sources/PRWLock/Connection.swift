@@ -61,7 +61,8 @@ final class Connection: Sendable {
         self.observer = observer
     }
 
-    private var isInChild: Bool { getpid() != processID }
+    /// Whether this process was forked from the one that made the connection.
+    var isInChild: Bool { getpid() != processID }
 
     /// Whether this process may use the session, and new requests have a chance.
     var isUsable: Bool { !isInChild && shared.withLock { $0.session.failure == nil && !$0.isRetired } }

@@ -103,15 +103,24 @@ extension Session.Terms {
 }
 
 extension Grant {
-    /// The lock, the mode and the token, or how the lock was lost, for people. A value that cannot be copied has no
-    /// interpolation, so print this text.
+    /// The lock, the mode and the token, or how the lock was lost, for people.
     public var description: String { hold.description }
 }
 
 extension BlockingGrant {
-    /// The lock, the mode and the token, or how the lock was lost, for people. A value that cannot be copied has no
-    /// interpolation, so print this text.
+    /// The lock, the mode and the token, or how the lock was lost, for people.
     public var description: String { lost?.description ?? terms.inWords }
+}
+
+// A type that cannot be copied cannot be `CustomStringConvertible`, and has no interpolation of its own.
+extension DefaultStringInterpolation {
+    /// Inserts ``Grant/description``.
+    public mutating func appendInterpolation(_ grant: borrowing Grant) { appendLiteral(grant.description) }
+
+    /// Inserts ``BlockingGrant/description``.
+    public mutating func appendInterpolation(_ grant: borrowing BlockingGrant) {
+        appendLiteral(grant.description)
+    }
 }
 
 extension LockOwner: CustomStringConvertible {

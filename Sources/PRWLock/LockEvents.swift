@@ -22,7 +22,8 @@ public enum LockEvent: Hashable, Sendable {
 /// - The task of the loop is cancelled: the loop ends, and with it the watch and its session.
 ///
 /// The watch also ends with the last copy of this value and its iterators. A loop that is left by `break` can be begun
-/// again, and continues with the next event. Several loops share the events: each event reaches one of them.
+/// again, and continues with the next event. Several loops share the events: each event reaches one of them. In a forked
+/// child the loop throws `LockError.disconnected`.
 public struct LockEvents: AsyncSequence, Sendable {
     private let watch: Watch
 
@@ -57,6 +58,8 @@ private final class Watch: Sendable {
     deinit { connection.close() }
 
     func next() async throws(LockError) -> LockEvent? {
+        // No thread of a forked child receives events. The session is its parent's.
+        if connection.isInChild { queue.end(because: .disconnected) }
         // `withTaskCancellationHandler` has no typed error.
         let reading = await withTaskCancellationHandler {
             await queue.next()

@@ -294,6 +294,8 @@ import Testing
     @Test("a note of any length is cut off between two characters") func note() {
         let note = Note(fitting: String(repeating: "aü", count: 100_000))
         #expect(note == Note(encoding: String(repeating: "aü", count: 36) + "a"))
+        // One character of many bytes does not fit.
+        #expect(Note(fitting: "e" + String(repeating: "\u{301}", count: 100_000)) == .none)
     }
 
     @Test("the session has the name of its client") func greeting() async throws {

@@ -123,6 +123,22 @@ import Testing
         #expect(try await ended.next() == nil)
     }
 
+    @Test("cancellation at any moment leaves no session behind") func cancellationStorm() async throws {
+        let daemon = try DaemonProcess()
+        let client = Client(socketPath: daemon.socketPath)
+        for round in 0..<200 {
+            let task = Task { for try await _ in try await client.watch() {} }
+            for _ in 0..<(round % 40) { await Task.yield() }
+            if round % 5 == 0 { _ = try? daemon.connect().ask("PING") }
+            task.cancel()
+            switch await task.result {
+            case .success, .failure(is CancellationError): break
+            case .failure(let error): Issue.record("\(error)")
+            }
+        }
+        try await daemon.hasSessions(0)
+    }
+
     @Test("a watch ends with the last copy of its events") func dropped() async throws {
         let daemon = try DaemonProcess()
         let client = Client(socketPath: daemon.socketPath)
