@@ -186,14 +186,16 @@ public struct BlockingGrant: ~Copyable {
     /// Changes the mode to `write`, after all other readers have left. If the upgrade fails, the grant keeps its mode.
     ///
     /// Without a timeout the call can wait for ever: as long as others read. If the daemon goes away, it throws `LockLost`.
-    /// - Parameter timeout: how long to wait; without limit if nil.
-    /// - Throws: what ``Grant/upgrade(timeout:)`` throws, except `CancellationError`.
+    /// - Parameter timeout: how long to wait; without limit if nil, not at all if zero.
+    /// - Throws: what ``Grant/upgrade(timeout:)`` throws, except `CancellationError`; `LockError.invalidArgument` for a timeout
+    ///   that is negative or longer than 876,000 hours.
     public mutating func upgrade(timeout: Duration? = nil) throws {
         try perform(.upgrade(grant), CallTime(waiting: try TimeLimit(timeout: timeout)))
     }
 
     /// Changes the mode to a weaker one, `read` or `update`. No writer comes in between (G10).
     ///
+    /// The call waits at most 10 seconds for the daemon. If the daemon goes away, it throws `LockLost`.
     /// - Throws: what ``Grant/downgrade(to:)`` throws.
     public mutating func downgrade(to mode: LockMode = .read) throws {
         try perform(.downgrade(grant, to: mode))
@@ -201,13 +203,16 @@ public struct BlockingGrant: ~Copyable {
 
     /// Starts the lease again, with the former length if nil.
     ///
-    /// - Throws: what ``Grant/renew(lease:)`` throws, except `CancellationError`.
+    /// The call waits at most 10 seconds for the daemon. If the daemon goes away, it throws `LockLost`.
+    /// - Throws: what ``Grant/renew(lease:)`` throws, except `CancellationError`; `LockError.invalidArgument` for a lease that
+    ///   is not greater than zero or longer than 876,000 hours.
     public func renew(lease: Duration? = nil) throws {
         try perform(.renew(grant, lease: try lease.map(Checked.lease).map(TimeLimit.upTo)))
     }
 
     /// Releases the lock.
     ///
+    /// The call waits at most 10 seconds for the daemon. If the daemon goes away, it throws `LockLost`.
     /// - Throws: `LockLost` if the lock was not held to the end; `LockError.unreachable` if the daemon does not answer for
     ///   10 seconds: it releases the lock when it reads the request.
     public consuming func release() throws { try perform(.release(grant)) }

@@ -65,6 +65,8 @@ extension LockError {
     }
 
     init(_ error: WireError) {
-        self = error.code == .wrongMode ? .wrongMode : .refused(error.code, error.text)
+        // The daemon does not look at the grant if the request names `write`, to which no grant is downgraded.
+        let isWrongMode = error.code == .wrongMode || error.code == .badMode
+        self = isWrongMode ? .wrongMode : .refused(error.code, error.text)
     }
 }

@@ -161,6 +161,27 @@ import Testing
         try other.release()
     }
 
+    @Test("a downgrade to a mode that is not weaker is the same error for every mode") func downgrades()
+        async throws
+    {
+        let daemon = try DaemonProcess()
+        var grant = try await Client(socketPath: daemon.socketPath).lock("a").acquireRead()
+        var other = try BlockingClient(socketPath: daemon.socketPath).lock("b").acquireWrite()
+        for mode in LockMode.allCases {
+            do {
+                try await grant.downgrade(to: mode)
+                Issue.record("\(mode)")
+            } catch { #expect(error as? LockError == .wrongMode) }
+        }
+        do {
+            try other.downgrade(to: .write)
+            Issue.record("it is no weaker mode")
+        } catch { #expect(error as? LockError == .wrongMode) }
+        #expect(grant.mode == .read && other.mode == .write)
+        try await grant.release()
+        try other.release()
+    }
+
     @Test("the shortest and the longest durations are served") func extremes() async throws {
         let daemon = try DaemonProcess()
         let lock = Client(socketPath: daemon.socketPath).lock("a")
