@@ -8,8 +8,6 @@ import signal
 import socket
 import threading
 from collections.abc import Iterator
-from decimal import Decimal
-from fractions import Fraction
 from pathlib import Path
 from typing import Any, Callable
 
@@ -40,43 +38,8 @@ def test_a_name_of_any_other_kind_is_one_lock(name: str, client: prwlock.Client)
         assert [lock.name for lock in client.list()] == [name]
 
 
-TIMEOUTS = {
-    "nan": (float("nan"), ValueError),
-    "negative": (-0.001, ValueError),
-    "minus infinity": (float("-inf"), ValueError),
-    "infinity": (float("inf"), (ValueError, OverflowError)),
-    "huge": (1e18, (ValueError, OverflowError)),
-    "a huge integer": (10**400, (ValueError, OverflowError)),
-    "text": ("1", TypeError),
-    "a list": ([1], TypeError),
-    "complex": (1j, TypeError),
-}
-
-
-@pytest.mark.parametrize("case", TIMEOUTS)
-def test_a_timeout_that_is_none(case: str, client: prwlock.Client) -> None:
-    timeout, expected = TIMEOUTS[case]
+def test_a_mode_that_is_none(daemon: Any) -> None:
     lock = prwlock.RWLock("jobs")
-    for acquire in (lock.acquire_read, lock.acquire_write, lock.read, lock.write, lock.update):
-        with pytest.raises(expected):
-            acquire(timeout)  # type: ignore[operator]
-    with pytest.raises(expected), lock.writer_lock(timeout):
-        pass
-    assert lock.nlocks == 0
-    assert not client.status("jobs").holders
-
-
-@pytest.mark.parametrize("timeout", [0, 0.0, True, 1, 0.0001, Decimal("0.5"), Fraction(1, 2)])
-def test_a_timeout_of_any_number(timeout: Any, daemon: Any) -> None:
-    lock = prwlock.RWLock()
-    assert lock.acquire_write(timeout)
-    lock.release()
-
-
-def test_a_lease_of_nothing_and_a_mode_that_is_none(daemon: Any) -> None:
-    lock = prwlock.RWLock("jobs")
-    with pytest.raises(ValueError, match="lease"):
-        lock.write(lease=0)
     with pytest.raises(ValueError, match="mode"):
         lock.client.acquire("jobs", "exclusive")  # type: ignore[arg-type]
     with lock.write() as grant, pytest.raises(ValueError, match="downgraded"):

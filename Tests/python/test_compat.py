@@ -1,4 +1,4 @@
-"""Locks with the interfaces of other packages."""
+"""Locks with the interfaces of fasteners and filelock."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import os
 import pickle
 import threading
 from pathlib import Path
-from typing import Any, Callable
+from typing import Any
 
 import prwlock
 import pytest
@@ -15,90 +15,9 @@ from prwlock import compat
 from prwlock.compat import fasteners, filelock
 
 from processes import wait_until
+from threads import in_thread
 
 METHODS = ["fork", "spawn", "forkserver"]
-
-
-def in_thread(body: Callable[[], object]) -> Any:
-    """Returns the result of a call in another thread."""
-    results: list[Any] = []
-    thread = threading.Thread(target=lambda: results.append(body()))
-    thread.start()
-    thread.join()
-    return results[0]
-
-
-# As the standard library has them
-
-
-@pytest.mark.parametrize("kind", [compat.Lock, compat.RLock])
-def test_a_lock_as_threading_has_it(kind: Any, daemon: Any) -> None:
-    lock = kind("jobs")
-    with lock:
-        assert in_thread(lambda: lock.acquire(blocking=False)) is False
-        assert in_thread(lambda: lock.acquire(timeout=0.01)) is False
-        assert in_thread(lambda: kind("jobs").acquire(False)) is False
-    assert lock.acquire() is True
-    lock.release()
-    with pytest.raises(RuntimeError, match="not held"):
-        lock.release()
-    with pytest.raises(ValueError, match="non-blocking"):
-        lock.acquire(False, 1)
-    with pytest.raises(ValueError, match="non-negative"):
-        lock.acquire(timeout=-2)
-
-
-def test_a_plain_lock_is_released_by_any_thread_and_shows_its_holder(daemon: Any, peer: Any) -> None:
-    lock = compat.Lock("jobs")
-    assert not lock.locked()
-    in_thread(lock.acquire)
-    assert lock.locked()
-    lock.release()
-    assert peer().ask("write", "jobs") == "True"
-    assert lock.locked()
-
-
-def test_a_plain_lock_is_not_waited_for_by_its_holder(daemon: Any) -> None:
-    lock = compat.Lock()
-    with lock:
-        assert lock.acquire(timeout=1) is False
-        with pytest.raises(prwlock.Deadlock):
-            lock.acquire()
-
-
-@pytest.mark.parametrize("kind", [compat.RLock, compat.MultiprocessingRLock])
-def test_a_recursive_lock_counts(kind: Any, client: prwlock.Client) -> None:
-    lock = kind("jobs")
-    with lock, lock:
-        assert len(client.status("jobs").holders) == 1
-        with pytest.raises(RuntimeError, match="not held"):
-            raise in_thread(lambda: pytest.raises(RuntimeError, lock.release).value)
-        lock.acquire()
-        lock.release()
-    assert not client.status("jobs").holders
-
-
-def try_it(lock: Any, results: Any) -> None:
-    results.put(lock.acquire(False))
-
-
-@pytest.mark.parametrize("method", METHODS)
-@pytest.mark.parametrize("kind", [compat.MultiprocessingLock, compat.MultiprocessingRLock])
-def test_a_lock_as_multiprocessing_has_it(kind: Any, method: str, daemon: Any) -> None:
-    context = multiprocessing.get_context(method)
-    lock = kind()
-    for held in (True, False):
-        if held:
-            assert lock.acquire(timeout=-1)
-        results = context.Queue()
-        process = context.Process(target=try_it, args=(lock, results))
-        process.start()
-        assert results.get(timeout=60) is not held
-        process.join()
-        if held:
-            lock.release()
-    # A lock can be pickled at any time, not only while a process starts.
-    assert pickle.loads(pickle.dumps(lock)).name == lock.name
 
 
 # As fasteners has them

@@ -106,7 +106,8 @@ class Client:
         Args:
             name: Any text or bytes of at most 255 bytes when encoded (three bytes for most characters but letters).
             mode: ``read``, ``update`` or ``write``.
-            timeout: In seconds, to the millisecond. It also runs while a daemon starts, or another one drains.
+            timeout: In seconds, to the millisecond. It also runs while a daemon starts, or another one drains. An
+                infinite one waits for ever, as does one that is longer than a daemon accepts (876,000 hours).
             lease: The grant expires after so many seconds unless it is renewed.
             note: For people who inspect the lock.
             on_lost: Called with the grant, in a separate thread, if the grant ends before it is released.
@@ -119,8 +120,8 @@ class Client:
         """
         if mode not in ("read", "update", "write"):
             raise ValueError(f"a mode is 'read', 'update' or 'write', not {mode!r}")
-        deadline = None if timeout is None else Deadline(timeout)
-        options = acquire_options(None, lease, note)
+        deadline = Deadline.of(timeout)
+        options = acquire_options(lease, note)
         attend_prompt()
         grants: dict[Grant, int] = {}
         self._acquire(mode.upper().encode(), encode_name(name), options, deadline, grants)
@@ -131,9 +132,17 @@ class Client:
 
     @call
     def _acquire(
-        self, verb: bytes, name: bytes, options: bytes, deadline: Optional[Deadline], grants: dict[Grant, int]
+        self,
+        verb: bytes,
+        name: bytes,
+        options: bytes,
+        deadline: Optional[Deadline],
+        grants: dict[Grant, int],
+        is_alone: bool = False,
     ) -> None:
         """Requests a lock, and as its last step stores the grant in `grants`.
+
+        With `is_alone`, the request has an owner of its own. So the daemon never counts it as a part of a deadlock.
 
         After an exception, at whatever step, there is neither a grant nor a request.
         """
@@ -143,7 +152,8 @@ class Client:
         request: Optional[Sleeper] = None
         grant: Optional[Grant] = None
         try:
-            text = b"%s %s owner=%s%s" % (verb, name, own.owner, options)
+            owner = b"%s.%d" % (own.owner, next(own.numbers)) if is_alone else own.owner
+            text = b"%s %s owner=%s%s" % (verb, name, owner, options)
             attempts = 0
             while attempts < _ATTEMPTS:
                 attempts += 1
@@ -160,7 +170,7 @@ class Client:
                 except SentInVain:
                     continue
                 if words[1] == b"GRANTED" and len(words) > 4:
-                    grant = Grant(connection, words, own)
+                    grant = Grant(connection, words, own, owner)
                     own.request = None
                     grants[grant] = 1
                     return

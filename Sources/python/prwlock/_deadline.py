@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from time import monotonic
 
-from ._errors import DaemonTimeout
+from ._errors import DaemonTimeout, DurationTooLong
 from ._wire import milliseconds, refusal
 
 TYPE_CHECKING = False
@@ -43,6 +43,19 @@ class Deadline:
         self.at = monotonic() + length / 1_000
         self.end = self.at + SLACK
         self._grace_end: Optional[float] = None
+
+    @classmethod
+    def of(cls, timeout: Optional[Seconds]) -> Optional[Deadline]:
+        """Returns the deadline of a call with that timeout; None if the call waits for ever.
+
+        A call waits for ever without a timeout, with an infinite timeout, and with a longer one than a daemon accepts.
+        """
+        if timeout is None:
+            return None
+        try:
+            return cls(timeout)
+        except DurationTooLong:
+            return None
 
     @property
     def wait(self) -> bytes:

@@ -156,4 +156,4 @@ class NestedUse(LockError, RuntimeError):
 
 
 class DurationTooLong(ValueError, OverflowError):
-    """A duration is infinite, or longer than 876,000 hours. Use ``None`` to wait for ever."""
+    """A lease is infinite, or longer than 876,000 hours. Such a timeout waits for ever."""

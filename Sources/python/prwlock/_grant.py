@@ -7,8 +7,9 @@ from sys import is_finalizing
 from ._connection import Connection, Sleeper
 from ._deadline import PATIENCE, Deadline
 from ._errors import DaemonUnavailable, NestedUse, NotHeld
-from ._granted import Granted, downgrade_option, lease_option
+from ._granted import Granted, downgrade_option
 from ._owner import Thread, call, threads
+from ._wire import lease_option
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -29,15 +30,12 @@ class Grant(Granted):
 
     _connection: Connection
 
-    def __init__(self, connection: Connection, words: list[bytes], thread: Thread) -> None:
+    def __init__(self, connection: Connection, words: list[bytes], thread: Thread, owner: bytes) -> None:
         self._words = words
         self._connection = connection
         self._thread = thread
+        self._owner = owner
         self._live = [True]
-
-    @property
-    def _owner(self) -> bytes:  # type: ignore[override]
-        return self._thread.owner
 
     # The end
 
@@ -130,10 +128,10 @@ class Grant(Granted):
             LockLost: the grant has ended before.
             DaemonTimeout: the daemon did not answer.
         """
-        if timeout is None:
+        deadline = Deadline.of(timeout)
+        if deadline is None:
             self._change(b"UPGRADE", b"", None)
         else:
-            deadline = Deadline(timeout)
             self._change(b"UPGRADE", deadline.wait, deadline.left)
 
     def downgrade(self, to: Literal["read", "update"] = "read") -> None:

@@ -7,14 +7,14 @@ from os import getpid
 from ._ahead import shows_end
 from ._errors import DaemonTimeout, DaemonUnavailable, LockLost, NotHeld
 from ._log import log
-from ._wire import decode_name, milliseconds, refusal
+from ._wire import decode_name, refusal
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Optional, Protocol
 
     from ._ahead import Watched
-    from ._wire import Mode, Seconds
+    from ._wire import Mode
 
     class Held(Watched, Protocol):
         """What a grant needs of its session."""
@@ -167,8 +167,3 @@ def downgrade_option(to: str) -> bytes:
     if to not in ("read", "update"):
         raise ValueError(f"a grant is downgraded to 'read' or 'update', not {to!r}")
     return b" to=" + to.encode()
-
-
-def lease_option(lease: Optional[Seconds]) -> bytes:
-    """Returns the option of a ``RENEW``."""
-    return b"" if lease is None else b" lease=%dms" % milliseconds(lease, "a lease")

@@ -65,7 +65,8 @@ def run(asked: Asked, kill_after: Optional[float]) -> int:
         LockError: there is no daemon, or another fault.
     """
     # Refuse impossible options before anything is started.
-    acquire_options(asked.timeout, asked.lease, asked.note)
+    Deadline.of(asked.timeout)
+    acquire_options(asked.lease, asked.note)
     if kill_after is None:
         return _become(asked, None)
     from . import _monitor
@@ -108,7 +109,7 @@ def _end_with(channel: socket.socket) -> None:
 
 def _become(asked: Asked, channel: Optional[socket.socket]) -> int:  # noqa: RET503
     start = time.monotonic()
-    deadline = None if asked.timeout is None else Deadline(asked.timeout)
+    deadline = Deadline.of(asked.timeout)
     connection = _connect(asked, deadline)
     ancestor = _held.find(asked.name, connection)
     if ancestor is not None:
@@ -173,7 +174,7 @@ def _acquire(
     asked: Asked, deadline: Optional[Deadline], connection: Connection
 ) -> tuple[Connection, list[bytes]]:
     """Requests the lock until there is a decision, also from the next daemon if one ends."""
-    options = acquire_options(None, asked.lease, asked.note)
+    options = acquire_options(asked.lease, asked.note)
     text = b"%s %s%s" % (asked.mode.upper().encode(), asked.name, options)
     while True:
         try:

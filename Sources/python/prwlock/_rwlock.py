@@ -113,7 +113,7 @@ class RWLock:
 
         Raises:
             Deadlock: there is no timeout, and waiting would close a circle; an ``OSError`` and a ``ValueError``.
-            ValueError: the timeout is negative or not a number, infinite or too long.
+            ValueError: the timeout is negative or not a number (NaN). An infinite or very long one waits for ever.
             DaemonTimeout: no daemon answered within the timeout and a second.
             LockError: the daemon could not be reached, or another reason that the class names.
         """
@@ -131,20 +131,20 @@ class RWLock:
         """Acquires the write lock if that needs no wait; returns whether it was granted."""
         return self._acquire(b"WRITE", 0)
 
-    def _acquire(self, verb: bytes, timeout: Optional[Seconds]) -> bool:
+    def _acquire(self, verb: bytes, timeout: Optional[Seconds], is_alone: bool = False) -> bool:
         deadline = None
         if timeout is not None:
             from ._deadline import Deadline
 
-            deadline = Deadline(timeout)
+            deadline = Deadline.of(timeout)
         client = self._client or self.client
         book = self._book
         if book is None or book.pid != getpid():
             book = self._own_book
         try:
-            client._acquire(verb, self._name, b"", deadline, book.grants)
+            client._acquire(verb, self._name, b"", deadline, book.grants, is_alone)
         except (AcquireTimeout, Deadlock):
-            if timeout is None:
+            if deadline is None:
                 raise
             return False
         return True

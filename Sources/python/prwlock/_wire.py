@@ -100,37 +100,50 @@ def milliseconds(value: Seconds, what: str = "a timeout") -> int:
     Raises:
         TypeError: it is not a number.
         ValueError: it is negative or not a number (NaN).
-        DurationTooLong: it is infinite, or more than 876,000 hours; a ``ValueError`` and ``OverflowError``.
+        DurationTooLong: it is infinite, or more than 876,000 hours, the longest duration that a daemon accepts.
     """
     total_seconds = getattr(value, "total_seconds", None)
     number: Any = value if total_seconds is None else total_seconds()
     if not isinstance(number, (int, float)):
-        if not hasattr(type(number), "__float__"):
-            raise TypeError(f"{what} is a number of seconds, not {type(value).__name__}")
-        number = float(number)
+        number = _float(number, what)
     if number != number:
         raise ValueError(f"{what} is not a number")
     if number < 0:
         raise ValueError(f"{what} must not be negative")
     if number > _LONGEST_DURATION:
-        raise DurationTooLong(f"{what} is at most {_LONGEST_DURATION} seconds; leave it out to wait for ever")
+        raise DurationTooLong(f"{what} is at most {_LONGEST_DURATION} seconds")
     # Round up to milliseconds, but ignore floating-point errors below a microsecond.
     return int(number * 1_000 + 0.999)
 
 
-def acquire_options(
-    timeout: Optional[Seconds], lease: Optional[Seconds] = None, note: Optional[Text] = None
-) -> bytes:
-    """Returns the options behind the owner in a request for a lock."""
-    options = b"" if timeout is None else b" wait=%dms" % milliseconds(timeout)
-    if lease is not None:
-        length = milliseconds(lease, "a lease")
-        if length == 0:
-            raise ValueError("a lease must not be 0")
-        options += b" lease=%dms" % length
-    if note is not None:
-        options += b" note=" + encode_name(note, "a note")
-    return options
+def _float(number: Any, what: str) -> float:
+    """Returns the float for a number of any type, an infinite one for a number that is out of a float's range."""
+    try:
+        # `float` would also read a text.
+        return float(type(number).__float__(number))
+    except OverflowError:
+        return float("inf") if number > 0 else float("-inf")
+    except (AttributeError, TypeError):
+        raise TypeError(f"{what} is a number of seconds, not {type(number).__name__}") from None
+
+
+def lease_option(lease: Optional[Seconds]) -> bytes:
+    """Returns the option for a lease.
+
+    Raises:
+        ValueError: the lease is 0, or `milliseconds` refuses it.
+    """
+    if lease is None:
+        return b""
+    length = milliseconds(lease, "a lease")
+    if length == 0:
+        raise ValueError("a lease must not be 0")
+    return b" lease=%dms" % length
+
+
+def acquire_options(lease: Optional[Seconds] = None, note: Optional[Text] = None) -> bytes:
+    """Returns the options behind the owner and the timeout in a request for a lock."""
+    return lease_option(lease) + (b"" if note is None else b" note=" + encode_name(note, "a note"))
 
 
 def release_of(text: bytes) -> Optional[bytes]:

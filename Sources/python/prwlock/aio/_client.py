@@ -115,9 +115,8 @@ class Client:
         """Requests a lock as `prwlock.Client.acquire`; `on_lost` runs on the loop, and may be a coroutine function."""
         if mode not in ("read", "update", "write"):
             raise ValueError(f"a mode is 'read', 'update' or 'write', not {mode!r}")
-        options = acquire_options(None, lease, note)
-        if timeout is not None:
-            Deadline(timeout)  # Refuses an impossible timeout at once.
+        options = acquire_options(lease, note)
+        Deadline.of(timeout)  # Refuses an impossible timeout at once.
         attend_prompt()
         verb, encoded = mode.upper().encode(), encode_name(name)
         return Acquiring(lambda: self._acquire(verb, encoded, options, timeout, on_lost), encoded, mode)
@@ -125,7 +124,7 @@ class Client:
     async def _acquire(
         self, verb: bytes, name: bytes, options: bytes, timeout: Optional[Seconds], on_lost: Optional[OnLost]
     ) -> Grant:
-        deadline = None if timeout is None else Deadline(timeout)
+        deadline = Deadline.of(timeout)
         word = owner()
         attempts = 0
         while attempts < _ATTEMPTS:

@@ -10,8 +10,8 @@ from warnings import warn
 
 from .._deadline import PATIENCE, Deadline
 from .._errors import DaemonUnavailable
-from .._granted import Granted, downgrade_option, lease_option
-from .._wire import decode_name
+from .._granted import Granted, downgrade_option
+from .._wire import decode_name, lease_option
 from ._connection import Connection
 
 if TYPE_CHECKING:
@@ -46,10 +46,10 @@ class Grant(Granted):
 
     async def upgrade(self, timeout: Optional[Seconds] = None) -> None:
         """As `prwlock.Grant.upgrade`. A cancelled upgrade that the daemon has granted stays in effect."""
-        if timeout is None:
+        deadline = Deadline.of(timeout)
+        if deadline is None:
             await self._change(b"UPGRADE", b"", None)
         else:
-            deadline = Deadline(timeout)
             await self._change(b"UPGRADE", deadline.wait, deadline.left)
 
     async def downgrade(self, to: Literal["read", "update"] = "read") -> None:

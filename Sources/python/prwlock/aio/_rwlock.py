@@ -6,6 +6,7 @@ import os
 from typing import TYPE_CHECKING, Any, Optional
 
 from .. import _rwlock
+from .._deadline import Deadline
 from .._errors import AcquireTimeout, Deadlock, NotHeld
 from .._once import once
 from .._status import LockStatus
@@ -138,7 +139,7 @@ class RWLock:
         try:
             grant = await self.client.acquire(self.name, mode, timeout)
         except (AcquireTimeout, Deadlock):
-            if timeout is None:
+            if Deadline.of(timeout) is None:
                 raise
             return False
         self._grants[grant] = None

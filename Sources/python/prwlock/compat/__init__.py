@@ -7,6 +7,9 @@
 | `compat.fasteners` | fasteners: `InterProcessLock`, `InterProcessReaderWriterLock` and the decorators |
 | `compat.filelock` | filelock: `FileLock`, `SoftFileLock`, `ReadWriteLock`, `Timeout` |
 
+A second `acquire` of a plain lock by the same thread waits, as the original's does, because another thread (or process)
+may release the lock. `threading.Condition` and `multiprocessing.Condition` accept these locks.
+
 Where the original locks a file, the path is only a name here. The file is created for programs that expect it, and has
 no meaning.
 """

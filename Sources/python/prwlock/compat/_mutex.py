@@ -1,27 +1,48 @@
-"""Locks for one holder at a time, with the interfaces of the standard library's locks."""
+"""Locks for one holder at a time, with the interfaces of the standard library's locks.
+
+A lock is the book of its `RWLock`, with at most one live grant. For one process, it has these states:
+
+    [ FREE ] ── `acquire`, at once or after a wait ──▶ [ HELD ] (a live grant)
+       ▲                                                 │   │ the session ends, or the grant is revoked
+       ├── `release` ────────────────────────────────────┘   ▼
+       └── `release` by the thread that lost it: LockLost ── [ LOST ] ── `acquire` by any thread ──▶ [ HELD ]
+
+`Lock` and `MultiprocessingLock` belong to no thread: any thread may release them, so a second `acquire` by the same
+thread waits for that. The daemon would refuse this wait as a deadlock if both requests had the same owner, so each
+request has an owner of its own.
+
+`RLock` and `MultiprocessingRLock` belong to the thread that holds them. HELD counts: `acquire` by that thread adds one,
+`release` subtracts one, and the last `release` frees the lock. The thread is the owner of the request, so a circle of
+threads that wait for each other is refused.
+
+A forked child begins with FREE, and holds nothing of what its parent holds.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Optional
+from threading import TIMEOUT_MAX
+from typing import TYPE_CHECKING, Any, ClassVar, Optional
 
-from .._errors import DaemonTimeout, NotHeld
+from .._deadline import Deadline
+from .._errors import AcquireTimeout, DaemonTimeout, Deadlock, DurationTooLong, LockLost, NotHeld
 from .._log import log
 from .._owner import threads
 from .._rwlock import RWLock
 
 if TYPE_CHECKING:
     from .._grant import Grant
+    from .._wire import Text
 
 
 class _Mutex:
-    """A lock that is always acquired for writing.
+    """A lock that is always acquired for writing."""
 
-    Its whole state is the book of its `RWLock`: the grant, and how often its thread has acquired it.
-    """
+    #: The class of the error for the release of a lock that is not held.
+    _error: ClassVar[type[Exception]] = RuntimeError
+    #: Whether each request has an owner of its own, rather than its thread.
+    _is_alone: ClassVar[bool]
 
-    _is_recursive = False
-
-    def __init__(self, name: Optional[str] = None) -> None:
+    def __init__(self, name: Optional[Text] = None) -> None:
         self._lock = RWLock(name)
 
     @property
@@ -29,47 +50,41 @@ class _Mutex:
         """The lock's name; random for a lock that was made without one."""
         return self._lock.name
 
-    def _acquire(self, timeout: Optional[float]) -> bool:
-        if self._is_recursive:
-            own = self._own_grant()
-            if own is not None and own.is_held:
-                # Only the thread of the grant changes this count.
-                self._lock._own_book.grants[own] += 1
-                return True
-        try:
-            return self._lock.acquire_write(timeout)
-        except DaemonTimeout as error:
-            # These interfaces can only report a timeout, so log the reason.
-            if timeout is None:
-                raise
-            log("WARNING", str(error))
-            return False
+    def locked(self) -> bool:
+        """Returns whether any process holds it."""
+        return bool(self._lock.status().holders)
+
+    @property
+    def _grants(self) -> dict[Grant, int]:
+        """The grants of this process, each with how often its thread has acquired it."""
+        return self._lock._own_book.grants
 
     def _own_grant(self) -> Optional[Grant]:
         """Returns the last grant of this thread; None if it has none."""
         thread = threads.own
-        held = list(self._lock._own_book.grants)
-        return next((grant for grant in reversed(held) if grant._thread is thread), None)
+        return next((grant for grant in reversed(list(self._grants)) if grant._thread is thread), None)
+
+    def _acquire(self, timeout: Optional[float]) -> bool:
+        try:
+            return self._lock._acquire(b"WRITE", timeout, self._is_alone)
+        except DaemonTimeout as error:
+            # These interfaces can only report a timeout, so log the reason.
+            if Deadline.of(timeout) is None:
+                raise
+            log("WARNING", str(error))
+            return False
 
     def release(self) -> None:
-        """Releases the lock.
+        raise NotImplementedError
 
-        Raises:
-            RuntimeError: this process, or in a recursive lock this thread, does not hold it.
-            LockLost: the grant has ended before.
-        """
-        if self._is_recursive:
-            own = self._own_grant()
-            if own is None:
-                raise RuntimeError("cannot release a lock that is not held")
-            grants = self._lock._own_book.grants
-            if grants[own] > 1:
-                grants[own] -= 1
-                return
+    def _release(self) -> None:
         try:
             self._lock.release()
         except NotHeld:
-            raise RuntimeError("cannot release a lock that is not held") from None
+            raise self._not_held() from None
+
+    def _not_held(self) -> Exception:
+        return self._error("cannot release a lock that is not held")
 
     def __enter__(self) -> bool:
         return self._acquire(None)
@@ -87,53 +102,195 @@ class _Mutex:
         self._lock = state["lock"]
 
 
-class Lock(_Mutex):
-    """`threading.Lock`, for all processes that share it or use its name.
+class _Plain(_Mutex):
+    """A lock that any thread may release."""
 
-    Any thread of the process that holds it may release it. A thread that acquires it twice gets ``Deadlock``, where
-    `threading.Lock` waits for ever; with a timeout it gets False.
-    """
+    _is_alone = True
+
+    def release(self) -> None:
+        """Releases the lock, whichever thread of this process has acquired it.
+
+        Raises:
+            RuntimeError: this process does not hold it.
+            LockLost: the grant has ended before.
+        """
+        self._release()
+
+    def _is_owned(self) -> bool:
+        """Returns whether this process holds it, for `threading.Condition`.
+
+        Without this method, the condition tries to acquire the lock, and so would disturb other processes.
+        """
+        return bool(self._grants)
+
+
+class _Recursive(_Mutex):
+    """A lock that the thread that holds it may acquire again."""
+
+    _is_alone = False
+
+    def _acquire(self, timeout: Optional[float]) -> bool:
+        own = self._own_grant()
+        if own is not None and own.is_held:
+            # Only the thread of the grant changes this count.
+            self._grants[own] += 1
+            return True
+        return super()._acquire(timeout)
+
+    def release(self) -> None:
+        """Releases one acquisition of this thread; the last one frees the lock.
+
+        Raises:
+            RuntimeError: this thread does not hold it (`multiprocessing.RLock`: ``AssertionError``).
+            LockLost: the grant has ended before.
+        """
+        own = self._own_grant()
+        if own is None:
+            raise self._not_held()
+        if self._grants[own] > 1:
+            self._grants[own] -= 1
+        else:
+            self._release()
+
+    # What `threading.Condition` calls
+
+    def _is_owned(self) -> bool:
+        return self._own_grant() is not None
+
+    def _recursion_count(self) -> int:
+        own = self._own_grant()
+        return 0 if own is None else self._grants[own]
+
+    def _release_save(self) -> int:
+        """Frees the lock, and returns how often its thread has acquired it."""
+        count = self._recursion_count()
+        if count == 0:
+            raise self._not_held()
+        self._release()
+        return count
+
+    def _acquire_restore(self, count: int) -> None:
+        """Waits for the lock, and acquires it that many times."""
+        self._acquire(None)
+        own = self._own_grant()
+        if own is not None:
+            self._grants[own] = count
+
+
+class _AsThreading(_Mutex):
+    """Has the `acquire` of `threading`."""
 
     def acquire(self, blocking: bool = True, timeout: float = -1) -> bool:
-        """As `threading.Lock.acquire`: returns whether the lock was acquired; -1 waits for ever."""
-        return self._acquire(_seconds(blocking, timeout))
+        """Waits for the lock, and returns whether it was acquired.
 
-    def locked(self) -> bool:
-        """Returns whether any process holds it."""
-        return bool(self._lock.status().holders)
+        A timeout of -1 waits for ever, as do an infinite one and one that is longer than a daemon accepts
+        (`threading.TIMEOUT_MAX`, for example).
 
-
-class RLock(_Mutex):
-    """`threading.RLock`: the thread that holds it may acquire it again."""
-
-    _is_recursive = True
-
-    def acquire(self, blocking: bool = True, timeout: float = -1) -> bool:
-        """As `threading.RLock.acquire`."""
-        return self._acquire(_seconds(blocking, timeout))
-
-
-def _seconds(blocking: bool, timeout: float) -> Optional[float]:
-    if not blocking:
-        if timeout != -1:
-            raise ValueError("can't specify a timeout for a non-blocking call")
-        return 0
-    if timeout == -1:
-        return None
-    if timeout < 0:
-        raise ValueError("timeout value must be a non-negative number")
-    return timeout
+        Raises:
+            ValueError: the timeout is negative but not -1, or NaN, or `blocking` is false and there is a timeout.
+            OverflowError: the timeout is finite, and longer than `threading.TIMEOUT_MAX`.
+        """
+        if not blocking:
+            if timeout != -1:
+                raise ValueError("can't specify a timeout for a non-blocking call")
+            return self._acquire(0)
+        if timeout in (-1, float("inf")):
+            return self._acquire(None)
+        if abs(timeout) > TIMEOUT_MAX:
+            raise DurationTooLong("timeout value is too large")
+        if timeout < 0:
+            raise ValueError("timeout value must be a non-negative number")
+        return self._acquire(timeout)
 
 
-class MultiprocessingLock(_Mutex):
-    """`multiprocessing.Lock`. It can be pickled at any time, not only while a process starts."""
+class _AsMultiprocessing(_Mutex):
+    """Has the `acquire` of `multiprocessing`, and the methods that `multiprocessing.Condition` calls."""
 
     def acquire(self, block: bool = True, timeout: Optional[float] = None) -> bool:
-        """As `multiprocessing.Lock.acquire`: a negative timeout means 0."""
-        return self._acquire(None if block and timeout is None else max(0, timeout or 0) if block else 0)
+        """Waits for the lock, and returns whether it was acquired.
+
+        A negative timeout means 0. An infinite one waits for ever, as does one that is longer than a daemon accepts.
+
+        Raises:
+            ValueError: the timeout is NaN.
+        """
+        if not block:
+            return self._acquire(0)
+        return self._acquire(0 if timeout is not None and timeout < 0 else timeout)
+
+    @property
+    def _semlock(self) -> _AsMultiprocessing:
+        return self
+
+    def _is_mine(self) -> bool:
+        return self._own_grant() is not None
+
+    def _count(self) -> int:
+        return sum(list(self._grants.values()))
 
 
-class MultiprocessingRLock(MultiprocessingLock):
+class Lock(_AsThreading, _Plain):
+    """`threading.Lock`, for all processes that share it or use its name.
+
+    Any thread of the process that holds it may release it. A thread that acquires it again waits for that.
+    """
+
+
+class RLock(_AsThreading, _Recursive):
+    """`threading.RLock`: the thread that holds it may acquire it again."""
+
+
+class MultiprocessingLock(_AsMultiprocessing, _Plain):
+    """`multiprocessing.Lock`. It can be pickled at any time, not only while a process starts.
+
+    Any thread of any process may release it. A thread that acquires it again waits for that.
+    """
+
+    _error = ValueError
+
+    def acquire(self, block: bool = True, timeout: Optional[float] = None) -> bool:
+        before = self._own_grant()
+        is_acquired = super().acquire(block, timeout)
+        if is_acquired and before is not None and not before.is_held:
+            # Another process has released it, so this thread will not.
+            self._grants.pop(before, None)
+            before._connection.ended.pop(before._words[4], None)
+            before._disown()
+        return is_acquired
+
+    def release(self) -> None:
+        """Releases the lock, whichever thread of any process has acquired it.
+
+        If another process holds it, this revokes that process's grant. A system's daemon allows this to root only,
+        unless its rules allow it to other users.
+
+        Raises:
+            ValueError: no process holds it.
+            Denied: another process holds it, and this user may not revoke its grant.
+            LockLost: the grant of this process has ended before.
+        """
+        if self._grants:
+            self._release()
+            return
+        client = self._lock.client
+        # Only a plain lock has such an owner. No other lock is released by a process that does not hold it.
+        held = [holder for holder in self._lock.status().holders if "." in (holder.owner or "")]
+        try:
+            for holder in held[:1]:
+                client.revoke(self.name, holder.token)
+        except LockLost:
+            # It was released meanwhile.
+            held = []
+        if not held:
+            raise self._not_held()
+        # A revocation marks the lock as left by a writer that died. A release removes the mark.
+        try:
+            client.acquire(self.name, "write", 0).release()
+        except (AcquireTimeout, Deadlock):
+            pass
+
+
+class MultiprocessingRLock(_AsMultiprocessing, _Recursive):
     """`multiprocessing.RLock`: the thread that holds it may acquire it again."""
 
-    _is_recursive = True
+    _error = AssertionError

@@ -22,6 +22,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Callable, Optional, TypeVar
 
+from .._deadline import Deadline
 from .._errors import AcquireTimeout, DaemonTimeout, Deadlock
 from .._forking import Guarded
 from .._grant import Grant
@@ -76,7 +77,7 @@ class _PathLock(Guarded):
             return False
         except DaemonTimeout as error:
             # This interface can only report a timeout, so log the reason.
-            if wait is None:
+            if Deadline.of(wait) is None:
                 raise
             log("WARNING", str(error))
             return False
