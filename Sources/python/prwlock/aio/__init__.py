@@ -7,6 +7,8 @@
 
 An owner is a task: tasks exclude each other as threads and processes do. A task that is cancelled stops waiting, and a
 grant that was made at the same moment is released. Each event loop has its own connection.
+
+`Grant.release_nowait` and `RWLock.release_nowait` release without ``await``, as `asyncio.Lock.release`.
 """
 
 from __future__ import annotations

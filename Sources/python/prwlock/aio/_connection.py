@@ -44,6 +44,8 @@ class Connection(Session, asyncio.Protocol):
         self.losses: Optional[Losses] = None
         self.end_of_loop: Optional[AsyncGenerator[None, None]] = None
         self.loop = asyncio.get_running_loop()
+        #: Whether this process has ended it.
+        self.is_closed = False
         self._socket = connected
         self._numbers = count(1)
         self._transport: Optional[asyncio.Transport] = None
@@ -85,6 +87,20 @@ class Connection(Session, asyncio.Protocol):
         if accept is not None:
             accept(request.reply)
         return request
+
+    def tell(self, text: bytes, answered: Callable[[Awaited], object]) -> None:
+        """Sends a line without waiting for its reply. Lines that are sent later reach the daemon after this one.
+
+        `answered` is called when the reply comes, or with an empty reply if the connection ends first.
+
+        Raises:
+            RuntimeError: the caller does not run on this connection's loop.
+        """
+        if asyncio.get_running_loop() is not self.loop:
+            raise RuntimeError("a grant is released on the event loop that acquired it")
+        request = Awaited(b"#%d " % next(self._numbers), text, None, None)
+        self._write(self.open(request))
+        request.answer.add_done_callback(lambda _: answered(request))
 
     def _look(self, request: Awaited) -> None:
         if request.answer.done():
@@ -133,6 +149,7 @@ class Connection(Session, asyncio.Protocol):
         if self.pid != getpid() or self._transport is None:
             return
         if self.fault is None:
+            self.is_closed = True
             self.queue_last_words(is_all=True)
             self.flush(self._write)
             self.end(fault)

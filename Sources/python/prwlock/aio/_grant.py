@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any, Callable, Literal, Optional
 from warnings import warn
 
 from .._deadline import PATIENCE, Deadline
-from .._errors import DaemonUnavailable
+from .._errors import DaemonUnavailable, LockLost
 from .._granted import Granted, downgrade_option
 from .._wire import decode_name, lease_option
-from ._connection import Connection
+from ._connection import Awaited, Connection
 
 if TYPE_CHECKING:
     from .._wire import Mode, Seconds
@@ -43,6 +43,39 @@ class Grant(Granted):
         except DaemonUnavailable as error:
             raise self._fault(error) from error
         self._check_released(request.words, words)
+
+    def release_nowait(self) -> None:
+        """Releases the grant without waiting for the daemon, as `asyncio.Lock.release`.
+
+        The line is sent at once, as far as the socket has room, and before all lines that this loop sends later. So a
+        request that follows finds the lock released. If the daemon is stopped, it releases the grant when it continues.
+        If the grant has ended before the daemon reads the line, the loss is logged as a warning.
+
+        Raises:
+            NotHeld: it was released before, or it belongs to the parent process.
+            LockLost: it is known that the grant has ended before.
+            RuntimeError: the caller does not run on the event loop that acquired the grant.
+        """
+        self._check()
+        words = self._words
+        lost = self._lost
+        if lost is not None:
+            self._end()
+            self._connection.ended.pop(words[4], None)
+            raise self._loss(lost)
+        self._connection.tell(self._line(b"RELEASE"), lambda request: self._log_loss(request, words))
+        self._end()
+
+    def _log_loss(self, request: Awaited, words: list[bytes]) -> None:
+        """Logs if a release without a wait came too late."""
+        if not request.reply:
+            if not self._connection.is_closed:
+                self._loss("connection")
+            return
+        try:
+            self._check_released(request.words, words)
+        except LockLost:  # It is logged.
+            pass
 
     async def upgrade(self, timeout: Optional[Seconds] = None) -> None:
         """As `prwlock.Grant.upgrade`. A cancelled upgrade that the daemon has granted stays in effect."""

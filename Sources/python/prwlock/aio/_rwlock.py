@@ -149,6 +149,10 @@ class RWLock:
         """Releases the last grant of this task; if it has none, the last one of another task through this object."""
         await self._take().release()
 
+    def release_nowait(self) -> None:
+        """As `release`, without waiting for the daemon; see `Grant.release_nowait`."""
+        self._take().release_nowait()
+
     def _take(self) -> Grant:
         """Removes and returns the last grant of this task, or else that of another one; as `Book.take`."""
         word = owner()
