@@ -56,7 +56,7 @@ struct AncestorGrant {
 
     /// The newest such grant on a lock; nil if there is none, or the daemon does not show it.
     ///
-    /// - Parameter owner: the owner whose grants do not count, because it changes them itself.
+    /// - Parameter owner: its grants do not count, because it changes them itself.
     static func find(
         on name: LockName, over connection: inout BlockingConnection, by end: Deadline,
         besides owner: OwnerID = .session

@@ -104,6 +104,7 @@ def test_a_command_that_is_none(daemon: Any) -> None:
     assert "missing" in command("run", status=64)
     assert "missing" in command("run", "jobs", "--", status=64)
     assert "empty" in command("run", "", "true", status=64)
+    assert "prwlock release NAME" in command("run", "-u", "jobs", "true", status=64)
 
 
 def test_tables_are_for_people_and_json_for_programs(client: prwlock.Client, peer: Any) -> None:
@@ -113,7 +114,7 @@ def test_tables_are_for_people_and_json_for_programs(client: prwlock.Client, pee
     wait_until(lambda: client.status("a\x1b[2J").waiters)
     table = command("status", "a\x1b[2J")
     # Control characters are escaped.
-    assert table.startswith("a\\x1B[2J: held (write), 1 hold it, 1 wait\n")
+    assert table.startswith("a\\x1B[2J: held (write), 1 holder, 1 waiting\n")
     assert "\x1b" not in table
     assert f"{holder.pid}  write" in table
     assert f"{waiter.pid}  read" in table
@@ -126,7 +127,12 @@ def test_tables_are_for_people_and_json_for_programs(client: prwlock.Client, pee
         {"name": "a\x1b[2J", "encoded": "a%1B%5B2J", "mode": "write", "holders": 1, "waiters": 1, "owner_died": False}
     ]
     assert command("list").splitlines()[0].split() == ["MODE", "HOLDERS", "WAITING", "LAST", "WRITER", "NAME"]
-    assert command("list", "z").splitlines() == [command("list", "z").splitlines()[0]]
+    assert command("list", "z") == "no locks\n"
+    bare = json.loads(command("status", "--json"))
+    assert [lock["name"] for lock in bare] == ["a\x1b[2J"]
+    assert bare[0]["waiters"][0]["waits_for"] == [holder.pid]
+    assert "python" in bare[0]["holders"][0]["command"]
+    assert command("status").splitlines()[0] == table.splitlines()[0]
     assert {row["pid"] for row in json.loads(command("sessions", "--json"))} >= {holder.pid, waiter.pid}
     assert str(holder.pid) in command("sessions")
 
@@ -164,12 +170,22 @@ def test_a_daemon_that_is_not_there_is_one_line(home: Any) -> None:
 
 def test_help_and_version_are_there(daemon: Any) -> None:
     assert "run" in command("--help")
-    for word in ("run", "status", "list", "sessions", "watch", "ping", "bench"):
-        assert "usage: python -m prwlock" in command(word, "--help")
-    assert command("--version") == f"prwlock {prwlock.__version__}\n"
-    assert "invalid choice" in command("nonsense", status=64)
-    assert daemon.socket in command("ping")
-    assert json.loads(command("ping", "--json")) == {"socket": daemon.socket, "space": "socket"}
+    for word in (
+        "run", "hold", "release", "status", "list", "sessions", "stats", "watch", "ping", "validate", "revoke", "bench",
+    ):  # fmt: skip
+        assert f"usage: python -m prwlock {word}" in command(word, "--help")
+    python = ".".join(map(str, sys.version_info[:3]))
+    for words in (["--version"], ["-V"], ["run", "-V"], ["hold", "--version"]):
+        assert command(*words) == f"prwlock {prwlock.__version__} (Python {python})\n"
+    assert command() == command("--help")
+    assert "there is no subcommand 'nonsense': `python -m prwlock --help` lists them" in command("nonsense", status=64)
+    for wrong, right in (("stauts", "status"), ("lst", "list"), ("relase", "release"), ("vaildate", "validate")):
+        assert f"did you mean '{right}'?" in command(wrong, status=64)
+    first, second = command("ping").splitlines()
+    assert first.startswith(f"prwlockd/{prwlock.__version__} answers at {daemon.socket} in ")
+    assert second.startswith(f"process {daemon.pid}, in ")
+    members = json.loads(command("ping", "--json"))
+    assert (members["socket"], members["space"], members["pid"]) == (daemon.socket, "socket", daemon.pid)
 
 
 def test_a_listing_of_one_users_locks_says_so(own_socket: Any) -> None:
@@ -178,7 +194,8 @@ def test_a_listing_of_one_users_locks_says_so(own_socket: Any) -> None:
         assert done.returncode == 0
         assert "are the locks of user" in done.stderr
         assert "alone" not in done.stdout
-    assert json.loads(command("ping", "--json")) == {"socket": str(own_socket), "space": "user"}
+    members = json.loads(command("ping", "--json"))
+    assert (members["socket"], members["space"]) == (str(own_socket), "user")
     quiet = subprocess.run([*COMMAND, "list", "--json"], capture_output=True, text=True, timeout=60, check=False)
     assert quiet.stderr == ""
 

@@ -1,4 +1,4 @@
-"""The words of a command line for ``run``, which passes its command on byte for byte.
+"""The words of a command line, as `argparse` can read them.
 
 `argparse` takes words out of a command (``--``), and reads a value that begins with a dash as an option. So the options
 of ``run`` end where this module says, and each value is joined to its option.
@@ -9,25 +9,32 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Optional
 
-#: The options of `run` that take a value, by their long names.
-_VALUES = ("wait", "timeout", "conflict-exit-code", "lease", "note", "command", "kill-after", "socket")
+#: The options that take a value, and the others, by their long names.
+_VALUES = (
+    "wait", "timeout", "conflict-exit-code", "lease", "note", "command", "kill-after", "socket", "pid", "runs",
+    "seconds", "echo", "original",
+)  # fmt: skip
 _FLAGS = (
     "shared", "read", "exclusive", "write", "update", "nb", "nonblock", "nonblocking", "close", "no-fork", "inherit",
-    "verbose", "encoded", "help",
+    "verbose", "encoded", "help", "version", "unlock", "print-token", "no-signal", "json", "pin",
 )  # fmt: skip
 _LETTERS = {"w": "wait", "E": "conflict-exit-code", "c": "command", "k": "kill-after"}
 
 
 def split(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
     """Returns the words for the parser, and for ``run`` also the name and the command."""
-    if list(arguments[:1]) != ["run"]:
-        return list(arguments), []
-    words = ["run"]
+    words = list(arguments[:1])
+    is_run = words == ["run"]
     rest = list(arguments[1:])
-    while rest and rest[0].startswith("-") and rest[0] != "-":
+    while rest:
         word = rest.pop(0)
         if word == "--":
-            break
+            return (words, rest) if is_run else ([*words, word, *rest], [])
+        if not word.startswith("-") or word == "-":
+            if is_run:
+                return words, [word, *rest]
+            words.append(word)
+            continue
         if word.startswith("--"):
             name = word[2:]
             needs_value = "=" not in name and _has_value(name)

@@ -7,10 +7,14 @@ a command, so the daemon must confirm a token before its item counts.
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, NamedTuple, Optional
+from typing import Callable, NamedTuple, Optional
 
-if TYPE_CHECKING:
-    from ._connection import Connection
+from ._hold_mark import client_of
+from ._shown import harmless
+from ._wire import decode_name, fields
+
+#: Sends a request, and returns the words of its reply and of its rows.
+Ask = Callable[[bytes], tuple[list[bytes], list[list[bytes]]]]
 
 _VARIABLE = b"PRWLOCK_HELD"
 #: In the order of their strength.
@@ -18,11 +22,13 @@ _MODES = ("read", "update", "write")
 
 
 class Held(NamedTuple):
-    """A grant of a command that started this process."""
+    """A grant of a command that started this process, or one that ``hold`` holds for such a process."""
 
     name: bytes
     mode: str
     token: int
+    #: The holder, in words.
+    holder: str = "a command that this one runs under"
 
     def forbids(self, mode: str) -> bool:
         """Returns whether a request in this mode would wait for this grant, and its command for the request."""
@@ -32,14 +38,48 @@ class Held(NamedTuple):
         """Returns whether the grant permits everything that a grant in this mode permits."""
         return _MODES.index(self.mode) >= _MODES.index(mode)
 
+    def refusal(self, hint: str) -> str:
+        """Returns the message for a request that is refused because of this grant."""
+        return (
+            f"{harmless(decode_name(self.name))}: {self.holder} holds it already ({self.mode}, token {self.token}), "
+            f"so this request would wait for itself; {hint}"
+        )
 
-def find(name: bytes, connection: Connection) -> Optional[Held]:
-    """Returns the newest valid grant on this lock; None if there is none."""
+
+def find(name: bytes, ask: Ask, besides: bytes = b"") -> Optional[Held]:
+    """Returns the newest valid grant on this lock; None if there is none.
+
+    Args:
+        ask: Sends a request, and returns the words of its reply and of its rows.
+        besides: An owner that changes its own grants, so they do not count.
+    """
     for held in reversed(_items()):
         line = b"VALIDATE %s token=%d" % (name, held.token)
-        if held.name == name and connection.ask(line).words[:1] == [b"VALID"]:
+        if held.name == name and ask(line)[0][:1] == [b"VALID"]:
             return held
+    rows = [fields(row) for row in ask(b"STATUS " + name)[1] if row[1] == b"holder"]
+    clients = [(row, client_of(row[b"owner"].decode())) for row in rows if row[b"owner"] != besides]
+    above = set(_ancestors()) if any(client for _, client in clients) else set()
+    for row, client in reversed(clients):
+        if client is not None and client[1] and client[0] in above:
+            words = f"`prwlock hold` for process {client[0]}"
+            return Held(name, row[b"mode"].decode(), int(row[b"token"]), words)
     return None
+
+
+def _ancestors() -> list[int]:
+    """Returns this process, its parent, and so on."""
+    line: list[int] = []
+    process = os.getpid()
+    # During the walk a parent may end and another process may get its id, so a repeated id must end the walk.
+    while process > 0 and process not in line:
+        line.append(process)
+        try:
+            with open(f"/proc/{process}/stat", "rb") as file:
+                process = int(file.read().rpartition(b") ")[2].split(b" ")[1])
+        except (OSError, IndexError, ValueError):
+            break
+    return line
 
 
 def added(name: bytes, mode: str, token: int) -> bytes:

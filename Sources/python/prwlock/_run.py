@@ -27,7 +27,7 @@ from ._deadline import Deadline, retry_pause
 from ._errors import AcquireTimeout, DaemonUnavailable
 from ._location import Location
 from ._rendezvous import connect
-from ._shown import harmless
+from ._shown import harmless, in_words
 from ._standard import complain
 from ._wire import acquire_options, decode_name
 
@@ -111,7 +111,7 @@ def _become(asked: Asked, channel: Optional[socket.socket]) -> int:  # noqa: RET
     start = time.monotonic()
     deadline = Deadline.of(asked.timeout)
     connection = _connect(asked, deadline)
-    ancestor = _held.find(asked.name, connection)
+    ancestor = _held.find(asked.name, lambda line: _asked(connection, line))
     if ancestor is not None:
         if asked.inherits and ancestor.covers(asked.mode):
             _execute(asked.command, {**_environment(), b"PRWLOCK_TOKEN": b"%d" % ancestor.token})
@@ -129,7 +129,7 @@ def _become(asked: Asked, channel: Optional[socket.socket]) -> int:  # noqa: RET
             complain(harmless(str(error)))
         return asked.conflict
     if asked.is_verbose:
-        complain(f"{_shown(asked.name)}: granted after {time.monotonic() - start:.3f} s")
+        complain(f"{_shown(asked.name)}: granted after {in_words(time.monotonic() - start)}")
     token = int(words[4][6:])
     # A command that has ended cannot release, so ask for the release in advance.
     answer = connection.ask(b"RELEASE %s %s at=end" % (asked.name, words[4])).words
@@ -197,14 +197,14 @@ def _acquire(
             time.sleep(pause)
 
 
+def _asked(connection: Connection, line: bytes) -> tuple[list[bytes], list[list[bytes]]]:
+    request = connection.ask(line)
+    return request.words, [row.split(b" ") for row in request.rows]
+
+
 def _nested(asked: Asked, ancestor: _held.Held) -> str:
     hint = "--inherit runs the command under that grant"
-    if not ancestor.covers(asked.mode):
-        hint = f"it cannot be inherited for {asked.mode}"
-    return (
-        f"{_shown(asked.name)}: a command that this one runs under holds it already ({ancestor.mode}, token "
-        f"{ancestor.token}), so this request would wait for itself; {hint}"
-    )
+    return ancestor.refusal(hint if ancestor.covers(asked.mode) else f"it cannot be inherited for {asked.mode}")
 
 
 def _shown(name: bytes) -> str:

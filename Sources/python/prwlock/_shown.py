@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
 from typing import Any
 
 #: Characters that a terminal executes, or that hide or reorder text.
@@ -34,15 +33,30 @@ def as_json(value: Any) -> str:
     return _HARMFUL.sub(lambda match: f"\\u{ord(match[0]):04x}", valid(text))
 
 
-def table(heads: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
-    """Returns rows as a table: numbers are aligned to the right, words to the left, and `-` means none."""
-    cells = [["-" if value is None else harmless(str(value)) for value in row] for row in rows]
-    widths = [max(map(len, column)) for column in zip(heads, *cells)]
-    is_number = [all(isinstance(row[column], (int, type(None))) for row in rows) for column in range(len(heads))]
-    lines = []
-    for line in [list(heads), *cells]:
-        parts = (
-            text.rjust(width) if right else text.ljust(width) for text, width, right in zip(line, widths, is_number)
-        )
-        lines.append("  ".join(parts).rstrip())
-    return "\n".join(lines)
+def in_words(seconds: float) -> str:
+    """Returns a duration in its largest unit, and in the next smaller one where that matters to a reader."""
+    if seconds < 1:
+        return f"{int(seconds * 1_000)} ms"
+    whole = int(seconds)
+    units = ((86_400, "day"), (3_600, "hour"), (60, "minute"), (1, "second"))
+    index = next(index for index, (length, _) in enumerate(units) if whole >= length)
+    length, unit = units[index]
+    words = _count(whole // length, unit)
+    # "2 hours 30 minutes" differs enough from "2 hours"; "3 minutes 1 second" does not from "3 minutes".
+    if whole // length >= 10 or length <= 60:
+        return words
+    smaller, smaller_unit = units[index + 1]
+    rest = whole % length // smaller
+    return words if rest == 0 else f"{words} {_count(rest, smaller_unit)}"
+
+
+def _count(number: int, unit: str) -> str:
+    return f"1 {unit}" if number == 1 else f"{number} {unit}s"
+
+
+def typed(name: bytes) -> str:
+    """Returns an encoded name as a person can type it in a shell, after a subcommand."""
+    text = name.decode()
+    if "%" in text:
+        return f"--encoded {text}"
+    return f"-- {text}" if text.startswith("-") else f"'{text}'" if text.startswith("~") else text

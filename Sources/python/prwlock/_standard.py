@@ -10,6 +10,14 @@ class OutputFailed(Exception):
     """The output cannot be written. Its reader would take an incomplete list for a complete one."""
 
 
+class Complaint(Exception):
+    """Ends a command with a message, if there is one, and an exit status."""
+
+    def __init__(self, line: str, status: int) -> None:
+        super().__init__(line)
+        self.status = status
+
+
 def open_closed() -> None:
     """Opens those of the three that are closed on `/dev/null`.
 
