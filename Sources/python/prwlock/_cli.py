@@ -51,7 +51,9 @@ def _run_command(arguments: Sequence[str]) -> int:
     try:
         if not arguments:
             arguments = ["--help"]
-        elif not arguments[0].startswith("-") and arguments[0] not in _COMMANDS:
+        elif arguments[0] == "help":
+            arguments = [*arguments[1:2], "--help"]
+        if not arguments[0].startswith("-") and arguments[0] not in _COMMANDS:
             raise _standard.Complaint(_unknown(arguments[0]), USAGE)
         words, command = split(arguments)
         options = _parser(words[0]).parse_args(words)

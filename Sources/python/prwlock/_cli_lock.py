@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 from typing import Any, Optional
 
 from ._location import Location, find
@@ -23,6 +24,9 @@ _ABOUT_HOLD = (
     "Holds a lock for the rest of a script. It ends with the script's process, or with `prwlock release`. A second "
     "hold for the same process changes the mode, or does nothing."
 )
+#: A number without a sign, and a unit.
+_TIME = re.compile(r"((?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]{1,4})?)(ms|s|m|h)?")
+_UNITS = {"ms": 0.001, "s": 1, "m": 60, "h": 3_600}
 
 
 def add_options(command: argparse.ArgumentParser, name: str) -> None:
@@ -90,13 +94,10 @@ def _add_run_options(run: argparse.ArgumentParser) -> None:
 
 
 def _duration(text: str) -> float:
-    try:
-        for unit, length in (("ms", 0.001), ("s", 1), ("m", 60), ("h", 3_600)):
-            if text.endswith(unit):
-                return float(text[: -len(unit)]) * length
-        return float(text)
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a time such as 250ms, 5, 2m or 1h") from None
+    parts = _TIME.fullmatch(text)
+    if parts is None:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a time such as 250ms, 5, 2m or 1h")
+    return float(parts[1]) * _UNITS[parts[2] or "s"]
 
 
 def _lease(text: str) -> float:

@@ -9,8 +9,9 @@ from __future__ import annotations
 import os
 from typing import Callable, NamedTuple, Optional
 
+from ._errors import AcquireTimeout
 from ._hold_mark import client_of
-from ._shown import harmless
+from ._shown import harmless, in_words
 from ._wire import decode_name, fields
 
 #: Sends a request, and returns the words of its reply and of its rows.
@@ -65,6 +66,14 @@ def find(name: bytes, ask: Ask, besides: bytes = b"") -> Optional[Held]:
             words = f"`prwlock hold` for process {client[0]}"
             return Held(name, row[b"mode"].decode(), int(row[b"token"]), words)
     return None
+
+
+def conflict(name: bytes, error: AcquireTimeout, elapsed: float) -> str:
+    """Returns the message for a lock that others hold."""
+    holders = [f"{holder.pid or '?'} ({holder.mode})" for holder in error.held_by]
+    holders += [f"{error.more} more"] if error.more else []
+    words = ", ".join(holders) or "none: the lock daemon has just started after an unclean end"
+    return f"{harmless(decode_name(name))}: not granted after {in_words(elapsed)}; held by {words}"
 
 
 def _ancestors() -> list[int]:

@@ -22,6 +22,7 @@ from ._attempt import Asked, Attempt
 from ._caller import shown, to_hold_for
 from ._deadline import PATIENCE
 from ._errors import AcquireTimeout
+from ._held import conflict
 from ._hold_keeper import GrantKeeper, Wanted
 from ._hold_mark import Grant, Watch
 from ._location import Location
@@ -44,7 +45,7 @@ def hold(asked: Asked) -> int:
     Raises:
         Complaint: the lock cannot be held for this process.
     """
-    options = acquire_options(None, asked.lease, asked.note)
+    options = acquire_options(asked.lease, asked.note)
     caller = to_hold_for(asked.process, asked.name)
     try:
         client = Watch(caller.process)
@@ -129,11 +130,8 @@ def _ask_and_hold(asked: Asked, wanted: Wanted, client: Watch, front: socket.soc
     try:
         token = attempt.decide([front.fileno(), *client.descriptors])
     except AcquireTimeout as error:
-        holders = [f"{by.pid or '?'} ({by.mode})" for by in error.held_by]
-        holders += [f"{error.more} more"] if error.more else []
-        by = ", ".join(holders) or "none: the lock daemon has just started after an unclean end"
-        line = f"{shown(asked.name)}: not granted after {in_words(attempt.elapsed)}; held by {by}"
-        raise Complaint(line if asked.is_verbose else "", asked.conflict) from None
+        line = conflict(asked.name, error, attempt.elapsed) if asked.is_verbose else ""
+        raise Complaint(line, asked.conflict) from None
     if token is None:
         return
     if asked.is_verbose:

@@ -126,7 +126,7 @@ def _become(asked: Asked, channel: Optional[socket.socket]) -> int:  # noqa: RET
         if ancestor is not None:
             complain(_nested(asked, ancestor))
         elif asked.is_verbose or not error.held_by:
-            complain(harmless(str(error)))
+            complain(_held.conflict(asked.name, error, time.monotonic() - start))
         return asked.conflict
     if asked.is_verbose:
         complain(f"{_shown(asked.name)}: granted after {in_words(time.monotonic() - start)}")
