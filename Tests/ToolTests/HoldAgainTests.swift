@@ -151,6 +151,21 @@ import Testing
         #expect(try second.complaints().contains("would be a deadlock"))
     }
 
+    @Test("a holder that is stopped is an error in time (G13)", arguments: ["-n", "-w .1"])
+    func stoppedHolder(option: String) throws {
+        let script = try ToolProcess(
+            shell: "prwlock hold -s jobs; echo up; read a; prwlock hold \(option) jobs; echo $?; read a",
+            at: daemon)
+        #expect(try script.nextLine() == "up")
+        let holder = try #require(try daemon.processes(named: BackgroundHolder.processName).first)
+        kill(holder, SIGSTOP)
+        script.enter()
+        #expect(try script.nextLine() == "75")
+        kill(holder, SIGCONT)
+        script.enter()
+        #expect(try script.complaints().contains("is one of them stopped?"))
+    }
+
     @Test("after a change, a loss ends the script, and the lease is renewed (G9, G13)")
     func upkeep() throws {
         let script = try ToolProcess(

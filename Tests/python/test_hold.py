@@ -216,6 +216,43 @@ def test_an_owner_of_another_program_is_not_taken_for_the_holder(script: Any, cl
     assert "cannot be reached from here" in errors
 
 
+@pytest.mark.parametrize("option", ["-n", "-w .1"])
+def test_a_holder_that_is_stopped_is_an_error_in_time(option: str, script: Any, client: prwlock.Client) -> None:
+    running = script(f"prwlock hold -s jobs; echo up; read a; prwlock hold {option} jobs; echo $?; read a; exit")
+    assert running.line() == "up"
+    (holder,) = client.status("jobs").holders
+    assert holder.pid is not None
+    os.kill(holder.pid, signal.SIGSTOP)
+    running.enter()
+    assert running.line() == "75"
+    os.kill(holder.pid, signal.SIGCONT)
+    running.enter()
+    assert "is one of them stopped?" in running.rest()[1]
+    wait_until(lambda: not modes(client))
+
+
+def test_a_holder_that_was_killed_holds_nothing(script: Any, client: prwlock.Client) -> None:
+    running = script("prwlock hold jobs; echo up; read a; prwlock hold -n --print-token jobs; read a")
+    assert running.line() == "up"
+    (holder,) = client.status("jobs").holders
+    assert holder.pid is not None
+    os.kill(holder.pid, signal.SIGKILL)
+    wait_until(lambda: not modes(client))
+    running.enter()
+    assert running.line() == "2"
+
+
+def test_a_daemon_that_ends(script: Any, daemon: Any) -> None:
+    """The script gets SIGTERM, and a request that waits goes to the next daemon."""
+    running = script("prwlock hold jobs; echo up; read a")
+    assert running.line() == "up"
+    waiting = script("prwlock hold --print-token jobs; read a")
+    wait_until(lambda: daemon.client.status("jobs").waiters)
+    daemon.restart()
+    assert running.process.wait(60) == -signal.SIGTERM
+    assert int(waiting.line()) > 1
+
+
 def test_conflicts_and_misuse_have_the_statuses_of_flock(script: Any, client: prwlock.Client) -> None:
     with client.acquire("jobs"):
         lines = [

@@ -26,6 +26,8 @@ _ABOUT_HOLD = (
 )
 #: A number without a sign, and a unit.
 _TIME = re.compile(r"((?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]{1,4})?)(ms|s|m|h)?")
+#: The longest time that a daemon accepts.
+_LONGEST = 876_000 * 3_600
 _UNITS = {"ms": 0.001, "s": 1, "m": 60, "h": 3_600}
 
 
@@ -95,9 +97,10 @@ def _add_run_options(run: argparse.ArgumentParser) -> None:
 
 def _duration(text: str) -> float:
     parts = _TIME.fullmatch(text)
-    if parts is None:
+    seconds = -1.0 if parts is None else float(parts[1]) * _UNITS[parts[2] or "s"]
+    if not 0 <= seconds <= _LONGEST:
         raise argparse.ArgumentTypeError(f"{text!r} is not a time such as 250ms, 5, 2m or 1h")
-    return float(parts[1]) * _UNITS[parts[2] or "s"]
+    return seconds
 
 
 def _lease(text: str) -> float:
