@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-import pickle
 import threading
 from pathlib import Path
 from typing import Any
@@ -100,70 +99,7 @@ def test_functions_are_decorated_as_fasteners_does(home: Path, client: prwlock.C
         assert held.__doc__ == "It says."
 
 
-# As filelock has them
-
-
-def test_a_file_lock_counts_and_times_out(home: Path, client: prwlock.Client) -> None:
-    lock = filelock.FileLock(home / "file", timeout=0.01)
-    with lock:
-        with lock.acquire() as same:
-            assert same is lock
-            assert lock.lock_counter == 2
-        assert lock.is_locked
-        error = in_thread(lambda: pytest.raises(filelock.Timeout, filelock.FileLock(home / "file", 0.01).acquire).value)
-        assert error.lock_file == lock.lock_file
-        assert isinstance(error, TimeoutError)
-        assert str(pickle.loads(pickle.dumps(error))) == str(error)
-        # By default, threads exclude each other.
-        assert in_thread(lambda: lock.is_locked) is False
-        in_thread(lambda: pytest.raises(filelock.Timeout, lock.acquire))
-        with pytest.raises(RuntimeError, match="circle"):
-            filelock.FileLock(home / "file").acquire()
-    assert not lock.is_locked
-    lock.release()
-    lock.acquire()
-    lock.acquire()
-    lock.release(force=True)
-    assert not list(client.list())
-
-    @filelock.SoftFileLock(home / "file")
-    def decorated() -> int:
-        return len(list(client.list()))
-
-    assert decorated() == 1
-
-
-def test_a_file_lock_that_is_not_local_is_held_by_all_threads(home: Path, daemon: Any) -> None:
-    lock = filelock.FileLock(home / "file", thread_local=False, is_singleton=True)
-    assert filelock.FileLock(home / "file", is_singleton=True) is lock
-    with lock:
-        assert in_thread(lambda: lock.is_locked)
-        assert in_thread(lambda: lock.acquire(timeout=0)) is not None
-        lock.release()
-
-
-def test_readers_and_writers_as_filelock_has_them(home: Path, client: prwlock.Client) -> None:
-    lock = filelock.ReadWriteLock(home / "rw.db")
-    assert filelock.ReadWriteLock.get_lock(home / "rw.db") is lock
-    other = filelock.ReadWriteLock(home / "rw.db", is_singleton=False)
-    with lock.read_lock(), lock.read_lock():
-        assert lock._lock_level == 2
-        with pytest.raises(RuntimeError, match="upgrade not allowed"):
-            lock.acquire_write()
-        in_thread(lambda: pytest.raises(filelock.Timeout, lambda: other.acquire_write(blocking=False)))
-        assert in_thread(lambda: other.acquire_read(timeout=1)) is not None
-        other.close()
-    with lock.write_lock(timeout=1):
-        with pytest.raises(RuntimeError, match="downgrade not allowed"):
-            lock.acquire_read()
-        in_thread(lambda: pytest.raises(RuntimeError, lock.acquire_write))
-        in_thread(lambda: pytest.raises(filelock.Timeout, lambda: other.acquire_read(0.01)))
-    with pytest.raises(RuntimeError, match="not held"):
-        lock.release()
-    lock.release(force=True)
-    with pytest.raises(ValueError, match="is there with"):
-        filelock.ReadWriteLock(home / "rw.db", timeout=3)
-    assert not list(client.list())
+# After a crash and a fork
 
 
 def hold_and_crash(path: str, socket: str, held: Any) -> None:

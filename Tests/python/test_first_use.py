@@ -202,7 +202,7 @@ class PathSingleton(Race):
 class FileSingleton(PathSingleton):
     def first(self) -> Any:
         lock = FileLock(self.path, is_singleton=True, thread_local=False)
-        return lock, lock._hold
+        return lock, lock._context
 
     def check(self) -> None:
         assert self.results[0] == self.results[1]

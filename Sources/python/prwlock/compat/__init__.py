@@ -5,7 +5,7 @@
 | `Lock`, `RLock` | `threading.Lock`, `threading.RLock` |
 | `MultiprocessingLock`, `MultiprocessingRLock` | `multiprocessing.Lock`, `multiprocessing.RLock` |
 | `compat.fasteners` | fasteners: `InterProcessLock`, `InterProcessReaderWriterLock` and the decorators |
-| `compat.filelock` | filelock: `FileLock`, `SoftFileLock`, `ReadWriteLock`, `Timeout` |
+| `compat.filelock` | filelock: `FileLock`, `SoftFileLock`, `ReadWriteLock`, `AsyncFileLock` and the like, `Timeout` |
 
 A second `acquire` of a plain lock by the same thread waits, as the original's does, because another thread (or process)
 may release the lock. `threading.Condition` and `multiprocessing.Condition` accept these locks.
