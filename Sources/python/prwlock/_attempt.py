@@ -53,7 +53,7 @@ class Attempt:
         self._asked = asked
         self._wanted = wanted
         self._start = time.monotonic()
-        self._deadline = None if asked.timeout is None else Deadline(asked.timeout)
+        self._deadline = Deadline.of(asked.timeout)
         self._asks_holder = False
         self.talk = self._connect()
 

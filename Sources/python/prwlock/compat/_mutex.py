@@ -37,8 +37,8 @@ if TYPE_CHECKING:
 class _Mutex:
     """A lock that is always acquired for writing."""
 
-    #: The class of the error for the release of a lock that is not held.
-    _error: ClassVar[type[Exception]] = RuntimeError
+    #: The class and the text of the original's error for the release of a lock that is not held.
+    _error: ClassVar[tuple[type[Exception], str]]
     #: Whether each request has an owner of its own, rather than its thread.
     _is_alone: ClassVar[bool]
 
@@ -84,7 +84,8 @@ class _Mutex:
             raise self._not_held() from None
 
     def _not_held(self) -> Exception:
-        return self._error("cannot release a lock that is not held")
+        kind, text = self._error
+        return kind(text)
 
     def __enter__(self) -> bool:
         return self._acquire(None)
@@ -235,9 +236,13 @@ class Lock(_AsThreading, _Plain):
     Any thread of the process that holds it may release it. A thread that acquires it again waits for that.
     """
 
+    _error = (RuntimeError, "release unlocked lock")
+
 
 class RLock(_AsThreading, _Recursive):
     """`threading.RLock`: the thread that holds it may acquire it again."""
+
+    _error = (RuntimeError, "cannot release un-acquired lock")
 
 
 class MultiprocessingLock(_AsMultiprocessing, _Plain):
@@ -246,7 +251,7 @@ class MultiprocessingLock(_AsMultiprocessing, _Plain):
     Any thread of any process may release it. A thread that acquires it again waits for that.
     """
 
-    _error = ValueError
+    _error = (ValueError, "semaphore or lock released too many times")
 
     def acquire(self, block: bool = True, timeout: Optional[float] = None) -> bool:
         before = self._own_grant()
@@ -293,4 +298,4 @@ class MultiprocessingLock(_AsMultiprocessing, _Plain):
 class MultiprocessingRLock(_AsMultiprocessing, _Recursive):
     """`multiprocessing.RLock`: the thread that holds it may acquire it again."""
 
-    _error = AssertionError
+    _error = (AssertionError, "attempt to release recursive lock not owned by thread")
