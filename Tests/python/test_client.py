@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 import threading
 from typing import Any
 
@@ -98,3 +100,20 @@ def test_two_clients_are_two_sessions(daemon: Any) -> None:
         assert "Client at" in repr(two)
         assert two.path == daemon.socket
         assert two.lock("jobs").client is two
+
+
+DROPS = """
+import gc, prwlock
+gc.disable()
+client = prwlock.Client()
+client.acquire("jobs").release()
+client.itself = client
+del client
+gc.collect()
+"""
+
+
+def test_a_client_that_is_dropped_in_a_cycle_ends_its_session_without_a_warning(daemon: Any) -> None:
+    command = [sys.executable, "-X", "dev", "-W", "error", "-c", DROPS]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
+    assert done.stderr == ""

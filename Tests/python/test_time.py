@@ -195,7 +195,7 @@ def test_a_daemon_that_reads_nothing_any_more_is_noticed_too(
     os.kill(daemon.pid, signal.SIGCONT)
     while connection._queued:
         client.ping()
-    wait_until(is_free(daemon))
+    wait_until(is_free(daemon), "the release of all grants")
     assert _session.MOST_UNANSWERED == 2_000
 
 

@@ -45,6 +45,18 @@ def is_stopped(pid: int) -> bool:
         return False
 
 
+class _Socket(socket.socket):
+    """A socket that is closed without a warning when it is collected.
+
+    A client that is dropped ends its session, so that is no mistake. In a cycle of garbage Python may finalize the
+    socket before the connection that would close it. The finalizer of `socket.socket` warns then, in the middle of any
+    call.
+    """
+
+    def __del__(self) -> None:
+        self.close()
+
+
 def make_socket() -> socket.socket:
     """Returns a socket that can be connected to a daemon.
 
@@ -52,7 +64,7 @@ def make_socket() -> socket.socket:
         DaemonUnavailable: this process may not create Unix sockets.
     """
     try:
-        return socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        return _Socket(socket.AF_UNIX, socket.SOCK_STREAM)
     except OSError as error:
         if error.errno not in (EAFNOSUPPORT, EPERM, EACCES):
             raise
