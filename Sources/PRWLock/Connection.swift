@@ -79,11 +79,16 @@ final class Connection: Sendable {
     // MARK: What callers do
 
     /// Sends a request and waits for its outcome.
-    func outcome(of call: Session.Call, _ time: CallTime) async -> Session.Outcome {
+    ///
+    /// - Parameter isolation: the caller's actor. A closure is isolated to it only if it uses this parameter.
+    func outcome(
+        of call: Session.Call, _ time: CallTime, isolation: isolated (any Actor)? = #isolation
+    ) async -> Session.Outcome {
         if isInChild { return outcomeInChild(of: call) }
         let (id, outcome) = submit(call, time)
         return await withTaskCancellationHandler {
-            await outcome.value
+            _ = isolation
+            return await outcome.value
         } onCancel: {
             perform { $0.session.cancel(id, at: .now) }
         }
@@ -123,6 +128,11 @@ final class Connection: Sendable {
             return shared.session.loss(of: grant)
         }
         if let loss { fate.fulfil(loss) }
+    }
+
+    /// Renews the lease of a grant again and again.
+    func keepRenewed(_ grant: Session.GrantID, every interval: Duration) {
+        perform { $0.session.keepRenewed(grant, every: interval, at: .now) }
     }
 
     /// Releases a grant without waiting, unless its release was asked for, and reports its loss no more.

@@ -7,14 +7,17 @@ final class Hold: Sendable {
     let fate = Promise<LockLost?>()
     private let grant: Session.GrantID
     private let connection: Connection
+    private let firstTerms: Session.Terms
 
     init(_ grant: Session.GrantID, on connection: Connection) {
         self.grant = grant
         self.connection = connection
+        firstTerms = connection.terms(of: grant)
         connection.report(fate, of: grant)
     }
 
-    var terms: Session.Terms { connection.terms(of: grant) }
+    /// The terms; those of the beginning once the grant was let go.
+    var terms: Session.Terms { termsIfKnown ?? firstTerms }
 
     /// The terms; nil once the grant was let go.
     var termsIfKnown: Session.Terms? { connection.termsIfKnown(of: grant) }
@@ -47,6 +50,9 @@ final class Hold: Sendable {
         let length = try lease.map(Checked.lease).map(TimeLimit.upTo)
         try await perform(.renew(grant, lease: length), CallTime(asking: CallTime.patience))
     }
+
+    /// Renews the lease again and again until the grant is released or lost.
+    func keepRenewed(every interval: Duration) { connection.keepRenewed(grant, every: interval) }
 
     private func perform(_ call: Session.Call, _ time: CallTime) async throws {
         try await connection.outcome(of: call, time).confirm()

@@ -143,6 +143,11 @@ struct Session {
         if grants.beginRelease(of: grant) { post(.release(grant), at: now) }
     }
 
+    /// Renews the lease of a grant at this interval until the grant is released or lost.
+    mutating func keepRenewed(_ grant: GrantID, every interval: Duration, at now: Instant) {
+        setAlarm(grants.beginRenewals(of: grant, every: interval, at: now))
+    }
+
     /// The caller was cancelled. A request that changes a grant is completed by its answer all the same.
     mutating func cancel(_ id: RequestID, at now: Instant) {
         guard let request = requests[id], request.isAttended else { return }
@@ -165,7 +170,7 @@ struct Session {
 
     // MARK: What time does
 
-    /// Repeats a request when its pause is over, and gives a request up when its time is over.
+    /// Repeats a request when its pause is over, gives a request up when its time is over, and renews leases.
     ///
     /// - Parameter silence: why the daemon does not answer, for the callers of the requests that are given up.
     mutating func timePassed(at now: Instant, silence: @autoclosure () -> RendezvousError) {
@@ -176,6 +181,9 @@ struct Session {
             if let time = request.alarm, time <= now { due.append(id) } else { setAlarm(request.alarm) }
         }
         for id in due.sorted() { timePassed(for: id, silence, at: now) }
+        let renewals = grants.takeDueRenewals(at: now)
+        setAlarm(renewals.next)
+        for grant in renewals.due { post(.renew(grant, lease: nil), at: now) }
     }
 
     private mutating func timePassed(for id: RequestID, _ silence: () -> RendezvousError, at now: Instant) {
@@ -330,6 +338,9 @@ struct Session {
             lose(grant, .revoked)
             finish(id, grants.loss(of: grant).map(Outcome.lost) ?? .refused(.disconnected))
         } else {
+            if case .renew(_, let lease) = request.call {
+                setAlarm(grants.renewed(grant, for: lease?.duration, at: now))
+            }
             finish(id, refusal.map(Outcome.refused) ?? .done)
         }
     }
@@ -376,13 +387,5 @@ struct Session {
         requests[id]?.stage = .sent
         requests[id]?.token = terms?.token
         Request(tag: id.tag, verb: verb).encode(into: &output)
-    }
-}
-
-extension Reply {
-    fileprivate var isCancelled: Bool { if case .cancelled = self { true } else { false } }
-
-    fileprivate var isNotHeld: Bool {
-        if case .error(let error) = self { error.code == .notHeld } else { false }
     }
 }

@@ -12,6 +12,14 @@ extension Session {
             var loss: LockLost?
             /// Whether its release was asked for.
             var isReleased = false
+            var renewal: Renewal?
+        }
+
+        /// The renewals of a lease. The next one begins after the daemon's answer, so a silent daemon gets one line.
+        private struct Renewal {
+            var interval: Duration
+            /// When the next one is due; nil while one is not answered.
+            var due: Instant?
         }
 
         private var records: [GrantID: Record] = [:]
@@ -65,6 +73,36 @@ extension Session {
             guard let record = records[grant], !record.isReleased else { return false }
             records[grant]?.isReleased = true
             return true
+        }
+
+        /// Begins renewals of a lease; returns when the first one is due.
+        mutating func beginRenewals(of grant: GrantID, every interval: Duration, at now: Instant) -> Instant {
+            // A lease counts milliseconds, so more renewals than that do no good.
+            let interval = max(interval, .milliseconds(1))
+            let due = now.advanced(by: interval)
+            records[grant]?.renewal = Renewal(interval: interval, due: due)
+            return due
+        }
+
+        /// Notes that a lease was renewed, with a new length unless nil; returns when the next renewal is due.
+        mutating func renewed(_ grant: GrantID, for lease: Duration?, at now: Instant) -> Instant? {
+            guard let renewal = records[grant]?.renewal else { return nil }
+            return beginRenewals(of: grant, every: lease.map { $0 / 3 } ?? renewal.interval, at: now)
+        }
+
+        /// The grants with a lease to renew now, oldest first, and when the next other renewal is due.
+        mutating func takeDueRenewals(at now: Instant) -> (due: [GrantID], next: Instant?) {
+            var (grants, next): ([GrantID], Instant?) = ([], nil)
+            for (grant, record) in records where record.loss == nil && !record.isReleased {
+                guard let due = record.renewal?.due else { continue }
+                if due <= now {
+                    grants.append(grant)
+                    records[grant]?.renewal?.due = nil
+                } else {
+                    next = min(due, next ?? due)
+                }
+            }
+            return (grants.sorted(), next)
         }
 
         mutating func letGo(_ grant: GrantID) {

@@ -161,3 +161,11 @@ extension Verb {
         }
     }
 }
+
+extension Reply {
+    var isCancelled: Bool { if case .cancelled = self { true } else { false } }
+
+    var isNotHeld: Bool {
+        if case .error(let error) = self { error.code == .notHeld } else { false }
+    }
+}

@@ -182,4 +182,49 @@ import Testing
         }
         #expect(waited == .seconds(5))
     }
+
+    // MARK: Leases
+
+    @Test("a lease is renewed at its interval, once at a time, until the grant is released")
+    mutating func renewals() {
+        let grant = story.hold(.write, 42)
+        story.session.keepRenewed(grant, every: .seconds(1), at: story.now)
+        #expect(story.session.alarm == story.now.advanced(by: .seconds(1)))
+        #expect(story.pass(.seconds(1)) == ["> #2 RENEW jobs token=42"])
+        // A stopped daemon gets no second line.
+        #expect(story.pass(.seconds(3600)) == [])
+        #expect(story.told("#2 RENEWED jobs token=42 lease=3s") == [])
+        #expect(story.pass(.seconds(1)) == ["> #3 RENEW jobs token=42"])
+        #expect(story.told("#3 RENEWED jobs token=42 lease=3s") == [])
+        // The holder sets another length, so the interval is a third of it.
+        let renewal = story.submit(.renew(grant, lease: .upTo(.seconds(30))))
+        #expect(story.happened() == ["> #\(renewal) RENEW jobs token=42 lease=30s"])
+        #expect(story.told("#\(renewal) RENEWED jobs token=42 lease=3s") == ["\(renewal) done"])
+        #expect(story.pass(.seconds(9)) == [])
+        #expect(story.pass(.seconds(1)) == ["> #5 RENEW jobs token=42"])
+        let release = story.submit(.release(grant))
+        #expect(story.happened() == ["> #\(release) RELEASE jobs token=42"])
+        #expect(story.told("#5 RENEWED jobs token=42 lease=3s") == [])
+        #expect(story.pass(.seconds(3600)) == [])
+    }
+
+    @Test("a renewal names the token that an upgrade gave the grant") mutating func renewedUpgrade() {
+        let grant = story.hold(.update, 42)
+        story.session.keepRenewed(grant, every: .seconds(1), at: story.now)
+        let upgrade = story.submit(.upgrade(grant))
+        _ = story.happened()
+        #expect(story.pass(.seconds(1)) == ["> #3 RENEW jobs token=42"])
+        #expect(story.told("#\(upgrade) GRANTED jobs write token=43") == ["\(upgrade) done"])
+        #expect(story.told("#3 ERROR not-held it is not held") == ["> #3 RENEW jobs token=43"])
+        #expect(story.told("#3 RENEWED jobs token=43 lease=3s") == [])
+        #expect(story.pass(.seconds(1)) == ["> #4 RENEW jobs token=43"])
+    }
+
+    @Test("the renewals of a lost grant end") mutating func renewalsOfLost() {
+        let grant = story.hold(.write, 42)
+        story.session.keepRenewed(grant, every: .seconds(1), at: story.now)
+        #expect(story.told("! EXPIRED jobs token=42") == ["lost 42 expired"])
+        #expect(story.pass(.seconds(3600)) == [])
+        #expect(story.session.alarm == nil)
+    }
 }
