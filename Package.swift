@@ -10,6 +10,9 @@ let strict: [SwiftSetting] = [
     .treatAllWarnings(as: .error),
 ]
 
+/// An `async` function runs where its caller runs, and so does the body of a `with…Lock`.
+let onCallersActor = SwiftSetting.enableUpcomingFeature("NonisolatedNonsendingByDefault")
+
 let package = Package(
     name: "prwlock",
     products: [
@@ -57,7 +60,9 @@ let package = Package(
                 "CLinux", "CMainQueue", "LockCore", "LockServer", "LockVocabulary", "Posix", "Rendezvous",
                 "Systemd",
             ]),
-        .target(name: "PRWLock", dependencies: ["LockWire", "LockVocabulary", "Posix", "Rendezvous"]),
+        .target(
+            name: "PRWLock", dependencies: ["LockWire", "LockVocabulary", "Posix", "Rendezvous"],
+            swiftSettings: [onCallersActor]),
         .executableTarget(name: "prwlockd", dependencies: ["LockDaemon", "Posix", "Rendezvous"]),
         .executableTarget(
             name: "prwlock-tool",

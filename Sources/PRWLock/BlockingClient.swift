@@ -48,8 +48,9 @@ public final class BlockingClient {
         session = nil
     }
 
-    func acquire(_ request: Acquire) throws(LockError) -> BlockingGrant {
-        let time = CallTime(waiting: request.wait)
+    /// - Parameter time: the time of the whole call; by default it begins now.
+    func acquire(_ request: Acquire, _ time: CallTime? = nil) throws(LockError) -> BlockingGrant {
+        let time = time ?? CallTime(waiting: request.wait)
         while true {
             let session = try connected(by: Deadline(time.end))
             switch session.outcome(of: .acquire(request), time) {

@@ -223,7 +223,7 @@ public struct BlockingGrant: ~Copyable {
     }
 
     /// Runs the body, and releases the lock.
-    fileprivate consuming func whileHeld<Result>(
+    consuming func whileHeld<Result>(
         _ body: (inout BlockingGrant) throws -> Result
     ) throws -> Result {
         let result: Result

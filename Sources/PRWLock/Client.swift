@@ -76,8 +76,10 @@ public final class Client: Sendable {
     // MARK: Asking
 
     /// Acquires a lock. A task that is cancelled meanwhile gets none.
-    func acquire(_ request: Acquire) async throws -> Hold {
-        let time = CallTime(waiting: request.wait)
+    ///
+    /// - Parameter time: the time of the whole call; by default it begins now.
+    func acquire(_ request: Acquire, _ time: CallTime? = nil) async throws -> Hold {
+        let time = time ?? CallTime(waiting: request.wait)
         let (outcome, connection) = try await outcome(of: .acquire(request), time)
         guard case .granted(let grant) = outcome else { preconditionFailure("a lock is granted or refused") }
         let hold = Hold(grant, on: connection)

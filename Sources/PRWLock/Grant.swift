@@ -6,10 +6,14 @@ public import LockVocabulary
 /// and reports a loss. A grant that goes out of scope is released without waiting.
 public struct Grant: ~Copyable, Sendable {
     let hold: Hold
+    /// Whether a `with…Lock` lends the grant to its body, and releases it itself.
+    private let isLent: Bool
 
-    init(_ hold: Hold) { self.hold = hold }
+    init(_ hold: Hold) { (self.hold, isLent) = (hold, false) }
 
-    deinit { hold.abandon() }
+    init(lentBy hold: Hold) { (self.hold, isLent) = (hold, true) }
+
+    deinit { if !isLent { hold.abandon() } }
 
     /// The name of the lock.
     public var lock: LockName { hold.terms.name }

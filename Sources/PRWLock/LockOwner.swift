@@ -9,7 +9,12 @@ import Synchronization
 ///
 /// The body of a `with…Lock` runs as an owner: requests of the same task in the body have the same owner. A task that is
 /// started in the body is another owner, because it can wait while its parent continues. Outside of such a body every
-/// request has a new owner. ``withOwner(isolation:_:)`` gives several requests or tasks one owner.
+/// request has a new owner. ``withOwner(_:)`` gives several requests or tasks one owner.
+///
+/// The daemon cannot see that a task waits for another task of this process. A body that awaits a child task (`async let`,
+/// a task group, `Task.value`) which requests the same lock in a conflicting mode waits for ever: the child waits for the
+/// body's grant, and the body for the child. Request the lock in the body itself, give the child a timeout, or run both
+/// within one `withOwner`, so that the child's request throws `LockError.deadlock`.
 public struct LockOwner: Hashable, Sendable {
     let id: OwnerID
 
@@ -26,50 +31,68 @@ public struct LockOwner: Hashable, Sendable {
 
     /// Runs the body, and all tasks that are started in it, as this owner, unless they name another.
     ///
-    /// - Parameters:
-    ///   - isolation: the actor that the body is isolated to; the caller's by default.
-    ///   - body: what runs as this owner.
-    public func withOwner<Result>(
-        isolation: isolated (any Actor)? = #isolation, _ body: () async throws -> Result
-    ) async rethrows -> Result {
-        try await Binding.$current.withValue(Binding(owner: self, task: nil), operation: body)
+    /// The body runs in the caller's task and isolation. The call itself does not wait, and cancellation does not end it.
+    ///
+    /// - Parameter body: what runs as this owner.
+    public func withOwner<Result>(_ body: () async throws -> Result) async rethrows -> Result {
+        try await Self.run(bound: Binding(owner: self, scope: nil), body)
     }
 
     /// The owner of the requests of the current task; nil if it has none.
     static var current: LockOwner? {
         guard let binding = Binding.current else { return nil }
-        return binding.task == nil || binding.task == TaskIdentity.current ? binding.owner : nil
+        return binding.scope?.isOfCurrentTask ?? true ? binding.owner : nil
     }
 
     /// Runs the body as this owner, but not the tasks that are started in it.
     ///
     /// Within `withOwner` for this owner, those tasks keep it.
-    func withOwnerOfThisTask<Result>(
-        isolation: isolated (any Actor)? = #isolation, _ body: () async throws -> Result
-    ) async rethrows -> Result {
-        if let binding = Binding.current, binding.owner == self, binding.task == nil {
+    func withOwnerOfThisTask<Result>(_ body: () async throws -> Result) async rethrows -> Result {
+        if let binding = Binding.current, binding.owner == self, binding.scope == nil {
             return try await body()
         }
-        return try await Binding.$current.withValue(Binding(owner: self, task: .current), operation: body)
+        let scope = TaskScope()
+        defer { scope.end() }
+        return try await Self.run(bound: Binding(owner: self, scope: scope), body)
+    }
+
+    /// - Parameter isolation: the caller's actor. A closure is isolated to it only if it uses this parameter.
+    private static func run<Result>(
+        bound binding: Binding, isolation: isolated (any Actor)? = #isolation,
+        _ body: nonisolated(nonsending) () async throws -> Result
+    ) async rethrows -> Result {
+        try await Binding.$current.withValue(binding) {
+            _ = isolation
+            return try await body()
+        }
     }
 
     private struct Binding {
         let owner: LockOwner
-        /// The only task with this owner; nil if the tasks that inherit the binding have it too.
-        let task: TaskIdentity?
+        /// The scope of the only task with this owner; nil if the tasks that inherit the binding have it too.
+        let scope: TaskScope?
 
         @TaskLocal static var current: Binding?
     }
 }
 
-/// The identity of a task while it runs. A later task may have the same one.
+/// A call in which one task is an owner.
 ///
-/// A task compares its identity only with the one that an ancestor left in the binding. If the ancestor has ended and this
-/// task has its identity by chance, the ancestor has no open request, so the mistake is harmless.
-private struct TaskIdentity: Equatable {
-    private let hash: Int
+/// A task that outlives the call inherits the binding too. It may even have the identity of the call's task, which is an
+/// address that the runtime uses again once the task has ended. So the identity counts only until the call ends: until
+/// then its task lives, and no other task has that address.
+private final class TaskScope: Sendable {
+    private let task = identityOfCurrentTask()
+    private let isOver = Atomic<Bool>(false)
 
-    static var current: TaskIdentity? {
-        withUnsafeCurrentTask { $0.map { TaskIdentity(hash: $0.hashValue) } }
+    func end() { isOver.store(true, ordering: .relaxed) }
+
+    var isOfCurrentTask: Bool {
+        !isOver.load(ordering: .relaxed) && task == identityOfCurrentTask()
     }
+}
+
+/// The identity of the current task among the tasks that live; nil outside of a task.
+private func identityOfCurrentTask() -> Int? {
+    withUnsafeCurrentTask { $0?.hashValue }
 }

@@ -55,7 +55,8 @@ final class Promise<Value: Sendable>: Sendable {
     /// The value, as soon as it is there. A cancelled task waits for it as well.
     var value: Value {
         get async {
-            await withCheckedContinuation { continuation in
+            if let valueNow { return valueNow }
+            return await withCheckedContinuation { continuation in
                 whenFulfilled { continuation.resume(returning: $0) }
             }
         }

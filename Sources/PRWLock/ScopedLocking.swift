@@ -12,36 +12,41 @@ public enum LossHandling: Sendable {
 extension RWLock {
     /// Holds the lock to read while the body runs.
     ///
-    /// The body runs as an owner (``LockOwner``), so a request for this lock in the body is recursion. If the lock is lost,
-    /// the body is cancelled, and the call throws `LockLost` whatever the body returns or throws. So the lock was held to
-    /// the end if the call returns.
+    /// The body runs where the caller runs: on its actor, and with its task-local values. It runs as an owner
+    /// (``LockOwner``), so a request for this lock in the body is recursion. If the lock is lost, also because the daemon
+    /// goes away, the body is cancelled, and the call throws `LockLost` whatever the body returns or throws. So the lock
+    /// was held to the end if the call returns.
     ///
-    /// The body runs in a child task with the caller's isolation, and the caller waits for it.
+    /// Without a timeout the call can wait for ever: as long as others hold the lock, over restarts of the daemon. It also
+    /// waits for ever if the caller holds the lock in a conflicting mode and awaits this call in a child task; see
+    /// ``LockOwner``. If the task is cancelled during the wait, the body does not run. If it is cancelled later, the body
+    /// is cancelled, and the lock is released after the body.
     /// - Parameters:
-    ///   - timeout: how long to wait for the lock; without limit if nil, not at all if zero or less.
-    ///   - lease: after how long the grant expires unless it is renewed, greater than zero; never if nil.
+    ///   - timeout: how long to wait for the lock; without limit if nil, not at all if zero. If the daemon does not
+    ///     answer, the call throws `LockError.unreachable` 750 ms after the timeout.
+    ///   - lease: after how long the grant expires if this process hangs or is stopped, greater than zero; never if nil.
+    ///   - renewsLease: whether the client renews the lease while the body runs, at each third of its length. If not, the
+    ///     lock is lost at the end of the lease, unless the body renews it (``Grant/renew(lease:)``).
     ///   - note: a text that others see beside this grant or request. Characters beyond 255 encoded bytes are cut off.
-    ///   - onLoss: whether the body is cancelled when the lock is lost.
-    ///   - isolation: the actor that the body is isolated to; the caller's by default.
+    ///   - onLoss: whether the body is cancelled when the lock is lost. Then it runs in a child task of the caller's.
     ///   - body: gets the grant, and may change its mode.
-    /// - Throws: `LockError` if the lock was not granted; `LockLost`; what the body throws; `CancellationError`.
+    /// - Throws: `LockError` if the lock was not granted, which is `LockError.invalidArgument` for a negative timeout or a
+    ///   lease of zero; `LockLost`; what the body throws; `CancellationError`.
     public func withReadLock<Result>(
-        timeout: Duration? = nil, lease: Duration? = nil, note: String = "",
-        onLoss: LossHandling = .cancelBody,
-        isolation: isolated (any Actor)? = #isolation, _ body: (inout Grant) async throws -> Result
+        timeout: Duration? = nil, lease: Duration? = nil, renewsLease: Bool = true, note: String = "",
+        onLoss: LossHandling = .cancelBody, _ body: (inout Grant) async throws -> Result
     ) async throws -> Result {
-        try await withLock(.read, timeout, lease, note, onLoss, body)
+        try await withLock(.read, timeout, Lease(lease, renewsLease), note, onLoss, body)
     }
 
     /// Holds the lock to read while a body runs that does not need the grant.
     ///
     /// See `withReadLock` for the parameters and errors.
     public func withReadLock<Result>(
-        timeout: Duration? = nil, lease: Duration? = nil, note: String = "",
-        onLoss: LossHandling = .cancelBody,
-        isolation: isolated (any Actor)? = #isolation, _ body: () async throws -> Result
+        timeout: Duration? = nil, lease: Duration? = nil, renewsLease: Bool = true, note: String = "",
+        onLoss: LossHandling = .cancelBody, _ body: () async throws -> Result
     ) async throws -> Result {
-        try await withLock(.read, timeout, lease, note, onLoss) { _ in try await body() }
+        try await withLock(.read, timeout, Lease(lease, renewsLease), note, onLoss) { _ in try await body() }
     }
 
     /// Holds the lock to update while the body runs: beside readers, and alone after the grant is upgraded.
@@ -55,92 +60,131 @@ extension RWLock {
     /// ```
     /// See `withReadLock` for the parameters and errors.
     public func withUpdateLock<Result>(
-        timeout: Duration? = nil, lease: Duration? = nil, note: String = "",
-        onLoss: LossHandling = .cancelBody,
-        isolation: isolated (any Actor)? = #isolation, _ body: (inout Grant) async throws -> Result
+        timeout: Duration? = nil, lease: Duration? = nil, renewsLease: Bool = true, note: String = "",
+        onLoss: LossHandling = .cancelBody, _ body: (inout Grant) async throws -> Result
     ) async throws -> Result {
-        try await withLock(.update, timeout, lease, note, onLoss, body)
+        try await withLock(.update, timeout, Lease(lease, renewsLease), note, onLoss, body)
     }
 
     /// Holds the lock alone while the body runs.
     ///
     /// See `withReadLock` for the parameters and errors.
     public func withWriteLock<Result>(
-        timeout: Duration? = nil, lease: Duration? = nil, note: String = "",
-        onLoss: LossHandling = .cancelBody,
-        isolation: isolated (any Actor)? = #isolation, _ body: (inout Grant) async throws -> Result
+        timeout: Duration? = nil, lease: Duration? = nil, renewsLease: Bool = true, note: String = "",
+        onLoss: LossHandling = .cancelBody, _ body: (inout Grant) async throws -> Result
     ) async throws -> Result {
-        try await withLock(.write, timeout, lease, note, onLoss, body)
+        try await withLock(.write, timeout, Lease(lease, renewsLease), note, onLoss, body)
     }
 
     /// Holds the lock alone while a body runs that does not need the grant.
     ///
     /// See `withReadLock` for the parameters and errors.
     public func withWriteLock<Result>(
-        timeout: Duration? = nil, lease: Duration? = nil, note: String = "",
-        onLoss: LossHandling = .cancelBody,
-        isolation: isolated (any Actor)? = #isolation, _ body: () async throws -> Result
+        timeout: Duration? = nil, lease: Duration? = nil, renewsLease: Bool = true, note: String = "",
+        onLoss: LossHandling = .cancelBody, _ body: () async throws -> Result
     ) async throws -> Result {
-        try await withLock(.write, timeout, lease, note, onLoss) { _ in try await body() }
+        try await withLock(.write, timeout, Lease(lease, renewsLease), note, onLoss) { _ in try await body() }
     }
 
     private func withLock<Value>(
-        _ mode: LockMode, _ timeout: Duration?, _ lease: Duration?, _ note: String, _ onLoss: LossHandling,
-        isolation: isolated (any Actor)? = #isolation, _ body: (inout Grant) async throws -> Value
+        _ mode: LockMode, _ timeout: Duration?, _ lease: Lease, _ note: String, _ onLoss: LossHandling,
+        _ body: (inout Grant) async throws -> Value
     ) async throws -> Value {
         let owner = LockOwner.current ?? LockOwner()
-        let request = try Acquire(name, mode, timeout: timeout, lease: lease, note: note, owner: owner.id)
+        let request = try Acquire(
+            name, mode, timeout: timeout, lease: lease.length, note: note, owner: owner.id)
         let hold = try await client.acquire(request)
-        switch onLoss {
-        case .cancelBody: return try await hold.runCancellable(as: owner, body)
-        case .letBodyFinish: return try await hold.run(as: owner, body)
+        var scope = HeldScope(owner: owner, lease: lease)
+        scope.add(hold)
+        return try await scope.run(onLoss) {
+            var grant = Grant(lentBy: hold)
+            return try await body(&grant)
         }
     }
 }
 
-extension Hold {
-    /// Runs the body under this grant, and releases the grant.
+/// The lease of a scoped call.
+struct Lease {
+    let length: Duration?
+    /// How often the client renews it; nil for never.
+    let renewalInterval: Duration?
+
+    init(_ length: Duration?, _ isRenewed: Bool) {
+        self.length = length
+        renewalInterval = isRenewed ? length.map { $0 / 3 } : nil
+    }
+}
+
+/// One or several grants that are held while a body runs.
+struct HeldScope {
+    private(set) var holds: [Hold] = []
+    private let owner: LockOwner
+    private let lease: Lease
+
+    init(owner: LockOwner, lease: Lease) { (self.owner, self.lease) = (owner, lease) }
+
+    mutating func add(_ hold: Hold) {
+        holds.append(hold)
+        if let interval = lease.renewalInterval { hold.keepRenewed(every: interval) }
+    }
+
+    /// Lets go of all grants without waiting.
+    func abandon() { for hold in holds.reversed() { hold.abandon() } }
+
+    /// Runs the body under the grants, and releases them.
     ///
-    /// - Throws: `LockLost` if the lock was not held to the end, in preference to what the body throws.
-    fileprivate func run<Value>(
-        as owner: LockOwner, isolation: isolated (any Actor)? = #isolation,
-        _ body: (inout Grant) async throws -> Value
-    ) async throws -> Value {
-        var grant = Grant(self)
+    /// - Throws: `LockLost` if a lock was not held to the end, in preference to what the body throws.
+    func run<Value>(_ onLoss: LossHandling, _ body: () async throws -> Value) async throws -> Value {
         let value: Value
         do {
-            value = try await owner.withOwnerOfThisTask { try await body(&grant) }
+            value =
+                switch onLoss {
+                case .cancelBody: try await runCancellable(body)
+                case .letBodyFinish: try await owner.withOwnerOfThisTask(body)
+                }
         } catch {
             // A loss explains more than the error that the body made of it.
-            do { try await grant.release() } catch let lost as LockLost { throw lost } catch {}
+            do { try await release() } catch let lost as LockLost { throw lost } catch {}
             throw error
         }
-        try await grant.release()
+        try await release()
         return value
     }
 
-    /// Runs the body in a child task, which is cancelled when this grant is lost.
+    /// Releases all grants, the last one first. Throws the first error.
+    private func release() async throws {
+        var failure: (any Error)?
+        for hold in holds.reversed() {
+            do { try await hold.release() } catch { failure = failure ?? error }
+        }
+        if let failure { throw failure }
+    }
+
+    /// Runs the body in a child task, which is cancelled when a grant is lost.
     ///
     /// A task can only be cancelled as a whole. If the body ran in the caller's task, that task would stay cancelled after
-    /// the caller has caught the error.
-    fileprivate func runCancellable<Value>(
-        as owner: LockOwner, isolation: isolated (any Actor)? = #isolation,
-        _ body: (inout Grant) async throws -> Value
+    /// the caller has caught the error. The child begins at once on the caller's thread, and a body that does not wait
+    /// ends there. So it costs no switch between threads.
+    ///
+    /// - Parameter isolation: the caller's actor. A closure is isolated to it only if it uses this parameter.
+    private func runCancellable<Value>(
+        isolation: isolated (any Actor)? = #isolation,
+        _ body: nonisolated(nonsending) () async throws -> Value
     ) async throws -> Value {
         try await withoutActuallyEscaping(body) { body in
-            _ = isolation  // isolates this closure as the caller is
+            _ = isolation
             // Safe to send: the caller waits until the child has ended.
             nonisolated(unsafe) let body = body
-            let isOver = Promise<Bool>()
-            fate.whenFulfilled { isOver.fulfil($0 != nil) }
+            let isLost = Promise<Bool>()
+            for hold in holds { hold.fate.whenFulfilled { isLost.fulfil($0 != nil) } }
             return try await withThrowingTaskGroup(of: Returned<Value>.self) { group in
                 _ = isolation
-                group.addTask {
-                    defer { isOver.fulfil(false) }
-                    return Returned(value: try await self.run(as: owner, body))
+                group.addImmediateTask {
+                    _ = isolation
+                    defer { isLost.fulfil(false) }
+                    return Returned(value: try await owner.withOwnerOfThisTask(body))
                 }
-                let isLost = await isOver.value
-                if isLost { group.cancelAll() }
+                if await isLost.value { group.cancelAll() }
                 guard let returned = try await group.next() else { throw CancellationError() }
                 return returned.value
             }

@@ -189,7 +189,9 @@ import Testing
     @Test("the end of a lease cancels the body, and the caller gets the loss (G9)") func expiry() async throws
     {
         do {
-            try await lock.withWriteLock(lease: .milliseconds(20)) { try await Task.sleep(for: .seconds(60)) }
+            try await lock.withWriteLock(lease: .milliseconds(20), renewsLease: false) {
+                try await Task.sleep(for: .seconds(60))
+            }
             Issue.record("it was lost")
         } catch let lost as LockLost {
             #expect(lost.cause == .expired)
@@ -258,7 +260,7 @@ import Testing
         let reader = try daemon.connect()
         #expect(try reader.ask("READ jobs") == "GRANTED jobs read token=1")
         await #expect(throws: LockLost.self) {
-            try await lock.withUpdateLock(lease: .milliseconds(20)) { grant in
+            try await lock.withUpdateLock(lease: .milliseconds(20), renewsLease: false) { grant in
                 do {
                     try await grant.upgrade()
                     Issue.record("there is a reader")
@@ -326,7 +328,7 @@ extension RWLock {
 
 extension DaemonProcess {
     /// Returns once so many requests wait for a lock.
-    func waits(for name: String, count: Int) async throws {
+    nonisolated(nonsending) func waits(for name: String, count: Int) async throws {
         let session = try connect()
         while true {
             try session.send("STATUS \(name)")
