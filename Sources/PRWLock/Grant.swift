@@ -42,10 +42,11 @@ public struct Grant: ~Copyable, Sendable {
     ///
     /// No other writer comes before an upgrade from `update`. If the upgrade fails, the grant keeps its mode and token,
     /// except after `LockLost`. If the task is cancelled, the call throws `CancellationError`, or returns if the upgrade
-    /// was granted first.
-    /// - Parameter timeout: how long to wait; without limit if nil. If the daemon does not answer in time, the client
-    ///   undoes the upgrade, should the daemon grant it later.
-    /// - Throws: `LockError.timedOut`; `LockError.deadlock` if another reader waits for its upgrade as well;
+    /// was granted first. Without a timeout the call waits as long as another reader keeps the lock, which is for ever if
+    /// that is a child task that this task awaits; see ``LockOwner``. If the daemon goes away, the grant is lost.
+    /// - Parameter timeout: how long to wait; without limit if nil, not at all if zero. If the daemon does not answer in
+    ///   time, the client undoes the upgrade, should the daemon grant it later.
+    /// - Throws: `LockError.timedOut`; `LockError.invalidArgument` if the timeout is negative; `LockError.deadlock` if another reader waits for its upgrade as well;
     ///   `LockError.wrongMode` if the mode is `write`; `LockError.unreachable` 750 ms after the timeout if the daemon does
     ///   not answer; `LockLost`; `CancellationError`.
     public mutating func upgrade(timeout: Duration? = nil) async throws {
@@ -56,16 +57,17 @@ public struct Grant: ~Copyable, Sendable {
     ///
     /// - Parameter mode: `read` or `update`.
     /// - Throws: `LockError.wrongMode` if the mode is not weaker; `LockError.unreachable` if the daemon does not answer for
-    ///   10 seconds; `LockLost`. Cancellation does not end the call.
+    ///   10 seconds; `LockLost`, also if the daemon goes away. Cancellation does not end the call.
     public mutating func downgrade(to mode: LockMode = .read) async throws {
         try await hold.downgrade(to: mode)
     }
 
-    /// Starts the lease again.
+    /// Starts the lease again. In a scoped call the client does this by itself, unless `renewsLease` is false.
     ///
     /// - Parameter lease: the new length, greater than zero; the former length if nil.
-    /// - Throws: `LockError.unreachable` if the daemon does not answer for 10 seconds; `LockLost`; `CancellationError`, and
-    ///   then the lease may have been renewed.
+    /// - Throws: `LockError.unreachable` if the daemon does not answer for 10 seconds; `LockError.invalidArgument` for
+    ///   another length; `LockLost`, also if the daemon goes away; `CancellationError`, and then the lease may have been
+    ///   renewed.
     public func renew(lease: Duration? = nil) async throws {
         try await hold.renew(lease: lease)
     }
@@ -85,6 +87,8 @@ public struct LossWatch: Sendable {
     let hold: Hold
 
     /// Waits until the grant is lost, and returns how; returns nil when it is released or the task is cancelled.
+    ///
+    /// The end of the daemon's connection is a loss. Otherwise the call waits as long as the grant is held.
     public func lost() async -> LockLost? {
         let news = Promise<LockLost?>()
         let number = hold.fate.whenFulfilled { news.fulfil($0) }
