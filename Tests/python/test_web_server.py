@@ -1,4 +1,4 @@
-"""A web server with a thread for each request, whose threads use new locks first at the same time."""
+"""A web server with a thread for each request, and all of these threads first use new locks at the same time."""
 
 from __future__ import annotations
 

@@ -113,7 +113,7 @@ class _Plain(_Mutex):
 
         Raises:
             RuntimeError: this process does not hold it.
-            LockLost: the grant has ended before.
+            LockLost: the grant has ended before, with the daemon or by a revocation.
         """
         self._release()
 
@@ -143,7 +143,7 @@ class _Recursive(_Mutex):
 
         Raises:
             RuntimeError: this thread does not hold it (`multiprocessing.RLock`: ``AssertionError``).
-            LockLost: the grant has ended before.
+            LockLost: the grant has ended before, with the daemon or by a revocation.
         """
         own = self._own_grant()
         if own is None:
@@ -185,9 +185,12 @@ class _AsThreading(_Mutex):
         """Waits for the lock, and returns whether it was acquired.
 
         A timeout of -1 waits for ever, as do an infinite one and one that is longer than a daemon accepts
-        (`threading.TIMEOUT_MAX`, for example).
+        (`threading.TIMEOUT_MAX`, for example). At the timeout the result is False, also if no daemon has answered, which
+        is logged. An interrupted call (``KeyboardInterrupt``) leaves neither a grant nor a request.
 
         Raises:
+            DaemonUnavailable: the daemon went away, or there is none.
+            Deadlock: the lock is an `RLock`, there is no timeout, and waiting would close a circle of threads.
             ValueError: the timeout is negative but not -1, or NaN, or `blocking` is false and there is a timeout.
             OverflowError: the timeout is finite, and longer than `threading.TIMEOUT_MAX`.
         """
@@ -210,9 +213,13 @@ class _AsMultiprocessing(_Mutex):
     def acquire(self, block: bool = True, timeout: Optional[float] = None) -> bool:
         """Waits for the lock, and returns whether it was acquired.
 
-        A negative timeout means 0. An infinite one waits for ever, as does one that is longer than a daemon accepts.
+        None waits for ever, as do an infinite timeout and one that is longer than a daemon accepts. A negative one means
+        0. At the timeout the result is False, also if no daemon has answered, which is logged. An interrupted call
+        (``KeyboardInterrupt``) leaves neither a grant nor a request.
 
         Raises:
+            DaemonUnavailable: the daemon went away, or there is none.
+            Deadlock: the lock is recursive, there is no timeout, and waiting would close a circle of threads.
             ValueError: the timeout is NaN.
         """
         if not block:
