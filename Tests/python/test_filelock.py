@@ -149,6 +149,22 @@ def test_the_hold_of_a_thread_outlives_it(home: Path, client: prwlock.Client) ->
     wait_until(lambda: not client.list())
 
 
+def test_a_forked_child_cannot_release_what_its_parents_threads_hold(home: Path, client: prwlock.Client) -> None:
+    lock = FileLock(home / "file")
+    elsewhere(lock.acquire)
+    process = os.fork()
+    if process == 0:
+        status = 1
+        try:
+            lock.release(force=True)
+            assert fails(lock, timeout=0)
+            status = 0
+        finally:
+            os._exit(status)
+    assert os.waitpid(process, 0)[1] == 0
+    assert client.list()[0].mode == "write"
+
+
 # To wait for oneself
 
 

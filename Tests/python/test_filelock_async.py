@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import os
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -203,6 +204,32 @@ def test_a_dropped_lock_is_released_without_a_loop(home: Path, client: prwlock.C
     assert not (home / "file").exists()
 
 
+def test_a_forked_child_has_locks_for_tasks_of_its_own(home: Path, client: prwlock.Client) -> None:
+    lock = AsyncFileLock(home / "file")
+    asyncio.run(lock.acquire())  # type: ignore[arg-type, unused-ignore]
+
+    async def use() -> None:
+        assert not lock.is_locked
+        with pytest.raises(Timeout):
+            await lock.acquire(blocking=False)
+        await lock.release(force=True)
+        async with AsyncFileLock(home / "other"):
+            assert len(client.list()) == 2
+
+    process = os.fork()
+    if process == 0:
+        status = 1
+        try:
+            asyncio.run(use())
+            status = 0
+        finally:
+            os._exit(status)
+    assert os.waitpid(process, 0)[1] == 0
+    assert client.list()[0].mode == "write"
+    asyncio.run(lock.release())
+    wait_until(lambda: not client.list())
+
+
 def test_many_waiting_tasks_need_no_threads(home: Path, client: prwlock.Client, loop_run: Run) -> None:
     async def body() -> None:
         other = FileLock(home / "file")
@@ -249,6 +276,42 @@ def test_tasks_read_together_and_write_alone(home: Path, client: prwlock.Client,
         with pytest.raises(RuntimeError, match="not held"):
             await lock.release()
         await lock.release(force=True)
+
+    loop_run(body())
+
+
+def test_a_closed_lock_ends_its_waits(home: Path, client: prwlock.Client, loop_run: Run) -> None:
+    async def body() -> None:
+        other = ReadWriteLock(home / "rw", is_singleton=False)
+        other.acquire_write()
+        lock = AsyncReadWriteLock(home / "rw")
+        waiting = [asyncio.ensure_future(lock.acquire_read()), asyncio.ensure_future(lock.acquire_write())]
+        await until(lambda: client.list()[0].waiters == 2)
+        await lock.close()
+        for task in waiting:
+            with pytest.raises(Exception, match="closed"):
+                await task
+        await until(lambda: not client.list()[0].waiters)
+        other.release()
+
+    loop_run(body())
+
+
+def test_a_forced_release_of_the_blocking_lock_is_one_for_tasks_too(
+    home: Path, client: prwlock.Client, loop_run: Run
+) -> None:
+    async def body() -> None:
+        lock, blocking = AsyncReadWriteLock(home / "rw"), ReadWriteLock(home / "rw")
+        await lock.acquire_read()
+        blocking.release(force=True)
+        assert not client.list()
+        with pytest.raises(RuntimeError, match="not held by this task"):
+            await lock.release()
+        await lock.acquire_write()
+        blocking.close()
+        assert not client.list()
+        with pytest.raises(Exception, match="closed"):
+            await lock.acquire_read()
 
     loop_run(body())
 

@@ -13,6 +13,7 @@ from weakref import WeakKeyDictionary, WeakValueDictionary
 from ..._errors import AcquireTimeout, DaemonTimeout
 from ..._forking import Guarded
 from ..._granted import Granted
+from ..._rwlock import RWLock
 from ...aio._grant import Grant
 from .._paths import PathLike
 from . import _engine
@@ -228,16 +229,21 @@ class BaseAsyncFileLock(BaseFileLock, metaclass=AsyncFileLockMeta):
 
     async def _take_async(self, hold: Hold, wait: AcquireWait) -> None:
         self._refuse_backend()
-        lock, holds = await self._off_loop(self._named_lock), own_holds()
         hold.end()
+        lock, holds = await self._off_loop(self._prepare), own_holds()
         self._check_deadlock(wait, lock, holds)
-        await self._off_loop(self._make_file)
         logger.debug("Attempting to acquire lock %s on %s", id(self), self.lock_file)
         grant = await take(
             wait, self.lock_file, lambda left: _engine.ask(lock, "write", left, lease_seconds(self.lifetime))
         )
         hold.begin(grant, lock.name, holds)
-        await self._off_loop(partial(self._finish, hold))
+        if self._is_soft or self.on_acquired is not None:
+            await self._off_loop(partial(self._finish, hold))
+
+    def _prepare(self) -> RWLock:
+        """Does the work on the path that comes before the request."""
+        self._make_file()
+        return self._named_lock()
 
     async def _off_loop(self, call: Callable[[], Any]) -> Any:
         return await _engine.in_thread(self._executor, self._run_in_executor, call)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import AsyncIterator
-from concurrent.futures import Executor
+from concurrent.futures import Executor, Future
 from contextlib import asynccontextmanager
 from typing import Any, Optional, cast
 
@@ -13,7 +13,7 @@ from ...aio._grant import Grant
 from .._paths import PathLike, touch
 from . import _engine
 from ._async import own_holds, take
-from ._errors import deadlock
+from ._errors import Timeout, deadlock
 from ._options import AcquireWait, acquire_wait, read_write_timeout
 from ._read_write import Mode, ReadWriteLock, TaskHold, TaskHolds, is_excluded, refuse_closed
 
@@ -58,6 +58,8 @@ class AsyncReadWriteLock:
         self.executor = executor
         self._is_closed = False
         self._holds: TaskHolds = self._own._tasks
+        #: The requests that wait, which `close` cancels.
+        self._asking: set[Future[Grant]] = set()
 
     @property
     def timeout(self) -> float:
@@ -91,8 +93,7 @@ class AsyncReadWriteLock:
     async def _acquire(
         self, mode: Mode, timeout: Optional[float], blocking: Optional[bool]
     ) -> AsyncAcquireReadWriteReturnProxy:
-        if self._is_closed:
-            refuse_closed()
+        self._check_open()
         is_waiting = self.blocking if blocking is None else blocking
         wait = acquire_wait(
             read_write_timeout(self.timeout if timeout is None else timeout, is_waiting), 0.05, is_waiting, None
@@ -110,13 +111,28 @@ class AsyncReadWriteLock:
         hold.through[self] = hold.through.get(self, 0) + 1
         return AsyncAcquireReadWriteReturnProxy(self)
 
+    def _check_open(self) -> None:
+        if self._is_closed or self._own._is_closed:
+            refuse_closed()
+
     async def _take(self, mode: Mode, wait: AcquireWait, task: asyncio.Task[Any]) -> TaskHold:
         lock, holds = self._own._lock, own_holds()
         if wait.left is None and is_excluded(lock.name, mode, holds):
             raise deadlock(self.lock_file, "AsyncReadWriteLock instance in this task")
         await _engine.in_thread(self.executor, True, lambda: touch(self.lock_file))
-        grant = await take(wait, self.lock_file, lambda left: _engine.ask(lock, mode, left))
-        if self._is_closed:
+
+        def ask(left: Optional[float]) -> Future[Grant]:
+            future = _engine.ask(lock, mode, left)
+            self._asking.add(future)
+            future.add_done_callback(self._asking.discard)
+            return future
+
+        try:
+            grant = await take(wait, self.lock_file, ask)
+        except Timeout:
+            self._check_open()
+            raise
+        if self._is_closed or self._own._is_closed:
             await _engine.release(grant)
             refuse_closed()
         hold = self._holds[task] = TaskHold()
@@ -136,7 +152,8 @@ class AsyncReadWriteLock:
         if hold is None or count == 0:
             if force:
                 return
-            raise RuntimeError(f"Cannot release a lock on {self.lock_file} (lock id: {id(self)}) that is not held")
+            by = "by this task" if hold is None else "by this task through this wrapper"
+            raise RuntimeError(f"Cannot release a lock on {self.lock_file} (lock id: {id(self)}) that is not held {by}")
         if count > 1 and not force:
             hold.through[self] = count - 1
             return
@@ -168,8 +185,10 @@ class AsyncReadWriteLock:
             yield
 
     async def close(self) -> None:
-        """Releases the acquisitions of all tasks through this object. It cannot be acquired again."""
+        """Releases the acquisitions of all tasks through this object, and ends its waits. It stays closed."""
         self._is_closed = True
+        for future in list(self._asking):
+            future.cancel()
         for task, hold in list(self._holds.items()):
             if self in hold.through:
                 await self._leave(task, hold)
@@ -178,5 +197,5 @@ class AsyncReadWriteLock:
 def _task() -> asyncio.Task[Any]:
     task = asyncio.current_task()
     if task is None:
-        raise RuntimeError("a lock for tasks is acquired and released in tasks")
+        raise RuntimeError("a lock for tasks is acquired and released inside an asyncio task")
     return task

@@ -67,6 +67,11 @@ def ask(lock: RWLock, mode: str, timeout: Optional[float], lease: Optional[float
     return _engine.run(_acquire(lock, mode, timeout, lease))
 
 
+def release_blocking(grant: Grant) -> None:
+    """Releases a grant of `ask` for a thread that waits."""
+    _engine.run(grant.release()).result()
+
+
 async def release(grant: Grant) -> None:
     """Releases a grant of `ask`. If the caller is cancelled, the release finishes first.
 
@@ -100,7 +105,7 @@ async def wait_for(future: Future[Result], step: Callable[[], Optional[float]], 
     """Waits for a future; calls `check` each time when a step has passed, and gives up when it returns true.
 
     Raises:
-        GaveUp: `check` returned true.
+        GaveUp: `check` returned true, or other code has cancelled the future.
     """
     waiting = asyncio.wrap_future(future)
     try:
@@ -108,6 +113,9 @@ async def wait_for(future: Future[Result], step: Callable[[], Optional[float]], 
             await asyncio.wait({waiting}, timeout=step())
             if not waiting.done() and check():
                 raise GaveUp
+        if waiting.cancelled():
+            # The caller was not cancelled: other code has cancelled the future.
+            raise GaveUp
         return waiting.result()
     except BaseException:
         waiting.cancel()

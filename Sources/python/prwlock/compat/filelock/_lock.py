@@ -215,7 +215,7 @@ class BaseFileLock(Settings, ContextDecorator, metaclass=FileLockMeta):
                 self._give_back(hold)
         if force:
             for left, thread in list(self._begun.items()):
-                if self._turns is None and not thread.is_alive():
+                if self._turns is None and left.is_own and not thread.is_alive():
                     self._give_back(left)
 
     def _give_back(self, hold: Hold) -> None:

@@ -188,7 +188,7 @@ class ReadWriteLock(metaclass=ReadWriteMeta):
             raise deadlock(self.lock_file, "ReadWriteLock instance in this thread")
 
     def release(self, *, force: bool = False) -> None:
-        """Releases one acquisition of this thread, or with `force` all of them, also those of other threads.
+        """Releases one acquisition of this thread, or with `force` all of them, also those of other threads and tasks.
 
         Raises:
             RuntimeError: this thread has none, and `force` is false.
@@ -197,6 +197,8 @@ class ReadWriteLock(metaclass=ReadWriteMeta):
         thread = threading.get_ident()
         with self._turns.turn:
             hold, depths = self._hold, self._depths
+            if force:
+                self._release_tasks()
             if not hold.is_own:
                 if force:
                     return
@@ -213,6 +215,17 @@ class ReadWriteLock(metaclass=ReadWriteMeta):
             self._depths = {}
             if grant is not None:
                 cast(Grant, grant).release()
+
+    def _release_tasks(self) -> None:
+        """Releases what tasks hold through the asynchronous objects for this one."""
+        for task, hold in list(self._tasks.items()):
+            if self._tasks.pop(task, None) is hold and hold.is_own:
+                from ...aio import _grant as task_grant
+                from . import _engine
+
+                grant, _ = hold.end()
+                if grant is not None:
+                    _engine.release_blocking(cast(task_grant.Grant, grant))
 
     def _check_own(self, thread: int) -> None:
         if thread in self._depths:
