@@ -10,7 +10,15 @@ from typing import Any, Callable
 
 import prwlock
 from prwlock import aio
-from prwlock.compat import FileLock, Lock, MultiprocessingLock, MultiprocessingRLock, ReadWriteLock, RLock
+from prwlock.compat import (
+    FileLock,
+    Lock,
+    MultiprocessingLock,
+    MultiprocessingRLock,
+    ReadWriteLock,
+    RLock,
+    SoftFileLock,
+)
 from prwlock.compat.fasteners import InterProcessLock, InterProcessReaderWriterLock
 
 #: The timeout of the calls, and how long they may take.
@@ -59,6 +67,9 @@ SHAPES: dict[str, Callable[[str], Any]] = {
     "fasteners writer": lambda path: InterProcessReaderWriterLock(path).acquire_write_lock(blocking=False),
     "filelock.FileLock": lambda path: FileLock(path).acquire(timeout=TIME),
     "filelock.FileLock at once": lambda path: FileLock(path).acquire(blocking=False),
+    "filelock.FileLock together": lambda path: FileLock(path, thread_local=False).acquire(timeout=TIME),
+    "filelock.FileLock with cancel_check": lambda path: FileLock(path).acquire(TIME, cancel_check=lambda: False),
+    "filelock.SoftFileLock": lambda path: SoftFileLock(path).acquire(timeout=TIME),
     "filelock reader": lambda path: ReadWriteLock(path).acquire_read(timeout=TIME),
     "filelock writer": lambda path: ReadWriteLock(path).acquire_write(blocking=False),
 }

@@ -250,6 +250,25 @@ def test_many_waiting_tasks_need_no_threads(home: Path, client: prwlock.Client, 
     assert not client.list()
 
 
+def test_more_tasks_wait_than_the_daemon_lets_a_session(home: Path, client: prwlock.Client) -> None:
+    async def body() -> None:
+        other = ReadWriteLock(home / "rw", is_singleton=False)
+        other.acquire_write()
+        lock = AsyncReadWriteLock(home / "rw")
+
+        async def use() -> None:
+            async with lock.read_lock():
+                pass
+
+        waiting = [asyncio.ensure_future(use()) for _ in range(1_100)]
+        await until(lambda: client.list()[0].waiters == 1_000)
+        other.release()
+        await asyncio.gather(*waiting)
+
+    asyncio.run(body())
+    assert not client.list()
+
+
 # Readers and writers
 
 

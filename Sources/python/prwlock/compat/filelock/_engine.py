@@ -12,14 +12,18 @@ import threading
 from collections.abc import Awaitable, Coroutine
 from concurrent.futures import Future
 from contextlib import suppress
+from time import monotonic
 from typing import Any, Callable, Optional, TypeVar
 
+from ..._errors import LimitExceeded
 from ..._forking import Guarded
 from ..._rwlock import RWLock
 from ...aio import RWLock as TaskLock
 from ...aio._grant import Grant
 
 Result = TypeVar("Result")
+#: The pause before a request that found too many others waiting is repeated, in seconds.
+_PAUSE = 0.05
 
 
 class GaveUp(Exception):
@@ -56,7 +60,16 @@ _engine = _Engine()
 
 async def _acquire(lock: RWLock, mode: str, timeout: Optional[float], lease: Optional[float]) -> Grant:
     own = TaskLock.of(lock)
-    return await (own.read if mode == "read" else own.write)(timeout, lease=lease)
+    end = None if timeout is None else monotonic() + timeout
+    while True:
+        try:
+            return await (own.read if mode == "read" else own.write)(timeout, lease=lease)
+        except LimitExceeded as error:
+            # More tasks wait than the daemon lets one session: this one asks again when others have been served.
+            if error.code != "limit-waiters" or (end is not None and end <= monotonic()):
+                raise
+        await asyncio.sleep(_PAUSE)
+        timeout = None if end is None else max(0, end - monotonic())
 
 
 def ask(lock: RWLock, mode: str, timeout: Optional[float], lease: Optional[float] = None) -> Future[Grant]:
