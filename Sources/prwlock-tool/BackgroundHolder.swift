@@ -42,6 +42,10 @@ struct BackgroundHolder {
     /// `release` recognises a background holder by this process name.
     static let processName = "prwlock-holder"
 
+    /// How often the mark of a grant is looked for, and the microseconds in between.
+    private static let mostLooks = 10
+    private static let pauseBetweenLooks: UInt32 = 25_000
+
     private let request: Acquire
     private let lock: LockOptions
     private let daemon: DaemonOptions
@@ -63,7 +67,9 @@ struct BackgroundHolder {
             if holder == nil { try refuseOwnGrant(over: &attempt.connection, by: attempt.end) }
             try refuseAncestor(over: &attempt.connection, by: attempt.end)
             if let holder { attempt.ask(holder: holder) }
-            switch try attempt.decide(watching: [front.rawValue, client.rawValue]) {
+            switch try attempt.decide(
+                watching: [front.rawValue, client.rawValue], lookingBy: lookForOtherRequest)
+            {
             case .abandoned: return
             case .conflict(let holders):
                 throw lock.conflict(request.name, holders, after: attempt.elapsed)
@@ -89,6 +95,7 @@ struct BackgroundHolder {
         over connection: inout BlockingConnection, by end: Deadline
     ) throws(Complaint) -> OwnedDescriptor? {
         var seen: Token?
+        var looks = 0
         while true {
             var own: Row.Holder?
             _ = try connection.ask(.status(request.name), patience: patience(by: end)) { row in
@@ -97,9 +104,32 @@ struct BackgroundHolder {
             guard let own else { return nil }
             let mark = HolderMark(request.name, request.owner, own.token, over: connection)
             if let holder = mark.find(likely: own.processID)?.connect() { return holder }
-            // A change gives the grant another token, and the holder another mark.
-            guard own.token != seen else { return nil }
+            // A change gives the grant another token, and the holder another mark. A new holder opens its mark soon.
+            if own.token == seen { looks += 1 } else { looks = 0 }
+            guard looks < Self.mostLooks else { return nil }
+            if looks > 0 { usleep(Self.pauseBetweenLooks) }
             seen = own.token
+        }
+    }
+
+    /// Looks whether a `prwlock hold` that runs at the same time has requested the lock for the client.
+    ///
+    /// This process would wait for it until the client ends. The daemon does not see that, because the two requests are
+    /// of two sessions.
+    private func lookForOtherRequest() -> LockAttempt.OtherRequest {
+        do throws(Complaint) {
+            let end = Deadline(after: .seconds(1))
+            var connection = try daemon.connect(by: end)
+            var (isHeld, waiters) = (false, 0)
+            _ = try connection.ask(.status(request.name), patience: patience(by: end)) { row in
+                if case .holder(let holder) = row, holder.owner == request.owner { isHeld = true }
+                if case .waiter(let waiter) = row, waiter.owner == request.owner { waiters += 1 }
+            }
+            if isHeld, let holder = try earlierHolder(over: &connection, by: end) { return .granted(holder) }
+            // One of the waiters is the request of this process.
+            return isHeld || waiters > 1 ? .waiting : .absent
+        } catch {
+            return .absent
         }
     }
 

@@ -25,6 +25,14 @@ struct LockAttempt: ~Copyable {
         case abandoned(Int)
     }
 
+    /// Another request for the same client, of a `prwlock hold` that runs at the same time.
+    enum OtherRequest: ~Copyable {
+        case absent
+        case waiting
+        /// The connection leads to the process that holds the grant.
+        case granted(OwnedDescriptor)
+    }
+
     var connection: BlockingConnection
     private let request: Acquire
     private let daemon: DaemonOptions
@@ -66,12 +74,17 @@ struct LockAttempt: ~Copyable {
     /// Sends the request and waits for the decision, or until one of the descriptors is ready.
     ///
     /// Throws if the daemon does not answer in time, and then cancels the request as far as possible.
-    mutating func decide(watching descriptors: [Int32] = []) throws(Complaint) -> Outcome {
+    ///
+    /// - Parameter look: looks for another request for the same client, which may be ahead of this one.
+    mutating func decide(
+        watching descriptors: [Int32] = [], lookingBy look: (() -> OtherRequest)? = nil
+    ) throws(Complaint) -> Outcome {
         var line = WaitingLine(request, daemon, for: manager)
+        var nextLook = look == nil || asksHolder ? Deadline.never : Deadline(after: Self.pause)
         defer { line.erase() }
         try ask()
         while true {
-            let moment = min(end, line.nextUpdate ?? .never)
+            let moment = min(end, line.nextUpdate ?? .never, nextLook)
             switch connection.nextEvent(watching: descriptors, until: moment) {
             case .line(.reply(_, .granted(_, _, let token, let ownerDied))):
                 return .granted(token, ownerDied: ownerDied)
@@ -92,6 +105,17 @@ struct LockAttempt: ~Copyable {
             case .ended(let error): try moveToAnotherDaemon(because: Complaint(error))
             case .ready(let index): return .abandoned(index)
             case .moment where end.isOver: throw giveUp()
+            case .moment where nextLook.isOver:
+                nextLook = .never
+                guard let look else { break }
+                switch look() {
+                case .granted(let holder):
+                    withdraw()
+                    ask(holder: holder)
+                    try ask()
+                case .waiting: nextLook = Deadline(after: Self.pause)
+                case .absent: break
+                }
             case .moment: line.update(waited: elapsed, by: end)
             }
         }
@@ -120,12 +144,16 @@ struct LockAttempt: ~Copyable {
                 "\(request.name.shown): the process that holds it for this one, or the lock daemon, does not answer; "
                     + "is one of them stopped?", code: Complaint.temporary)
         }
+        withdraw()
+        return Complaint(.noAnswer(connection.silentDaemon))
+    }
+
+    private mutating func withdraw() {
         let now = Deadline(after: .zero)
         try? connection.send(Request(verb: .cancel(request.name, owner: request.owner)), by: now)
         try? connection.send(
             Request(verb: .release(request.name, GrantChoice(owner: request.owner))), by: now)
         connection.close()
-        return Complaint(.noAnswer(connection.silentDaemon))
     }
 
     /// Reconnects until a daemon accepts the request. Gives up after `patience`, at the deadline, or on an error that a

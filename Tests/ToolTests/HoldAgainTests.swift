@@ -188,15 +188,21 @@ import Testing
         #expect(try script.complaints().contains("cannot be reached from here"))
     }
 
-    @Test("holds that run at the same time are all granted, and one release frees the lock")
-    func parallel() throws {
+    @Test(
+        "holds that run at the same time are all granted, and one release frees the lock",
+        arguments: ["-s", "-x", "-w 20"])
+    func parallel(options: String) throws {
+        #expect(try session.ask("WRITE jobs") == "GRANTED jobs write token=1")
+        #expect(try session.ask("WATCH jobs") == "OK")
         let script = try ToolProcess(
             shell: """
-                for i in 1 2 3 4 5 6; do prwlock hold --pid $$ -s jobs & done; wait
+                for i in 1 2 3 4 5 6; do (prwlock hold --pid $$ \(options) jobs; echo $?) & done; wait
                 prwlock release jobs; echo $?; prwlock release jobs; echo $?
                 """, at: daemon)
-        #expect(try script.rest() == "0\n1\n")
-        #expect(try rows() == [])
+        for _ in 1...6 { while try session.nextLine()?.hasPrefix("! CHANGED jobs waiting") != true {} }
+        try session.send("RELEASE jobs")
+        #expect(try script.rest() == String(repeating: "0\n", count: 7) + "1\n")
+        #expect(try daemon.connect().ask("STATUS jobs") == "END 0")
     }
 
     @Test("a change that would wait for a shell above is refused (G4)")

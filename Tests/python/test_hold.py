@@ -280,9 +280,14 @@ def test_a_lock_that_a_shell_holds_is_refused_to_its_descendants(script: Any, cl
     assert errors.count("so this request would wait for itself") == 4
 
 
-def test_holds_at_the_same_time(script: Any, client: prwlock.Client) -> None:
-    calls = "for i in 1 2 3 4; do prwlock hold --pid $$ -s jobs & done; wait; prwlock release jobs; echo $?"
-    assert script(calls).rest()[0] == "0\n"
+@pytest.mark.parametrize("options", ["-s", "-x", "-w 20"])
+def test_holds_at_the_same_time(options: str, script: Any, client: prwlock.Client) -> None:
+    grant = client.acquire("jobs")
+    calls = f"for i in 1 2 3 4; do (prwlock hold --pid $$ {options} jobs; echo $?) & done; wait"
+    running = script(f"{calls}; prwlock release jobs; echo $?; prwlock release jobs; echo $?")
+    wait_until(lambda: len(client.status("jobs").waiters) == 4)
+    grant.release()
+    assert running.rest()[0] == "0\n" * 5 + "1\n"
     assert not modes(client)
 
 

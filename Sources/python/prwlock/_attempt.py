@@ -22,6 +22,11 @@ from ._talk import Ended, Talk
 _TEMPORARY = 75
 #: How long to search for another daemon after one has ended, in seconds.
 _SEARCH = 2.0
+#: The pause before another request for the same client is looked for, in seconds.
+_PAUSE = 0.1
+#: How often the mark of a grant is looked for, and the pause in between.
+_MOST_LOOKS = 12
+_LOOK = 0.025
 
 
 class Asked(NamedTuple):
@@ -54,7 +59,8 @@ class Attempt:
         self._wanted = wanted
         self._start = time.monotonic()
         self._deadline = Deadline.of(asked.timeout)
-        self._asks_holder = False
+        #: Whether the request goes to the process that holds the lock for the same client.
+        self.asks_holder = False
         self.talk = self._connect()
 
     @property
@@ -79,14 +85,16 @@ class Attempt:
 
     def earlier_holder(self) -> Optional[socket.socket]:
         """Connects to the process of this user that holds the lock for the client already; None if there is none."""
-        seen = None
+        seen: list[int] = []
         while True:
             own = self._own_grants()
-            # A change gives the grant another token, and the holder another mark.
-            if not own or own[-1].token == seen:
+            # A change gives the grant another token, and the holder another mark. A new holder opens its mark soon.
+            if not own or seen.count(own[-1].token) == _MOST_LOOKS:
                 return None
-            seen = own[-1].token
-            mark = _hold_mark.mark_name(self._wanted.name, self._wanted.owner, seen, self.talk)
+            if own[-1].token in seen:
+                time.sleep(_LOOK)
+            seen.append(own[-1].token)
+            mark = _hold_mark.mark_name(self._wanted.name, self._wanted.owner, seen[-1], self.talk)
             holding = _hold_mark.find(mark, own[-1].pid)
             connection = None if holding is None else holding.connect()
             if connection is not None:
@@ -110,7 +118,7 @@ class Attempt:
     def turn_to(self, holder: socket.socket) -> None:
         """Sends the request to the process that holds the lock for the same client, and no more to the daemon."""
         self.talk = Talk(holder, b"", self._asked.location.path)
-        self._asks_holder = True
+        self.asks_holder = True
 
     # The decision
 
@@ -122,16 +130,21 @@ class Attempt:
             LockError: it is refused for another reason, or the daemon does not answer.
         """
         self._send()
+        look_at = None if self.asks_holder else time.monotonic() + _PAUSE
         while True:
+            end = None if self._deadline is None else self._deadline.end
             try:
-                event = self.talk.event(watched, None if self._deadline is None else self._deadline.end)
+                event = self.talk.event(watched, min(filter(None, (end, look_at)), default=None))
             except Ended as error:
                 self._move(error)
                 continue
             if isinstance(event, int):
                 return None
             if event is None:
-                raise self._given_up()
+                if end is not None and time.monotonic() >= end:
+                    raise self._given_up()
+                look_at = time.monotonic() + _PAUSE if self._has_other_request() else None
+                continue
             words = event.split(b" ")
             if words[0] == b"GRANTED":
                 return int(words[3].partition(b"=")[2])
@@ -144,6 +157,27 @@ class Attempt:
                 time.sleep(pause)
                 self._send()
 
+    def _has_other_request(self) -> bool:
+        """Looks whether a ``hold`` that runs at the same time has requested the lock for the client.
+
+        This process would wait for it until the client ends. The daemon does not see that, because the two requests are
+        of two sessions. If the other one was granted, this sends the request to its holder. Returns whether to look
+        again.
+        """
+        try:
+            other = Attempt(self._asked._replace(timeout=1), self._wanted)
+            _, rows = other.talk.ask(b"STATUS " + self._wanted.name)
+            own = [row[1] for row in rows if b"owner=" + self._wanted.owner in row]
+            holder = other.earlier_holder() if b"holder" in own else None
+        except DaemonUnavailable:
+            return False
+        if holder is not None:
+            self._withdraw()
+            self.turn_to(holder)
+            self._send()
+        # One of them is the request of this process.
+        return holder is None and len(own) > 1
+
     def _send(self) -> None:
         wait = b"" if self._deadline is None else self._deadline.wait
         self.talk.send(self._wanted.line(self._wanted.mode, wait))
@@ -151,7 +185,7 @@ class Attempt:
     def _move(self, reason: DaemonUnavailable) -> None:
         """Sends the request to the next daemon, which may need a while to start."""
         name = shown(self._wanted.name)
-        if self._asks_holder:
+        if self.asks_holder:
             raise Complaint(f"{name}: the process that held it for this one has ended; try again", _TEMPORARY)
         end = time.monotonic() + _SEARCH
         while True:
@@ -166,15 +200,18 @@ class Attempt:
 
     def _given_up(self) -> Exception:
         """Cancels the request, and releases its grant in case the daemon answers later."""
-        if self._asks_holder:
+        if self.asks_holder:
             # The holder cancels the request when the connection ends.
             return Complaint(
                 f"{shown(self._wanted.name)}: the process that holds it for this one, or the lock daemon, does not "
                 "answer; is one of them stopped?",
                 _TEMPORARY,
             )
+        self._withdraw()
+        error: DaemonTimeout = no_answer(self.talk.socket, self.talk.path)
+        return error
+
+    def _withdraw(self) -> None:
         of_this = b"%s owner=%s" % (self._wanted.name, self._wanted.owner)
         self.talk.send(b"CANCEL " + of_this)
         self.talk.send(b"RELEASE " + of_this)
-        error: DaemonTimeout = no_answer(self.talk.socket, self.talk.path)
-        return error

@@ -136,7 +136,7 @@ def _ask_and_hold(asked: Asked, wanted: Wanted, client: Watch, front: socket.soc
         return
     if asked.is_verbose:
         complain(f"{shown(asked.name)}: granted after {in_words(attempt.elapsed)}")
-    if holder is not None:
+    if attempt.asks_holder:
         _send_answer(front, 0, token)
         return
     keeper = GrantKeeper(attempt.talk, wanted, token)
