@@ -121,13 +121,14 @@ final class Connection: Sendable {
         shared.withLock { $0.session.termsIfKnown(of: grant) }
     }
 
-    /// Fulfils the promise when the grant is lost.
-    func report(_ fate: Promise<LockLost?>, of grant: Session.GrantID) {
-        let loss = shared.withLock { shared in
+    /// Fulfils the promise when the grant is lost; returns the terms of the grant.
+    func report(_ fate: Promise<LockLost?>, of grant: Session.GrantID) -> Session.Terms {
+        let (terms, loss) = shared.withLock { shared in
             shared.fates[grant] = fate
-            return shared.session.loss(of: grant)
+            return (shared.session.terms(of: grant), shared.session.loss(of: grant))
         }
         if let loss { fate.fulfil(loss) }
+        return terms
     }
 
     /// Renews the lease of a grant again and again.

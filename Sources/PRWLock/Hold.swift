@@ -12,8 +12,7 @@ final class Hold: Sendable {
     init(_ grant: Session.GrantID, on connection: Connection) {
         self.grant = grant
         self.connection = connection
-        firstTerms = connection.terms(of: grant)
-        connection.report(fate, of: grant)
+        firstTerms = connection.report(fate, of: grant)
     }
 
     /// The terms; those of the beginning once the grant was let go.

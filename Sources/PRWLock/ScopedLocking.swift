@@ -176,7 +176,6 @@ struct HeldScope {
             // Safe to send: the caller waits until the child has ended.
             nonisolated(unsafe) let body = body
             let isLost = Promise<Bool>()
-            for hold in holds { hold.fate.whenFulfilled { isLost.fulfil($0 != nil) } }
             return try await withThrowingTaskGroup(of: Returned<Value>.self) { group in
                 _ = isolation
                 group.addImmediateTask {
@@ -184,7 +183,10 @@ struct HeldScope {
                     defer { isLost.fulfil(false) }
                     return Returned(value: try await owner.withOwnerOfThisTask(body))
                 }
-                if await isLost.value { group.cancelAll() }
+                if isLost.valueNow == nil {
+                    for hold in holds { hold.fate.whenFulfilled { isLost.fulfil($0 != nil) } }
+                    if await isLost.value { group.cancelAll() }
+                }
                 guard let returned = try await group.next() else { throw CancellationError() }
                 return returned.value
             }
