@@ -6,7 +6,8 @@
     with lock.reader_lock(timeout=5):
         ...
 
-See the package's README, and `RWLock`, `Client` and `Grant`.
+See the package's README, and `RWLock`, `Client` and `Grant`. `Client` says for all calls what happens at a timeout, at
+an interrupt and when the daemon goes away, and which calls can wait for ever.
 """
 
 from __future__ import annotations
@@ -118,17 +119,23 @@ def __dir__() -> List[str]:
 
 
 def status(name: Text) -> LockStatus:
-    """Returns the holders and waiters of the lock of that name."""
+    """Returns the holders and waiters of the lock of that name, within ten seconds; see `Client.status`."""
     return _default_client().status(name)
 
 
 def list(prefix: Text = "") -> List[LockSummary]:
-    """Returns all locks with names that begin with a prefix, in the order of names."""
+    """Returns all locks with names that begin with a prefix, in the order of names; see `Client.list`.
+
+    The daemon has ten seconds for each thousand locks.
+    """
     return _default_client().list(prefix)
 
 
 def watch(prefix: Text = "") -> Watch:
-    """Iterates over the changes of all locks with names that begin with a prefix."""
+    """Iterates over the changes of all locks with names that begin with a prefix, from now on; see `Client.watch`.
+
+    The iteration can wait for ever, and raises ``DaemonUnavailable`` when the daemon goes away.
+    """
     return _default_client().watch(prefix)
 
 
@@ -140,12 +147,12 @@ def _default_client() -> Client:
 
 
 def reader_lock(lock: RWLock, timeout: Optional[Seconds] = None) -> GenericLockContextManager:
-    """As `RWLock.reader_lock`."""
+    """As `RWLock.reader_lock`: without a timeout, the block's beginning can wait for ever."""
     return lock.reader_lock(timeout)
 
 
 def writer_lock(lock: RWLock, timeout: Optional[Seconds] = None) -> GenericLockContextManager:
-    """As `RWLock.writer_lock`."""
+    """As `RWLock.writer_lock`: without a timeout, the block's beginning can wait for ever."""
     return lock.writer_lock(timeout)
 
 

@@ -41,6 +41,23 @@ class Client:
     is allowed. A forked child gets its own connection. Each thread is an owner: threads of one process exclude each
     other as processes do.
 
+    For all methods, and for those of `prwlock.RWLock` and `Grant`:
+
+    - **Waiting for ever.** Only three calls can: a request for a lock and `Grant.upgrade`, both without a timeout, and
+      an iteration over a `Watch`. Every other call gives the daemon ten seconds to answer (``DaemonTimeout``).
+    - **Timeout.** A call with a timeout ends then, or within a second after it (``DaemonTimeout``) if no daemon
+      answers. Nothing remains of a request for a lock, also if a stopped daemon grants it later.
+    - **Interrupt.** An exception out of a signal handler (``KeyboardInterrupt``, for example) ends a call within a
+      second. Nothing remains of a request for a lock, and a release is carried out nevertheless.
+    - **The daemon goes away** (it dies, is stopped by its service manager, or is replaced). A call that waits raises
+      ``DaemonUnavailable``; it does not request the lock again. All grants are lost (``LockLost`` at their release).
+      The next call connects to the next daemon, or starts one. A daemon that is leaving (draining) still grants what
+      waits already; a new request waits for the next daemon.
+    - **A daemon that is stopped** (SIGSTOP) answers nothing. A request for a lock without a timeout waits until it
+      continues or dies. A client that connects gives up after 1.5 seconds (``DaemonTimeout``), also without a timeout.
+    - **Signal handlers.** A call from a handler or a finalizer in the middle of another call of its thread raises
+      ``NestedUse``. Only `Grant.release` works there.
+
     Args:
         socket: The path of the daemon's socket; by default the place that `protocol.md` defines.
     """
@@ -103,11 +120,18 @@ class Client:
     ) -> Grant:
         """Requests a lock, and waits for it for `timeout` seconds (for ever if None, not at all if 0).
 
+        Without a timeout it can wait for ever: as long as other owners hold the lock, and always if this thread holds
+        it and waits in its block for another thread or a child process which requests it in a conflicting mode. The
+        daemon sees a circle of owners that wait for locks, but not that one thread waits for another.
+
+        After an interrupt, a timeout or any other error there is neither a grant nor a request; see `Client`.
+
         Args:
             name: Any text or bytes of at most 255 bytes when encoded (three bytes for most characters but letters).
             mode: ``read``, ``update`` or ``write``.
             timeout: In seconds, to the millisecond. It also runs while a daemon starts, or another one drains. An
-                infinite one waits for ever, as does one that is longer than a daemon accepts (876,000 hours).
+                infinite one waits for ever, as does one that is longer than a daemon accepts (876,000 hours). With 0, a
+                call waits up to a second for a daemon that has just started after an unclean end.
             lease: The grant expires after so many seconds unless it is renewed.
             note: For people who inspect the lock.
             on_lost: Called with the grant, in a separate thread, if the grant ends before it is released.
@@ -116,7 +140,8 @@ class Client:
             WouldBlock, AcquireTimeout: the lock was not granted in time. The error names its holders.
             Deadlock: waiting would close a circle.
             DaemonTimeout: no daemon answered within the timeout and a second. The request has no effect.
-            LockError: the daemon could not be reached, or another reason that the class names.
+            DaemonUnavailable: no daemon runs and none could be started, or the daemon went away during the wait.
+            LockError: another reason that the class names.
         """
         if mode not in ("read", "update", "write"):
             raise ValueError(f"a mode is 'read', 'update' or 'write', not {mode!r}")
@@ -268,7 +293,11 @@ class Client:
         return request.rows
 
     def close(self) -> None:
-        """Ends the session and all its grants. Threads that wait get an error. The client cannot be used again."""
+        """Ends the session and all its grants; it never waits. Later calls raise ``Closed``.
+
+        Any thread may call it. Threads that wait get ``DaemonUnavailable`` or ``Closed``, and releasing one of the
+        grants raises ``LockLost``.
+        """
         self._is_closed = True
         place: Optional[Link] = self._place
         while place is not None:
@@ -285,11 +314,16 @@ class Client:
     # Looking
 
     def ping(self) -> None:
-        """Waits for an answer of the daemon; starts a daemon if none runs and that is allowed."""
+        """Waits for an answer of the daemon, ten seconds at most; starts a daemon if none runs and that is allowed.
+
+        Raises:
+            DaemonTimeout: no daemon answered.
+            DaemonUnavailable: none runs and none could be started, or it went away before it answered.
+        """
         self._ask(b"PING")
 
     def status(self, name: Text) -> LockStatus:
-        """Returns the holders and waiters of a lock."""
+        """Returns the holders and waiters of a lock, within ten seconds; the errors are those of `ping`."""
         from . import _status
 
         return _status.lock_status(name, self._rows(b"STATUS " + encode_name(name)))
@@ -298,6 +332,7 @@ class Client:
         """Returns all locks with names that begin with a prefix, in the order of names.
 
         It requests a thousand locks at a time, so a lock that is acquired or released meanwhile may be in it or not.
+        The daemon has ten seconds for each thousand; the errors are those of `ping`.
         """
         from . import _status
 
@@ -310,33 +345,44 @@ class Client:
         return locks
 
     def sessions(self) -> List[SessionStatus]:
-        """Returns all sessions, in no order."""
+        """Returns all sessions, in no order, within ten seconds; the errors are those of `ping`."""
         from . import _status
 
         return _status.sessions(self._rows(b"SESSIONS"))
 
     def stats(self) -> dict[str, int]:
-        """Returns the daemon's counters."""
+        """Returns the daemon's counters, within ten seconds; the errors are those of `ping`."""
         from . import _status
 
         return _status.stats(self._rows(b"STATS"))
 
     def watch(self, prefix: Text = "") -> Watch:
-        """Iterates over the changes, from now on, of all locks with names that begin with a prefix."""
+        """Iterates over the changes, from now on, of all locks with names that begin with a prefix.
+
+        This waits for the daemon's answer, so no change after it is missed; the errors are those of `ping`. After an
+        error or an interrupt there is no watch. The iteration can wait for ever; see `Watch`.
+        """
         from ._watch import Watch
 
         return Watch(self._location, prefix)
 
     def validate(self, name: Text, token: int) -> bool:
-        """Returns whether a grant of any session on that lock has this token now."""
+        """Returns whether a grant of any session on that lock has this token now.
+
+        It ends within ten seconds; the errors are those of `ping`.
+        """
         words = self._ask(b"VALIDATE %s token=%d" % (encode_name(name), token))
         return check(words, b"VALID", b"STALE") == b"VALID"
 
     def revoke(self, name: Text, token: int) -> None:
         """Revokes a grant of any session. For root and the daemon's own user.
 
+        It ends within ten seconds. If it was interrupted, or raises ``DaemonTimeout`` or ``DaemonUnavailable``, the
+        grant may have been revoked or not; `validate` says it.
+
         Raises:
             Denied: this user may not revoke it.
             LockLost: the grant has ended before.
+            DaemonUnavailable: as `ping`.
         """
         check(self._ask(b"REVOKE %s token=%d" % (encode_name(name), token)), b"REVOKED")

@@ -26,6 +26,15 @@ class Grant(Granted):
     A grant ends when it is released, when its lease expires, when it is revoked, with the connection, and when it is
     collected (but not at the interpreter's exit, which counts as the death of the process). Releasing a grant that was
     lost raises ``LockLost``, also at the end of a block.
+
+    Any thread may call the methods. The attributes ask the daemon nothing.
+
+    - Only `upgrade` can wait for ever. Every other method ends within ten seconds, with ``DaemonTimeout`` if the daemon
+      does not answer.
+    - If the daemon goes away (it dies, ends or is replaced), the grant is lost: `is_held` is False as soon as the end
+      can be read, and the methods raise ``LockLost``.
+    - An exception out of a signal handler (``KeyboardInterrupt``, for example) ends a call within a second. A `release`
+      is carried out nevertheless. Another change may take effect or not: `mode` shows it when the daemon has answered.
     """
 
     _connection: Connection
@@ -40,11 +49,14 @@ class Grant(Granted):
     # The end
 
     def release(self) -> None:
-        """Releases the grant.
+        """Releases the grant, also if the call is interrupted or reaches its ten seconds.
+
+        A signal handler or a finalizer may call it in the middle of another call of its thread. It does not wait then,
+        and reports no loss.
 
         Raises:
             NotHeld: it was released before, or it belongs to the parent process; a ``ValueError``.
-            LockLost: it has ended before.
+            LockLost: it has ended before, for example with the daemon.
             DaemonTimeout: the daemon did not answer. It releases the grant when it continues.
         """
         self._check()
@@ -122,11 +134,16 @@ class Grant(Granted):
         From ``update`` this is always possible. Of two grants that upgrade from ``read``, the second is refused. A
         refusal leaves the grant unchanged.
 
+        Without a timeout it can wait for ever: as long as another reader keeps the lock, and always if this thread
+        waits for that reader, or for a thread which waits for this grant. An interrupted upgrade is cancelled, and so
+        is one after ``DaemonTimeout``. If the daemon grants it before it reads the cancellation, the upgrade stays in
+        effect.
+
         Raises:
             WouldBlock, AcquireTimeout, Deadlock: the upgrade was refused.
-            Cancelled: the grant ended meanwhile.
-            LockLost: the grant has ended before.
-            DaemonTimeout: the daemon did not answer.
+            Cancelled: the grant ended meanwhile: by another thread's release, its lease, or a revocation.
+            LockLost: the grant has ended before, or the daemon went away during the wait.
+            DaemonTimeout: the daemon did not answer within the timeout and a second.
         """
         deadline = Deadline.of(timeout)
         if deadline is None:
@@ -140,7 +157,8 @@ class Grant(Granted):
         Raises:
             ValueError: `to` is neither ``read`` nor ``update``.
             ProtocolError: the grant's mode is not stronger than `to`.
-            LockLost: the grant has ended before.
+            LockLost: the grant has ended before, for example with the daemon.
+            DaemonTimeout: the daemon did not answer. It may downgrade the grant later.
         """
         self._change(b"DOWNGRADE", downgrade_option(to))
 
@@ -148,13 +166,19 @@ class Grant(Granted):
         """Lets the lease expire so many seconds from now; without `lease`, it gets its last length again.
 
         Raises:
-            LockLost: the grant has ended before.
+            LockLost: the grant has ended before, for example with the daemon.
+            DaemonTimeout: the daemon did not answer. It may renew the lease later.
             ProtocolError: the grant had no lease that could be repeated.
         """
         self._change(b"RENEW", lease_option(lease))
 
     def is_valid(self) -> bool:
-        """Returns whether the grant is held now, according to the daemon."""
+        """Returns whether the grant is held now, according to the daemon; False after a loss that is known already.
+
+        Raises:
+            DaemonTimeout: the daemon did not answer within ten seconds.
+            DaemonUnavailable: the daemon went away during the call, so the grant is lost.
+        """
         if not self.is_held:
             return False
         return self._connection.ask(self._line(b"VALIDATE")).words[0] == b"VALID"

@@ -36,6 +36,12 @@ class RWLock:
     wait for its own thread is refused (``Deadlock``). A grant ends with `release`, when the lock object is collected,
     and when the process ends, however that happens. A forked child holds none of its parent's grants.
 
+    A request without a timeout can wait for ever: as long as other owners hold the lock. The daemon refuses a circle of
+    owners that wait for locks, but it cannot see that a thread waits for another one. If a thread that holds the lock
+    waits for a thread or a child process (`join`, `Future.result`, `subprocess.run`) which requests the lock in a
+    conflicting mode, both wait for ever. `Client` says what all calls do at a timeout, at an interrupt, and when the
+    daemon goes away.
+
     Creating a lock costs nothing: no descriptor, no connection and no daemon before the first request.
 
     Args:
@@ -111,11 +117,15 @@ class RWLock:
     def acquire_read(self, timeout: Optional[Seconds] = None) -> bool:
         """Waits for a read lock for `timeout` seconds, for ever if None. Returns whether the lock was granted.
 
+        With a timeout, a circle of waiting is no error: the result is False at once. If this raises, also out of a
+        signal handler, there is neither a grant nor a request.
+
         Raises:
             Deadlock: there is no timeout, and waiting would close a circle; an ``OSError`` and a ``ValueError``.
             ValueError: the timeout is negative or not a number (NaN). An infinite or very long one waits for ever.
             DaemonTimeout: no daemon answered within the timeout and a second.
-            LockError: the daemon could not be reached, or another reason that the class names.
+            DaemonUnavailable: no daemon runs and none could be started, or the daemon went away during the wait.
+            LockError: another reason that the class names.
         """
         return self._acquire(b"READ", timeout)
 
@@ -124,11 +134,15 @@ class RWLock:
         return self._acquire(b"WRITE", timeout)
 
     def try_acquire_read(self) -> bool:
-        """Acquires a read lock if that needs no wait; returns whether it was granted."""
+        """Acquires a read lock if that needs no wait; returns whether it was granted.
+
+        It ends within a second, or within two if the daemon has just started after an unclean end. The errors are those
+        of `acquire_read`.
+        """
         return self._acquire(b"READ", 0)
 
     def try_acquire_write(self) -> bool:
-        """Acquires the write lock if that needs no wait; returns whether it was granted."""
+        """Acquires the write lock if that needs no wait; as `try_acquire_read`."""
         return self._acquire(b"WRITE", 0)
 
     def _acquire(self, verb: bytes, timeout: Optional[Seconds], is_alone: bool = False) -> bool:
@@ -152,9 +166,12 @@ class RWLock:
     def release(self) -> None:
         """Releases the last grant of this thread; if it has none, the last one of another thread through this object.
 
+        It ends within ten seconds, and releases the grant also if it is interrupted; see `Grant.release`.
+
         Raises:
             ValueError: this process has no grant through this object.
             LockLost: the grant has ended before, with the daemon or by a revocation.
+            DaemonTimeout: the daemon did not answer. It releases the grant when it continues.
         """
         book = self._book
         if book is None:
@@ -164,11 +181,15 @@ class RWLock:
         book.take()._release()
 
     def reader_lock(self, timeout: Optional[Seconds] = None) -> GenericLockContextManager:
-        """Returns a context manager that holds a read lock; it raises ``ValueError`` after the timeout."""
+        """Returns a context manager that holds a read lock; it raises ``ValueError`` after the timeout.
+
+        The block begins as `acquire_read` and ends as `release`: without a timeout its beginning can wait for ever, and
+        its end raises ``LockLost`` if the grant was lost.
+        """
         return GenericLockContextManager(self, "read", timeout)
 
     def writer_lock(self, timeout: Optional[Seconds] = None) -> GenericLockContextManager:
-        """Returns a context manager that holds the write lock; it raises ``ValueError`` after the timeout."""
+        """Returns a context manager that holds the write lock; as `reader_lock`."""
         return GenericLockContextManager(self, "write", timeout)
 
     # Grants
@@ -181,7 +202,11 @@ class RWLock:
         note: Optional[Text] = None,
         on_lost: Optional[Callable[[Grant], Any]] = None,
     ) -> Grant:
-        """Waits for a read lock, and returns a grant for a ``with`` statement; see `Client.acquire`."""
+        """Waits for a read lock, and returns a grant for a ``with`` statement; see `Client.acquire`.
+
+        It can wait for ever without a timeout. `Client.acquire` has the errors; after an error or an interrupt there is
+        neither a grant nor a request.
+        """
         return self.client.acquire(self.name, "read", timeout, lease=lease, note=note, on_lost=on_lost)
 
     def update(
@@ -192,7 +217,10 @@ class RWLock:
         note: Optional[Text] = None,
         on_lost: Optional[Callable[[Grant], Any]] = None,
     ) -> Grant:
-        """Waits for the update lock, which coexists with readers and can become the write lock; see `Grant.upgrade`."""
+        """Waits for the update lock, which coexists with readers and can become the write lock; see `Grant.upgrade`.
+
+        Otherwise as `read`.
+        """
         return self.client.acquire(self.name, "update", timeout, lease=lease, note=note, on_lost=on_lost)
 
     def write(
@@ -203,11 +231,11 @@ class RWLock:
         note: Optional[Text] = None,
         on_lost: Optional[Callable[[Grant], Any]] = None,
     ) -> Grant:
-        """Waits for the write lock, and returns a grant for a ``with`` statement; see `Client.acquire`."""
+        """Waits for the write lock, and returns a grant for a ``with`` statement; as `read`."""
         return self.client.acquire(self.name, "write", timeout, lease=lease, note=note, on_lost=on_lost)
 
     def status(self) -> LockStatus:
-        """Returns the holders and waiters of the lock."""
+        """Returns the holders and waiters of the lock, within ten seconds; see `Client.status`."""
         return self.client.status(self.name)
 
     # Pickling
@@ -237,7 +265,7 @@ class RWLock:
 
 
 class GenericLockContextManager:
-    """Holds a lock for a ``with`` statement; made by `RWLock.reader_lock` and `RWLock.writer_lock`."""
+    """Holds a lock for a ``with`` statement; made by `RWLock.reader_lock` and `RWLock.writer_lock`, which say how."""
 
     def __init__(self, lock: RWLock, method: str, timeout: Optional[Seconds] = None) -> None:
         if method not in ("read", "write"):

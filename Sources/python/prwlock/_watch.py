@@ -18,8 +18,14 @@ if TYPE_CHECKING:
 class Watch:
     """An iterator over the changes of all locks with names that begin with a prefix. It has a session of its own.
 
-    ``Missed`` reports changes that were left out because they were not read in time. The iterator raises
-    ``DaemonUnavailable`` when the session ends, and stops when it is closed.
+    ``Missed`` reports changes that were left out because they were not read in time.
+
+    The next change can take for ever: there is no timeout, and a daemon that is stopped (SIGSTOP) is waited for. Only
+    one thread at a time may iterate; another one may call `close`, which stops the iteration. The iterator raises
+    ``DaemonUnavailable`` when the daemon goes away (it dies, ends or is replaced); then begin a new watch.
+
+    An exception out of a signal handler (``KeyboardInterrupt``, for example) ends the wait, and the iteration may go on
+    after it. At most the change that was just to be returned is missing then.
     """
 
     def __init__(self, location: Location, prefix: Text = "") -> None:
@@ -44,7 +50,7 @@ class Watch:
                 return seen
 
     def close(self) -> None:
-        """Stops the iteration. Any thread may call this."""
+        """Stops the iteration, also one that waits. Any thread may call this; it never waits."""
         self._is_closed = True
         self._connection.close()
 

@@ -5,8 +5,9 @@
     async with aio.RWLock("jobs").write(timeout=5) as grant:
         ...
 
-An owner is a task: tasks exclude each other as threads and processes do. A task that is cancelled stops waiting, and a
-grant that was made at the same moment is released. Each event loop has its own connection.
+An owner is a task: tasks exclude each other as threads and processes do. Each event loop has its own connection.
+`Client` says for all calls what happens at a cancellation, at a timeout, and when the daemon goes away, and which calls
+can wait for ever.
 
 `Grant.release_nowait` and `RWLock.release_nowait` release without ``await``, as `asyncio.Lock.release`.
 """

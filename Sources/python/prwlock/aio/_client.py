@@ -67,7 +67,26 @@ class TaskLosses(Losses):
 
 
 class Client:
-    """The locks of one daemon, for asyncio; see `prwlock.Client`."""
+    """The locks of one daemon, for asyncio; see `prwlock.Client`.
+
+    For all coroutines, and for those of `prwlock.aio.RWLock` and `Grant`:
+
+    - **Waiting for ever.** Only three can: a request for a lock and `Grant.upgrade`, both without a timeout, and an
+      iteration over a `Watch`. Every other one gives the daemon ten seconds to answer (``DaemonTimeout``).
+    - **Cancellation.** A task that is cancelled stops waiting at once, also if the daemon is stopped. Nothing remains
+      of a request for a lock: a grant that was made at the same moment is released, and no task waits for that. A
+      release that has begun is carried out nevertheless. `asyncio.timeout` and `asyncio.wait_for` cancel in this way.
+    - **Timeout.** A call with a timeout ends then, or within a second after it (``DaemonTimeout``) if no daemon
+      answers.
+    - **The daemon goes away** (it dies, is stopped by its service manager, or is replaced). A call that waits raises
+      ``DaemonUnavailable``; it does not request the lock again. All grants are lost (``LockLost`` at their release).
+      The next call connects to the next daemon, or starts one. A daemon that is leaving (draining) still grants what
+      waits already; a new request waits for the next daemon.
+    - **A daemon that is stopped** (SIGSTOP) answers nothing. A request for a lock without a timeout waits until it
+      continues or dies. A client that connects gives up after 1.5 seconds (``DaemonTimeout``), also without a timeout.
+
+    Waiting blocks only the task: the event loop goes on.
+    """
 
     def __init__(self, socket: Optional[Union[str, PathLike[str]]] = None) -> None:
         self._setup(_location.find() if socket is None else Location(fspath(socket)))
@@ -112,7 +131,15 @@ class Client:
         note: Optional[Text] = None,
         on_lost: Optional[OnLost] = None,
     ) -> Acquiring:
-        """Requests a lock as `prwlock.Client.acquire`; `on_lost` runs on the loop, and may be a coroutine function."""
+        """Requests a lock as `prwlock.Client.acquire`; `on_lost` runs on the loop, and may be a coroutine function.
+
+        This call itself only checks its arguments (``ValueError``, ``TypeError``). The request, its waiting and its
+        other errors come with the ``await`` or ``async with``.
+
+        Without a timeout it can wait for ever: as long as other owners hold the lock, and always if the task holds it
+        and awaits in its block another task which requests it in a conflicting mode; see `RWLock`. After a
+        cancellation, a timeout or any other error there is neither a grant nor a request.
+        """
         if mode not in ("read", "update", "write"):
             raise ValueError(f"a mode is 'read', 'update' or 'write', not {mode!r}")
         options = acquire_options(lease, note)
@@ -198,7 +225,11 @@ class Client:
         return request.rows
 
     async def close(self) -> None:
-        """Ends the sessions and all their grants. Tasks that wait get an error."""
+        """Ends the sessions and all their grants; it never waits. Later calls raise ``Closed``.
+
+        Tasks that wait get ``DaemonUnavailable`` or ``Closed``, and releasing one of the grants raises ``LockLost``.
+        The sessions of other event loops end a moment later.
+        """
         self._is_closed = True
         for reference in self._connections.keyrefs():
             loop = reference()
@@ -222,15 +253,18 @@ class Client:
     # Looking
 
     async def ping(self) -> None:
-        """Waits for an answer of the daemon."""
+        """Waits for an answer of the daemon, ten seconds at most; the errors are those of `prwlock.Client.ping`."""
         await self._ask(b"PING")
 
     async def status(self, name: Text) -> LockStatus:
-        """Returns the holders and waiters of a lock."""
+        """Returns the holders and waiters of a lock, within ten seconds; the errors are those of `ping`."""
         return _status.lock_status(name, await self._rows(b"STATUS " + encode_name(name)))
 
     async def list(self, prefix: Text = "") -> List[LockSummary]:
-        """Returns all locks with names that begin with a prefix, as `prwlock.Client.list`."""
+        """Returns all locks with names that begin with a prefix, as `prwlock.Client.list`.
+
+        The daemon has ten seconds for each thousand; the errors are those of `ping`.
+        """
         locks: List[LockSummary] = []
         after: Optional[bytes] = b""
         while after is not None:
@@ -240,24 +274,33 @@ class Client:
         return locks
 
     async def sessions(self) -> List[SessionStatus]:
-        """Returns all sessions, in no order."""
+        """Returns all sessions, in no order, within ten seconds; the errors are those of `ping`."""
         return _status.sessions(await self._rows(b"SESSIONS"))
 
     async def stats(self) -> dict[str, int]:
-        """Returns the daemon's counters."""
+        """Returns the daemon's counters, within ten seconds; the errors are those of `ping`."""
         return _status.stats(await self._rows(b"STATS"))
 
     async def validate(self, name: Text, token: int) -> bool:
-        """Returns whether a grant of any session on that lock has this token now."""
+        """Returns whether a grant of any session on that lock has this token now.
+
+        It ends within ten seconds; the errors are those of `ping`.
+        """
         words = (await self._ask(b"VALIDATE %s token=%d" % (encode_name(name), token))).words
         return check(words, b"VALID", b"STALE") == b"VALID"
 
     async def revoke(self, name: Text, token: int) -> None:
-        """Revokes a grant of any session; see `prwlock.Client.revoke`."""
+        """Revokes a grant of any session; see `prwlock.Client.revoke`.
+
+        If it is cancelled, the grant may be revoked nevertheless.
+        """
         check((await self._ask(b"REVOKE %s token=%d" % (encode_name(name), token))).words, b"REVOKED")
 
     def watch(self, prefix: Text = "") -> Watch:
-        """Iterates over the changes of all locks with names that begin with a prefix, from the ``async with`` on."""
+        """Iterates over the changes of all locks with names that begin with a prefix, from the ``async with`` on.
+
+        This call itself does not wait. The iteration can wait for ever; see `Watch`.
+        """
         from ._watch import Watch
 
         return Watch(self._location, prefix)

@@ -19,7 +19,17 @@ if TYPE_CHECKING:
 
 
 class Grant(Granted):
-    """A lock that is held; as `prwlock.Grant`, with coroutines. ``async with`` releases it at the end of the block."""
+    """A lock that is held; as `prwlock.Grant`, with coroutines. ``async with`` releases it at the end of the block.
+
+    Its coroutines run on the event loop that acquired it. The attributes ask the daemon nothing.
+
+    - Only `upgrade` can wait for ever. Every other coroutine ends within ten seconds, with ``DaemonTimeout`` if the
+      daemon does not answer.
+    - If the daemon goes away (it dies, ends or is replaced), the grant is lost: `is_held` is False as soon as the end
+      can be read, and the coroutines raise ``LockLost``.
+    - A task that is cancelled stops waiting at once. A release is carried out nevertheless. Another change may take
+      effect or not: `mode` shows it when the daemon has answered.
+    """
 
     _connection: Connection
 
@@ -32,7 +42,7 @@ class Grant(Granted):
 
         Raises:
             NotHeld: it was released before, or it belongs to the parent process.
-            LockLost: it has ended before.
+            LockLost: it has ended before, for example with the daemon.
             DaemonTimeout: the daemon did not answer. It releases the grant when it continues.
         """
         self._check()
@@ -78,7 +88,11 @@ class Grant(Granted):
             pass
 
     async def upgrade(self, timeout: Optional[Seconds] = None) -> None:
-        """As `prwlock.Grant.upgrade`. A cancelled upgrade that the daemon has granted stays in effect."""
+        """As `prwlock.Grant.upgrade`. A cancelled upgrade that the daemon has granted stays in effect.
+
+        Without a timeout it can wait for ever: as long as another reader keeps the lock, and always if the task awaits
+        that reader.
+        """
         deadline = Deadline.of(timeout)
         if deadline is None:
             await self._change(b"UPGRADE", b"", None)
@@ -94,7 +108,7 @@ class Grant(Granted):
         await self._change(b"RENEW", lease_option(lease))
 
     async def is_valid(self) -> bool:
-        """Returns whether the grant is held now, according to the daemon."""
+        """Returns whether the grant is held now, according to the daemon; as `prwlock.Grant.is_valid`."""
         return self.is_held and (await self._connection.ask(self._line(b"VALIDATE"))).words[0] == b"VALID"
 
     async def _change(self, verb: bytes, options: bytes, patience: Optional[float] = PATIENCE) -> None:
@@ -141,7 +155,8 @@ class Unasked:
 class Acquiring(Unasked, Coroutine[Any, Any, Grant]):
     """A request for a grant: ``await`` sends it, or ``async with``, or a task that is made of it.
 
-    There is no coroutine before that. A request that is never sent warns as a coroutine does.
+    There is no coroutine before that. A request that is never sent warns as a coroutine does. `Client.acquire` says how
+    it waits, and what happens at a cancellation.
     """
 
     def __init__(self, asks: Callable[[], Coroutine[Any, Any, Grant]], name: bytes, mode: Mode) -> None:

@@ -23,6 +23,12 @@ class RWLock:
     An owner is a task. A grant ends with `release`, when the lock object is collected, with the client, and with the
     process, but not when the task ends.
 
+    A request without a timeout can wait for ever: as long as other owners hold the lock. The daemon refuses a circle of
+    owners that wait for locks, but it cannot see that a task awaits another one. If a task that holds the lock awaits a
+    task which requests it in a conflicting mode, both wait for ever. `asyncio.create_task`, `gather`, task groups and,
+    before Python 3.12, `asyncio.wait_for` make such tasks; use `timeout` rather than `wait_for`. `Client` says what all
+    calls do at a cancellation, at a timeout, and when the daemon goes away.
+
     It can be pickled as `prwlock.RWLock` can, and `RWLock.of` makes one from a `prwlock.RWLock`.
     """
 
@@ -83,7 +89,11 @@ class RWLock:
         note: Optional[Text] = None,
         on_lost: Optional[OnLost] = None,
     ) -> Acquiring:
-        """A read lock: ``await`` it, or ``async with`` it; see `prwlock.Client.acquire`."""
+        """A read lock: ``await`` it, or ``async with`` it; see `Client.acquire`.
+
+        It can wait for ever without a timeout. `prwlock.Client.acquire` has the errors; after an error or a
+        cancellation there is neither a grant nor a request.
+        """
         return self.client.acquire(self.name, "read", timeout, lease=lease, note=note, on_lost=on_lost)
 
     def update(
@@ -109,7 +119,7 @@ class RWLock:
         return self.client.acquire(self.name, "write", timeout, lease=lease, note=note, on_lost=on_lost)
 
     async def status(self) -> LockStatus:
-        """Returns the holders and waiters of the lock."""
+        """Returns the holders and waiters of the lock, within ten seconds; see `Client.status`."""
         return await self.client.status(self.name)
 
     # The surface of the original
@@ -120,15 +130,18 @@ class RWLock:
         return len(self._grants)
 
     async def acquire_read(self, timeout: Optional[Seconds] = None) -> bool:
-        """As `prwlock.RWLock.acquire_read`."""
+        """As `prwlock.RWLock.acquire_read`: it can wait for ever without a timeout.
+
+        If this raises, also because the task is cancelled, there is neither a grant nor a request.
+        """
         return await self._acquire("read", timeout)
 
     async def acquire_write(self, timeout: Optional[Seconds] = None) -> bool:
-        """As `prwlock.RWLock.acquire_write`."""
+        """As `prwlock.RWLock.acquire_write`; see `acquire_read`."""
         return await self._acquire("write", timeout)
 
     async def try_acquire_read(self) -> bool:
-        """As `prwlock.RWLock.try_acquire_read`."""
+        """As `prwlock.RWLock.try_acquire_read`: it ends within a second or two."""
         return await self._acquire("read", 0)
 
     async def try_acquire_write(self) -> bool:
@@ -146,7 +159,11 @@ class RWLock:
         return True
 
     async def release(self) -> None:
-        """Releases the last grant of this task; if it has none, the last one of another task through this object."""
+        """Releases the last grant of this task; if it has none, the last one of another task through this object.
+
+        It ends within ten seconds, and releases the grant also if the task is cancelled. The errors are those of
+        `prwlock.RWLock.release`.
+        """
         await self._take().release()
 
     def release_nowait(self) -> None:
@@ -167,16 +184,20 @@ class RWLock:
                 return grant
 
     def reader_lock(self, timeout: Optional[Seconds] = None) -> Holding:
-        """Holds a read lock for ``async with``; raises ``ValueError`` after the timeout."""
+        """Holds a read lock for ``async with``; raises ``ValueError`` after the timeout.
+
+        The block begins as `acquire_read` and ends as `release`: without a timeout its beginning can wait for ever, and
+        its end raises ``LockLost`` if the grant was lost.
+        """
         return Holding(self, "read", timeout)
 
     def writer_lock(self, timeout: Optional[Seconds] = None) -> Holding:
-        """Holds the write lock for ``async with``; raises ``ValueError`` after the timeout."""
+        """Holds the write lock for ``async with``; as `reader_lock`."""
         return Holding(self, "write", timeout)
 
 
 class Holding(Unasked):
-    """Holds a lock for ``async with``; made by `RWLock.reader_lock` and `RWLock.writer_lock`."""
+    """Holds a lock for ``async with``; made by `RWLock.reader_lock` and `RWLock.writer_lock`, which say how."""
 
     def __init__(self, lock: RWLock, mode: Mode, timeout: Optional[Seconds]) -> None:
         self._lock = lock

@@ -19,7 +19,12 @@ if TYPE_CHECKING:
 class Watch:
     """The changes of all locks with names that begin with a prefix; see `prwlock.Watch`.
 
-    Enter it by ``async with``, then iterate by ``async for``.
+    Enter it by ``async with``, then iterate by ``async for``. The entry waits for the daemon's answer, so no change
+    after it is missed; its errors are those of `Client.ping`.
+
+    The next change can take for ever: there is no timeout, and a daemon that is stopped (SIGSTOP) is waited for. A task
+    that is cancelled stops waiting, and loses no change: it may iterate again. The iteration raises
+    ``DaemonUnavailable`` when the daemon goes away (it dies, ends or is replaced); then begin a new watch.
     """
 
     def __init__(self, location: Location, prefix: Text = "") -> None:
@@ -60,7 +65,7 @@ class Watch:
             await self._has_news.wait()
 
     def close(self) -> None:
-        """Stops the iteration."""
+        """Stops the iteration, also one that waits; it never waits itself. Call it on the event loop of the watch."""
         self._is_closed = True
         if self._connection is not None:
             self._connection.close()
