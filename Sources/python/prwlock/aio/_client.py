@@ -79,9 +79,9 @@ class Client:
     - **Timeout.** A call with a timeout ends then, or within a second after it (``DaemonTimeout``) if no daemon
       answers.
     - **The daemon goes away** (it dies, is stopped by its service manager, or is replaced). A call that waits raises
-      ``DaemonUnavailable``; it does not request the lock again. All grants are lost (``LockLost`` at their release).
-      The next call connects to the next daemon, or starts one. A daemon that is leaving (draining) still grants what
-      waits already; a new request waits for the next daemon.
+      ``DaemonUnavailable`` (that of a `Grant`: ``LockLost``); it does not request the lock again. All grants are lost
+      (``LockLost`` at their release). The next call connects to the next daemon, or starts one. A daemon that is
+      leaving (draining) still grants what waits already; a new request waits for the next daemon.
     - **A daemon that is stopped** (SIGSTOP) answers nothing. A request for a lock without a timeout waits until it
       continues or dies. A client that connects gives up after 1.5 seconds (``DaemonTimeout``), also without a timeout.
 

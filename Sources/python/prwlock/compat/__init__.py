@@ -12,6 +12,21 @@ may release the lock. `threading.Condition` and `multiprocessing.Condition` acce
 
 Where the original locks a file, the path is only a name here. The file is created for programs that expect it, and has
 no meaning.
+
+For all these locks:
+
+- **Waiting for ever.** An acquisition without a timeout can wait for ever: as long as another holder has the lock, and
+  always if the caller holds it and waits for a thread, a task or a child process which acquires it in a mode that
+  conflicts.
+- **Timeout.** The result is that of the original (False, or ``Timeout``). It comes within a second after the timeout
+  also if no daemon answers.
+- **Interrupt.** After an exception out of a signal handler (``KeyboardInterrupt``, for example), or a cancellation of
+  the task, nothing is acquired. A release is carried out nevertheless.
+- **The daemon goes away** (it dies, ends or is replaced). A call that waits raises ``prwlock.DaemonUnavailable``. What
+  is held is lost, and its release raises ``prwlock.LockLost`` (or what `compat.fasteners` says). The next call connects
+  to the next daemon, or starts one.
+- **No answer.** A release or another question gives the daemon ten seconds, and raises ``prwlock.DaemonTimeout`` then.
+  The daemon carries out the release when it continues.
 """
 
 from __future__ import annotations

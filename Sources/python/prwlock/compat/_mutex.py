@@ -51,7 +51,7 @@ class _Mutex:
         return self._lock.name
 
     def locked(self) -> bool:
-        """Returns whether any process holds it."""
+        """Returns whether any process holds it, within ten seconds; the errors are those of `prwlock.Client.ping`."""
         return bool(self._lock.status().holders)
 
     @property
@@ -111,9 +111,12 @@ class _Plain(_Mutex):
     def release(self) -> None:
         """Releases the lock, whichever thread of this process has acquired it.
 
+        It ends within ten seconds, and releases the lock also if it is interrupted.
+
         Raises:
             RuntimeError: this process does not hold it.
             LockLost: the grant has ended before, with the daemon or by a revocation.
+            DaemonTimeout: the daemon did not answer. It releases the lock when it continues.
         """
         self._release()
 
@@ -141,9 +144,12 @@ class _Recursive(_Mutex):
     def release(self) -> None:
         """Releases one acquisition of this thread; the last one frees the lock.
 
+        The last one ends within ten seconds, and frees the lock also if it is interrupted.
+
         Raises:
             RuntimeError: this thread does not hold it (`multiprocessing.RLock`: ``AssertionError``).
             LockLost: the grant has ended before, with the daemon or by a revocation.
+            DaemonTimeout: the daemon did not answer. It frees the lock when it continues.
         """
         own = self._own_grant()
         if own is None:
@@ -185,8 +191,11 @@ class _AsThreading(_Mutex):
         """Waits for the lock, and returns whether it was acquired.
 
         A timeout of -1 waits for ever, as do an infinite one and one that is longer than a daemon accepts
-        (`threading.TIMEOUT_MAX`, for example). At the timeout the result is False, also if no daemon has answered, which
-        is logged. An interrupted call (``KeyboardInterrupt``) leaves neither a grant nor a request.
+        (`threading.TIMEOUT_MAX`, for example). At the timeout the result is False, also if no daemon has answered,
+        which is logged. An interrupted call (``KeyboardInterrupt``) leaves neither a grant nor a request.
+
+        A wait for ever ends only when the holder releases. So it has no end if this thread waits for its own plain lock
+        and no other thread releases that, or if the holder waits for this thread (`join`).
 
         Raises:
             DaemonUnavailable: the daemon went away, or there is none.
@@ -213,9 +222,12 @@ class _AsMultiprocessing(_Mutex):
     def acquire(self, block: bool = True, timeout: Optional[float] = None) -> bool:
         """Waits for the lock, and returns whether it was acquired.
 
-        None waits for ever, as do an infinite timeout and one that is longer than a daemon accepts. A negative one means
-        0. At the timeout the result is False, also if no daemon has answered, which is logged. An interrupted call
-        (``KeyboardInterrupt``) leaves neither a grant nor a request.
+        None waits for ever, as do an infinite timeout and one that is longer than a daemon accepts. A negative one
+        means 0. At the timeout the result is False, also if no daemon has answered, which is logged. An interrupted
+        call (``KeyboardInterrupt``) leaves neither a grant nor a request.
+
+        A wait for ever ends only when the holder releases. So it has no end if this thread waits for its own plain lock
+        and no other thread or process releases that, or if the holder waits for this thread or process (`join`).
 
         Raises:
             DaemonUnavailable: the daemon went away, or there is none.
@@ -261,6 +273,7 @@ class MultiprocessingLock(_AsMultiprocessing, _Plain):
     _error = (ValueError, "semaphore or lock released too many times")
 
     def acquire(self, block: bool = True, timeout: Optional[float] = None) -> bool:
+        """As `MultiprocessingRLock.acquire`, but a second acquisition by the same thread waits."""
         before = self._own_grant()
         is_acquired = super().acquire(block, timeout)
         if is_acquired and before is not None and not before.is_held:
@@ -276,10 +289,14 @@ class MultiprocessingLock(_AsMultiprocessing, _Plain):
         If another process holds it, this revokes that process's grant. A system's daemon allows this to root only,
         unless its rules allow it to other users.
 
+        It never waits for the lock, and gives the daemon ten seconds for each answer. An interrupted release of what
+        this process holds is carried out; the grant of another process may be revoked or not.
+
         Raises:
             ValueError: no process holds it.
             Denied: another process holds it, and this user may not revoke its grant.
-            LockLost: the grant of this process has ended before.
+            LockLost: the grant of this process has ended before, for example with the daemon.
+            DaemonUnavailable: as `prwlock.Client.ping`.
         """
         if self._grants:
             self._release()

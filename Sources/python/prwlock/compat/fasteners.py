@@ -8,8 +8,15 @@
 | the process that tries at the right moment is first | first come, first served, and writers before later readers |
 | the file of that path is locked | the path is only a name; the file is made, for who looks for it, and may be missing |
 | the locks of one process do not exclude each other (`fcntl`) | through two lock objects they do; through one, the thread that holds it may acquire it again, in its mode |
-| a read lock that asks for the write lock becomes it, unseen | that is refused: it returns False, or waits until its time is up |
+| a read lock that asks for the write lock becomes it, unseen | that is refused: it returns False at once |
 | a child that was forked may release its parent's lock by closing a file | a child holds nothing of its parent's |
+| a lock that is held is never lost | it is lost with the daemon: `acquired` is false, and the release of an `InterProcessLock` raises an error |
+
+An acquisition without a timeout can wait for ever. It returns False at once, also without a timeout, if the wait would
+close a circle of threads that wait for each other's locks. If the daemon goes away during a wait, it raises
+``prwlock.DaemonUnavailable``. After an exception out of a signal handler (``KeyboardInterrupt``, for example) nothing
+is acquired, and a release is carried out nevertheless. A release gives the daemon ten seconds
+(``prwlock.DaemonTimeout``), and the daemon carries it out when it continues.
 """
 
 from __future__ import annotations
@@ -127,16 +134,30 @@ class InterProcessLock(_PathLock):
         max_delay: float = 0.1,
         timeout: Optional[float] = None,
     ) -> bool:
-        """Waits for the lock, for `timeout` seconds if that is given; returns whether it was acquired."""
+        """Waits for the lock, for `timeout` seconds if that is given, otherwise for ever.
+
+        Returns whether it was acquired. False also means that waiting would close a circle or, with a timeout, that no daemon answered, which is logged.
+        After an error or an interrupt nothing is acquired.
+
+        Raises:
+            DaemonUnavailable: the daemon went away, or there is none.
+            ValueError: the timeout or the delay is negative.
+        """
         return self._take("write", blocking, delay, timeout)
 
     def trylock(self) -> None:
-        """Acquires the lock without waiting, or raises ``BlockingIOError``."""
+        """Acquires the lock without waiting, or raises ``BlockingIOError``; otherwise as `acquire`."""
         if not self.acquire(blocking=False):
             raise BlockingIOError(f"{self.path} is locked")
 
     def release(self) -> None:
-        """Releases the lock; raises ``threading.ThreadError`` (``RuntimeError``) if this object does not hold it."""
+        """Releases the lock within ten seconds, also if the call is interrupted.
+
+        Raises:
+            threading.ThreadError: this object does not hold it, or it knows that the lock was lost; a ``RuntimeError``.
+            LockLost: the lock turns out to be lost.
+            DaemonTimeout: the daemon did not answer. It releases the lock when it continues.
+        """
         if not self._give_back():
             raise threading.ThreadError("Unable to release an unacquired lock")
 
@@ -161,7 +182,10 @@ class InterProcessReaderWriterLock(_PathLock):
         max_delay: float = 0.1,
         timeout: Optional[float] = None,
     ) -> bool:
-        """Waits for a read lock, for `timeout` seconds if that is given; returns whether it was acquired."""
+        """Waits for a read lock, for `timeout` seconds if that is given, otherwise for ever.
+
+        The result and the errors are those of `InterProcessLock.acquire`.
+        """
         return self._take("read", blocking, delay, timeout)
 
     def acquire_write_lock(
@@ -171,20 +195,25 @@ class InterProcessReaderWriterLock(_PathLock):
         max_delay: float = 0.1,
         timeout: Optional[float] = None,
     ) -> bool:
-        """Waits for the write lock, for `timeout` seconds if that is given; returns whether it was acquired."""
+        """Waits for the write lock; as `acquire_read_lock`."""
         return self._take("write", blocking, delay, timeout)
 
     def release_read_lock(self) -> None:
-        """Gives it back; nothing happens if this object does not hold it."""
+        """Gives it back, within ten seconds; nothing happens if this object does not hold it, or knows of its loss.
+
+        Raises:
+            LockLost: the lock turns out to be lost.
+            DaemonTimeout: the daemon did not answer. It releases the lock when it continues.
+        """
         self._give_back()
 
     def release_write_lock(self) -> None:
-        """Gives it back; nothing happens if this object does not hold it."""
+        """As `release_read_lock`."""
         self._give_back()
 
     @contextmanager
     def read_lock(self, delay: float = 0.01, max_delay: float = 0.1) -> Iterator[None]:
-        """Holds a read lock for a ``with`` statement."""
+        """Holds a read lock for a ``with`` statement. It has no timeout, so its beginning can wait for ever."""
         if not self.acquire_read_lock(delay=delay, max_delay=max_delay):
             raise threading.ThreadError(f"Unable to acquire the read lock of {self.path}")
         try:
@@ -194,7 +223,7 @@ class InterProcessReaderWriterLock(_PathLock):
 
     @contextmanager
     def write_lock(self, delay: float = 0.01, max_delay: float = 0.1) -> Iterator[None]:
-        """Holds the write lock for a ``with`` statement."""
+        """Holds the write lock for a ``with`` statement; as `read_lock`."""
         if not self.acquire_write_lock(delay=delay, max_delay=max_delay):
             raise threading.ThreadError(f"Unable to acquire the write lock of {self.path}")
         try:
@@ -216,15 +245,15 @@ def _locked(hold: Callable[[], Any]) -> Callable[[Function], Function]:
 
 
 def interprocess_locked(path: PathLike) -> Callable[[Function], Function]:
-    """Holds the lock of a path while the decorated function runs."""
+    """Holds the lock of a path while the decorated function runs. It has no timeout, so a call can wait for ever."""
     return _locked(lambda: InterProcessLock(path))
 
 
 def interprocess_read_locked(path: PathLike) -> Callable[[Function], Function]:
-    """Holds the read lock of a path while the decorated function runs."""
+    """Holds the read lock of a path while the decorated function runs; as `interprocess_locked`."""
     return _locked(lambda: InterProcessReaderWriterLock(path).read_lock())
 
 
 def interprocess_write_locked(path: PathLike) -> Callable[[Function], Function]:
-    """Holds the write lock of a path while the decorated function runs."""
+    """Holds the write lock of a path while the decorated function runs; as `interprocess_locked`."""
     return _locked(lambda: InterProcessReaderWriterLock(path).write_lock())

@@ -193,6 +193,9 @@ class BaseAsyncFileLock(BaseFileLock, metaclass=AsyncFileLockMeta):
     ) -> AsyncAcquireReturnProxy:
         """As `BaseFileLock.acquire`. A task that is cancelled while it waits has acquired nothing.
 
+        A wait for ever has no end if the holder awaits this task. Work on the file that has begun, and `on_acquired`,
+        end before the cancellation has its effect.
+
         With `cancel_check`, the request keeps its place in the queue.
         """
         wait = self._wait(timeout, poll_interval, blocking, cancel_check)
@@ -256,7 +259,7 @@ class BaseAsyncFileLock(BaseFileLock, metaclass=AsyncFileLockMeta):
             raise_both("lock body and release both failed", error, second)
 
     async def release(self, force: bool = False) -> None:  # type: ignore[override]
-        """As `BaseFileLock.release`. If the caller is cancelled, the release finishes first."""
+        """As `BaseFileLock.release`. If the caller is cancelled, the release finishes first, within ten seconds."""
         hold = self._context.hold
         with self._counting.guard:
             if not hold.is_own:

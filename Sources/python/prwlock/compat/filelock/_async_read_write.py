@@ -37,6 +37,8 @@ class AsyncReadWriteLock:
     The objects for one path share the holds, unless `is_singleton` is false. A task releases through the object through
     which it acquired.
 
+    Only the acquisitions can wait for ever; `prwlock.compat` says what happens when the daemon goes away.
+
     A hold outlives its event loop. A task that waits needs no thread, so `executor` and `loop` have no effect but to
     be returned by the attributes of these names.
     """
@@ -78,9 +80,13 @@ class AsyncReadWriteLock:
     ) -> AsyncAcquireReadWriteReturnProxy:
         """Waits for a read lock, or takes it once more; a task that is cancelled while it waits has acquired nothing.
 
+        A timeout of -1 waits for ever; that has no end if the holder awaits this task. `close` ends the wait, with the
+        original's error for a closed lock.
+
         Raises:
-            Timeout: it was not free in time.
-            RuntimeError: this task holds the write lock.
+            Timeout: it was not free in time, or no daemon answered within the timeout.
+            RuntimeError: this task holds the write lock, or waiting would be waiting for itself.
+            DaemonUnavailable: the daemon went away, or there is none.
         """
         return await self._acquire("read", timeout, blocking)
 
@@ -142,9 +148,12 @@ class AsyncReadWriteLock:
     async def release(self, *, force: bool = False) -> None:
         """Releases one acquisition of this task, or with `force` all of them; finishes also if it is cancelled.
 
+        It gives the daemon ten seconds, also after a cancellation.
+
         Raises:
             RuntimeError: this task has none through this object, and `force` is false.
-            LockLost: the lock was lost before.
+            LockLost: the lock was lost before, for example with the daemon.
+            DaemonTimeout: the daemon did not answer. It releases the lock when it continues.
         """
         task = _task()
         hold = self._holds.get(task)
@@ -172,7 +181,7 @@ class AsyncReadWriteLock:
     async def read_lock(
         self, timeout: Optional[float] = None, *, blocking: Optional[bool] = None
     ) -> AsyncIterator[None]:
-        """Holds a read lock for an ``async with`` statement."""
+        """Holds a read lock for an ``async with`` statement, which begins as `acquire_read` and ends as `release`."""
         async with await self.acquire_read(timeout, blocking=blocking):
             yield
 
@@ -180,12 +189,16 @@ class AsyncReadWriteLock:
     async def write_lock(
         self, timeout: Optional[float] = None, *, blocking: Optional[bool] = None
     ) -> AsyncIterator[None]:
-        """Holds the write lock for an ``async with`` statement."""
+        """Holds the write lock for an ``async with`` statement; as `read_lock`."""
         async with await self.acquire_write(timeout, blocking=blocking):
             yield
 
     async def close(self) -> None:
-        """Releases the acquisitions of all tasks through this object, and ends its waits. It stays closed."""
+        """Releases the acquisitions of all tasks through this object, and ends its waits. It stays closed.
+
+        It gives the daemon ten seconds for each hold. If it raises, or is cancelled, the holds that are left can be
+        released by another call.
+        """
         self._is_closed = True
         for future in list(self._asking):
             future.cancel()

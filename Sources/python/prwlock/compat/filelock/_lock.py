@@ -57,6 +57,8 @@ class BaseFileLock(Settings, ContextDecorator, metaclass=FileLockMeta):
     With `thread_local` (the default), each thread has its own hold and its own settings, and threads exclude each other
     also through one object. Without it, all threads share both: one may acquire and another one release.
 
+    Only `acquire` can wait for ever; `prwlock.compat` says what happens at an interrupt and when the daemon goes away.
+
     The options that are about files:
 
     - `mode`: the file is created with this mode; an ``OSError`` if that is not possible.
@@ -87,11 +89,15 @@ class BaseFileLock(Settings, ContextDecorator, metaclass=FileLockMeta):
         A negative or infinite timeout waits for ever. `cancel_check` is called every `poll_interval` seconds, and ends
         the wait by returning true; between two of its calls, other requests may overtake this one.
 
+        A wait for ever has no end if the holder waits for this thread (`join`), and if it is for a lock with
+        `thread_local=False` that no thread releases. After an error or an interrupt nothing is acquired.
+
         Raises:
             Timeout: the lock was not free in time, the caller cancelled, or no daemon answered within the timeout.
             RuntimeError: there is no timeout, and waiting would be waiting for oneself.
             TypeError, ValueError: an option is none.
-            LockError: the daemon could not be reached, or another reason that the class names.
+            DaemonUnavailable: the daemon went away, or there is none.
+            LockError: another reason that the class names.
         """
         if poll_intervall is not None:
             warnings.warn("use poll_interval instead of poll_intervall", DeprecationWarning, stacklevel=2)
@@ -201,10 +207,12 @@ class BaseFileLock(Settings, ContextDecorator, metaclass=FileLockMeta):
     def release(self, force: bool = False) -> None:
         """Releases one acquisition, or all of them with `force`; does nothing if there is none.
 
-        `force` also releases what threads hold that have ended: the end of a thread releases nothing.
+        `force` also releases what threads hold that have ended: the end of a thread releases nothing. The call gives
+        the daemon ten seconds, and releases the lock also if it is interrupted.
 
         Raises:
             LockLost: the lock was lost before: it was not held until now. A lifetime that has ended is no loss.
+            DaemonTimeout: the daemon did not answer. It releases the lock when it continues.
         """
         hold = self._context.hold
         if hold.is_own:

@@ -86,6 +86,9 @@ class ReadWriteLock(metaclass=ReadWriteMeta):
 
     Several threads may read through one object; each one releases only what it acquired. A write hold is its thread's.
     To ask for the other mode of what the object holds is a ``RuntimeError``.
+
+    One thread at a time acquires through one object, also while it waits for the lock. `prwlock.compat` says what
+    happens at an interrupt and when the daemon goes away.
     """
 
     def __init__(
@@ -117,19 +120,23 @@ class ReadWriteLock(metaclass=ReadWriteMeta):
     ) -> AcquireReturnProxy[ReadWriteLock]:
         """Waits for a read lock, or takes it once more.
 
+        A timeout of -1 waits for ever; that has no end if the holder waits for this thread (`join`). After an error or
+        an interrupt nothing is acquired.
+
         Raises:
-            Timeout: it was not free in time.
+            Timeout: it was not free in time, or no daemon answered within the timeout.
             RuntimeError: this object holds the write lock, or waiting would be waiting for oneself.
+            DaemonUnavailable: the daemon went away, or there is none.
         """
         return self._acquire("read", timeout, blocking)
 
     def acquire_write(
         self, timeout: Optional[float] = None, *, blocking: Optional[bool] = None
     ) -> AcquireReturnProxy[ReadWriteLock]:
-        """Waits for the write lock, or takes it once more.
+        """Waits for the write lock, or takes it once more; otherwise as `acquire_read`.
 
         Raises:
-            Timeout: it was not free in time.
+            Timeout: it was not free in time, or no daemon answered within the timeout.
             RuntimeError: this object holds a read lock, another thread has the write lock through it, or waiting would
                 be waiting for oneself.
         """
@@ -190,9 +197,14 @@ class ReadWriteLock(metaclass=ReadWriteMeta):
     def release(self, *, force: bool = False) -> None:
         """Releases one acquisition of this thread, or with `force` all of them, also those of other threads and tasks.
 
+        It gives the daemon ten seconds, and releases the lock also if it is interrupted. If another thread waits for
+        the lock through this object, the call waits until that thread has the lock or gives up: for ever if neither
+        happens. A thread that holds the lock never waits in this way.
+
         Raises:
             RuntimeError: this thread has none, and `force` is false.
-            LockLost: the lock was lost before.
+            LockLost: the lock was lost before, for example with the daemon.
+            DaemonTimeout: the daemon did not answer. It releases the lock when it continues.
         """
         thread = threading.get_ident()
         with self._turns.turn:
@@ -252,18 +264,21 @@ class ReadWriteLock(metaclass=ReadWriteMeta):
 
     @contextmanager
     def read_lock(self, timeout: Optional[float] = None, *, blocking: Optional[bool] = None) -> Iterator[None]:
-        """Holds a read lock for a ``with`` statement."""
+        """Holds a read lock for a ``with`` statement, which begins as `acquire_read` and ends as `release`."""
         with self.acquire_read(timeout, blocking=blocking):
             yield
 
     @contextmanager
     def write_lock(self, timeout: Optional[float] = None, *, blocking: Optional[bool] = None) -> Iterator[None]:
-        """Holds the write lock for a ``with`` statement."""
+        """Holds the write lock for a ``with`` statement, which begins as `acquire_write` and ends as `release`."""
         with self.acquire_write(timeout, blocking=blocking):
             yield
 
     def close(self) -> None:
-        """Releases all acquisitions of this object. It cannot be acquired again."""
+        """Releases all acquisitions of this object. It cannot be acquired again.
+
+        As `release`, it waits for another thread that waits for the lock through this object.
+        """
         with self._turns.turn:
             self._is_closed = True
             self.release(force=True)

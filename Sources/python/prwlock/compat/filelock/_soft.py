@@ -35,20 +35,27 @@ class SoftFileLock(BaseFileLock):
 
     @property
     def pid(self) -> Optional[int]:
-        """The process that holds the lock, according to the daemon; None if there is none, or it cannot be seen."""
+        """The process that holds the lock, according to the daemon; None if there is none, or it cannot be seen.
+
+        It ends within ten seconds; the errors are those of `prwlock.Client.ping`.
+        """
         holder = self._find_holder()
         return None if holder is None else holder.pid
 
     @property
     def is_lock_held_by_us(self) -> bool:
-        """Whether this process holds the lock, according to the daemon."""
+        """Whether this process holds the lock, according to the daemon; as `pid`."""
         return self.pid == getpid()
 
     def break_lock(self) -> None:
-        """Takes the lock from its holder, whose release then raises ``LockLost``.
+        """Takes the lock from its holder. The holder's release then raises ``LockLost``.
+
+        It waits for no lock, and gives the daemon ten seconds for each answer. After an interrupt or a
+        ``DaemonUnavailable`` the lock may be taken or not.
 
         Raises:
             Denied: only root and the user of the daemon may do that.
+            DaemonUnavailable: as `prwlock.Client.ping`.
         """
         holder = self._find_holder()
         if holder is not None:
