@@ -116,7 +116,7 @@ class Client:
     # Locks
 
     def lock(self, name: Text) -> RWLock:
-        """Returns an object for the lock of that name."""
+        """Returns an object for the lock of that name; it asks the daemon nothing."""
         from ._rwlock import RWLock
 
         return RWLock(name, client=self)

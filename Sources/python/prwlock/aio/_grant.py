@@ -100,11 +100,11 @@ class Grant(Granted):
             await self._change(b"UPGRADE", deadline.wait, deadline.left)
 
     async def downgrade(self, to: Literal["read", "update"] = "read") -> None:
-        """As `prwlock.Grant.downgrade`."""
+        """As `prwlock.Grant.downgrade`. A cancelled one may take effect nevertheless."""
         await self._change(b"DOWNGRADE", downgrade_option(to))
 
     async def renew(self, lease: Optional[Seconds] = None) -> None:
-        """As `prwlock.Grant.renew`."""
+        """As `prwlock.Grant.renew`. A cancelled one may take effect nevertheless."""
         await self._change(b"RENEW", lease_option(lease))
 
     async def is_valid(self) -> bool:
