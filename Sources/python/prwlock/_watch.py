@@ -31,9 +31,13 @@ class Watch:
     def __init__(self, location: Location, prefix: Text = "") -> None:
         self._connection = Connection(*connect(location), location.path)
         self._is_closed = False
-        self._connection.listen()
-        text = b"WATCH" if not prefix else b"WATCH " + encode_name(prefix, "a prefix")
-        check(self._connection.ask(text).words, b"OK")
+        try:
+            self._connection.listen()
+            text = b"WATCH" if not prefix else b"WATCH " + encode_name(prefix, "a prefix")
+            check(self._connection.ask(text).words, b"OK")
+        except BaseException:
+            self._connection.close()
+            raise
 
     def __iter__(self) -> Watch:
         return self

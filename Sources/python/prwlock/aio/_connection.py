@@ -171,10 +171,16 @@ async def open_connection(location: Location, end: Optional[float] = None) -> Co
     connected, received = await _connect(location, end)
     connected.setblocking(False)
     connection = Connection(connected, received, location.path)
-    await connection.loop.create_unix_connection(lambda: connection, sock=connected)
-    # An event loop notifies only its asynchronous generators of its end.
-    connection.end_of_loop = _until_end_of_loop(connection)
-    await connection.end_of_loop.__anext__()
+    try:
+        await connection.loop.create_unix_connection(lambda: connection, sock=connected)
+        # An event loop notifies only its asynchronous generators of its end.
+        connection.end_of_loop = _until_end_of_loop(connection)
+        await connection.end_of_loop.__anext__()
+    except BaseException:
+        connection.close()
+        # The connection closes it only if it has its transport.
+        connected.close()
+        raise
     return connection
 
 

@@ -20,7 +20,8 @@ class Watch:
     """The changes of all locks with names that begin with a prefix; see `prwlock.Watch`.
 
     Enter it by ``async with``, then iterate by ``async for``. The entry waits for the daemon's answer, so no change
-    after it is missed; its errors are those of `Client.ping`.
+    after it is missed; its errors are those of `Client.ping`. After an error or a cancellation of the entry there is no
+    watch.
 
     The next change can take for ever: there is no timeout, and a daemon that is stopped (SIGSTOP) is waited for. A task
     that is cancelled stops waiting, and loses no change: it may iterate again. The iteration raises
@@ -39,7 +40,11 @@ class Watch:
         connection = self._connection = await open_connection(self._location)
         connection.listener = Request(b"", b"")
         connection.hear = self._has_news.set
-        check((await connection.ask(self._text)).words, b"OK")
+        try:
+            check((await connection.ask(self._text)).words, b"OK")
+        except BaseException:
+            connection.close()
+            raise
         return self
 
     async def __aexit__(self, *_: object) -> None:
