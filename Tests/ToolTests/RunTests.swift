@@ -228,7 +228,7 @@ import Testing
     @Test("a command that lost its grant gets TERM, and `run` ends with status 79 (G13)")
     func revoked() throws {
         let command = try hold(
-            script: "trap 'kill $!; echo ended; exit 5' TERM; sleep 1000 & echo $PRWLOCK_TOKEN; wait")
+            script: "trap 'kill -KILL $!; echo ended; exit 5' TERM; sleep 1000 & echo $PRWLOCK_TOKEN; wait")
         #expect(try session.ask("REVOKE jobs token=1") == "REVOKED jobs token=1")
         #expect(try command.nextLine() == "ended")
         #expect(try command.status() == 79)
