@@ -163,11 +163,12 @@ class Client:
         options: bytes,
         deadline: Optional[Deadline],
         grants: dict[Grant, int],
-        is_alone: bool = False,
+        alone: bytes = b"",
     ) -> None:
         """Requests a lock, and as its last step stores the grant in `grants`.
 
-        With `is_alone`, the request has an owner of its own. So the daemon never counts it as a part of a deadlock.
+        With `alone`, the request has an owner of its own, which begins with that word. So the daemon never counts it
+        as a part of a deadlock.
 
         After an exception, at whatever step, there is neither a grant nor a request.
         """
@@ -177,7 +178,7 @@ class Client:
         request: Optional[Sleeper] = None
         grant: Optional[Grant] = None
         try:
-            owner = b"%s.%d" % (own.owner, next(own.numbers)) if is_alone else own.owner
+            owner = b"%s.%s.%d" % (alone, own.owner, next(own.numbers)) if alone else own.owner
             text = b"%s %s owner=%s%s" % (verb, name, owner, options)
             attempts = 0
             while attempts < _ATTEMPTS:

@@ -145,7 +145,7 @@ class RWLock:
         """Acquires the write lock if that needs no wait; as `try_acquire_read`."""
         return self._acquire(b"WRITE", 0)
 
-    def _acquire(self, verb: bytes, timeout: Optional[Seconds], is_alone: bool = False) -> bool:
+    def _acquire(self, verb: bytes, timeout: Optional[Seconds], alone: bytes = b"") -> bool:
         deadline = None
         if timeout is not None:
             from ._deadline import Deadline
@@ -156,7 +156,7 @@ class RWLock:
         if book is None or book.pid != getpid():
             book = self._own_book
         try:
-            client._acquire(verb, self._name, b"", deadline, book.grants, is_alone)
+            client._acquire(verb, self._name, b"", deadline, book.grants, alone)
         except (AcquireTimeout, Deadlock):
             if deadline is None:
                 raise

@@ -20,6 +20,7 @@ A forked child begins with FREE, and holds nothing of what its parent holds.
 
 from __future__ import annotations
 
+import re
 from threading import TIMEOUT_MAX
 from typing import TYPE_CHECKING, Any, ClassVar, Optional
 
@@ -33,14 +34,18 @@ if TYPE_CHECKING:
     from .._grant import Grant
     from .._wire import Text
 
+#: The first word of the owners of plain locks' requests. No other owner begins with it.
+_PLAIN = b"plain"
+_PLAIN_OWNER = re.compile(r"plain\.t[0-9]+\.[0-9]+")
+
 
 class _Mutex:
     """A lock that is always acquired for writing."""
 
     #: The class and the text of the original's error for the release of a lock that is not held.
     _error: ClassVar[tuple[type[Exception], str]]
-    #: Whether each request has an owner of its own, rather than its thread.
-    _is_alone: ClassVar[bool]
+    #: The first word of the owner that each request has for itself; empty if its owner is the thread.
+    _alone: ClassVar[bytes]
 
     def __init__(self, name: Optional[Text] = None) -> None:
         self._lock = RWLock(name)
@@ -66,7 +71,7 @@ class _Mutex:
 
     def _acquire(self, timeout: Optional[float]) -> bool:
         try:
-            return self._lock._acquire(b"WRITE", timeout, self._is_alone)
+            return self._lock._acquire(b"WRITE", timeout, self._alone)
         except DaemonTimeout as error:
             # These interfaces can only report a timeout, so log the reason.
             if Deadline.of(timeout) is None:
@@ -106,7 +111,7 @@ class _Mutex:
 class _Plain(_Mutex):
     """A lock that any thread may release."""
 
-    _is_alone = True
+    _alone = _PLAIN
 
     def release(self) -> None:
         """Releases the lock, whichever thread of this process has acquired it.
@@ -131,7 +136,7 @@ class _Plain(_Mutex):
 class _Recursive(_Mutex):
     """A lock that the thread that holds it may acquire again."""
 
-    _is_alone = False
+    _alone = b""
 
     def _acquire(self, timeout: Optional[float]) -> bool:
         own = self._own_grant()
@@ -302,8 +307,8 @@ class MultiprocessingLock(_AsMultiprocessing, _Plain):
             self._release()
             return
         client = self._lock.client
-        # Only a plain lock has such an owner. No other lock is released by a process that does not hold it.
-        held = [holder for holder in self._lock.status().holders if "." in (holder.owner or "")]
+        # Only a plain lock may be released by a process that does not hold it.
+        held = [holder for holder in self._lock.status().holders if _PLAIN_OWNER.fullmatch(holder.owner or "")]
         try:
             for holder in held[:1]:
                 client.revoke(self.name, holder.token)

@@ -50,7 +50,7 @@ def request(lock: RWLock, verb: bytes, left: Optional[float], options: bytes, is
     left = finite(left)
     grants: dict[Grant, int] = {}
     deadline = None if left is None else Deadline(left)
-    lock.client._acquire(verb, lock._name, options, deadline, grants, is_alone)
+    lock.client._acquire(verb, lock._name, options, deadline, grants, b"file" if is_alone else b"")
     (grant,) = grants
     return grant
 
