@@ -69,7 +69,7 @@ def test_an_entry_that_is_cancelled_in_a_certain_step_leaves_no_session(
 
 
 class Steps:
-    """Takes the place of an asynchronous generator whose first step is the given function."""
+    """Takes the place of an asynchronous generator, with the given function as its first step."""
 
     def __init__(self, step: Any) -> None:
         self.__anext__ = step

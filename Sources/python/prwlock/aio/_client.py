@@ -137,8 +137,10 @@ class Client:
         other errors come with the ``await`` or ``async with``.
 
         Without a timeout it can wait for ever: as long as other owners hold the lock, and always if the task holds it
-        and awaits in its block another task which requests it in a conflicting mode; see `RWLock`. After a
-        cancellation, a timeout or any other error there is neither a grant nor a request.
+        and awaits in its block another task which requests it in a conflicting mode; see `RWLock`. If the daemon lets
+        no more requests of one session wait (1,000 by default), the next ones wait in the client, in their order.
+
+        After a cancellation, a timeout or any other error there is neither a grant nor a request.
         """
         if mode not in ("read", "update", "write"):
             raise ValueError(f"a mode is 'read', 'update' or 'write', not {mode!r}")
@@ -158,10 +160,7 @@ class Client:
             attempts += 1
             connection = await self._connected(None if deadline is None else deadline.end)
             text = b"%s %s owner=%s%s" % (verb, name, word, options)
-            if deadline is None:
-                request = await connection.ask(text, None)
-            else:
-                request = await connection.ask(text + deadline.wait, deadline.left)
+            request = await connection.turns.ask(name, text, deadline)
             words = request.words
             if words[0] == b"GRANTED" and len(words) > 3:
                 grant = Grant(connection, [b"", *words], word)

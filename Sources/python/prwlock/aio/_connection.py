@@ -18,6 +18,10 @@ from .._losses import Losses
 from .._rendezvous import connect
 from .._session import Request, Session
 from .._sockets import no_answer
+from ._turns import Turns
+
+#: How the lines begin that can wait at the daemon.
+_WAITING = (b"READ ", b"UPDATE ", b"WRITE ", b"UPGRADE ")
 
 Accept = Callable[[bytes], None]
 
@@ -46,6 +50,8 @@ class Connection(Session, asyncio.Protocol):
         self.loop = asyncio.get_running_loop()
         #: Whether this process has ended it.
         self.is_closed = False
+        #: The requests for which the daemon has no place.
+        self.turns = Turns(self)
         self._socket = connected
         self._numbers = count(1)
         self._transport: Optional[asyncio.Transport] = None
@@ -87,6 +93,11 @@ class Connection(Session, asyncio.Protocol):
         if accept is not None:
             accept(request.reply)
         return request
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether a request that can wait at the daemon has no reply."""
+        return any(request.text.startswith(_WAITING) for request in self._open.values())
 
     def tell(self, text: bytes, answered: Callable[[Awaited], object]) -> None:
         """Sends a line without waiting for its reply. Lines that are sent later reach the daemon after this one.
@@ -143,6 +154,11 @@ class Connection(Session, asyncio.Protocol):
         self.hear()
 
     # The end
+
+    def end(self, fault: str) -> None:
+        """As `Session.end`."""
+        super().end(fault)
+        self.turns.give_all()
 
     def close(self, fault: str = "the client was closed") -> None:
         """Ends the session at once."""

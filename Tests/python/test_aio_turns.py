@@ -1,0 +1,165 @@
+"""More waiting tasks than the daemon has places for."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from typing import Any
+
+import prwlock
+import pytest
+from prwlock import aio
+from prwlock._private_daemon import PrivateDaemon
+
+from loops import Run, until
+
+
+@pytest.fixture
+def small() -> Iterator[PrivateDaemon]:
+    """A daemon that lets three requests of a session wait."""
+    with PrivateDaemon("--max-session-waiters", "3") as daemon:
+        yield daemon
+
+
+def waiting(daemon: Any, name: str = "jobs") -> int:
+    return len(daemon.client.status(name).waiters)
+
+
+def queued(client: aio.Client) -> int:
+    """Returns how many tasks wait in the client."""
+    connections = [opening.result() for opening in client._connections.values() if opening.done()]
+    return sum(not place.has_turn for connection in connections for place in connection.turns._places)
+
+
+def test_all_of_1100_tasks_are_served_in_their_order(loop_run: Run, daemon: PrivateDaemon) -> None:
+    async def body() -> None:
+        served: list[int] = []
+        async with aio.Client(daemon.socket) as client:
+
+            async def take(number: int) -> None:
+                async with client.acquire("jobs", timeout=None if number % 2 else 80):
+                    served.append(number)
+
+            held = daemon.client.acquire("jobs")
+            tasks = [asyncio.create_task(take(number)) for number in range(1_100)]
+            await until(lambda: waiting(daemon) == 1_000)
+            await until(lambda: queued(client) >= 99)
+            held.release()
+            await asyncio.gather(*tasks)
+            assert served == list(range(1_100))
+            assert not queued(client)
+
+    loop_run(body())
+
+
+def test_tasks_that_come_later_do_not_overtake(loop_run: Run, small: PrivateDaemon) -> None:
+    async def body() -> None:
+        served: list[int] = []
+        async with aio.Client(small.socket) as client:
+
+            async def take(number: int) -> None:
+                async with client.acquire("jobs"):
+                    served.append(number)
+                    if number < 40:
+                        tasks.append(asyncio.create_task(take(number + 20)))
+
+            held = small.client.acquire("jobs")
+            tasks = [asyncio.create_task(take(number)) for number in range(20)]
+            await until(lambda: queued(client) >= 16)
+            held.release()
+            while not all(task.done() for task in tasks):
+                await asyncio.gather(*tasks)
+            assert served == list(range(60))
+
+    loop_run(body())
+
+
+def test_a_queued_request_ends_at_its_time_or_when_it_is_cancelled(loop_run: Run, small: PrivateDaemon) -> None:
+    async def body() -> None:
+        async with aio.Client(small.socket) as client:
+            held = small.client.acquire("jobs")
+            first = [asyncio.ensure_future(client.acquire("jobs")) for _ in range(3)]
+            await until(lambda: waiting(small) == 3)
+            with pytest.raises(prwlock.AcquireTimeout, match="within") as caught:
+                await client.acquire("jobs", timeout=0.2)
+            assert not isinstance(caught.value, prwlock.WouldBlock)
+            assert caught.value.held_by
+            with pytest.raises(prwlock.WouldBlock):
+                await client.acquire("jobs", timeout=0)
+            late = [asyncio.ensure_future(client.acquire("jobs")) for _ in range(3)]
+            await until(lambda: queued(client) >= 2)
+            late[0].cancel()
+            late[1].cancel()
+            await asyncio.wait(late[:2])
+            # The place of a task that is cancelled at the daemon goes to the one that waits in the client.
+            first[0].cancel()
+            await until(lambda: not queued(client) and waiting(small) == 3)
+            held.release()
+            for request in (*first[1:], late[2]):
+                await (await request).release()
+            assert late[0].cancelled()
+            assert late[1].cancelled()
+            await until(lambda: not small.client.status("jobs").holders and not waiting(small))
+
+    loop_run(body())
+
+
+def test_a_free_lock_is_granted_while_no_other_request_ends(loop_run: Run, small: PrivateDaemon) -> None:
+    async def body() -> None:
+        async with aio.Client(small.socket) as client:
+            held, other = small.client.acquire("jobs"), small.client.acquire("other")
+            first = [asyncio.ensure_future(client.acquire("jobs")) for _ in range(3)]
+            await until(lambda: waiting(small) == 3)
+            late = asyncio.ensure_future(client.acquire("other"))
+            await until(lambda: queued(client))
+            other.release()
+            await (await late).release()
+            assert waiting(small) == 3
+            held.release()
+            for request in first:
+                await (await request).release()
+
+    loop_run(body())
+
+
+def test_a_task_that_holds_the_lock_is_not_put_behind_the_queue(loop_run: Run, small: PrivateDaemon) -> None:
+    async def body() -> None:
+        async with aio.Client(small.socket) as client, client.acquire("jobs", "read"):
+            late = [asyncio.ensure_future(client.acquire("jobs")) for _ in range(5)]
+            await until(lambda: queued(client) >= 1)
+            async with client.acquire("jobs", "read"):
+                pass
+            for request in late:
+                request.cancel()
+            await asyncio.wait(late)
+
+    loop_run(body())
+
+
+def test_the_end_of_the_session_ends_the_queue(loop_run: Run, small: PrivateDaemon) -> None:
+    async def body() -> None:
+        async with aio.Client(small.socket) as client:
+            held = small.client.acquire("jobs")
+            tasks = [asyncio.ensure_future(client.acquire("jobs")) for _ in range(6)]
+            await until(lambda: queued(client) >= 2)
+            small.kill()
+            outcomes = await asyncio.gather(*tasks, return_exceptions=True)
+            assert [type(outcome) for outcome in outcomes] == [prwlock.DaemonUnavailable] * 6
+            assert held.name == "jobs"
+
+    loop_run(body())
+
+
+def test_a_limit_that_others_take_up_is_an_error(loop_run: Run) -> None:
+    async def body(daemon: PrivateDaemon) -> None:
+        async with aio.Client(daemon.socket) as client, aio.Client(daemon.socket) as other:
+            held = daemon.client.acquire("jobs")
+            request = asyncio.ensure_future(other.acquire("jobs"))
+            await until(lambda: waiting(daemon) == 1)
+            with pytest.raises(prwlock.LimitExceeded):
+                await client.acquire("jobs")
+            held.release()
+            await (await request).release()
+
+    with PrivateDaemon("--max-waiters", "1") as daemon:
+        loop_run(body(daemon))
