@@ -11,7 +11,7 @@ import os
 import socket
 import sys
 import time
-from errno import EACCES, EAGAIN, ECONNREFUSED, ENOENT, ENOTDIR, EPERM
+from errno import EACCES, EAGAIN, ECONNREFUSED, EMFILE, ENFILE, ENOENT, ENOTDIR, EPERM
 
 from . import _location
 from ._deadline import LOOK, PATIENCE, step
@@ -43,10 +43,23 @@ def connect(location: Location, end: Optional[float] = None) -> tuple[socket.soc
 
     Raises:
         DaemonTimeout: no daemon has answered by then.
-        DaemonUnavailable: no daemon listens, and none may be started or could be started.
+        DaemonUnavailable: no daemon listens, and none may be started or could be started; or no descriptor is left.
         AccessRefused: this user may not connect.
         ProtocolError: the process that listens is not a lock daemon.
     """
+    try:
+        return _connect(location, end)
+    except OSError as error:
+        if isinstance(error, LockError) or error.errno not in (EMFILE, ENFILE):
+            raise
+        owner = "this process" if error.errno == EMFILE else "this system"
+        raise DaemonUnavailable(
+            f"the lock daemon cannot be reached, as {owner} has too many open files ({error.strerror}): close some, or "
+            "raise the limit"
+        ) from error
+
+
+def _connect(location: Location, end: Optional[float]) -> tuple[socket.socket, bytes]:
     if location.origin == "usual":
         return _connect_usual(location, end)
     if location.origin == "anonymous":

@@ -54,7 +54,9 @@ class _Socket(socket.socket):
     """
 
     def __del__(self) -> None:
-        self.close()
+        # Without a descriptor it was never made, or it is closed: `close` fails on a socket that was never made.
+        if self.fileno() >= 0:
+            self.close()
 
 
 def make_socket() -> socket.socket:
