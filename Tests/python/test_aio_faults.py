@@ -179,3 +179,43 @@ def test_a_list_of_many_locks_is_a_list(client: prwlock.Client) -> None:
             assert len(grants) == len(names)
 
     asyncio.run(body())
+
+
+def test_a_request_is_sent_once(client: prwlock.Client, loop_run: Run) -> None:
+    async def body() -> None:
+        lock = aio.RWLock("jobs")
+        request = lock.read()
+        grant = await request
+        for again in (request.__aenter__, lambda: request, lambda: asyncio.ensure_future(request)):
+            with pytest.raises(RuntimeError, match="awaited already"):
+                await again()
+        await grant.release()
+        done = asyncio.ensure_future(lock.read())
+        await (await done).release()
+        closed = lock.read()
+        closed.close()
+        with pytest.raises(RuntimeError, match="awaited already"):
+            await closed
+        task = lock.read()
+        await (await asyncio.ensure_future(task)).release()
+        with pytest.raises(RuntimeError):
+            await task
+        request = lock.read()
+        async with request:
+            with pytest.raises(RuntimeError, match="awaited already"):
+                async with request:
+                    pass
+            assert len(client.status("jobs").holders) == 1
+        # One after the other, there is never a grant that no block releases.
+        async with request as grant:
+            assert grant.is_held
+        assert not client.status("jobs").holders
+        held = client.acquire("jobs")
+        request = lock.read(0)
+        for _ in range(2):
+            with pytest.raises(prwlock.WouldBlock):
+                async with request:
+                    pass
+        held.release()
+
+    loop_run(body())

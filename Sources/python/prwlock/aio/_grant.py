@@ -155,9 +155,13 @@ class Unasked:
 class Acquiring(Unasked, Coroutine[Any, Any, Grant]):
     """A request for a grant: ``await`` sends it, or ``async with``, or a task that is made of it.
 
-    There is no coroutine before that. A request that is never sent warns as a coroutine does. `Client.acquire` says how
-    it waits, and what happens at a cancellation.
+    There is no coroutine before that. A request that is never sent warns as a coroutine does, and a second ``await``
+    raises ``RuntimeError``, also at the time of an ``async with``. After the end of an ``async with`` another one may
+    begin. `Client.acquire` says how it waits, and what happens at a cancellation.
     """
+
+    #: Whether it was awaited, or is in an ``async with``.
+    _is_begun = False
 
     def __init__(self, asks: Callable[[], Coroutine[Any, Any, Grant]], name: bytes, mode: Mode) -> None:
         self._asks = asks
@@ -169,37 +173,46 @@ class Acquiring(Unasked, Coroutine[Any, Any, Grant]):
         name, mode = self._facts
         return f"<prwlock.aio.Acquiring {decode_name(name)!r} {mode}>"
 
+    def _begin(self) -> Coroutine[Any, Any, Grant]:
+        if self._is_begun:
+            raise RuntimeError(f"{self!r} was awaited already: make an object for each request")
+        self._is_begun = self._is_used = True
+        return self._asks()
+
     def __await__(self) -> Generator[Any, None, Grant]:
-        self._is_used = True
-        return (yield from self._asks().__await__())
+        return (yield from self._begin().__await__())
 
     async def __aenter__(self) -> Grant:
-        self._is_used = True
-        self._grant = await self._asks()
+        asking = self._begin()
+        try:
+            self._grant = await asking
+        except BaseException:
+            self._is_begun = False
+            raise
         return self._grant
 
     async def __aexit__(self, *_: object) -> None:
-        if self._grant is not None and not self._grant._is_over:
-            await self._grant.release()
+        grant, self._grant = self._grant, None
+        self._is_begun = False
+        if grant is not None and not grant._is_over:
+            await grant.release()
 
     # What a task calls
 
     def send(self, value: Any) -> Any:
         """As a coroutine's."""
-        self._is_used = True
         if self._asking is None:
-            self._asking = self._asks()
+            self._asking = self._begin()
         return self._asking.send(value)
 
     def throw(self, *error: Any) -> Any:
         """As a coroutine's: a task that is cancelled before its first step requests nothing."""
-        self._is_used = True
         if self._asking is None:
-            self._asking = self._asks()
+            self._asking = self._begin()
         return self._asking.throw(*error)
 
     def close(self) -> None:
         """As a coroutine's."""
-        self._is_used = True
+        self._is_begun = self._is_used = True
         if self._asking is not None:
             self._asking.close()
