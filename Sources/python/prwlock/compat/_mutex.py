@@ -1,11 +1,17 @@
 """Locks for one holder at a time, with the interfaces of the standard library's locks.
 
-A lock is the book of its `RWLock`, with at most one live grant. For one process, it has these states:
+A lock is the book of its `RWLock`, with at most one grant that is held. Each thread has one of these states:
 
-    [ FREE ] ── `acquire`, at once or after a wait ──▶ [ HELD ] (a live grant)
-       ▲                                                 │   │ the session ends, or the grant is revoked
-       ├── `release` ────────────────────────────────────┘   ▼
-       └── `release` by the thread that lost it: LockLost ── [ LOST ] ── `acquire` by any thread ──▶ [ HELD ]
+    [ FREE ] ── `acquire`, at once or after a wait ──▶ [ HELD ] ◀── `acquire`, which drops the lost grant ──┐
+       ▲                                                 │   │ the session ends, or the grant is revoked     │
+       ├── `release` ────────────────────────────────────┘   ▼                                               │
+       └── `release`: LockLost ────────────────────────── [ LOST ] ──────────────────────────────────────────┘
+
+While one thread is in LOST, another one may be in HELD. A release ends the thread's own grant first, so a thread that
+has lost the lock does not release it for the next holder.
+
+A condition has counted its waiter when it releases the lock, and would never forget that waiter after an error. So this
+release raises no loss: the thread waits, acquires the lock again, and its next `release` raises the loss.
 
 `Lock` and `MultiprocessingLock` belong to no thread: any thread may release them, so a second `acquire` by the same
 thread waits for that. The daemon would refuse this wait as a deadlock if both requests had the same owner, so each
@@ -21,17 +27,19 @@ A forked child begins with FREE, and holds nothing of what its parent holds.
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from threading import TIMEOUT_MAX
 from typing import TYPE_CHECKING, Any, ClassVar, Optional
 
 from .._deadline import Deadline
-from .._errors import AcquireTimeout, DaemonTimeout, Deadlock, DurationTooLong, LockLost, NotHeld
+from .._errors import AcquireTimeout, DaemonTimeout, Deadlock, DurationTooLong, LockError, LockLost, NotHeld
 from .._log import log
 from .._owner import threads
 from .._rwlock import RWLock
 
 if TYPE_CHECKING:
     from .._grant import Grant
+    from .._owner import Thread
     from .._wire import Text
 
 #: The first word of the owners of plain locks' requests. No other owner begins with it.
@@ -48,7 +56,14 @@ class _Mutex:
     _alone: ClassVar[bytes]
 
     def __init__(self, name: Optional[Text] = None) -> None:
-        self._lock = RWLock(name)
+        self._begin(RWLock(name))
+
+    def _begin(self, lock: RWLock) -> None:
+        self._lock = lock
+        #: The threads whose next release is that of a condition.
+        self._leaving: set[Thread] = set()
+        #: What a condition's release did not raise, for the next release of the same thread.
+        self._owed: dict[Thread, LockLost] = {}
 
     @property
     def name(self) -> str:
@@ -71,22 +86,62 @@ class _Mutex:
 
     def _acquire(self, timeout: Optional[float]) -> bool:
         try:
-            return self._lock._acquire(b"WRITE", timeout, self._alone)
+            is_acquired = self._lock._acquire(b"WRITE", timeout, self._alone)
         except DaemonTimeout as error:
             # These interfaces can only report a timeout, so log the reason.
             if Deadline.of(timeout) is None:
                 raise
             log("WARNING", str(error))
             return False
+        try:
+            if is_acquired:
+                self._drop_lost()
+        except BaseException:
+            with suppress(LockError):
+                self._lock.release()
+            raise
+        return is_acquired
+
+    def _drop_lost(self) -> None:
+        """Drops what this thread lost before it acquired its last grant."""
+        grants, last, thread = self._grants, self._own_grant(), threads.own
+        for grant in list(grants) if len(grants) > 1 else ():
+            if grant._thread is thread and grant is not last and not grant.is_held:
+                grants.pop(grant, None)
+                grant._connection.ended.pop(grant._words[4], None)
+                grant._disown()
 
     def release(self) -> None:
         raise NotImplementedError
 
     def _release(self) -> None:
+        thread = threads.own
+        owed = self._owed.pop(thread, None)
+        is_leaving = thread in self._leaving
+        self._leaving.discard(thread)
         try:
             self._lock.release()
         except NotHeld:
-            raise self._not_held() from None
+            raise (owed or self._not_held()) from None
+        except LockLost as error:
+            if not is_leaving:
+                raise
+            owed = error
+        except DaemonTimeout as error:
+            # The daemon releases it when it continues.
+            if not is_leaving:
+                raise
+            log("WARNING", str(error))
+        if owed is not None:
+            if not is_leaving:
+                raise owed
+            self._owed[thread] = owed
+
+    def _check_lost(self) -> None:
+        """Raises ``LockLost`` if this thread has lost the lock, before a condition counts the thread as a waiter."""
+        own = self._own_grant()
+        if own is not None and not own.is_held:
+            raise own._loss(own._lost)
 
     def _not_held(self) -> Exception:
         kind, text = self._error
@@ -105,7 +160,7 @@ class _Mutex:
         return {"lock": self._lock}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        self._lock = state["lock"]
+        self._begin(state["lock"])
 
 
 class _Plain(_Mutex):
@@ -129,8 +184,22 @@ class _Plain(_Mutex):
         """Returns whether this process holds it, for `threading.Condition`.
 
         Without this method, the condition tries to acquire the lock, and so would disturb other processes.
+
+        Raises:
+            LockLost: this thread has lost it.
         """
-        return bool(self._grants)
+        self._check_lost()
+        return any(grant.is_held for grant in list(self._grants))
+
+    def _release_save(self) -> int:
+        """Frees the lock for a wait on a condition."""
+        self._leaving.add(threads.own)
+        self._release()
+        return 1
+
+    def _acquire_restore(self, _: int) -> None:
+        """Waits for the lock after a wait on a condition."""
+        self._acquire(None)
 
 
 class _Recursive(_Mutex):
@@ -167,17 +236,20 @@ class _Recursive(_Mutex):
     # What `threading.Condition` calls
 
     def _is_owned(self) -> bool:
+        self._check_lost()
         return self._own_grant() is not None
 
     def _recursion_count(self) -> int:
         own = self._own_grant()
-        return 0 if own is None else self._grants[own]
+        return self._grants[own] if own is not None and own.is_held else 0
 
     def _release_save(self) -> int:
         """Frees the lock, and returns how often its thread has acquired it."""
-        count = self._recursion_count()
-        if count == 0:
+        own = self._own_grant()
+        if own is None:
             raise self._not_held()
+        count = self._grants[own]
+        self._leaving.add(threads.own)
         self._release()
         return count
 
@@ -248,10 +320,13 @@ class _AsMultiprocessing(_Mutex):
         return self
 
     def _is_mine(self) -> bool:
+        self._check_lost()
         return self._own_grant() is not None
 
     def _count(self) -> int:
-        return sum(list(self._grants.values()))
+        """Returns how often this process has acquired what it holds; the condition releases it so often next."""
+        self._leaving.add(threads.own)
+        return sum(count for grant, count in list(self._grants.items()) if grant.is_held)
 
 
 class Lock(_AsThreading, _Plain):
@@ -277,17 +352,6 @@ class MultiprocessingLock(_AsMultiprocessing, _Plain):
 
     _error = (ValueError, "semaphore or lock released too many times")
 
-    def acquire(self, block: bool = True, timeout: Optional[float] = None) -> bool:
-        """As `MultiprocessingRLock.acquire`, but a second acquisition by the same thread waits."""
-        before = self._own_grant()
-        is_acquired = super().acquire(block, timeout)
-        if is_acquired and before is not None and not before.is_held:
-            # Another process has released it, so this thread will not.
-            self._grants.pop(before, None)
-            before._connection.ended.pop(before._words[4], None)
-            before._disown()
-        return is_acquired
-
     def release(self) -> None:
         """Releases the lock, whichever thread of any process has acquired it.
 
@@ -303,7 +367,8 @@ class MultiprocessingLock(_AsMultiprocessing, _Plain):
             LockLost: the grant of this process has ended before, for example with the daemon.
             DaemonUnavailable: as `prwlock.Client.ping`.
         """
-        if self._grants:
+        # A thread that has lost the lock must not release it for the next holder.
+        if self._grants or threads.own in self._owed:
             self._release()
             return
         client = self._lock.client
