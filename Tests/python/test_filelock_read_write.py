@@ -12,6 +12,7 @@ import pytest
 from prwlock.compat.filelock import AcquireReturnProxy, ReadWriteLock, Timeout
 
 from processes import wait_until
+from threads import Call
 
 
 def elsewhere(call: Callable[[], Any]) -> Any:
@@ -150,6 +151,23 @@ def test_a_closed_lock_is_released_and_refuses(home: Path, client: prwlock.Clien
     with pytest.raises(Exception, match="closed"):
         lock.acquire_write()
     lock.release(force=True)
+
+
+@pytest.mark.parametrize("end", ["close", "release"])
+def test_the_end_does_not_wait_for_a_thread_that_waits(end: str, home: Path, client: prwlock.Client) -> None:
+    lock, holder = alone(home / "rw"), alone(home / "rw")
+    holder.acquire_write()
+    call = Call(lambda: lock.acquire_write().lock.release())
+    wait_until(lambda: client.list()[0].waiters)
+    elsewhere(lock.close if end == "close" else lambda: lock.release(force=True))
+    assert client.list()[0].waiters == 1
+    holder.release()
+    if end == "close":
+        with pytest.raises(Exception, match="closed"):
+            call.result()
+    else:
+        call.result()
+    assert not client.list()
 
 
 def test_a_lost_lock_says_so(home: Path, daemon: Any) -> None:

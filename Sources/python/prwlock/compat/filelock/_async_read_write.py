@@ -9,6 +9,7 @@ from concurrent.futures import Executor, Future
 from contextlib import asynccontextmanager
 from typing import Any, Optional, cast
 
+from ..._errors import LockError
 from ...aio._grant import Grant
 from .._paths import PathLike, touch
 from . import _engine
@@ -196,15 +197,21 @@ class AsyncReadWriteLock:
     async def close(self) -> None:
         """Releases the acquisitions of all tasks through this object, and ends its waits. It stays closed.
 
-        It gives the daemon ten seconds for each hold. If it raises, or is cancelled, the holds that are left can be
-        released by another call.
+        It gives the daemon ten seconds for each hold. After an error or a cancellation it goes on with the other holds,
+        and raises the first error at the end.
         """
         self._is_closed = True
         for future in list(self._asking):
             future.cancel()
+        first: Optional[BaseException] = None
         for task, hold in list(self._holds.items()):
             if self in hold.through:
-                await self._leave(task, hold)
+                try:
+                    await self._leave(task, hold)
+                except (LockError, asyncio.CancelledError) as error:
+                    first = first or error
+        if first is not None:
+            raise first
 
 
 def _task() -> asyncio.Task[Any]:

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Literal, NoReturn, Optional, cast
 from weakref import WeakKeyDictionary
 
+from ..._errors import LockError
 from ..._grant import Grant
 from ..._rwlock import RWLock
 from .._paths import PathLike, name_of, touch
@@ -99,6 +100,8 @@ class ReadWriteLock(metaclass=ReadWriteMeta):
         self.blocking = blocking
         self._hold = Hold()
         self._turns = Turns()
+        #: Guards the hold and the depths. No thread has this turn while it waits for the lock.
+        self._changes = Turns()
         #: How often each thread has acquired it, by the thread's number.
         self._depths: dict[int, int] = {}
         self._is_closed = False
@@ -150,13 +153,14 @@ class ReadWriteLock(metaclass=ReadWriteMeta):
         wait = acquire_wait(seconds, 0.05, is_waiting, None)
         thread = threading.get_ident()
         with self._turns.take(wait, self.lock_file):
-            if self._is_closed:
-                refuse_closed()
-            if self._hold.is_real:
-                self._join(mode, thread)
-            else:
-                self._take(mode, wait)
-                self._depths = {thread: 1}
+            with self._changes.turn:
+                if self._is_closed:
+                    refuse_closed()
+                if self._hold.is_real:
+                    self._join(mode, thread)
+                    return AcquireReturnProxy(self)
+                self._hold.end()
+            self._take(mode, wait, thread)
         return AcquireReturnProxy(self)
 
     def _is_at(self, key: str) -> bool:
@@ -180,15 +184,19 @@ class ReadWriteLock(metaclass=ReadWriteMeta):
         depths[thread] = depths.get(thread, 0) + 1
         hold.count += 1
 
-    def _take(self, mode: Mode, wait: AcquireWait) -> None:
+    def _take(self, mode: Mode, wait: AcquireWait, thread: int) -> None:
         lock, holds = self._lock, own.holds
-        self._hold.end()
         self._check_deadlock(mode, wait, holds)
         touch(self.lock_file)
         verb = mode.upper().encode()
         # Threads that hold it together may each be the last, so the daemon's deadlock may be none.
         grant = take(wait, self.lock_file, lambda left: request(lock, verb, left, b"", False), may_end=True)
-        self._hold.begin(grant, lock.name, holds)
+        with self._changes.turn:
+            if self._is_closed:
+                grant.release()
+                refuse_closed()
+            self._hold.begin(grant, lock.name, holds)
+            self._depths = {thread: 1}
 
     def _check_deadlock(self, mode: Mode, wait: AcquireWait, holds: Holds) -> None:
         if wait.left is None and is_excluded(self._lock.name, mode, holds):
@@ -197,9 +205,9 @@ class ReadWriteLock(metaclass=ReadWriteMeta):
     def release(self, *, force: bool = False) -> None:
         """Releases one acquisition of this thread, or with `force` all of them, also those of other threads and tasks.
 
-        It gives the daemon ten seconds, and releases the lock also if it is interrupted. If another thread waits for
-        the lock through this object, the call waits until that thread has the lock or gives up: for ever if neither
-        happens. A thread that holds the lock never waits in this way.
+        It gives the daemon ten seconds for each hold, and releases the lock also if it is interrupted. A thread that
+        waits for the lock through this object goes on waiting. After an error, `force` goes on with the other holds,
+        and raises the first error at the end.
 
         Raises:
             RuntimeError: this thread has none, and `force` is false.
@@ -207,37 +215,55 @@ class ReadWriteLock(metaclass=ReadWriteMeta):
             DaemonTimeout: the daemon did not answer. It releases the lock when it continues.
         """
         thread = threading.get_ident()
-        with self._turns.turn:
+        if force:
+            self._release_all()
+            return
+        with self._changes.turn:
             hold, depths = self._hold, self._depths
-            if force:
-                self._release_tasks()
             if not hold.is_own:
-                if force:
-                    return
                 raise RuntimeError(f"Cannot release a lock on {self.lock_file} (lock id: {id(self)}) that is not held")
-            if not force:
-                self._check_own(thread)
-                if hold.count > 1:
-                    hold.count -= 1
-                    depths[thread] -= 1
-                    if not depths[thread]:
-                        del depths[thread]
-                    return
-            grant, _ = hold.end()
-            self._depths = {}
-            if grant is not None:
-                cast(Grant, grant).release()
+            self._check_own(thread)
+            if hold.count > 1:
+                hold.count -= 1
+                depths[thread] -= 1
+                if not depths[thread]:
+                    del depths[thread]
+                return
+            self._end()
 
-    def _release_tasks(self) -> None:
-        """Releases what tasks hold through the asynchronous objects for this one."""
+    def _end(self) -> None:
+        grant, _ = self._hold.end()
+        self._depths = {}
+        if grant is not None:
+            cast(Grant, grant).release()
+
+    def _release_all(self) -> None:
+        """Releases what threads hold through this object, and tasks through the asynchronous objects for it."""
+        with self._changes.turn:
+            first: Optional[LockError] = None
+            try:
+                if self._hold.is_own:
+                    self._end()
+            except LockError as error:
+                first = error
+            first = self._release_tasks(first)
+            if first is not None:
+                raise first
+
+    def _release_tasks(self, first: Optional[LockError]) -> Optional[LockError]:
+        """Releases what tasks hold; returns the first error, which is `first` if that is one."""
         for task, hold in list(self._tasks.items()):
             if self._tasks.pop(task, None) is hold and hold.is_own:
                 from ...aio import _grant as task_grant
                 from . import _engine
 
                 grant, _ = hold.end()
-                if grant is not None:
-                    _engine.release_blocking(cast(task_grant.Grant, grant))
+                try:
+                    if grant is not None:
+                        _engine.release_blocking(cast(task_grant.Grant, grant))
+                except LockError as error:
+                    first = first or error
+        return first
 
     def _check_own(self, thread: int) -> None:
         if thread in self._depths:
@@ -277,8 +303,9 @@ class ReadWriteLock(metaclass=ReadWriteMeta):
     def close(self) -> None:
         """Releases all acquisitions of this object. It cannot be acquired again.
 
-        As `release`, it waits for another thread that waits for the lock through this object.
+        It does as `release` with `force`. If another thread waits for the lock through this object, that thread's call
+        ends when the lock is free or its time has passed: with the original's error for a closed lock, or ``Timeout``.
         """
-        with self._turns.turn:
+        with self._changes.turn:
             self._is_closed = True
-            self.release(force=True)
+            self._release_all()
