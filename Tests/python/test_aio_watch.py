@@ -96,3 +96,33 @@ def test_a_refused_watch_of_a_thread_leaves_no_session(client: prwlock.Client, m
     # The traceback keeps the watch, so only a close can have ended its session.
     assert caught.traceback
     wait_until(lambda: len(client.sessions()) == 1)
+
+
+def test_a_reader_that_is_too_slow_learns_how_much_it_has_missed(
+    client: prwlock.Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def change(number: int) -> None:
+        for _ in range(number):
+            client.acquire("jobs").release()
+
+    async def body() -> None:
+        async with aio.Client().watch() as changes:
+            connection = changes._connection
+            assert connection is not None
+            await asyncio.to_thread(change, 5_500)
+            # The last notices may still be under way.
+            await until(lambda: changes._missed + len(connection.notices) == 11_000)
+            assert len(connection.notices) == 10_000
+            assert await changes.__anext__() == prwlock.Missed(1_000)
+            seen = [await changes.__anext__() for _ in range(10_000)]
+            assert {type(change) for change in seen} == {prwlock.Change}
+            # What the daemon reports as missed counts with the rest.
+            monkeypatch.setattr(aio._watch, "_MOST_UNREAD", 1)
+            last = b"! CHANGED jobs granted pid=1 mode=write token=1"
+            connection.notices[:] = [b"! MISSED 7", b"! DRAIN in=1s", last]
+            changes._hear()
+            assert await changes.__anext__() == prwlock.Missed(7)
+            change_left = await changes.__anext__()
+            assert isinstance(change_left, prwlock.Change)
+
+    asyncio.run(body())

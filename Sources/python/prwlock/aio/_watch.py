@@ -15,6 +15,9 @@ from ._connection import Connection, open_connection
 if TYPE_CHECKING:
     from .._wire import Text
 
+#: The most notices that wait for their reader. Without a limit, a reader that is stopped would use up the memory.
+_MOST_UNREAD = 10_000
+
 
 class Watch:
     """The changes of all locks with names that begin with a prefix; see `prwlock.Watch`.
@@ -22,6 +25,9 @@ class Watch:
     Enter it by ``async with``, then iterate by ``async for``. The entry waits for the daemon's answer, so no change
     after it is missed; its errors are those of `Client.ping`. After an error or a cancellation of the entry there is no
     watch.
+
+    `Missed` reports changes that were left out because they were not read in time: the oldest ones, if more than 10,000
+    wait to be read.
 
     The next change can take for ever: there is no timeout, and a daemon that is stopped (SIGSTOP) is waited for. A task
     that is cancelled stops waiting, and loses no change: it may iterate again. The iteration raises
@@ -34,18 +40,29 @@ class Watch:
         self._connection: Optional[Connection] = None
         self._has_news = asyncio.Event()
         self._is_closed = False
+        #: The number of changes that were left out before the oldest notice.
+        self._missed = 0
 
     async def __aenter__(self) -> Watch:
         self._has_news = asyncio.Event()
         connection = self._connection = await open_connection(self._location)
         connection.listener = Request(b"", b"")
-        connection.hear = self._has_news.set
+        connection.hear = self._hear
         try:
             check((await connection.ask(self._text)).words, b"OK")
         except BaseException:
             connection.close()
             raise
         return self
+
+    def _hear(self) -> None:
+        """Leaves out the oldest notices if there are too many, and wakes the reader."""
+        notices = self._connection.notices if self._connection is not None else []
+        surplus = max(0, len(notices) - _MOST_UNREAD)
+        for seen in map(news, notices[:surplus]):
+            self._missed += seen.number if isinstance(seen, Missed) else seen is not None
+        del notices[:surplus]
+        self._has_news.set()
 
     async def __aexit__(self, *_: object) -> None:
         self.close()
@@ -59,6 +76,9 @@ class Watch:
             raise RuntimeError("a watch begins with `async with`")
         while True:
             self._has_news.clear()
+            if self._missed:
+                missed, self._missed = Missed(self._missed), 0
+                return missed
             while connection.notices:
                 seen = news(connection.notices.pop(0))
                 if seen is not None:
