@@ -1,6 +1,7 @@
 import LockVocabulary
 
-/// The rules for the values that callers pass. The Python client has the same rules, in the same words.
+/// The rules for the values that callers pass. The Python client has the same rules, in the same words, except that there
+/// a timeout beyond the longest duration, as `inf`, means for ever.
 ///
 /// A value that breaks a rule is an error of the call, never a trap: it may be computed, or come from outside.
 enum Checked {

@@ -9,8 +9,8 @@ import Rendezvous
 /// grant of the session is lost (``LockLost``) and is not acquired again. Requests that wait are sent to the next daemon,
 /// for the time that is left to them. The session ends when the client and all its grants are gone.
 ///
-/// The daemon limits a session to 10,000 grants and 1,000 waiting requests. A request beyond that throws
-/// `LockError.refused` and affects no other. A forked child has a session of its own and none of its parent's grants.
+/// The daemon limits a session to 10,000 grants: a request beyond that throws `LockError.refused` and affects no other. Of
+/// the requests that wait, the daemon queues 1,000, and the client queues the others. A forked child has a session of its own and none of its parent's grants.
 public final class Client: Sendable {
     /// The client that locks use by default.
     public static let shared = Client()
@@ -131,7 +131,7 @@ public final class Client: Sendable {
         return connection
     }
 
-    /// Begins the session of a watch, which ends with the client at the latest.
+    /// Begins the session of a watch. `close` ends it too.
     ///
     /// - Parameter isAgain: whether a daemon was there a moment ago; true also if this client has watched before.
     func beginWatch(

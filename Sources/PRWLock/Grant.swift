@@ -46,9 +46,9 @@ public struct Grant: ~Copyable, Sendable {
     /// that is a child task that this task awaits; see ``LockOwner``. If the daemon goes away, the grant is lost.
     /// - Parameter timeout: how long to wait; without limit if nil, not at all if zero. If the daemon does not answer in
     ///   time, the client undoes the upgrade, should the daemon grant it later.
-    /// - Throws: `LockError.timedOut`; `LockError.invalidArgument` if the timeout is negative; `LockError.deadlock` if another reader waits for its upgrade as well;
-    ///   `LockError.wrongMode` if the mode is `write`; `LockError.unreachable` 750 ms after the timeout if the daemon does
-    ///   not answer; `LockLost`; `CancellationError`.
+    /// - Throws: `LockError.timedOut`; `LockError.invalidArgument` if the timeout is negative; `LockError.deadlock` if
+    ///   another reader waits for its upgrade as well; `LockError.wrongMode` if the mode is `write`;
+    ///   `LockError.unreachable` 750 ms after the timeout if the daemon does not answer; `LockLost`; `CancellationError`.
     public mutating func upgrade(timeout: Duration? = nil) async throws {
         try await hold.upgrade(timeout: timeout)
     }

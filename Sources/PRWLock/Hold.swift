@@ -25,9 +25,9 @@ final class Hold: Sendable {
     var lost: LockLost? { fate.valueNow ?? nil }
 
     /// Releases the grant and waits for the daemon's answer.
-    func release() async throws {
+    func release(_ time: CallTime = CallTime(asking: CallTime.patience)) async throws {
         defer { abandon() }
-        try await perform(.release(grant), CallTime(asking: CallTime.patience))
+        try await perform(.release(grant), time)
     }
 
     /// Lets go of the grant without waiting, unless it was released.

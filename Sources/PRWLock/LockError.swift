@@ -20,7 +20,7 @@ public enum LockError: Error, Hashable, Sendable {
     /// The daemon ended before it answered.
     case disconnected
     /// A value that the caller passed breaks a rule that the text states: a negative timeout, a lease of zero, a duration
-    /// beyond 876,000 hours, a prefix beyond 255 encoded bytes, a list of no locks. Nothing was asked of the daemon.
+    /// beyond 876,000 hours, a prefix beyond 255 encoded bytes, a limit below 1. Nothing was asked of the daemon.
     case invalidArgument(String)
     /// The program has closed the client (``Client/close()``).
     case closed

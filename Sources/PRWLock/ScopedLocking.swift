@@ -24,14 +24,15 @@ extension RWLock {
     /// - Parameters:
     ///   - timeout: how long to wait for the lock; without limit if nil, not at all if zero. If the daemon does not
     ///     answer, the call throws `LockError.unreachable` 750 ms after the timeout.
-    ///   - lease: after how long the grant expires if this process hangs or is stopped, greater than zero; never if nil.
+    ///   - lease: after how long the grant expires if this process is stopped, greater than zero; never if nil.
     ///   - renewsLease: whether the client renews the lease while the body runs, at each third of its length. If not, the
     ///     lock is lost at the end of the lease, unless the body renews it (``Grant/renew(lease:)``).
     ///   - note: a text that others see beside this grant or request. Characters beyond 255 encoded bytes are cut off.
     ///   - onLoss: whether the body is cancelled when the lock is lost. Then it runs in a child task of the caller's.
     ///   - body: gets the grant, and may change its mode.
     /// - Throws: `LockError` if the lock was not granted, which is `LockError.invalidArgument` for a negative timeout or a
-    ///   lease of zero; `LockLost`; what the body throws; `CancellationError`.
+    ///   lease of zero; `LockLost`; what the body throws; `CancellationError`; `LockError.unreachable` if the daemon does
+    ///   not confirm the release within 10 seconds: it releases the lock when it reads the request.
     public func withReadLock<Result>(
         timeout: Duration? = nil, lease: Duration? = nil, renewsLease: Bool = true, note: String = "",
         onLoss: LossHandling = .cancelBody, _ body: (inout Grant) async throws -> Result
@@ -128,8 +129,22 @@ struct HeldScope {
         if let interval = lease.renewalInterval { hold.keepRenewed(every: interval) }
     }
 
-    /// Lets go of all grants without waiting.
-    func abandon() { for hold in holds.reversed() { hold.abandon() } }
+    /// Acquires one more lock, unless a grant is lost meanwhile. If this throws, all grants are released.
+    mutating func acquire(_ request: Acquire, _ time: CallTime, from client: Client) async throws {
+        do {
+            add(
+                holds.isEmpty
+                    ? try await client.acquire(request, time)
+                    : try await runCancellable { try await client.acquire(request, time) })
+            if let lost { throw lost }
+        } catch {
+            let failure = lost ?? error
+            for hold in holds.reversed() { hold.abandon() }
+            throw failure
+        }
+    }
+
+    private var lost: LockLost? { holds.lazy.compactMap(\.lost).first }
 
     /// Runs the body under the grants, and releases them.
     ///
@@ -151,11 +166,14 @@ struct HeldScope {
         return value
     }
 
-    /// Releases all grants, the last one first. Throws the first error.
+    /// Releases all grants, the last one first, in the time of one release. Throws the first loss, or else the first error.
     private func release() async throws {
+        let time = CallTime(asking: CallTime.patience)
         var failure: (any Error)?
         for hold in holds.reversed() {
-            do { try await hold.release() } catch { failure = failure ?? error }
+            do { try await hold.release(time) } catch {
+                if failure == nil || (error is LockLost && !(failure is LockLost)) { failure = error }
+            }
         }
         if let failure { throw failure }
     }

@@ -46,17 +46,18 @@ import Rendezvous
 /// 3. Rows belong to the oldest open listing, because the daemon finishes one before it begins the next.
 /// 4. A line states the wait that is left when it is sent.
 struct Session {
-    private enum Phase {
+    enum Phase {
         case connecting, open
         case ended(LockError)
     }
 
-    private var phase = Phase.connecting
+    private(set) var phase = Phase.connecting
     private var lastNumber: UInt64 = 0
-    private var requests: [RequestID: OpenRequest] = [:]
+    private(set) var requests: [RequestID: OpenRequest] = [:]
     /// The open requests that rows may come for, oldest first.
     private var listings: [RequestID] = []
-    private var grants = Grants()
+    private(set) var grants = Grants()
+    private var queue = Queue()
     /// Whether the daemon has sent nothing since a request was given up.
     private var isSilent = false
     /// Why the daemon ends the session: an error that answers no request.
@@ -73,34 +74,6 @@ struct Session {
     init(greeting: Note? = nil) {
         if let greeting { post(.other(.hello(client: greeting, recall: nil)), at: .zero) }
     }
-
-    // MARK: What shells read
-
-    /// Why the session has ended; nil as long as it has not.
-    var failure: LockError? {
-        if case .ended(let failure) = phase { failure } else { nil }
-    }
-
-    /// Whether no request is open and no grant is held.
-    var isIdle: Bool { requests.isEmpty && grants.areAllLost }
-
-    /// Whether no caller waits for an outcome and no grant is held.
-    var isForsaken: Bool { grants.areAllLost && requests.values.allSatisfy { !$0.isAttended } }
-
-    /// Whether a request has no reply yet, whether or not it is completed for its caller.
-    func isOpen(_ id: RequestID) -> Bool { requests[id] != nil }
-
-    /// The terms of a grant that its holder has not let go.
-    func terms(of grant: GrantID) -> Terms {
-        guard let terms = termsIfKnown(of: grant) else { preconditionFailure("the grant was let go") }
-        return terms
-    }
-
-    /// The terms of a grant; nil once its holder has let it go.
-    func termsIfKnown(of grant: GrantID) -> Terms? { grants.terms(of: grant) }
-
-    /// How a grant was lost; nil if it is held.
-    func loss(of grant: GrantID) -> LockLost? { grants.loss(of: grant) }
 
     /// Hands over the events since the last call, in their order.
     mutating func takeEvents() -> [Event] {
@@ -215,12 +188,7 @@ struct Session {
     /// A choice of the grant that a request gets; nil if every one could choose another grant.
     private func choiceOfNoOther(than id: RequestID, _ acquire: Acquire) -> GrantChoice? {
         let (name, owner) = (acquire.name, acquire.owner)
-        let isAsked = requests.contains { other, request in
-            guard other != id, case .sent = request.stage, case .acquire(let asked) = request.call else {
-                return false
-            }
-            return asked.name == name && (owner.isSession || asked.owner == owner)
-        }
+        let isAsked = requests.contains { $0 != id && $1.isSent(for: name, of: owner) }
         if isAsked || grants.contains(name, of: owner) { return nil }
         return GrantChoice(owner: owner.isSession ? nil : owner)
     }
@@ -298,7 +266,8 @@ struct Session {
             } else {
                 post(.other(.release(name, GrantChoice(token: token))), at: now)
             }
-            return finish(id, .granted(grant))
+            finish(id, .granted(grant))
+            return sendOldestQueued(at: now)
         }
         if request.isAttended, case .error(let error) = reply, error.code == .draining,
             !request.time.isImmediate
@@ -310,8 +279,29 @@ struct Session {
         {
             requests[id]?.stage = .paused(until: next)
             setAlarm(next)
+        } else if request.isAttended, case .error(let error) = reply, error.code == .limitWaiters,
+            requests.contains(where: { $0 != id && $1.mayWait })
+        {
+            queue(id, at: now)
         } else {
             finish(id, .refused(refusal ?? .disconnected))
+            sendOldestQueued(at: now)
+        }
+    }
+
+    /// Keeps a request here because too many of the session wait. It is sent again when one of them is answered.
+    ///
+    /// Its lock may become free earlier, so it is also sent again after a pause.
+    private mutating func queue(_ id: RequestID, at now: Instant) {
+        let next = now.advanced(by: queue.insert(id))
+        let until = min(next, requests[id]?.time.deadline ?? next)
+        requests[id]?.stage = .paused(until: until)
+        setAlarm(until)
+    }
+
+    private mutating func sendOldestQueued(at now: Instant) {
+        while let id = queue.takeOldest() {
+            if case .paused = requests[id]?.stage { return send(id, at: now) }
         }
     }
 
@@ -319,6 +309,7 @@ struct Session {
         _ reply: Reply, _ refusal: LockError?, about grant: GrantID, _ request: OpenRequest, as id: RequestID,
         at now: Instant
     ) {
+        defer { if request.mayWait { sendOldestQueued(at: now) } }
         let former = grants.terms(of: grant)
         let isHeld = former != nil && grants.loss(of: grant) == nil
         if reply.isNotHeld, isHeld, former?.token != request.token {

@@ -65,7 +65,7 @@ extension Session {
     /// How far an open request is.
     enum Stage {
         case unsent, sent
-        /// Repeated at this time.
+        /// Sent again at this time.
         case paused(until: Instant)
         /// The daemon is leaving and does not serve the request.
         case parked(WireError)
@@ -83,11 +83,42 @@ extension Session {
         var token: Token?
         var rows: [Row] = []
 
+        /// Whether the request was sent and may wait in the daemon's queue.
+        var mayWait: Bool {
+            guard case .sent = stage else { return false }
+            return switch call {
+            case .acquire, .upgrade: true
+            case .downgrade, .renew, .release, .other: false
+            }
+        }
+
+        /// Whether a request for that lock was sent that an owner could have; the session's own owner stands for any.
+        func isSent(for name: LockName, of owner: OwnerID) -> Bool {
+            guard case .sent = stage, case .acquire(let asked) = call else { return false }
+            return asked.name == name && (owner.isSession || asked.owner == owner)
+        }
+
         /// When time changes the request; nil for never.
         var alarm: Instant? {
             if case .paused(let until) = stage { return until }
             return isAttended ? time.end : nil
         }
+    }
+}
+
+extension Session {
+    /// The requests that the daemon refused because too many of the session wait (`limit-waiters`), oldest first.
+    struct Queue {
+        private var ids: [RequestID] = []
+
+        /// Adds a request; returns the pause until it is sent again, longer the more requests there are.
+        mutating func insert(_ id: RequestID) -> Duration {
+            let position = ids.firstIndex { $0 >= id } ?? ids.endIndex
+            if position == ids.endIndex || ids[position] != id { ids.insert(id, at: position) }
+            return .milliseconds(max(100, ids.count))
+        }
+
+        mutating func takeOldest() -> RequestID? { ids.isEmpty ? nil : ids.removeFirst() }
     }
 }
 

@@ -41,16 +41,16 @@ extension Client {
     /// ```
     ///
     /// The client acquires the locks one after another, in the order of their names' bytes. If all programs acquire them in
-    /// this order, no deadlock is possible among them. If one lock is not granted, those acquired before are released. A
-    /// name that is given twice is acquired once, to write if it is among `writing`.
+    /// this order, no deadlock is possible among them. If one lock is not granted, or one is lost while another is waited
+    /// for, the call releases what it has and throws. A name that is given twice is acquired once, to write if it is among `writing`.
     ///
     /// The body runs as that of `RWLock.withWriteLock` does: where the caller runs, as an owner (``LockOwner``), cancelled
-    /// when one of the locks is lost. See there for waits without end, cancellation and the end of a daemon.
+    /// when one of the locks is lost. What is said there of waits, cancellation and the daemon's end holds here too.
     /// - Parameters:
     ///   - reading: the names of the locks to hold to read.
     ///   - writing: the names of the locks to hold alone.
     ///   - timeout: how long to wait for all of them together; without limit if nil, not at all if zero.
-    ///   - lease: after how long each grant expires if this process hangs or is stopped, greater than zero; never if nil.
+    ///   - lease: after how long each grant expires if this process is stopped, greater than zero; never if nil.
     ///   - renewsLease: whether the client renews the leases from the first grant on until the body ends.
     ///   - note: a text that others see beside the grants and requests. Characters beyond 255 encoded bytes are cut off.
     ///   - onLoss: whether the body is cancelled when a lock is lost.
@@ -64,18 +64,12 @@ extension Client {
     ) async throws -> Result {
         let owner = LockOwner.current ?? LockOwner()
         let lease = Lease(lease, renewsLease)
-        var scope = HeldScope(owner: owner, lease: lease)
-        do {
-            let time = try CallTime(waiting: TimeLimit(timeout: timeout))
-            for (name, mode) in try LockOrder.sorted(reading: reading, writing: writing) {
-                let request = try Acquire(
-                    name, mode, timeout: timeout, lease: lease.length, note: note, owner: owner.id)
-                scope.add(try await acquire(request, time))
-            }
-        } catch {
-            scope.abandon()
-            throw error
+        let time = try CallTime(waiting: TimeLimit(timeout: timeout))
+        let requests = try LockOrder.sorted(reading: reading, writing: writing).map { name, mode in
+            try Acquire(name, mode, timeout: timeout, lease: lease.length, note: note, owner: owner.id)
         }
+        var scope = HeldScope(owner: owner, lease: lease)
+        for request in requests { try await scope.acquire(request, time, from: self) }
         let held = HeldLocks(scope.holds)
         return try await scope.run(onLoss) { try await body(held) }
     }
@@ -126,7 +120,10 @@ extension BlockingClient {
         guard let request = requests.first else { return try body(tokens) }
         return try acquire(request, time).whileHeld { grant in
             let tokens = tokens.merging([request.name: grant.token]) { $1 }
-            return try holding(tokens, requests.dropFirst(), time, body)
+            return try holding(tokens, requests.dropFirst(), time) { tokens in
+                if let lost = grant.lost { throw lost }
+                return try body(tokens)
+            }
         }
     }
 }

@@ -94,7 +94,7 @@ import Testing
         let holder = try daemon.connect()
         #expect(try holder.ask("WRITE b") == "GRANTED b write token=1")
         await #expect {
-            try await client.withLocks(writing: ["a", "b", "c"], timeout: .seconds(1)) {}
+            try await client.withLocks(writing: ["a", "b", "c"], timeout: .seconds(5)) {}
         } throws: {
             if case LockError.timedOut(let name, _, _, _) = $0 { name.text == "b" } else { false }
         }
@@ -119,6 +119,19 @@ import Testing
             }
         }
         try await client.withLocks(writing: ["a", "b"], timeout: .zero) {}
+    }
+
+    @Test("the loss of one of several locks ends the wait for the next one") func lostMeanwhile() async throws
+    {
+        let holder = try PeerProcess(of: daemon)
+        #expect(try holder.session.ask("WRITE b") == "GRANTED b write token=1")
+        let waiting = Task { [client] in
+            try await client.withLocks(writing: ["a", "b"]) { Issue.record("a lock is lost") }
+        }
+        try await daemon.waits(for: "b", count: 1)
+        #expect(try holder.session.ask("REVOKE a token=2") == "REVOKED a token=2")
+        await #expect(throws: LockLost.self) { try await waiting.value }
+        try await daemon.waits(for: "b", count: 0)
     }
 
     @Test("a client without tasks holds several locks in the same order") func severalBlocking() throws {

@@ -58,7 +58,7 @@ import Testing
             ("TIMEOUT jobs write waited=5000ms held-by=?", "timed out"),
             ("DEADLOCK jobs write cycle=811/t1:jobs>902:mail", "deadlock"),
             ("DENIED jobs write reason=rule", "denied"),
-            ("ERROR limit-waiters too many", "limit-waiters"),
+            ("ERROR limit-grants too many", "limit-grants"),
         ])
     mutating func refused(line: String, refusal: String) {
         let first = story.ask(story.write)

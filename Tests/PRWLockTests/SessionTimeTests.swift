@@ -227,4 +227,39 @@ import Testing
         #expect(story.pass(.seconds(3600)) == [])
         #expect(story.session.alarm == nil)
     }
+
+    // MARK: The limit of waiting requests
+
+    @Test(
+        "a request beyond the limit is sent again when another is answered, and after a pause, for the time left"
+    )
+    mutating func queued() {
+        let first = story.ask(story.write)
+        let second = story.ask(story.write, timeout: .seconds(1))
+        let third = story.ask(story.write)
+        #expect(story.told("#\(third) ERROR limit-waiters too many wait") == [])
+        #expect(story.told("#\(second) ERROR limit-waiters too many wait") == [])
+        // The oldest comes first.
+        story.now = story.now.advanced(by: .milliseconds(50))
+        #expect(
+            story.told("#\(first) GRANTED jobs write token=42")
+                == ["\(first) granted", "> #\(second) WRITE jobs wait=950ms owner=t1"])
+        // No other request of the session waits at the daemon, so it is not the session that is at its limit.
+        #expect(
+            story.told("#\(second) ERROR limit-waiters too many wait")
+                == ["\(second) refused: limit-waiters", "> #\(third) WRITE jobs owner=t1"]
+        )
+    }
+
+    @Test("a request beyond the limit is tried each tenth of a second, and a last time at its deadline")
+    mutating func queuedToTheEnd() {
+        _ = story.ask(story.read)
+        let second = story.ask(story.write, timeout: .milliseconds(150))
+        #expect(story.told("#\(second) ERROR limit-waiters too many wait") == [])
+        #expect(story.pass(.milliseconds(100)) == ["> #\(second) WRITE jobs wait=50ms owner=t1"])
+        #expect(story.told("#\(second) ERROR limit-waiters too many wait") == [])
+        #expect(story.pass(.milliseconds(50)) == ["> #\(second) WRITE jobs wait=0 owner=t1"])
+        #expect(
+            story.told("#\(second) BUSY jobs write held-by=811/write") == ["\(second) refused: timed out"])
+    }
 }
