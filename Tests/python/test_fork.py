@@ -196,7 +196,6 @@ def test_children_that_are_killed_in_the_middle_do_not_disturb_the_parent(client
 
 def test_a_child_closes_its_copy_and_the_parents_session_goes_on(daemon: Any) -> None:
     lock = prwlock.RWLock("jobs")
-    lock.acquire_write()
 
     def sockets() -> int:
         count = 0
@@ -207,10 +206,13 @@ def test_a_child_closes_its_copy_and_the_parents_session_goes_on(daemon: Any) ->
                 continue
         return count
 
-    assert sockets() > 0
+    # Other tests may have left sockets, such as those within an event loop.
+    before = sockets()
+    lock.acquire_write()
+    assert sockets() > before
 
     def child() -> None:
-        assert sockets() == 0
+        assert sockets() <= before
 
     assert in_child(child) == 0
     lock.release()

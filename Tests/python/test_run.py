@@ -231,12 +231,13 @@ def test_as_process_1_it_reaps_orphans_and_ends_as_the_command(daemon: Any, home
 
 def test_sockets_that_may_not_be_made_are_said_so(monkeypatch: pytest.MonkeyPatch, home: Path) -> None:
     import errno
-    import socket
 
-    def refuse(*_: object) -> socket.socket:
+    from prwlock import _sockets
+
+    def refuse(*_: object) -> None:
         raise OSError(errno.EAFNOSUPPORT, os.strerror(errno.EAFNOSUPPORT))
 
-    monkeypatch.setattr(socket, "socket", refuse)
+    monkeypatch.setattr(_sockets, "_Socket", refuse)
     with pytest.raises(prwlock.DaemonUnavailable, match="RestrictAddressFamilies"):
         prwlock.Client("/nowhere").ping()
 
