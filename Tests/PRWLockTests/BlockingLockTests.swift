@@ -5,7 +5,7 @@ import Testing
 @testable import PRWLock
 
 /// The blocking client with a real daemon.
-@Suite(.timeLimit(.minutes(1))) struct BlockingLockTests {
+@Suite(.timeLimit(.minutes(10))) struct BlockingLockTests {
     private let daemon: DaemonProcess
     private let client: BlockingClient
     private let lock: BlockingRWLock

@@ -8,7 +8,7 @@ import Testing
 @testable import PRWLock
 
 /// The client with a real daemon.
-@Suite(.timeLimit(.minutes(1))) struct ClientTests {
+@Suite(.timeLimit(.minutes(10))) struct ClientTests {
     private let daemon: DaemonProcess
     private let client: Client
     private let lock: RWLock
@@ -181,7 +181,7 @@ import Testing
             task.cancel()
             _ = await task.result
         }
-        let grant = try await lock.acquireWrite(timeout: .seconds(5))
+        let grant = try await lock.acquireWrite(timeout: .seconds(60))
         try await grant.release()
         #expect(try await client.list().isEmpty)
     }

@@ -6,7 +6,7 @@ import Testing
 @testable import PRWLock
 
 /// The end of a client by its own program.
-@Suite(.timeLimit(.minutes(1))) struct ClosingTests {
+@Suite(.timeLimit(.minutes(10))) struct ClosingTests {
     private let daemon: DaemonProcess
     private let client: Client
 

@@ -6,7 +6,7 @@ import Testing
 @testable import PRWLock
 
 /// What the library's values say about themselves.
-@Suite(.timeLimit(.minutes(1))) struct DescriptionTests {
+@Suite(.timeLimit(.minutes(10))) struct DescriptionTests {
     @Test("a grant says what it holds, and how it was lost") func grants() async throws {
         let daemon = try DaemonProcess()
         let client = Client(socketPath: daemon.socketPath)

@@ -3,7 +3,7 @@ import TestSupport
 import Testing
 
 /// Clients that fork: a session belongs only to the process that connected (G6).
-@Suite(.timeLimit(.minutes(1))) struct ForkTests {
+@Suite(.timeLimit(.minutes(10))) struct ForkTests {
     @Test("a child holds none of its parent's locks, and cannot release them or end their session")
     func blocking() throws {
         #expect(

@@ -3,7 +3,7 @@ import TestSupport
 import Testing
 
 /// Where the bodies of scoped calls run. ThreadSanitizer sees a race in `Account` if one runs elsewhere.
-@Suite(.timeLimit(.minutes(5))) struct IsolationTests {
+@Suite(.timeLimit(.minutes(10))) struct IsolationTests {
     private let daemon: DaemonProcess
     private let lock: RWLock
 
@@ -39,7 +39,7 @@ import Testing
     @Test("the actor's other methods never run within a step of a body", arguments: Path.allCases)
     func stress(path: Path) async throws {
         let (account, lock) = (Account(lock), lock)
-        let rounds = 200
+        let rounds = 40
         try await withThrowingTaskGroup { group in
             for _ in 0..<4 {
                 group.addTask {

@@ -6,7 +6,7 @@ import Testing
 @testable import PRWLock
 
 /// Owners, leases and several locks in scoped calls.
-@Suite(.timeLimit(.minutes(2))) struct ScopedLockingTests {
+@Suite(.timeLimit(.minutes(10))) struct ScopedLockingTests {
     private let daemon: DaemonProcess
     private let client: Client
     private let lock: RWLock

@@ -4,7 +4,7 @@ import Testing
 @testable import PRWLock
 
 /// The client with a scripted daemon, for orders of events that are rare with a real one.
-@Suite(.timeLimit(.minutes(1))) struct StagedClientTests {
+@Suite(.timeLimit(.minutes(10))) struct StagedClientTests {
     @Test("a body that is not cancelled sees the loss, and the caller gets it")
     func lostWithoutCancelling() async throws {
         let daemon = try StagedDaemon { session in

@@ -3,7 +3,7 @@ import TestSupport
 import Testing
 
 /// Every call of the client, by many tasks at once, cancelled at any moment.
-@Suite(.timeLimit(.minutes(5))) struct StressTests {
+@Suite(.timeLimit(.minutes(10))) struct StressTests {
     private let daemon: DaemonProcess
 
     init() throws { daemon = try DaemonProcess() }
@@ -14,9 +14,9 @@ import Testing
         try await withThrowingTaskGroup { group in
             for worker in 0..<4 {
                 group.addTask {
-                    for round in 0..<60 {
+                    for round in 0..<30 {
                         let task = Task { try await call.make(client, "jobs/\(worker % 2)") }
-                        for _ in 0..<(round % 20) * 3 { await Task.yield() }
+                        for _ in 0..<(round % 15) * 4 { await Task.yield() }
                         task.cancel()
                         do { try await task.value } catch is CancellationError {}
                     }
@@ -28,7 +28,7 @@ import Testing
     }
 
     @Test("64 tasks may be the first to use a client at the same time") func firstUse() async throws {
-        for _ in 0..<5 {
+        for _ in 0..<3 {
             let client = Client(socketPath: daemon.socketPath)
             try await withThrowingTaskGroup { group in
                 for number in 0..<64 {

@@ -11,7 +11,7 @@ import Testing
 ///
 /// The daemon stays in its state until the call has ended, so a call that relied on the daemon would not end. The only
 /// limit on the measured time is far beyond the call's own.
-@Suite(.timeLimit(.minutes(2)), .serialized) struct UnansweredTests {
+@Suite(.timeLimit(.minutes(10)), .serialized) struct UnansweredTests {
     /// Far beyond a call's time, and less than the ten seconds that a client waits without a timeout.
     private static let bound = Duration.seconds(8)
 

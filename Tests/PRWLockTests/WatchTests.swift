@@ -7,7 +7,7 @@ import Testing
 @testable import PRWLock
 
 /// Watches, with a real daemon and with a scripted one.
-@Suite(.timeLimit(.minutes(1))) struct WatchTests {
+@Suite(.timeLimit(.minutes(10))) struct WatchTests {
     @Test("a watch stands when the call returns: it reports the next change") func standsAtOnce() async throws
     {
         let daemon = try DaemonProcess()
