@@ -10,7 +10,8 @@ import Rendezvous
 /// for the time that is left to them. The session ends when the client and all its grants are gone.
 ///
 /// The daemon limits a session to 10,000 grants: a request beyond that throws `LockError.refused` and affects no other. Of
-/// the requests that wait, the daemon queues 1,000, and the client queues the others. A forked child has a session of its own and none of its parent's grants.
+/// the requests that wait, the daemon queues 1,000, and the client queues the others. A forked child has a session of its
+/// own and none of its parent's grants.
 public final class Client: Sendable {
     /// The client that locks use by default.
     public static let shared = Client()

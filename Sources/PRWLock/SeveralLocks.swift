@@ -42,7 +42,8 @@ extension Client {
     ///
     /// The client acquires the locks one after another, in the order of their names' bytes. If all programs acquire them in
     /// this order, no deadlock is possible among them. If one lock is not granted, or one is lost while another is waited
-    /// for, the call releases what it has and throws. A name that is given twice is acquired once, to write if it is among `writing`.
+    /// for, the call releases what it has and throws. A name that is given twice is acquired once, to write if it is among
+    /// `writing`.
     ///
     /// The body runs as that of `RWLock.withWriteLock` does: where the caller runs, as an owner (``LockOwner``), cancelled
     /// when one of the locks is lost. What is said there of waits, cancellation and the daemon's end holds here too.

@@ -60,7 +60,7 @@ class _Mutex:
 
     def _begin(self, lock: RWLock) -> None:
         self._lock = lock
-        #: The threads whose next release is that of a condition.
+        #: The threads that are about to wait on a condition: their next release begins that wait.
         self._leaving: set[Thread] = set()
         #: What a condition's release did not raise, for the next release of the same thread.
         self._owed: dict[Thread, LockLost] = {}
