@@ -59,18 +59,28 @@ import Testing
         try await daemon.hasSessions(1)
     }
 
-    @Test("calls for a daemon that does not answer end at once") func unanswered() async throws {
-        daemon.signal(SIGSTOP)
-        let calls = [
-            Task { [client] in _ = try await client.lock("jobs").acquireRead() },
-            Task { [client] in try await client.ping(timeout: .seconds(3600)) },
-            Task { [client] in _ = try await client.watch(timeout: .seconds(3600)) },
-        ]
-        await Task.yield()
-        client.close()
-        for call in calls { await #expect(throws: LockError.closed) { try await call.value } }
-        daemon.signal(SIGCONT)
-        try await daemon.hasSessions(0)
+    private static let calls: [String: @Sendable (Client) async throws -> Void] = [
+        "acquireRead": { _ = try await $0.lock("jobs").acquireRead() },
+        "ping": { try await $0.ping(timeout: .seconds(3600)) },
+        "watch": { _ = try await $0.watch(timeout: .seconds(3600)) },
+    ]
+
+    @Test("calls for a daemon that does not answer end at once", arguments: calls.keys.sorted())
+    func unanswered(name: String) async throws {
+        let call = try #require(Self.calls[name])
+        let opened = Promise<Client>()
+        let ended = Promise<Void>()
+        // The daemon closes the client itself, because a task may get no thread before the call gives up by itself.
+        let daemon = try StagedDaemon(greets: false) { session in
+            try session.expect("PING")
+            opened.whenFulfilled { $0.close() }
+            session.wait(for: ended)
+        }
+        let client = Client(socketPath: daemon.path)
+        opened.fulfil(client)
+        await #expect(throws: LockError.closed) { try await call(client) }
+        ended.fulfil(())
+        #expect(await daemon.hasPlayed() == nil)
     }
 
     @Test("every later call throws the error, also if nothing was asked before", arguments: [false, true])

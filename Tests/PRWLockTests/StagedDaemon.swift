@@ -13,7 +13,9 @@ final class StagedDaemon: Sendable {
     private let ending = Promise<String?>()
 
     /// Plays the scenes in order, one connection each, on a thread of its own.
-    init(_ scenes: (@Sendable (inout Session) throws -> Void)...) throws {
+    ///
+    /// - Parameter greets: whether a scene begins after the answers to the client's first lines.
+    init(greets: Bool = true, _ scenes: (@Sendable (inout Session) throws -> Void)...) throws {
         directory = try TemporaryDirectory()
         listener = try UnixSocket.listen(at: directory("s"), mode: 0o600)
         // `accept` blocks.
@@ -24,9 +26,12 @@ final class StagedDaemon: Sendable {
                     let descriptor = accept(listener.rawValue, nil, nil)
                     guard descriptor >= 0 else { throw SystemError.last("accept") }
                     var session = Session(descriptor)
-                    try session.expect("PING", reply: "PONG")
-                    try session.expect(
-                        matching: "#1 HELLO client=", reply: "#1 HELLO version=1 server=staged/1 session=1")
+                    if greets {
+                        try session.expect("PING", reply: "PONG")
+                        try session.expect(
+                            matching: "#1 HELLO client=",
+                            reply: "#1 HELLO version=1 server=staged/1 session=1")
+                    }
                     try scene(&session)
                 }
                 ending.fulfil(nil)
