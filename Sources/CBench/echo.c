@@ -79,14 +79,14 @@ static void echo_write(int set, struct echo *echo) {
     echo_watch(set, echo, EPOLL_CTL_MOD, EPOLLIN);
 }
 
-int bench_echo_serve(const char *path) {
+int bench_echo_serve(const char *path, int backlog) {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
     if (strlen(path) >= sizeof address.sun_path) return ENAMETOOLONG;
     strcpy(address.sun_path, path);
     int listener = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (listener < 0) return errno;
     if (bind(listener, (struct sockaddr *)&address, sizeof address) != 0) return errno;
-    if (listen(listener, SOMAXCONN) != 0) return errno;
+    if (listen(listener, backlog) != 0) return errno;
 
     int set = epoll_create1(EPOLL_CLOEXEC);
     struct epoll_event listening = {.events = EPOLLIN, .data.ptr = NULL};

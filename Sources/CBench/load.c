@@ -121,6 +121,24 @@ int bench_load_round_trips(struct bench_load *load, int64_t duration, struct ben
     return 0;
 }
 
+int bench_first_answers(
+    const char *path, const char *request, const char *beginning, int64_t duration,
+    struct bench_histogram *histogram) {
+    int64_t end = bench_now() + duration;
+    char line[256];
+    int error = 0;
+    for (int64_t begin; error == 0 && (begin = bench_now()) < end;) {
+        int descriptor = bench_connect(path);
+        if (descriptor < 0) return -descriptor;
+        error = bench_send(descriptor, request);
+        if (error == 0) error = bench_read_line(descriptor, line, sizeof line);
+        if (error == 0 && strncmp(line, beginning, strlen(beginning)) != 0) error = EPROTO;
+        if (error == 0) bench_histogram_record(histogram, bench_now() - begin);
+        close(descriptor);
+    }
+    return error;
+}
+
 static int begin_batch(struct connection *connection, size_t depth) {
     connection->batches_left -= 1;
     connection->sent = bench_now();

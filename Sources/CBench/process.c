@@ -86,11 +86,20 @@ static int64_t sum_over_threads(pid_t process, const char *name, const char *wor
     return sum;
 }
 
-int64_t bench_resident(pid_t process) {
+/* A row of a process's status that counts kibibytes, in bytes. */
+static int64_t status_bytes(pid_t process, const char *row) {
     char path[64];
     snprintf(path, sizeof path, "/proc/%d/status", (int)process);
-    int64_t kibibytes = sum_in_file(path, "VmRSS:");
+    int64_t kibibytes = sum_in_file(path, row);
     return kibibytes < 0 ? -1 : kibibytes * 1024;
+}
+
+int64_t bench_resident(pid_t process) {
+    return status_bytes(process, "VmRSS:");
+}
+
+int64_t bench_peak_resident(pid_t process) {
+    return status_bytes(process, "VmHWM:");
 }
 
 int64_t bench_processor_time(pid_t process) {

@@ -1,6 +1,8 @@
 /// The inputs that all scenarios share: the daemon, the length and number of runs, and the place for files.
 struct Bench {
     let daemon: LockDaemon
+    /// The attacks of the scenario `neighbour`.
+    let attacks: [Attack]
     let redis: Redis?
     let runs: Int
     /// The time for which each server is measured in each run.

@@ -44,6 +44,14 @@ struct Benchmark: ParsableCommand {
     @Option(help: ArgumentHelp("The daemon; without it, prwlockd beside this program.", valueName: "path"))
     var daemon: String?
 
+    @Option(
+        name: .customLong("attack"),
+        help: ArgumentHelp("An attack of neighbour; may be repeated. Without it, all.", valueName: "attack"))
+    var attacks: [Attack] = []
+
+    @Option(help: ArgumentHelp("Limit the daemon's address space.", valueName: "MiB"))
+    var addressSpace: Int?
+
     @Flag(help: "Measure round-trip and hand-over with real-time priority.")
     var realTime = false
 
@@ -67,7 +75,8 @@ struct Benchmark: ParsableCommand {
     private func measure() throws -> Bool {
         bench_raise_descriptor_limit()
         let bench = Bench(
-            daemon: LockDaemon(program: try daemonPath()), redis: Redis(), runs: runs,
+            daemon: LockDaemon(program: try daemonPath(), addressSpace: addressSpace),
+            attacks: attacks.isEmpty ? Attack.allCases : attacks, redis: Redis(), runs: runs,
             duration: .nanoseconds(Int64(seconds * 1e9)), workplace: try Workplace(), progress: Progress())
         let machine = Machine()
         if !json { print(machine.text) }

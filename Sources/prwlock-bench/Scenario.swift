@@ -53,12 +53,13 @@ enum Scenario: String, CaseIterable, ExpressibleByArgument {
             """
         case .neighbour:
             """
-            As round-trip, alone and beside a process that sends `WRITE` and `RELEASE` as fast as they are taken, or \
-            lists 5,000 locks of its own again and again, or connects again and again. As root that process is another \
-            user's (65534); if not, it is the same user's, and only turns between sessions are measured. A connection \
-            costs as much as some thirty requests, and keeps both processors busy, so that the scheduler makes everybody \
-            wait: it is shown and not promised. Beside it the same floods against the echo server, for what the machine \
-            itself does.
+            As round-trip, alone and beside each attack, which is a process of another user's (65534) if this runs as \
+            root, and of the same user's if not: then only turns between sessions are measured. Each attack meets a \
+            new daemon; its preparation is not measured. The echo server, with a backlog of \(Neighbour.backlog), \
+            meets those attacks that it can stand, for what the machine itself does. A first answer is that to a new \
+            connection, from before connect(2). Memory is the most that was resident. --attack chooses; the attacks:
+
+            \(Attack.allCases.map { "\($0.name): \($0.text)" }.joined(separator: "\n"))
             """
         case .manyLocks:
             """

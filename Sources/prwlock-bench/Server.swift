@@ -20,11 +20,15 @@ struct LockDaemon: Service {
     let program: String
     /// More options than those that every daemon here gets.
     var more: [String] = []
+    /// The limit of its address space, in MiB.
+    var addressSpace: Int?
     let name = "prwlockd"
     let greeting = (request: "PING\n", answer: "PONG")
 
     func command(socket: String, directory: String) -> [String] {
-        [program, "--socket", socket, "--state-directory", directory] + more
+        // `prlimit` becomes the daemon, and so keeps the process id.
+        let limit = addressSpace.map { ["/usr/bin/prlimit", "--as=\($0 << 20)"] } ?? []
+        return limit + [program, "--socket", socket, "--state-directory", directory] + more
     }
 
     func addPair(_ lock: String, lease: Bool, to script: Script) throws {
@@ -42,11 +46,15 @@ struct EchoServer: Service {
     static let argument = "--serve-echo"
     let name: String
     let greeting = (request: "PING\n", answer: "PING")
+    private let backlog: Int
 
-    init(_ name: String = "echo in C") { self.name = name }
+    init(_ name: String = "echo in C", backlog: Int = Int(SOMAXCONN)) {
+        self.name = name
+        self.backlog = backlog
+    }
 
     func command(socket: String, directory: String) -> [String] {
-        ["/proc/self/exe", Self.argument, socket]
+        ["/proc/self/exe", Self.argument, socket, "\(backlog)"]
     }
 
     func addPair(_ lock: String, lease: Bool, to script: Script) throws {
@@ -142,6 +150,9 @@ final class Server {
 
     /// The memory in RAM, in bytes.
     var resident: Double { Double(bench_resident(process)) }
+
+    /// The most memory in RAM so far, in bytes.
+    var peakResident: Double { Double(bench_peak_resident(process)) }
 
     var processorTime: Duration { .nanoseconds(bench_processor_time(process)) }
 

@@ -2,7 +2,9 @@ import ArgumentParser
 import CBench
 
 // The echo server is another process of this program, so the whole benchmark is one binary.
-if CommandLine.arguments.count == 3, CommandLine.arguments[1] == EchoServer.argument {
-    fatalError("echo server: error \(bench_echo_serve(CommandLine.arguments[2]))")
+if CommandLine.arguments.count == 4, CommandLine.arguments[1] == EchoServer.argument,
+    let backlog = Int32(CommandLine.arguments[3])
+{
+    fatalError("echo server: error \(bench_echo_serve(CommandLine.arguments[2], backlog))")
 }
 Benchmark.main()

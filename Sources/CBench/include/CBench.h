@@ -25,7 +25,7 @@ int64_t bench_histogram_quantile(const struct bench_histogram *, double share);
 /* -- echo.c: the cost of a socket, epoll and a copy --------------------------------------------------------------- */
 
 /* Serves on a new socket at the path, and sends back all bytes. Returns only with an error. */
-int bench_echo_serve(const char *path);
+int bench_echo_serve(const char *path, int backlog);
 
 /* -- lines.c: a connection to a server that answers in lines --------------------------------------------------- */
 
@@ -53,6 +53,11 @@ int bench_load_connect(struct bench_load *, const char *path, const struct bench
 
 /* Sends one request at a time on the first connection for `duration`, and records each round trip. */
 int bench_load_round_trips(struct bench_load *, int64_t duration, struct bench_histogram *);
+
+/* Connects, sends a request, reads the answer and closes, for `duration`. Records the time from before each connection
+ * until its answer. EPROTO if an answer does not begin as expected. */
+int bench_first_answers(
+    const char *path, const char *request, const char *beginning, int64_t duration, struct bench_histogram *);
 
 /* Sends `depth` requests in one write on every connection, and the next as soon as all are answered, until `duration`
  * is over or each connection has done `batches`. Records the time of each batch from the write to its last answer. The
@@ -94,24 +99,32 @@ int bench_deaths_one(struct bench_deaths *, struct bench_histogram *, bool *told
 /* Locks and unlocks two open descriptions of a new file alternately with flock(2); records each call. */
 int bench_flock_round_trips(const char *path, int64_t duration, struct bench_histogram *);
 
-/* -- flood.c: a hostile client ------------------------------------------------------------------------------------ */
+/* -- attack.c: a hostile client ----------------------------------------------------------------------------------- */
 
-enum bench_flood {
-    /* Valid requests, as fast as the server takes them. */
-    BENCH_FLOOD_LINES,
-    /* Lists of 5,000 locks of its own. */
-    BENCH_FLOOD_LISTS,
-    /* One connection after the other, each of which takes a lock. */
-    BENCH_FLOOD_CONNECTIONS,
+/* The name of each attack; null behind the last. */
+const char *bench_attack_name(size_t attack);
+const char *bench_attack_text(size_t attack);
+
+enum bench_attack_trait {
+    /* An echo server can stand the same attack, so that the two can be compared. */
+    BENCH_SUITS_ECHO = 1,
+    /* The attacker connects again and again, so that the first answer to a new client matters. */
+    BENCH_OF_CONNECTIONS = 2,
+    /* The attack has no end of its own. */
+    BENCH_ENDLESS = 4,
 };
 
-/* Starts a flood, stopped, as another user; 0 for the same user. Returns a negated errno on failure. */
-pid_t bench_flood_start(const char *socket, enum bench_flood, uid_t user);
-/* Waits until the flood has stopped; ECHILD if it has ended instead. */
-int bench_flood_await(pid_t);
-/* Continues or stops the flood. */
-int bench_flood_run(pid_t, bool);
-void bench_flood_end(pid_t);
+bool bench_attack_has(size_t attack, enum bench_attack_trait);
+
+/* Starts an attack as another user; 0 for the same user. It prepares, and then stops. Returns a negated errno on
+ * failure. */
+pid_t bench_attack_start(const char *socket, size_t attack, uid_t user);
+/* Waits until the attack is prepared; ECHILD if it has ended instead. */
+int bench_attack_await(pid_t);
+/* Lets the attack go on, to its end if it has one. */
+int bench_attack_strike(pid_t);
+/* Ends an attack that bench_has_ended has not reaped. */
+void bench_attack_end(pid_t);
 
 /* -- process.c: servers, and the kernel's figures for them -------------------------------------------------------- */
 
@@ -123,8 +136,10 @@ bool bench_has_ended(pid_t);
 /* Ends a child with TERM, after `patience` with KILL, and reaps it. */
 void bench_end(pid_t, int64_t patience);
 
-/* The resident bytes, the processor time of all threads, and the switches to them; -1 if the process is gone. */
+/* The resident bytes, the most that they ever were, the processor time of all threads, and the switches to them; -1 if the
+ * process is gone. */
 int64_t bench_resident(pid_t);
+int64_t bench_peak_resident(pid_t);
 int64_t bench_processor_time(pid_t);
 int64_t bench_switches(pid_t);
 

@@ -1,68 +1,167 @@
 import CBench
 import Glibc
 
-/// One client with one request at a time, beside another user that floods the server.
+/// One client with one request at a time, beside another user that attacks the server.
 struct Neighbour {
-    /// A client that is stopped except during its turns.
-    private final class Flood {
-        let process: pid_t
+    /// The most that the client may wait.
+    private static let most = 20e6
+    /// The most that all buffers of the daemon may take, with the allocator's part.
+    private static let buffers = 1.2 * 268_435_456
+    /// The backlog of the echo server.
+    static let backlog = 128
+    /// How long an attack with an end of its own may last.
+    private static let patience = Duration.seconds(60)
+    /// How long the client goes on after the attack.
+    private static let tail = Duration.milliseconds(300)
+    private static let slice = Duration.milliseconds(20)
 
-        init(_ kind: bench_flood, at socket: String) throws {
-            process = bench_flood_start(socket, kind, geteuid() == 0 ? 65_534 : 0)
-            guard process > 0 else { throw Failure("flood", errno: -process) }
-            try check(bench_flood_await(process), "flood")
+    /// How the client uses the server.
+    private enum Use {
+        case roundTrips
+        case firstAnswers
+    }
+
+    /// One attack on one server, measured several times.
+    private struct Subject {
+        let attack: Attack
+        let service: any Service
+        let use: Use
+        var alone: [Histogram] = []
+        var beside: [Histogram] = []
+        /// The most resident bytes, and by how much they rose during the attack.
+        var peaks: [Double] = []
+        var rises: [Double] = []
+        /// Whether the server outlived the attack.
+        var survivals: [Double] = []
+
+        var name: String {
+            "\(service.name) beside \(attack.name)\(use == .firstAnswers ? ", first answer" : "")"
         }
-
-        deinit { bench_flood_end(process) }
-
-        func run(_ wanted: Bool) throws { try check(bench_flood_run(process, wanted), "flood") }
     }
 
     func measure(_ bench: Bench) throws -> Outcome {
         var daemon = bench.daemon
-        daemon.more = ["--socket-mode", "0666"]
-        let server = try Server(daemon, in: bench.workplace, named: "neighbour")
-        let echo = try Server(EchoServer(), in: bench.workplace, named: "neighbour-echo")
-        for one in [server, echo] {
-            chmod(one.socket, 0o666)
-            chmod(String(one.socket[..<(one.socket.lastIndex(of: "/") ?? one.socket.endIndex)]), 0o755)
+        daemon.more += ["--socket-mode", "0666"]
+        let echo = EchoServer(backlog: Self.backlog)
+        var subjects: [Subject] = []
+        for attack in bench.attacks {
+            let services: [any Service] = attack.suitsEcho ? [daemon, echo] : [daemon]
+            subjects += services.map { Subject(attack: attack, service: $0, use: .roundTrips) }
+            guard attack.isOfConnections else { continue }
+            subjects += services.map { Subject(attack: attack, service: $0, use: .firstAnswers) }
         }
-        let contenders = [
-            try Self.contender("prwlockd alone", server, nil),
-            try Self.contender("beside a flood of lines", server, BENCH_FLOOD_LINES),
-            try Self.contender("beside lists without end", server, BENCH_FLOOD_LISTS),
-            try Self.contender("beside connections", server, BENCH_FLOOD_CONNECTIONS),
-            try Self.contender("echo in C alone", echo, nil),
-            try Self.contender("beside a flood of lines", echo, BENCH_FLOOD_LINES),
-            try Self.contender("beside connections", echo, BENCH_FLOOD_CONNECTIONS),
-        ]
-        let samples = try bench.contest(contenders, "neighbour")
-        func ratios(_ index: Int, to alone: Int) -> [Double] {
-            samples[index].quantiles(0.99).ratios(to: samples[alone].quantiles(0.99))
-        }
-        func claim(_ index: Int, _ what: String) -> Claim {
-            Claim("p99 beside \(what) against alone", .atMost, 3.0, runs: ratios(index, to: 0))
+        for run in 1...bench.runs {
+            for index in subjects.indices {
+                bench.progress.say("neighbour: run \(run) of \(bench.runs), \(subjects[index].name)")
+                try measure(&subjects[index], bench, named: "n\(run)-\(index)")
+            }
         }
         return Outcome(
-            rows: zip(contenders, samples).map { $1.row($0.name, processorTime: false) },
-            claims: [claim(1, "lines"), claim(2, "lists")],
-            noise: [
-                Figure("echo beside lines against alone, p99", .ratio, ratios(5, to: 4)),
-                Figure("echo beside connections against alone, p99", .ratio, ratios(6, to: 4)),
+            rows: subjects.map(Self.row), claims: subjects.flatMap { Self.claims($0, among: subjects) },
+            noise: subjects.filter { $0.service is EchoServer && $0.use == .roundTrips }.map {
+                Figure("\($0.name), p99 against alone", .ratio, Self.ratios($0))
+            })
+    }
+
+    /// Measures a new server alone and then under the attack.
+    private func measure(_ subject: inout Subject, _ bench: Bench, named label: String) throws {
+        let server = try Server(subject.service, in: bench.workplace, named: label)
+        chmod(server.socket, 0o666)
+        chmod(bench.workplace.path, 0o755)
+        let work: (Duration, Histogram) throws -> Void
+        switch subject.use {
+        case .roundTrips:
+            let contender = try RoundTrip.contender(server)
+            work = { _ = try contender.work($0, $1) }
+        case .firstAnswers:
+            let (request, answer) = server.service.greeting
+            work = { duration, histogram in
+                let code = bench_first_answers(
+                    server.socket, request, answer, duration.nanoseconds, histogram.raw)
+                try check(code, server.name)
+            }
+        }
+        let (alone, beside) = (Histogram(), Histogram())
+        try work(bench.duration, alone)
+        let attacker = try Attack.Attacker(subject.attack, on: server.socket)
+        // The preparation is not the attack: what it left is done when a few requests have been answered.
+        try work(Self.slice, Histogram())
+        let before = server.resident
+        var survives = true
+        do {
+            try attacker.strike()
+            try Self.run(
+                work, beside, for: subject.attack.isEndless ? bench.duration : Self.patience,
+                while: attacker)
+        } catch {
+            // The client sees the end of the server as an error.
+            guard bench_has_ended(server.process) else { throw error }
+            survives = false
+        }
+        subject.alone.append(alone)
+        subject.beside.append(beside)
+        subject.peaks.append(survives ? server.peakResident : 0)
+        subject.rises.append(survives ? server.peakResident - before : 0)
+        subject.survivals.append(survives ? 1 : 0)
+        attacker.end()
+    }
+
+    /// Works until the attack is over: by itself, or after this time.
+    private static func run(
+        _ work: (Duration, Histogram) throws -> Void, _ histogram: Histogram, for duration: Duration,
+        while attacker: Attack.Attacker
+    ) throws {
+        let begin = Duration.now()
+        while !attacker.hasEnded, .now() - begin < duration {
+            try work(slice, histogram)
+        }
+        attacker.end()
+        try work(tail, histogram)
+    }
+
+    private static func ratios(_ subject: Subject) -> [Double] {
+        subject.beside.map { $0.quantile(0.99) }.ratios(to: subject.alone.map { $0.quantile(0.99) })
+    }
+
+    private static func row(_ subject: Subject) -> Row {
+        func figure(_ label: String, _ share: Double, _ histograms: [Histogram]) -> Figure {
+            Figure(label, .nanoseconds, histograms.map { $0.quantile(share) })
+        }
+        return Row(
+            subject: subject.name,
+            figures: [
+                figure("alone p99", 0.99, subject.alone), figure("p50", 0.5, subject.beside),
+                figure("p99", 0.99, subject.beside), figure("max", 1, subject.beside),
+                Figure("memory", .bytes, subject.peaks),
             ])
     }
 
-    private static func contender(_ name: String, _ server: Server, _ kind: bench_flood?) throws -> Contender
-    {
-        let flood = try kind.map { try Flood($0, at: server.socket) }
-        let work = try RoundTrip.contender(server, lock: "n-\(kind?.rawValue ?? 99)").work
-        return Contender(name: name, server: server) { duration, histogram in
-            try flood?.run(true)
-            let requests = try work(duration, histogram)
-            try flood?.run(false)
-            // Wait until the server has processed the flood's remaining input, so that no other contender waits for it.
-            _ = try work(.milliseconds(2), Histogram())
-            return requests
+    private static func claims(_ subject: Subject, among subjects: [Subject]) -> [Claim] {
+        guard subject.service is LockDaemon else { return [] }
+        let name = "beside \(subject.attack.name)"
+        switch subject.use {
+        case .roundTrips:
+            return [
+                Claim("\(name): ended", .atLeast, 1, in: .count, runs: subject.survivals),
+                Claim(
+                    "\(name): max", .atMost, most, in: .nanoseconds,
+                    runs: subject.beside.map { $0.quantile(1) }),
+                Claim("\(name): p99 against alone", .atMost, 3, runs: ratios(subject)),
+                Claim("\(name): memory", .atMost, buffers, in: .bytes, runs: subject.rises),
+            ]
+        case .firstAnswers:
+            guard
+                let echo = subjects.first(where: {
+                    $0.service is EchoServer && $0.use == .firstAnswers
+                        && $0.attack.name == subject.attack.name
+                })
+            else { return [] }
+            return [
+                Claim(
+                    "\(name): first answer, p99 against echo", .atMost, 3,
+                    runs: subject.beside.map { $0.quantile(0.99) }
+                        .ratios(to: echo.beside.map { $0.quantile(0.99) }))
+            ]
         }
     }
 }
