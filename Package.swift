@@ -49,7 +49,9 @@ let package = Package(
             name: "CSystemd", pkgConfig: "libsystemd", providers: [.apt(["libsystemd-dev"])]),
         .target(
             name: "Systemd",
-            dependencies: [.target(name: "CSystemd", condition: .when(traits: ["Systemd"]))]),
+            dependencies: [
+                .target(name: "CSystemd", condition: .when(traits: ["Systemd"])), "LockVocabulary",
+            ]),
         .target(name: "Rendezvous", dependencies: ["CLinux", "LockVocabulary", "Posix"]),
 
         // Shells

@@ -1,3 +1,5 @@
+import LockVocabulary
+
 /// Reads the words of a line in their order, without copying them.
 struct LineWords {
     private let line: UnsafeRawBufferPointer
@@ -97,6 +99,6 @@ extension UnsafeRawBufferPointer {
         return value
     }
 
-    /// The bytes as text. Bytes that are not UTF-8 become U+FFFD.
-    var text: String { String(decoding: self, as: UTF8.self) }
+    /// The bytes as text: of a false server too, so that it harms no terminal. Bytes that are not UTF-8 become U+FFFD.
+    var text: String { Harmless.show(String(decoding: self, as: UTF8.self)) }
 }

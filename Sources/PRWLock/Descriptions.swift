@@ -139,11 +139,11 @@ extension BlockingClient: CustomStringConvertible {
 }
 
 extension BlockingRWLock: CustomStringConvertible {
-    /// The plain text of the lock's name.
-    public var description: String { name.decoded }
+    /// The plain text of the lock's name, with harmful characters escaped.
+    public var description: String { Harmless.show(name.decoded) }
 }
 
 /// The daemon at a location, or the one that every client finds.
 private func daemonInWords(_ location: SocketLocation?) -> String {
-    location.map { "the lock daemon at \($0.path)" } ?? "this user's lock daemon"
+    location.map { Harmless.show("the lock daemon at \($0.path)") } ?? "this user's lock daemon"
 }

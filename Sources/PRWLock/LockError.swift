@@ -28,7 +28,9 @@ public enum LockError: Error, Hashable, Sendable {
 
 extension LockError: CustomStringConvertible {
     /// The error in a sentence.
-    public var description: String {
+    public var description: String { Harmless.show(words) }
+
+    private var words: String {
         switch self {
         case .timedOut(let lock, let mode, let waited, let heldBy):
             "the lock \(lock) could not be had for \(mode) in \(waited): held by \(heldBy)"

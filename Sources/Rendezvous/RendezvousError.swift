@@ -1,4 +1,5 @@
 import Glibc
+import LockVocabulary
 public import Posix
 
 /// The reason why no daemon could be reached, started, or bound to its socket. The description also suggests a remedy.
@@ -38,8 +39,10 @@ public enum RendezvousError: Error, Hashable, Sendable {
 }
 
 extension RendezvousError: CustomStringConvertible {
-    /// The error in a sentence, with a remedy.
-    public var description: String {
+    /// The error in a sentence, with a remedy. It may contain a false server's line, and names of processes and paths.
+    public var description: String { Harmless.show(words) }
+
+    private var words: String {
         switch self {
         case .notRunning(let location): Self.notRunning(location)
         case .startForbidden(let location):

@@ -1,4 +1,5 @@
 import Glibc
+import LockVocabulary
 
 /// The log for operators: the journal, or else standard error.
 ///
@@ -8,7 +9,8 @@ import Glibc
 /// Invariants:
 /// 1. No call here waits. If the journal is stopped, or another process keeps its queue full, entries are lost, but
 ///    never a lock: if the daemon waited, the watchdog would end it.
-/// 2. Every lost entry is counted. Before the next entry that is taken, one entry reports how many were lost.
+/// 2. Every text passes `Harmless`: the names of units, programs and paths in it may be another user's.
+/// 3. Every lost entry is counted. Before the next entry that is taken, one entry reports how many were lost.
 ///
 /// This type implements the journal's protocol itself, because `sd_journal_send(3)` waits for room in the queue.
 public final class Journal {
@@ -84,7 +86,7 @@ public final class Journal {
         case .journal(let sender): return sender.send(datagram(of: entry))
         case .standardError(var output):
             defer { destination = .standardError(output) }
-            return output.write("\(program): \(entry)")
+            return output.write(Harmless.show("\(program): \(entry)"))
         }
     }
 
@@ -102,16 +104,9 @@ public final class Journal {
     }
 
     private static func append(_ name: String, _ value: String, to bytes: inout [UInt8]) {
-        let value = Array(value.utf8).cut(to: longestValue)
-        bytes += name.utf8
-        // The length of a value that contains a line feed comes before it, as 64 bits, lowest byte first.
-        if value.contains(UInt8(ascii: "\n")) {
-            bytes.append(UInt8(ascii: "\n"))
-            withUnsafeBytes(of: UInt64(value.count).littleEndian) { bytes += $0 }
-        } else {
-            bytes.append(UInt8(ascii: "="))
-        }
-        bytes += value
+        // A line feed would begin another field; `Harmless` leaves none.
+        bytes += "\(name)=".utf8
+        bytes += Array(Harmless.show(value).utf8).cut(to: longestValue)
         bytes.append(UInt8(ascii: "\n"))
     }
 

@@ -1,4 +1,5 @@
 import Glibc
+import LockVocabulary
 
 /// The daemon's notifications to the service manager (`sd_notify(3)`).
 ///
@@ -98,7 +99,5 @@ public final class Readiness {
     }
 
     /// The status as one line: text after a line feed would be another variable.
-    private static func line(_ status: String) -> String {
-        String(status.map { $0.isNewline ? " " : $0 })
-    }
+    private static func line(_ status: String) -> String { Harmless.show(status) }
 }

@@ -94,7 +94,7 @@ enum ArgumentSpelling {
         let near = names.map { ($0, distance(word, $0)) }.min {
             ($0.1, abs($0.0.count - word.count)) < ($1.1, abs($1.0.count - word.count))
         }
-        let shown = "there is no subcommand '\(Harmless.show(word))'"
+        let shown = "there is no subcommand '\(word)'"
         if let near, near.1 <= max(1, word.count / 3) {
             return Fault(line: "\(shown); did you mean '\(near.0)'?")
         }

@@ -1,4 +1,5 @@
 import ArgumentParser
+import LockVocabulary
 
 /// A word of the command line, byte for byte.
 ///

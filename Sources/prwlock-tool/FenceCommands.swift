@@ -25,7 +25,8 @@ struct ValidateCommand: ParsableCommand {
             return false
         }
         let words = isValid ? "valid" : "stale"
-        StandardOutput.write((show.json ? JSON.object([("valid", .bool(isValid))]).encoded : words) + "\n")
+        let line = show.json ? JSON.object([("valid", .bool(isValid))]).encoded : words
+        StandardOutput.write("\(line)\n")
         if !isValid { throw ExitCode(Complaint.no) }
     }
 }

@@ -43,7 +43,7 @@ enum JSON {
         }
     }
 
-    /// Escapes all control characters, also those that JSON permits but a terminal obeys.
+    /// Escapes all harmful characters, also those that JSON permits but a terminal obeys.
     private static func encode(_ text: String, into output: inout String) {
         output += "\""
         for scalar in text.unicodeScalars {
@@ -52,7 +52,10 @@ enum JSON {
             case "\\": output += "\\\\"
             case "\n": output += "\\n"
             case "\t": output += "\\t"
-            case _ where Harmless.isHarmful(scalar): output += "\\u" + Harmless.hex(scalar.value, digits: 4)
+            case _ where Harmless.isHarmful(scalar):
+                for unit in UTF16.encode(scalar) ?? UTF16.encodedReplacementCharacter {
+                    output += "\\u" + Harmless.hex(UInt32(unit), digits: 4)
+                }
             default: output.unicodeScalars.append(scalar)
             }
         }

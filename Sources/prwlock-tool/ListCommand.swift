@@ -80,7 +80,8 @@ struct StatsCommand: ParsableCommand {
             }
         }
         if show.json {
-            StandardOutput.write(JSON.object(counters.map { (JSON.key($0), .integer($1)) }).encoded + "\n")
+            let object = JSON.object(counters.map { (JSON.key($0), .integer($1)) })
+            StandardOutput.write("\(object.encoded)\n")
         } else {
             var table = Table([.init("COUNTER"), .init("VALUE", isNumber: true)], style: show.style)
             StandardOutput.write(table.render(counters.map { [$0, String($1)] }))

@@ -15,7 +15,7 @@ struct Listing {
     /// Adds a row of the table, or its JSON.
     mutating func add(_ cells: @autoclosure () -> [String], _ json: @autoclosure () -> JSON) {
         if isJSON {
-            StandardOutput.write((isEmpty ? "[" : ",\n ") + json().encoded)
+            StandardOutput.write((isEmpty ? "[" : ",\n ") + Shown(json().encoded))
             isEmpty = false
             return
         }
@@ -25,7 +25,7 @@ struct Listing {
     }
 
     /// Adds a paragraph instead of a row, or its JSON. An empty line separates two paragraphs.
-    mutating func add(text: @autoclosure () -> String, _ json: @autoclosure () -> JSON) {
+    mutating func add(text: @autoclosure () -> Shown, _ json: @autoclosure () -> JSON) {
         if isJSON {
             add([], json())
         } else {
@@ -39,7 +39,7 @@ struct Listing {
         if isJSON {
             StandardOutput.write(isEmpty ? "[]\n" : "]\n")
         } else if isEmpty {
-            StandardOutput.write(words + "\n")
+            StandardOutput.write("\(words)\n")
         } else {
             flush()
         }

@@ -35,8 +35,11 @@ enum LockNames {
         _ = try? connection.ask(.list(prefix: prefix, after: nil, limit: most)) { row in
             if case .lock(let lock) = row { names.append(NameAlphabet.decode(lock.name.text)) }
         }
-        return names
+        return names.filter(isHarmless)
     }
+
+    /// Whether a shell may show the word. A shell writes completions to its terminal as they are.
+    private static func isHarmless(_ word: String) -> Bool { Harmless.show(word) == word }
 
     /// A person does not read a longer list.
     private static let most = 200
@@ -69,6 +72,6 @@ enum LockNames {
                 names.insert(name)
             }
         }
-        return names.sorted()
+        return names.filter(isHarmless).sorted()
     }
 }

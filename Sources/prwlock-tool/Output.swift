@@ -6,7 +6,7 @@ enum StandardOutput {
     /// Writes all of a text. Ends the program if that fails, for example on a full disk.
     ///
     /// A program that reads half a list would take it for the whole list, so the exit code must report the error.
-    static func write(_ text: String) {
+    static func write(_ text: Shown) {
         if let error = tryWrite(text) { fail(error) }
     }
 
@@ -16,8 +16,8 @@ enum StandardOutput {
     }
 
     /// Writes all of a text. Returns the error; nil on success.
-    static func tryWrite(_ text: String) -> SystemError? {
-        writeAll(text, to: STDOUT_FILENO) ? nil : .last("write")
+    static func tryWrite(_ text: Shown) -> SystemError? {
+        writeAll(text.text, to: STDOUT_FILENO) ? nil : .last("write")
     }
 
     static var isTerminal: Bool { isatty(STDOUT_FILENO) == 1 }
@@ -30,7 +30,7 @@ enum StandardOutput {
 enum StandardError {
     static func report(_ line: String) { write("prwlock: \(line)\n") }
 
-    static func write(_ text: String) { writeAll(text, to: STDERR_FILENO) }
+    static func write(_ text: Shown) { writeAll(text.text, to: STDERR_FILENO) }
 
     static var isTerminal: Bool { isatty(STDERR_FILENO) == 1 }
 

@@ -34,10 +34,10 @@ struct PingCommand: ParsableCommand {
                     ("space", .string(space.rawValue)),
                     ("round_trip_us", .integer(Int(microseconds))),
                 ] + DaemonUnit.members(of: unit))
-            StandardOutput.write(object.encoded + "\n")
+            StandardOutput.write("\(object.encoded)\n")
         } else {
-            StandardOutput.write("\(Harmless.show(server)) answers at \(path) in \(microseconds) µs\n")
-            if let unit { StandardOutput.write("\(Harmless.show(unit.line))\n") }
+            StandardOutput.write("\(server) answers at \(path) in \(microseconds) µs\n")
+            if let unit { StandardOutput.write("\(unit.line)\n") }
             space.printRemark(show)
         }
     }

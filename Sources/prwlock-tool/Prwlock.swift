@@ -31,7 +31,7 @@ struct Prwlock: ParsableCommand {
             var command = try parseAsRoot(ArgumentSpelling.read(CommandLine.carriedArguments))
             try command.run()
         } catch let fault as ArgumentSpelling.Fault {
-            StandardError.report(Harmless.show(ByteString.bytes(in: fault.line)))
+            StandardError.report(ByteString(ByteString.bytes(in: fault.line)).shown)
             Glibc.exit(ExitCode.validationFailure.rawValue)
         } catch {
             end(because: error)
@@ -46,9 +46,10 @@ struct Prwlock: ParsableCommand {
         let code = exitCode(for: error).rawValue
         if !message.isEmpty {
             if code == 0 {
-                StandardOutput.write(message + "\n")
+                // A value from outside can only be a completion, and `LockNames` offers no harmful ones.
+                StandardOutput.write(Shown(ofThisProgram: message) + "\n")
             } else {
-                StandardError.write(Harmless.showLines(ByteString.bytes(in: message)) + "\n")
+                StandardError.write(Shown(lines: ByteString.bytes(in: message)) + "\n")
             }
         }
         Glibc.exit(code)

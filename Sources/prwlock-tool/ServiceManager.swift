@@ -25,7 +25,8 @@ struct ServiceManager {
     /// report.
     func reportWaiting(_ words: String) {
         let microseconds = Self.extended.wholeNanoseconds / 1000
-        let line = words.split(separator: "\n").joined(separator: " ")
+        // A line feed would begin another variable.
+        let line = Shown(words).text
         _ = linux_notify_manager(address, "STATUS=\(line)\nEXTEND_TIMEOUT_USEC=\(microseconds)\n")
     }
 

@@ -20,7 +20,7 @@ struct StatusCommand: ParsableCommand {
             if let name = lockName.name {
                 let status = try LockReport(of: name, over: &connection)
                 StandardOutput.write(
-                    show.json ? status.json.encoded + "\n" : status.text(show.style, DisplayClock()))
+                    show.json ? "\(status.json.encoded)\n" : status.text(show.style, DisplayClock()))
             } else {
                 try showAll(over: &connection)
             }
@@ -47,8 +47,8 @@ struct StatusCommand: ParsableCommand {
 
 extension LockReport {
     /// For people: a summary line, a table of holders and one of waiters.
-    func text(_ style: Style, _ clock: DisplayClock) -> String {
-        var text = style.strong(name.shown) + ": " + summary + "\n"
+    func text(_ style: Style, _ clock: DisplayClock) -> Shown {
+        var text: Shown = "\(style.strong(name.shown)): \(summary)\n"
         if !holders.isEmpty { text += "\n" + holderTable(style, clock) }
         if !waiters.isEmpty { text += "\n" + waiterTable(style) }
         return text
@@ -63,7 +63,7 @@ extension LockReport {
 
     private var waiting: String { waiters.isEmpty ? "nobody waits" : "\(waiters.count) waiting" }
 
-    private func holderTable(_ style: Style, _ clock: DisplayClock) -> String {
+    private func holderTable(_ style: Style, _ clock: DisplayClock) -> Shown {
         var table = Table(
             [
                 .init("HOLDER", isNumber: true), .init("MODE"), .init("SINCE", expendability: 1),
@@ -87,7 +87,7 @@ extension LockReport {
             })
     }
 
-    private func waiterTable(_ style: Style) -> String {
+    private func waiterTable(_ style: Style) -> Shown {
         var table = Table(
             [
                 .init("WAITING", isNumber: true), .init("MODE"), .init("FOR"),

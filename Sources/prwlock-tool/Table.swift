@@ -1,3 +1,5 @@
+import LockVocabulary
+
 /// A table for people, with aligned columns under headings.
 ///
 /// It can be rendered in parts. A later part has no heading, and keeps the columns of the first part and at least their
@@ -27,20 +29,20 @@ struct Table {
 
     /// Renders rows; the first call puts the heading before them. It escapes each cell, and shows an empty one as a
     /// dash.
-    mutating func render(_ rows: [[String]]) -> String {
+    mutating func render(_ rows: [[String]]) -> Shown {
         let rows = rows.map { row in row.map { $0.isEmpty ? "-" : Harmless.show($0) } }
         for row in rows {
             for (index, cell) in row.enumerated() where index < widths.count {
                 widths[index] = max(widths[index], cell.count)
             }
         }
-        var text = ""
+        var text: Shown = ""
         let isFirst = shown == nil
         let shown = shown ?? TableWidths.choose(columns, widths, rows, lineLength: style.columns)
         self.shown = shown
         let fitted = TableWidths.fit(shown, columns, widths, lineLength: style.columns)
         if isFirst { text += style.strong(line(columns.map(\.heading), shown, fitted)) + "\n" }
-        for row in rows { text += line(row, shown, fitted) + "\n" }
+        for row in rows { text += "\(line(row, shown, fitted))\n" }
         return text
     }
 
@@ -134,8 +136,7 @@ struct Style {
         return Style(hasColour: !isForbidden, columns: StandardOutput.columns)
     }
 
-    func strong(_ text: String) -> String { paint(text, "1") }
-    func warning(_ text: String) -> String { paint(text, "33") }
+    func strong(_ text: String) -> Shown { paint(text, "1") }
 
     /// Cuts the line to the terminal's width, so a row never wraps.
     func fit(_ line: String) -> String {
@@ -143,7 +144,7 @@ struct Style {
         return line.prefix(columns - 1) + "…"
     }
 
-    private func paint(_ text: String, _ code: String) -> String {
-        hasColour ? "\u{1B}[\(code)m\(text)\u{1B}[0m" : text
+    private func paint(_ text: String, _ code: String) -> Shown {
+        hasColour ? "\u{1B}[\(code)m\(text)\u{1B}[0m" : Shown(text)
     }
 }

@@ -58,7 +58,7 @@ struct WaitingLine: ~Copyable {
         case .monitor(let channel): Handover.reportWaiting(text, to: channel)
         }
         guard StandardError.isForegroundTerminal, waited >= Self.interval else { return }
-        StandardError.write("\r\u{1B}[K" + Style(columns: columns).fit("prwlock: " + text))
+        StandardError.write("\r\u{1B}[K\(Style(columns: columns).fit("prwlock: " + text))")
         isShown = true
     }
 

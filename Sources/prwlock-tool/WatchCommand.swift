@@ -44,15 +44,16 @@ struct WatchCommand: ParsableCommand {
                 ("owner", changed.owner.isSession ? .null : .string(changed.owner.text)),
                 ("user", .optional(facts.user)), ("note", .note(facts.note)),
             ])
-            StandardOutput.write(object.encoded + "\n")
+            StandardOutput.write("\(object.encoded)\n")
         } else {
-            StandardOutput.write(show.style.fit(changed.line(DisplayClock(), facts.user, facts.note)) + "\n")
+            let line = changed.line(DisplayClock(), facts.user, facts.note)
+            StandardOutput.write("\(show.style.fit(line))\n")
         }
     }
 
     private func printMissed(_ count: Int) {
         if show.json {
-            StandardOutput.write(JSON.object([("missed", .integer(count))]).encoded + "\n")
+            StandardOutput.write("\(JSON.object([("missed", .integer(count))]).encoded)\n")
         } else {
             StandardOutput.write(
                 "\(DisplayClock().time(before: .zero))  missed \(count) changes: too slow for them\n")

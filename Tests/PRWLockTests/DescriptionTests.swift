@@ -1,5 +1,7 @@
 import LockVocabulary
 import LockWire
+import Posix
+import Rendezvous
 import TestSupport
 import Testing
 
@@ -62,5 +64,23 @@ import Testing
         #expect("\(LockEvent.changed(change))" == "a%1Bb: granted, process 811 (write, token 42)")
         #expect("\(LockEvent.missed(7))" == "missed 7 changes")
         #expect("\(LockOwner())".hasPrefix("t"))
+    }
+}
+
+@Suite("A description of an error") struct ErrorDescriptionTests {
+    private static let evil = "x\u{1B}[2J\u{7}\n\u{61C}\u{202E}\u{E0041}"
+    private static let location = SocketLocation(path: "/\(evil)")
+
+    @Test(
+        "has no character that a terminal obeys",
+        arguments: [
+            LockError.refused(.limitGrants, evil), .invalidArgument(evil),
+            .unreachable(.turnedAway(location, evil)), .unreachable(.stranger(location)),
+            .unreachable(.unsafeDirectory(evil, reason: evil)), .unreachable(.noProgram(searched: [evil])),
+            .unreachable(.system(SystemError(code: 2, call: "open", subject: evil))),
+        ])
+    func errors(error: LockError) {
+        #expect("\(error)".contains(#"x\x1B[2J\x07\x0A\u{061C}\u{202E}\u{E0041}"#))
+        #expect("\(error)".unicodeScalars.allSatisfy { !Harmless.isHarmful($0) })
     }
 }

@@ -10,7 +10,7 @@ struct ImportTests {
         "LockWire": ["LockVocabulary"],
         "LockServer": ["LockCore", "LockWire", "LockVocabulary"],
         "Posix": ["CLinux", "Glibc"],
-        "Systemd": ["CSystemd", "Glibc"],
+        "Systemd": ["CSystemd", "Glibc", "LockVocabulary"],
         "Rendezvous": ["LockVocabulary", "Posix", "CLinux", "Glibc"],
         "LockDaemon": [
             "LockServer", "LockCore", "LockVocabulary", "Posix", "Rendezvous", "Systemd", "CLinux",

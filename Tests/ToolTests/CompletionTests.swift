@@ -43,6 +43,14 @@ import Testing
         #expect(try bash("stat").contains("status"))
     }
 
+    @Test("bash offers no name that the terminal would obey, or that has a line feed")
+    func harmlessNames() throws {
+        for name in ["x/%1B%5B2J", "x/b%0Ac", "x/%E2%80%AEd", "x/fine"] {
+            #expect(try session.ask("READ \(name)")?.hasPrefix("GRANTED") == true)
+        }
+        #expect(try bash("status", "x/") == ["x/fine"])
+    }
+
     @Test(
         "the completion script is valid in fish", .enabled(if: isInstalled("fish"), "fish is not installed"))
     func inFish() throws {

@@ -48,7 +48,7 @@ import Testing
     func statusTable() throws {
         setenv("TZ", "UTC", 1)
         tzset()
-        let text = try status().text(.plain, DisplayClock(now: 1_700_000_000))
+        let text = try status().text(.plain, DisplayClock(now: 1_700_000_000)).text
         #expect(
             text == """
                 deploy: held (update), 2 holders, 2 waiting
@@ -152,7 +152,7 @@ import Testing
     func narrowTable() throws {
         let status = try status()
         let narrow = Style(columns: 80)
-        let lines = status.text(narrow, DisplayClock(now: 1_700_000_000)).split(separator: "\n")
+        let lines = status.text(narrow, DisplayClock(now: 1_700_000_000)).text.split(separator: "\n")
         for line in lines { #expect(line.count <= 80, "\(line)") }
         let heading = try #require(lines.first { $0.hasPrefix("HOLDER") })
         #expect(heading.hasSuffix("COMMAND"))

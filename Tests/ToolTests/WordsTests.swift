@@ -53,11 +53,19 @@ import Testing
         #expect(ByteString([0x63, 0xC3, 0xA9, 0xE9, 0x1B]).shown == "cé\\xE9\\x1B")
     }
 
-    @Test("text from other users cannot move the cursor, or reverse the text after it")
-    func harmless() {
-        #expect(Harmless.show("a\u{1B}[1mb\r\n\u{7F}\u{9B}") == "a\\x1B[1mb\\x0D\\x0A\\x7F\\x9B")
-        #expect(Harmless.show("\u{202E}é") == "\\u{202E}é")
-        #expect(JSON.string("\"\\\u{1B}\u{9B}\u{202E}é\n").encoded == #""\"\\\u001B\u009B\u202Eé\n""#)
+    @Test("JSON escapes what a terminal obeys or hides, beyond the first plane by two units")
+    func json() {
+        let text = "\"\\\u{1B}\u{9B}\u{202E}\u{E0041}é\n"
+        #expect(JSON.string(text).encoded == #""\"\\\u001B\u009B\u202E\uDB40\uDC41é\n""#)
+    }
+
+    @Test("what is put into the output's text is escaped, and what this program says itself is not")
+    func shown() {
+        let text = "a\n\u{1B}[2J\u{202E}"
+        #expect(("\u{1B}[K\(text)\n" as Shown).text == "\u{1B}[Ka\\x0A\\x1B[2J\\u{202E}\n")
+        #expect(Shown(text).text == "a\\x0A\\x1B[2J\\u{202E}")
+        #expect(Shown(lines: Array(text.utf8)).text == "a\n\\x1B[2J\\u{202E}")
+        #expect(Style(hasColour: true).strong(text).text == "\u{1B}[1ma\\x0A\\x1B[2J\\u{202E}\u{1B}[0m")
     }
 
     @Test(
@@ -74,8 +82,8 @@ import Testing
     @Test("a table keeps its columns aligned across parts, and cuts lines to the terminal's width")
     func table() {
         var table = Table([.init("A"), .init("N", isNumber: true)], style: Style(columns: 8))
-        #expect(table.render([["long", "1"], ["", "12"]]) == "A      N\nlong   1\n-     12\n")
-        #expect(table.render([["x", "3"]]) == "x      3\n")
-        #expect(table.render([["much longer", "3"]]) == "much lo…\n")
+        #expect(table.render([["long", "1"], ["", "12"]]).text == "A      N\nlong   1\n-     12\n")
+        #expect(table.render([["x", "3"]]).text == "x      3\n")
+        #expect(table.render([["much longer", "3"]]).text == "much lo…\n")
     }
 }

@@ -10,7 +10,8 @@ from __future__ import annotations
 import os
 from typing import Optional
 
-from ._shown import harmless, typed
+from ._harmless import harmless
+from ._shown import typed
 from ._standard import Complaint
 from ._wire import decode_name
 

@@ -11,7 +11,8 @@ from typing import Any, NoReturn
 
 from . import __version__, _standard
 from ._exit_status import NO_OUTPUT, USAGE, exit_status
-from ._shown import harmless
+from ._harmless import harmless
+from ._shown import Shown
 
 #: The subcommands, in the order of the help.
 _COMMANDS = (
@@ -33,7 +34,7 @@ def main(arguments: Sequence[str]) -> int:
         except SystemExit as end:
             # Help, version, or a wrong command line.
             status = end.code if isinstance(end.code, int) else USAGE
-        _standard.write("")
+        _standard.write(Shown(""))
         return status
     except BrokenPipeError:
         # The reader of this output has closed it.
@@ -69,7 +70,7 @@ def _run_command(arguments: Sequence[str]) -> int:
             _standard.complain(str(error))
         return error.status
     except (OSError, ValueError) as error:
-        _standard.complain(harmless(str(error)))
+        _standard.complain(str(error))
         return exit_status(error)
 
 
@@ -77,7 +78,7 @@ def _unknown(word: str) -> str:
     # On a tie, prefer a name of the same length: people swap letters more often than they omit one.
     ranked = [(_distance(word, name), abs(len(name) - len(word)), name) for name in _COMMANDS]
     distance, _, near = min(ranked)
-    shown = f"there is no subcommand '{harmless(word)}'"
+    shown = f"there is no subcommand '{word}'"
     if distance <= max(1, len(word) // 3):
         return f"{shown}; did you mean '{near}'?"
     return f"{shown}: `{program()} --help` lists them; a command under a lock is `{program()} run NAME COMMAND`"
@@ -108,7 +109,8 @@ class _Parser(argparse.ArgumentParser):
     def _print_message(self, message: str, file: Any = None) -> None:
         # `argparse` ignores a failure to write.
         if message and file is sys.stdout:
-            _standard.write(message)
+            # The help and the version have only this program's words.
+            _standard.write(Shown(message))
         else:
             super()._print_message(message, file)
 

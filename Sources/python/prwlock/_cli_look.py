@@ -12,7 +12,7 @@ from ._client import Client
 from ._described import lookup, user_name
 from ._exit_status import NO, NOT_PERMITTED
 from ._report import Report, milliseconds, name_members
-from ._shown import as_json, harmless, in_words
+from ._shown import Shown, as_json, in_words
 from ._standard import Complaint, complain, say, write
 from ._status import SessionStatus
 from ._table import Column, Listing, Style, Table
@@ -94,7 +94,7 @@ def _status(options: argparse.Namespace) -> int:
     client = _client(options)
     if options.name is not None:
         report = Report(client.status(_name(options)), lookup(client))
-        write(as_json(report.json) + "\n" if options.json else report.text(Style()))
+        write(Shown(as_json(report.json) + "\n") if options.json else report.text(Style()))
     else:
         # One lock at a time, so a thousand locks take the memory of one.
         listing = Listing((), options.json)
@@ -167,7 +167,7 @@ def _ping(options: argparse.Namespace) -> int:
 
     client = _client(options)
     words = client._ask(b"HELLO")
-    server = next((word[7:].decode() for word in words if word.startswith(b"server=")), "?")
+    server = next((word[7:].decode("utf-8", "replace") for word in words if word.startswith(b"server=")), "?")
     start = time.monotonic()
     client.ping()
     microseconds = int((time.monotonic() - start) * 1_000_000)
@@ -177,9 +177,9 @@ def _ping(options: argparse.Namespace) -> int:
         facts = {"pid": daemon and daemon.process, "unit": daemon and daemon.unit}
         say(as_json({**members, "round_trip_us": microseconds, **facts}))
     else:
-        say(f"{harmless(server)} answers at {harmless(client.path)} in {microseconds} µs")
+        say(f"{server} answers at {client.path} in {microseconds} µs")
         if daemon is not None:
-            say(harmless(daemon.line))
+            say(daemon.line)
         _say_space(options, client)
     return 0
 

@@ -9,9 +9,11 @@ from typing import Optional
 from ._client import Client
 from ._described import clock, lookup
 from ._errors import DaemonUnavailable
+from ._harmless import harmless
 from ._report import name_members
-from ._shown import as_json, harmless
-from ._standard import complain, say
+from ._shown import Shown, as_json
+from ._standard import complain, say, write
+from ._status import PARSING
 from ._table import Style
 from ._watch import Watch
 from ._wire import decode_name, fields
@@ -29,31 +31,34 @@ def show(client: Client, prefix: str, is_json: bool) -> int:
     known: dict[str, tuple[Optional[str], Optional[str]]] = {}
     with client.watch(prefix) as changes:
         if not is_json:
-            say(style.strong(_columns("TIME", "CHANGE", "MODE", "PID", "TOKEN", "USER", "NAME")))
+            write(Shown(style.strong(_columns("TIME", "CHANGE", "MODE", "PID", "TOKEN", "USER", "NAME")) + "\n"))
         for words in _notices(changes):
             if words[1] == b"MISSED":
-                number = int(words[2])
-                text = f"{clock()}  missed {number} changes: too slow for them"
-                say(as_json({"missed": number}) if is_json else text)
+                with PARSING:
+                    missed = int(words[2])
+                text = f"{clock()}  missed {missed} changes: too slow for them"
+                say(as_json({"missed": missed}) if is_json else text)
                 continue
-            row = {key.decode(): value.decode() for key, value in fields(words).items()}
-            name, what = decode_name(words[2]), words[3].decode()
-            pid = None if row["pid"] == "?" else int(row["pid"])
-            token, owner = row["token"], None if row["owner"] == "-" else row["owner"]
+            with PARSING:
+                row = {key.decode(): value.decode() for key, value in fields(words).items()}
+                name, what, mode = decode_name(words[2]), words[3].decode(), row["mode"]
+                pid = None if row["pid"] == "?" else int(row["pid"])
+                token, owner = row["token"], None if row["owner"] == "-" else row["owner"]
+                number = _number(token)
             user = facts(pid).user
             if token == "-":
-                note = _note_of_waiter(client, name, pid, owner, row["mode"]) if what == "waiting" else None
+                note = _note_of_waiter(client, name, pid, owner, mode) if what == "waiting" else None
             elif what in _BEGINNINGS:
-                note, user = known.setdefault(token, (_note_of_grant(client, name, int(token)), user))
+                note, user = known.setdefault(token, (_note_of_grant(client, name, number), user))
             else:
                 note, user = known.pop(token, (None, user))
             if is_json:
                 timestamp = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-                members = {"change": what, "pid": pid, "mode": row["mode"], "token": _number(token), "owner": owner}
+                members = {"change": what, "pid": pid, "mode": mode, "token": number, "owner": owner}
                 say(as_json({"time": timestamp, **name_members(name), **members, "user": user, "note": note}))
             else:
                 shown_pid = "?" if pid is None else str(pid)
-                line = _columns(clock(), what, row["mode"], shown_pid, token, user or "-", harmless(name))
+                line = _columns(clock(), what, mode, shown_pid, token, user or "-", harmless(name))
                 say(style.fit(line + (f"  ({harmless(note)})" if note else "")))
     return 0
 
@@ -80,7 +85,7 @@ def _columns(*cells: str) -> str:
     return "  ".join(cell.ljust(width) for cell, width in zip(cells, _WIDTHS))
 
 
-def _note_of_grant(client: Client, name: str, token: int) -> Optional[str]:
+def _note_of_grant(client: Client, name: str, token: Optional[int]) -> Optional[str]:
     return next((row.note for row in client.status(name).holders if row.token == token), None)
 
 

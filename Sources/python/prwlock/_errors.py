@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from errno import EBUSY, EDEADLK, ENOLCK, ENOTCONN, EPERM, EPROTO, ESTALE, ETIMEDOUT
 
+from ._harmless import harmless
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Optional
@@ -56,7 +58,8 @@ class LockError(OSError):
         super().__init__(*((self.standard_errno, *arguments) if len(arguments) == 1 else arguments))
 
     def __str__(self) -> str:
-        return self.strerror or super().__str__()
+        # A false server chose its text, and a program or a traceback prints it.
+        return harmless(self.strerror or super().__str__())
 
 
 class AcquireTimeout(LockError, TimeoutError):

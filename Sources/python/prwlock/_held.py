@@ -10,8 +10,9 @@ import os
 from typing import Callable, NamedTuple, Optional
 
 from ._errors import AcquireTimeout
+from ._harmless import harmless
 from ._hold_mark import client_of
-from ._shown import harmless, in_words
+from ._shown import in_words
 from ._wire import decode_name, fields
 
 #: Sends a request, and returns the words of its reply and of its rows.

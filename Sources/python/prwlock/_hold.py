@@ -22,12 +22,13 @@ from ._attempt import Asked, Attempt
 from ._caller import shown, to_hold_for
 from ._deadline import PATIENCE
 from ._errors import AcquireTimeout
+from ._harmless import harmless
 from ._held import conflict
 from ._hold_keeper import GrantKeeper, Wanted
 from ._hold_mark import Grant, Watch
 from ._location import Location
 from ._rendezvous import connect
-from ._shown import harmless, in_words, typed
+from ._shown import in_words, typed
 from ._standard import Complaint, complain, say
 from ._talk import Talk
 from ._wire import acquire_options
@@ -105,7 +106,7 @@ def _run_holder(asked: Asked, wanted: Wanted, client: Watch, front: socket.socke
     except (OSError, ValueError) as error:
         from ._exit_status import exit_status
 
-        complain(harmless(str(error)))
+        complain(str(error))
         status = exit_status(error)
     finally:
         if status:

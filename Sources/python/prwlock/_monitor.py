@@ -35,7 +35,7 @@ import socket
 import time
 from typing import TYPE_CHECKING, NoReturn, Optional
 
-from ._shown import harmless
+from ._harmless import harmless
 from ._standard import complain
 from ._wire import decode_name, milliseconds
 

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import sys
 
+from ._harmless import harmless
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -55,6 +57,6 @@ def _report_release(live: list[bool], name: str, mode: str) -> None:
 
 
 def _print(text: str) -> None:
-    """Prints a line. What the encoding of the output lacks is escaped."""
+    """Prints a line. Harmful characters, and those that the encoding of the output lacks, are escaped."""
     encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
-    print(text.encode(encoding, "backslashreplace").decode(encoding))
+    print(harmless(text).encode(encoding, "backslashreplace").decode(encoding))

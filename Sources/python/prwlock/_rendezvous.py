@@ -301,7 +301,8 @@ def _greet(connection: socket.socket, location: Location, end: float) -> Optiona
             if line == b"PONG":
                 return b"\n".join([*lines[index + 1 :], rest])
             if line.startswith(b"ERROR limit-"):
-                raise LimitExceeded(f"the lock daemon at {location.path} takes no more: {line.decode()}")
+                words = line.decode("utf-8", "replace")
+                raise LimitExceeded(f"the lock daemon at {location.path} takes no more: {words}")
             if not line.startswith((b"! ", b"HELLO ", b"ERROR bad-", b"ERROR unknown-")):
                 raise _stranger(location)
         if len(rest) > 4096:

@@ -7,7 +7,7 @@ from typing import Any, Optional
 
 from ._described import Described, clock, describe
 from ._hold_mark import client_of
-from ._shown import harmless, in_words
+from ._shown import Shown, in_words, plain
 from ._status import Holder, LockStatus, Waiter
 from ._table import Column, Style, Table
 from ._wire import encode_name
@@ -41,14 +41,14 @@ class Report:
         """Whether the lock has neither holders nor waiters."""
         return not self._holders and not self._waiters
 
-    def text(self, style: Style) -> str:
+    def text(self, style: Style) -> Shown:
         """Returns a summary line, a table of holders and one of waiters."""
-        text = f"{style.strong(harmless(self.name))}: {self._summary}\n"
+        text = f"{style.strong(self.name)}: {plain(self._summary)}\n"
         if self._holders:
             text += "\n" + Table(_HOLDERS, style).render([_holder_cells(*holder) for holder in self._holders])
         if self._waiters:
             text += "\n" + Table(_WAITERS, style).render([_waiter_cells(*waiter) for waiter in self._waiters])
-        return text
+        return Shown(text)
 
     @property
     def _summary(self) -> str:

@@ -25,9 +25,10 @@ from . import _held
 from ._connection import Connection
 from ._deadline import Deadline, retry_pause
 from ._errors import AcquireTimeout, DaemonUnavailable
+from ._harmless import harmless
 from ._location import Location
 from ._rendezvous import connect
-from ._shown import harmless, in_words
+from ._shown import in_words
 from ._standard import complain
 from ._wire import acquire_options, decode_name
 

@@ -3,23 +3,17 @@
 from __future__ import annotations
 
 import json
-import re
-from typing import Any
+from typing import Any, NewType
 
-#: Characters that a terminal executes, or that hide or reorder text.
-_HARMFUL = re.compile("[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ud800-\udfff]")
+from ._harmless import harmless, is_harmful
 
-
-def harmless(text: str) -> str:
-    """Returns text for a terminal: control characters, and bytes that are not UTF-8, are escaped."""
-    return _HARMFUL.sub(_spelled, text)
+#: Text that may go to a terminal as it is. The functions here, and `Style` and `Table`, make it from other text.
+Shown = NewType("Shown", str)
 
 
-def _spelled(match: re.Match[str]) -> str:
-    code = ord(match[0])
-    # A surrogate stands for a byte that is not UTF-8.
-    code = code - 0xDC00 if 0xDC80 <= code <= 0xDCFF else code
-    return f"\\x{code:02X}" if code < 0x100 else f"\\u{{{code:04X}}}"
+def plain(line: str) -> Shown:
+    """Returns a line of text from anywhere for a terminal."""
+    return Shown(harmless(line))
 
 
 def valid(text: str) -> str:
@@ -27,10 +21,18 @@ def valid(text: str) -> str:
     return text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
 
 
-def as_json(value: Any) -> str:
-    """Returns a value as one line of JSON. Control characters are escaped, also those that JSON need not escape."""
-    text = json.dumps(value, separators=(",", ":"), ensure_ascii=False)
-    return _HARMFUL.sub(lambda match: f"\\u{ord(match[0]):04x}", valid(text))
+def as_json(value: Any) -> Shown:
+    """Returns a value as one line of JSON. Harmful characters are escaped, also those that JSON need not escape."""
+    text = valid(json.dumps(value, separators=(",", ":"), ensure_ascii=False))
+    if not (text.isascii() and text.isprintable()):
+        text = "".join(_as_units(character) if is_harmful(character) else character for character in text)
+    return Shown(text)
+
+
+def _as_units(character: str) -> str:
+    """Returns the escape of JSON: of a character beyond the first plane, those of two units."""
+    digits = character.encode("utf-16-be").hex()
+    return "".join(f"\\u{digits[start : start + 4]}" for start in range(0, len(digits), 4))
 
 
 def in_words(seconds: float) -> str:

@@ -5,6 +5,9 @@ from __future__ import annotations
 import os
 import sys
 
+from ._harmless import harmless
+from ._shown import Shown, plain
+
 
 class OutputFailed(Exception):
     """The output cannot be written. Its reader would take an incomplete list for a complete one."""
@@ -38,11 +41,11 @@ def open_closed() -> None:
 
 
 def say(text: str) -> None:
-    """Writes a line to the standard output, as `write`."""
-    write(text + "\n")
+    """Writes a line of text from anywhere to the standard output, as `write`."""
+    write(Shown(plain(text) + "\n"))
 
 
-def write(text: str) -> None:
+def write(text: Shown) -> None:
     """Writes a text to the standard output at once.
 
     Raises:
@@ -64,8 +67,8 @@ def forget_output() -> None:
 
 
 def complain(text: str) -> None:
-    """Writes a line to the standard error, if that is possible."""
+    """Writes a line of text from anywhere to the standard error, if that is possible."""
     try:
-        print(f"prwlock: {text}", file=sys.stderr, flush=True)
+        print(f"prwlock: {harmless(text)}", file=sys.stderr, flush=True)
     except OSError:
         pass

@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple, Optional, Union
 
+from ._errors import LockError, ProtocolError
 from ._wire import decode_name, encode_name, fields
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from types import TracebackType
+
     from ._wire import Text
 
 #: The number of locks in a page of `LIST`.
@@ -95,14 +98,29 @@ class Missed(NamedTuple):
     number: int
 
 
+class _Parsing:
+    """Makes a `ProtocolError` of what goes wrong while a row or a notice is parsed: no daemon has sent it."""
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(
+        self, kind: Optional[type[BaseException]], error: Optional[BaseException], trace: Optional[TracebackType]
+    ) -> None:
+        if isinstance(error, (LookupError, ValueError)) and not isinstance(error, LockError):
+            raise ProtocolError("the lock daemon sent a row that this version does not expect") from error
+
+
+PARSING = _Parsing()
+
+
 def lock_status(name: Text, rows: Sequence[bytes]) -> LockStatus:
     """Parses the rows of ``STATUS``."""
     words = [row.split(b" ") for row in rows]
-    return LockStatus(
-        decode_name(encode_name(name)),
-        tuple(_holder(fields(row)) for row in words if row[1] == b"holder"),
-        tuple(_waiter(fields(row)) for row in words if row[1] == b"waiter"),
-    )
+    with PARSING:
+        holders = tuple(_holder(fields(row)) for row in words if row[1] == b"holder")
+        waiters = tuple(_waiter(fields(row)) for row in words if row[1] == b"waiter")
+    return LockStatus(decode_name(encode_name(name)), holders, waiters)
 
 
 def _holder(row: dict[bytes, bytes]) -> Holder:
@@ -144,52 +162,56 @@ def lock_summary(row: bytes) -> LockSummary:
     """Parses a row of ``LIST``."""
     words = row.split(b" ")
     values = fields(words)
-    return LockSummary(
-        name=decode_name(words[2]),
-        mode=_text(values[b"mode"]),
-        holders=int(values[b"holders"]),
-        waiters=int(values[b"waiters"]),
-        owner_died=values[b"ownerdied"] == b"1",
-    )
+    with PARSING:
+        return LockSummary(
+            name=decode_name(words[2]),
+            mode=_text(values[b"mode"]),
+            holders=int(values[b"holders"]),
+            waiters=int(values[b"waiters"]),
+            owner_died=values[b"ownerdied"] == b"1",
+        )
 
 
 def stats(rows: Sequence[bytes]) -> dict[str, int]:
     """Parses the rows of ``STATS``."""
-    words = (row.split(b" ") for row in rows)
-    return {name.decode(): int(value) for _, name, value in words}
+    with PARSING:
+        words = (row.split(b" ") for row in rows)
+        return {name.decode(): int(value) for _, name, value in words}
 
 
 def sessions(rows: Sequence[bytes]) -> list[SessionStatus]:
     """Parses the rows of ``SESSIONS``."""
-    return [
-        SessionStatus(
-            id=int(row[b"id"]),
-            pid=_number(row[b"pid"]),
-            uid=int(row[b"uid"]),
-            client=_text(row[b"client"]),
-            grants=int(row[b"grants"]),
-            waiters=int(row[b"waiters"]),
-            age=_seconds(row[b"age"]) or 0,
-        )
-        for row in (fields(line.split(b" ")) for line in rows)
-    ]
+    with PARSING:
+        return [
+            SessionStatus(
+                id=int(row[b"id"]),
+                pid=_number(row[b"pid"]),
+                uid=int(row[b"uid"]),
+                client=_text(row[b"client"]),
+                grants=int(row[b"grants"]),
+                waiters=int(row[b"waiters"]),
+                age=_seconds(row[b"age"]) or 0,
+            )
+            for row in (fields(line.split(b" ")) for line in rows)
+        ]
 
 
 def news(notice: bytes) -> Union[Change, Missed, None]:
     """Parses a notice about watched locks; returns None for other notices."""
     words = notice.split(b" ")
-    if words[1] == b"MISSED":
-        return Missed(int(words[2]))
-    if words[1] != b"CHANGED":
-        return None
-    row = fields(words)
-    return Change(
-        name=decode_name(words[2]),
-        what=words[3].decode(),
-        pid=_number(row[b"pid"]),
-        mode=row[b"mode"].decode(),
-        token=_number(row[b"token"]),
-    )
+    with PARSING:
+        if words[1] == b"MISSED":
+            return Missed(int(words[2]))
+        if words[1] != b"CHANGED":
+            return None
+        row = fields(words)
+        return Change(
+            name=decode_name(words[2]),
+            what=words[3].decode(),
+            pid=_number(row[b"pid"]),
+            mode=row[b"mode"].decode(),
+            token=_number(row[b"token"]),
+        )
 
 
 def _number(word: bytes) -> Optional[int]:

@@ -6,7 +6,8 @@ import os
 from collections.abc import Sequence
 from typing import Any, NamedTuple, Optional
 
-from ._shown import as_json, harmless
+from ._harmless import harmless
+from ._shown import Shown, as_json
 from ._standard import say, write
 
 _GAP = 2
@@ -43,9 +44,9 @@ class Style:
         except OSError:
             pass
 
-    def strong(self, text: str) -> str:
+    def strong(self, text: str) -> Shown:
         """Returns the text as a heading."""
-        return f"\x1b[1m{text}\x1b[0m" if self._is_bold else text
+        return Shown(f"\x1b[1m{harmless(text)}\x1b[0m" if self._is_bold else harmless(text))
 
     def fit(self, line: str) -> str:
         """Returns the line, cut to the width of the terminal."""
@@ -63,17 +64,17 @@ class Table:
         self._widths = [len(column.heading) for column in columns]
         self._shown: Optional[list[int]] = None
 
-    def render(self, rows: Sequence[Sequence[str]]) -> str:
+    def render(self, rows: Sequence[Sequence[str]]) -> Shown:
         """Returns lines; the first call puts the headings before them. An empty cell is shown as a dash."""
         cells = [[harmless(cell) or "-" for cell in row] for row in rows]
-        self._widths = [max(width, *map(len, column)) for width, *column in zip(self._widths, *cells)] or self._widths
+        self._widths = [max([width, *map(len, column)]) for width, *column in zip(self._widths, *cells)]
         is_first = self._shown is None
         if self._shown is None:
             self._shown = self._choose(cells)
         widths = self._fit(self._shown)
         lines = [self._line([column.heading for column in self._columns], widths, strong=True)] if is_first else []
         lines += [self._line(row, widths) for row in cells]
-        return "".join(lines)
+        return Shown("".join(lines))
 
     def _line(self, cells: Sequence[str], widths: Sequence[int], strong: bool = False) -> str:
         parts = []
@@ -81,7 +82,7 @@ class Table:
             cell = _cut(cells[index], widths[index])
             parts.append(cell.rjust(widths[index]) if self._columns[index].is_number else cell.ljust(widths[index]))
         line = self._style.fit((" " * _GAP).join(parts).rstrip(" "))
-        return (self._style.strong(line) if strong else line) + "\n"
+        return (self._style.strong(line) if strong else harmless(line)) + "\n"
 
     def _choose(self, rows: Sequence[Sequence[str]]) -> list[int]:
         """Returns the columns to show. Empty ones go first, then those of the lowest rank, until the cut rest fits."""
@@ -141,19 +142,19 @@ class Listing:
     def add(self, cells: Sequence[str], row: Any) -> None:
         """Adds a row of the table, or its JSON."""
         if self._is_json:
-            write(("[" if self._is_empty else ",\n ") + as_json(row))
+            write(Shown(("[" if self._is_empty else ",\n ") + as_json(row)))
         else:
             self._pending.append(cells)
             if len(self._pending) == _BLOCK:
                 self._flush()
         self._is_empty = False
 
-    def add_text(self, text: str, row: Any) -> None:
+    def add_text(self, text: Shown, row: Any) -> None:
         """Adds a paragraph instead of a row, or its JSON."""
         if self._is_json:
             self.add((), row)
         else:
-            write(("" if self._is_empty else "\n") + text)
+            write(Shown(("" if self._is_empty else "\n") + text))
             self._is_empty = False
 
     def finish(self, words: str) -> None:
