@@ -62,7 +62,7 @@ extension Server {
         for session in watchers.sessions(watching: change.name) {
             // The notice to an earlier watcher may have cut this one off.
             guard let client = conversations.openIndex(of: session),
-                conversations[client].verdict.rights.allow(.watch, change.name)
+                conversations[client].verdict.rights.follow(change.name)
             else { continue }
             conversations[client].offer(notice, within: limits.unread)
             enforceBounds(on: client)

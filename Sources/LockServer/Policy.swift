@@ -11,11 +11,12 @@ public struct Policy: Sendable, Equatable {
         case read
         /// `WRITE`, `UPDATE` and `UPGRADE`.
         case write
-        /// To see a lock, its holders and its waiters: `STATUS`, `LIST`, `VALIDATE`.
+        /// To see that a lock exists, its holders and its waiters: `STATUS`, `VALIDATE`, its row of `LIST`, and the notices of
+        /// `WATCH`.
         case look
         /// To see the notes of other users' grants and requests.
         case notes
-        /// To receive notices of changes: `WATCH`.
+        /// To receive notices of changes of a lock that the client may look at: `WATCH`.
         case watch
         /// `REVOKE`.
         case revoke

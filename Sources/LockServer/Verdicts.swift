@@ -38,6 +38,9 @@ struct Rights {
         }?.allows
     }
 
+    /// Whether the session gets notices of a lock's changes. They show that the lock exists, and its holders and waiters.
+    func follow(_ name: LockName) -> Bool { allow(.watch, name) && allow(.look, name) }
+
     /// Whether the session sees the note of a user's grant or request: its own user's always.
     func showNote(ofUser user: UInt32, _ name: LockName) -> Bool {
         user == userID || allow(.notes, name)

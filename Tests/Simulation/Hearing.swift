@@ -67,7 +67,9 @@ extension Simulation {
                 received.append((number, String(words[1]), Self.token(words) ?? Token(rawValue: 0)))
             }
             if words.count > 2, words[1] == "CHANGED",
-                !referee.settings.rules.may("watch", String(words[2]), clients[index].userID)
+                !["watch", "look"].allSatisfy({
+                    referee.settings.rules.may($0, String(words[2]), clients[index].userID)
+                })
             {
                 throw Violation("session \(number) may not watch that: \(line)")
             }
