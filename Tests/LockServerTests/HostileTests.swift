@@ -1,26 +1,75 @@
 import LockCore
 import LockServer
 import LockVocabulary
+import LockWire
 import Testing
 
 /// What a malicious user cannot do with the socket alone, by `.github/SECURITY.md`. `AccountTests` has the user's share of
 /// all limits, and `PolicyTests` what the user cannot see.
 @Suite("A hostile user") struct HostileTests {
-    @Test("gains nothing by guessing tokens") func tokens() {
-        let room = Room()
-        room.open("a", userID: 1_000)
-        room.open("b", userID: 1_001)
-        room.send("a", "WRITE jobs lease=1h\n")
-        for request in [
-            "RELEASE jobs token=1", "RELEASE jobs token=1 owner=-", "RENEW jobs token=1 lease=1ms",
-            "DOWNGRADE jobs to=read token=1", "UPGRADE jobs token=1", "CANCEL jobs",
-            "RELEASE jobs at=end token=1",
-        ] {
-            let reply = room.send("b", request + "\n").first ?? ""
-            #expect(reply.hasPrefix("ERROR not-"), "\(request): \(reply)")
+    /// The requests about a grant or a request, with the token, the owner and the tag of another session.
+    private static let reaches: [String: [String]] = [
+        "RELEASE": [
+            "RELEASE jobs token=<t>", "RELEASE jobs token=<t> owner=w1", "RELEASE jobs at=end token=<t>",
+            "RELEASE jobs owner=w1", "RELEASE jobs owner=w1 at=end", "RELEASE * owner=w1",
+            "RELEASE * owner=-",
+            "RELEASE mail token=<t>", "RELEASE jobs",
+        ],
+        "RENEW": [
+            "RENEW jobs token=<t> lease=1ms", "RENEW jobs token=<t>", "RENEW jobs lease=1ms owner=w1",
+            "RENEW mail token=<t> lease=1ms",
+        ],
+        "DOWNGRADE": [
+            "DOWNGRADE jobs to=read token=<t>", "DOWNGRADE jobs owner=w1", "DOWNGRADE mail token=<t>",
+        ],
+        "UPGRADE": [
+            "UPGRADE jobs token=<t> wait=0", "UPGRADE jobs owner=w1 wait=0", "UPGRADE mail token=<t> wait=0",
+        ],
+        "CANCEL": [
+            "CANCEL jobs", "CANCEL jobs owner=w1", "CANCEL jobs owner=w2", "CANCEL #own",
+            "CANCEL mail owner=w2",
+        ],
+        "REVOKE": ["REVOKE jobs token=<t>", "REVOKE mail token=<t>"],
+        "VALIDATE": ["VALIDATE jobs token=<t>", "VALIDATE mail token=<t>"],
+    ]
+
+    @Test(
+        "changes nothing of another session by its token, owner or tag, and sends it no notice",
+        arguments: reaches.keys.sorted(), [1_000, 1_001] as [UInt32])
+    func reach(verb: String, user: UInt32) {
+        // The victim has a grant with a lease, and a request that waits; the attacker may hold locks of its own.
+        for own in [[], ["READ mail owner=w1 lease=1h"], ["READ mail", "READ other owner=w1"]] {
+            let room = Room()
+            room.open("a", userID: 1_000)
+            room.open("b", userID: user)
+            room.send("a", "UPDATE jobs owner=w1 lease=1h\n")
+            room.send("a", "#own WRITE jobs owner=w2\n")
+            for line in own { room.send("b", line + "\n") }
+            let before = room.send("a", "STATUS jobs\n")
+            #expect(before.count == 3)
+            for request in Self.reaches[verb] ?? [] {
+                // Its own token on another name, and one that no grant has, are tried too.
+                for token in ["1", "2", "3", "18446744073709551615"] {
+                    let line = request.replacing("<t>", with: token)
+                    for reply in room.send("b", line + "\n") {
+                        let isAbout = line.contains(" jobs ") || line.hasSuffix(" jobs")
+                        let words = reply.split(separator: " ")
+                        let isRefused =
+                            reply.hasPrefix("ERROR not-")
+                            || reply == "DENIED jobs revoke reason=not-permitted"
+                            || ["VALID", "STALE"].contains(words[0])
+                        #expect(!isAbout || isRefused, "\(line): \(reply)")
+                    }
+                    #expect(room.hear("a").isEmpty, "\(line)")
+                    #expect(room.send("a", "STATUS jobs\n") == before, "\(line)")
+                }
+            }
         }
-        #expect(room.send("b", "REVOKE jobs token=1\n") == ["DENIED jobs revoke reason=not-permitted"])
-        #expect(room.send("a", "VALIDATE jobs token=1\n") == ["VALID jobs token=1"])
+    }
+
+    @Test("is refused by every request that names a grant or a request") func everyRequest() {
+        let about = Request.forms.filter { $0.contains("token=") || $0.contains("#tag") }
+        #expect(Set(about.map { String($0.prefix { $0 != " " }) }) == Set(Self.reaches.keys))
     }
 
     @Test(
