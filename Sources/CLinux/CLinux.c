@@ -10,6 +10,7 @@
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 #ifndef SO_PEERPIDFD
@@ -55,6 +56,27 @@ int linux_pidfd_send_signal(int pidfd, int signal) {
 }
 
 int linux_open_path(const char *path) { return open(path, O_PATH | O_NOFOLLOW | O_CLOEXEC); }
+
+int linux_open_entry(int directory, const char *name) {
+    return openat(directory, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+}
+
+int linux_acts_as_owner(int directory, const char *name) {
+    /* Only the owner, or a process with CAP_FOWNER over the owner, may open a file with O_NOATIME. */
+    int file = openat(directory, name, O_RDONLY | O_NONBLOCK | O_NOATIME | O_NOFOLLOW | O_CLOEXEC);
+    if (file < 0) return -1;
+    close(file);
+    return 1;
+}
+
+int linux_has_access_list(int directory) {
+    int file = openat(directory, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (file < 0) return 1;
+    ssize_t length = fgetxattr(file, "system.posix_acl_access", NULL, 0);
+    int is_missing = length < 0 && (errno == ENODATA || errno == EOPNOTSUPP);
+    close(file);
+    return !is_missing;
+}
 
 int linux_readable_bytes(int socket, int *count) { return ioctl(socket, FIONREAD, count); }
 

@@ -58,14 +58,29 @@ extension Configuration {
     mutating func read(file named: String?) throws(ConfigurationFault) {
         let path = named ?? Self.defaultFile
         let contents: [UInt8]
-        do throws(SystemError) {
-            contents = try FileContents.read(path)
+        do throws(PathFault) {
+            contents = try Self.contents(of: path)
         } catch {
-            if named == nil, error.code == ENOENT { return }
-            throw ConfigurationFault(description: "\(error)")
+            if named == nil, case .system(let fault) = error, fault.code == ENOENT { return }
+            throw ConfigurationFault(error, at: path)
         }
         sources.text = contents
         try read(contents, of: path)
+    }
+
+    /// Reads a file of options or rules, which no other user may write or replace.
+    ///
+    /// - Parameter mustBeFile: whether to refuse a pipe or a device, without a wait.
+    static func contents(of path: String, mustBeFile: Bool = false) throws(PathFault) -> [UInt8] {
+        let file = try PathTrust.own().file(path, flags: O_RDONLY | (mustBeFile ? O_NONBLOCK : 0))
+        do throws(SystemError) {
+            if mustBeFile, try !FileStatus(of: file, path).isRegularFile {
+                throw SystemError(code: EINVAL, call: "read", subject: path)
+            }
+            return try FileContents.read(file, path)
+        } catch {
+            throw .system(error)
+        }
     }
 
     /// Reads the contents of a file; faults name this path.
@@ -96,6 +111,18 @@ extension Configuration {
             try option.set(&self, value)
         } catch {
             throw ConfigurationFault(description: "\(place): \(error)")
+        }
+    }
+}
+
+extension ConfigurationFault {
+    /// The fault of a file that cannot be read, or that another user could write or replace.
+    init(_ fault: PathFault, at path: String) {
+        switch fault {
+        case .system(let error): self.init(description: "\(error)")
+        case .replaceable:
+            self.init(
+                description: "\(path) is not read, because another user could write or replace it: \(fault)")
         }
     }
 }

@@ -51,6 +51,20 @@ struct Endpoint: Sendable {
             isOwn = true
         }
         isUserOwn = location.isUserOwn
+        do throws(RendezvousError) { try checkPath() } catch { throw Departure(.cannotListen, "\(error)") }
+    }
+
+    /// Checks that no other user can replace the socket. A service manager answers for its own socket.
+    ///
+    /// The result stays true (`PathTrust`), so later calls may use the path.
+    private func checkPath() throws(RendezvousError) {
+        guard isOwn, let path else { return }
+        do throws(PathFault) {
+            try PathTrust.own().checkPlace(path)
+        } catch {
+            if case .system(let fault) = error { throw .system(fault) }
+            throw .untrustedPath(path, part: "\(error)")
+        }
     }
 
     /// The path under which clients find an inherited listener; nil if the listener is bound to no path.
@@ -150,6 +164,8 @@ struct Endpoint: Sendable {
             // mkdir applies the daemon's umask to the mode, and chmod does not.
             chmod(String(path[..<slash]), folderMode)
         }
+        // In a folder such as `/tmp` another user may have made the folder first.
+        try checkPath()
         guard let lock = try StartLock.tryAcquire(for: path) else { return nil }
         return try lock.listen(mode: mode, group: group)
     }

@@ -25,19 +25,26 @@ package struct LastGood: Sendable, Equatable {
         return environment["STATE_DIRECTORY"]?.split(separator: ":").first.map(String.init)
     }
 
-    /// The last good options and rules in this directory; nil if there are none, or the file is damaged.
+    /// The last good options and rules in this directory; nil if there are none, the file is damaged, or another user could
+    /// replace it.
     static func read(in directory: String) -> LastGood? {
-        guard let contents = try? FileContents.read(directory + "/" + file, limit: 4 << 20) else {
-            return nil
-        }
+        guard let directory = try? PathTrust.own().folder(directory) else { return nil }
+        return read(in: directory)
+    }
+
+    private static func read(in directory: borrowing DirectoryDescriptor) -> LastGood? {
+        guard let file = try? directory.open(file, flags: O_RDONLY),
+            let contents = try? FileContents.read(file, limit: 4 << 20)
+        else { return nil }
         return LastGood(contents)
     }
 
     /// Replaces the file of the directory with this. If that fails, the old file stays.
     func write(in directory: String) {
-        if Self.read(in: directory) == self { return }
+        guard let directory = try? PathTrust.own().folder(directory), Self.read(in: directory) != self else {
+            return
+        }
         do throws(SystemError) {
-            let directory = try DirectoryDescriptor(directory)
             let new = try directory.open(Self.file + ".new", flags: O_WRONLY | O_CREAT | O_TRUNC)
             try FileContents.write(contents, to: new, Self.file)
             try directory.rename(Self.file + ".new", to: Self.file)

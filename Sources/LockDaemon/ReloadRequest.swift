@@ -80,7 +80,10 @@ struct ReloadRequest: ~Copyable {
         var fault: SystemError?
         for place in places {
             do throws(SystemError) {
-                connection = try UnixSocket.connect(to: place, by: Deadline(after: Self.patience))
+                let connection = try UnixSocket.connect(to: place, by: Deadline(after: Self.patience))
+                // Another daemon may listen at one of the places.
+                guard try PeerCredentials(of: connection).processID == process else { continue }
+                self.connection = connection
                 self.process = process
                 return
             } catch {

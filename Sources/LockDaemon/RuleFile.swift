@@ -34,24 +34,14 @@ enum RuleFile {
     ///
     /// This may take long: the host may look up names of users and groups over the network.
     ///
-    /// A user who may write the file may do everything. So root or the daemon's user must own it, and no other user may
-    /// write it.
+    /// A user who may write the file may do everything. So only root and the daemon's user may write or replace it.
     static func read(_ path: String?, _ facts: Policy.Facts) throws(ConfigurationFault) -> Reading {
         guard let path else { return Reading() }
         let text: [UInt8]
-        do throws(SystemError) {
-            // To open a pipe or a device must not wait.
-            let number = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
-            guard number >= 0 else { throw SystemError.last("open", path) }
-            let file = OwnedDescriptor(owning: number)
-            let status = try FileStatus(of: file, path)
-            guard status.isRegularFile else { throw SystemError(code: EINVAL, call: "read", subject: path) }
-            guard status.userID == 0 || status.userID == geteuid(), status.permissions & 0o022 == 0 else {
-                throw SystemError(code: EPERM, call: "others may write", subject: path)
-            }
-            text = try FileContents.read(file, path)
+        do throws(PathFault) {
+            text = try Configuration.contents(of: path, mustBeFile: true)
         } catch {
-            throw ConfigurationFault(description: "rules: \(error)")
+            throw ConfigurationFault(description: "rules: \(ConfigurationFault(error, at: path))")
         }
         do throws(PolicyFault) {
             var names = Names()

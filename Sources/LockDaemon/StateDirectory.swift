@@ -13,6 +13,8 @@ struct StateDirectory: ~Copyable {
         /// Another daemon has the folder; this one, if its lock file names it.
         case inUse(String, by: Occupant?)
         case unusable(String, SystemError)
+        /// Another user could replace the folder.
+        case replaceable(String, PathFault)
         /// The system's table of users names no home for this user.
         case noUser
         /// The home is missing, or belongs to another user.
@@ -34,13 +36,15 @@ struct StateDirectory: ~Copyable {
     ///
     /// - Parameter socketPath: the path that an error message of another daemon shows.
     static func open(_ path: String, socketPath: String) throws(Fault) -> StateDirectory {
-        do throws(SystemError) {
-            if let free = try StateDirectory(path) {
+        do throws(PathFault) {
+            let directory = try PathTrust.own().folder(path, making: true)
+            if let free = try StateDirectory(directory, path) {
                 free.sign(Occupant(socketPath: socketPath))
                 return free
             }
         } catch {
-            throw .unusable(path, error)
+            if case .system(let fault) = error { throw .unusable(path, fault) }
+            throw .replaceable(path, error)
         }
         throw .inUse(path, by: Occupant(readFrom: path))
     }
@@ -52,9 +56,10 @@ struct StateDirectory: ~Copyable {
         try? FileContents.write(Array("\(occupant.line)\n".utf8), to: lock.file)
     }
 
-    private init?(_ path: String) throws(SystemError) {
-        let directory = try DirectoryDescriptor.creating(path)
-        guard let lock = try Self.lock(directory, path) else { return nil }
+    private init?(_ directory: consuming DirectoryDescriptor, _ path: String) throws(PathFault) {
+        let free: FileLock?
+        do throws(SystemError) { free = try Self.lock(directory, path) } catch { throw .system(error) }
+        guard let lock = free else { return nil }
         self.path = path
         self.directory = directory
         self.lock = lock
@@ -124,6 +129,9 @@ extension StateDirectory.Fault: CustomStringConvertible {
                 + "stop it first, or choose another with --state-directory"
         case .noUser: "the system's table of users names no home for this user"
         case .noHome(let path): "the home \(path) is missing or another user's"
+        case .replaceable(let path, let fault):
+            "the state directory \(path) is not used, because another user could replace it, and tokens would not rise "
+                + "then: \(fault)"
         case .unusable(let path, let error):
             "the state directory \(path) cannot be used (\(error)): tokens would not rise over a restart without it"
         case .damaged(let path):

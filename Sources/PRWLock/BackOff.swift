@@ -60,7 +60,8 @@ extension RendezvousError {
     fileprivate var mayPass: Bool {
         switch self {
         case .notRunning, .startForbidden: true
-        case .notPermitted, .noAnswer, .slowStart, .turnedAway, .stranger, .unsafeDirectory, .notASocket,
+        case .notPermitted, .noAnswer, .slowStart, .turnedAway, .stranger, .unsafeDirectory,
+            .untrustedPath, .untrustedProgram, .notASocket,
             .alreadyServed, .servedElsewhere, .noProgram, .limitTooLow, .endedAtStart, .startLockHeld,
             .system:
             false

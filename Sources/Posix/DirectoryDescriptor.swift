@@ -23,6 +23,15 @@ public struct DirectoryDescriptor: ~Copyable, Sendable {
         self.path = path
     }
 
+    /// Opens a directory of an open one, which need not be readable. Messages show the path.
+    init(_ name: String, at parent: borrowing OwnedDescriptor, showing path: String) throws(SystemError) {
+        let number = parent.rawValue
+        descriptor = try OwnedDescriptor(checking: "open", path) {
+            openat(number, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW)
+        }
+        self.path = path
+    }
+
     /// The descriptor's number, valid while this value lives.
     public var rawValue: Int32 { descriptor.rawValue }
 
@@ -74,6 +83,9 @@ public struct DirectoryDescriptor: ~Copyable, Sendable {
     public func synchronize() throws(SystemError) {
         _ = try checked("fsync", path) { fsync(rawValue) }
     }
+
+    /// Whether the kernel treats this process as the directory's owner, whatever number it shows for the owner.
+    public var isOwn: Bool { linux_acts_as_owner(rawValue, ".") == 1 }
 
     /// The owner of the directory and its permissions.
     public func status() throws(SystemError) -> FileStatus { try FileStatus(of: descriptor, path) }

@@ -32,18 +32,20 @@ public struct FileLock: ~Copyable, Sendable {
 
     /// Waits for the lock on the file at the path; makes the file if it is missing.
     public init(waitingAt path: String, mode: UInt32 = 0o600) throws(SystemError) {
-        try self.init(waitingFor: Self.open(path, mode))
+        try self.init(waitingFor: Self.openFile(at: path, mode: mode))
     }
 
     /// Takes the lock on the file at the path, and makes the file if it is missing; returns nil if another process has
     /// the lock.
     public init?(tryingAt path: String, mode: UInt32 = 0o600) throws(SystemError) {
-        try self.init(trying: Self.open(path, mode))
+        try self.init(trying: Self.openFile(at: path, mode: mode))
     }
 
-    private static func open(_ path: String, _ mode: UInt32) throws(SystemError) -> OwnedDescriptor {
+    /// Opens the file to lock; makes it if it is missing.
+    public static func openFile(at path: String, mode: UInt32 = 0o600) throws(SystemError) -> OwnedDescriptor
+    {
         try OwnedDescriptor(checking: "open", path) {
-            Glibc.open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, mode)
+            open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, mode)
         }
     }
 }

@@ -9,6 +9,9 @@ public struct FileStatus: Hashable, Sendable {
     public let isSocket: Bool
     public let isDirectory: Bool
     public let isRegularFile: Bool
+    public let isLink: Bool
+    /// Whether it is a device that is read and written as a stream of bytes, such as `/dev/null`.
+    public let isDevice: Bool
     private let device: dev_t
     private let inode: ino_t
 
@@ -54,5 +57,7 @@ public struct FileStatus: Hashable, Sendable {
         isSocket = status.st_mode & S_IFMT == S_IFSOCK
         isRegularFile = status.st_mode & S_IFMT == S_IFREG
         isDirectory = status.st_mode & S_IFMT == S_IFDIR
+        isLink = status.st_mode & S_IFMT == S_IFLNK
+        isDevice = status.st_mode & S_IFMT == S_IFCHR
     }
 }

@@ -5,6 +5,9 @@ import Posix
 ///
 /// It is the first that exists of: `PRWLOCK_DAEMON`; `prwlockd` beside the running program or the calling library, so
 /// that both are from one build; `prwlockd` on `PATH`; `prwlockd` in the folders that packages use.
+///
+/// The environment may be another user's (`sudo -E`). So a program that another user could replace is not started, unless
+/// that user could replace the running program too.
 struct DaemonProgram {
     static let name = "prwlockd"
 
@@ -17,12 +20,22 @@ struct DaemonProgram {
             guard chosen.hasPrefix("/"), isExecutable(chosen) else {
                 throw .noProgram(searched: ["PRWLOCK_DAEMON=\(chosen)"])
             }
+            if let fault = fault(of: chosen, in: surroundings) {
+                throw .untrustedProgram("PRWLOCK_DAEMON=\(chosen)", part: "\(fault)")
+            }
             return DaemonProgram(path: chosen)
         }
         let folders = folders(in: surroundings)
+        var refusal: RendezvousError?
         for folder in folders where isExecutable("\(folder)/\(name)") {
-            return DaemonProgram(path: "\(folder)/\(name)")
+            let path = "\(folder)/\(name)"
+            guard folder != surroundings.programDirectory, let fault = fault(of: path, in: surroundings)
+            else {
+                return DaemonProgram(path: path)
+            }
+            refusal = refusal ?? .untrustedProgram(path, part: "\(fault)")
         }
+        if let refusal { throw refusal }
         throw .noProgram(searched: folders)
     }
 
@@ -35,8 +48,33 @@ struct DaemonProgram {
         return all.filter { seen.insert($0).inserted }
     }
 
+    /// The reason why another user could replace the program; nil if none could.
+    private static func fault(of path: String, in surroundings: Surroundings) -> PathFault? {
+        var trust = PathTrust([surroundings.userID])
+        // Who may write to a folder on PATH is the administrator's choice.
+        trust.groups = .any
+        guard let fault = trust.fault(of: path) else { return nil }
+        while case .replaceable(_, .belongs(let user)) = trust.fault(
+            of: Surroundings.executablePath() ?? path),
+            trust.users.insert(user).inserted
+        {}
+        return trust.fault(of: path).map { _ in fault }
+    }
+
     private static func isExecutable(_ path: String) -> Bool {
         guard let file = try? FileStatus(following: path), !file.isDirectory else { return false }
         return access(path, X_OK) == 0
+    }
+}
+
+extension PathTrust {
+    /// The reason why the file cannot be found, or another user could replace it; nil if there is none.
+    fileprivate func fault(of path: String) -> PathFault? {
+        do throws(PathFault) {
+            try checkFile(path)
+            return nil
+        } catch {
+            return error
+        }
     }
 }

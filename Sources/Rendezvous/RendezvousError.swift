@@ -20,6 +20,8 @@ public enum RendezvousError: Error, Hashable, Sendable {
     case stranger(SocketLocation)
     /// The folder of the socket may be under another user's control, for the given reason.
     case unsafeDirectory(String, reason: String)
+    /// Another user could replace the file at the path, at this part of the path.
+    case untrustedPath(String, part: String)
     /// The path names a file that is not a socket, so it is not removed.
     case notASocket(String)
     /// Another daemon listens there.
@@ -28,6 +30,8 @@ public enum RendezvousError: Error, Hashable, Sendable {
     case servedElsewhere(PlaceGuard.Holder)
     /// No daemon listens there, and these folders contain no `prwlockd` to start.
     case noProgram(searched: [String])
+    /// No daemon listens there, and another user could replace the program to start, at the given part of its path.
+    case untrustedProgram(String, part: String)
     /// No daemon listens there, and a daemon started by this process could not serve under this limit.
     case limitTooLow(SocketLocation, LowLimit)
     /// A daemon was started, and ended before it answered; the file has its output.
@@ -61,6 +65,8 @@ extension RendezvousError: CustomStringConvertible {
         case .unsafeDirectory(let path, let reason):
             "\(path) \(reason), so the lock daemon in it cannot be trusted: "
                 + "have its owner or root remove it, or say where the daemon is in PRWLOCK_SOCKET"
+        case .untrustedPath(let path, let part):
+            "\(path) is not used, because another user could replace it: \(part)"
         case .notASocket(let path):
             "\(path) is not a socket: move it away, or choose another path for the lock daemon's socket"
         case .alreadyServed(let path, let process):
@@ -70,6 +76,8 @@ extension RendezvousError: CustomStringConvertible {
         case .noProgram(let searched):
             "no lock daemon is running, and no prwlockd to start was found in \(searched.joined(separator: ", ")): "
                 + "install it, or say where it is in PRWLOCK_DAEMON"
+        case .untrustedProgram(let program, let part):
+            "no lock daemon is running, and \(program) is not started, because another user could replace it: \(part)"
         case .limitTooLow(let location, let limit):
             "no lock daemon listens at \(location.path), and one that this process starts would inherit its \(limit): "
                 + "start it where that limit is not set (`prwlock ping` in another shell), or install the service"

@@ -20,8 +20,13 @@ extension SocketLocation {
     func hasFolder(in surroundings: Surroundings) throws(RendezvousError) -> Bool {
         guard isUserOwn, let path = folder(of: path) else { return true }
         let status: FileStatus
+        let isOwn: Bool
         do throws(SystemError) {
-            status = try DirectoryDescriptor(path, followingLink: false).status()
+            let folder = try DirectoryDescriptor(path, followingLink: false)
+            status = try folder.status()
+            isOwn =
+                status.userID == surroundings.userID
+                && (!UserNamespace.isAmbiguous(status.userID) || folder.isOwn)
         } catch {
             switch error.code {
             case ENOENT: return false
@@ -30,7 +35,7 @@ extension SocketLocation {
             default: throw .system(error)
             }
         }
-        guard status.userID == surroundings.userID else {
+        guard isOwn else {
             throw .unsafeDirectory(path, reason: "belongs to another user")
         }
         guard status.permissions & 0o077 == 0 else {

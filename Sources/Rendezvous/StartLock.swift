@@ -55,20 +55,34 @@ public struct StartLock: ~Copyable {
     }
 
     /// Takes the lock file if it is free; returns nil if another process holds it.
+    ///
+    /// - Throws: `untrustedPath` if the file belongs to another user, who could hold it for ever.
     public static func tryAcquire(for socketPath: String) throws(RendezvousError) -> StartLock? {
         let path = path(beside: socketPath)
-        do throws(SystemError) {
-            while true {
-                guard let file = try FileLock(tryingAt: path) else { return nil }
-                // The last holder may have removed the file, and another process may have made and locked a new one.
-                let locked = try FileStatus(of: file.file, path)
-                if let named = try? FileStatus(at: path), named.isSameFile(as: locked) {
-                    return StartLock(socketPath: socketPath, file: file)
-                }
+        while true {
+            // The kernel may refuse to open another user's file in a folder such as `/tmp`, with an error that names no user.
+            if let status = try? FileStatus(at: path) { try checkOwner(status, path) }
+            let locked: FileStatus
+            let lock: FileLock
+            do throws(SystemError) {
+                let file = try FileLock.openFile(at: path)
+                locked = try FileStatus(of: file, path)
+                guard let taken = try FileLock(trying: file) else { return nil }
+                lock = taken
+            } catch {
+                throw .system(error)
             }
-        } catch {
-            throw .system(error)
+            try checkOwner(locked, path)
+            // The last holder may have removed the file, and another process may have made and locked a new one.
+            if let named = try? FileStatus(at: path), named.isSameFile(as: locked) {
+                return StartLock(socketPath: socketPath, file: lock)
+            }
         }
+    }
+
+    private static func checkOwner(_ status: FileStatus, _ path: String) throws(RendezvousError) {
+        guard status.userID != 0, status.userID != geteuid() else { return }
+        throw .untrustedPath(path, part: "\(PathFault.replaceable(path, .belongs(to: status.userID)))")
     }
 
     /// Takes the lock file, and waits for it while its holder makes progress.

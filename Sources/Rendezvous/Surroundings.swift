@@ -101,7 +101,8 @@ public struct Surroundings: Sendable {
         return variables
     }
 
-    private static func executablePath() -> String? {
+    /// The running program; nil if the kernel does not report it.
+    static func executablePath() -> String? {
         withUnsafeTemporaryAllocation(of: CChar.self, capacity: Int(PATH_MAX)) { buffer in
             guard let start = buffer.baseAddress else { return nil }
             let count = readlink("/proc/self/exe", start, buffer.count)

@@ -48,7 +48,8 @@ struct Complaint: Error {
         }
         let code =
             switch error {
-            case .notPermitted, .unsafeDirectory: Self.notPermitted
+            case .notPermitted, .unsafeDirectory, .untrustedPath, .untrustedProgram:
+                Self.notPermitted
             case .noAnswer, .slowStart, .turnedAway, .startLockHeld: Self.temporary
             case .stranger: Self.protocolFault
             case .system: Self.system

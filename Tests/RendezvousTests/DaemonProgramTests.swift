@@ -44,6 +44,25 @@ import Testing
         #expect(try found() == "path2")
     }
 
+    @Test(
+        "a program that another user could replace is not run: the environment may be another user's (`sudo -E`)",
+        .enabled(if: geteuid() == 0))
+    mutating func replaceable() throws {
+        unlink(folder("beside/prwlockd"))
+        chown(folder("path1"), 4242, 4242)
+        #expect(try found() == "path2")
+        surroundings.environment["PRWLOCK_DAEMON"] = folder("path1/prwlockd")
+        let refusal = RendezvousError.untrustedProgram(
+            "PRWLOCK_DAEMON=\(folder("path1/prwlockd"))", part: "\(folder("path1")) belongs to user 4242")
+        #expect(throws: refusal) { try DaemonProgram.find(in: surroundings) }
+        surroundings.userID = 4242
+        #expect(try found() == "path1")
+        surroundings.userID = 0
+        surroundings.environment["PRWLOCK_DAEMON"] = nil
+        for place in ["path2", "libexec", "bin"] { unlink(folder(place) + "/prwlockd") }
+        #expect(throws: RendezvousError.self) { try DaemonProgram.find(in: surroundings) }
+    }
+
     private func install(in place: String) throws {
         close(creat(try folder.make(place) + "/prwlockd", 0o700))
     }

@@ -111,6 +111,8 @@ public final class DaemonProcess {
 
     public struct Failure: Error, CustomStringConvertible {
         public let description: String
+
+        public init(description: String) { self.description = description }
     }
 
     /// Starts it again after its end, with other arguments if some are given.

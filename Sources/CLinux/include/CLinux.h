@@ -43,6 +43,16 @@ int linux_pidfd_send_signal(int pidfd, int signal);
 /* A descriptor of the file or link at the path, which can neither read nor write. No program inherits it. */
 int linux_open_path(const char *path);
 
+/* The same for an entry of an open directory. */
+int linux_open_entry(int directory, const char *name);
+
+/* 1 if the kernel lets this process act as the owner of an entry that it may read, or else -1. Numbers of users do not prove
+   this in a user namespace, where all users without a number there have one number. */
+int linux_acts_as_owner(int directory, const char *name);
+
+/* 1 if a directory has an access control list, or may have one, and 0 if not. */
+int linux_has_access_list(int directory);
+
 /* Closes all descriptors from one number to another, both included. */
 int linux_close_range(unsigned first, unsigned last);
 
