@@ -60,7 +60,7 @@ extension RendezvousError {
     fileprivate var mayPass: Bool {
         switch self {
         case .notRunning, .startForbidden: true
-        case .notPermitted, .noAnswer, .slowStart, .turnedAway, .stranger, .unsafeDirectory,
+        case .notPermitted, .noAnswer, .slowStart, .turnedAway, .stranger, .unsafeDirectory, .untrustedServer,
             .untrustedPath, .untrustedProgram, .notASocket,
             .alreadyServed, .servedElsewhere, .noProgram, .limitTooLow, .endedAtStart, .startLockHeld,
             .system:

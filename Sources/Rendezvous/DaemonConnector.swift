@@ -38,7 +38,7 @@ public struct DaemonConnector: Sendable {
     public func connect(
         by deadline: Deadline = .never, trying: ((SilentDaemon) -> Void)? = nil
     ) throws(RendezvousError) -> OwnedDescriptor {
-        let reach = Reach(end: deadline, patience: patience, trying: trying)
+        let reach = Reach(end: deadline, patience: patience, surroundings: surroundings, trying: trying)
         if let named { return try connect(to: named, reach) }
         var (failures, overtakings) = (0, 0)
         while failures < Self.attempts, overtakings < Self.mostOvertakings {

@@ -10,6 +10,7 @@ struct Reach {
     let end: Deadline
     /// The longest wait for a daemon's first reply.
     let patience: Duration
+    let surroundings: Surroundings
     /// Called with the daemon before each attempt to connect, and again when a connection is made.
     let trying: ((SilentDaemon) -> Void)?
 
@@ -20,6 +21,8 @@ struct Reach {
     func connect(to location: SocketLocation) throws(RendezvousError) -> OwnedDescriptor? {
         let end = min(end, Deadline(after: patience))
         let connection: OwnedDescriptor
+        // Before connecting: a path that no other user can replace now leads to the same socket then.
+        let trust = ServerTrust(in: location, surroundings)
         trying?(SilentDaemon(at: location.path))
         do throws(SystemError) {
             connection = try UnixSocket.connect(to: location.path, by: end)
@@ -31,6 +34,7 @@ struct Reach {
             default: throw .system(error)
             }
         }
+        try trust.check(connection)
         if let trying { trying(SilentDaemon(peerOf: connection, at: location.path)) }
         // Ignore a failed send: a server that closed the connection may have sent an `ERROR` line before.
         _ = Self.send("PING\n", to: connection)

@@ -18,6 +18,8 @@ public enum RendezvousError: Error, Hashable, Sendable {
     case turnedAway(SocketLocation, String)
     /// The server that listens there is not a lock daemon.
     case stranger(SocketLocation)
+    /// This user serves there, and is not to be trusted for the given reason.
+    case untrustedServer(SocketLocation, user: UInt32, reason: String)
     /// The folder of the socket may be under another user's control, for the given reason.
     case unsafeDirectory(String, reason: String)
     /// Another user could replace the file at the path, at this part of the path.
@@ -62,6 +64,8 @@ extension RendezvousError: CustomStringConvertible {
         case .stranger(let location):
             "what listens at \(location.path) is not a lock daemon: choose another path with --socket or "
                 + "PRWLOCK_SOCKET, or stop it"
+        case .untrustedServer(let location, let user, let reason):
+            Self.untrustedServer(location, user, reason)
         case .unsafeDirectory(let path, let reason):
             "\(path) \(reason), so the lock daemon in it cannot be trusted: "
                 + "have its owner or root remove it, or say where the daemon is in PRWLOCK_SOCKET"
@@ -101,6 +105,17 @@ extension RendezvousError: CustomStringConvertible {
         case .path, .userOwn:
             "\(nobody): run `prwlockd --socket \(absolute(location.path))`"
         }
+    }
+
+    private static func untrustedServer(_ location: SocketLocation, _ user: UInt32, _ reason: String)
+        -> String
+    {
+        let owner =
+            UserNamespace.isAmbiguous(user)
+            ? "a user without a number in this user namespace (\(user))" : "user \(user)"
+        return
+            "\(owner) serves at \(location.path), neither root nor you, and \(reason): connect to a daemon that you trust, "
+            + "or trust this user's with PRWLOCK_SERVER_UID=\(user)"
     }
 
     private static func servedElsewhere(_ holder: PlaceGuard.Holder) -> String {

@@ -48,7 +48,7 @@ struct Complaint: Error {
         }
         let code =
             switch error {
-            case .notPermitted, .unsafeDirectory, .untrustedPath, .untrustedProgram:
+            case .notPermitted, .unsafeDirectory, .untrustedServer, .untrustedPath, .untrustedProgram:
                 Self.notPermitted
             case .noAnswer, .slowStart, .turnedAway, .startLockHeld: Self.temporary
             case .stranger: Self.protocolFault

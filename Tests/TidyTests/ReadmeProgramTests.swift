@@ -17,6 +17,7 @@ struct ReadmeProgramTests {
             "#include <\($0).h>\n"
         }
         try """
+        #define _GNU_SOURCE
         \(headers.joined())
         static void work(void) { puts("works"); }
         int main(void) {

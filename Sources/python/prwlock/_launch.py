@@ -12,8 +12,9 @@ import time
 from errno import EADDRINUSE, EAGAIN, ECONNREFUSED, ENOENT
 
 from ._deadline import step
-from ._errors import DaemonUnavailable
+from ._errors import AccessRefused, DaemonUnavailable
 from ._location import Location
+from ._trust import program_fault
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -246,13 +247,25 @@ def daemon_program() -> str:
         # A wrong choice is an error. Falling back would run a program that the user did not choose.
         if not (chosen.startswith("/") and _is_executable(chosen)):
             raise _no_program([f"PRWLOCK_DAEMON={chosen}"])
+        # The environment may be another user's (`sudo -E`).
+        fault = program_fault(chosen)
+        if fault:
+            raise _untrusted(f"PRWLOCK_DAEMON={chosen}", fault)
         return chosen
     # A relative entry of PATH names another folder in every working directory, so skip it.
     path = [folder for folder in os.environ.get("PATH", "").split(":") if folder.startswith("/")]
     folders = [os.path.join(os.path.dirname(os.path.abspath(__file__)), "_bin"), *path, *_PACKAGE_FOLDERS]
+    refusal = None
     for folder in folders:
-        if _is_executable(f"{folder}/prwlockd"):
-            return f"{folder}/prwlockd"
+        program = f"{folder}/prwlockd"
+        if not _is_executable(program):
+            continue
+        fault = None if folder == folders[0] else program_fault(program)
+        if fault is None:
+            return program
+        refusal = refusal or _untrusted(program, fault)
+    if refusal:
+        raise refusal
     raise _no_program(folders)
 
 
@@ -260,6 +273,12 @@ def _no_program(searched: list[str]) -> DaemonUnavailable:
     return DaemonUnavailable(
         f"no lock daemon is running, and no prwlockd to start was found in {', '.join(searched)}: "
         "install it, or say where it is in PRWLOCK_DAEMON"
+    )
+
+
+def _untrusted(program: str, fault: str) -> AccessRefused:
+    return AccessRefused(
+        f"no lock daemon is running, and {program} is not started, because another user could replace it: {fault}"
     )
 
 

@@ -11,6 +11,7 @@ from errno import EACCES, ENOENT, ENOTDIR, EPERM, EROFS
 from stat import S_ISDIR
 
 from ._errors import AccessRefused
+from ._users import acts_as_owner, is_ambiguous
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -146,16 +147,19 @@ def has_folder(path: str) -> bool:
     owner = _owner(folder_path)
     if owner is None:
         return False
-    user, mode = owner
-    if user != os.geteuid():
+    user, mode, is_own = owner
+    if user != os.geteuid() or not is_own:
         raise _unsafe(folder_path, "belongs to another user")
     if mode & 0o077:
         raise _unsafe(folder_path, "is open to other users")
     return True
 
 
-def _owner(path: str) -> Optional[tuple[int, int]]:
-    """Returns the user and the mode of a folder; None if it does not exist."""
+def _owner(path: str) -> Optional[tuple[int, int, bool]]:
+    """Returns the user and the mode of a folder, and whether the user is not another one of that number.
+
+    None if the folder does not exist.
+    """
     try:
         folder = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
     except FileNotFoundError:
@@ -164,9 +168,10 @@ def _owner(path: str) -> Optional[tuple[int, int]]:
         raise _unsafe(path, "cannot be opened, or is no folder of its own") from error
     try:
         status = os.fstat(folder)
+        is_own = not is_ambiguous(status.st_uid) or acts_as_owner(folder, ".")
     finally:
         os.close(folder)
-    return (status.st_uid, status.st_mode) if S_ISDIR(status.st_mode) else None
+    return (status.st_uid, status.st_mode, is_own) if S_ISDIR(status.st_mode) else None
 
 
 def _unsafe(path: str, reason: str) -> AccessRefused:

@@ -18,6 +18,7 @@ from ._deadline import LOOK, PATIENCE, step
 from ._errors import AccessRefused, DaemonUnavailable, LimitExceeded, LockError, ProtocolError
 from ._location import Location
 from ._sockets import bound_wait, is_stopped, make_socket, no_answer, peer
+from ._trust import SocketFolder
 from ._way_in import own_service, way_in
 from ._wire import encode_name
 
@@ -44,7 +45,7 @@ def connect(location: Location, end: Optional[float] = None) -> tuple[socket.soc
     Raises:
         DaemonTimeout: no daemon has answered by then.
         DaemonUnavailable: no daemon listens, and none may be started or could be started; or no descriptor is left.
-        AccessRefused: this user may not connect.
+        AccessRefused: this user may not connect, or does not trust the user that serves there.
         ProtocolError: the process that listens is not a lock daemon.
     """
     try:
@@ -258,8 +259,10 @@ def attempt(location: Location, call_end: Optional[float] = None) -> Optional[tu
     try:
         end = time.monotonic() + step(PATIENCE, call_end)
         bound_wait(connection, socket.SO_SNDTIMEO, end - time.monotonic())
+        folder = SocketFolder(location)
         try:
             connection.connect(location.path)
+            folder.check(connection, location)
             rest = _greet(connection, location, end)
         except OSError as error:
             rest = None
