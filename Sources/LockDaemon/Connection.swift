@@ -16,6 +16,7 @@ import Posix
 final class Connection {
     let session: SessionID
     let socket: OwnedDescriptor
+    let seat: Seat
     /// The way in which the daemon learns of the end of its process.
     let watch: ProcessWatches.Outcome
     /// The process that connected; nil for a process of a namespace that this one cannot see.
@@ -32,9 +33,10 @@ final class Connection {
     var lastRead: (batch: UInt64, slice: Arena.Slice?) = (0, nil)
 
     init(
-        _ session: SessionID, _ socket: consuming OwnedDescriptor, process: Int32?,
+        _ session: SessionID, _ socket: consuming OwnedDescriptor, _ seat: Seat, process: Int32?,
         watch: ProcessWatches.Outcome
     ) {
+        self.seat = seat
         self.process = process
         self.session = session
         self.socket = socket

@@ -2,11 +2,13 @@ import LockServer
 import LockVocabulary
 import Posix
 
-/// The connections of all sessions, with the watches and the facts of the processes that connected.
+/// The connections of all sessions, with the watches and the facts of the processes that connected, and the connections
+/// that wait for a session.
 struct Connections: ~Copyable {
     /// By the slots of their sessions.
     private var slots: [Connection?] = []
     private(set) var count = 0
+    private var arrivals = Arrivals()
     private var watches: ProcessWatches
     /// The facts that the daemon reads of each peer: those of the policy, and those that the journal reports.
     private var facts: Policy.Facts
@@ -31,18 +33,46 @@ struct Connections: ~Copyable {
     /// The sessions of a process watch.
     func sessions(of watch: Int32) -> Set<SessionID> { watches.sessions(of: watch) }
 
-    /// Begins a session on a new connection; nil if the server has no room for it.
-    ///
-    /// - Throws: that the system has no room for it.
-    ///   In both cases the client has got the refusal, and the connection is closed.
-    mutating func admit(
-        _ socket: consuming OwnedDescriptor, to server: inout Server, in events: borrowing EventSet,
-        at now: Instant
-    ) throws(SystemError) -> Connection? {
+    /// How many connections wait for a session.
+    var waitingCount: Int { arrivals.count }
+
+    /// Takes an accepted connection, which waits for a session.
+    mutating func welcome(
+        _ socket: consuming OwnedDescriptor, to server: inout Server, at now: Instant
+    ) throws(SystemError) -> Arrivals.Welcome {
         let credentials = try PeerCredentials(of: socket)
-        var peer = Peer(
+        let peer = Peer(
             processID: credentials.processID == 0 ? nil : credentials.processID, userID: credentials.userID,
             groupID: credentials.groupID)
+        let most = server.connectionLimits(of: peer.userID).all
+        let welcome = arrivals.welcome(socket, peer, atMost: most)
+        if welcome == .refused { server.noteRefusal(of: peer, at: now) }
+        return welcome
+    }
+
+    /// The connections that get a session now.
+    mutating func takeArrivals(all: Bool) -> [Arrival] { all ? arrivals.takeAll() : arrivals.takeTurn() }
+
+    /// Begins a session on a connection that waited for it; nil if the client has ended it, or the server has no room for it.
+    ///
+    /// - Throws: that the system has no room for it.
+    ///   In all these cases the connection is closed, and the client has got the refusal.
+    mutating func admit(
+        _ arrival: Arrival, to server: inout Server, in events: borrowing EventSet, at now: Instant
+    ) throws(SystemError) -> Connection? {
+        let socket = arrival.takeSocket()
+        var peer = arrival.peer
+        switch FirstInput(of: socket) {
+        case .bytes: break
+        case .end: return nil
+        case .nothing:
+            let most = server.connectionLimits(of: peer.userID).silent
+            guard arrival.seat.fallSilent(atMost: most) else {
+                server.noteRefusal(of: peer, at: now)
+                Connection.turnAway(socket)
+                return nil
+            }
+        }
         // This is certain only if the process is alive when its watch begins, below. If not, the session ends in its
         // first batch.
         peer.identity = Peer.Identity(of: socket, process: peer.processID, facts)
@@ -58,7 +88,7 @@ struct Connections: ~Copyable {
             Connection.turnAway(socket)
             throw error
         }
-        let connection = Connection(session, socket, process: peer.processID, watch: watch)
+        let connection = Connection(session, socket, arrival.seat, process: peer.processID, watch: watch)
         insert(connection)
         do throws(SystemError) {
             try events.add(connection.socket.rawValue, .session(session), connection.awaited)

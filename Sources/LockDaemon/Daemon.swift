@@ -189,6 +189,7 @@ import Systemd
         if reactor.hasClosedSome {
             reactor.hasClosedSome = false
             listener?.resume()
+            if let shortage = reactor.shortage.take() { listener?.report(shortage, journal) }
         }
         switch phase {
         case .serving: lookWhetherIdle()

@@ -59,7 +59,7 @@ extension Daemon {
     /// Sessions that come and go only move the start. One timer runs at a time, and starts again for what is left.
     func lookWhetherIdle() {
         guard let patience = idlePatience else { return }
-        guard reactor.sessionCount == 0 else {
+        guard reactor.clientCount == 0 else {
             idleStart = nil
             return
         }
@@ -82,10 +82,10 @@ extension Daemon {
     private func leave() {
         idleStart = nil
         // One drain may carry out the accept of a client and then the timer, without housekeeping between them.
-        guard reactor.sessionCount == 0, let leaving = listener else { return }
+        guard reactor.clientCount == 0, let leaving = listener else { return }
         do {
             let outcome = try endpoint.leave(leaving.socket) { connection in
-                try? self.reactor.admit(connection)
+                _ = try? self.reactor.welcome(connection)
             }
             switch consume outcome {
             case .stayed: return

@@ -70,7 +70,7 @@ extension Daemon {
         guard let old else { return }
         endpoint.empty(old.socket) { connection in
             // A client that comes in the drain sees the connection end, and then waits at the new listener.
-            if case .serving = phase { try? reactor.admit(connection) }
+            if case .serving = phase { _ = try? reactor.welcome(connection) }
         }
         old.close()
     }

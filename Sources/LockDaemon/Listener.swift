@@ -3,9 +3,9 @@ import LockVocabulary
 import Posix
 import Systemd
 
-/// The listening socket, and the admission of connections.
+/// The listening socket, and the acceptance of connections.
 ///
-///                 ┌── descriptors for a session ───▶ admitted
+///                 ┌── descriptors for a session ───▶ waits for a session (`Arrivals`), or its user has too many: refused
 ///  [ OPEN ] ──────┤
 ///   │   ▲         └── none ────────────────────────▶ `ERROR limit-sessions`, closed
 ///   │   │ a descriptor was closed, or a second later
@@ -20,6 +20,15 @@ import Systemd
 /// else opens descriptors meanwhile, so the reserve is lost only where the host as a whole has no descriptor (`ENFILE`)
 /// or no memory. Then the listener tries again later.
 ///
+/// All users share the backlog. If one of them connects without pause (a crowd), the listener makes the backlog short, and
+/// takes connections at a pace that leaves the daemon and the host time for others:
+///
+///             a crowd             empty               a second without a full burst
+///  [ QUIET ] ─────────▶ [ EMPTYING ] ─────▶ [ PACED ] ─────────────────────────────▶ [ QUIET ]
+///
+/// Then the clients of the flood wait in their own `connect`, and a client of another user finds few connections ahead.
+/// While it is quiet, the backlog is long: a client that does not wait in `connect` gets `EAGAIN` from a full one.
+///
 /// Sessions leave the last descriptors of the table to the daemon itself (`DescriptorLimit`). Otherwise a daemon with a full
 /// table could neither read its rules again nor bind its socket again.
 @MainActor final class Listener {
@@ -32,22 +41,67 @@ import Systemd
     /// The listening socket.
     let socket: OwnedDescriptor
     private let source: ReadSource
+    private let arrived: @MainActor () -> Void
     private var reserve: OwnedDescriptor?
     private var state = State.open
     private var hasReportedShortage = false
+    private var crowd = Crowd.quiet
+    /// Whether a burst was full since the last check for calm.
+    private var wasFull = false
+
+    /// Whether work of the main queue is to go on with the backlog.
+    private var goesOn = false
+
+    private enum Crowd: Equatable {
+        case quiet
+        /// At most so many connections are in the backlog from before.
+        case emptying(left: Int)
+        case paced
+    }
 
     /// The pause before the next try if no session has closed a descriptor: another process may have closed one.
     private static let pause = Duration.seconds(1)
+    /// The number of connections that are accepted before the next batch.
+    private static let burst = 64
+    /// The backlog in a crowd, which is also the number of connections that are accepted after each pause.
+    private static let shortBacklog = 32
+    private static let pace = Duration.milliseconds(1)
+    /// The time without a full burst after which the crowd is over.
+    private static let calm = Duration.seconds(1)
 
     /// - Parameter arrived: runs while a connection waits in the backlog.
     init(_ socket: consuming OwnedDescriptor, _ arrived: @escaping @MainActor () -> Void) {
         source = ReadSource(socket.rawValue, arrived)
+        self.arrived = arrived
         self.socket = socket
     }
 
-    /// Accepts one connection. A batch comes before the next, because a connection costs as much as many lines.
+    /// Accepts the connections of the backlog, or many of them: then a batch comes before the next.
     func accept(into reactor: inout Reactor, _ journal: Journal) {
+        let burst = crowd == .paced ? Self.shortBacklog : Self.burst
+        var count = 0
+        while state == .open, count < burst, acceptOne(into: &reactor, journal) { count += 1 }
         guard state == .open else { return }
+        if count == burst { wasFull = true }
+        if case .emptying(let left) = crowd {
+            crowd = count < burst || left <= count ? .paced : .emptying(left: left - count)
+        }
+        if crowd == .quiet, count < burst { return source.resume() }
+        // Work of the main queue goes on, and not the source: an event of a source takes two switches of threads, and on a
+        // busy host each of them may take milliseconds.
+        source.suspend()
+        guard !goesOn else { return }
+        goesOn = true
+        let next: @MainActor @Sendable () -> Void = { [weak self] in
+            guard let self else { return }
+            self.goesOn = false
+            if self.state == .open { self.arrived() }
+        }
+        if crowd == .paced { MainQueue.after(Self.pace, next) } else { MainQueue.add(next) }
+    }
+
+    /// Accepts one connection; returns false if there is none, or no room for it.
+    private func acceptOne(into reactor: inout Reactor, _ journal: Journal) -> Bool {
         let accepted: OwnedDescriptor?
         do throws(SystemError) {
             if reserve == nil { reserve = try socket.duplicate() }
@@ -55,16 +109,43 @@ import Systemd
         } catch {
             report(error, journal)
             if !turnAwayNext() { pause() }
-            return
+            return false
         }
-        guard let connection = accepted else { return }
+        guard let connection = accepted else { return false }
         guard DescriptorLimit.leavesRoomForHouse(connection.rawValue) else {
             report(SystemError(code: EMFILE, call: "accept4"), journal)
-            return Connection.turnAway(connection)
+            Connection.turnAway(connection)
+            return true
         }
-        // On an error the client has got the refusal, and the connection is closed.
-        do throws(SystemError) { try reactor.admit(connection) } catch { report(error, journal) }
+        do throws(SystemError) {
+            if try reactor.welcome(connection) != .waits { beginCrowd() }
+        } catch {
+            report(error, journal)
+        }
+        return true
     }
+
+    // MARK: - Crowds
+
+    private func beginCrowd() {
+        guard crowd == .quiet else { return }
+        crowd = .emptying(left: Int(UnixSocket.defaultBacklog))
+        UnixSocket.setBacklog(of: socket, to: Int32(Self.shortBacklog))
+        awaitCalm()
+    }
+
+    private func awaitCalm() {
+        wasFull = false
+        // The timer must not keep the socket open: a client would wait in the backlog of a daemon that has left.
+        MainQueue.after(Self.calm) { [weak self] in
+            guard let self, self.state != .shut else { return }
+            if self.wasFull { return self.awaitCalm() }
+            self.crowd = .quiet
+            UnixSocket.setBacklog(of: self.socket, to: UnixSocket.defaultBacklog)
+        }
+    }
+
+    // MARK: - Room
 
     private func pause() {
         state = .outOfRoom
@@ -107,7 +188,8 @@ import Systemd
         }
     }
 
-    private func report(_ error: SystemError, _ journal: Journal) {
+    /// Reports that a client got no session because of this error; once.
+    func report(_ error: SystemError, _ journal: Journal) {
         guard !hasReportedShortage else { return }
         hasReportedShortage = true
         journal.write(.outOfRoom(error))

@@ -22,6 +22,11 @@ import LockVocabulary
         _dispatch_main_queue_callback_4CF(nil)
     }
 
+    /// Calls the body in the next drain.
+    static func add(_ body: @escaping @MainActor @Sendable () -> Void) {
+        DispatchQueue.main.async { body() }
+    }
+
     /// Calls the body once, after a pause.
     static func after(_ pause: Duration, _ body: @escaping @MainActor @Sendable () -> Void) {
         DispatchQueue.main.asyncAfter(deadline: .now() + pause.interval) { body() }

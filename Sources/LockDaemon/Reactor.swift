@@ -63,6 +63,8 @@ struct Reactor: ~Copyable {
     private(set) var now: Instant
     /// Whether the reactor has closed descriptors since the daemon last reset this.
     var hasClosedSome = false
+    /// The last error that cost a client its session; the daemon resets this.
+    var shortage: SystemError?
     /// The changes that are news for the daemon.
     var news = News()
     /// Whether the main queue may have work.
@@ -143,6 +145,7 @@ struct Reactor: ~Copyable {
     var counts: Counts { Counts(sessions: server.sessionCount, locks: server.lockCount) }
 
     private mutating func runBatch() {
+        if connections.waitingCount > 0 { admit() }
         timer.cover(server.nextDeadline)
         batch += 1
         sort(wait())
@@ -171,6 +174,7 @@ struct Reactor: ~Copyable {
     /// Whether there is work without any new event.
     private var hasLeftOvers: Bool {
         !readable.isEmpty || !ends.isEmpty || !visits.isEmpty || server.hasUnfinishedWork
+            || connections.waitingCount > 0
     }
 
     private mutating func wait() -> Int {
@@ -216,6 +220,7 @@ struct Reactor: ~Copyable {
             // The next poll reports an end.
             if case .bytes(let count) = connection.read(into: arena.room) {
                 connection.lastRead.slice = arena.take(count, for: session)
+                connection.seat.speak()
             }
         }
         readable.removeFirst(count)
@@ -355,10 +360,12 @@ struct Reactor: ~Copyable {
 
     // MARK: - Sessions
 
-    var sessionCount: Int { connections.count }
+    /// The clients that have a session or wait for one.
+    var clientCount: Int { connections.count + connections.waitingCount }
 
-    /// Notifies all sessions that the daemon ends.
+    /// Notifies all clients that the daemon ends.
     mutating func drain() {
+        admit(all: true)
         server.drain()
         send()
     }
@@ -366,13 +373,23 @@ struct Reactor: ~Copyable {
     /// Sets another policy, for the present sessions too.
     mutating func setPolicy(_ policy: Policy) { connections.setPolicy(policy, of: &server) }
 
-    /// Begins a session on a new connection.
-    ///
-    /// - Throws: that the system has no room for it. Then the client has got the refusal, and the connection is closed.
-    mutating func admit(_ socket: consuming OwnedDescriptor) throws(SystemError) {
-        let connection = try connections.admit(socket, to: &server, in: waiting.events, at: now)
-        if let connection, connection.watch == .gone {
-            ends.append(End(session: connection.session, cause: .processDied))
+    /// Takes an accepted connection, which gets a session in a later batch.
+    mutating func welcome(_ socket: consuming OwnedDescriptor) throws(SystemError) -> Arrivals.Welcome {
+        try connections.welcome(socket, to: &server, at: now)
+    }
+
+    /// Begins sessions on connections that wait for one, as many as one batch may, or on all.
+    private mutating func admit(all: Bool = false) {
+        for arrival in connections.takeArrivals(all: all) {
+            do throws(SystemError) {
+                let connection = try connections.admit(arrival, to: &server, in: waiting.events, at: now)
+                if connection == nil { hasClosedSome = true }
+                guard let connection, connection.watch == .gone else { continue }
+                ends.append(End(session: connection.session, cause: .processDied))
+            } catch {
+                shortage = error
+                hasClosedSome = true
+            }
         }
     }
 

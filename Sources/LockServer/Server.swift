@@ -48,22 +48,19 @@ public struct Server: ~Copyable {
         let verdict = verdicts.verdict(on: peer)
         let most = verdict.allowance.sessions ?? .max
         guard let account = accounts.enter(peer.userID, atMost: most, at: now) else {
-            return refuseSession(peer, now)
+            noteRefusal(of: peer, at: now)
+            return nil
         }
         guard let session = table.openSession(account: account, share: verdict.share) else {
             accounts.leave(account, at: now)
-            return refuseSession(peer, now)
+            noteRefusal(of: peer, at: now)
+            return nil
         }
         conversations.open(
             Conversation(
                 session: session, peer: peer, since: now, account: account, verdict: verdict,
                 lineLimit: limits.line))
         return session
-    }
-
-    private mutating func refuseSession(_ peer: Peer, _ now: Instant) -> SessionID? {
-        log.note(ServerEvent(.limitHit(ErrorCode.limitSessions.rawValue), peer: peer), at: now)
-        return nil
     }
 
     /// The line for a connection that gets no session.

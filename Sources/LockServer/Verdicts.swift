@@ -71,11 +71,14 @@ struct Verdicts {
     var policy: Policy {
         didSet {
             facts = policy.facts
+            mostSessions = policy.mostSessions
             known = [:]
         }
     }
     /// The facts about a peer that the policy goes by.
     private var facts: Policy.Facts
+    /// The most sessions that a line of the policy allows a user.
+    private(set) var mostSessions: Int
     var limits: ServerConfiguration.Limits { didSet { known = [:] } }
     /// The daemon's own user; the defaults do not limit it.
     private let ownUserID: UInt32
@@ -84,6 +87,7 @@ struct Verdicts {
     init(by policy: Policy, within limits: ServerConfiguration.Limits, ownUserID: UInt32) {
         self.policy = policy
         facts = policy.facts
+        mostSessions = policy.mostSessions
         self.limits = limits
         self.ownUserID = ownUserID
     }
@@ -103,14 +107,21 @@ struct Verdicts {
         return verdict
     }
 
+    /// Whether the user is root or the daemon's own user.
+    func trusts(_ userID: UInt32) -> Bool { userID == 0 || userID == ownUserID }
+
     private func decide(_ peer: Peer) -> Verdict {
-        let isTrusted = peer.userID == 0 || peer.userID == ownUserID
+        let isTrusted = trusts(peer.userID)
         let allowance = policy.allowance(of: peer)
         return Verdict(
             rights: Rights(
                 userID: peer.userID, isTrusted: isTrusted, permissions: policy.permissions(of: peer)),
             allowance: isTrusted ? allowance : allowance.over(.quarter(of: limits)))
     }
+}
+
+extension Policy {
+    fileprivate var mostSessions: Int { limits.reduce(0) { max($0, $1.allowance.sessions ?? 0) } }
 }
 
 extension Policy.Allowance {

@@ -88,6 +88,11 @@ public enum UnixSocket {
         return OwnedDescriptor(owning: descriptor)
     }
 
+    /// Sets how many connections may wait in a listener's backlog. Beyond that, clients wait in their own `connect`.
+    public static func setBacklog(of listener: borrowing OwnedDescriptor, to backlog: Int32) {
+        _ = Glibc.listen(listener.rawValue, backlog)
+    }
+
     /// The kernel's usual upper bound for a backlog (`net.core.somaxconn`).
     public static let defaultBacklog: Int32 = 4096
 

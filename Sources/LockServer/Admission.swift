@@ -1,0 +1,34 @@
+import LockCore
+public import LockVocabulary
+import LockWire
+
+/// What the shell asks before it accepts a connection.
+extension Server {
+    /// How many connections a user may have.
+    public struct ConnectionLimits: Sendable, Equatable {
+        /// All of them: those that wait for a session, and those that have one.
+        public var all: Int
+        /// Those that have sent nothing.
+        public var silent: Int
+
+        public init(all: Int, silent: Int) {
+            self.all = all
+            self.silent = silent
+        }
+
+        /// For root and the daemon's own user.
+        static let none = ConnectionLimits(all: .max, silent: .max)
+    }
+
+    /// The limits for a user, as far as the user's number decides; `open` applies the policy to the peer.
+    public func connectionLimits(of userID: UInt32) -> ConnectionLimits {
+        if verdicts.trusts(userID) { return .none }
+        let quarter = max(1, min(limits.rules.sessions, limits.sessionRoom) / 4)
+        return ConnectionLimits(all: max(quarter, verdicts.mostSessions), silent: max(16, quarter / 4))
+    }
+
+    /// Notes that a connection got no session, because its user has as many connections as allowed.
+    public mutating func noteRefusal(of peer: Peer, at now: Instant) {
+        log.note(ServerEvent(.limitHit(ErrorCode.limitSessions.rawValue), peer: peer), at: now)
+    }
+}
