@@ -40,7 +40,8 @@ let package = Package(
         .target(name: "LockWire", dependencies: ["LockVocabulary"]),
 
         // Composition: the daemon without I/O
-        .target(name: "LockServer", dependencies: ["LockCore", "LockWire", "LockVocabulary"]),
+        .target(
+            name: "LockServer", dependencies: ["LockCore", "LockWire", "LockVocabulary"], exclude: ["README.md"]),
 
         // The system
         .target(name: "CLinux"),

@@ -56,6 +56,12 @@ struct DeadlineHeap<Item> {
         return first.item
     }
 
+    /// The first item if it is due by `now`.
+    func first(by now: Instant) -> Item? {
+        guard let first = entries.first, first.due <= now else { return nil }
+        return first.item
+    }
+
     /// The deadline of the entry with this handle.
     func due(_ handle: Handle) -> Instant { entries[Int(positions[Int(handle.raw)])].due }
 

@@ -14,6 +14,8 @@ public enum Effect: Sendable, Equatable {
     case recalled(SessionID, LockName, Token)
     /// A session ended while it held locks. The lock and the token are an example, a write grant if the session had one.
     case diedHolding(SessionID, LockName, Token, grants: Int)
+    /// A session that was forgotten before all its grants were removed has nothing any more.
+    case ended(SessionID)
     /// The mark of this lock was the oldest of more marks than the limit (G11), and was removed.
     case markForgotten(LockName)
     /// A change for watchers. Emitted only while `isObserved`, and after the answer to the request that caused it.
@@ -89,8 +91,24 @@ extension LockTable {
     /// Recalls the grants of a lock for which a request waits, each grant once, where the session has asked for recalls.
     mutating func recallHolders(of lock: Slot<Lock>) {
         guard locks[lock].recallers > 0, locks[lock].hasWaiters else { return }
-        var holders = locks[lock].holders.walk()
-        while let grant = holders.next(in: grants) { recall(grant) }
+        if let exclusive = locks[lock].exclusive { recall(exclusive) }
+        // The grant that a waiting upgrade is about conflicts only with other requests.
+        if let upgrade = locks[lock].upgrade, let grant = waiters[upgrade].upgrades { recall(grant) }
+        // Only a writer or an upgrade waits for the readers.
+        guard locks[lock].keepsReadersOut, !locks[lock].hasRecalledAll else { return }
+        locks[lock].hasRecalledAll = true
+        locks[lock].beginRecalls()
+        recallMore(of: lock)
+    }
+
+    /// Goes on with a walk along the holders; what is left over goes on the agenda.
+    mutating func recallMore(of lock: Slot<Lock>) {
+        guard locks[lock].keepsReadersOut else { return locks[lock].endRecalls() }
+        while stepsLeft > 0, let grant = locks[lock].takeNextToRecall(in: grants) {
+            stepsLeft -= 1
+            recall(grant)
+        }
+        if let next = locks[lock].nextToRecall { agenda.recall(lock, of: account(of: grants[next].owner)) }
     }
 
     /// Recalls only the newest grant. The older grants were recalled when the waiting requests arrived.
@@ -100,7 +118,7 @@ extension LockTable {
         if let grant = locks[lock].holders.last { recall(grant) }
     }
 
-    private mutating func recall(_ grant: Slot<Grant>) {
+    mutating func recall(_ grant: Slot<Grant>) {
         let session = owners[grants[grant].owner].session
         guard !grants[grant].isRecalled, sessions[session].wantsRecall, isWaitedFor(grant) else { return }
         grants[grant].isRecalled = true

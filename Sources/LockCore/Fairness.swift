@@ -72,28 +72,45 @@ extension LockTable {
     /// Grants the waiting requests that no longer conflict, and removes the lock if it is unused.
     ///
     /// Call this after the removal of a grant or a request: a request is only granted once the grant that blocked it has
-    /// gone. Cost: the requests that are granted, and one look at each row.
+    /// gone. Cost: the requests that are granted, and one look at each row. Where no steps are left, the rest goes on the
+    /// agenda; until then no command is decided on the lock (`settle`).
     mutating func reconcile(_ lock: Slot<Lock>) {
-        if locks[lock].hasWaiters, graceEnd == nil { serve(lock) }
+        let isServed = locks[lock].hasWaiters && graceEnd == nil
+        setUnsettled(lock, isServed ? serve(lock) : nil)
         if locks[lock].isUnused { removeLock(lock) }
+    }
+
+    /// Puts a lock on the agenda if a waiting request can be granted, and no step is left for it.
+    private mutating func setUnsettled(_ lock: Slot<Lock>, _ next: Slot<Waiter>?) {
+        guard (next != nil) != locks[lock].isUnsettled else { return }
+        locks[lock].isUnsettled = next != nil
+        if let next { agenda.settle(lock, of: account(of: waiters[next].owner)) }
     }
 
     /// Grants in the order of G2, G3 and G10: first the upgrade, then writers and updaters in the order of arrival, and then,
     /// unless a writer waits, all readers. Each step stops at the first request that still conflicts.
-    private mutating func serve(_ lock: Slot<Lock>) {
+    ///
+    /// - Returns: the request that is next, if it can be granted and no step is left.
+    private mutating func serve(_ lock: Slot<Lock>) -> Slot<Waiter>? {
         if let upgrade = locks[lock].upgrade {
-            guard locks[lock].holders.count == 1 else { return }
+            guard locks[lock].holders.count == 1 else { return nil }
+            guard stepsLeft > 0 else { return upgrade }
             grant(upgrade)
             // Without a token left the upgrade was refused, so the other rows are next.
-            if locks[lock].exclusiveMode == .write { return }
+            if locks[lock].exclusiveMode == .write { return nil }
         }
         while let contender = locks[lock].contenders.first {
             let isWrite = waiters[contender].mode == .write
             guard isWrite ? locks[lock].holders.isEmpty : locks[lock].exclusive == nil else { break }
+            guard stepsLeft > 0 else { return contender }
             grant(contender)
         }
-        guard !locks[lock].keepsReadersOut, locks[lock].exclusiveMode != .write else { return }
-        while let reader = locks[lock].readers.first { grant(reader) }
+        guard !locks[lock].keepsReadersOut, locks[lock].exclusiveMode != .write else { return nil }
+        while let reader = locks[lock].readers.first {
+            guard stepsLeft > 0 else { return reader }
+            grant(reader)
+        }
+        return nil
     }
 }
 

@@ -22,6 +22,11 @@ extension LockTable {
 
     /// Grants a waiting request, or refuses it if no token is left.
     mutating func grant(_ waiter: Slot<Waiter>) {
+        stepsLeft -= 1
+        if isBehind, isOver(waiter) {
+            drop(waiter)
+            return
+        }
         guard hasToken else {
             refuse(waiter, .noToken, as: .refused)
             return
@@ -87,9 +92,10 @@ extension LockTable {
     }
 
     mutating func startLease(_ grant: Slot<Grant>, at now: Instant) {
-        if let deadline = grants[grant].deadline { deadlines.remove(deadline) }
+        let account = account(of: grants[grant].owner)
+        if let deadline = grants[grant].deadline { agenda.remove(deadline, of: account) }
         grants[grant].deadline = grants[grant].lease.end(from: now).map {
-            deadlines.insert(.grant(grant), due: $0)
+            agenda.insert(.grant(grant), due: $0, of: account)
         }
     }
 
@@ -125,7 +131,7 @@ extension LockTable {
         locks[lock].removeHolder(grant, wantsRecall: wantsRecall, in: &grants)
         owners[record.owner].grants.remove(grant, in: &grants)
         if locks[lock].isIndexed { removeFromIndex(grant, record) }
-        if let deadline = record.deadline { deadlines.remove(deadline) }
+        if let deadline = record.deadline { agenda.remove(deadline, of: sessions[session].account) }
         if let note = record.note { notes.remove(note) }
         grants.remove(grant)
         if !keepingOwner { removeIfIdle(record.owner) }

@@ -50,15 +50,14 @@ extension LockTable {
         advance(to: now)
         return chooseGrant(name, choice, of: session).map { grant in
             grants[grant].isReleasedAtEnd = true
+            sessions[slot(of: session)].hasReleaseAtEnd = true
             return grants[grant].token
         }
     }
 
-    /// Whether a session has declared the release of a grant for its end.
+    /// Whether a session has ever declared the release of a grant for its end.
     public func releasesAtEnd(_ session: SessionID) -> Bool {
-        sessions[slot(of: session)].owners.contains(in: owners) { owner in
-            owners[owner].grants.contains(in: grants) { grants[$0].isReleasedAtEnd }
-        }
+        sessions[slot(of: session)].hasReleaseAtEnd
     }
 
     /// Weakens the mode of a grant under the same token, without a moment in which the owner holds nothing (G10).

@@ -34,8 +34,8 @@ extension LockTable {
         try expect(tokens.count == seen.indexed, "9: a token without a grant")
         try checkMarks(seen.marked)
         try expect(
-            deadlines.count == seen.deadlines && deadlines.isSound, "10: the deadlines are out of order")
-        if let first = deadlines.first { try expect(first > clock, "10: something is overdue") }
+            agenda.deadlineCount == seen.deadlines && agenda.isSound, "10: the deadlines are out of order")
+        if completesAtOnce { try expect(!hasWork, "10: something is overdue") }
     }
 
     private struct Seen {

@@ -65,6 +65,7 @@ extension LockTable {
 
     mutating func addAccount(_ account: AccountID) {
         while accounts.count <= account.rawValue { accounts.append(Usage()) }
+        agenda.addAccount(account)
     }
 
     /// Charges grants and waiting requests to a session and its account; a negative number takes a charge back.

@@ -22,6 +22,12 @@ struct Lock: Placeable {
     private(set) var exclusiveMode = LockMode.read
     /// Whether its holders are in the index: from more than `fewHolders` on, until the last of them ends.
     var isIndexed = false
+    /// Whether waiting requests can be granted, and the agenda has this lock.
+    var isUnsettled = false
+    /// Whether all its holders were told that a request to write waits.
+    var hasRecalledAll = false
+    /// The next holder to tell that a request waits; nil if no holder is still to be told.
+    @Compact private(set) var nextToRecall: Slot<Grant>? = nil
     /// Whether the lock has a mark: its last write grant ended without a release (G11).
     var ownerDied = false
     /// The number of holders in sessions that want recalls.
@@ -68,18 +74,41 @@ struct Lock: Placeable {
     ) {
         holders.append(grant, in: &grants)
         if mode != .read { setMode(mode, of: grant) }
-        if wantsRecall { recallers += 1 }
+        guard wantsRecall else { return }
+        recallers += 1
+        // Where a request to write waits, the caller recalls the new grant at once.
+        if !keepsReadersOut { hasRecalledAll = false }
     }
 
     @inline(__always)
     mutating func removeHolder(_ grant: Slot<Grant>, wantsRecall: Bool, in grants: inout Slab<Grant>) {
+        if nextToRecall == grant { nextToRecall = grants[grant].lockLinks.next }
         holders.remove(grant, in: &grants)
         if exclusive == grant { setMode(.read, of: grant) }
         if wantsRecall { recallers -= 1 }
     }
 
+    /// Begins a walk that tells all holders, unless one is under way.
+    mutating func beginRecalls() {
+        if nextToRecall == nil { nextToRecall = holders.first }
+    }
+
+    /// Ends the walk, because no holder is waited for any more.
+    mutating func endRecalls() {
+        nextToRecall = nil
+        hasRecalledAll = false
+    }
+
+    /// The next holder to tell; the walk goes on behind it.
+    mutating func takeNextToRecall(in grants: borrowing Slab<Grant>) -> Slot<Grant>? {
+        guard let next = nextToRecall else { return nil }
+        nextToRecall = grants[next].lockLinks.next
+        return next
+    }
+
     /// Records the new mode of a grant that is, or was, the exclusive grant.
     mutating func setMode(_ mode: LockMode, of grant: Slot<Grant>) {
+        hasRecalledAll = false
         exclusive = mode == .read ? nil : grant
         exclusiveMode = mode
     }
@@ -102,6 +131,8 @@ struct Lock: Placeable {
     ) {
         if isUpgrade {
             upgrade = nil
+            // Its grant was not told, as it did not wait for itself.
+            hasRecalledAll = false
         } else if mode == .read {
             readers.remove(waiter, in: &waiters)
         } else {

@@ -22,7 +22,9 @@ public struct LockTable: ~Copyable {
     var tokens = IntegerTable<Slot<Grant>>(vacant: .nowhere)
     var holds = IntegerTable<Stake<Grant>>(vacant: Stake())
     var waits = IntegerTable<Stake<Waiter>>(vacant: Stake())
-    var deadlines = DeadlineHeap<Due>()
+    var agenda = Agenda()
+    /// What is still to be reported when an ended session is taken apart.
+    var endings: [Slot<Session>: Ending] = [:]
     /// The marked locks, the oldest mark first (G11).
     var marks = LinkedList<Lock.Marked>()
     private let anchor = Anchor()
@@ -31,13 +33,33 @@ public struct LockTable: ~Copyable {
     var lastToken: Token
     var nextNumber: UInt64 = 0
     var nextSerial: UInt32 = 0
+    /// How many sessions have ended, and are not taken apart.
+    var unfinishedEnds = 0
+    /// How many more steps of work the present command, or turn, may take.
+    var stepsLeft = Int.max
     /// The end of the grace, in which nothing is granted (G1); nil when it is over.
     var graceEnd: Instant?
+    /// The last lock that was opened after the end of the grace, while there are more.
+    var opened: Opened?
     /// The time of the last command.
     var clock = Instant.zero
 
     /// The limits. To lower a limit takes nothing away.
     public var limits: Limits
+
+    /// Whether each command first completes all work that is due. A caller that serves many users sets this to false, and
+    /// calls `work` and `settle`.
+    public var completesAtOnce = true
+
+    /// The steps of work that a command may take for what follows it, and an account before another has its turn.
+    public var stepsInTurn = 64
+
+    /// The work done for each account since the caller last removed it, in steps.
+    public var charges: [AccountID: Int] = [:]
+
+    /// The grants and requests that were examined for commands, since the caller last set this to zero: by searches for
+    /// circles, and by `settle`.
+    public var searchedSteps = 0
 
     /// The effects since the caller last removed them, in order.
     public var effects: [Effect] = []
@@ -100,72 +122,10 @@ public struct LockTable: ~Copyable {
             while let grant = held.next(in: grants) {
                 let lock = grants[grant].lock
                 if wanted { locks[lock].recallers += 1 } else { locks[lock].recallers -= 1 }
-                recallHolders(of: lock)
+                locks[lock].hasRecalledAll = false
+                if wanted, locks[lock].hasWaiters { recall(grant) }
             }
         }
-    }
-
-    /// Ends a session: removes its waiting requests without an answer, and ends its grants (G6).
-    ///
-    /// The session may give no more commands, and keeps its slot until `forgetSession`. If its process was killed, declared
-    /// releases (`releaseAtEnd`) do not count.
-    public mutating func closeSession(_ session: SessionID, wasKilled: Bool = false, at now: Instant) {
-        advance(to: now)
-        let slot = slot(of: session)
-        // Remove all requests before any grant. Otherwise the end of a grant could grant a request of the same session.
-        var touched = removeRequests(of: slot)
-        var lost = 0
-        var example: (name: LockName, mode: LockMode, token: Token)?
-        while let owner = sessions[slot].owners.first {
-            while let grant = owners[owner].grants.first {
-                let record = grants[grant]
-                touched.append(record.lock)
-                let isReleased = record.isReleasedAtEnd && !wasKilled
-                if !isReleased {
-                    lost += 1
-                    if example == nil || record.mode > example?.mode ?? .read {
-                        example = (name(of: record.lock), record.mode, record.token)
-                    }
-                }
-                emit(isReleased ? .released : .died, grant)
-                endGrant(grant, cleanly: isReleased, keepingOwner: true)
-            }
-            removeOwner(owner)
-        }
-        if let example { effects.append(.diedHolding(session, example.name, example.token, grants: lost)) }
-        reconcile(touched)
-    }
-
-    /// Removes the waiting requests of a session without an answer.
-    ///
-    /// If several sessions end together, call this for all of them before `closeSession` for any. Otherwise a lock of one
-    /// ending session could be granted to another.
-    public mutating func dropRequests(of session: SessionID, at now: Instant) {
-        advance(to: now)
-        reconcile(removeRequests(of: slot(of: session)))
-    }
-
-    /// Removes a session's requests from their rows. Returns the locks that the caller has to reconcile.
-    private mutating func removeRequests(of session: Slot<Session>) -> [Slot<Lock>] {
-        var touched: [Slot<Lock>] = []
-        var walk = sessions[session].owners.walk()
-        while let owner = walk.next(in: owners) {
-            while let waiter = owners[owner].waiters.first {
-                touched.append(waiters[waiter].lock)
-                emit(.cancelled, waiter)
-                removeWaiter(waiter, keepingOwner: true)
-            }
-            removeIfIdle(owner)
-        }
-        return touched
-    }
-
-    /// Frees the slot of a session that was closed.
-    public mutating func forgetSession(_ session: SessionID) {
-        let slot = slot(of: session)
-        precondition(sessions[slot].owners.isEmpty, "the session was not closed")
-        if let labels = sessions[slot].labels { self.labels.remove(labels) }
-        sessions.remove(slot)
     }
 
     /// The number of sessions.
@@ -187,6 +147,10 @@ public struct LockTable: ~Copyable {
         return slot
     }
 
+    /// The account that an owner belongs to.
+    @inline(__always)
+    func account(of owner: Slot<Owner>) -> AccountID { sessions[owners[owner].session].account }
+
     @inline(__always)
     func name(of lock: Slot<Lock>) -> LockName { names[locks[lock].name] }
 
@@ -204,59 +168,5 @@ public struct LockTable: ~Copyable {
     mutating func removeLock(_ lock: Slot<Lock>) {
         names.remove(locks[lock].name)
         locks.remove(lock)
-    }
-
-    // MARK: - Time
-
-    /// The earliest instant at which something is due; nil for never.
-    @inline(__always)
-    public var nextDeadline: Instant? { Instant.earliest(deadlines.first, graceEnd) }
-
-    /// Carries out what is due by `now`: timeouts, ends of leases, the end of the grace.
-    @inline(__always)
-    public mutating func advance(to now: Instant) {
-        precondition(now >= clock, "time went back")
-        clock = now
-        if let due = nextDeadline, due <= now { carryOutDue(now) }
-    }
-
-    private mutating func carryOutDue(_ now: Instant) {
-        // End everything that is due before any lock is reconciled. Otherwise the end of a lease could grant a request after
-        // its deadline.
-        var touched: [Slot<Lock>] = []
-        while let due = deadlines.popFirst(by: now) {
-            switch due {
-            case .waiter(let waiter):
-                waiters[waiter].deadline = nil
-                touched.append(waiters[waiter].lock)
-                timeOut(waiter, now)
-            case .grant(let grant):
-                grants[grant].deadline = nil
-                touched.append(grants[grant].lock)
-                expire(grant)
-            }
-        }
-        if let end = graceEnd, end <= now {
-            graceEnd = nil
-            names.forEach(prefix: "", after: nil) { lock in
-                touched.append(lock)
-                return true
-            }
-        }
-        reconcile(touched)
-    }
-
-    private mutating func timeOut(_ waiter: Slot<Waiter>, _ now: Instant) {
-        let record = waiters[waiter]
-        let blockers = blockers(of: record.mode, on: record.lock, upgrading: record.upgrades)
-        refuse(waiter, .timeout(waited: record.since.duration(to: now), blockers), as: .timeout)
-    }
-
-    private mutating func expire(_ grant: Slot<Grant>) {
-        let record = grants[grant]
-        let session = id(of: owners[record.owner].session)
-        effects.append(.expired(session, name(of: record.lock), record.token, record.mode))
-        emit(.expired, grant)
-        endGrant(grant, cleanly: false)
     }
 }

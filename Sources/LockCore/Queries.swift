@@ -162,7 +162,8 @@ extension LockTable {
         .holder(
             id(of: owners[record.owner].session), record.mode, id(of: record.owner), record.token,
             age: record.since.duration(to: now),
-            lease: record.deadline.map { now.duration(to: deadlines.due($0)) }, note(of: record))
+            lease: record.deadline.map { now.duration(to: agenda.due($0, of: account(of: record.owner))) },
+            note(of: record))
     }
 
     private func waiting(_ record: Waiter, at now: Instant) -> StatusRow {

@@ -106,6 +106,17 @@ struct Session: Placeable {
     /// Its named owners and open tags; nil before it has used one.
     @Compact var labels: Slot<Labels>? = nil
     var wantsRecall = false
+    var phase = Phase.open
+    /// Whether it has declared the release of a grant for its end.
+    var hasReleaseAtEnd = false
+
+    enum Phase {
+        case open
+        /// It has ended, and its last lines are still to be carried out. Its requests are not granted any more.
+        case ending
+        /// Its grants and requests have ended, but not all are removed yet.
+        case ended
+    }
 
     var isVacant: Bool { serial == 0 }
 }

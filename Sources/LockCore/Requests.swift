@@ -122,6 +122,8 @@ extension LockTable {
         case .circle(let circle): return .refused(.deadlock(circle))
         case .tooFar: return .refused(.limit(.waits))
         }
+        // One of the last lines of a session that has ended: it would never be granted.
+        guard sessions[session].phase == .open else { return .waiting }
         let owner = owner ?? addOwner(request.owner, to: session)
         emit(.waiting, addWaiter(request, on: lock, upgrading: grant, owner: owner, of: session, at: now))
         recallHolders(of: lock)
@@ -140,7 +142,7 @@ extension LockTable {
         nextNumber += 1
         owners[owner].waiters.prepend(waiter, in: &waiters)
         if let due = request.wait.deadline(from: now) {
-            waiters[waiter].deadline = deadlines.insert(.waiter(waiter), due: due)
+            waiters[waiter].deadline = agenda.insert(.waiter(waiter), due: due, of: sessions[session].account)
         }
         if let tag = request.tag { labels[labels(of: session)].tags[tag] = waiter }
         charge(session, waiters: 1)
@@ -158,7 +160,7 @@ extension LockTable {
         Self.changeStake(in: &waits, of: record.owner, owners, on: lock) { $0.remove(waiter) }
         if let tag = record.tag { labels[labels(of: session)].tags[tag] = nil }
         charge(session, waiters: -1)
-        if let deadline = record.deadline { deadlines.remove(deadline) }
+        if let deadline = record.deadline { agenda.remove(deadline, of: sessions[session].account) }
         owners[record.owner].waiters.remove(waiter, in: &waiters)
         waiters.remove(waiter)
         if !keepingOwner { removeIfIdle(record.owner) }

@@ -39,12 +39,15 @@ struct WaitsFor {
     private var steps: [Slot<Owner>: Step] = [:]
     private var frontier: [Slot<Owner>] = []
     private var readersSeen: Set<Slot<Lock>> = []
-    private var budget: Int
+    private(set) var budget: Int
+    /// Whether records may be over that are not removed yet.
+    private let isBehind: Bool
     /// The last edge of a circle through another waiting request of the asking owner.
     private var closing: Step?
 
-    init(_ request: Request, budget: Int) {
+    init(_ request: Request, budget: Int, isBehind: Bool) {
         self.request = request
+        self.isBehind = isBehind
         self.budget = budget
     }
 
@@ -91,7 +94,7 @@ struct WaitsFor {
         guard request.mode == .write else { return }
         addReaders(of: request.lock, for: nil, table)
         if request.upgrades != nil {
-            add(table.locks[request.lock].contenders.first, for: nil, table)
+            addContender(table.locks[request.lock].contenders.first, for: nil, table)
         }
     }
 
@@ -103,17 +106,18 @@ struct WaitsFor {
         while budget > 0, let grant = grants.next(in: table.grants) {
             budget -= 1
             let lock = table.grants[grant].lock
-            if table.locks[lock].hasWaiters { addWaiters(forGrant: grant, on: lock, as: next, table) }
+            if table.locks[lock].hasWaiters, !isBehind || !table.isOver(grant) {
+                addWaiters(forGrant: grant, on: lock, as: next, table)
+            }
         }
         var waiters = table.owners[owner].waiters.walk()
         while budget > 0, let waiter = waiters.next(in: table.waiters) {
             budget -= 1
             let record = table.waiters[waiter]
-            guard record.mode != .read else { continue }
+            guard record.mode != .read, !isOver(waiter, table) else { continue }
             let isUpgrade = record.upgrades != nil
-            add(
-                isUpgrade ? table.locks[record.lock].contenders.first : record.rowLinks.next, for: next, table
-            )
+            let behind = isUpgrade ? table.locks[record.lock].contenders.first : record.rowLinks.next
+            addContender(behind, for: next, table)
             if record.mode == .write { addReaders(of: record.lock, for: next, table) }
         }
     }
@@ -128,10 +132,10 @@ struct WaitsFor {
         let contenders = table.locks[lock].contenders
         switch table.grants[grant].mode {
         case .read: add(firstWriter(of: contenders, table), for: next, table)
-        case .update: add(contenders.first, for: next, table)
+        case .update: addContender(contenders.first, for: next, table)
         case .write:
             addReaders(of: lock, for: next, table)
-            add(contenders.first, for: next, table)
+            addContender(contenders.first, for: next, table)
         }
     }
 
@@ -139,7 +143,7 @@ struct WaitsFor {
         of contenders: LinkedList<Waiter.InRow>, _ table: borrowing LockTable
     ) -> Slot<Waiter>? {
         contenders.first(in: table.waiters) { contender in
-            if budget > 0, table.waiters[contender].mode != .write {
+            if budget > 0, table.waiters[contender].mode != .write || isOver(contender, table) {
                 budget -= 1
                 return false
             }
@@ -155,9 +159,27 @@ struct WaitsFor {
         while budget > 0, let reader = readers.next(in: table.waiters) { add(reader, for: next, table) }
     }
 
+    /// Adds a contender, or the first one behind it that is not over.
+    private mutating func addContender(
+        _ first: Slot<Waiter>?, for next: Slot<Owner>?, _ table: borrowing LockTable
+    ) {
+        var contender = first
+        while budget > 0, let over = contender, isOver(over, table) {
+            budget -= 1
+            contender = table.waiters[over].rowLinks.next
+        }
+        add(contender, for: next, table)
+    }
+
+    /// Whether a request that is not removed yet waits for nothing any more.
+    private func isOver(_ waiter: Slot<Waiter>, _ table: borrowing LockTable) -> Bool {
+        isBehind && table.isOver(waiter)
+    }
+
     private mutating func add(_ waiter: Slot<Waiter>?, for next: Slot<Owner>?, _ table: borrowing LockTable) {
         guard let waiter else { return }
         budget -= 1
+        if isOver(waiter, table) { return }
         let owner = table.waiters[waiter].owner
         let step = Step(lock: table.waiters[waiter].lock, next: next)
         if owner == request.owner {
@@ -190,7 +212,7 @@ extension LockTable {
         Circle(hops: [hop(owner, lock)])
     }
 
-    func searchCircle(
+    mutating func searchCircle(
         closedBy request: Acquisition, on lock: Slot<Lock>, upgrading grant: Slot<Grant>?,
         owner: Slot<Owner>?,
         of session: Slot<Session>
@@ -200,8 +222,10 @@ extension LockTable {
         var search = WaitsFor(
             WaitsFor.Request(
                 owner: owner, asking: asking, lock: lock, mode: request.mode, upgrades: grant),
-            budget: limits.searchSteps)
-        return search.search(self)
+            budget: limits.searchSteps, isBehind: isBehind)
+        let finding = search.search(self)
+        searchedSteps += limits.searchSteps - search.budget
+        return finding
     }
 
     func hop(_ owner: Slot<Owner>, _ lock: Slot<Lock>) -> Circle.Hop {

@@ -7,6 +7,8 @@ struct Arena: ~Copyable {
     struct Slice {
         let session: SessionID
         let range: Range<Int>
+        /// Whether the server has it.
+        fileprivate(set) var isReceived = false
     }
 
     /// The most bytes that one batch reads from one session.
@@ -33,12 +35,12 @@ struct Arena: ~Copyable {
     }
 
     /// Makes the first bytes of `room` a slice of this session.
-    mutating func take(_ count: Int, for session: SessionID) -> Slice {
-        let slice = Slice(session: session, range: used..<used + count)
-        slices.append(slice)
+    mutating func take(_ count: Int, for session: SessionID) {
+        slices.append(Slice(session: session, range: used..<used + count))
         used += count
-        return slice
     }
+
+    mutating func noteReceived(_ index: Int) { slices[index].isReceived = true }
 
     func bytes(of slice: Slice) -> UnsafeRawBufferPointer {
         UnsafeRawBufferPointer(rebasing: memory[slice.range])

@@ -25,12 +25,12 @@ final class Connection {
     var awaited: Conditions = [.readable, .halfClosed]
     /// Whether the loop reads from it.
     var reads = true
-    /// Whether the server knows of its end.
-    var hasEnded = false
+    /// How it has ended; nil while the peer may send more.
+    var end: Ends.End?
     /// Whether the socket was full at the last send and has not become writable since.
     var isFull = false
-    /// The last batch that read from it, and the bytes.
-    var lastRead: (batch: UInt64, slice: Arena.Slice?) = (0, nil)
+    /// The last batch that read from it.
+    var lastRead: UInt64 = 0
 
     init(
         _ session: SessionID, _ socket: consuming OwnedDescriptor, _ seat: Seat, process: Int32?,

@@ -18,13 +18,15 @@ import Posix
 ///   then first.
 /// - POLL finds the sessions that have ended: sockets hung up, processes dead. It ignores all other events. The loop omits
 ///   it if no end could make a difference.
-/// - CARRY OUT first completes every session that has ended: its lines in the arena, the rest in its socket, its end. Then
+/// - CARRY OUT first completes the sessions that have ended (`Ends`): the lines in the arena, the rest in the socket, the end;
+///   in turns, where it is much. Then
 ///   come the lines of the other sessions, in the order in which their sockets became ready, and then all that is due by now.
 /// - SEND sends once to every session that has output. Lists continue in the next batch.
 ///
 /// Why in this order (G6), if A holds a lock that B requests without waiting:
 /// 1. A dies, then B sends its line. POLL comes after the read of that line and finds A's death: B gets the lock.
-/// 2. A sends RELEASE and dies. The reactor reads A's socket to its end before A's end counts: no sent line is lost.
+/// 2. A sends RELEASE and dies. The reactor reads A's socket to its end before A's end counts: no sent line is lost. If A has
+///    sent more than a turn of lines, B's line waits until they are carried out (`Server`).
 /// 3. The reactor reads B's line, and A dies before POLL. A's end comes first, so B gets a lock that G6 does not promise it.
 /// 4. A dies after POLL. The next batch finds the death. The reply to B was true when the reactor made it.
 /// 5. A's child keeps A's socket. Then only the process watch reports A's end, and the child may write for ever. The reactor
@@ -70,9 +72,9 @@ struct Reactor: ~Copyable {
     /// Whether the main queue may have work.
     private(set) var mainQueueHasWork = true
 
-    private var connections: Connections
+    var connections: Connections
     private var timer: DeadlineTimer
-    private var arena = Arena()
+    var arena = Arena()
 
     private var batch: UInt64 = 0
     private var hasWorked = false
@@ -80,24 +82,10 @@ struct Reactor: ~Copyable {
     private var hasSeenEnd = false
     /// The sessions to read: those left from the last batch, then those that became ready.
     private var readable: [SessionID] = []
-    /// Sessions that have ended.
-    private var ends: [End] = []
+    /// The sessions that have ended.
+    var ends = Ends()
     /// The sessions to visit at the end of the batch.
-    private var visits: [SessionID] = []
-
-    private struct End {
-        enum Cause {
-            /// The peer sends nothing more, and may still read.
-            case halfClosed
-            /// The peer has closed its end.
-            case closed
-            /// The process has ended, and another process may have its socket.
-            case processDied
-        }
-
-        let session: SessionID
-        let cause: Cause
-    }
+    var visits: [SessionID] = []
 
     init(
         _ server: consuming Server, polling: Polling, watching support: ProcessWatch.Support,
@@ -214,13 +202,15 @@ struct Reactor: ~Copyable {
         while count < readable.count, !arena.isFull {
             let session = readable[count]
             count += 1
-            guard let connection = connections[session], connection.reads, connection.lastRead.batch != batch
+            guard let connection = connections[session], connection.reads, connection.lastRead != batch
             else { continue }
-            connection.lastRead = (batch, nil)
-            // The next poll reports an end.
-            if case .bytes(let count) = connection.read(into: arena.room) {
-                connection.lastRead.slice = arena.take(count, for: session)
+            connection.lastRead = batch
+            switch connection.read(into: arena.room) {
+            case .bytes(let count):
+                arena.take(count, for: session)
                 connection.seat.speak()
+            case .nothing: break
+            case .end: noteEndOfInput(of: connection)
             }
         }
         readable.removeFirst(count)
@@ -241,14 +231,12 @@ struct Reactor: ~Copyable {
             switch event.source {
             case .session(let session):
                 if event.conditions.contains(.closed) {
-                    ends.append(End(session: session, cause: .closed))
+                    note(.closed, of: session)
                 } else if event.conditions.contains(.halfClosed) {
-                    ends.append(End(session: session, cause: .halfClosed))
+                    note(.halfClosed, of: session)
                 }
             case .process(let watch):
-                for session in connections.sessions(of: watch) {
-                    ends.append(End(session: session, cause: .processDied))
-                }
+                for session in connections.sessions(of: watch) { note(.processDied, of: session) }
             case .mainQueue: break
             }
         }
@@ -256,54 +244,16 @@ struct Reactor: ~Copyable {
 
     // MARK: - Carry out
 
-    private mutating func carryOutEnds() {
-        // First drop the requests of all these sessions. Otherwise one of them could get a lock that another's last line
-        // releases.
-        for end in ends { server.prepareEnd(end.session, at: now) }
-        for end in ends {
-            guard let connection = connections[end.session], !connection.hasEnded else { continue }
-            if connection.lastRead.batch == batch, let slice = connection.lastRead.slice {
-                receive(slice)
-                connection.lastRead.slice = nil
-            }
-            receiveRest(
-                of: connection, atMost: end.cause == .processDied ? connection.readableBytes : .max)
-            server.prepareEnd(end.session, at: now)
-        }
-        for end in ends {
-            guard let connection = connections[end.session] else { continue }
-            if !connection.hasEnded {
-                connection.hasEnded = true
-                server.endOfInput(end.session, wasKilled: { connection.wasProcessKilled }, at: now)
-            }
-            if end.cause != .halfClosed { server.died(end.session, at: now) }
-            visits.append(end.session)
-        }
-        ends.removeAll(keepingCapacity: true)
-    }
-
     private mutating func carryOutLines() {
-        for (index, slice) in arena.slices.enumerated()
-        where connections[slice.session]?.hasEnded == false {
+        for (index, slice) in arena.slices.enumerated() where !slice.isReceived {
             receive(slice)
             // A deadline that comes within a long batch must not wait for its end.
             if index % 16 == 15 || slice.range.count > 4_096 { tick() }
         }
     }
 
-    private mutating func receive(_ slice: Arena.Slice) {
+    mutating func receive(_ slice: Arena.Slice) {
         server.receive(arena.bytes(of: slice), from: slice.session, at: now)
-    }
-
-    private mutating func receiveRest(of connection: Connection, atMost most: Int) {
-        var left = most
-        while left > 0 {
-            let room = UnsafeMutableRawBufferPointer(rebasing: arena.spare.prefix(left))
-            guard case .bytes(let count) = connection.read(into: room) else { return }
-            server.receive(
-                UnsafeRawBufferPointer(rebasing: room.prefix(count)), from: connection.session, at: now)
-            left -= count
-        }
     }
 
     // MARK: - Send
@@ -333,8 +283,8 @@ struct Reactor: ~Copyable {
         switch server.interest(in: connection.session) {
         case .close: close(connection)
         case .open(let reads, let writes):
-            connection.reads = reads && !connection.hasEnded
-            var awaited: Conditions = connection.hasEnded ? [] : .halfClosed
+            connection.reads = reads && !(connection.end?.isComplete ?? false)
+            var awaited: Conditions = connection.end == nil ? .halfClosed : []
             if connection.reads { awaited.insert(.readable) }
             if writes && connection.isFull { awaited.insert(.writable) }
             guard awaited != connection.awaited else { return }
@@ -353,7 +303,7 @@ struct Reactor: ~Copyable {
         case .part(let count):
             connection.isFull = true
             server.wrote(count, to: session, at: now)
-        case .broken: server.died(session, at: now)
+        case .broken: note(.closed, of: session)
         case nil: break
         }
     }
@@ -385,7 +335,7 @@ struct Reactor: ~Copyable {
                 let connection = try connections.admit(arrival, to: &server, in: waiting.events, at: now)
                 if connection == nil { hasClosedSome = true }
                 guard let connection, connection.watch == .gone else { continue }
-                ends.append(End(session: connection.session, cause: .processDied))
+                note(.processDied, of: connection.session)
             } catch {
                 shortage = error
                 hasClosedSome = true

@@ -23,7 +23,14 @@ struct Account {
 
     init(userID: UInt32) { self.userID = userID }
 
-    func work(in round: UInt64) -> Int { self.round == round ? work : 0 }
+    /// The work of this round, with what is left of the rounds before: more than a quota of work takes several rounds.
+    func work(in round: UInt64) -> Int {
+        let rounds = Int(clamping: min(round - self.round, 1 << 32))
+        return max(0, work - rounds * Self.quota)
+    }
+
+    /// The work of one account in a round, if there are other accounts.
+    static var quota: Int { 128 }
 
     mutating func add(_ work: Int, in round: UInt64) {
         self.work = self.work(in: round) + work

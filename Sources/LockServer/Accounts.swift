@@ -21,7 +21,7 @@ struct Accounts: ~Copyable {
     /// The work of one session before another session has a turn.
     private static var quotaOfSession: Int { 64 }
     /// The work of one account in a round, if there are other accounts.
-    private static var quotaOfAccount: Int { 128 }
+    private static var quotaOfAccount: Int { Account.quota }
 
     private var records: [Account] = []
     private var vacant: [AccountID] = []
@@ -104,6 +104,11 @@ struct Accounts: ~Copyable {
         if let rate = payer.rate {
             self[payer.account].debt.charge(cost.lines, at: .init(perSecond: rate), now)
         }
+    }
+
+    /// Charges work that no line of a present session causes.
+    mutating func charge(_ work: Int, to account: AccountID) {
+        self[account].add(work, in: round)
     }
 
     private func hasUsedQuota(_ account: AccountID) -> Bool {

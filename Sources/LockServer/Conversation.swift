@@ -5,7 +5,7 @@ import LockWire
 ///
 ///            end of input, QUIT, death          all is sent, or cannot be
 ///  [ OPEN ] ───────────────────────▶ [ ENDING ] ─────────────────────────▶ (gone)
-///      │  a hard limit                                                        ▲
+///      │  a hard limit, death                                                        ▲
 ///      └──────────────────────────▶ [ CUT OFF ] ──────────────────────────────┘
 ///
 /// Invariants:
@@ -35,6 +35,10 @@ struct Conversation {
     var client = Note.none
 
     private(set) var phase: Phase
+    /// How the session ends once its lines are carried out; nil while more input may come.
+    var ending: Ending?
+    /// Whether the client can be told nothing more, so that nothing is written.
+    private(set) var isMute = false
     private var reader: LineReader
     private var parked: [UInt8] = []
     /// Lists that are to be written, the first of them begun.
@@ -50,6 +54,12 @@ struct Conversation {
     private var isKnownAsPaused = false
     /// Whether the session waits for a visit of the shell.
     private var isReady = false
+
+    /// The end of a session whose last lines are still to be carried out.
+    struct Ending {
+        let phase: Phase
+        let wasKilled: Bool
+    }
 
     init(
         session: SessionID, peer: Peer, since: Instant, account: AccountID, verdict: Verdict, lineLimit: Int
@@ -75,6 +85,10 @@ struct Conversation {
     /// Where the session's work is charged.
     @inline(__always)
     var payer: Payer { Payer(account: account, rate: verdict.allowance.requests) }
+
+    /// The rate that its next lines wait for. The last lines of a session wait for none, as others wait for its locks.
+    @inline(__always)
+    var awaitedRate: Int? { isMute || ending != nil ? nil : verdict.allowance.requests }
 
     // MARK: - Input
 
@@ -111,9 +125,22 @@ struct Conversation {
     var unread: Int { output.count - sent }
 
     @inline(__always)
-    mutating func write(_ reply: Reply, _ tag: Tag?) { reply.encode(tag: tag, into: &output) }
+    mutating func write(_ reply: Reply, _ tag: Tag?) {
+        if !isMute { reply.encode(tag: tag, into: &output) }
+    }
 
-    mutating func write(_ notice: Notice) { notice.encode(into: &output) }
+    mutating func write(_ notice: Notice) {
+        if !isMute { notice.encode(into: &output) }
+    }
+
+    /// Drops all output, and writes no more of it.
+    mutating func mute() {
+        isMute = true
+        rowReplies = []
+        output = []
+        sent = 0
+        missed = 0
+    }
 
     /// Writes a notice of a change if not too much is unread; otherwise counts it as missed.
     mutating func offer(_ notice: Notice, within limit: Int) {
@@ -148,7 +175,9 @@ struct Conversation {
 
     // MARK: - Rows
 
-    mutating func begin(_ reply: RowReply) { rowReplies.append(reply) }
+    mutating func begin(_ reply: RowReply) {
+        if !isMute { rowReplies.append(reply) }
+    }
 
     /// Writes a page of the first reply of rows, and its last line if it is complete.
     mutating func write(_ page: RowReply.Page, of reply: RowReply, isComplete: Bool) {
@@ -166,6 +195,7 @@ struct Conversation {
     /// Ends the input; a session that is cut off gets no further rows either.
     mutating func end(as phase: Phase) {
         self.phase = phase
+        ending = nil
         parked = []
         if phase == .cutOff { rowReplies = [] }
     }

@@ -8,8 +8,17 @@ struct Cost {
     /// A line of average cost.
     static var line: Cost { line(extraWork: 0) }
 
+    /// A line that cannot be decided yet, and is tried again.
+    static var postponed: Cost { Cost(work: 1) }
+
     /// A line with work that grows with the state that it examines or changes.
     static func line(extraWork: Int) -> Cost { Cost(lines: 1, work: 1 + extraWork) }
+
+    /// Grants and requests that were examined for a line.
+    static func search(steps: Int) -> Cost {
+        // Measured: eight of them cost about as much as a line.
+        Cost(work: steps / 8)
+    }
 
     /// Rows of a list, whether written or skipped. The line that asked for the list is charged separately.
     static func rows(_ count: Int) -> Cost {

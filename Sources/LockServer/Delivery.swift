@@ -37,6 +37,8 @@ extension Server {
         case .diedHolding(let session, let name, let token, let grants):
             statistics.diedHolding += 1
             note(.diedHolding(grants: grants), name, by: conversations.index(of: session), token)
+        case .ended(let session):
+            if let client = conversations.index(of: session) { forget(client) }
         case .markForgotten(let name): note(.markForgotten, name, by: nil)
         case .changed(let change): sendWatchers(change)
         }

@@ -29,22 +29,48 @@ enum Answer {
 extension Server {
     mutating func carryOut(
         _ line: LineReader.Line, _ client: ConversationIndex, _ now: Instant
-    ) -> Cost {
-        statistics.lines += 1
-        carriedOut?.append(.line(conversations[client].session))
+    ) -> Cost? {
         switch line {
         case .tooLong(let beginning):
+            noteLine(of: client)
             let tag = Request.tag(ofBeginning: beginning)
             conversations[client].write(.error(WireError(.lineTooLong)), tag)
             return .line
         case .text(let text):
             switch Request.parse(text) {
             case .fault(let tag, let error):
+                noteLine(of: client)
                 conversations[client].write(.error(error), tag)
                 return .line
             case .request(let request):
+                table.advance(to: now)
+                if table.isBehind, !settle(request, client) { return nil }
+                noteLine(of: client)
                 return give(answer(to: request, client, now), to: request.tag, client, now)
             }
+        }
+    }
+
+    private mutating func noteLine(of client: ConversationIndex) {
+        statistics.lines += 1
+        carriedOut?.append(.line(conversations[client].session))
+    }
+
+    /// Does what is due on the locks that a request is about. Returns false if it cannot be decided yet.
+    private mutating func settle(_ request: borrowing Request, _ client: ConversationIndex) -> Bool {
+        let session = conversations[client].session
+        defer { deliverEffects() }
+        switch request.verb {
+        case .acquire(let asked):
+            // What is over would count against the limits.
+            return !table.isBehind(session) && table.settle(asked.name, for: session)
+        case .release(let name, _), .releaseAtEnd(let name, _), .upgrade(let name, _, _),
+            .downgrade(let name, _, _), .renew(let name, _, _), .cancel(let name, _), .revoke(let name, _),
+            .validate(let name, _), .status(let name):
+            return table.settle(name, for: session)
+        case .cancelTagged(let tag): return table.settle(tag, of: session)
+        case .releaseAll(let owner): return table.settle(owner, of: session)
+        case .list, .sessions, .stats, .help, .watch, .hello, .ping, .quit: return true
         }
     }
 

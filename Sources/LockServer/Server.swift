@@ -21,6 +21,8 @@ public struct Server: ~Copyable {
     var log = EventLog()
     var limits: ServerConfiguration.Limits
     let program: String
+    /// How many steps of due work are left for this batch.
+    private var dueStepsLeft = Server.stepsInBatch
     /// An empty array that keeps its memory, to exchange for the rules' effects.
     var spareEffects: [Effect] = []
     private let anchor = Anchor()
@@ -37,6 +39,7 @@ public struct Server: ~Copyable {
         table = LockTable(
             limits: configuration.limits.rules, firstToken: configuration.firstToken,
             lastToken: configuration.lastToken, graceEnd: configuration.graceEnd)
+        table.completesAtOnce = false
     }
 
     // MARK: - Sessions
@@ -73,58 +76,73 @@ public struct Server: ~Copyable {
     /// Carries out the lines that these bytes complete.
     public mutating func receive(_ bytes: UnsafeRawBufferPointer, from session: SessionID, at now: Instant) {
         guard let client = conversations.openIndex(of: session) else { return }
+        catchUp(at: now)
         if conversations.isPaused(client) {
             conversations[client].park(bytes)
         } else {
-            carryOutLines(bytes, client, now, pausing: true)
+            carryOutLines(bytes, client, now)
         }
         finish(client)
     }
 
-    /// Prepares the end of a session: carries out its last lines, and drops its waiting requests.
+    /// Notes that the process of a session is dead, or has closed its end: it gets no lock any more, and gets no answers.
     ///
-    /// Call this for every session that ends in this batch, once before and once after its last lines, and before
-    /// `endOfInput` for any of them. Otherwise a lock released by one dying session could be granted to another.
-    public mutating func prepareEnd(_ session: SessionID, at now: Instant) {
-        guard let client = conversations.openIndex(of: session) else { return }
-        carryOutParked(client, now, pausing: false)
-        if conversations[client].phase == .open {
-            carriedOut?.append(.withdrawal(session))
-            table.dropRequests(of: session, at: now)
-        }
-        finish(client)
+    /// Call this for every session that ends in this batch, before the last lines of any of them are received. Otherwise a
+    /// lock released by one dying session could be granted to another.
+    public mutating func beginEnd(_ session: SessionID, at now: Instant) {
+        guard let client = conversations.index(of: session) else { return }
+        conversations[client].mute()
+        guard conversations[client].phase == .open else { return }
+        carriedOut?.append(.withdrawal(session))
+        table.beginEnd(of: session, at: now)
     }
 
-    /// Ends the input of a session: carries out its last lines, drops its waiting requests and releases its locks (G6).
+    /// Ends the input of a session. After its last lines its waiting requests are dropped and its locks released (G6).
     ///
     /// Its output can still be sent. `wasKilled` returns whether a signal killed the process; it is called only if that
-    /// makes a difference.
+    /// can make a difference.
     public mutating func endOfInput(
         _ session: SessionID, wasKilled: () -> Bool = { false }, at now: Instant
     ) {
-        guard let client = conversations.openIndex(of: session) else { return }
-        carryOutParked(client, now, pausing: false)
-        let isKilled = conversations[client].phase == .open && table.releasesAtEnd(session) && wasKilled()
-        end(client, as: .ending, wasKilled: isKilled, now)
-        finish(client)
+        endOfInput(session, as: .ending, wasKilled: wasKilled, at: now)
     }
 
     /// Ends a session as `endOfInput` does, and drops its output, because the process that connected is dead.
-    public mutating func died(_ session: SessionID, at now: Instant) {
-        guard let client = conversations.index(of: session) else { return }
-        carryOutParked(client, now, pausing: false)
-        end(client, as: .cutOff, now)
-        finish(client)
+    public mutating func died(
+        _ session: SessionID, wasKilled: () -> Bool = { false }, at now: Instant
+    ) {
+        beginEnd(session, at: now)
+        endOfInput(session, as: .cutOff, wasKilled: wasKilled, at: now)
     }
 
-    /// Forgets a session, because its connection is closed; its place may be used again.
+    private mutating func endOfInput(
+        _ session: SessionID, as phase: Conversation.Phase, wasKilled: () -> Bool, at now: Instant
+    ) {
+        guard let client = conversations.index(of: session) else { return }
+        guard conversations[client].phase == .open else {
+            if phase == .cutOff { end(client, as: .cutOff, now) }
+            return
+        }
+        let mayRelease = conversations[client].hasParked || table.releasesAtEnd(session)
+        let wasKilled = conversations[client].ending?.wasKilled ?? (mayRelease && wasKilled())
+        conversations[client].ending = Conversation.Ending(phase: phase, wasKilled: wasKilled)
+        goOn(client, now)
+    }
+
+    /// Forgets a session, because its connection is closed. Its place is used again once its grants are removed.
     public mutating func close(_ session: SessionID, at now: Instant) {
         guard let client = conversations.index(of: session) else { return }
         end(client, as: .cutOff, now)
         finish(client)
-        accounts.leave(conversations[client].account, at: now)
-        conversations.close(client)
+        let isTakenApart = table.isTakenApart(session)
         table.forgetSession(session)
+        if isTakenApart { forget(client) }
+    }
+
+    /// Forgets a session that has nothing any more.
+    mutating func forget(_ client: ConversationIndex) {
+        accounts.leave(conversations[client].account, at: table.now)
+        conversations.close(client)
     }
 
     // MARK: - Time
@@ -137,16 +155,38 @@ public struct Server: ~Copyable {
     /// Carries out what is due by now, and begins a round of service.
     public mutating func advance(to now: Instant) {
         table.advance(to: now)
-        deliverEffects()
         accounts.beginRound(at: now)
+        dueStepsLeft = Self.stepsInBatch
+        if table.hasWork { doDueWork() }
     }
 
-    /// Whether sessions have work left that waits for their turn, and not for room in a socket.
-    public var hasUnfinishedWork: Bool { accounts.haveWork }
+    /// How many steps of due work one batch does at the most, for all accounts together.
+    private static var stepsInBatch: Int { 256 }
+
+    private mutating func doDueWork() {
+        table.work(atMost: dueStepsLeft)
+        for (account, steps) in table.charges {
+            accounts.charge(steps, to: account)
+            dueStepsLeft -= steps
+        }
+        table.charges.removeAll(keepingCapacity: true)
+        deliverEffects()
+    }
+
+    /// Does what has become due since the batch began, so that lines come after it wherever it is little.
+    private mutating func catchUp(at now: Instant) {
+        table.advance(to: now)
+        if table.hasWork { doDueWork() }
+    }
+
+    /// Whether there is work left that waits for a turn, and not for room in a socket.
+    public var hasUnfinishedWork: Bool { accounts.haveWork || table.hasWork }
 
     /// Goes on with rows and lines: one turn for each account with work left, and in it for each of its sessions.
     public mutating func resumeWork(at now: Instant) {
         accounts.beginTurns()
+        dueStepsLeft = Self.stepsInBatch
+        if table.hasWork { doDueWork() }
         while let session = nextInTurn(at: now) {
             if let client = conversations.index(of: session) { goOn(client, now) }
         }
@@ -157,7 +197,7 @@ public struct Server: ~Copyable {
             // Rows were paid for with their line.
             guard let client = conversations.index(of: session), !conversations[client].isWritingRows
             else { return nil }
-            return conversations[client].verdict.allowance.requests
+            return conversations[client].awaitedRate
         }
     }
 
@@ -202,7 +242,9 @@ public struct Server: ~Copyable {
         case .ending:
             let isDone = !isUnread && !conversations[client].isWritingRows
             return isDone ? .close : .open(reads: false, writes: isUnread)
-        case .open: return .open(reads: !conversations.isPaused(client), writes: isUnread)
+        case .open:
+            let reads = conversations[client].ending == nil && !conversations.isPaused(client)
+            return .open(reads: reads, writes: isUnread)
         }
     }
 

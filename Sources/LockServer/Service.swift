@@ -5,43 +5,58 @@ import LockWire
 /// How far a session is served at once: its quota of lines, and rows as far as there is room. The rest follows in later
 /// rounds.
 extension Server {
-    /// Carries out lines, and parks those that have to wait.
-    ///
-    /// - Parameter pausing: whether to stop at the quota, at a list, and when too much is unread. The last lines of a session
-    ///   do not stop, so that its end happens after them.
-    mutating func carryOutLines(
-        _ bytes: UnsafeRawBufferPointer, _ client: ConversationIndex, _ now: Instant, pausing: Bool
-    ) {
-        let quota = pausing ? accounts.quota(of: conversations[client].payer, at: now) : .max
+    /// Carries out lines up to the session's quota, to a list, or until too much is unread; parks the others.
+    mutating func carryOutLines(_ bytes: UnsafeRawBufferPointer, _ client: ConversationIndex, _ now: Instant)
+    {
+        let payer = Payer(
+            account: conversations[client].account, rate: conversations[client].awaitedRate)
+        let quota = accounts.quota(of: payer, at: now)
         var count = 0
         if quota > 0 {
             var cost = Cost()
+            var postponed: [UInt8] = []
             var reader = conversations.takeReader(of: client, LineReader(limit: limits.line))
             count = reader.read(bytes) { line in
-                cost += carryOut(line, client, now)
+                let ofLine = carryOut(line, client, now)
+                if table.searchedSteps > 0 {
+                    cost += .search(steps: table.searchedSteps)
+                    table.searchedSteps = 0
+                }
+                guard let ofLine else {
+                    cost += .postponed
+                    postponed = line.bytes
+                    return false
+                }
+                cost += ofLine
                 return conversations[client].phase == .open && cost.work < quota
-                    && !(pausing && conversations.isBlocked(client))
+                    && !conversations.isBlocked(client)
             }
             conversations[client].exchange(&reader)
             accounts.charge(cost, to: conversations[client].payer, at: now)
+            if !postponed.isEmpty { conversations[client].park(postponed) }
         }
-        guard count < bytes.count, conversations[client].phase == .open else { return }
-        conversations[client].park(bytes[count...])
-        if !conversations.isBlocked(client) { queue(client) }
+        guard conversations[client].phase == .open else { return }
+        if count < bytes.count { conversations[client].park(bytes[count...]) }
+        if conversations[client].hasParked, !conversations.isBlocked(client) { queue(client) }
     }
 
     /// Carries out the parked lines, as far as the session does not pause again.
-    mutating func carryOutParked(_ client: ConversationIndex, _ now: Instant, pausing: Bool) {
+    private mutating func carryOutParked(_ client: ConversationIndex, _ now: Instant) {
         guard conversations[client].phase == .open, conversations[client].hasParked else { return }
         let parked = conversations[client].takeParked()
-        parked.withUnsafeBytes { carryOutLines($0, client, now, pausing: pausing) }
+        parked.withUnsafeBytes { carryOutLines($0, client, now) }
     }
 
     /// Goes on with rows and lines that had to wait for room or for a turn; a queued session waits for its turn.
+    ///
+    /// Ends the session if no more input comes, and all lines are carried out.
     mutating func goOn(_ client: ConversationIndex, _ now: Instant) {
         let isQueued = accounts.isQueued(conversations[client].session)
         if !isQueued, conversations[client].isWritingRows { writeRows(client, at: now) }
-        if !isQueued, !conversations.isBlocked(client) { carryOutParked(client, now, pausing: true) }
+        if !isQueued, !conversations.isBlocked(client) { carryOutParked(client, now) }
+        if let ending = conversations[client].ending, !conversations.isPaused(client) {
+            end(client, as: ending.phase, wasKilled: ending.wasKilled, now)
+        }
         finish(client)
     }
 

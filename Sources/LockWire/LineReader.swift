@@ -15,6 +15,13 @@ public struct LineReader: Sendable {
         case text(UnsafeRawBufferPointer)
         /// The beginning of a line that is too long. Valid only while the body runs.
         case tooLong(UnsafeRawBufferPointer)
+
+        /// A copy of the line, with its line feed, to be read again.
+        public var bytes: [UInt8] {
+            switch self {
+            case .text(let line), .tooLong(let line): Array(line) + [.lineFeed]
+            }
+        }
     }
 
     private let limit: Int

@@ -21,6 +21,21 @@ enum Outcome {
 }
 
 extension LockTable {
+    /// Does what is due on the locks that a command is about. Returns false if the command cannot be decided yet.
+    mutating func canDecide(_ command: Command, by session: SessionID) -> Bool {
+        switch command {
+        case .acquire(let lock, _, _, _, _): return !isBehind(session) && settle(name(lock), for: session)
+        case .upgrade(let lock, _, _), .downgrade(let lock, _, _), .release(let lock, _),
+            .releaseAtEnd(let lock, _), .renew(let lock, _, _), .cancel(let lock, _), .validate(let lock, _),
+            .revoke(let lock, _):
+            return settle(name(lock), for: session)
+        case .cancelTagged(let tag):
+            return LockVocabulary.Tag(tag).map { settle($0, of: session) } ?? true
+        case .releaseAll(let owner): return settle(word(owner), of: session)
+        case .setRecall: return !hasWork
+        }
+    }
+
     /// Carries out a command of a session; `tag` is the tag of the request that it makes.
     mutating func carryOut(
         _ command: Command, by session: SessionID, tag: LockVocabulary.Tag?, at now: Instant

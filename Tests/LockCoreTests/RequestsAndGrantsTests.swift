@@ -146,7 +146,7 @@ import Testing
             a/t1 read jobs : read 1
             a/t2 read jobs : read 2
             b write jobs   : waiting
-            a recall on    : a jobs recalled 1 | a jobs recalled 2
+            a recall on    : a jobs recalled 2 | a jobs recalled 1
             a recall off   :
             """)
     }

@@ -23,6 +23,8 @@ struct Twin: ~Copyable {
     private var tokens: [Int: Token] = [:]
     private var lastToken = Token(rawValue: 0)
     private var asked = 0
+    /// The session of each request.
+    private var askers: [Int: Int] = [:]
     /// The number of owners in the longest circle that was refused.
     private(set) var longestCircle = 0
     /// A watcher; nil if the rules make no changes for watchers.
@@ -32,12 +34,23 @@ struct Twin: ~Copyable {
         let description: String
     }
 
-    init(sessions count: Int, limits: Limits = Limits(), grace: Duration? = nil, isObserved: Bool = false) {
+    /// What the model expects to happen, and the rules have not done yet.
+    private var expected: [Model.Event] = []
+
+    /// - Parameter stepsInTurn: the steps of work in one turn of the rules; nil if each command completes all work.
+    init(
+        sessions count: Int, limits: Limits = Limits(), grace: Duration? = nil, isObserved: Bool = false,
+        stepsInTurn: Int? = nil
+    ) {
         let graceEnd = grace.map { Instant.zero.advanced(by: $0) }
         table = LockTable(
             limits: limits, firstToken: Token(rawValue: 1), lastToken: Token(rawValue: .max - 1),
             graceEnd: graceEnd)
         table.isObserved = isObserved
+        if let stepsInTurn {
+            table.completesAtOnce = false
+            table.stepsInTurn = stepsInTurn
+        }
         if isObserved { follower = Follower() }
         model = Model(graceEnd: graceEnd)
         model.limits.sessionGrants = limits.sessionGrants
@@ -60,20 +73,54 @@ struct Twin: ~Copyable {
         switch step {
         case .command(let number, let command): answer = try carryOut(command, of: number)
         case .drop(let number):
-            model.dropRequests(of: number)
-            table.dropRequests(of: sessions[number], at: model.now)
+            // A grant that is late would be dropped here, and the model would have it until the end.
+            try rest()
+            forgetExpected(of: number)
+            model.beginEnd(of: number)
+            table.beginEnd(of: sessions[number], at: model.now)
         case .end(let number):
+            forgetExpected(of: number)
             model.endSession(number)
             table.closeSession(sessions[number], at: model.now)
             table.forgetSession(sessions[number])
-            numbers[sessions[number]] = nil
             sessions[number] = openSession(number)
         case .pass(let duration):
+            // A request that could be granted in time may time out if the work is late.
+            while table.hasWork { table.work(atMost: table.stepsInTurn) }
             model.advance(to: model.now.advanced(by: duration))
             table.advance(to: model.now)
         }
+        if !table.completesAtOnce { table.work(atMost: table.stepsInTurn) }
         try compareEffects(after: step)
         return answer
+    }
+
+    /// Expects no late answers to the requests of a session that ends.
+    private mutating func forgetExpected(of number: Int) {
+        expected.removeAll { event in
+            switch event {
+            case .granted(let id, _, _), .refused(let id, _): askers[id] == number
+            case .expired, .revoked, .recalled: false
+            }
+        }
+    }
+
+    /// Does the work that is left, if the rules do it in turns.
+    mutating func rest() throws {
+        while table.hasWork { table.work(atMost: table.stepsInTurn) }
+        try compareEffects(after: .pass(.zero))
+        if !table.completesAtOnce { expected = [] }
+    }
+
+    /// Does work until the command can be decided; false if it waits for the last lines of a session that has ended.
+    private mutating func settle(for command: Command, of number: Int) -> Bool {
+        guard !table.completesAtOnce else { return true }
+        table.advance(to: model.now)
+        while true {
+            if table.canDecide(command, by: sessions[number]) { return true }
+            guard table.hasWork else { return false }
+            table.work(atMost: table.stepsInTurn)
+        }
     }
 
     private mutating func openSession(_ number: Int) -> SessionID {
@@ -83,7 +130,10 @@ struct Twin: ~Copyable {
     }
 
     private mutating func carryOut(_ command: Command, of number: Int) throws -> Model.Answer {
+        guard settle(for: command, of: number) else { return .done }
+        try compareEffects(after: .command(number, command))
         asked += 1
+        askers[asked] = number
         let before = model
         let request = model.request(command, of: number, as: asked, ids)
         let expected = model.carryOut(command, of: number, as: asked, ids)
@@ -110,7 +160,7 @@ struct Twin: ~Copyable {
 
     /// Compares the effects on other sessions; the order within one step is open (`Choice.whichFirst`).
     private mutating func compareEffects(after step: TwinStep) throws {
-        var expected = model.events
+        expected += model.events
         model.events = []
         let effects = table.effects
         table.effects.removeAll(keepingCapacity: true)
@@ -139,14 +189,18 @@ struct Twin: ~Copyable {
                     throw Disagreement(description: "\(step): \(change), where only \(follower as Any) was")
                 }
                 continue
-            case .diedHolding, .markForgotten: continue
+            case .diedHolding, .markForgotten, .ended: continue
             }
+            // A recall that is late may be for a request that the model has granted.
+            if index == nil, case .recalled = effect, !table.completesAtOnce { continue }
             guard let index else {
                 throw Disagreement(description: "\(step): \(effect), where only \(expected) was to happen")
             }
             expected.remove(at: index)
         }
-        guard expected.isEmpty else {
+        // A recall that was late is void if the request has gone.
+        let missing = expected.filter { if case .recalled = $0 { table.completesAtOnce } else { true } }
+        guard missing.isEmpty || table.hasWork else {
             throw Disagreement(description: "\(step): \(expected) did not happen")
         }
     }
@@ -173,7 +227,13 @@ struct Twin: ~Copyable {
         if let fault = model.fault { throw Disagreement(description: "the model itself: \(fault)") }
         guard table.lockCount == model.locks.count, table.markCount == model.marks.count,
             table.grantCount == model.grants.count, table.waiterCount == model.requests.count
-        else { throw Disagreement(description: "there are not as many locks, marks, grants or waiters") }
+        else {
+            let counts =
+                "\(table.lockCount), \(table.markCount), \(table.grantCount), \(table.waiterCount) locks, marks, "
+                + "grants, waiters instead of \(model.locks.count), \(model.marks.count), "
+                + "\(model.grants.count), \(model.requests.count)"
+            throw Disagreement(description: counts)
+        }
         try compareFollower()
         for lock in model.locks {
             let holders = Set(model.grants.filter { $0.lock == lock }.map { held($0) })

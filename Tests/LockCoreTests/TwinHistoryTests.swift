@@ -12,6 +12,8 @@ import Testing
         var sessions = 5
         var limits = Limits()
         var grace: Duration?
+        /// The steps of work in one turn of the rules; nil if each command completes all work.
+        var stepsInTurn: Int?
     }
 
     /// What came of a history: the answers, and the choices that were open.
@@ -26,6 +28,7 @@ import Testing
         _ twin: borrowing Twin, _ habits: Habits, _ generator: inout SeededGenerator
     ) -> TwinStep {
         let session = generator.number(0...habits.sessions - 1)
+        if twin.model.isEnding(session), generator.happens(40) { return .end(session) }
         switch generator.number(0...99) {
         case ..<1: return .drop(session)
         case ..<3: return .end(session)
@@ -44,13 +47,17 @@ import Testing
         var generator = SeededGenerator(seed: seed)
         var twin = Twin(
             sessions: habits.sessions, limits: habits.limits, grace: habits.grace,
-            isObserved: !seed.isMultiple(of: 3))
+            isObserved: !seed.isMultiple(of: 3), stepsInTurn: habits.stepsInTurn)
         var summary = Summary()
         for number in 0..<steps + habits.sessions {
             do {
                 let step = number < steps ? step(twin, habits, &generator) : .end(number - steps)
                 let answer = try twin.play(step)
                 summary.answers.insert(String("\(answer)".prefix { $0 != "(" }))
+                if habits.stepsInTurn != nil {
+                    guard number.isMultiple(of: 7) || number >= steps else { continue }
+                    try twin.rest()
+                }
                 try twin.compare()
             } catch {
                 Issue.record("PRWLOCK_TEST_SEED=\(seed), step \(number): \(error)")
@@ -72,6 +79,16 @@ import Testing
             #expect(summary.answers.contains(answer), "\(answer)")
         }
         #expect(summary.choices.isSuperset(of: [.whichCircle, .whichFirst]))
+    }
+
+    @Test("where work is done in turns, and commands come between them", arguments: SeededGenerator.seeds)
+    func turns(seed: UInt64) {
+        var habits = Habits()
+        for steps in 1...4 {
+            habits.stepsInTurn = steps
+            habits.grace = steps == 2 ? .milliseconds(100) : nil
+            _ = Self.live(seed: seed, steps: 1_000, habits)
+        }
     }
 
     @Test("where many wait and few let go (G8)", arguments: SeededGenerator.seeds)

@@ -179,6 +179,7 @@ final class World {
         case .recalled(let session, let name, let token): "\(letter(of: session)) \(name) recalled \(token)"
         case .diedHolding(let session, let name, _, let grants):
             "\(letter(of: session)) died holding \(grants), \(name)"
+        case .ended(let session): "\(letter(of: session)) ended"
         case .markForgotten(let name): "\(name) forgotten"
         case .changed(let change):
             "~ \(letter(of: change.session)) \(change.name) \(change.kind) \(change.mode)"

@@ -54,6 +54,8 @@ public struct Model: Sendable {
     private(set) var graceEnd: Instant?
     /// The sessions that want a notice when a request waits for one of their grants.
     private var recalling: Set<Int> = []
+    /// The sessions whose last lines are carried out.
+    private var ending: Set<Int> = []
     public var limits = Limits()
     /// The user of each session, and that user's limits; a session that is missing here has no such limits.
     public var shares: [Int: (user: UInt32, grants: Int, waiters: Int)] = [:]
@@ -192,6 +194,7 @@ public struct Model: Sendable {
             choices.insert(.whichCircle)
         }
         guard refusals.isEmpty else { return refused(refusals) }
+        if ending.contains(request.party.session) { return [.waiting] }
         requests.append(request)
         sendRecalls()
         return [.waiting]
@@ -276,14 +279,19 @@ public struct Model: Sendable {
         sendRecalls()
     }
 
-    /// Drops the waiting requests of a session without an answer.
-    public mutating func dropRequests(of session: Int) {
+    /// Begins the end of a session: drops its waiting requests without an answer, and queues no more of them.
+    public mutating func beginEnd(of session: Int) {
+        ending.insert(session)
         requests.removeAll { $0.party.session == session }
         serve()
     }
 
+    /// Whether the last lines of a session are carried out.
+    public func isEnding(_ session: Int) -> Bool { ending.contains(session) }
+
     /// Ends a session with all its grants and requests (G6).
     public mutating func endSession(_ session: Int, wasKilled: Bool = false) {
+        ending.remove(session)
         recalling.remove(session)
         requests.removeAll { $0.party.session == session }
         for grant in grants where grant.party.session == session {

@@ -134,7 +134,7 @@ final class Room {
     func endOfInput(_ letter: Character) { server.endOfInput(session(letter), at: now) }
 
     func dieTogether(_ letters: Character...) {
-        for letter in letters { server.prepareEnd(session(letter), at: now) }
+        for letter in letters { server.beginEnd(session(letter), at: now) }
         for letter in letters { die(letter) }
     }
 

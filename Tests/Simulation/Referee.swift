@@ -57,7 +57,7 @@ struct Referee {
     }
 
     mutating func drop(_ session: Int, _ clients: inout [Client]) {
-        model.dropRequests(of: session)
+        model.beginEnd(of: session)
         takeEvents(&clients)
     }
 

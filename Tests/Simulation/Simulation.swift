@@ -80,7 +80,7 @@ public struct Simulation: ~Copyable {
     public mutating func end() throws {
         for index in clients.indices.reversed() {
             count("leaves")
-            server.prepareEnd(clients[index].session, at: now)
+            server.beginEnd(clients[index].session, at: now)
             try observe()
             server.endOfInput(clients[index].session, at: now)
             try observe()
@@ -209,7 +209,7 @@ public struct Simulation: ~Copyable {
         count("deaths", dead.count)
         for index in dead where !clients[index].isDone {
             trace.add(now, clients[index].session, "dies")
-            server.prepareEnd(clients[index].session, at: now)
+            server.beginEnd(clients[index].session, at: now)
             try observe()
         }
         for index in dead.sorted().reversed() {

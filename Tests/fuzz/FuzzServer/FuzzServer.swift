@@ -73,7 +73,7 @@ private struct FuzzedServer: ~Copyable {
             case 10: take(session, 1 + Int(step >> 6) * 100)
             case 11: take(session, .max)
             case 12:
-                server.prepareEnd(session, at: now)
+                server.beginEnd(session, at: now)
                 server.endOfInput(session, wasKilled: { step > 127 }, at: now)
             case 13:
                 server.died(session, at: now)

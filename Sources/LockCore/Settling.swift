@@ -1,0 +1,247 @@
+public import LockVocabulary
+
+/// A position among the locks that are opened after the grace.
+enum Opened {
+    case none
+    case through(LockName)
+}
+
+/// The work that is due: timeouts, ends of leases, the end of the grace, and what ended sessions leave behind.
+///
+/// It is done in pieces, so it may be late. No command sees that, because of two rules:
+/// 1. What is over counts as gone wherever it is met (`isOver`): a request past its deadline, or of a session that has ended,
+///    is never granted, and closes no circle.
+/// 2. A command about a lock is decided only when all that is due on this lock is done (`settle`).
+extension LockTable {
+    // MARK: - What is due
+
+    /// The earliest instant at which something is due; nil for never.
+    @inline(__always)
+    public var nextDeadline: Instant? {
+        if agenda.isBusy || opened != nil { return clock }
+        return Instant.earliest(agenda.firstDeadline, graceEnd)
+    }
+
+    /// Whether something is due, or was not finished.
+    @inline(__always)
+    public var isBehind: Bool { unfinishedEnds > 0 || opened != nil || agenda.isBehind(at: clock) }
+
+    /// Whether `work` has something to do. (Where last lines are missing, the caller has.)
+    public var hasWork: Bool { opened != nil || agenda.isBehind(at: clock) }
+
+    /// Whether the limits of an account count something that is over.
+    public func isBehind(_ session: SessionID) -> Bool {
+        isBehind && agenda.isBehind(sessions[slot(of: session)].account, at: clock)
+    }
+
+    /// Begins a command: sets the time, and what the command may cost.
+    @inline(__always)
+    public mutating func advance(to now: Instant) {
+        precondition(now >= clock, "time went back")
+        clock = now
+        if let end = graceEnd, end <= now { endGrace() }
+        if completesAtOnce {
+            if isBehind { complete() }
+        } else {
+            stepsLeft = stepsInTurn
+        }
+    }
+
+    private mutating func endGrace() {
+        graceEnd = nil
+        opened = Opened.none
+    }
+
+    private mutating func complete() {
+        stepsLeft = .max
+        while hasWork { work(atMost: .max) }
+        stepsLeft = .max
+    }
+
+    // MARK: - Turns
+
+    /// Does work that is due, in turns of the accounts that it is charged to.
+    ///
+    /// - Parameter steps: about how many steps to take in all: grants and requests that end, begin or are told.
+    public mutating func work(atMost steps: Int) {
+        var left = steps
+        while left > 0, let account = agenda.beginTurn(at: clock) {
+            let turn = completesAtOnce ? Int.max : min(left, stepsInTurn)
+            stepsLeft = turn
+            takeTurn(account)
+            let taken = max(1, turn - stepsLeft)
+            left -= taken
+            if !completesAtOnce { charges[account, default: 0] += taken }
+            agenda.endTurn(of: account, at: clock)
+        }
+        if opened != nil, left > 0 {
+            stepsLeft = left
+            openLocks()
+        }
+    }
+
+    private mutating func takeTurn(_ account: AccountID) {
+        // End what is due before any lock is reconciled: a lease and a timeout of the same instant then have one order.
+        var touched: [Slot<Lock>] = []
+        while stepsLeft > 0, let due = agenda.popDue(of: account, by: clock) { touched.append(end(due)) }
+        reconcile(touched)
+        while stepsLeft > 0, let lock = agenda.nextUnsettled(of: account) {
+            if isUnsettled(lock) {
+                locks[lock].isUnsettled = false
+                reconcile(lock)
+            }
+            stepsLeft -= 1
+        }
+        while stepsLeft > 0, let session = agenda.firstEnded(of: account) {
+            // It was taken apart meanwhile, and another session may have its slot.
+            let isGone = !sessions.reaches(session) || sessions[session].phase == .open
+            if isGone || takeApart(session) { agenda.removeFirstEnded(of: account) }
+            stepsLeft -= 1
+        }
+        while stepsLeft > 0, let lock = agenda.nextRecall(of: account) {
+            if locks.reaches(lock), !locks[lock].isVacant { recallMore(of: lock) }
+            stepsLeft -= 1
+        }
+    }
+
+    private func isUnsettled(_ lock: Slot<Lock>) -> Bool {
+        locks.reaches(lock) && !locks[lock].isVacant && locks[lock].isUnsettled
+    }
+
+    /// Serves the locks that were requested in the grace, in the order of their names.
+    private mutating func openLocks() {
+        var after: LockName?
+        if case .through(let name) = opened { after = name }
+        var some: [Slot<Lock>] = []
+        let most = min(stepsLeft, completesAtOnce ? Int.max : stepsInTurn)
+        var last: LockName?
+        names.forEach(prefix: "", after: after) { lock in
+            some.append(lock)
+            last = name(of: lock)
+            return some.count < most
+        }
+        opened = some.count < most ? nil : last.map(Opened.through)
+        reconcile(some)
+    }
+
+    // MARK: - What is over
+
+    /// Whether a request counts as gone: its deadline has come, or its session has ended.
+    func isOver(_ waiter: Slot<Waiter>) -> Bool {
+        let record = waiters[waiter]
+        let session = owners[record.owner].session
+        if sessions[session].phase != .open { return true }
+        return record.deadline.map { agenda.due($0, of: sessions[session].account) <= clock } ?? false
+    }
+
+    /// Whether a grant counts as gone: its lease has ended, or its session, and its last lines are carried out.
+    func isOver(_ grant: Slot<Grant>) -> Bool {
+        let record = grants[grant]
+        let session = owners[record.owner].session
+        if sessions[session].phase == .ended { return true }
+        return record.deadline.map { agenda.due($0, of: sessions[session].account) <= clock } ?? false
+    }
+
+    /// Carries out a deadline. Returns the lock, which the caller reconciles.
+    private mutating func end(_ due: Due) -> Slot<Lock> {
+        switch due {
+        case .waiter(let waiter):
+            waiters[waiter].deadline = nil
+            stepsLeft -= 1
+            if sessions[owners[waiters[waiter].owner].session].phase != .open { return drop(waiter) }
+            let lock = waiters[waiter].lock
+            timeOut(waiter)
+            return lock
+        case .grant(let grant):
+            grants[grant].deadline = nil
+            let lock = grants[grant].lock
+            endOver(grant)
+            return lock
+        }
+    }
+
+    /// Removes a request that is over, and answers it if its session is open. Returns the lock, which the caller reconciles.
+    @discardableResult
+    mutating func drop(_ waiter: Slot<Waiter>, keepingOwner: Bool = false) -> Slot<Lock> {
+        stepsLeft -= 1
+        let lock = waiters[waiter].lock
+        if sessions[owners[waiters[waiter].owner].session].phase == .open {
+            timeOut(waiter, keepingOwner: keepingOwner)
+        } else {
+            emit(.cancelled, waiter)
+            removeWaiter(waiter, keepingOwner: keepingOwner)
+        }
+        return lock
+    }
+
+    /// Ends a grant that is over. The caller reconciles the lock.
+    private mutating func endOver(_ grant: Slot<Grant>) {
+        let record = grants[grant]
+        let slot = owners[record.owner].session
+        guard sessions[slot].phase != .ended else { return endWithSession(grant) }
+        stepsLeft -= 1
+        effects.append(.expired(id(of: slot), name(of: record.lock), record.token, record.mode))
+        emit(.expired, grant)
+        endGrant(grant, cleanly: false)
+    }
+
+    private mutating func timeOut(_ waiter: Slot<Waiter>, keepingOwner: Bool = false) {
+        let record = waiters[waiter]
+        let blockers = blockers(of: record.mode, on: record.lock, upgrading: record.upgrades)
+        let waited = record.since.duration(to: clock)
+        refuse(waiter, .timeout(waited: waited, blockers), as: .timeout, keepingOwner: keepingOwner)
+    }
+
+    // MARK: - One lock
+
+    /// Does what is due on one lock, so that a command about it can be decided.
+    ///
+    /// Returns false if the command has to wait: for the rest of this work, or for the last lines of a session that has ended.
+    public mutating func settle(_ name: LockName, for session: SessionID) -> Bool {
+        guard isBehind, let lock = names.find(name) else { return true }
+        return settle(lock, for: slot(of: session))
+    }
+
+    /// Does what is due on the lock of the waiting request with a tag.
+    public mutating func settle(_ tag: Tag, of session: SessionID) -> Bool {
+        guard isBehind, let waiter = waiter(tag, of: slot(of: session)) else { return true }
+        return settle(waiters[waiter].lock, for: slot(of: session))
+    }
+
+    /// Does what is due on the locks that an owner waits for.
+    public mutating func settle(_ owner: OwnerID, of session: SessionID) -> Bool {
+        guard isBehind, let owner = findOwner(owner, of: slot(of: session)) else { return true }
+        var locks: [Slot<Lock>] = []
+        owners[owner].waiters.forEach(in: waiters) { locks.append(waiters[$0].lock) }
+        for lock in locks where self.locks.reaches(lock) && !self.locks[lock].isVacant {
+            guard settle(lock, for: slot(of: session)) else { return false }
+        }
+        return true
+    }
+
+    private mutating func settle(_ lock: Slot<Lock>, for session: Slot<Session>) -> Bool {
+        guard !locks[lock].isUnsettled else { return false }
+        searchedSteps += Int(locks[lock].holders.count) + locks[lock].waiters
+        // The last lines of two sessions never wait for each other.
+        let waits = sessions[session].phase == .open
+        var isWaitedFor = false
+        var over: [Slot<Grant>] = []
+        locks[lock].holders.forEach(in: grants) { grant in
+            if isOver(grant) { over.append(grant) }
+            if waits, sessions[owners[grants[grant].owner].session].phase == .ending { isWaitedFor = true }
+        }
+        guard !isWaitedFor else { return false }
+        var overWaiters: [Slot<Waiter>] = []
+        func note(_ waiter: Slot<Waiter>) { if isOver(waiter) { overWaiters.append(waiter) } }
+        if let upgrade = locks[lock].upgrade { note(upgrade) }
+        locks[lock].contenders.forEach(in: waiters) { note($0) }
+        locks[lock].readers.forEach(in: waiters) { note($0) }
+        for waiter in overWaiters { drop(waiter) }
+        for grant in over { endOver(grant) }
+        let name = name(of: lock)
+        stepsLeft = stepsInTurn
+        reconcile(lock)
+        guard let left = names.find(name) else { return true }
+        return !locks[left].isUnsettled
+    }
+}

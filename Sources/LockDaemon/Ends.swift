@@ -1,0 +1,113 @@
+import LockServer
+import LockVocabulary
+import Posix
+
+/// The sessions that have ended, and whose last lines the server does not have yet.
+///
+/// A session that ends may have sent a megabyte of lines before. They are carried out first (G6), in turns as the lines of
+/// all sessions are. Meanwhile the server lets every other session wait that asks for a lock of this one.
+///
+/// A peer that only sends nothing more (`halfClosed`) is alive and may read, so there is no hurry: the loop reads its lines
+/// as before, and finds their end.
+struct Ends {
+    enum Cause: Int {
+        /// The peer sends nothing more, and may still read.
+        case halfClosed
+        /// The peer has closed its end.
+        case closed
+        /// The process has ended, and another process may have its socket.
+        case processDied
+    }
+
+    /// How one session has ended.
+    struct End {
+        var cause: Cause
+        /// The bytes that were in the socket when its process was found dead. What comes later is another process's.
+        var bytesLeft = Int.max
+        /// Whether the server has all its lines.
+        var isComplete = false
+    }
+
+    /// Sessions whose end the server does not know yet.
+    fileprivate var new: [SessionID] = []
+    /// Sessions whose last lines are to be read.
+    fileprivate var unread: [SessionID] = []
+
+    var isEmpty: Bool { new.isEmpty && unread.isEmpty }
+}
+
+extension Reactor {
+    /// How many ended sessions the loop completes in one batch.
+    private static var endsInBatch: Int { 128 }
+    /// How many portions of last lines the loop reads from one of them in one batch.
+    private static var portionsInBatch: Int { 4 }
+
+    /// Notes the end of a session, unless it is known.
+    mutating func note(_ cause: Ends.Cause, of session: SessionID) {
+        guard let connection = connections[session] else { return }
+        if let end = connection.end, end.cause == .halfClosed ? cause == .halfClosed : true { return }
+        let isComplete = connection.end?.isComplete ?? false
+        let bytesLeft = cause == .processDied ? connection.readableBytes : .max
+        connection.end = Ends.End(cause: cause, bytesLeft: bytesLeft, isComplete: isComplete)
+        ends.new.append(session)
+    }
+
+    /// Notes that the loop has read to the end of a session's lines.
+    mutating func noteEndOfInput(of connection: Connection) {
+        if connection.end?.cause == .halfClosed {
+            ends.unread.append(connection.session)
+        } else {
+            note(.halfClosed, of: connection.session)
+        }
+    }
+
+    /// Gives the server the last lines of sessions that have ended, and then their ends.
+    mutating func carryOutEnds() {
+        guard !ends.isEmpty else { return }
+        // First all of them: otherwise one could get a lock that another's last line releases.
+        for session in ends.new where connections[session]?.end?.cause != .halfClosed {
+            server.beginEnd(session, at: now)
+        }
+        for (index, slice) in arena.slices.enumerated() where connections[slice.session]?.end != nil {
+            receive(slice)
+            arena.noteReceived(index)
+        }
+        ends.unread += ends.new
+        ends.new.removeAll(keepingCapacity: true)
+        let some = Array(ends.unread.prefix(Self.endsInBatch))
+        ends.unread.removeFirst(some.count)
+        for session in some {
+            if let connection = connections[session], !complete(connection) { ends.unread.append(session) }
+        }
+    }
+
+    /// Reads the last lines of a session as far as it has its turn. Returns whether nothing is left to do here.
+    private mutating func complete(_ connection: Connection) -> Bool {
+        guard var end = connection.end else { return true }
+        let session = connection.session
+        var portions = 0
+        while !end.isComplete, portions < Self.portionsInBatch {
+            guard case .open(reads: true, _) = server.interest(in: session) else { break }
+            let room = UnsafeMutableRawBufferPointer(rebasing: arena.spare.prefix(end.bytesLeft))
+            if !room.isEmpty, case .bytes(let count) = connection.read(into: room) {
+                server.receive(UnsafeRawBufferPointer(rebasing: room.prefix(count)), from: session, at: now)
+                end.bytesLeft -= count
+                portions += 1
+            } else {
+                end.isComplete = true
+            }
+        }
+        // A session that the server has cut off has no more lines.
+        if server.interest(in: session) == .close { end.isComplete = true }
+        connection.end = end
+        visits.append(session)
+        guard end.isComplete else { return end.cause == .halfClosed }
+        let wasKilled = { connection.wasProcessKilled }
+        if end.cause == .halfClosed {
+            server.endOfInput(session, wasKilled: wasKilled, at: now)
+        } else {
+            server.died(session, wasKilled: wasKilled, at: now)
+        }
+        return true
+    }
+}
