@@ -41,7 +41,8 @@ let package = Package(
 
         // Composition: the daemon without I/O
         .target(
-            name: "LockServer", dependencies: ["LockCore", "LockWire", "LockVocabulary"], exclude: ["README.md"]),
+            name: "LockServer", dependencies: ["LockCore", "LockWire", "LockVocabulary"],
+            exclude: ["README.md"]),
 
         // The system
         .target(name: "CLinux"),

@@ -28,7 +28,7 @@ import Testing
         _ twin: borrowing Twin, _ habits: Habits, _ generator: inout SeededGenerator
     ) -> TwinStep {
         let session = generator.number(0...habits.sessions - 1)
-        if twin.model.isEnding(session), generator.happens(40) { return .end(session) }
+        if twin.model.isEnding(session), generator.happens(80) { return .end(session) }
         switch generator.number(0...99) {
         case ..<1: return .drop(session)
         case ..<3: return .end(session)
