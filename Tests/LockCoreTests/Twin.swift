@@ -95,12 +95,13 @@ struct Twin: ~Copyable {
         return answer
     }
 
-    /// Expects no late answers to the requests of a session that ends.
+    /// Expects no late answers and notices for a session that ends.
     private mutating func forgetExpected(of number: Int) {
         expected.removeAll { event in
             switch event {
-            case .granted(let id, _, _), .refused(let id, _): askers[id] == number
-            case .expired, .revoked, .recalled: false
+            case .granted(let id, _, _), .refused(let id, _), .expired(let id), .revoked(let id),
+                .recalled(let id):
+                askers[id] == number
             }
         }
     }
