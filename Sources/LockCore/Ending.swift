@@ -114,7 +114,8 @@ extension LockTable {
         stepsLeft -= 1
         let record = grants[grant]
         let session = owners[record.owner].session
-        let isReleased = record.isReleasedAtEnd && endings[session]?.wasKilled == false
+        let isReleased =
+            record.isReleasedAtEnd && endings[session]?.wasKilled == false && !hasExpired(grant)
         if !isReleased { countLost(record, of: session) }
         emit(isReleased ? .released : .died, grant)
         endGrant(grant, cleanly: isReleased, keepingOwner: true)

@@ -136,10 +136,13 @@ extension LockTable {
 
     /// Whether a grant counts as gone: its lease has ended, or its session, and its last lines are carried out.
     func isOver(_ grant: Slot<Grant>) -> Bool {
-        let record = grants[grant]
-        let session = owners[record.owner].session
-        if sessions[session].phase == .ended { return true }
-        return record.deadline.map { agenda.due($0, of: sessions[session].account) <= clock } ?? false
+        sessions[owners[grants[grant].owner].session].phase == .ended || hasExpired(grant)
+    }
+
+    /// Whether the lease of a grant has ended.
+    func hasExpired(_ grant: Slot<Grant>) -> Bool {
+        guard let deadline = grants[grant].deadline else { return false }
+        return agenda.due(deadline, of: account(of: grants[grant].owner)) <= clock
     }
 
     /// Carries out a deadline. Returns the lock, which the caller reconciles.
@@ -153,6 +156,8 @@ extension LockTable {
             timeOut(waiter)
             return lock
         case .grant(let grant):
+            // A late end of a lease is not the release that its session declared.
+            grants[grant].isReleasedAtEnd = false
             grants[grant].deadline = nil
             let lock = grants[grant].lock
             endOver(grant)
@@ -208,11 +213,12 @@ extension LockTable {
         return settle(waiters[waiter].lock, for: slot(of: session))
     }
 
-    /// Does what is due on the locks that an owner waits for.
+    /// Does what is due on the locks that an owner waits for, and on those that it only seems to hold.
     public mutating func settle(_ owner: OwnerID, of session: SessionID) -> Bool {
         guard isBehind, let owner = findOwner(owner, of: slot(of: session)) else { return true }
         var locks: [Slot<Lock>] = []
         owners[owner].waiters.forEach(in: waiters) { locks.append(waiters[$0].lock) }
+        owners[owner].grants.forEach(in: grants) { if isOver($0) { locks.append(grants[$0].lock) } }
         for lock in locks where self.locks.reaches(lock) && !self.locks[lock].isVacant {
             guard settle(lock, for: slot(of: session)) else { return false }
         }

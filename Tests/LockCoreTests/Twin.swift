@@ -79,6 +79,11 @@ struct Twin: ~Copyable {
             model.beginEnd(of: number)
             table.beginEnd(of: sessions[number], at: model.now)
         case .end(let number):
+            // The rules drop a request that could be granted, and the model has its grant die.
+            let isLate = expected.contains {
+                if case .granted(let id, _, _) = $0 { askers[id] == number } else { false }
+            }
+            if isLate { try rest() }
             forgetExpected(of: number)
             model.endSession(number)
             table.closeSession(sessions[number], at: model.now)
