@@ -131,7 +131,7 @@ let package = Package(
             name: "ToolTests",
             dependencies: [
                 "prwlock-tool", "prwlockd", "LockWire", "LockVocabulary", "Posix", "Rendezvous",
-                "CTestSupport", "Seeded", "TestSupport",
+                "CTestSupport", "Seeded", "TestSupport", "WireExamples",
             ]),
         .testTarget(
             name: "SystemdTests", dependencies: ["Systemd", "TestSupport", "prwlockd", "prwlock-tool"],

@@ -51,9 +51,9 @@ struct DeadlineHeap<Item> {
 
     /// Removes and returns the first item if it is due by `now`.
     mutating func popFirst(by now: Instant) -> Item? {
-        guard let first = entries.first, first.due <= now else { return nil }
-        remove(first.handle)
-        return first.item
+        guard let item = first(by: now), let handle = entries.first?.handle else { return nil }
+        remove(handle)
+        return item
     }
 
     /// The first item if it is due by `now`.

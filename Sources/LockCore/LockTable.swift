@@ -39,7 +39,7 @@ public struct LockTable: ~Copyable {
     var stepsLeft = Int.max
     /// The end of the grace, in which nothing is granted (G1); nil when it is over.
     var graceEnd: Instant?
-    /// The last lock that was opened after the end of the grace, while there are more.
+    /// How far the locks are opened after the end of the grace; nil if all are.
     var opened: Opened?
     /// The time of the last command.
     var clock = Instant.zero

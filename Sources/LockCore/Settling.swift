@@ -1,8 +1,8 @@
 public import LockVocabulary
 
-/// A position among the locks that are opened after the grace.
+/// A position among the locks that are opened after the grace, in the order of their names.
 enum Opened {
-    case none
+    case beginning
     case through(LockName)
 }
 
@@ -49,7 +49,7 @@ extension LockTable {
 
     private mutating func endGrace() {
         graceEnd = nil
-        opened = Opened.none
+        opened = .beginning
     }
 
     private mutating func complete() {

@@ -2,10 +2,10 @@ import LockServer
 import LockVocabulary
 import Posix
 
-/// The sessions that have ended, and whose last lines the server does not have yet.
+/// The sessions that have ended. The server does not have all their lines yet.
 ///
-/// A session that ends may have sent a megabyte of lines before. They are carried out first (G6), in turns as the lines of
-/// all sessions are. Meanwhile the server lets every other session wait that asks for a lock of this one.
+/// A session may send a megabyte of lines and end. The server carries these lines out before the end (G6), in turns, as it
+/// does with all lines. Until then, other sessions' lines about the locks of this session wait.
 ///
 /// A peer that only sends nothing more (`halfClosed`) is alive and may read, so there is no hurry: the loop reads its lines
 /// as before, and finds their end.
@@ -28,9 +28,9 @@ struct Ends {
         var isComplete = false
     }
 
-    /// Sessions whose end the server does not know yet.
+    /// Ended sessions that the server still takes for open.
     fileprivate var new: [SessionID] = []
-    /// Sessions whose last lines are to be read.
+    /// Ended sessions with lines in their sockets.
     fileprivate var unread: [SessionID] = []
 
     var isEmpty: Bool { new.isEmpty && unread.isEmpty }

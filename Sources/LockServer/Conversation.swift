@@ -55,7 +55,7 @@ struct Conversation {
     /// Whether the session waits for a visit of the shell.
     private var isReady = false
 
-    /// The end of a session whose last lines are still to be carried out.
+    /// The end of a session. It comes after the last lines.
     struct Ending {
         let phase: Phase
         let wasKilled: Bool

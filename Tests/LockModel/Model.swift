@@ -54,7 +54,7 @@ public struct Model: Sendable {
     private(set) var graceEnd: Instant?
     /// The sessions that want a notice when a request waits for one of their grants.
     private var recalling: Set<Int> = []
-    /// The sessions whose last lines are carried out.
+    /// The sessions that have ended and may have last lines. They get no locks.
     private var ending: Set<Int> = []
     public var limits = Limits()
     /// The user of each session, and that user's limits; a session that is missing here has no such limits.

@@ -1,23 +1,11 @@
 import LockVocabulary
 import Testing
+import WireExamples
 
 @testable import LockWire
 
 @Suite("A line of a false server") struct FalseServerTests {
-    /// The characters that a line can carry, and that a terminal obeys or hides.
-    private static let evil: String = {
-        var text = ""
-        for number in UInt32(0)...0xE01FF {
-            guard let scalar = Unicode.Scalar(number), Harmless.isHarmful(scalar), scalar != "\n" else {
-                continue
-            }
-            let category = scalar.properties.generalCategory
-            // Of these there are too many for a line.
-            guard category != .privateUse, category != .unassigned else { continue }
-            text.unicodeScalars.append(scalar)
-        }
-        return text
-    }()
+    private static let evil = Examples.harmful
 
     private func isHarmless(_ text: String) -> Bool { Harmless.show(text) == text }
 

@@ -4,6 +4,7 @@ import LockVocabulary
 import Posix
 import TestSupport
 import Testing
+import WireExamples
 
 /// A server that answers as a daemon does until the first `PING`, and then some verbs with something else.
 private final class FalseServer: Sendable {
@@ -90,20 +91,7 @@ private final class FalseServer: Sendable {
 
 @Suite("What a false server says reaches no terminal as it is", .timeLimit(.minutes(5)))
 struct FalseServerTests {
-    /// All characters of Unicode that a line can carry, and that a terminal obeys or hides.
-    private static let evil: String = {
-        var text = ""
-        for number in UInt32(0)...0xE01FF {
-            guard let scalar = Unicode.Scalar(number), Harmless.isHarmful(scalar), scalar != "\n" else {
-                continue
-            }
-            let category = scalar.properties.generalCategory
-            // Of these there are too many for a line.
-            guard category != .privateUse, category != .unassigned else { continue }
-            text.unicodeScalars.append(scalar)
-        }
-        return text
-    }()
+    private static let evil = Examples.harmful
 
     private struct Saying: CustomTestStringConvertible {
         let testDescription: String
