@@ -214,6 +214,8 @@ class Connection(Session):
         A keeper thread waits for the daemon's answers. An interrupted caller waits for the keeper, `SLACK` at most. If
         this function is interrupted itself, it may be called again.
         """
+        if self.pid != getpid():
+            return
         for _ in range(_MOST_INTERRUPTS):
             try:
                 self._begin_to_settle(request)

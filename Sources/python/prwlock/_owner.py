@@ -3,7 +3,7 @@
 A signal handler that raises (``KeyboardInterrupt``) may do so between any two steps of a thread. So a call stores its
 request in `Thread.request` before it sends anything, and clears that field when the request needs no more work. If an
 interrupt ends the call in between, the call's exception handler abandons the request. If another interrupt ends that
-handler too, the thread's next call abandons the request.
+handler too, the thread's next call abandons the request, or the thread's end.
 
 A handler or a finalizer may also call in the middle of another call of its thread. Waiting there would never end, so
 the inner call raises ``NestedUse``. In both cases `Thread.request` is set; only the stack shows which case it is.
@@ -72,9 +72,25 @@ class Thread:
         self.request = None
 
 
+class _End:
+    """Is collected when its thread ends. Then it abandons a request that an interrupt left, because no call follows."""
+
+    __slots__ = ("_thread",)
+
+    def __init__(self, thread: Thread) -> None:
+        self._thread = thread
+
+    def __del__(self) -> None:
+        # At the interpreter's exit, the session ends anyway.
+        if self._thread.request is not None and not sys.is_finalizing():
+            self._thread.request.abandon()
+            self._thread.request = None
+
+
 class _Threads(_thread._local):
     def __init__(self) -> None:
         self.own = Thread()
+        self._end = _End(self.own)
 
 
 #: `threads.own` is the running thread.
