@@ -9,8 +9,8 @@
 
 /* Attacks by many grants or waiting requests, and one event that concerns them all.
  *
- * The daemon's limits for one user: a quarter of 4,000,000 grants and of 1,000,000 waiting requests, 10,000 and 1,000
- * of them in one session. */
+ * The daemon's limits for one user: a quarter of what the others leave of 4,000,000 grants and of 1,000,000 waiting
+ * requests, 10,000 and 1,000 of them in one session. */
 enum {
     GRANTS = 10000,
     GRANT_SESSIONS = 100,

@@ -31,14 +31,37 @@ public enum ExceededLimit: Sendable, Equatable {
     case waits
 }
 
+/// How much of a limit an account may have.
+public enum Portion: Sendable, Equatable {
+    /// This number, whatever others have.
+    case upTo(Int)
+    /// A quarter of what all other accounts leave of the limit, rounded up.
+    case quarterOfRest
+
+    /// How much the account may have now.
+    ///
+    /// - Parameters:
+    ///   - others: what all other accounts have together.
+    ///   - limit: what all accounts together may have.
+    @inlinable
+    public func most(besides others: Int, of limit: Int) -> Int {
+        switch self {
+        case .upTo(let most): return most
+        case .quarterOfRest:
+            let rest = max(0, limit - others)
+            return rest / 4 + (rest % 4 == 0 ? 0 : 1)
+        }
+    }
+}
+
 /// The limits of an account: what its sessions may have together (G12).
 public struct Share: Sendable, Equatable {
     /// Grants and waiting requests.
-    public var grants = Int.max
+    public var grants = Portion.upTo(.max)
     /// Waiting requests.
-    public var waiters = Int.max
+    public var waiters = Portion.upTo(.max)
 
-    public init(grants: Int = .max, waiters: Int = .max) {
+    public init(grants: Portion = .upTo(.max), waiters: Portion = .upTo(.max)) {
         self.grants = grants
         self.waiters = waiters
     }
@@ -83,18 +106,20 @@ extension LockTable {
     /// The limit that one more grant or waiting request would exceed.
     @inline(__always)
     func limitOnOneMoreGrant(of session: Slot<Session>) -> ExceededLimit? {
+        let all = grants.count + waiters.count
+        let own = accounts[sessions[session].account.rawValue].grantsToBe
         let isWithin =
-            sessions[session].usage.grantsToBe < limits.sessionGrants
-            && grants.count + waiters.count < limits.grants
-            && accounts[sessions[session].account.rawValue].grantsToBe < sessions[session].share.grants
+            sessions[session].usage.grantsToBe < limits.sessionGrants && all < limits.grants
+            && own < sessions[session].share.grants.most(besides: all - own, of: limits.grants)
         return isWithin ? nil : .grants
     }
 
     /// The limit that one more waiting request would exceed.
     func limitOnOneMoreWaiter(of session: Slot<Session>) -> ExceededLimit? {
+        let own = accounts[sessions[session].account.rawValue].waiters
         let isWithin =
             sessions[session].usage.waiters < limits.sessionWaiters && waiters.count < limits.waiters
-            && accounts[sessions[session].account.rawValue].waiters < sessions[session].share.waiters
+            && own < sessions[session].share.waiters.most(besides: waiters.count - own, of: limits.waiters)
         return isWithin ? nil : .waiters
     }
 }

@@ -55,6 +55,7 @@ struct Arrivals: ~Copyable {
     }
 
     private var users: [UInt32: UserConnections] = [:]
+    private let all = ConnectionCount()
     private var turns: [UserConnections] = []
     /// How many connections wait.
     private(set) var count = 0
@@ -72,10 +73,13 @@ struct Arrivals: ~Copyable {
         return most < .max && user.waiting.count > Self.crowd ? .crowds : .waits
     }
 
+    /// How many connections all users but this one have, those with a session included.
+    func countOfOthers(than userID: UInt32) -> Int { users[userID]?.countOfOthers ?? all.count }
+
     private mutating func connections(of userID: UInt32) -> UserConnections {
         if let user = users[userID] { return user }
         users = users.filter { $0.value.count > 0 }
-        let user = UserConnections()
+        let user = UserConnections(of: all)
         users[userID] = user
         return user
     }

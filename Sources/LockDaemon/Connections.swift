@@ -44,7 +44,9 @@ struct Connections: ~Copyable {
         let peer = Peer(
             processID: credentials.processID == 0 ? nil : credentials.processID, userID: credentials.userID,
             groupID: credentials.groupID)
-        let most = server.connectionLimits(of: peer.userID).all
+        let most = server.connectionLimits(
+            of: peer.userID, besides: arrivals.countOfOthers(than: peer.userID)
+        ).all
         let welcome = arrivals.welcome(socket, peer, atMost: most)
         if welcome == .refused { server.noteRefusal(of: peer, at: now) }
         return welcome
@@ -66,7 +68,8 @@ struct Connections: ~Copyable {
         case .bytes: break
         case .end: return nil
         case .nothing:
-            let most = server.connectionLimits(of: peer.userID).silent
+            let others = arrival.seat.countOfOthers
+            let most = server.connectionLimits(of: peer.userID, besides: others).silent
             guard arrival.seat.fallSilent(atMost: most) else {
                 server.noteRefusal(of: peer, at: now)
                 Connection.turnAway(socket)

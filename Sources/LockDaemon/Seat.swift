@@ -9,6 +9,7 @@ final class Seat {
     fileprivate init(_ user: UserConnections) {
         self.user = user
         user.count += 1
+        user.all.count += 1
     }
 
     /// Counts the connection as a silent one; returns false if its user has as many of them as allowed.
@@ -26,10 +27,19 @@ final class Seat {
         user.silentCount -= 1
     }
 
+    /// The connections of all other users.
+    var countOfOthers: Int { user.countOfOthers }
+
     deinit {
         speak()
         user.count -= 1
+        user.all.count -= 1
     }
+}
+
+/// How many connections all users have.
+final class ConnectionCount {
+    fileprivate(set) var count = 0
 }
 
 /// The connections of one user.
@@ -40,6 +50,12 @@ final class UserConnections {
     fileprivate(set) var silentCount = 0
     /// Those that wait for a session, in the order in which they came.
     var waiting: [Arrival] = []
+    fileprivate let all: ConnectionCount
+
+    init(of all: ConnectionCount) { self.all = all }
+
+    /// The connections of all other users.
+    var countOfOthers: Int { all.count - count }
 
     /// Takes a seat; nil if the user has as many connections as allowed.
     func takeSeat(atMost most: Int) -> Seat? { count < most ? Seat(self) : nil }

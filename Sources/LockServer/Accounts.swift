@@ -1,3 +1,4 @@
+import LockCore
 import LockVocabulary
 
 /// The accounts of all users, and the order in which accounts are served: fair queueing with a quota in each round.
@@ -45,9 +46,16 @@ struct Accounts: ~Copyable {
     // MARK: - Sessions
 
     /// Counts one more session for a user; nil if the user has as many as allowed.
-    mutating func enter(_ userID: UInt32, atMost most: Int, at now: Instant) -> AccountID? {
+    ///
+    /// - Parameters:
+    ///   - portion: how many the user may have of the limit.
+    ///   - all: the sessions of all users.
+    mutating func enter(
+        _ userID: UInt32, within portion: Portion, having all: Int, of limit: Int, at now: Instant
+    ) -> AccountID? {
         let account = account(of: userID, at: now)
-        guard self[account].sessions < most else {
+        let own = self[account].sessions
+        guard own < portion.most(besides: all - own, of: limit) else {
             removeIfIdle(account, at: now)
             return nil
         }

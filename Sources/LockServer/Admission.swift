@@ -4,7 +4,7 @@ import LockWire
 
 /// What the shell asks before it accepts a connection.
 extension Server {
-    /// How many connections a user may have.
+    /// How many connections a user may have now.
     public struct ConnectionLimits: Sendable, Equatable {
         /// All of them: those that wait for a session, and those that have one.
         public var all: Int
@@ -21,11 +21,16 @@ extension Server {
     }
 
     /// The limits for a user, as far as the user's number decides; `open` applies the policy to the peer.
-    public func connectionLimits(of userID: UInt32) -> ConnectionLimits {
+    ///
+    /// - Parameter others: the connections of all other users.
+    public func connectionLimits(of userID: UInt32, besides others: Int) -> ConnectionLimits {
         if verdicts.trusts(userID) { return .none }
-        let quarter = max(1, min(limits.rules.sessions, limits.sessionRoom) / 4)
-        return ConnectionLimits(all: max(quarter, verdicts.mostSessions), silent: max(16, quarter / 4))
+        let most = Portion.quarterOfRest.most(besides: others, of: sessionsToShare)
+        return ConnectionLimits(all: max(most, verdicts.mostSessions), silent: max(16, most / 4))
     }
+
+    /// The sessions that all users share: those that the limit allows and the system has room for.
+    var sessionsToShare: Int { min(limits.rules.sessions, limits.sessionRoom) }
 
     /// Notes that a connection got no session, because its user has as many connections as allowed.
     public mutating func noteRefusal(of peer: Peer, at now: Instant) {

@@ -32,8 +32,7 @@ public struct Server: ~Copyable {
     public init(_ configuration: ServerConfiguration) {
         limits = configuration.limits
         program = configuration.program
-        verdicts = Verdicts(
-            by: configuration.policy, within: configuration.limits, ownUserID: configuration.ownUserID)
+        verdicts = Verdicts(by: configuration.policy, ownUserID: configuration.ownUserID)
         statistics = Statistics(hostRows: configuration.hostRows)
         conversations = Conversations(unreadLimit: configuration.limits.unread)
         table = LockTable(
@@ -49,8 +48,9 @@ public struct Server: ~Copyable {
     /// - Returns: nil if there are as many sessions as allowed: send `refusal` to the connection and close it.
     public mutating func open(_ peer: Peer, at now: Instant) -> SessionID? {
         let verdict = verdicts.verdict(on: peer)
-        let most = verdict.allowance.sessions ?? .max
-        guard let account = accounts.enter(peer.userID, atMost: most, at: now) else {
+        let entered = accounts.enter(
+            peer.userID, within: verdict.sessions, having: table.sessionCount, of: sessionsToShare, at: now)
+        guard let account = entered else {
             noteRefusal(of: peer, at: now)
             return nil
         }
@@ -297,8 +297,6 @@ public struct Server: ~Copyable {
         self.limits = limits
         table.limits = limits.rules
         conversations.unreadLimit = limits.unread
-        verdicts.limits = limits
-        for client in conversations.indices { decide(on: client) }
     }
 
     /// Sets another policy; no session loses what it holds.

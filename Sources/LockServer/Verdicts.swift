@@ -4,14 +4,24 @@ import LockVocabulary
 /// What the policy decides about a peer: what its session may do, and how much its user may have.
 struct Verdict {
     var rights: Rights
+    /// What lines of the policy allow the user, and the default for watchers.
     var allowance: Policy.Allowance
 
-    /// The verdict on no peer: no rights beyond the defaults, and no limits.
+    /// The verdict on no peer: no rights and no allowance beyond the defaults.
     static let none = Verdict(
         rights: Rights(userID: 0, isTrusted: false, permissions: []), allowance: Policy.Allowance())
 
+    /// How many of all sessions the user may have.
+    var sessions: Portion { portion(allowance.sessions) }
+
     /// What `LockTable` holds the session's account to.
-    var share: Share { Share(grants: allowance.grants ?? .max, waiters: allowance.waiters ?? .max) }
+    var share: Share { Share(grants: portion(allowance.grants), waiters: portion(allowance.waiters)) }
+
+    /// Numbers of the policy are absolute. Without one, users who are not trusted share a limit by `quarterOfRest`.
+    private func portion(_ number: Int?) -> Portion {
+        if let number { return .upTo(number) }
+        return rights.isTrusted ? .upTo(.max) : .quarterOfRest
+    }
 }
 
 /// What one session may do and see, as the policy decided it for the session's peer.
@@ -67,6 +77,8 @@ struct Verdicts {
 
     /// How many kinds are remembered; with more, all are dropped, because programs and units come and go.
     private static let most = 1_024
+    /// The sessions of a user that may watch, if the policy says nothing and the user is not trusted.
+    private static let watchers = 64
 
     var policy: Policy {
         didSet {
@@ -79,16 +91,14 @@ struct Verdicts {
     private var facts: Policy.Facts
     /// The most sessions that a line of the policy allows a user.
     private(set) var mostSessions: Int
-    var limits: ServerConfiguration.Limits { didSet { known = [:] } }
     /// The daemon's own user; the defaults do not limit it.
     private let ownUserID: UInt32
     private var known: [Kind: Verdict] = [:]
 
-    init(by policy: Policy, within limits: ServerConfiguration.Limits, ownUserID: UInt32) {
+    init(by policy: Policy, ownUserID: UInt32) {
         self.policy = policy
         facts = policy.facts
         mostSessions = policy.mostSessions
-        self.limits = limits
         self.ownUserID = ownUserID
     }
 
@@ -112,26 +122,15 @@ struct Verdicts {
 
     private func decide(_ peer: Peer) -> Verdict {
         let isTrusted = trusts(peer.userID)
-        let allowance = policy.allowance(of: peer)
+        var allowance = policy.allowance(of: peer)
+        if !isTrusted { allowance.watchers = allowance.watchers ?? Self.watchers }
         return Verdict(
             rights: Rights(
                 userID: peer.userID, isTrusted: isTrusted, permissions: policy.permissions(of: peer)),
-            allowance: isTrusted ? allowance : allowance.over(.quarter(of: limits)))
+            allowance: allowance)
     }
 }
 
 extension Policy {
     fileprivate var mostSessions: Int { limits.reduce(0) { max($0, $1.allowance.sessions ?? 0) } }
-}
-
-extension Policy.Allowance {
-    /// The default for a user of a daemon that serves others as well: a quarter of each limit.
-    fileprivate static func quarter(of limits: ServerConfiguration.Limits) -> Policy.Allowance {
-        var allowance = Policy.Allowance()
-        allowance.sessions = max(1, min(limits.rules.sessions, limits.sessionRoom) / 4)
-        allowance.grants = max(1, limits.rules.grants / 4)
-        allowance.waiters = max(1, limits.rules.waiters / 4)
-        allowance.watchers = 64
-        return allowance
-    }
 }

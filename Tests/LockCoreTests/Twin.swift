@@ -29,6 +29,8 @@ struct Twin: ~Copyable {
     private(set) var longestCircle = 0
     /// A watcher; nil if the rules make no changes for watchers.
     private var follower: Follower?
+    /// How many users the sessions belong to, in turn. The first one has no limits, as root.
+    private let users: UInt32
 
     struct Disagreement: Error, CustomStringConvertible {
         let description: String
@@ -37,11 +39,14 @@ struct Twin: ~Copyable {
     /// What the model expects to happen, and the rules have not done yet.
     private var expected: [Model.Event] = []
 
-    /// - Parameter stepsInTurn: the steps of work in one turn of the rules; nil if each command completes all work.
+    /// - Parameters:
+    ///   - users: how many users the sessions belong to, in turn; the first one has no limits, as root.
+    ///   - stepsInTurn: the steps of work in one turn of the rules; nil if each command completes all work.
     init(
-        sessions count: Int, limits: Limits = Limits(), grace: Duration? = nil, isObserved: Bool = false,
-        stepsInTurn: Int? = nil
+        sessions count: Int, users: UInt32 = 1, limits: Limits = Limits(), grace: Duration? = nil,
+        isObserved: Bool = false, stepsInTurn: Int? = nil
     ) {
+        self.users = users
         let graceEnd = grace.map { Instant.zero.advanced(by: $0) }
         table = LockTable(
             limits: limits, firstToken: Token(rawValue: 1), lastToken: Token(rawValue: .max - 1),
@@ -130,7 +135,13 @@ struct Twin: ~Copyable {
     }
 
     private mutating func openSession(_ number: Int) -> SessionID {
-        guard let session = table.openSession() else { fatalError("no session is left") }
+        let user = UInt32(number) % users
+        if user > 0 { model.shares[number] = (user, .quarterOfRest, .quarterOfRest) }
+        let share = user > 0 ? Share(grants: .quarterOfRest, waiters: .quarterOfRest) : Share()
+        let account = AccountID(rawValue: Int(user))
+        guard let session = table.openSession(account: account, share: share) else {
+            fatalError("no session is left")
+        }
         numbers[session] = number
         return session
     }

@@ -10,6 +10,7 @@ import Testing
     private struct Habits {
         var mix = CommandMix(locks: ["one", "two", "three"], owners: ["-", "-", "t1", "t2"])
         var sessions = 5
+        var users: UInt32 = 1
         var limits = Limits()
         var grace: Duration?
         /// Whether sessions have last lines. They make few long circles.
@@ -48,7 +49,7 @@ import Testing
     private static func live(seed: UInt64, steps: Int, _ habits: Habits = Habits()) -> Summary {
         var generator = SeededGenerator(seed: seed)
         var twin = Twin(
-            sessions: habits.sessions, limits: habits.limits, grace: habits.grace,
+            sessions: habits.sessions, users: habits.users, limits: habits.limits, grace: habits.grace,
             isObserved: !seed.isMultiple(of: 3), stepsInTurn: habits.stepsInTurn)
         var summary = Summary()
         for number in 0..<steps + habits.sessions {
@@ -139,6 +140,19 @@ import Testing
         let summary = Self.live(seed: seed, steps: 1_500, habits)
         #expect(summary.choices.contains(.whichRefusal))
         for answer in ["limitGrants", "limitWaiters", "limitLocks"] {
+            #expect(summary.answers.contains(answer), "\(answer)")
+        }
+    }
+
+    @Test("where users share the limits (G12)", arguments: SeededGenerator.seeds)
+    func shares(seed: UInt64) {
+        var habits = Habits()
+        habits.sessions = 8
+        habits.users = 4
+        habits.limits.grants = 24
+        habits.limits.waiters = 11
+        let summary = Self.live(seed: seed, steps: 700, habits)
+        for answer in ["limitGrants", "limitWaiters"] {
             #expect(summary.answers.contains(answer), "\(answer)")
         }
     }

@@ -41,6 +41,33 @@ import Testing
         for session in silent { #expect(try session.ask("PING") == "PONG") }
     }
 
+    @Test(
+        "a user may have a quarter of the connections that the others leave (G12)",
+        .enabled("needs root, to be other users") { geteuid() == 0 })
+    func shares() throws {
+        let daemon = try DaemonProcess("--max-sessions", "16", "--socket-mode", "0666")
+        let folder = daemon.socketPath.split(separator: "/").dropLast().joined(separator: "/")
+        #expect(chmod("/\(folder)", 0o711) == 0)
+        var peers: [PeerProcess] = []
+        var sessions: [RawSession] = []
+        for (user, most) in [(UInt32(65_534), 4), (65_533, 3), (65_532, 3), (65_531, 2)] {
+            let peer = try PeerProcess(connectingTo: daemon.socketPath, as: user)
+            peers.append(peer)
+            #expect(try peer.session.ask("PING") == "PONG")
+            for _ in 1..<most {
+                let session = try peer.connectAgain()
+                #expect(try session.ask("PING") == "PONG")
+                sessions.append(session)
+            }
+            let refused = try peer.connectAgain()
+            #expect(try refused.nextLine()?.hasPrefix("ERROR limit-sessions ") == true)
+        }
+        // Neither root nor a user who has something is affected.
+        #expect(try daemon.connect().ask("PING") == "PONG")
+        for peer in peers { #expect(try peer.session.ask("PING") == "PONG") }
+        for session in sessions { #expect(try session.ask("PING") == "PONG") }
+    }
+
     @Test("a silent session ends with its process, though a child keeps its socket (G6)")
     func silentDeath() throws {
         let daemon = try DaemonProcess()

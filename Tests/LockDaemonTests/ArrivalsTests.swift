@@ -74,6 +74,9 @@ import Testing
         #expect(try door.connect(1, atMost: 5) == .refused)
         #expect(try door.clients.last?.linesToEnd().first?.hasPrefix("ERROR limit-sessions ") == true)
         #expect(try door.connect(2, atMost: 5) == .waits)
+        #expect(door.arrivals.countOfOthers(than: 1) == 1)
+        #expect(door.arrivals.countOfOthers(than: 2) == 5)
+        #expect(door.arrivals.countOfOthers(than: 3) == 6)
         // A connection keeps its seat while it has a session.
         var admitted = door.arrivals.takeAll()
         #expect(try door.connect(1, atMost: 5) == .refused)
@@ -94,7 +97,7 @@ import Testing
 
     @Test("connections that have said nothing count apart, until they speak or end (G12)")
     func silence() throws {
-        let user = UserConnections()
+        let user = UserConnections(of: ConnectionCount())
         var seats = (0..<4).compactMap { _ in user.takeSeat(atMost: 4) }
         #expect(seats.count == 4)
         #expect(seats[0].fallSilent(atMost: 2))

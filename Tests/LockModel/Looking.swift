@@ -33,11 +33,3 @@ extension Model {
         return nil
     }
 }
-
-extension Model {
-    /// The grants and the waiting requests of all sessions of a user.
-    func stakes(ofUser user: UInt32) -> (grants: Int, waiters: Int) {
-        let held = grants.count { shares[$0.party.session]?.user == user }
-        return (held, requests.count { shares[$0.party.session]?.user == user })
-    }
-}

@@ -58,7 +58,7 @@ public struct Model: Sendable {
     private var ending: Set<Int> = []
     public var limits = Limits()
     /// The user of each session, and that user's limits; a session that is missing here has no such limits.
-    public var shares: [Int: (user: UInt32, grants: Int, waiters: Int)] = [:]
+    public var shares: [Int: (user: UInt32, grants: Share, waiters: Share)] = [:]
     public var isDraining = false
     /// The events since the caller last emptied this list.
     public var events: [Event] = []
@@ -143,10 +143,7 @@ public struct Model: Sendable {
         if isDraining { refusals.insert(.draining) }
         let own = stakes(of: session)
         if own.grants + own.waiters >= limits.sessionGrants { refusals.insert(.limitGrants) }
-        if let share = shares[session] {
-            let users = stakes(ofUser: share.user)
-            if users.grants + users.waiters >= share.grants { refusals.insert(.limitGrants) }
-        }
+        if !mayHaveOneMoreGrant(session) { refusals.insert(.limitGrants) }
         if grants.count + requests.count >= limits.grants { refusals.insert(.limitGrants) }
         if !locks.contains(request.lock), locks.count >= limits.locks { refusals.insert(.limitLocks) }
         let ownGrants = grants.filter { $0.lock == request.lock && $0.party == request.party }
@@ -186,9 +183,7 @@ public struct Model: Sendable {
         var refusals: Set<Answer> = []
         if stakes(of: request.party.session).waiters >= limits.sessionWaiters { refusals = [.limitWaiters] }
         if requests.count >= limits.waiters { refusals = [.limitWaiters] }
-        if let share = shares[request.party.session], stakes(ofUser: share.user).waiters >= share.waiters {
-            refusals = [.limitWaiters]
-        }
+        if !mayHaveOneMoreRequest(request.party.session) { refusals = [.limitWaiters] }
         if with(request).hasCircle(through: request.party) {
             refusals.insert(.deadlock)
             choices.insert(.whichCircle)

@@ -1,3 +1,4 @@
+import LockCore
 import LockVocabulary
 import Testing
 
@@ -7,12 +8,11 @@ import Testing
     private let names = PolicyNames(user: { _ in nil }, group: { _ in nil })
 
     private func verdict(_ rules: String, user: UInt32) throws -> Verdict {
-        var verdicts = Verdicts(
-            by: try Policy(parsing: rules, names), within: ServerConfiguration.Limits(), ownUserID: 500)
+        var verdicts = Verdicts(by: try Policy(parsing: rules, names), ownUserID: 500)
         return verdicts.verdict(on: Peer(processID: nil, userID: user, groupID: user))
     }
 
-    @Test("without rules all lock and look, and a user has a quarter; root and the daemon's user have all")
+    @Test("without rules all lock and look, and a user has a share; root and the daemon's user have all")
     func defaults() throws {
         let jobs = try #require(LockName("jobs"))
         for user: UInt32 in [0, 500, 1_000] {
@@ -24,6 +24,10 @@ import Testing
             #expect(verdict.rights.showClient(ofUser: 7) == isTrusted)
             #expect(verdict.rights.showNote(ofUser: user, jobs))
             #expect(verdict.allowance.watchers == (isTrusted ? nil : 64))
+            #expect(verdict.sessions == (isTrusted ? .upTo(.max) : .quarterOfRest))
+            #expect(
+                verdict.share
+                    == (isTrusted ? Share() : Share(grants: .quarterOfRest, waiters: .quarterOfRest)))
         }
     }
 
@@ -31,7 +35,8 @@ import Testing
         let verdict = try verdict("deny user=1000 write jobs\nlimit user=1000 sessions=3", user: 1_000)
         #expect(verdict.rights.allow(.write, try #require(LockName("jobs/1"))) == false)
         #expect(verdict.rights.allow(.write, try #require(LockName("job"))))
-        #expect(verdict.allowance.sessions == 3 && verdict.allowance.watchers == 64)
+        #expect(verdict.sessions == .upTo(3) && verdict.allowance.watchers == 64)
+        #expect(verdict.share == Share(grants: .quarterOfRest, waiters: .quarterOfRest))
     }
 
     @Test("a rule about the notes of some names shows no client") func clients() throws {

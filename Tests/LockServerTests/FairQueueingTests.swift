@@ -1,3 +1,4 @@
+import LockCore
 import LockVocabulary
 import Testing
 
@@ -10,7 +11,7 @@ import Testing
     private func session(_ number: UInt32) -> SessionID { SessionID(slot: number, serial: number) }
 
     private func enter(_ user: UInt32, atMost most: Int = 9) -> AccountID? {
-        accounts.enter(user, atMost: most, at: now)
+        accounts.enter(user, within: .upTo(most), having: 9, of: 9, at: now)
     }
 
     private func charge(_ lines: Int, to account: AccountID, rate: Int? = nil) {

@@ -42,9 +42,9 @@ struct Referee {
 
     private mutating func setShare(of session: Int) {
         guard let user = users[session] else { return }
-        let grants = settings.rules.most("grants", user, of: model.limits.grants) ?? .max
-        let waiters = settings.rules.most("waiters", user, of: model.limits.waiters) ?? .max
-        model.shares[session] = (user, grants, waiters)
+        model.shares[session] = (
+            user, settings.rules.share("grants", user), settings.rules.share("waiters", user)
+        )
     }
 
     mutating func drain() { model.isDraining = true }
@@ -125,8 +125,8 @@ struct Referee {
     private mutating func watch(_ line: Line, _ session: Int) -> Expectation {
         let user = users[session] ?? 0
         let others = watchers.count { $0 != session && users[$0] == user }
-        let most = settings.rules.most("watchers", user, of: nil) ?? .max
-        guard watchers.contains(session) || others < most else {
+        let share = settings.rules.share("watchers", user)
+        guard watchers.contains(session) || share.allowsOneMore(than: others, besides: 0, of: .max) else {
             return Expectation(tag: line.tag, .error(code: "limit-watchers"))
         }
         watchers.insert(session)

@@ -1,3 +1,4 @@
+import LockModel
 import LockServer
 import Seeded
 
@@ -60,7 +61,7 @@ struct RuleFile {
                 orders += chain.prefix(place).map { ($0, second, refuses) }
             }
         }
-        if generator.happens(80) { for kind in Self.kinds.dropLast() { limit(nil, kind, 1_000) } }
+        if generator.happens(60) { for kind in Self.kinds.dropLast() { limit(nil, kind, 1_000) } }
     }
 
     private mutating func permit(_ permission: Permission) {
@@ -95,12 +96,12 @@ struct RuleFile {
         Composer.locks.contains { may("notes", $0, user) }
     }
 
-    /// A user's limit for a kind of thing of which the daemon may have `all`; nil if the user has no limit.
-    func most(_ kind: String, _ user: UInt32, of all: Int?) -> Int? {
+    /// What a user may have of a kind of thing.
+    func share(_ kind: String, _ user: UInt32) -> Model.Share {
         let said = limits.first { ($0.user ?? user) == user && $0.kind == kind }?.number
-        if said != nil || user == 500 { return said }
-        if kind == "watchers" { return 64 }
-        return all.map { max(1, $0 / 4) }
+        if let said { return .upTo(said) }
+        if user == 500 { return .upTo(.max) }
+        return kind == "watchers" ? .upTo(64) : .quarterOfRest
     }
 
     /// Whether the order of locks refuses a lock to an owner that holds these locks.

@@ -107,9 +107,10 @@ public struct Simulation: ~Copyable {
         let peer = Peer(processID: processes, userID: userID, groupID: 1)
         let settings = referee.settings
         let own = clients.count { $0.userID == userID }
-        let isOwnFull =
-            own >= settings.rules.most("sessions", userID, of: settings.limits.rules.sessions) ?? .max
-        let isFull = clients.count >= settings.limits.rules.sessions
+        let most = settings.limits.rules.sessions
+        let isOwnFull = !settings.rules.share("sessions", userID)
+            .allowsOneMore(than: own, besides: clients.count - own, of: most)
+        let isFull = clients.count >= most
         guard let session = server.open(peer, at: now) else {
             guard isFull || isOwnFull else { throw Violation("a session was refused") }
             return count(isFull ? "refused sessions" : "refused sessions of a user")
