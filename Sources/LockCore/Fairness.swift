@@ -87,30 +87,39 @@ extension LockTable {
         if let next { agenda.settle(lock, of: account(of: waiters[next].owner)) }
     }
 
-    /// Grants in the order of G2, G3 and G10: first the upgrade, then writers and updaters in the order of arrival, and then,
-    /// unless a writer waits, all readers. Each step stops at the first request that still conflicts.
+    /// Grants what can be granted, one request after another.
     ///
     /// - Returns: the request that is next, if it can be granted and no step is left.
     private mutating func serve(_ lock: Slot<Lock>) -> Slot<Waiter>? {
-        if let upgrade = locks[lock].upgrade {
-            guard locks[lock].holders.count == 1 else { return nil }
-            guard stepsLeft > 0 else { return upgrade }
-            grant(upgrade)
-            // Without a token left the upgrade was refused, so the other rows are next.
-            if locks[lock].exclusiveMode == .write { return nil }
+        while true {
+            // The loss of patience may be late, but not later than a decision that depends on it.
+            if let reader = overdueReader(of: lock) {
+                guard stepsLeft > 0 else { return reader }
+                losePatience(through: reader)
+            } else if let next = next(on: lock) {
+                guard stepsLeft > 0 else { return next }
+                grant(next)
+            } else {
+                return nil
+            }
         }
-        while let contender = locks[lock].contenders.first {
-            let isWrite = waiters[contender].mode == .write
-            guard isWrite ? locks[lock].holders.isEmpty : locks[lock].exclusive == nil else { break }
-            guard stepsLeft > 0 else { return contender }
-            grant(contender)
+    }
+
+    /// The waiting request that can be granted, in the order of G2, G3 and G10: first the upgrade, then writers and updaters in
+    /// the order of arrival, and then, unless a writer waits, all readers. An impatient reader goes before the writers that came
+    /// after it.
+    private mutating func next(on lock: Slot<Lock>) -> Slot<Waiter>? {
+        if let upgrade = locks[lock].upgrade { return locks[lock].holders.count == 1 ? upgrade : nil }
+        guard locks[lock].exclusiveMode != .write else { return nil }
+        if let contender = locks[lock].contenders.first {
+            if waiters[contender].mode == .update {
+                if locks[lock].exclusive == nil { return contender }
+            } else if locks[lock].holders.isEmpty, !readerGoesFirst(on: lock) {
+                return contender
+            }
         }
-        guard !locks[lock].keepsReadersOut, locks[lock].exclusiveMode != .write else { return nil }
-        while let reader = locks[lock].readers.first {
-            guard stepsLeft > 0 else { return reader }
-            grant(reader)
-        }
-        return nil
+        let reader = locks[lock].readers.first
+        return locks[lock].waitingWriters == 0 || readerGoesFirst(on: lock) ? reader : nil
     }
 }
 

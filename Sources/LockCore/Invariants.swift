@@ -35,6 +35,10 @@ extension LockTable {
         try checkMarks(seen.marked)
         try expect(
             agenda.deadlineCount == seen.deadlines && agenda.isSound, "10: the deadlines are out of order")
+        try expect(
+            patientReaders.count == seen.patient && patientReaders.isSound(in: waiters),
+            "10: the patient readers are listed wrongly")
+        try expect(!completesAtOnce || !hasLateReaders, "10: a reader is patient for too long")
         if completesAtOnce { try expect(!hasWork, "10: something is overdue") }
     }
 
@@ -47,6 +51,7 @@ extension LockTable {
         var asked = 0
         var marked = 0
         var deadlines = 0
+        var patient = 0
         var accounts: [AccountID: Usage] = [:]
         /// The owners that the search for circles has entered, and whether it has left them again.
         var isLeft: [Slot<Owner>: Bool] = [:]
@@ -127,13 +132,26 @@ extension LockTable {
             try expect(waiter.mode != .read, "12: a reader among the contenders")
         }
         try expect(writers == record.waitingWriters, "12: the waiting writers are miscounted")
+        var patient = 0
         try checkRow(record.readers, of: lock, &seen) { (waiter) throws(BrokenInvariant) in
             try expect(waiter.mode == .read, "12: a contender among the readers")
-            let isKeptOut = record.exclusiveMode == .write || record.keepsReadersOut || graceEnd != nil
+            let isBehind = record.contenders.contains(in: waiters) {
+                waiters[$0].mode == .write && !waiter.goesBefore(waiters[$0])
+            }
+            let isKeptOut =
+                record.exclusiveMode == .write || record.upgrade != nil || isBehind || graceEnd != nil
             try expect(isKeptOut, "6: a reader waits for nothing")
+            try expect(
+                waiter.isPatient == (patience != nil && !waiter.isImpatient),
+                "10: a reader is neither patient nor impatient")
+            patient += waiter.isPatient ? 1 : 0
+            try expect(
+                waiter.isImpatient || waiter.place == waiter.number,
+                "6: a patient reader has the place of another one")
             let held = held(by: waiter.owner, on: lock).count
             try expect(held == 0 || record.exclusiveMode == .write, "6: a holder waits to read again")
         }
+        seen.patient += patient
         if let front = record.contenders.first, graceEnd == nil, record.upgrade == nil {
             let conflict = waiters[front].mode == .write ? !record.holders.isEmpty : record.exclusive != nil
             try expect(conflict, "5: the front contender waits for nothing")
@@ -144,13 +162,15 @@ extension LockTable {
         _ row: LinkedList<Waiter.InRow>, of lock: Slot<Lock>, _ seen: inout Seen,
         _ check: (Waiter) throws(BrokenInvariant) -> Void
     ) throws(BrokenInvariant) {
-        var number: UInt64?
+        var former: Waiter?
         try expect(row.isSound(in: waiters), "12: a row is linked wrongly")
         try row.forEach(in: waiters) { (slot) throws(BrokenInvariant) in
             let waiter = waiters[slot]
             try expect(waiter.lock == lock && waiter.upgrades == nil, "12: a waiter is in the wrong row")
-            if let number { try expect(waiter.number > number, "5: waiters are not in the order of coming") }
-            number = waiter.number
+            if let former {
+                try expect(waiter.order > former.order, "5: waiters are not in the order of their places")
+            }
+            former = waiter
             try check(waiter)
         }
         seen.queued += Int(row.count)
@@ -251,11 +271,17 @@ extension LockTable {
             // Any two contenders conflict, so each waits for the one before it, and through it for all others.
             var ahead = waiter.mode == .read ? lock.contenders.last : waiter.rowLinks.previous
             while let contender = ahead {
-                if waiter.mode.conflicts(with: waiters[contender].mode) {
+                if waiter.mode.conflicts(with: waiters[contender].mode),
+                    !waiter.goesBefore(waiters[contender])
+                {
                     waitedFor.append(waiters[contender].owner)
                     break
                 }
                 ahead = waiters[contender].rowLinks.previous
+            }
+            guard waiter.mode == .write else { return }
+            lock.readers.forEach(in: waiters) { reader in
+                if waiters[reader].goesBefore(waiter) { waitedFor.append(waiters[reader].owner) }
             }
         }
         return waitedFor

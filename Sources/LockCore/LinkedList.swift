@@ -32,6 +32,12 @@ struct LinkedList<Kind: Membership> {
         insert(slot, between: last, and: nil, in: &slab)
     }
 
+    mutating func insert(
+        _ slot: Slot<Record>, behind other: Slot<Record>, in slab: inout Slab<Record>
+    ) {
+        insert(slot, between: other, and: slab[other][keyPath: Kind.links].next, in: &slab)
+    }
+
     @inline(__always)
     mutating func remove(_ slot: Slot<Record>, in slab: inout Slab<Record>) {
         let links = slab[slot][keyPath: Kind.links]

@@ -126,6 +126,14 @@ struct Lock: Placeable {
         }
     }
 
+    /// Moves a waiting reader to the place directly behind another one.
+    mutating func moveReader(
+        _ reader: Slot<Waiter>, behind other: Slot<Waiter>, in waiters: inout Slab<Waiter>
+    ) {
+        readers.remove(reader, in: &waiters)
+        readers.insert(reader, behind: other, in: &waiters)
+    }
+
     mutating func removeWaiter(
         _ waiter: Slot<Waiter>, _ mode: LockMode, isUpgrade: Bool, in waiters: inout Slab<Waiter>
     ) {

@@ -25,6 +25,10 @@ public struct LockTable: ~Copyable {
     var agenda = Agenda()
     /// What is still to be reported when an ended session is taken apart.
     var endings: [Slot<Session>: Ending] = [:]
+    /// Where contenders and impatient readers wait: the first contender behind those that are known to be updaters.
+    var firstWriters: [Slot<Lock>: Slot<Waiter>] = [:]
+    /// The waiting readers that have not lost patience, in the order of arrival; empty without patience.
+    var patientReaders = LinkedList<Waiter.Patient>()
     /// The marked locks, the oldest mark first (G11).
     var marks = LinkedList<Lock.Marked>()
     private let anchor = Anchor()
@@ -37,6 +41,8 @@ public struct LockTable: ~Copyable {
     var unfinishedEnds = 0
     /// How many more steps of work the present command, or turn, may take.
     var stepsLeft = Int.max
+    /// How many of these steps are charged to the account that they are for, which may not have the turn.
+    var stepsCharged = 0
     /// The end of the grace, in which nothing is granted (G1); nil when it is over.
     var graceEnd: Instant?
     /// How far the locks are opened after the end of the grace; nil if all are.
@@ -46,6 +52,9 @@ public struct LockTable: ~Copyable {
 
     /// The limits. To lower a limit takes nothing away.
     public var limits: Limits
+
+    /// How long a reader waits behind writers that came after it (G2); nil for as long as they come.
+    let patience: Duration?
 
     /// Whether each command first completes all work that is due. A caller that serves many users sets this to false, and
     /// calls `work` and `settle`.
@@ -76,8 +85,13 @@ public struct LockTable: ~Copyable {
     ///   - firstToken: the token of the first grant; greater than every token of an earlier table.
     ///   - lastToken: the last token that is reserved; `allowTokens(through:)` raises it.
     ///   - graceEnd: the end of the grace, in which nothing is granted.
-    public init(limits: Limits = Limits(), firstToken: Token, lastToken: Token, graceEnd: Instant? = nil) {
+    ///   - patience: how long a reader waits behind writers that came after it; nil for as long as they come.
+    public init(
+        limits: Limits = Limits(), firstToken: Token, lastToken: Token, graceEnd: Instant? = nil,
+        patience: Duration? = nil
+    ) {
         self.limits = limits
+        self.patience = patience
         nextToken = firstToken
         self.lastToken = lastToken
         self.graceEnd = graceEnd

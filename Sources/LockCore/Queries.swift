@@ -28,16 +28,17 @@ public enum StatusRow: Sendable, Equatable {
 
 /// The position in a lock's status. A list goes on from it, whatever changed in between.
 public struct StatusCursor: Sendable {
-    enum Row: Sendable {
-        case upgrade
-        case contenders
-        case readers
+    /// The last request of a row that was listed.
+    struct InRow: Sendable {
+        var after: Waiter.Order?
+        var at: Slot<Waiter>?
     }
 
-    /// The last grant that was listed, or the row and the number of the last request that was.
+    /// The last grant that was listed, or the last request of each row that was.
     enum Place: Sendable {
         case holders(after: Token, at: Slot<Grant>?)
-        case waiters(Row, after: UInt64?, at: Slot<Waiter>?)
+        case upgrade
+        case waiters(contenders: InRow, readers: InRow)
         case end
     }
 
@@ -105,21 +106,31 @@ extension LockTable {
             case .end: return looked
             case .holders(let after, let at):
                 guard let grant = nextHolder(of: lock, after: after, at: at) else {
-                    cursor.place = .waiters(.upgrade, after: nil, at: nil)
+                    cursor.place = .upgrade
                     continue
                 }
                 let record = grants[grant]
                 cursor.place = .holders(after: max(after, record.token), at: grant)
                 if record.token > after, !body(holder(record, at: now)) { return looked }
-            case .waiters(let row, let after, let at):
-                guard let waiter = nextWaiter(of: lock, in: row, after: after, at: at) else {
-                    cursor.place = Self.rowBehind(row).map { .waiters($0, after: nil, at: nil) } ?? .end
-                    continue
+            case .upgrade:
+                cursor.place = .waiters(contenders: StatusCursor.InRow(), readers: StatusCursor.InRow())
+                if let upgrade = locks[lock].upgrade, !body(waiting(waiters[upgrade], at: now)) {
+                    return looked
                 }
-                let record = waiters[waiter]
-                let isNew = after.map { record.number > $0 } ?? true
-                cursor.place = .waiters(row, after: isNew ? record.number : after, at: waiter)
-                if isNew, !body(waiting(record, at: now)) { return looked }
+            case .waiters(var contenders, var readers):
+                let contender = next(after: contenders, isReader: false, of: lock)
+                let reader = next(after: readers, isReader: true, of: lock)
+                let row: StatusRow?
+                if let reader, isNext(reader, before: contender, contenders) {
+                    row = pass(reader, &readers, at: now)
+                } else if let contender {
+                    row = pass(contender, &contenders, at: now)
+                } else {
+                    cursor.place = .end
+                    return looked
+                }
+                cursor.place = .waiters(contenders: contenders, readers: readers)
+                if let row, !body(row) { return looked }
             }
         }
         return looked
@@ -132,30 +143,35 @@ extension LockTable {
         return grants[at].lockLinks.next
     }
 
-    private func nextWaiter(
-        of lock: Slot<Lock>, in row: StatusCursor.Row, after: UInt64?, at: Slot<Waiter>?
+    /// The request after the one at a cursor, or the first of its row if that one has gone.
+    private func next(
+        after cursor: StatusCursor.InRow, isReader: Bool, of lock: Slot<Lock>
     ) -> Slot<Waiter>? {
-        let first: Slot<Waiter>?
-        switch row {
-        case .upgrade:
-            guard let upgrade = locks[lock].upgrade, after.map({ waiters[upgrade].number > $0 }) ?? true
-            else { return nil }
-            return upgrade
-        case .contenders: first = locks[lock].contenders.first
-        case .readers: first = locks[lock].readers.first
-        }
-        guard let after, let at, waiters.reaches(at), waiters[at].lock == lock, waiters[at].upgrades == nil,
-            (waiters[at].mode == .read) == (row == .readers), waiters[at].number <= after
-        else { return first }
+        guard let after = cursor.after, let at = cursor.at, waiters.reaches(at), waiters[at].lock == lock,
+            waiters[at].upgrades == nil, (waiters[at].mode == .read) == isReader, waiters[at].order <= after
+        else { return isReader ? locks[lock].readers.first : locks[lock].contenders.first }
         return waiters[at].rowLinks.next
     }
 
-    private static func rowBehind(_ row: StatusCursor.Row) -> StatusCursor.Row? {
-        switch row {
-        case .upgrade: .contenders
-        case .contenders: .readers
-        case .readers: nil
-        }
+    /// Whether the next reader is served before the next contender.
+    private func isNext(
+        _ reader: Slot<Waiter>, before contender: Slot<Waiter>?, _ contenders: StatusCursor.InRow
+    ) -> Bool {
+        guard let contender else { return true }
+        // First pass over a contender that was listed.
+        if let after = contenders.after, waiters[contender].order <= after { return false }
+        return waiters[reader].goesBefore(waiters[contender])
+    }
+
+    /// Passes over a request. Returns its row unless it was listed before.
+    private func pass(
+        _ waiter: Slot<Waiter>, _ cursor: inout StatusCursor.InRow, at now: Instant
+    ) -> StatusRow? {
+        let record = waiters[waiter]
+        cursor.at = waiter
+        if let after = cursor.after, record.order <= after { return nil }
+        cursor.after = record.order
+        return waiting(record, at: now)
     }
 
     private func holder(_ record: Grant, at now: Instant) -> StatusRow {

@@ -39,14 +39,23 @@ struct Grant: Placeable {
 /// A waiting request.
 struct Waiter: Placeable {
     static var vacant: Waiter {
-        Waiter(number: 0, since: .zero, lock: .nowhere, owner: .nowhere, lease: Lease(.forever), mode: .read)
+        Waiter(
+            number: 0, place: 0, since: .zero, mode: .read, lock: .nowhere, owner: .nowhere,
+            lease: Lease(.forever))
     }
 
     /// Rises with every waiting request: the order of arrival.
     let number: UInt64
+    /// Its place in its row: its number. An impatient read has the place of the first impatient read of its owner (Patience).
+    var place: UInt64
     let since: Instant
     /// How long it may wait in all; nil without end.
     var timeout: Duration?
+    let mode: LockMode
+    /// Whether it is a reader with a place among the writers. (Here it fills a gap: the record is no longer for it.)
+    var isImpatient = false
+    /// Whether it is among the readers that lose patience later.
+    var isPatient = false
     @Compact var deadline: DeadlineHeap<Due>.Handle? = nil
     let lock: Slot<Lock>
     let owner: Slot<Owner>
@@ -54,10 +63,11 @@ struct Waiter: Placeable {
     @Compact var upgrades: Slot<Grant>? = nil
     var rowLinks = Links<Waiter>()
     var ownerLinks = Links<Waiter>()
+    /// The neighbours among the patient readers of all locks.
+    var patientLinks = Links<Waiter>()
     let lease: Lease
     var note = Note.none
     var tag: Tag?
-    let mode: LockMode
 
     enum InRow: Membership {
         static var links: WritableKeyPath<Waiter, Links<Waiter>> { \.rowLinks }
@@ -65,6 +75,10 @@ struct Waiter: Placeable {
 
     enum OfOwner: Membership {
         static var links: WritableKeyPath<Waiter, Links<Waiter>> { \.ownerLinks }
+    }
+
+    enum Patient: Membership {
+        static var links: WritableKeyPath<Waiter, Links<Waiter>> { \.patientLinks }
     }
 }
 

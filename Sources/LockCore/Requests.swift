@@ -136,9 +136,9 @@ extension LockTable {
     ) -> Slot<Waiter> {
         let waiter = waiters.insert(
             Waiter(
-                number: nextNumber, since: now, timeout: request.wait.duration, lock: lock, owner: owner,
-                upgrades: grant, lease: Lease(request.lease), note: request.note, tag: request.tag,
-                mode: request.mode))
+                number: nextNumber, place: nextNumber, since: now, timeout: request.wait.duration,
+                mode: request.mode, lock: lock, owner: owner, upgrades: grant, lease: Lease(request.lease),
+                note: request.note, tag: request.tag))
         nextNumber += 1
         owners[owner].waiters.prepend(waiter, in: &waiters)
         if let due = request.wait.deadline(from: now) {
@@ -148,6 +148,7 @@ extension LockTable {
         charge(session, waiters: 1)
         Self.changeStake(in: &waits, of: owner, owners, on: lock) { $0.add(waiter) }
         locks[lock].addWaiter(waiter, request.mode, isUpgrade: grant != nil, in: &waiters)
+        if patience != nil, request.mode == .read { beginPatience(waiter) }
         return waiter
     }
 
@@ -156,6 +157,8 @@ extension LockTable {
         let record = waiters[waiter]
         let lock = record.lock
         let session = owners[record.owner].session
+        forgetFirstWriter(waiter, record)
+        endPatience(waiter)
         locks[lock].removeWaiter(waiter, record.mode, isUpgrade: record.upgrades != nil, in: &waiters)
         Self.changeStake(in: &waits, of: record.owner, owners, on: lock) { $0.remove(waiter) }
         if let tag = record.tag { labels[labels(of: session)].tags[tag] = nil }

@@ -19,15 +19,16 @@ extension LockTable {
     @inline(__always)
     public var nextDeadline: Instant? {
         if agenda.isBusy || opened != nil { return clock }
-        return Instant.earliest(agenda.firstDeadline, graceEnd)
+        return Instant.earliest(Instant.earliest(agenda.firstDeadline, graceEnd), firstImpatience)
     }
 
     /// Whether something is due, or was not finished.
     @inline(__always)
-    public var isBehind: Bool { unfinishedEnds > 0 || opened != nil || agenda.isBehind(at: clock) }
+    public var isBehind: Bool { unfinishedEnds > 0 || hasWork }
 
     /// Whether `work` has something to do. (Where last lines are missing, the caller has.)
-    public var hasWork: Bool { opened != nil || agenda.isBehind(at: clock) }
+    @inline(__always)
+    public var hasWork: Bool { opened != nil || agenda.isBehind(at: clock) || hasLateReaders }
 
     /// Whether the limits of an account count something that is over.
     public func isBehind(_ session: SessionID) -> Bool {
@@ -65,13 +66,20 @@ extension LockTable {
     /// - Parameter steps: about how many steps to take in all: grants and requests that end, begin or are told.
     public mutating func work(atMost steps: Int) {
         var left = steps
-        while left > 0, let account = agenda.beginTurn(at: clock) {
+        while left > 0 {
+            let readers = takeTurnOfReaders(atMost: completesAtOnce ? .max : min(left, stepsInTurn))
+            left -= readers
+            guard left > 0, let account = agenda.beginTurn(at: clock) else {
+                if readers == 0 { break }
+                continue
+            }
             let turn = completesAtOnce ? Int.max : min(left, stepsInTurn)
             stepsLeft = turn
+            stepsCharged = 0
             takeTurn(account)
             let taken = max(1, turn - stepsLeft)
             left -= taken
-            if !completesAtOnce { charges[account, default: 0] += taken }
+            if !completesAtOnce { charges[account, default: 0] += taken - stepsCharged }
             agenda.endTurn(of: account, at: clock)
         }
         if opened != nil, left > 0 {
@@ -242,12 +250,20 @@ extension LockTable {
         if let upgrade = locks[lock].upgrade { note(upgrade) }
         locks[lock].contenders.forEach(in: waiters) { note($0) }
         locks[lock].readers.forEach(in: waiters) { note($0) }
+        let impatient = patience == nil ? [] : readersPatientTooLong(of: lock)
         for waiter in overWaiters { drop(waiter) }
         for grant in over { endOver(grant) }
         let name = name(of: lock)
         stepsLeft = stepsInTurn
+        var isDone = true
+        for reader in impatient {
+            isDone = stepsLeft > 0
+            guard isDone else { break }
+            // An earlier read of its owner may have shared its place with it.
+            if waiters[reader].isPatient { losePatience(through: reader) }
+        }
         reconcile(lock)
         guard let left = names.find(name) else { return true }
-        return !locks[left].isUnsettled
+        return isDone && !locks[left].isUnsettled
     }
 }

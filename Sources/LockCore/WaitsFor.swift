@@ -4,8 +4,8 @@ import LockVocabulary
 ///
 /// An owner waits for the holders that conflict with its requests, and for the conflicting requests ahead of them. A new
 /// request adds edges from its owner, and edges to its owner from the requests that it passes. No other event joins two
-/// owners that had no path before (README.md proves this). So it is enough to search when a request is about to wait, and
-/// only for circles through its owner.
+/// owners that had no path before, but that a reader loses patience (README.md proves this). So it is enough to search when a
+/// request is about to wait or a reader has lost patience, and only for circles through its owner.
 ///
 /// The search goes backwards, from an owner to those that wait for it. So it examines waiting requests and the grants of their
 /// owners, but not the holders that wait for nothing, which may be thousands. Of a row of contenders it follows the first,
@@ -20,13 +20,17 @@ struct WaitsFor {
         case tooFar
     }
 
-    /// The new request, which is not in the table yet.
+    /// The new request, which is not in the table yet, or the waiting reader that has just lost patience.
     struct Request {
         let owner: Slot<Owner>?
         let asking: Circle.Hop
         let lock: Slot<Lock>
         let mode: LockMode
         let upgrades: Slot<Grant>?
+        /// The number of the reader; nil for a new request.
+        var reader: UInt64?
+
+        var hasLostPatience: Bool { reader != nil }
     }
 
     /// An edge of the path back: the lock on which an owner waits, and the owner that it waits for; nil is the asking owner.
@@ -38,7 +42,9 @@ struct WaitsFor {
     private let request: Request
     private var steps: [Slot<Owner>: Step] = [:]
     private var frontier: [Slot<Owner>] = []
-    private var readersSeen: Set<Slot<Lock>> = []
+    /// The last reader, and the last contender, of a lock that are still to be examined, where the search has begun with them.
+    private var readersLeft: [Slot<Lock>: Slot<Waiter>?] = [:]
+    private var contendersLeft: [Slot<Lock>: Slot<Waiter>?] = [:]
     private(set) var budget: Int
     /// Whether records may be over that are not removed yet.
     private let isBehind: Bool
@@ -71,6 +77,8 @@ struct WaitsFor {
 
     /// Whether the new request would wait for this owner.
     private func isBefore(_ owner: Slot<Owner>, _ table: borrowing LockTable) -> Bool {
+        // What a reader in the table waits for is an edge as any other.
+        guard !request.hasLostPatience else { return false }
         switch request.mode {
         case .write:
             // The grant to upgrade does not block the request.
@@ -83,8 +91,8 @@ struct WaitsFor {
         else { return false }
         return table.owners[owner].waiters.contains(in: table.waiters) { waiter in
             let record = table.waiters[waiter]
-            // A waiting reader is ahead of no request that conflicts with it.
-            return record.lock == request.lock && record.mode != .read
+            // A waiting reader is ahead of no request that conflicts with it, unless it is impatient.
+            return record.lock == request.lock && (record.mode != .read || isImpatient(record, table))
                 && record.mode.conflicts(with: request.mode)
         }
     }
@@ -92,7 +100,7 @@ struct WaitsFor {
     /// Adds the owners of the waiting requests that the new request would pass.
     private mutating func addWaitersForRequest(_ table: borrowing LockTable) {
         guard request.mode == .write else { return }
-        addReaders(of: request.lock, for: nil, table)
+        addReaders(of: request.lock, behind: request.upgrades == nil ? .max : 0, for: nil, table)
         if request.upgrades != nil {
             addContender(table.locks[request.lock].contenders.first, for: nil, table)
         }
@@ -114,11 +122,19 @@ struct WaitsFor {
         while budget > 0, let waiter = waiters.next(in: table.waiters) {
             budget -= 1
             let record = table.waiters[waiter]
-            guard record.mode != .read, !isOver(waiter, table) else { continue }
+            if isOver(waiter, table) { continue }
+            if record.mode == .read {
+                if isImpatient(record, table) {
+                    addWriters(of: record.lock, behind: record.place, for: next, table)
+                }
+                continue
+            }
             let isUpgrade = record.upgrades != nil
             let behind = isUpgrade ? table.locks[record.lock].contenders.first : record.rowLinks.next
             addContender(behind, for: next, table)
-            if record.mode == .write { addReaders(of: record.lock, for: next, table) }
+            if record.mode == .write {
+                addReaders(of: record.lock, behind: isUpgrade ? 0 : record.number, for: next, table)
+            }
         }
     }
 
@@ -134,7 +150,7 @@ struct WaitsFor {
         case .read: add(firstWriter(of: contenders, table), for: next, table)
         case .update: addContender(contenders.first, for: next, table)
         case .write:
-            addReaders(of: lock, for: next, table)
+            addReaders(of: lock, behind: 0, for: next, table)
             addContender(contenders.first, for: next, table)
         }
     }
@@ -151,12 +167,51 @@ struct WaitsFor {
         }
     }
 
+    /// Adds the owners of the readers that wait behind a place: the patient ones, and the impatient ones with a later place.
+    ///
+    /// Each reader of a lock is added once: the walk goes backwards, and a later call goes on with it.
     private mutating func addReaders(
-        of lock: Slot<Lock>, for next: Slot<Owner>?, _ table: borrowing LockTable
+        of lock: Slot<Lock>, behind place: UInt64, for next: Slot<Owner>?, _ table: borrowing LockTable
     ) {
-        guard !table.locks[lock].readers.isEmpty, readersSeen.insert(lock).inserted else { return }
-        var readers = table.locks[lock].readers.walk()
-        while budget > 0, let reader = readers.next(in: table.waiters) { add(reader, for: next, table) }
+        var left = readersLeft[lock] ?? table.locks[lock].readers.last
+        while budget > 0, let reader = left {
+            let record = table.waiters[reader]
+            if isImpatient(record, table), record.place < place { break }
+            if !willSharePlace(record) { add(reader, for: next, table) }
+            left = record.rowLinks.previous
+        }
+        readersLeft[lock] = .some(left)
+    }
+
+    /// Whether a reader goes before the writers behind its place.
+    ///
+    /// A new request finds each reader that has waited for so long to be impatient. A reader that loses patience
+    /// finds those so that came before it: none is refused for the circle of a later one.
+    private func isImpatient(_ reader: Waiter, _ table: borrowing LockTable) -> Bool {
+        if let number = request.reader, reader.number > number { return reader.isImpatient }
+        return table.isImpatient(reader)
+    }
+
+    /// Whether this reader gets the place of the reader that has lost patience, if that one is not refused.
+    private func willSharePlace(_ reader: Waiter) -> Bool {
+        request.hasLostPatience && !reader.isImpatient && reader.owner == request.owner
+            && reader.lock == request.lock
+    }
+
+    /// Adds the owners of the writers that wait behind a place. The first of them is enough, as each of the others waits for
+    /// the one before it.
+    private mutating func addWriters(
+        of lock: Slot<Lock>, behind place: UInt64, for next: Slot<Owner>?, _ table: borrowing LockTable
+    ) {
+        var left = contendersLeft[lock] ?? table.locks[lock].contenders.last
+        var writer: Slot<Waiter>?
+        while budget > 0, let contender = left, table.waiters[contender].number > place {
+            budget -= 1
+            if table.waiters[contender].mode == .write, !isOver(contender, table) { writer = contender }
+            left = table.waiters[contender].rowLinks.previous
+        }
+        contendersLeft[lock] = .some(left)
+        add(writer, for: next, table)
     }
 
     /// Adds a contender, or the first one behind it that is not over.
@@ -218,6 +273,8 @@ extension LockTable {
         of session: Slot<Session>
     ) -> WaitsFor.Finding {
         if owner == nil, request.mode != .write || locks[lock].readers.isEmpty { return .none }
+        // It shares the place of a request of the same owner, and so every edge.
+        if let owner, joinsImpatient(request.mode, owner, lock) { return .none }
         let asking = Circle.Hop(session: id(of: session), owner: request.owner, lock: name(of: lock))
         var search = WaitsFor(
             WaitsFor.Request(
@@ -226,6 +283,21 @@ extension LockTable {
         let finding = search.search(self)
         searchedSteps += limits.searchSteps - search.budget
         return finding
+    }
+
+    /// Searches for a circle through the owner of a waiting reader that has just lost patience.
+    func searchCircle(around reader: Slot<Waiter>) -> (WaitsFor.Finding, steps: Int) {
+        let owner = waiters[reader].owner
+        // With no other request, the owner waits only for what the writers behind it wait for as well.
+        guard owners[owner].waiters.count > 1 else { return (.none, 0) }
+        let lock = waiters[reader].lock
+        var search = WaitsFor(
+            WaitsFor.Request(
+                owner: owner, asking: hop(owner, lock), lock: lock, mode: .read, upgrades: nil,
+                reader: waiters[reader].number),
+            budget: limits.searchSteps, isBehind: isBehind)
+        let finding = search.search(self)
+        return (finding, limits.searchSteps - search.budget)
     }
 
     func hop(_ owner: Slot<Owner>, _ lock: Slot<Lock>) -> Circle.Hop {

@@ -14,6 +14,8 @@ public struct Configuration: Sendable {
     public var stateDirectory: String?
     /// How long the daemon grants nothing after an unclean end of the daemon before it (G1).
     public var grace = Duration.milliseconds(500)
+    /// How long a reader waits behind writers that came after it (G2); nil for as long as they come.
+    public var readerPatience: Duration?
     /// How long holders and waiters may go on after TERM or INT.
     public var drain = Duration.seconds(5)
     /// The time without a session after which the daemon ends; nil for no such end.

@@ -134,6 +134,7 @@ import Systemd
         if state.followsUncleanEnd, configuration.grace > .zero {
             server.graceEnd = Instant(nanoseconds: BootClock.now()).advanced(by: configuration.grace)
         }
+        server.patience = configuration.readerPatience
         server.hostRows = [
             ServerConfiguration.HostRow("process-watches", support.isThere ? 1 : 0),
             ServerConfiguration.HostRow("token-files", state.fileCount),

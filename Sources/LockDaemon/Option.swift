@@ -55,6 +55,13 @@ struct Option: Sendable {
             help: "how long nothing is granted after the daemon before has crashed or was killed",
             set: { $0.grace = try duration($1) }, show: { spelling($0.grace) }),
         Option(
+            name: "reader-patience", value: "DURATION",
+            help:
+                "how long a reader waits behind writers that came after it; then it goes before them, and 0 is the order "
+                + "of arrival (default: forever)",
+            set: { $0.readerPatience = $1 == "forever" ? nil : try duration($1) },
+            show: { $0.readerPatience.map(spelling) ?? "" }),
+        Option(
             name: "drain", value: "DURATION",
             help: "how long holders and waiters may go on after TERM or INT",
             set: { $0.drain = try duration($1) }, show: { spelling($0.drain) }),

@@ -37,7 +37,8 @@ public struct Server: ~Copyable {
         conversations = Conversations(unreadLimit: configuration.limits.unread)
         table = LockTable(
             limits: configuration.limits.rules, firstToken: configuration.firstToken,
-            lastToken: configuration.lastToken, graceEnd: configuration.graceEnd)
+            lastToken: configuration.lastToken, graceEnd: configuration.graceEnd,
+            patience: configuration.patience)
         table.completesAtOnce = false
     }
 

@@ -34,6 +34,8 @@ public struct ServerConfiguration: Sendable {
     public var lastToken = Token(rawValue: 0)
     /// When the first grant is allowed; nil for at once (G1).
     public var graceEnd: Instant?
+    /// How long a reader waits behind writers that came after it (G2); nil for as long as they come.
+    public var patience: Duration?
 
     /// Rows that `STATS` adds to the server's own: what the host permits the daemon to do.
     public var hostRows: [HostRow] = []

@@ -14,6 +14,8 @@ struct SmallWorld {
         case order
         /// Timeouts, leases, and steps of time.
         case time
+        /// Requests without a timeout, and steps of the time for which a reader is patient.
+        case patience
     }
 
     private static let locks = ["a", "b"]
@@ -30,11 +32,15 @@ struct SmallWorld {
 
     init(_ alphabet: Alphabet) { self.alphabet = alphabet }
 
-    /// Explores all sequences up to a depth; throws the shortest that fails.
-    mutating func explore(depth: Int) throws {
-        var seen: Set<[Int]> = [Self.canonical(Model())]
-        var frontier: [[TwinStep]] = [[]]
-        states = 1
+    /// How long readers are patient.
+    private var patience: Duration? { alphabet == .patience ? Self.tick : nil }
+
+    /// Explores all sequences up to a depth after some first steps; throws the shortest that fails.
+    mutating func explore(depth: Int, from first: [TwinStep] = []) throws {
+        let start = try follow(first).model
+        var seen: Set<[Int]> = [Self.canonical(start)]
+        var frontier: [[TwinStep]] = [first]
+        states += 1
         for level in 1...depth {
             var next: [[TwinStep]] = []
             for path in frontier {
@@ -59,7 +65,7 @@ struct SmallWorld {
     }
 
     private func follow(_ path: [TwinStep]) throws -> Twin {
-        var twin = Twin(sessions: 3)
+        var twin = Twin(sessions: 3, patience: patience)
         for step in path { try twin.play(step) }
         return twin
     }
@@ -68,7 +74,7 @@ struct SmallWorld {
     private func enabled(_ twin: borrowing Twin) -> [TwinStep] {
         var steps: [TwinStep] = []
         let model = twin.model
-        let waits: [TimeLimit] = alphabet == .order ? [.forever] : [.upTo(Self.tick)]
+        let waits: [TimeLimit] = alphabet == .time ? [.upTo(Self.tick)] : [.forever]
         for party in Self.parties {
             for lock in Self.locks {
                 for mode in LockMode.allCases {
@@ -99,7 +105,7 @@ struct SmallWorld {
             if stakes > 1 { steps.append(.command(party.session, .releaseAll(owner: party.owner))) }
         }
         for session in 0..<3 { steps.append(.end(session)) }
-        if alphabet == .time { steps.append(.pass(Self.tick)) }
+        if alphabet != .order { steps.append(.pass(Self.tick)) }
         return steps
     }
 
@@ -134,9 +140,14 @@ struct SmallWorld {
         }
         // The order of arrival matters for the requests on a lock, and not for grants.
         let queues = [0, 1].map { number in
-            model.requests.filter { lock($0.lock) == number }.flatMap { request in
+            let requests = model.requests.filter { lock($0.lock) == number }
+            return requests.flatMap { request in
                 party(request.party) + [
                     Int(request.mode.rawValue), request.upgrades == nil ? 0 : 1, left(request.deadline),
+                    // Where an impatient read is among the others; the others differ by the end of their patience.
+                    request.place.map { place in requests.count { $0.arrival < place } } ?? -1,
+                    request.place == nil && request.mode == .read && model.patience != nil
+                        ? Int(request.since.duration(to: model.now).wholeMilliseconds) : -1,
                 ]
             }
         }

@@ -1,4 +1,6 @@
 import Glibc
+import LockModel
+import LockVocabulary
 import Testing
 
 /// `PRWLOCK_SMALL_WORLD_DEPTH` sets a greater depth, which takes minutes.
@@ -16,5 +18,21 @@ import Testing
         print(
             "small world, \(alphabet), depth \(Self.depth): \(world.states) states, \(world.commands) commands"
         )
+    }
+
+    @Test("agrees with the guarantees where readers lose patience (G2, G8)")
+    func patience() throws {
+        func asks(_ session: Int, _ lock: String, _ mode: LockMode) -> TwinStep {
+            .command(session, .acquire(lock, mode))
+        }
+        // Both locks are held, and a writer came after a reader: few steps from a circle that time closes.
+        let starts = [
+            [asks(0, "a", .write), asks(1, "b", .write), asks(2, "a", .read), asks(1, "a", .write)],
+            [asks(0, "a", .update), asks(1, "a", .read), asks(0, "b", .write), asks(2, "a", .write)],
+        ]
+        var world = SmallWorld(.patience)
+        try world.explore(depth: Self.depth)
+        for start in starts { try world.explore(depth: Self.depth - 1, from: start) }
+        print("small world, patience: \(world.states) states, \(world.commands) commands")
     }
 }

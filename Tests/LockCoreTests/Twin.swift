@@ -27,6 +27,10 @@ struct Twin: ~Copyable {
     private var askers: [Int: Int] = [:]
     /// The number of owners in the longest circle that was refused.
     private(set) var longestCircle = 0
+    /// The number of reads that were refused because they would have closed a circle as they lost patience.
+    private(set) var circlesByTime = 0
+    /// Whether that can happen: an owner may have several waiting requests.
+    private let circlesCloseByTime: Bool
     /// A watcher; nil if the rules make no changes for watchers.
     private var follower: Follower?
     /// How many users the sessions belong to, in turn. The first one has no limits, as root.
@@ -42,22 +46,24 @@ struct Twin: ~Copyable {
     /// - Parameters:
     ///   - users: how many users the sessions belong to, in turn; the first one has no limits, as root.
     ///   - stepsInTurn: the steps of work in one turn of the rules; nil if each command completes all work.
+    ///   - waitsOnce: whether no session ever has a second waiting request.
     init(
         sessions count: Int, users: UInt32 = 1, limits: Limits = Limits(), grace: Duration? = nil,
-        isObserved: Bool = false, stepsInTurn: Int? = nil
+        patience: Duration? = nil, isObserved: Bool = false, stepsInTurn: Int? = nil, waitsOnce: Bool = false
     ) {
         self.users = users
+        circlesCloseByTime = patience != nil && !waitsOnce
         let graceEnd = grace.map { Instant.zero.advanced(by: $0) }
         table = LockTable(
             limits: limits, firstToken: Token(rawValue: 1), lastToken: Token(rawValue: .max - 1),
-            graceEnd: graceEnd)
+            graceEnd: graceEnd, patience: patience)
         table.isObserved = isObserved
         if let stepsInTurn {
             table.completesAtOnce = false
             table.stepsInTurn = stepsInTurn
         }
         if isObserved { follower = Follower() }
-        model = Model(graceEnd: graceEnd)
+        model = Model(graceEnd: graceEnd, patience: patience)
         model.limits.sessionGrants = limits.sessionGrants
         model.limits.sessionWaiters = limits.sessionWaiters
         model.limits.grants = limits.grants
@@ -99,6 +105,8 @@ struct Twin: ~Copyable {
             while table.hasWork { table.work(atMost: table.stepsInTurn) }
             model.advance(to: model.now.advanced(by: duration))
             table.advance(to: model.now)
+            // The model finds circles as patience ends. If this is late, another command may have opened the circle.
+            while circlesCloseByTime, table.hasWork { table.work(atMost: table.stepsInTurn) }
         }
         if !table.completesAtOnce { table.work(atMost: table.stepsInTurn) }
         try compareEffects(after: step)
@@ -191,6 +199,7 @@ struct Twin: ~Copyable {
                     of: .granted(id, granted.mode, ownerDied: granted.ownerDied))
             case .refused(_, let tag, _, _, let refusal):
                 let id = self.id(of: tag)
+                if case .deadlock(let circle) = refusal { try checkCircle(circle, closedBy: id) }
                 index = expected.firstIndex {
                     if case .refused(id, let answers) = $0 {
                         answers.contains(refusal.answer)
@@ -220,6 +229,17 @@ struct Twin: ~Copyable {
         guard missing.isEmpty || table.hasWork else {
             throw Disagreement(description: "\(step): \(expected) did not happen")
         }
+    }
+
+    /// A waiting read was refused as it lost patience: the circle must be in the model's state at that moment (G8).
+    private mutating func checkCircle(_ circle: Circle, closedBy id: Int) throws {
+        let hops = circle.hops.map { (party: party($0.session, $0.owner), lock: $0.lock.text) }
+        let state = model.takeStateOfCircle(id)
+        let reader = state?.requests.first { $0.id == id }
+        guard state?.isCircle(hops, closedBy: reader) == true else {
+            throw Disagreement(description: "request \(id): there is no such circle: \(hops)")
+        }
+        circlesByTime += 1
     }
 
     /// G7: tokens rise with every grant.

@@ -17,6 +17,9 @@ import Testing
         var hasEndings = true
         /// The steps of work in one turn of the rules; nil if each command completes all work.
         var stepsInTurn: Int?
+        var patience: Duration?
+        /// Whether a session makes no request while it has one that waits.
+        var waitsOnce = false
     }
 
     /// What came of a history: the answers, and the choices that were open.
@@ -24,6 +27,7 @@ import Testing
         var answers: Set<String> = []
         var choices: Set<Model.Choice> = []
         var longestCircle = 0
+        var circlesByTime = 0
     }
 
     /// Draws a step; most commands are about grants that exist.
@@ -41,7 +45,14 @@ import Testing
             let all = grants.map { (lock: $0.lock, token: twin.token(of: $0)) }
             let held = zip(grants, all).filter { $0.0.party.session == session }.map(\.1)
             let tags = twin.model.requests.filter { $0.party.session == session }.map(\.tag)
-            return .command(session, habits.mix.command(held: held, others: all, tags: tags, &generator))
+            let command = habits.mix.command(held: held, others: all, tags: tags, &generator)
+            if habits.waitsOnce, !tags.isEmpty {
+                switch command {
+                case .acquire, .upgrade: return .pass(.zero)
+                default: break
+                }
+            }
+            return .command(session, command)
         }
     }
 
@@ -50,7 +61,8 @@ import Testing
         var generator = SeededGenerator(seed: seed)
         var twin = Twin(
             sessions: habits.sessions, users: habits.users, limits: habits.limits, grace: habits.grace,
-            isObserved: !seed.isMultiple(of: 3), stepsInTurn: habits.stepsInTurn)
+            patience: habits.patience, isObserved: !seed.isMultiple(of: 3), stepsInTurn: habits.stepsInTurn,
+            waitsOnce: habits.waitsOnce)
         var summary = Summary()
         for number in 0..<steps + habits.sessions {
             do {
@@ -71,6 +83,7 @@ import Testing
         #expect(isAtRest)
         summary.choices = twin.model.choices
         summary.longestCircle = twin.longestCircle
+        summary.circlesByTime = twin.circlesByTime
         return summary
     }
 
@@ -90,6 +103,7 @@ import Testing
         for steps in 1...4 {
             habits.stepsInTurn = steps
             habits.grace = steps == 2 ? .milliseconds(100) : nil
+            habits.patience = steps == 3 ? .milliseconds(7) : nil
             _ = Self.live(seed: seed, steps: 1_000, habits)
         }
     }
@@ -107,6 +121,39 @@ import Testing
         // A history without a long circle is rare, and says nothing about the search.
         let longest = (0..<5).lazy.map { Self.live(seed: seed &+ $0, steps: 600, habits).longestCircle }
         #expect(longest.contains { $0 > 2 })
+    }
+
+    @Test(
+        "where readers lose patience (G2, G8)", arguments: SeededGenerator.seeds, [0, 1, 10, 40])
+    func patience(seed: UInt64, milliseconds: Int) {
+        var habits = Habits()
+        habits.patience = .milliseconds(milliseconds)
+        habits.mix = CommandMix(locks: ["one", "two", "three"], owners: ["-", "-", "t1", "t2"], asks: 70)
+        habits.sessions = 6
+        habits.limits.sessionWaiters = 4
+        habits.limits.sessionGrants = 10
+        for steps in [nil, 1, 7] {
+            habits.stepsInTurn = steps
+            let summary = Self.live(seed: seed, steps: 400, habits)
+            #expect(summary.answers.contains("deadlock"))
+        }
+    }
+
+    @Test(
+        "where readers lose patience in turns, and commands come between them (G2)",
+        arguments: SeededGenerator.seeds)
+    func patienceInTurns(seed: UInt64) {
+        var habits = Habits()
+        habits.mix = CommandMix(locks: ["one", "two"], owners: ["-", "t1"], asks: 70)
+        habits.sessions = 10
+        // No circle closes by time, so lateness changes nothing.
+        habits.waitsOnce = true
+        for steps in 1...4 {
+            habits.stepsInTurn = steps
+            habits.users = steps.isMultiple(of: 2) ? 3 : 1
+            habits.patience = .milliseconds(steps == 1 ? 0 : 4 * steps)
+            #expect(Self.live(seed: seed, steps: 500, habits).answers.contains("deadlock"))
+        }
     }
 
     @Test("on one lock (G2, G3, G10)", arguments: SeededGenerator.seeds)

@@ -17,10 +17,13 @@ final class World {
     private var sessions: [Character: SessionID] = [:]
     private var letters: [SessionID: Character] = [:]
 
-    init(limits: Limits = Limits(), tokens: UInt64 = 1_000_000, grace: Duration? = nil) {
+    init(
+        limits: Limits = Limits(), tokens: UInt64 = 1_000_000, grace: Duration? = nil,
+        patience: Duration? = nil
+    ) {
         table = LockTable(
             limits: limits, firstToken: Token(rawValue: 1), lastToken: Token(rawValue: tokens),
-            graceEnd: grace.map { Instant.zero.advanced(by: $0) })
+            graceEnd: grace.map { Instant.zero.advanced(by: $0) }, patience: patience)
     }
 
     /// Runs a timeline, and checks the invariants after every line.

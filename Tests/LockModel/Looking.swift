@@ -28,6 +28,7 @@ extension Model {
             if graceEnd == nil, before(request).isEmpty {
                 return "a lost wake-up: \(request) waits for nothing"
             }
+            if hasWaitedTooLong(request) { return "G2: \(request) is patient at \(now)" }
             if hasCircle(through: request.party) { return "G8: a circle through \(request)" }
         }
         return nil

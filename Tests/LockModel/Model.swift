@@ -40,6 +40,10 @@ public struct Model: Sendable {
         public var upgrades: Int?
         public var lease: Duration?
         public var deadline: Instant?
+        public internal(set) var since = Instant.zero
+        public internal(set) var arrival = Int.max
+        /// The place of an impatient read among the writers: the arrival of the first such read of its owner.
+        public internal(set) var place: Int?
 
         /// The tag that the rules and the server know the request by.
         public var tag: String { Model.tag(of: id) }
@@ -47,10 +51,15 @@ public struct Model: Sendable {
 
     public private(set) var grants: [Grant] = []
     /// In the order of arrival.
-    public private(set) var requests: [Request] = []
+    public internal(set) var requests: [Request] = []
     /// The locks with the mark of a dead writer (G11).
     public private(set) var marks: Set<String> = []
     public private(set) var now = Instant.zero
+    /// How long a read waits behind writers that came after it; nil for as long as they come.
+    public let patience: Duration?
+    var arrivals = 0
+    /// For each read that closed a circle as it lost patience: the state with the circle.
+    var statesOfCircles: [Int: Model] = [:]
     private(set) var graceEnd: Instant?
     /// The sessions that want a notice when a request waits for one of their grants.
     private var recalling: Set<Int> = []
@@ -66,7 +75,9 @@ public struct Model: Sendable {
     /// The choices that were open so far.
     public private(set) var choices: Set<Choice> = []
 
-    public init(graceEnd: Instant? = nil) { self.graceEnd = graceEnd }
+    public init(graceEnd: Instant? = nil, patience: Duration? = nil) {
+        (self.graceEnd, self.patience) = (graceEnd, patience)
+    }
 
     /// The locks with a grant, a request or a mark.
     public var locks: Set<String> {
@@ -77,12 +88,12 @@ public struct Model: Sendable {
 
     // MARK: - What a request waits for
 
-    /// Upgrades come before writers and updaters, and these before readers; within a row the earlier one (G2, G3, G10).
+    /// Upgrades come before writers and updaters, and these before patient readers; in a row the earlier one (G2, G3, G10).
     func isAhead(_ one: Request, of other: Request) -> Bool { place(one) < place(other) }
 
     private func place(_ request: Request) -> (row: Int, coming: Int) {
-        let coming = requests.firstIndex { $0.id == request.id } ?? requests.count
-        return (request.upgrades != nil ? 0 : request.mode == .read ? 2 : 1, coming)
+        if let place = request.place { return (1, place) }
+        return (request.upgrades != nil ? 0 : request.mode == .read ? 2 : 1, request.arrival)
     }
 
     private func conflictingGrants(_ request: Request) -> [Grant] {
@@ -117,7 +128,7 @@ public struct Model: Sendable {
     /// A circle of one hop names the asking owner alone and needs no way through the queue.
     public func isCircle(_ hops: [(party: Party, lock: String)], closedBy request: Request?) -> Bool {
         guard let request, hops.first?.party == request.party else { return false }
-        let asked = with(request)
+        let asked = requests.contains { $0.id == request.id } ? self : with(request)
         return hops.count == 1
             || hops.indices.allSatisfy { index in
                 let next = hops[(index + 1) % hops.count].party
@@ -130,7 +141,7 @@ public struct Model: Sendable {
 
     private func with(_ request: Request) -> Model {
         var copy = self
-        copy.requests.append(request)
+        copy.append(request)
         return copy
     }
 
@@ -190,7 +201,7 @@ public struct Model: Sendable {
         }
         guard refusals.isEmpty else { return refused(refusals) }
         if ending.contains(request.party.session) { return [.waiting] }
-        requests.append(request)
+        append(request)
         sendRecalls()
         return [.waiting]
     }
@@ -241,22 +252,6 @@ public struct Model: Sendable {
         let died = marks.contains(grant.lock)
         serve()
         return [.granted(mode, ownerDied: died)]
-    }
-
-    /// Renews a lease; without a limit the grant gets the lease that it had before.
-    mutating func renew(_ matches: [Grant], lease: TimeLimit?) -> Set<Answer> {
-        guard let grant = only(matches) else { return Self.refusal(matches) }
-        if lease == nil, grant.lease == nil { return [.noLease] }
-        let now = now
-        change(grant) {
-            switch lease {
-            case .upTo(let duration): $0.lease = duration
-            case .forever: $0.lease = nil
-            case nil: break
-            }
-            $0.leaseEnd = $0.lease.map { now.advanced(by: $0) }
-        }
-        return [.done]
     }
 
     mutating func revoke(_ matches: [Grant]) -> Set<Answer> {
@@ -311,6 +306,7 @@ public struct Model: Sendable {
                 end(grant, cleanly: false)
             }
         }
+        losePatience()
         if let end = graceEnd, end <= now { graceEnd = nil }
         serve()
     }
@@ -328,7 +324,7 @@ public struct Model: Sendable {
         matches.isEmpty ? [.notHeld] : [.ambiguous]
     }
 
-    private mutating func change(_ grant: Grant, _ body: (inout Grant) -> Void) {
+    mutating func change(_ grant: Grant, _ body: (inout Grant) -> Void) {
         for index in grants.indices where grants[index].id == grant.id { body(&grants[index]) }
     }
 
@@ -356,7 +352,7 @@ public struct Model: Sendable {
         }
     }
 
-    private mutating func remove(_ request: Request, _ why: Set<Answer>) {
+    mutating func remove(_ request: Request, _ why: Set<Answer>) {
         requests.removeAll { $0.id == request.id }
         events.append(.refused(request.id, why))
     }

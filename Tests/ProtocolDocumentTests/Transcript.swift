@@ -10,6 +10,7 @@ import Testing
 ///     A! is killed                        A's process dies; its connection stays open elsewhere
 ///     A! end of input                     A closes its sending side
 ///     daemon! drains                      the daemon receives SIGTERM
+///     daemon! has --grace=1s              before the first step: an option of the daemon
 ///
 /// A session is one capital letter. A received line is compared with a `Pattern`; `\x07` in a sent line is one byte. A
 /// line is sent only after the daemon has carried out the line before.
@@ -29,6 +30,8 @@ struct Transcript: Sendable {
     let place: String
     /// The steps, each with the place of its line.
     private(set) var steps: [(place: String, step: Step)] = []
+    /// The daemon's options.
+    private(set) var options: [String] = []
 
     /// The transcripts in a document.
     static func all(in document: String, named name: String) throws -> [Transcript] {
@@ -40,6 +43,10 @@ struct Transcript: Sendable {
                 current = line == "```transcript" ? Transcript(place: "\(name):\(index + 2)") : nil
             } else if current != nil {
                 let place = "\(name):\(index + 1)"
+                if line.hasPrefix("daemon! has --"), current?.steps.isEmpty == true {
+                    current?.options.append(String(line.dropFirst("daemon! has ".count)))
+                    continue
+                }
                 current?.steps.append((place, try step(line, at: place)))
             }
         }

@@ -15,7 +15,8 @@ struct TranscriptRun {
 
     /// Runs a transcript, up to the first step that does not match.
     static func run(_ transcript: Transcript) throws {
-        var run = TranscriptRun(transcript: transcript, daemon: try DaemonProcess())
+        var run = TranscriptRun(
+            transcript: transcript, daemon: try DaemonProcess(arguments: transcript.options))
         for (place, step) in transcript.steps { try run.carryOut(step, place) }
         for (name, session) in run.sessions {
             let lines = try session.leftOver()

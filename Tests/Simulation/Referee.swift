@@ -20,16 +20,17 @@ struct Referee {
     private var users: [Int: UInt32] = [:]
     private var watchers: Set<Int> = []
 
-    init(_ settings: Settings) {
+    init(_ settings: Settings, patience: Duration?) {
         self.settings = settings
-        model = Model()
+        model = Model(patience: patience)
         model.limits = settings.model
     }
 
     /// Starts another daemon; only the settings and the last token stay.
     mutating func restart(graceEnd: Instant?, after lastToken: Token) {
-        self = Referee(settings)
-        model = Model(graceEnd: graceEnd)
+        let patience = model.patience
+        self = Referee(settings, patience: patience)
+        model = Model(graceEnd: graceEnd, patience: patience)
         model.limits = settings.model
         self.lastToken = lastToken
     }
@@ -157,7 +158,12 @@ struct Referee {
     private mutating func expect(_ id: Int, _ answers: Set<Model.Answer>, _ clients: inout [Client]) {
         guard let session = askers[id], let index = clients.firstIndex(where: { $0.number == session })
         else { return }
-        clients[index].owed.append(Expectation(tag: Model.tag(of: id), .answer(answers, reply: nil), id: id))
+        var expectation = Expectation(tag: Model.tag(of: id), .answer(answers, reply: nil), id: id)
+        if let state = model.takeStateOfCircle(id), let reader = state.requests.first(where: { $0.id == id })
+        {
+            expectation.asked = (reader, state)
+        }
+        clients[index].owed.append(expectation)
     }
 
     private mutating func note(_ word: String, _ id: Int) {

@@ -21,6 +21,8 @@ public struct Simulation: ~Copyable {
     var now = Instant.zero
     var received: [(session: Int, word: String, token: Token)] = []
     private var processes: Int32 = 100
+    /// How long readers are patient; it is the same for all daemons of a history.
+    private let patience: Duration?
     /// Sessions that ended since the last `observe`.
     var ended: Set<Int> = []
     public internal(set) var trace: Trace
@@ -33,12 +35,15 @@ public struct Simulation: ~Copyable {
         generator = SeededGenerator(seed: seed)
         trace = Trace(isTold: isTold)
         let settings = Settings(&generator)
-        server = Self.start(settings, after: Token(rawValue: 0), graceEnd: nil)
-        referee = Referee(settings)
+        patience = generator.pick([nil, .zero, .milliseconds(3), .milliseconds(12)])
+        server = Self.start(settings, after: Token(rawValue: 0), graceEnd: nil, patience: patience)
+        referee = Referee(settings, patience: patience)
         trace.add(now, SessionID(slot: 0, serial: 0), "the rules are", Array(settings.rules.text.utf8))
     }
 
-    private static func start(_ settings: Settings, after token: Token, graceEnd: Instant?) -> Server {
+    private static func start(
+        _ settings: Settings, after token: Token, graceEnd: Instant?, patience: Duration?
+    ) -> Server {
         var configuration = ServerConfiguration()
         if let policy = settings.rules.policy { configuration.policy = policy }
         configuration.limits = settings.limits
@@ -47,6 +52,7 @@ public struct Simulation: ~Copyable {
         configuration.firstToken = Token(rawValue: token.rawValue + 1)
         configuration.lastToken = Token(rawValue: .max - 1)
         configuration.graceEnd = graceEnd
+        configuration.patience = patience
         var server = Server(configuration)
         server.carriedOut = []
         return server
@@ -254,7 +260,7 @@ public struct Simulation: ~Copyable {
         let last = Token(rawValue: referee.lastToken.rawValue + UInt64(generator.number(0...1_000)))
         let isUnclean = generator.happens(70)
         let grace = isUnclean ? now.advanced(by: .milliseconds(500)) : nil
-        server = Self.start(referee.settings, after: last, graceEnd: grace)
+        server = Self.start(referee.settings, after: last, graceEnd: grace, patience: patience)
         referee.restart(graceEnd: grace, after: last)
         try pass(.zero)
     }

@@ -117,13 +117,16 @@ class Life:
 
 
 class Checker:
-    def __init__(self, events: list[dict[str, Any]]) -> None:
+    def __init__(self, events: list[dict[str, Any]], reader_patience: int | None = None) -> None:
+        # The daemon's `--reader-patience` in milliseconds.
+        self.reader_patience = reader_patience
         self.violations: list[str] = []
         self.counts: Counter[str] = Counter()
         self.operations: list[Operation] = []
         self.lives: list[Life] = []
         self.finished: int | None = None
         self._connected: dict[tuple[int, Any], int] = {}
+        self._earliest: dict[int, float] = {}
         self._read(events)
         self._asks: dict[str, list[int]] = defaultdict(list)
         self._by_lock: dict[str, list[Operation]] = defaultdict(list)
@@ -218,6 +221,7 @@ class Checker:
     def check(self) -> list[str]:
         self._check_points()
         self._check_order()
+        self._check_reader_patience()
         self._check_marks()
         self._check_deadlines()
         self._check_wake_ups()
@@ -250,6 +254,7 @@ class Checker:
                 deadline = one.queued + one.wait * MILLISECOND + PRECISION
                 if earliest > deadline:
                     self.fail("deadline", f"{one} was granted {(earliest - deadline) / MILLISECOND:.0f} ms too late")
+            self._earliest[one.token] = earliest
             now = max(now, min(earliest, one.granted))
             held[one.lock] = [other for other in held[one.lock] if other.held_at_most_until > one.ask]
             held[one.lock].append(one)
@@ -272,6 +277,31 @@ class Checker:
                     if other.mode == "update" and self._held_before(other):
                         continue
                     self.fail("order", f"{other} came after {one} and was granted before it")
+
+    def _check_reader_patience(self) -> None:
+        """G2: no writer passes a reader that came before it and has lost patience."""
+        if self.reader_patience is None:
+            return
+        reads: dict[tuple[str, Any], list[Operation]] = defaultdict(list)
+        for one in self.operations:
+            if one.mode == "read" and one.queued is not None and one.life is not None:
+                reads[one.lock, one.life].append(one)
+        for writer in self.grants:
+            if writer.mode != "write" or writer.of is not None or writer.life is None:
+                continue
+            for reader in reads[writer.lock, writer.life]:
+                if writer.ask <= reader.queued or writer.token > (reader.token or math.inf):
+                    continue
+                if reader.how not in ("", "TIMEOUT"):
+                    continue  # It may have been refused before the writer was granted.
+                impatient = reader.queued + self.reader_patience * MILLISECOND + PRECISION
+                end = math.inf if reader.gone is None else reader.gone
+                if reader.wait is not None:
+                    end = min(end, reader.ask + reader.wait * MILLISECOND - PRECISION)
+                # If it was granted, its token shows that it waited until after the writer.
+                still_waited = reader.granted is not None or writer.granted < end
+                if still_waited and self._earliest[writer.token] > impatient:
+                    self.fail("patience", f"{writer} was granted before {reader}, which had lost patience")
 
     def _held_before(self, one: Operation) -> bool:
         """Whether its owner may have held the lock when it asked (G4)."""

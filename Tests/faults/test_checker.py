@@ -44,9 +44,9 @@ class Story:
         self.note(time, 1, "killing", pid=process)
         self.note(time + 1, 1, "killed", pid=process)
 
-    def violations(self) -> list[str]:
+    def violations(self, reader_patience: int | None = None) -> list[str]:
         """The kinds of violations that the checker finds."""
-        found = Checker(sorted(self.events, key=lambda event: event["t"])).check()
+        found = Checker(sorted(self.events, key=lambda event: event["t"]), reader_patience).check()
         return [text.split(":")[0] for text in found]
 
 
@@ -253,6 +253,40 @@ class Order(unittest.TestCase):
     def test_no_new_reader_before_a_writer(self) -> None:
         self.assertEqual(self.barge(held_before=False), ["order"])
         self.assertEqual(self.barge(held_before=True), [])
+
+
+class Patience(unittest.TestCase):
+    def passed(self, patience: int, released: int = 200, end: str = "granted", came: int = 30) -> list[str]:
+        """A reader waits from 20 ms on; a writer that came later is granted when the lock is released."""
+        story = Story()
+        first = story.get(10, THIRD, "write", 1)
+        reader = story.ask(20, READER, "read", wait=230 if end == "timeout" else 10_000)
+        story.note(22, READER, "queued", op=reader)
+        later = story.get(came, WRITER, "write", 2, seen=released + 2)
+        story.give(released, THIRD, first)
+        story.give(released + 5, WRITER, later)
+        if end == "granted":
+            story.note(released + 20, READER, "granted", op=reader, token=3, died=False)
+        elif end == "killed":
+            story.kill(released - 20, READER)
+        else:
+            story.note(251, READER, "refused", op=reader, how="TIMEOUT")
+        return story.violations(patience)
+
+    def test_no_later_writer_before_a_reader_without_patience(self) -> None:
+        self.assertEqual(self.passed(patience=100), ["patience"])
+        self.assertEqual(self.passed(patience=100, end="timeout"), ["patience"])
+
+    def test_a_patient_reader_lets_writers_pass(self) -> None:
+        self.assertEqual(self.passed(patience=500), [])
+        self.assertEqual(self.passed(patience=100, released=110), [])
+
+    def test_an_earlier_writer_passes(self) -> None:
+        self.assertEqual(self.passed(patience=100, came=15), [])
+
+    def test_a_reader_that_is_gone_is_not_passed(self) -> None:
+        self.assertEqual(self.passed(patience=100, end="killed"), [])
+        self.assertEqual(self.passed(patience=100, end="timeout", released=249), [])
 
 
 class Marks(unittest.TestCase):
