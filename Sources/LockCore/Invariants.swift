@@ -179,7 +179,7 @@ extension LockTable {
     private func checkUse(of lock: Slot<Lock>) throws(BrokenInvariant) {
         try expect(!locks[lock].isUnused, "11: a lock without grants, waiters and mark exists")
         try expect(
-            names.find(name(of: lock)) == lock, "11: a search by the name does not find the lock")
+            names.look(for: name(of: lock)) == lock, "11: a search by the name does not find the lock")
     }
 
     // MARK: - Sessions

@@ -61,14 +61,23 @@ public struct LockTable: ~Copyable {
     public var completesAtOnce = true
 
     /// The steps of work that a command may take for what follows it, and an account before another has its turn.
-    public var stepsInTurn = 64
+    public var stepsInTurn = 16
 
     /// The work done for each account since the caller last removed it, in steps.
     public var charges: [AccountID: Int] = [:]
 
-    /// The grants and requests that were examined for commands, since the caller last set this to zero: by searches for
-    /// circles, and by `settle`.
-    public var searchedSteps = 0
+    private(set) var searchedSteps = 0
+
+    /// Removes and returns the number of grants and requests that were examined for commands: by searches for circles, by
+    /// `settle`, and on the way to the names of locks, where 40 nodes of the tree count as one.
+    public mutating func takeSearchedSteps() -> Int {
+        let steps = searchedSteps + names.passed / 40
+        searchedSteps = 0
+        names.passed = 0
+        return steps
+    }
+
+    mutating func noteSearched(_ steps: Int) { searchedSteps += steps }
 
     /// The effects since the caller last removed them, in order.
     public var effects: [Effect] = []

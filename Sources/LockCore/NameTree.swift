@@ -58,9 +58,21 @@ struct NameTree: ~Copyable {
     /// The name of an entry.
     subscript(entry: Slot<Entry>) -> LockName { entries[entry].name }
 
-    /// The lock with this name.
+    /// The nodes that were passed on the way to names, since the owner of the tree last took the number away.
+    var passed = 0
+
+    /// The lock with this name. Counts the nodes on the way to it.
     @inline(__always)
-    func find(_ name: LockName) -> Slot<Lock>? {
+    mutating func find(_ name: LockName) -> Slot<Lock>? {
+        guard let root else { return nil }
+        var depth = 0
+        let entry = name.withBytes { nearest(to: $0, below: root, passed: &depth) }
+        passed += depth
+        return entries[entry].name == name ? entries[entry].lock : nil
+    }
+
+    /// The same without a count.
+    func look(for name: LockName) -> Slot<Lock>? {
         guard let root else { return nil }
         let entry = name.withBytes { nearest(to: $0, below: root) }
         return entries[entry].name == name ? entries[entry].lock : nil
@@ -73,8 +85,9 @@ struct NameTree: ~Copyable {
             root = Branch(entry)
             return entry
         }
+        var depth = 0
         name.withBytes { name in
-            let other = entries[nearest(to: name, below: root)].name
+            let other = entries[nearest(to: name, below: root, passed: &depth)].name
             let (byte, others, turnsRight) = other.withBytes { Self.difference(name, $0) }
 
             // Go down to the position of the new node: above the first node with a later bit.
@@ -86,6 +99,7 @@ struct NameTree: ~Copyable {
                 let isRight = node.turnsRight(Self.byte(name, node.byte))
                 parent = (branch.node, isRight)
                 branch = isRight ? node.right : node.left
+                depth += 1
             }
             let node = nodes.insert(
                 turnsRight
@@ -93,6 +107,7 @@ struct NameTree: ~Copyable {
                     : Node(left: Branch(entry), right: branch, byte: byte, others: others))
             replace(below: parent, with: Branch(node))
         }
+        passed += depth
         return entry
     }
 
@@ -108,6 +123,7 @@ struct NameTree: ~Copyable {
                 grandparent = parent
                 parent = (branch.node, isRight)
                 branch = isRight ? node.right : node.left
+                passed += 1
             }
             precondition(branch.entry == entry, "the name is not in the tree")
             guard let (node, isRight) = parent else {
@@ -143,11 +159,20 @@ struct NameTree: ~Copyable {
 
     // MARK: - Paths down
 
-    /// The entry at the end of the path that these bytes choose. If the tree contains the name, it is this entry.
     private func nearest(to name: UnsafeRawBufferPointer, below root: Branch) -> Slot<Entry> {
+        var passed = 0
+        return nearest(to: name, below: root, passed: &passed)
+    }
+
+    /// The entry at the end of the path that these bytes choose. If the tree contains the name, it is this entry.
+    @inline(__always)
+    private func nearest(
+        to name: UnsafeRawBufferPointer, below root: Branch, passed: inout Int
+    ) -> Slot<Entry> {
         var branch = root
         while true {
             if let entry = branch.entry { return entry }
+            passed += 1
             let node = nodes[branch.node]
             branch = node.turnsRight(Self.byte(name, node.byte)) ? node.right : node.left
         }

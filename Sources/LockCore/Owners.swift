@@ -61,7 +61,7 @@ extension LockTable {
         _ name: LockName, _ choice: GrantChoice, of session: SessionID
     ) -> Result<Slot<Grant>, Refusal> {
         let session = slot(of: session)
-        guard let lock = names.find(name) else { return .failure(.notHeld) }
+        guard let lock = names.look(for: name) else { return .failure(.notHeld) }
         if let token = choice.token {
             guard let grant = findGrant(token, on: lock),
                 case let owner = grants[grant].owner, owners[owner].session == session,

@@ -134,8 +134,8 @@ extension LockTable {
         let before = stepsLeft
         waiters[reader].isImpatient = true
         let (finding, steps) = searchCircle(around: reader)
-        // Measured: eight steps of a search cost about as much as a step of work.
-        stepsLeft -= steps / 8
+        // Measured: four steps of a search cost about as much as a step of work.
+        stepsLeft -= steps / 4
         switch finding {
         case .none: shareWithSiblings(of: reader)
         case .circle(let circle): refuse(reader, .deadlock(circle), as: .refused)
@@ -160,7 +160,7 @@ extension LockTable {
     ) -> Slot<Waiter>? {
         guard let stake = waits[Self.key(owner, lock)], stake.count > (other == nil ? 0 : 1)
         else { return nil }
-        searchedSteps += Int(owners[owner].waiters.count)
+        noteSearched(Int(owners[owner].waiters.count))
         return owners[owner].waiters.first(in: waiters) { waiter in
             waiter != other && waiters[waiter].lock == lock && waiters[waiter].isImpatient
         }

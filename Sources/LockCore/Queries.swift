@@ -56,7 +56,7 @@ public struct StatusCursor: Sendable {
 extension LockTable {
     /// The lock with this name; nil if it is unused.
     public func summary(of name: LockName) -> LockSummary? {
-        guard let lock = names.find(name) else { return nil }
+        guard let lock = names.look(for: name) else { return nil }
         return summary(lock)
     }
 
@@ -95,7 +95,7 @@ extension LockTable {
         on name: LockName, from cursor: inout StatusCursor, budget: Int, at now: Instant,
         _ body: (StatusRow) -> Bool
     ) -> Int {
-        guard let lock = names.find(name) else {
+        guard let lock = names.look(for: name) else {
             cursor.place = .end
             return 0
         }

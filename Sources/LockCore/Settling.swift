@@ -235,7 +235,7 @@ extension LockTable {
 
     private mutating func settle(_ lock: Slot<Lock>, for session: Slot<Session>) -> Bool {
         guard !locks[lock].isUnsettled else { return false }
-        searchedSteps += Int(locks[lock].holders.count) + locks[lock].waiters
+        noteSearched(Int(locks[lock].holders.count) + locks[lock].waiters)
         // The last lines of two sessions never wait for each other.
         let waits = sessions[session].phase == .open
         var isWaitedFor = false

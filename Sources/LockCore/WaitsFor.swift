@@ -281,7 +281,7 @@ extension LockTable {
                 owner: owner, asking: asking, lock: lock, mode: request.mode, upgrades: grant),
             budget: limits.searchSteps, isBehind: isBehind)
         let finding = search.search(self)
-        searchedSteps += limits.searchSteps - search.budget
+        noteSearched(limits.searchSteps - search.budget)
         return finding
     }
 

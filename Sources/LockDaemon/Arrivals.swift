@@ -41,8 +41,8 @@ final class Arrival {
 /// Invariant: a user is in `turns` exactly if connections of this user wait, and once.
 struct Arrivals: ~Copyable {
     /// The connections of one user that get a session in a batch, and those of all users.
-    private static let turn = 4
-    private static let most = 16
+    private static let turn = 2
+    private static let most = 8
     /// The connections of a limited user beyond which the user is a crowd.
     private static let crowd = 512
 

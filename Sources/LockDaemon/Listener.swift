@@ -46,7 +46,9 @@ import Systemd
     private var state = State.open
     private var hasReportedShortage = false
     private var crowd = Crowd.quiet
-    /// Whether a burst was full since the last check for calm.
+    /// The connections accepted since the last pause.
+    private var sincePause = 0
+    /// Whether they were as many as a short backlog since the last check for calm.
     private var wasFull = false
 
     /// Whether work of the main queue is to go on with the backlog.
@@ -62,8 +64,8 @@ import Systemd
     /// The pause before the next try if no session has closed a descriptor: another process may have closed one.
     private static let pause = Duration.seconds(1)
     /// The number of connections that are accepted before the next batch.
-    private static let burst = 64
-    /// The backlog in a crowd, which is also the number of connections that are accepted after each pause.
+    private static let burst = 8
+    /// The backlog in a crowd, which is also the number of connections that are accepted between two pauses.
     private static let shortBacklog = 32
     private static let pace = Duration.milliseconds(1)
     /// The time without a full burst after which the crowd is over.
@@ -78,15 +80,19 @@ import Systemd
 
     /// Accepts the connections of the backlog, or many of them: then a batch comes before the next.
     func accept(into reactor: inout Reactor, _ journal: Journal) {
-        let burst = crowd == .paced ? Self.shortBacklog : Self.burst
         var count = 0
-        while state == .open, count < burst, acceptOne(into: &reactor, journal) { count += 1 }
+        while state == .open, count < Self.burst, acceptOne(into: &reactor, journal) { count += 1 }
         guard state == .open else { return }
-        if count == burst { wasFull = true }
+        let isEmpty = count < Self.burst
+        sincePause += count
+        if sincePause >= Self.shortBacklog { wasFull = true }
         if case .emptying(let left) = crowd {
-            crowd = count < burst || left <= count ? .paced : .emptying(left: left - count)
+            crowd = isEmpty || left <= count ? .paced : .emptying(left: left - count)
         }
-        if crowd == .quiet, count < burst { return source.resume() }
+        if crowd == .quiet, isEmpty {
+            sincePause = 0
+            return source.resume()
+        }
         // Work of the main queue goes on, and not the source: an event of a source takes two switches of threads, and on a
         // busy host each of them may take milliseconds.
         source.suspend()
@@ -97,7 +103,12 @@ import Systemd
             self.goesOn = false
             if self.state == .open { self.arrived() }
         }
-        if crowd == .paced { MainQueue.after(Self.pace, next) } else { MainQueue.add(next) }
+        if crowd == .paced, isEmpty || sincePause >= Self.shortBacklog {
+            sincePause = 0
+            MainQueue.after(Self.pace, next)
+        } else {
+            MainQueue.add(next)
+        }
     }
 
     /// Accepts one connection; returns false if there is none, or no room for it.

@@ -144,6 +144,8 @@ struct Reactor: ~Copyable {
         hasWorked = !ends.isEmpty || !arena.slices.isEmpty
         carryOutEnds()
         carryOutLines()
+        // The replies to these lines do not wait for work that has its turns.
+        if server.hasUnfinishedWork { send() }
         server.advance(to: now)
         if server.hasUnfinishedWork { server.resumeWork(at: now) }
         send()

@@ -20,20 +20,34 @@ struct Account {
     /// The last round in which the account worked, and the work that it did in that round.
     private var round: UInt64 = 0
     private var work = 0
+    /// When its work beyond a quota is made up for: a time of `Accounts.clock`.
+    private var dueUntil: UInt64 = 0
 
     init(userID: UInt32) { self.userID = userID }
 
-    /// The work of this round, with what is left of the rounds before: more than a quota of work takes several rounds.
-    func work(in round: UInt64) -> Int {
-        let rounds = Int(clamping: min(round - self.round, 1 << 32))
-        return max(0, work - rounds * Self.quota)
+    /// The work of one account in a round, if there are other accounts.
+    static var quota: Int { 32 }
+
+    /// What the account may still do in this round. Nothing, until others could do as much as it did beyond its quotas.
+    func allowance(in round: UInt64, at clock: UInt64) -> Int {
+        guard dueUntil <= clock else { return 0 }
+        return max(0, Self.quota - (round == self.round ? work : 0))
     }
 
-    /// The work of one account in a round, if there are other accounts.
-    static var quota: Int { 128 }
-
-    mutating func add(_ work: Int, in round: UInt64) {
-        self.work = self.work(in: round) + work
+    /// Notes work, which begins at this time of the clock and advances it.
+    mutating func add(_ work: Int, in round: UInt64, at clock: UInt64) {
+        let before = round == self.round ? self.work : 0
         self.round = round
+        self.work = before + work
+        let beyond = max(0, self.work - Self.quota) - max(0, before - Self.quota)
+        // Its own work makes up for nothing.
+        dueUntil = max(dueUntil, clock) + UInt64(work + beyond)
+    }
+
+    /// Notes work that had turns of its own: it takes the place of other work in this round, and leaves no debt.
+    mutating func addInTurn(_ work: Int, in round: UInt64) {
+        let before = round == self.round ? self.work : 0
+        self.round = round
+        self.work = max(before, min(before + work, Self.quota))
     }
 }

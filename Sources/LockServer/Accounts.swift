@@ -20,9 +20,7 @@ import LockVocabulary
 /// 2. An account with a backlog is in `waiting`, in the current round, or in `throttled`, and only in one of them.
 struct Accounts: ~Copyable {
     /// The work of one session before another session has a turn.
-    private static var quotaOfSession: Int { 64 }
-    /// The work of one account in a round, if there are other accounts.
-    private static var quotaOfAccount: Int { Account.quota }
+    private static var quotaOfSession: Int { 32 }
 
     private var records: [Account] = []
     private var vacant: [AccountID] = []
@@ -33,6 +31,8 @@ struct Accounts: ~Copyable {
     private var throttled: [(account: AccountID, until: Instant)] = []
     private var queued: Set<SessionID> = []
     private var round: UInt64 = 0
+    /// The work that all accounts have done, with one unit for each round: a virtual time.
+    private var clock: UInt64 = 0
     /// Accounts that have not had their turn in the round that `next` serves, the first of them last.
     private var turns: [AccountID] = []
     private var turn: Turn?
@@ -98,7 +98,7 @@ struct Accounts: ~Copyable {
     /// How much work a session may do now, before others have their turn.
     func quota(of payer: Payer, at now: Instant) -> Int {
         var quota = Self.quotaOfSession
-        if byUser.count > 1 { quota = min(quota, Self.quotaOfAccount - self[payer.account].work(in: round)) }
+        if byUser.count > 1 { quota = min(quota, self[payer.account].allowance(in: round, at: clock)) }
         if let rate = payer.rate {
             quota = min(quota, self[payer.account].debt.affordable(at: .init(perSecond: rate), now))
         }
@@ -108,19 +108,21 @@ struct Accounts: ~Copyable {
     /// Charges work to the account that caused it. The only place where work is charged.
     mutating func charge(_ cost: Cost, to payer: Payer, at now: Instant) {
         guard cost.work > 0 else { return }
-        self[payer.account].add(cost.work, in: round)
+        self[payer.account].add(cost.work, in: round, at: clock)
+        clock &+= UInt64(cost.work)
         if let rate = payer.rate {
             self[payer.account].debt.charge(cost.lines, at: .init(perSecond: rate), now)
         }
     }
 
-    /// Charges work that no line of a present session causes.
-    mutating func charge(_ work: Int, to account: AccountID) {
-        self[account].add(work, in: round)
+    /// Charges work that had a turn of its own, because no line of a present session causes it.
+    mutating func chargeTurn(_ work: Int, to account: AccountID) {
+        self[account].addInTurn(work, in: round)
+        clock &+= UInt64(work)
     }
 
     private func hasUsedQuota(_ account: AccountID) -> Bool {
-        byUser.count > 1 && self[account].work(in: round) >= Self.quotaOfAccount
+        byUser.count > 1 && self[account].allowance(in: round, at: clock) == 0
     }
 
     /// Drops all debts, because other rates hold from now on.
@@ -154,6 +156,7 @@ struct Accounts: ~Copyable {
     /// Begins a round, so that every account has its full quota again, and ends throttling that is due.
     mutating func beginRound(at now: Instant) {
         round &+= 1
+        clock &+= 1
         guard !throttled.isEmpty else { return }
         for (account, until) in throttled where until <= now { waiting.append(account) }
         throttled.removeAll { $0.until <= now }
@@ -162,6 +165,7 @@ struct Accounts: ~Copyable {
     /// Gives every account that waits a turn. Call `next` afterwards until it returns nil.
     mutating func beginTurns() {
         round &+= 1
+        clock &+= 1
         turns = waiting.reversed()
         waiting = []
     }

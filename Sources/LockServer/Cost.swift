@@ -16,8 +16,8 @@ struct Cost {
 
     /// Grants and requests that were examined for a line.
     static func search(steps: Int) -> Cost {
-        // Measured: eight of them cost about as much as a line.
-        Cost(work: steps / 8)
+        // Measured: in a long search, four of them cost about as much as a line.
+        Cost(work: steps / 4)
     }
 
     /// Rows of a list, whether written or skipped. The line that asked for the list is charged separately.
@@ -25,6 +25,9 @@ struct Cost {
         // Measured: a row costs about a quarter of a line.
         Cost(work: count / 4)
     }
+
+    /// A notice to a session that watches.
+    static var notice: Cost { Cost(work: 1) }
 
     static func += (left: inout Cost, right: Cost) {
         left.lines += right.lines

@@ -67,6 +67,7 @@ extension Server {
                 conversations[client].verdict.rights.follow(change.name)
             else { continue }
             conversations[client].offer(notice, within: limits.unread)
+            accounts.charge(.notice, to: conversations[client].payer, at: table.now)
             enforceBounds(on: client)
         }
     }

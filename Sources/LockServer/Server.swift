@@ -162,12 +162,12 @@ public struct Server: ~Copyable {
     }
 
     /// How many steps of due work one batch does at the most, for all accounts together.
-    private static var stepsInBatch: Int { 256 }
+    private static var stepsInBatch: Int { 32 }
 
     private mutating func doDueWork() {
         table.work(atMost: dueStepsLeft)
         for (account, steps) in table.charges {
-            accounts.charge(steps, to: account)
+            accounts.chargeTurn(steps, to: account)
             dueStepsLeft -= steps
         }
         table.charges.removeAll(keepingCapacity: true)
@@ -186,11 +186,11 @@ public struct Server: ~Copyable {
     /// Goes on with rows and lines: one turn for each account with work left, and in it for each of its sessions.
     public mutating func resumeWork(at now: Instant) {
         accounts.beginTurns()
-        dueStepsLeft = Self.stepsInBatch
         if table.hasWork { doDueWork() }
         while let session = nextInTurn(at: now) {
             if let client = conversations.index(of: session) { goOn(client, now) }
         }
+        dueStepsLeft = Self.stepsInBatch
     }
 
     private mutating func nextInTurn(at now: Instant) -> SessionID? {

@@ -18,18 +18,18 @@ extension Server {
             var reader = conversations.takeReader(of: client, LineReader(limit: limits.line))
             count = reader.read(bytes) { line in
                 let ofLine = carryOut(line, client, now)
-                if table.searchedSteps > 0 {
-                    cost += .search(steps: table.searchedSteps)
-                    table.searchedSteps = 0
-                }
+                cost += .search(steps: table.takeSearchedSteps())
                 guard let ofLine else {
                     cost += .postponed
                     postponed = line.bytes
                     return false
                 }
                 cost += ofLine
-                return conversations[client].phase == .open && cost.work < quota
-                    && !conversations.isBlocked(client)
+                guard conversations[client].phase == .open, cost.work < quota,
+                    !conversations.isBlocked(client)
+                else { return false }
+                // Notices to watchers of the same account are charged at once.
+                return watchers.isEmpty || cost.work < accounts.quota(of: payer, at: now)
             }
             conversations[client].exchange(&reader)
             accounts.charge(cost, to: conversations[client].payer, at: now)

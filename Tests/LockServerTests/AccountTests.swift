@@ -73,7 +73,7 @@ import Testing
         room.open("a", userID: 1_000)
         room.open("b", userID: 1_000)
         room.say("a", String(repeating: "PING\n", count: 1_000))
-        #expect(room.owed("a") == 64 * 5)
+        #expect(room.owed("a") == 32 * 5)
         #expect(room.interest(in: "a") == .open(reads: false, writes: true))
         room.say("b", "PING\n")
         #expect(room.owed("b") == 5)
@@ -88,13 +88,13 @@ import Testing
         room.open("x", userID: 1_001)
         for letter in many { room.say(letter, String(repeating: "PING\n", count: 100)) }
         func done() -> Int { many.reduce(0) { $0 + room.owed($1) / 5 } }
-        #expect(done() == 128)
+        #expect(done() == 32)
         room.say("x", String(repeating: "PING\n", count: 100))
-        #expect(room.owed("x") == 64 * 5)
+        #expect(room.owed("x") == 32 * 5)
         room.server.resumeWork(at: room.now)
-        #expect(done() == 256 && room.owed("x") == 500)
+        #expect(done() == 64 && room.owed("x") == 64 * 5)
         room.server.resumeWork(at: room.now)
-        #expect(done() == 384)
+        #expect(done() == 96)
         while room.server.hasUnfinishedWork { room.server.resumeWork(at: room.now) }
         #expect(done() == 1_000)
     }
@@ -144,10 +144,10 @@ import Testing
         room.open("x", userID: 1_001)
         for number in 0..<256 { room.send("a", "READ c/\(number)\n") }
         room.server.advance(to: room.now)
-        // Each costs as much as 32 other lines, and the quota of a session is 64.
+        // Each costs as much as 32 other lines, and the quota of a session is 32.
         room.say("a", (0..<10).map { "READ a/\($0)\n" }.joined())
         let answers = room.server.withOutput(of: room.session("a")) { $0.count { $0 == 10 } }
-        #expect(answers == 2)
+        #expect(answers == 1)
         #expect(room.hear("a").count == 10)
     }
 

@@ -56,7 +56,7 @@ import Testing
         let (one, other) = (try #require(enter(1)), try #require(enter(2)))
         queue(1, 2, 3, of: one)
         queue(9, of: other)
-        let served = round { charge(64, to: $0.slot < 9 ? one : other) }
+        let served = round { charge(16, to: $0.slot < 9 ? one : other) }
         #expect(served == [1, 2, 9])
         #expect(accounts.isQueued(session(3)) == true)
         queue(1, of: one)

@@ -48,6 +48,7 @@ import Testing
         mutating func say(_ user: UInt32, _ line: String) -> String {
             guard let session = session(of: user) else { return "no session" }
             Array(line.utf8).withUnsafeBytes { server.receive($0, from: session, at: .zero) }
+            while server.hasUnfinishedWork { server.resumeWork(at: .zero) }
             let answer = server.withOutput(of: session) { String(decoding: $0, as: UTF8.self) }
             server.wrote(answer.utf8.count, to: session, at: .zero)
             server.advance(to: .zero)
