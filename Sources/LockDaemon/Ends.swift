@@ -38,7 +38,7 @@ struct Ends {
 
 extension Reactor {
     /// How many ended sessions the loop completes in one batch.
-    private static var endsInBatch: Int { 16 }
+    private static var endsInBatch: Int { 64 }
     /// How many portions of last lines the loop reads from one of them in one batch.
     private static var portionsInBatch: Int { 4 }
 
