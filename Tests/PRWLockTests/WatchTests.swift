@@ -54,7 +54,9 @@ import Testing
                 try session.expect("#2 WATCH", reply: "#2 OK")
                 session.say("! MISSED 3")
             })
-        var events = try await Client(socketPath: daemon.path).watch().makeAsyncIterator()
+        // Between two attempts the test waits for a thread, among all tests that run.
+        let watch = try await Client(socketPath: daemon.path).watch(timeout: .seconds(500))
+        var events = watch.makeAsyncIterator()
         #expect(try await events.next() == .missed(3))
     }
 
