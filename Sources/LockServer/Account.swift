@@ -30,9 +30,12 @@ struct Account {
 
     /// What the account may still do in this round. Nothing, until others could do as much as it did beyond its quotas.
     func allowance(in round: UInt64, at clock: UInt64) -> Int {
-        guard dueUntil <= clock else { return 0 }
+        if owes(at: clock) { return 0 }
         return max(0, Self.quota - (round == self.round ? work : 0))
     }
+
+    /// Whether work beyond a quota is not made up for.
+    func owes(at clock: UInt64) -> Bool { dueUntil > clock }
 
     /// Notes work, which begins at this time of the clock and advances it.
     mutating func add(_ work: Int, in round: UInt64, at clock: UInt64) {

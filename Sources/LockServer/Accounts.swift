@@ -87,7 +87,7 @@ struct Accounts: ~Copyable {
     /// Removes an account without sessions and debt; if the debt did not stay, a user could drop it by connecting again.
     private mutating func removeIfIdle(_ account: AccountID, at now: Instant) {
         guard self[account].sessions == 0, !self[account].isWaiting, self[account].debt.isPaid(at: now),
-            byUser[self[account].userID] == account
+            !self[account].owes(at: clock), byUser[self[account].userID] == account
         else { return }
         byUser[self[account].userID] = nil
         vacant.append(account)

@@ -151,6 +151,36 @@ import Testing
         #expect(room.hear("a").count == 10)
     }
 
+    @Test("names that make the tree deep are charged for the way to them") func deepNames() throws {
+        let room = try room("")
+        room.open("a", userID: 1_000)
+        room.open("x", userID: 1_001)
+        for length in 1...250 { room.send("a", "WRITE \(String(repeating: "a", count: length))\n") }
+        room.server.advance(to: room.now)
+        let deepest = String(repeating: "a", count: 250)
+        room.say("a", String(repeating: "RELEASE \(deepest)\nWRITE \(deepest)\n", count: 20))
+        let answers = room.server.withOutput(of: room.session("a")) { $0.count { $0 == 10 } }
+        // Lines about names that are not deep would all have their turn, which is 32.
+        #expect((1..<20).contains(answers))
+        #expect(room.hear("a").count == 40)
+    }
+
+    @Test("notices to watchers are charged to the user who watches") func notices() throws {
+        let room = try room("")
+        room.open("a", userID: 1_000)
+        room.open("x", userID: 1_001)
+        for letter in "bcdefghijklmnopq" {
+            room.open(letter, userID: 1_000)
+            room.send(letter, "WATCH\n")
+        }
+        room.server.advance(to: room.now)
+        room.say("a", String(repeating: "WRITE jobs\nRELEASE jobs\n", count: 10))
+        let answers = room.server.withOutput(of: room.session("a")) { $0.count { $0 == 10 } }
+        // Two lines cause 32 notices, a turn.
+        #expect(answers == 2)
+        #expect(room.hear("a").count == 20)
+    }
+
     @Test("a list is one line, however many rows it has") func listIsOneLine() throws {
         let room = try room("limit user=1000 requests=100")
         room.open("a", userID: 1_000)

@@ -64,6 +64,34 @@ import Testing
         #expect(accounts.haveWork == false)
     }
 
+    @Test("work beyond a quota is made up for by as much work of others, or by as many rounds")
+    func beyondQuota() throws {
+        let (one, other) = (try #require(enter(1)), try #require(enter(2)))
+        charge(32 + 320, to: one)
+        queue(1, of: one)
+        // Each round counts as one unit, and the other account does 31 in it.
+        for _ in 1..<10 {
+            queue(9, of: other)
+            let served = round { _ in charge(31, to: other) }
+            #expect(served == [9])
+        }
+        // 32 are left; the last of these rounds serves it.
+        for _ in 1..<32 { #expect(round() == []) }
+        #expect(round() == [1])
+    }
+
+    @Test("who leaves and comes again still has to make up for work")
+    func beyondQuotaAndAway() throws {
+        let one = try #require(enter(1))
+        _ = try #require(enter(2))
+        charge(32 + 4, to: one)
+        accounts.leave(one, at: now)
+        #expect(enter(1) == one)
+        queue(1, of: one)
+        for _ in 1..<4 { #expect(round() == []) }
+        #expect(round() == [1])
+    }
+
     @Test("an account alone has no quota; a session is queued once, and goes on once in a round")
     func alone() throws {
         let account = try #require(enter(1))

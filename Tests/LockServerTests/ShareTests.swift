@@ -10,7 +10,7 @@ import Testing
         case sessions, grants, waiters
     }
 
-    /// A server whose users take as much as they can.
+    /// A server, and users who take as much as they can.
     private struct Crowd: ~Copyable {
         static let limit = 400
         var server: Server
