@@ -59,7 +59,7 @@ struct IntegerTable<Value: BitwiseCopyable>: ~Copyable {
 
     /// The bits of the hash that choose a key's position in its segment.
     @inline(__always)
-    fileprivate static func rest(_ key: UInt64) -> UInt64 { hash(key) << segmentBits }
+    static func rest(_ key: UInt64) -> UInt64 { hash(key) << segmentBits }
 }
 
 /// One segment of a table: open addressing with linear probing, and deletion by moving entries back (Knuth, The Art of

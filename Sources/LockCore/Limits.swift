@@ -16,8 +16,9 @@ public struct Limits: Sendable, Equatable {
     public var waiters = 1_000_000
     /// Locks with the mark of a dead writer. One more removes the oldest mark.
     public var marks = 10_000
-    /// Steps of one search for a circle (G8): grants and waiting requests that it examines.
-    public var searchSteps = 65_536
+    /// Steps of one search for a circle (G8): grants and waiting requests that it examines. So many take a few milliseconds,
+    /// for which all other clients wait.
+    public var searchSteps = 32_768
 
     public init() {}
 }

@@ -12,7 +12,7 @@ import LockVocabulary
 /// since each of the others waits for the one before it.
 ///
 /// Every examined record is charged to `budget`, which bounds the search.
-struct WaitsFor {
+struct WaitsFor: ~Copyable {
     enum Finding {
         case none
         case circle(Circle)
@@ -40,11 +40,11 @@ struct WaitsFor {
     }
 
     private let request: Request
-    private var steps: [Slot<Owner>: Step] = [:]
+    private var steps = SlotMap<Owner, Step>(vacant: Step(lock: .nowhere, next: nil))
     private var frontier: [Slot<Owner>] = []
     /// The last reader, and the last contender, of a lock that are still to be examined, where the search has begun with them.
-    private var readersLeft: [Slot<Lock>: Slot<Waiter>?] = [:]
-    private var contendersLeft: [Slot<Lock>: Slot<Waiter>?] = [:]
+    private var readersLeft = SlotMap<Lock, Slot<Waiter>?>(vacant: nil)
+    private var contendersLeft = SlotMap<Lock, Slot<Waiter>?>(vacant: nil)
     private(set) var budget: Int
     /// Whether records may be over that are not removed yet.
     private let isBehind: Bool
@@ -121,19 +121,23 @@ struct WaitsFor {
         var waiters = table.owners[owner].waiters.walk()
         while budget > 0, let waiter = waiters.next(in: table.waiters) {
             budget -= 1
-            let record = table.waiters[waiter]
             if isOver(waiter, table) { continue }
-            if record.mode == .read {
-                if isImpatient(record, table) {
-                    addWriters(of: record.lock, behind: record.place, for: next, table)
+            // Reads fields, because a copy of the record counts references to its strings.
+            let lock = table.waiters[waiter].lock
+            let mode = table.waiters[waiter].mode
+            if mode == .read {
+                if isImpatient(table.waiters[waiter], table) {
+                    addWriters(of: lock, behind: table.waiters[waiter].place, for: next, table)
                 }
                 continue
             }
-            let isUpgrade = record.upgrades != nil
-            let behind = isUpgrade ? table.locks[record.lock].contenders.first : record.rowLinks.next
+            let isUpgrade = table.waiters[waiter].upgrades != nil
+            let behind =
+                isUpgrade ? table.locks[lock].contenders.first : table.waiters[waiter].rowLinks.next
             addContender(behind, for: next, table)
-            if record.mode == .write {
-                addReaders(of: record.lock, behind: isUpgrade ? 0 : record.number, for: next, table)
+            if mode == .write {
+                addReaders(
+                    of: lock, behind: isUpgrade ? 0 : table.waiters[waiter].number, for: next, table)
             }
         }
     }
@@ -173,14 +177,14 @@ struct WaitsFor {
     private mutating func addReaders(
         of lock: Slot<Lock>, behind place: UInt64, for next: Slot<Owner>?, _ table: borrowing LockTable
     ) {
+        guard !table.locks[lock].readers.isEmpty else { return }
         var left = readersLeft[lock] ?? table.locks[lock].readers.last
         while budget > 0, let reader = left {
-            let record = table.waiters[reader]
-            if isImpatient(record, table), record.place < place { break }
-            if !willSharePlace(record) { add(reader, for: next, table) }
-            left = record.rowLinks.previous
+            if isImpatient(table.waiters[reader], table), table.waiters[reader].place < place { break }
+            if !willSharePlace(table.waiters[reader]) { add(reader, for: next, table) }
+            left = table.waiters[reader].rowLinks.previous
         }
-        readersLeft[lock] = .some(left)
+        readersLeft.set(lock, to: left)
     }
 
     /// Whether a reader goes before the writers behind its place.
@@ -210,7 +214,7 @@ struct WaitsFor {
             if table.waiters[contender].mode == .write, !isOver(contender, table) { writer = contender }
             left = table.waiters[contender].rowLinks.previous
         }
-        contendersLeft[lock] = .some(left)
+        contendersLeft.set(lock, to: left)
         add(writer, for: next, table)
     }
 
@@ -240,7 +244,7 @@ struct WaitsFor {
         if owner == request.owner {
             closing = closing ?? step
         } else if steps[owner] == nil {
-            steps[owner] = step
+            steps.set(owner, to: step)
             frontier.append(owner)
         }
     }
