@@ -70,6 +70,9 @@ struct Event {
     let source: Source
     let conditions: Conditions
 
+    /// Whether the peer has closed its end. One of the two conditions is enough.
+    var hasHungUp: Bool { !conditions.isDisjoint(with: .closed) }
+
     init(source: Source, conditions: UInt32) {
         self.source = source
         self.conditions = Conditions(rawValue: conditions)

@@ -232,7 +232,7 @@ struct Reactor: ~Copyable {
             let event = waiting.events[index]
             switch event.source {
             case .session(let session):
-                if event.conditions.contains(.closed) {
+                if event.hasHungUp {
                     note(.closed, of: session)
                 } else if event.conditions.contains(.halfClosed) {
                     note(.halfClosed, of: session)

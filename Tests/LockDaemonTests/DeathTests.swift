@@ -160,6 +160,23 @@ import Testing
         for session in [holder.session, second, third] { #expect(try session.nextLine() == nil) }
     }
 
+    @Test("of two sessions that close at once, none gets the other's lock (G6)")
+    func closedTogether() throws {
+        let daemon = try DaemonProcess()
+        let holder = try daemon.connect()
+        #expect(try holder.ask("WRITE jobs") == "GRANTED jobs write token=1")
+        let waiters = try (0..<2).map { _ in try daemon.connect() }
+        for waiter in waiters {
+            try waiter.send("WRITE jobs", "PING")
+            #expect(try waiter.nextLine() == "PONG")
+        }
+        daemon.signal(SIGSTOP)
+        holder.close()
+        waiters[0].close()
+        daemon.signal(SIGCONT)
+        #expect(try waiters[1].nextLine() == "GRANTED jobs write token=2 ownerdied=1")
+    }
+
     @Test("the end of one session of a process leaves the others watched (G6)", arguments: kernels)
     func othersStayWatched(kernel: [String: String]) throws {
         let daemon = try DaemonProcess(environment: kernel)
