@@ -21,6 +21,8 @@ final class Connection {
     let watch: ProcessWatches.Outcome
     /// The process that connected; nil for a process of a namespace that this one cannot see.
     let process: Int32?
+    /// Whether it is a member of the event set.
+    var isMember = true
     /// The conditions that the event set waits for.
     var awaited: Conditions = [.readable, .halfClosed]
     /// Whether the loop reads from it.

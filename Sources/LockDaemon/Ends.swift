@@ -73,11 +73,15 @@ extension Reactor {
             arena.noteReceived(index)
         }
         ends.unread += ends.new
-        ends.new.removeAll(keepingCapacity: true)
         let some = Array(ends.unread.prefix(Self.endsInBatch))
         ends.unread.removeFirst(some.count)
+        for session in ends.unread.suffix(ends.new.count) { awaitNothing(from: session) }
+        ends.new.removeAll(keepingCapacity: true)
         for session in some {
-            if let connection = connections[session], !complete(connection) { ends.unread.append(session) }
+            if let connection = connections[session], !complete(connection) {
+                ends.unread.append(session)
+                awaitNothing(from: session)
+            }
         }
     }
 

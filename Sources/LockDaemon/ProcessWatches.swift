@@ -16,7 +16,7 @@ import Posix
 ///    `SO_PEERPIDFD`, for a process that this namespace cannot see (its id is 0).
 ///
 /// Invariants:
-/// 1. A watch has at least one session, and is a member of the event set.
+/// 1. A watch has at least one session. It is a member of the event set until the loop has noted the end of its process.
 /// 2. A session shares a watch only if both its own process and the watched process were alive when it came: two processes
 ///    that live at the same time differ in their ids. Processes that this namespace cannot see share no watch.
 struct ProcessWatches: ~Copyable {

@@ -14,8 +14,8 @@ import Posix
 ///                                                   (`Daemon`: accept, signals, tokens, timers)
 ///
 /// - WAIT finds the ready sockets. It does not act on ends yet.
-/// - READ reads each ready socket once, into the arena. A socket without room there waits for the next batch, and is
-///   then first.
+/// - READ reads each ready socket once, into the arena, but no socket that has hung up. A socket without room there waits for
+///   the next batch, and is then first.
 /// - POLL finds the sessions that have ended: sockets hung up, processes dead. It ignores all other events. The loop omits
 ///   it if no end could make a difference.
 /// - CARRY OUT first completes the sessions that have ended (`Ends`): the lines in the arena, the rest in the socket, the end;
@@ -182,7 +182,8 @@ struct Reactor: ~Copyable {
             let event = waiting.events[index]
             switch event.source {
             case .session(let session):
-                if event.conditions.contains(.readable) { readable.append(session) }
+                // The poll notes a closed session, and `Ends` reads its last lines in turns.
+                if event.conditions.contains(.readable), !event.hasHungUp { readable.append(session) }
                 if event.conditions.contains(.writable) { hasRoom(session) }
                 if !event.conditions.isDisjoint(with: [.halfClosed, .closed]) { hasSeenEnd = true }
             case .process: hasSeenEnd = true
@@ -239,6 +240,9 @@ struct Reactor: ~Copyable {
                 }
             case .process(let watch):
                 for session in connections.sessions(of: watch) { note(.processDied, of: session) }
+                // All its sessions are noted, and no other joins it. Otherwise each poll until their ends are carried out
+                // would report it again.
+                waiting.events.remove(watch)
             case .mainQueue: break
             }
         }
@@ -291,6 +295,7 @@ struct Reactor: ~Copyable {
             if writes && connection.isFull { awaited.insert(.writable) }
             guard awaited != connection.awaited else { return }
             connection.awaited = awaited
+            guard connection.isMember else { return }
             waiting.events.change(connection.socket.rawValue, .session(connection.session), awaited)
         }
     }
@@ -343,6 +348,17 @@ struct Reactor: ~Copyable {
                 hasClosedSome = true
             }
         }
+    }
+
+    /// Removes a session that has ended from the event set, where its socket would be ready in every poll.
+    ///
+    /// The loop reads its last lines in turns and needs no event for them.
+    mutating func awaitNothing(from session: SessionID) {
+        guard let connection = connections[session], connection.isMember,
+            let end = connection.end, end.cause != .halfClosed
+        else { return }
+        connection.isMember = false
+        waiting.events.remove(connection.socket.rawValue)
     }
 
     private mutating func close(_ connection: Connection) {

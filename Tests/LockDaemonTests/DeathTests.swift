@@ -160,6 +160,39 @@ import Testing
         for session in [holder.session, second, third] { #expect(try session.nextLine() == nil) }
     }
 
+    @Test(
+        "more sessions of a dead process than a batch completes all end, each after its last lines (G6, G11)",
+        arguments: kernels)
+    func manySessionsOfOne(kernel: [String: String]) throws {
+        let daemon = try DaemonProcess(environment: kernel)
+        let holder = try PeerProcess(of: daemon)
+        let count = 150
+        let sessions = try [holder.session] + (1..<count).map { _ in try holder.connectAgain() }
+        for (number, session) in sessions.enumerated() {
+            #expect(
+                try session.ask("WRITE jobs/\(number)")
+                    == "GRANTED jobs/\(number) write token=\(number + 1)")
+        }
+        let waiter = try daemon.connect()
+        try waiter.send("PING")
+        #expect(try waiter.nextLine() == "PONG")
+        daemon.signal(SIGSTOP)
+        // More than one batch reads from one session, for the first session and for the last.
+        for number in [0, count - 1] {
+            try sessions[number].send(bytes: Array(String(repeating: "PING\n", count: 16_000).utf8))
+            try sessions[number].send("RELEASE jobs/\(number)")
+        }
+        for number in 0..<count { try waiter.send("WRITE jobs/\(number)") }
+        holder.kill()
+        daemon.signal(SIGCONT)
+        let told = try (0..<count).map { _ in try waiter.nextLine() ?? "" }
+        #expect(told.count { $0.hasSuffix(" ownerdied=1") } == count - 2)
+        let clean = told.filter { !$0.hasSuffix(" ownerdied=1") }
+        #expect(Set(clean.map { $0.split(separator: " ")[1] }) == ["jobs/0", "jobs/\(count - 1)"])
+        // The daemon has closed its ends, although the test has the others open.
+        for session in sessions { #expect(try session.linesToEnd().allSatisfy { $0 == "PONG" }) }
+    }
+
     @Test("of two sessions that close at once, none gets the other's lock (G6)")
     func closedTogether() throws {
         let daemon = try DaemonProcess()
