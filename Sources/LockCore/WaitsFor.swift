@@ -162,13 +162,13 @@ struct WaitsFor: ~Copyable {
     private mutating func firstWriter(
         of contenders: LinkedList<Waiter.InRow>, _ table: borrowing LockTable
     ) -> Slot<Waiter>? {
-        contenders.first(in: table.waiters) { contender in
-            if budget > 0, table.waiters[contender].mode != .write || isOver(contender, table) {
-                budget -= 1
-                return false
-            }
-            return true
+        var left = contenders.first
+        while budget > 0, let contender = left {
+            if table.waiters[contender].mode == .write, !isOver(contender, table) { return contender }
+            budget -= 1
+            left = table.waiters[contender].rowLinks.next
         }
+        return nil
     }
 
     /// Adds the owners of the readers that wait behind a place: the patient ones, and the impatient ones with a later place.

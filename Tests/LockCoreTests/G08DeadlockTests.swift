@@ -262,6 +262,19 @@ import Testing
             """)
     }
 
+    @Test("where the search ends at its bound, it has found no circle (G8)") func boundWithinARow() {
+        let world = World()
+        world.play(
+            """
+            a update jobs : update 1
+            b read jobs   : read 2
+            b update jobs : waiting
+            a write mail  : write 3
+            """)
+        world.table.limits.searchSteps = 1
+        world.play("b write mail : limit waits")
+    }
+
     @Test("what waits for thousands of readers is not what the search looks at (G8)") func manyHolders() {
         var limits = Limits()
         limits.searchSteps = 100
