@@ -117,7 +117,9 @@ let package = Package(
             dependencies: ["Rendezvous", "Posix", "TestSupport", "prwlockd", "test-client"]),
         .testTarget(
             name: "LockDaemonTests",
-            dependencies: ["LockDaemon", "LockVocabulary", "Posix", "TestSupport", "prwlockd"]),
+            dependencies: [
+                "CTestSupport", "LockDaemon", "LockVocabulary", "Posix", "TestSupport", "prwlockd",
+            ]),
         .testTarget(
             name: "PRWLockTests",
             dependencies: [

@@ -133,6 +133,10 @@ static int remove_entry(const char *path, const struct stat *status, int kind, s
 
 void support_remove_tree(const char *path) { nftw(path, remove_entry, 8, FTW_DEPTH | FTW_PHYS); }
 
+int support_exchange(const char *path, const char *other) {
+    return renameat2(AT_FDCWD, path, AT_FDCWD, other, RENAME_EXCHANGE);
+}
+
 int support_open_terminal(int *terminal) {
     int control = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC);
     if (control < 0) return -1;

@@ -44,4 +44,7 @@ int32_t support_spawn_refusing(
 /* Removes a directory with its contents. */
 void support_remove_tree(const char *path);
 
+/* Exchanges what is at two paths, at once; -1 if that fails. */
+int support_exchange(const char *path, const char *other);
+
 #endif
