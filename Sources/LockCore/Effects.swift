@@ -105,7 +105,7 @@ extension LockTable {
     mutating func recallMore(of lock: Slot<Lock>) {
         guard locks[lock].keepsReadersOut else { return locks[lock].endRecalls() }
         while stepsLeft > 0, let grant = locks[lock].takeNextToRecall(in: grants) {
-            stepsLeft -= 1
+            takeStep()
             recall(grant)
         }
         if let next = locks[lock].nextToRecall { agenda.recall(lock, of: account(of: grants[next].owner)) }

@@ -41,13 +41,16 @@ extension LockTable {
     /// Ends a session: ends its grants, and removes its waiting requests without an answer (G6).
     ///
     /// The session may give no more commands, and keeps its slot until `forgetSession`. If its process was killed, declared
-    /// releases (`releaseAtEnd`) do not count.
-    public mutating func closeSession(_ session: SessionID, wasKilled: Bool = false, at now: Instant) {
+    /// releases (`releaseAtEnd`) do not count. If `isLater`, all is removed later, for a caller that may end many sessions.
+    public mutating func closeSession(
+        _ session: SessionID, wasKilled: Bool = false, isLater: Bool = false, at now: Instant
+    ) {
         advance(to: now)
         let slot = slot(of: session)
         if sessions[slot].phase == .open { unfinishedEnds += 1 }
         sessions[slot].phase = .ended
         endings[slot] = Ending(wasKilled: wasKilled)
+        if isLater, !completesAtOnce { stepsLeft = 0 }
         takeApart(slot)
         if endings[slot] != nil { agenda.takeApart(slot, of: sessions[slot].account) }
     }
@@ -100,8 +103,8 @@ extension LockTable {
                 touched.append(grants[grant].lock)
                 endWithSession(grant)
             }
+            takeStep()
             if owners[owner].isIdle { removeOwner(owner) }
-            stepsLeft -= 1
         }
         let isDone = sessions[session].owners.isEmpty
         if isDone { finishEnd(of: session) }
@@ -111,8 +114,8 @@ extension LockTable {
 
     /// Ends a grant of an ended session. The caller reconciles the lock.
     mutating func endWithSession(_ grant: Slot<Grant>) {
-        stepsLeft -= 1
         let record = grants[grant]
+        takeStep()
         let session = owners[record.owner].session
         let isReleased =
             record.isReleasedAtEnd && endings[session]?.wasKilled == false && !hasExpired(grant)

@@ -22,11 +22,14 @@ extension LockTable {
 
     /// Grants a waiting request, or refuses it if no token is left.
     mutating func grant(_ waiter: Slot<Waiter>) {
-        stepsLeft -= 1
-        if isBehind, isOver(waiter) {
-            drop(waiter)
-            return
+        if isBehind {
+            if isCancelled(waiter), let grant = waiters[waiter].upgrades { return endOver(grant) }
+            if isOver(waiter) {
+                drop(waiter)
+                return
+            }
         }
+        takeStep()
         guard hasToken else {
             refuse(waiter, .noToken, as: .refused)
             return

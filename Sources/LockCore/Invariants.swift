@@ -118,13 +118,17 @@ extension LockTable {
 
     private func checkQueue(of lock: Slot<Lock>, _ seen: inout Seen) throws(BrokenInvariant) {
         let record = locks[lock]
+        // What can be granted waits for its turn.
+        let isServed = !record.isUnsettled && opened == nil
+        try expect(!record.isUnsettled || record.hasWaiters, "12: a lock without requests is to be served")
         if let upgrade = record.upgrade {
             let waiter = waiters[upgrade]
             seen.queued += 1
             guard let grant = waiter.upgrades.map({ grants[$0] }), grant.lock == lock, waiter.lock == lock
             else { throw BrokenInvariant(description: "invariant 3: the upgraded grant is gone") }
             try expect(grant.owner == waiter.owner, "3: the upgraded grant is another's")
-            try expect(grant.mode != .write && record.holders.count > 1, "4: the upgrade could be had")
+            let isBlocked = record.holders.count > 1 || !isServed
+            try expect(grant.mode != .write && isBlocked, "4: the upgrade could be had")
         }
         var writers = 0
         try checkRow(record.contenders, of: lock, &seen) { (waiter) throws(BrokenInvariant) in
@@ -140,19 +144,20 @@ extension LockTable {
             }
             let isKeptOut =
                 record.exclusiveMode == .write || record.upgrade != nil || isBehind || graceEnd != nil
-            try expect(isKeptOut, "6: a reader waits for nothing")
+            try expect(isKeptOut || !isServed, "6: a reader waits for nothing")
             try expect(
-                waiter.isPatient == (patience != nil && !waiter.isImpatient),
+                isOver(waiter) || waiter.isPatient == (patience != nil && !waiter.isImpatient),
                 "10: a reader is neither patient nor impatient")
             patient += waiter.isPatient ? 1 : 0
             try expect(
                 waiter.isImpatient || waiter.place == waiter.number,
                 "6: a patient reader has the place of another one")
             let held = held(by: waiter.owner, on: lock).count
-            try expect(held == 0 || record.exclusiveMode == .write, "6: a holder waits to read again")
+            try expect(
+                held == 0 || record.exclusiveMode == .write || !isServed, "6: a holder waits to read again")
         }
         seen.patient += patient
-        if let front = record.contenders.first, graceEnd == nil, record.upgrade == nil {
+        if let front = record.contenders.first, graceEnd == nil, record.upgrade == nil, isServed {
             let conflict = waiters[front].mode == .write ? !record.holders.isEmpty : record.exclusive != nil
             try expect(conflict, "5: the front contender waits for nothing")
         }
@@ -193,7 +198,7 @@ extension LockTable {
         try session.owners.forEach(in: owners) { (owner) throws(BrokenInvariant) in
             let record = owners[owner]
             try expect(
-                record.session == slot && (!record.isIdle || record.isSession),
+                record.session == slot && (!record.isIdle || record.isSession || session.phase != .open),
                 "12: an owner with nothing is there")
             try expect(
                 findOwner(id(of: owner), of: slot) == owner, "12: an owner is not to be found by its id")
@@ -255,24 +260,28 @@ extension LockTable {
         }
     }
 
-    /// The owners that an owner waits for. Owners that it reaches through these are left out.
+    /// The owners that an owner waits for. Owners that it reaches through these, and what is over, are left out.
     private func waitedFor(by owner: Slot<Owner>) -> [Slot<Owner>] {
         var waitedFor: [Slot<Owner>] = []
+        let isBehind = isBehind
+        func isGone(_ waiter: Slot<Waiter>) -> Bool { isBehind && isOver(waiter) }
         owners[owner].waiters.forEach(in: waiters) { slot in
+            guard !isGone(slot) else { return }
             let waiter = waiters[slot]
             let lock = locks[waiter.lock]
             lock.holders.forEach(in: grants) { holder in
-                if holder != waiter.upgrades, waiter.mode.conflicts(with: grants[holder].mode) {
+                let conflicts = waiter.mode.conflicts(with: grants[holder].mode)
+                if holder != waiter.upgrades, conflicts, !isBehind || !isOver(holder) {
                     waitedFor.append(grants[holder].owner)
                 }
             }
             guard waiter.upgrades == nil else { return }
-            if let upgrade = lock.upgrade { waitedFor.append(waiters[upgrade].owner) }
+            if let upgrade = lock.upgrade, !isGone(upgrade) { waitedFor.append(waiters[upgrade].owner) }
             // Any two contenders conflict, so each waits for the one before it, and through it for all others.
             var ahead = waiter.mode == .read ? lock.contenders.last : waiter.rowLinks.previous
             while let contender = ahead {
                 if waiter.mode.conflicts(with: waiters[contender].mode),
-                    !waiter.goesBefore(waiters[contender])
+                    !waiter.goesBefore(waiters[contender]), !isGone(contender)
                 {
                     waitedFor.append(waiters[contender].owner)
                     break
@@ -281,7 +290,9 @@ extension LockTable {
             }
             guard waiter.mode == .write else { return }
             lock.readers.forEach(in: waiters) { reader in
-                if waiters[reader].goesBefore(waiter) { waitedFor.append(waiters[reader].owner) }
+                if waiters[reader].goesBefore(waiter), !isGone(reader) {
+                    waitedFor.append(waiters[reader].owner)
+                }
             }
         }
         return waitedFor

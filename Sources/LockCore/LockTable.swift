@@ -63,8 +63,26 @@ public struct LockTable: ~Copyable {
     /// The steps of work that a command may take for what follows it, and an account before another has its turn.
     public var stepsInTurn = 16
 
-    /// The work done for each account since the caller last removed it, in steps.
+    /// The work done for each account in its turns since the caller last removed it, in steps.
     public var charges: [AccountID: Int] = [:]
+
+    private var commandSteps = 0
+
+    /// Removes and returns the number of steps that commands took: what followed them at once.
+    public mutating func takeCommandSteps() -> Int {
+        defer { commandSteps = 0 }
+        return commandSteps
+    }
+
+    /// Takes one step, at the cost of the account that has its turn, or of the command.
+    @inline(__always)
+    mutating func takeStep() {
+        stepsLeft -= 1
+        if !isInTurn { commandSteps += 1 }
+    }
+
+    /// Whether an account has its turn, and pays for the steps.
+    var isInTurn = false
 
     private(set) var searchedSteps = 0
 
@@ -143,10 +161,13 @@ public struct LockTable: ~Copyable {
         while let owner = walk.next(in: owners) {
             var held = owners[owner].grants.walk()
             while let grant = held.next(in: grants) {
+                noteSearched(1)
                 let lock = grants[grant].lock
                 if wanted { locks[lock].recallers += 1 } else { locks[lock].recallers -= 1 }
                 locks[lock].hasRecalledAll = false
-                if wanted, locks[lock].hasWaiters { recall(grant) }
+                guard wanted, locks[lock].hasWaiters else { continue }
+                takeStep()
+                recall(grant)
             }
         }
     }

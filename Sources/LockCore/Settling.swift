@@ -30,9 +30,9 @@ extension LockTable {
     @inline(__always)
     public var hasWork: Bool { opened != nil || agenda.isBehind(at: clock) || hasLateReaders }
 
-    /// Whether the limits of an account count something that is over.
+    /// Whether the limits of a session count something that is over, so that one more request cannot be decided yet.
     public func isBehind(_ session: SessionID) -> Bool {
-        isBehind && agenda.isBehind(sessions[slot(of: session)].account, at: clock)
+        hasWork && agenda.isBehind(sessions[slot(of: session)].account, at: clock)
     }
 
     /// Begins a command: sets the time, and what the command may cost.
@@ -63,9 +63,14 @@ extension LockTable {
 
     /// Does work that is due, in turns of the accounts that it is charged to.
     ///
-    /// - Parameter steps: about how many steps to take in all: grants and requests that end, begin or are told.
-    public mutating func work(atMost steps: Int) {
+    /// - Parameter steps: how many steps to take in all: grants and requests that end, begin or are told. The last turn may
+    ///   take two more.
+    /// - Returns: how many steps were taken.
+    @discardableResult
+    public mutating func work(atMost steps: Int) -> Int {
         var left = steps
+        isInTurn = true
+        defer { isInTurn = false }
         while left > 0 {
             let readers = takeTurnOfReaders(atMost: completesAtOnce ? .max : min(left, stepsInTurn))
             left -= readers
@@ -77,7 +82,8 @@ extension LockTable {
             stepsLeft = turn
             stepsCharged = 0
             takeTurn(account)
-            let taken = max(1, turn - stepsLeft)
+            if stepsLeft == turn { takeStep() }
+            let taken = turn - stepsLeft
             left -= taken
             if !completesAtOnce { charges[account, default: 0] += taken - stepsCharged }
             agenda.endTurn(of: account, at: clock)
@@ -85,7 +91,9 @@ extension LockTable {
         if opened != nil, left > 0 {
             stepsLeft = left
             openLocks()
+            left = stepsLeft
         }
+        return steps - left
     }
 
     private mutating func takeTurn(_ account: AccountID) {
@@ -98,17 +106,17 @@ extension LockTable {
                 locks[lock].isUnsettled = false
                 reconcile(lock)
             }
-            stepsLeft -= 1
+            takeStep()
         }
         while stepsLeft > 0, let session = agenda.firstEnded(of: account) {
             // It was taken apart meanwhile, and another session may have its slot.
             let isGone = !sessions.reaches(session) || sessions[session].phase == .open
             if isGone || takeApart(session) { agenda.removeFirstEnded(of: account) }
-            stepsLeft -= 1
+            takeStep()
         }
         while stepsLeft > 0, let lock = agenda.nextRecall(of: account) {
             if locks.reaches(lock), !locks[lock].isVacant { recallMore(of: lock) }
-            stepsLeft -= 1
+            takeStep()
         }
     }
 
@@ -129,6 +137,8 @@ extension LockTable {
             return some.count < most
         }
         opened = some.count < most ? nil : last.map(Opened.through)
+        // No account has caused the end of the grace, so none is charged.
+        stepsLeft -= some.count
         reconcile(some)
     }
 
@@ -136,7 +146,10 @@ extension LockTable {
 
     /// Whether a request counts as gone: its deadline has come, or its session has ended.
     func isOver(_ waiter: Slot<Waiter>) -> Bool {
-        let record = waiters[waiter]
+        isOver(waiters[waiter])
+    }
+
+    func isOver(_ record: Waiter) -> Bool {
         let session = owners[record.owner].session
         if sessions[session].phase != .open { return true }
         return record.deadline.map { agenda.due($0, of: sessions[session].account) <= clock } ?? false
@@ -153,14 +166,24 @@ extension LockTable {
         return agenda.due(deadline, of: account(of: grants[grant].owner)) <= clock
     }
 
+    /// Whether the lease of the grant that a waiting request is to upgrade has ended before the request was over. With the grant,
+    /// its upgrade is cancelled.
+    func isCancelled(_ waiter: Slot<Waiter>) -> Bool {
+        guard let grant = waiters[waiter].upgrades, let lease = grants[grant].deadline else { return false }
+        let session = sessions[owners[waiters[waiter].owner].session]
+        let end = agenda.due(lease, of: session.account)
+        guard session.phase == .open, end <= clock else { return false }
+        return waiters[waiter].deadline.map { end < agenda.due($0, of: session.account) } ?? true
+    }
+
     /// Carries out a deadline. Returns the lock, which the caller reconciles.
     private mutating func end(_ due: Due) -> Slot<Lock> {
         switch due {
         case .waiter(let waiter):
             waiters[waiter].deadline = nil
-            stepsLeft -= 1
             if sessions[owners[waiters[waiter].owner].session].phase != .open { return drop(waiter) }
             let lock = waiters[waiter].lock
+            takeStep()
             timeOut(waiter)
             return lock
         case .grant(let grant):
@@ -176,7 +199,7 @@ extension LockTable {
     /// Removes a request that is over, and answers it if its session is open. Returns the lock, which the caller reconciles.
     @discardableResult
     mutating func drop(_ waiter: Slot<Waiter>, keepingOwner: Bool = false) -> Slot<Lock> {
-        stepsLeft -= 1
+        takeStep()
         let lock = waiters[waiter].lock
         if sessions[owners[waiters[waiter].owner].session].phase == .open {
             timeOut(waiter, keepingOwner: keepingOwner)
@@ -188,11 +211,11 @@ extension LockTable {
     }
 
     /// Ends a grant that is over. The caller reconciles the lock.
-    private mutating func endOver(_ grant: Slot<Grant>) {
+    mutating func endOver(_ grant: Slot<Grant>) {
         let record = grants[grant]
         let slot = owners[record.owner].session
         guard sessions[slot].phase != .ended else { return endWithSession(grant) }
-        stepsLeft -= 1
+        takeStep()
         effects.append(.expired(id(of: slot), name(of: record.lock), record.token, record.mode))
         emit(.expired, grant)
         endGrant(grant, cleanly: false)
@@ -235,9 +258,14 @@ extension LockTable {
 
     private mutating func settle(_ lock: Slot<Lock>, for session: Slot<Session>) -> Bool {
         guard !locks[lock].isUnsettled else { return false }
-        noteSearched(Int(locks[lock].holders.count) + locks[lock].waiters)
         // The last lines of two sessions never wait for each other.
         let waits = sessions[session].phase == .open
+        let count = Int(locks[lock].holders.count) + locks[lock].waiters
+        guard searchedSteps + count <= limits.searchSteps else {
+            // That would be too much to look through. Nothing is over once nothing is due.
+            return !hasWork && !(waits && unfinishedEnds > 0)
+        }
+        noteSearched(count)
         var isWaitedFor = false
         var over: [Slot<Grant>] = []
         locks[lock].holders.forEach(in: grants) { grant in
@@ -247,17 +275,16 @@ extension LockTable {
         guard !isWaitedFor else { return false }
         var overWaiters: [Slot<Waiter>] = []
         func note(_ waiter: Slot<Waiter>) { if isOver(waiter) { overWaiters.append(waiter) } }
-        if let upgrade = locks[lock].upgrade { note(upgrade) }
+        if let upgrade = locks[lock].upgrade, !isCancelled(upgrade) { note(upgrade) }
         locks[lock].contenders.forEach(in: waiters) { note($0) }
         locks[lock].readers.forEach(in: waiters) { note($0) }
         let impatient = patience == nil ? [] : readersPatientTooLong(of: lock)
-        for waiter in overWaiters { drop(waiter) }
-        for grant in over { endOver(grant) }
+        var isDone = overWaiters.count + over.count <= stepsLeft
+        for waiter in overWaiters where stepsLeft > 0 { drop(waiter) }
+        for grant in over where stepsLeft > 0 { endOver(grant) }
         let name = name(of: lock)
-        stepsLeft = stepsInTurn
-        var isDone = true
         for reader in impatient {
-            isDone = stepsLeft > 0
+            isDone = isDone && stepsLeft > 0
             guard isDone else { break }
             // An earlier read of its owner may have shared its place with it.
             if waiters[reader].isPatient { losePatience(through: reader) }

@@ -25,32 +25,29 @@ struct Account {
 
     init(userID: UInt32) { self.userID = userID }
 
-    /// The work of one account in a round, if there are other accounts.
-    static var quota: Int { 32 }
-
     /// What the account may still do in this round. Nothing, until others could do as much as it did beyond its quotas.
-    func allowance(in round: UInt64, at clock: UInt64) -> Int {
+    func allowance(of quota: Int, in round: UInt64, at clock: UInt64) -> Int {
         if owes(at: clock) { return 0 }
-        return max(0, Self.quota - (round == self.round ? work : 0))
+        return max(0, quota - (round == self.round ? work : 0))
     }
 
     /// Whether work beyond a quota is not made up for.
     func owes(at clock: UInt64) -> Bool { dueUntil > clock }
 
     /// Notes work, which begins at this time of the clock and advances it.
-    mutating func add(_ work: Int, in round: UInt64, at clock: UInt64) {
+    mutating func add(_ work: Int, beyond quota: Int, in round: UInt64, at clock: UInt64) {
         let before = round == self.round ? self.work : 0
         self.round = round
         self.work = before + work
-        let beyond = max(0, self.work - Self.quota) - max(0, before - Self.quota)
+        let beyond = max(0, self.work - quota) - max(0, before - quota)
         // Its own work makes up for nothing.
         dueUntil = max(dueUntil, clock) + UInt64(work + beyond)
     }
 
     /// Notes work that had turns of its own: it takes the place of other work in this round, and leaves no debt.
-    mutating func addInTurn(_ work: Int, in round: UInt64) {
+    mutating func addInTurn(_ work: Int, of quota: Int, in round: UInt64) {
         let before = round == self.round ? self.work : 0
         self.round = round
-        self.work = max(before, min(before + work, Self.quota))
+        self.work = max(before, min(before + work, quota))
     }
 }

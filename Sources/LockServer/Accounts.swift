@@ -20,7 +20,14 @@ import LockVocabulary
 /// 2. An account with a backlog is in `waiting`, in the current round, or in `throttled`, and only in one of them.
 struct Accounts: ~Copyable {
     /// The work of one session before another session has a turn.
-    private static var quotaOfSession: Int { 32 }
+    private let quotaOfSession: Int
+    /// The work of one account in a round, if there are other accounts.
+    private let quotaOfAccount: Int
+    /// All work so far, in units, and the notices to watchers among it.
+    private(set) var workDone = 0
+    private(set) var noticesSent = 0
+    /// The work of each user, if a caller that checks the order of service asks for it.
+    var workOfUsers: [UInt32: Int]?
 
     private var records: [Account] = []
     private var vacant: [AccountID] = []
@@ -31,8 +38,8 @@ struct Accounts: ~Copyable {
     private var throttled: [(account: AccountID, until: Instant)] = []
     private var queued: Set<SessionID> = []
     private var round: UInt64 = 0
-    /// The work that all accounts have done, with one unit for each round: a virtual time.
-    private var clock: UInt64 = 0
+    /// All work, and one unit for each round: a virtual time.
+    private var clock: UInt64 { UInt64(workDone) &+ round }
     /// Accounts that have not had their turn in the round that `next` serves, the first of them last.
     private var turns: [AccountID] = []
     private var turn: Turn?
@@ -41,6 +48,11 @@ struct Accounts: ~Copyable {
     private struct Turn {
         let account: AccountID
         var backlog: ArraySlice<SessionID>
+    }
+
+    init(_ turns: ServerConfiguration.Turns) {
+        quotaOfSession = turns.session
+        quotaOfAccount = turns.account
     }
 
     // MARK: - Sessions
@@ -97,8 +109,8 @@ struct Accounts: ~Copyable {
 
     /// How much work a session may do now, before others have their turn.
     func quota(of payer: Payer, at now: Instant) -> Int {
-        var quota = Self.quotaOfSession
-        if byUser.count > 1 { quota = min(quota, self[payer.account].allowance(in: round, at: clock)) }
+        var quota = quotaOfSession
+        if byUser.count > 1 { quota = min(quota, allowance(of: payer.account)) }
         if let rate = payer.rate {
             quota = min(quota, self[payer.account].debt.affordable(at: .init(perSecond: rate), now))
         }
@@ -108,21 +120,44 @@ struct Accounts: ~Copyable {
     /// Charges work to the account that caused it. The only place where work is charged.
     mutating func charge(_ cost: Cost, to payer: Payer, at now: Instant) {
         guard cost.work > 0 else { return }
-        self[payer.account].add(cost.work, in: round, at: clock)
-        clock &+= UInt64(cost.work)
+        charge(cost.work, to: payer.account)
         if let rate = payer.rate {
             self[payer.account].debt.charge(cost.lines, at: .init(perSecond: rate), now)
         }
     }
 
-    /// Charges work that had a turn of its own, because no line of a present session causes it.
+    /// Charges work that no line of a present session causes.
+    mutating func charge(_ work: Int, to account: AccountID) {
+        self[account].add(work, beyond: quotaOfAccount, in: round, at: clock)
+        count(work, of: account)
+    }
+
+    /// Charges a notice to the account of the session that watches.
+    mutating func chargeNotice(to account: AccountID) {
+        charge(1, to: account)
+        noticesSent &+= 1
+    }
+
+    /// Charges work that had a turn of its own.
     mutating func chargeTurn(_ work: Int, to account: AccountID) {
-        self[account].addInTurn(work, in: round)
-        clock &+= UInt64(work)
+        self[account].addInTurn(work, of: quotaOfAccount, in: round)
+        count(work, of: account)
+    }
+
+    /// Counts work, which may be charged to none.
+    mutating func count(_ work: Int, of account: AccountID? = nil) {
+        workDone &+= work
+        guard workOfUsers != nil, let account else { return }
+        let user = self[account].userID
+        workOfUsers?[user, default: 0] += work
+    }
+
+    private func allowance(of account: AccountID) -> Int {
+        self[account].allowance(of: quotaOfAccount, in: round, at: clock)
     }
 
     private func hasUsedQuota(_ account: AccountID) -> Bool {
-        byUser.count > 1 && self[account].allowance(in: round, at: clock) == 0
+        byUser.count > 1 && allowance(of: account) == 0
     }
 
     /// Drops all debts, because other rates hold from now on.
@@ -156,7 +191,6 @@ struct Accounts: ~Copyable {
     /// Begins a round, so that every account has its full quota again, and ends throttling that is due.
     mutating func beginRound(at now: Instant) {
         round &+= 1
-        clock &+= 1
         guard !throttled.isEmpty else { return }
         for (account, until) in throttled where until <= now { waiting.append(account) }
         throttled.removeAll { $0.until <= now }
@@ -165,7 +199,6 @@ struct Accounts: ~Copyable {
     /// Gives every account that waits a turn. Call `next` afterwards until it returns nil.
     mutating func beginTurns() {
         round &+= 1
-        clock &+= 1
         turns = waiting.reversed()
         waiting = []
     }

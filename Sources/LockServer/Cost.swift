@@ -16,18 +16,18 @@ struct Cost {
 
     /// Grants and requests that were examined for a line.
     static func search(steps: Int) -> Cost {
-        // Measured: in a long search, four of them cost about as much as a line.
+        // Measured: four to eight of them cost about as much as a line.
         Cost(work: steps / 4)
     }
+
+    /// Grants and requests that ended or began, or were told, because of a line.
+    static func following(steps: Int) -> Cost { Cost(work: steps) }
 
     /// Rows of a list, whether written or skipped. The line that asked for the list is charged separately.
     static func rows(_ count: Int) -> Cost {
         // Measured: a row costs about a quarter of a line.
-        Cost(work: count / 4)
+        Cost(work: (count + 3) / 4)
     }
-
-    /// A notice to a session that watches.
-    static var notice: Cost { Cost(work: 1) }
 
     static func += (left: inout Cost, right: Cost) {
         left.lines += right.lines

@@ -13,8 +13,19 @@ extension Server {
     private mutating func deliverAllEffects() {
         while !table.effects.isEmpty {
             swap(&table.effects, &spareEffects)
+            if carriedOut != nil { noteDecisions() }
             for index in spareEffects.indices { deliver(spareEffects[index]) }
             spareEffects.removeAll(keepingCapacity: true)
+        }
+    }
+
+    private mutating func noteDecisions() {
+        for effect in spareEffects {
+            switch effect {
+            case .granted(let session, let tag?, _, _), .refused(let session, let tag?, _, _, _):
+                carriedOut?.append(.decision(session, tag))
+            default: break
+            }
         }
     }
 
@@ -67,7 +78,7 @@ extension Server {
                 conversations[client].verdict.rights.follow(change.name)
             else { continue }
             conversations[client].offer(notice, within: limits.unread)
-            accounts.charge(.notice, to: conversations[client].payer, at: table.now)
+            accounts.chargeNotice(to: conversations[client].account)
             enforceBounds(on: client)
         }
     }
@@ -88,6 +99,7 @@ extension Server {
         guard conversations[client].phase != .cutOff else { return }
         note(.limitHit(ErrorCode.limitBuffers.rawValue), by: client)
         conversations[client].write(.error(WireError(.limitBuffers)), nil)
-        end(client, as: .cutOff, table.now)
+        // One delivery may cut off many sessions.
+        end(client, as: .cutOff, isLater: true, table.now)
     }
 }

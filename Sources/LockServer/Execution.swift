@@ -5,6 +5,11 @@ import LockWire
 /// A step that was carried out for a session. A simulation compares the steps, in their order, with a model.
 public enum CarriedOut: Sendable, Equatable {
     case line(SessionID)
+    /// A waiting request with this tag was granted or refused.
+    case decision(SessionID, Tag)
+    /// The line that was carried out last was refused for a limit: because its search for a circle took too many steps, or
+    /// if `isLate`, perhaps because what is over counts until it is taken apart.
+    case limited(isLate: Bool)
     /// The waiting requests of the session were dropped, before its end.
     case withdrawal(SessionID)
     case end(SessionID)
@@ -23,6 +28,24 @@ enum Answer {
     case rows(RowReply)
     /// The reply to `QUIT`, the session's end, and then the effects.
     case bye
+}
+
+/// What a simulation checks beside replies.
+extension Server {
+    /// Whether something is due that is not done: what has ended, can be granted, or is to be told.
+    public var hasDueWork: Bool { table.hasWork }
+
+    /// Whether a session has lines or rows left that wait for a turn.
+    public func isQueued(_ session: SessionID) -> Bool { accounts.isQueued(session) }
+
+    /// All work that was done, in the units of README.md, and the notices to watchers among it.
+    public var workDone: (all: Int, notices: Int) { (accounts.workDone, accounts.noticesSent) }
+
+    /// All work that was charged to each user, since a caller that checks the order of service first set this.
+    public var workOfUsers: [UInt32: Int]? {
+        get { accounts.workOfUsers }
+        set { accounts.workOfUsers = newValue }
+    }
 }
 
 /// Carries out lines: parses a request, checks the right to it, gives the command to the rules, and writes the answer.
@@ -64,9 +87,11 @@ extension Server {
         case .acquire(let asked):
             // What is over would count against the limits.
             return !table.isBehind(session) && table.settle(asked.name, for: session)
-        case .release(let name, _), .releaseAtEnd(let name, _), .upgrade(let name, _, _),
-            .downgrade(let name, _, _), .renew(let name, _, _), .cancel(let name, _), .revoke(let name, _),
-            .validate(let name, _), .status(let name):
+        case .upgrade(let name, _, _):
+            return !table.isBehind(session) && table.settle(name, for: session)
+        case .release(let name, _), .releaseAtEnd(let name, _), .downgrade(let name, _, _),
+            .renew(let name, _, _), .cancel(let name, _), .revoke(let name, _), .validate(let name, _),
+            .status(let name):
             return table.settle(name, for: session)
         case .cancelTagged(let tag): return table.settle(tag, of: session)
         case .releaseAll(let owner): return table.settle(owner, of: session)
@@ -266,10 +291,17 @@ extension Server {
         cost: Cost = .line
     ) -> Answer {
         switch decision {
-        case .granted(let granted): .reply(reply(granted, name), cost: cost)
-        case .waiting: .later(cost: cost)
-        case .refused(let refusal): .reply(reply(refusal, name, mode, client), cost: cost)
+        case .granted(let granted): return .reply(reply(granted, name), cost: cost)
+        case .waiting: return .later(cost: cost)
+        case .refused(let refusal):
+            if carriedOut != nil { noteLimit(refusal) }
+            return .reply(reply(refusal, name, mode, client), cost: cost)
         }
+    }
+
+    private mutating func noteLimit(_ refusal: Refusal) {
+        guard case .limit(let limit) = refusal else { return }
+        if limit == .waits || table.hasWork { carriedOut?.append(.limited(isLate: limit != .waits)) }
     }
 
     private func answer<Value>(

@@ -14,7 +14,8 @@ import LockWire
 public struct Server: ~Copyable {
     var table: LockTable
     var conversations: Conversations
-    var accounts = Accounts()
+    var accounts: Accounts
+    let turns: ServerConfiguration.Turns
     var watchers = Watchers()
     var verdicts: Verdicts
     var statistics: Statistics
@@ -22,7 +23,7 @@ public struct Server: ~Copyable {
     var limits: ServerConfiguration.Limits
     let program: String
     /// How many steps of due work are left for this batch.
-    private var dueStepsLeft = Server.stepsInBatch
+    private var dueStepsLeft: Int
     /// An empty array that keeps its memory, to exchange for the rules' effects.
     var spareEffects: [Effect] = []
     private let anchor = Anchor()
@@ -31,6 +32,9 @@ public struct Server: ~Copyable {
 
     public init(_ configuration: ServerConfiguration) {
         limits = configuration.limits
+        turns = configuration.turns
+        dueStepsLeft = turns.batch
+        accounts = Accounts(turns)
         program = configuration.program
         verdicts = Verdicts(by: configuration.policy, ownUserID: configuration.ownUserID)
         statistics = Statistics(hostRows: configuration.hostRows)
@@ -40,6 +44,7 @@ public struct Server: ~Copyable {
             lastToken: configuration.lastToken, graceEnd: configuration.graceEnd,
             patience: configuration.patience)
         table.completesAtOnce = false
+        table.stepsInTurn = turns.steps
     }
 
     // MARK: - Sessions
@@ -157,21 +162,26 @@ public struct Server: ~Copyable {
     public mutating func advance(to now: Instant) {
         table.advance(to: now)
         accounts.beginRound(at: now)
-        dueStepsLeft = Self.stepsInBatch
+        dueStepsLeft = turns.batch
         if table.hasWork { doDueWork() }
     }
 
-    /// How many steps of due work one batch does at the most, for all accounts together.
-    private static var stepsInBatch: Int { 32 }
-
     private mutating func doDueWork() {
-        table.work(atMost: dueStepsLeft)
-        for (account, steps) in table.charges {
-            accounts.chargeTurn(steps, to: account)
-            dueStepsLeft -= steps
-        }
-        table.charges.removeAll(keepingCapacity: true)
+        chargeTurns()
+        let steps = table.work(atMost: dueStepsLeft)
+        dueStepsLeft -= steps
+        // No account has caused the end of the grace: the locks that are opened then only count.
+        accounts.count(steps - table.charges.values.reduce(0, +))
+        chargeTurns()
+        // A step includes what it looks through.
+        _ = table.takeSearchedSteps()
         deliverEffects()
+    }
+
+    private mutating func chargeTurns() {
+        guard !table.charges.isEmpty else { return }
+        for (account, steps) in table.charges { accounts.chargeTurn(steps, to: account) }
+        table.charges.removeAll(keepingCapacity: true)
     }
 
     /// Does what has become due since the batch began, so that lines come after it wherever it is little.
@@ -190,7 +200,7 @@ public struct Server: ~Copyable {
         while let session = nextInTurn(at: now) {
             if let client = conversations.index(of: session) { goOn(client, now) }
         }
-        dueStepsLeft = Self.stepsInBatch
+        dueStepsLeft = turns.batch
     }
 
     private mutating func nextInTurn(at now: Instant) -> SessionID? {
@@ -337,7 +347,8 @@ public struct Server: ~Copyable {
 
     /// Ends a session: the rules release its locks and drop its waiting requests.
     mutating func end(
-        _ client: ConversationIndex, as phase: Conversation.Phase, wasKilled: Bool = false, _ now: Instant
+        _ client: ConversationIndex, as phase: Conversation.Phase, wasKilled: Bool = false,
+        isLater: Bool = false, _ now: Instant
     ) {
         let wasOpen = conversations[client].phase == .open
         conversations[client].end(as: phase)
@@ -346,12 +357,15 @@ public struct Server: ~Copyable {
         carriedOut?.append(.end(session))
         watchers.remove(session)
         table.isObserved = !watchers.isEmpty
-        table.closeSession(session, wasKilled: wasKilled, at: now)
+        table.closeSession(session, wasKilled: wasKilled, isLater: isLater, at: now)
     }
 
     /// Ends a piece of work for a session: delivers its effects, and holds the session to its bounds.
     mutating func finish(_ client: ConversationIndex) {
         deliverEffects()
+        chargeTurns()
+        let steps = table.takeCommandSteps()
+        if steps > 0 { accounts.charge(steps, to: conversations[client].account) }
         enforceBounds(on: client)
         deliverEffects()
     }

@@ -21,7 +21,24 @@ public struct ServerConfiguration: Sendable {
         public init() {}
     }
 
+    /// How much is done at once. README.md explains the numbers; tests set smaller ones.
+    public struct Turns: Sendable, Equatable {
+        /// Steps of due work for all accounts in one batch.
+        public var batch = 32
+        /// Steps of due work for an account before another has its turn, and steps that follow one line at once.
+        public var steps = 16
+        /// Units of work of an account in a round, if there are other accounts.
+        public var account = 32
+        /// Units of work of a session before another session of the account has its turn.
+        public var session = 32
+        /// Locks, grants and requests that are examined for rows in one turn.
+        public var rows = 128
+
+        public init() {}
+    }
+
     public var limits = Limits()
+    public var turns = Turns()
     /// Who may do what, how much, and in which order.
     public var policy = Policy()
     /// The program and its version, for `HELLO`.

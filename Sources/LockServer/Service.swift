@@ -19,6 +19,7 @@ extension Server {
             count = reader.read(bytes) { line in
                 let ofLine = carryOut(line, client, now)
                 cost += .search(steps: table.takeSearchedSteps())
+                cost += .following(steps: table.takeCommandSteps())
                 guard let ofLine else {
                     cost += .postponed
                     postponed = line.bytes
@@ -74,12 +75,10 @@ extension Server {
 
     /// How many bytes of rows may be unread.
     private static var bytesOfRows: Int { 16_384 }
-    /// How many locks, grants and requests are examined for rows in one turn.
-    private static var rowsInTurn: Int { 128 }
 
     /// Writes rows as far as there is room. Queues the session for another turn if there is room left.
     private mutating func writeRows(_ client: ConversationIndex, at now: Instant) {
-        var left = Self.rowsInTurn
+        var left = turns.rows
         while var reply = conversations[client].rowReplies.first {
             let room = Self.bytesOfRows - conversations[client].unread
             guard room > 0 else { return }

@@ -265,8 +265,10 @@ import Testing
         world.table.completesAtOnce = false
         world.table.stepsInTurn = 1
         world.skip(.milliseconds(100))
-        world.table.advance(to: world.now)
-        let tries = (1...4).prefix { _ in !world.table.settle(name("jobs"), for: world.session("a")) }
+        let tries = (1...4).prefix { _ in
+            world.table.advance(to: world.now)
+            return !world.table.settle(name("jobs"), for: world.session("a"))
+        }
         #expect(tries.count == 1)
         world.play("jobs awaited : b write, c read, d read, e write")
     }

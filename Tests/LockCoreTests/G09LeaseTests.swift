@@ -1,4 +1,5 @@
 import LockCore
+import LockVocabulary
 import Testing
 
 @Suite("G9 leases") struct LeaseTests {
@@ -105,5 +106,31 @@ import Testing
             a downgrade jobs         : read 2
             + 2ms                    : a jobs expired 2
             """)
+    }
+
+    @Test("in turns, an upgrade is not granted once the lease of its grant has ended (G9)")
+    func upgradeInTurns() throws {
+        let world = World()
+        world.table.completesAtOnce = false
+        func read(_ account: Int, lease: Duration) throws -> SessionID {
+            let opened = world.table.openSession(account: AccountID(rawValue: account))
+            let session = try #require(opened)
+            let request = Acquisition(name("jobs"), .read, lease: .upTo(lease))
+            _ = world.table.acquire(request, by: session, at: world.now)
+            return session
+        }
+        _ = try read(1, lease: .milliseconds(10))
+        let second = try read(2, lease: .milliseconds(20))
+        _ = world.table.upgrade(name("jobs"), by: second, at: world.now)
+        world.skip(.milliseconds(30))
+        world.table.advance(to: world.now)
+        world.table.work(atMost: 100)
+        let answers = world.table.effects.filter {
+            if case .granted = $0 { return true }
+            if case .refused(second, _, _, _, .cancelled) = $0 { return true }
+            return false
+        }
+        #expect(answers.count == 1)
+        #expect(world.table.lockCount == 0)
     }
 }

@@ -69,6 +69,9 @@ public struct Model: Sendable {
     /// The user of each session, and that user's limits; a session that is missing here has no such limits.
     public var shares: [Int: (user: UInt32, grants: Share, waiters: Share)] = [:]
     public var isDraining = false
+    /// Requests that the rules have not decided yet, as far as the caller knows. One of them that was granted here is only
+    /// dropped if its session ends.
+    public var undecided: Set<Int> = []
     /// The events since the caller last emptied this list.
     public var events: [Event] = []
 
@@ -285,7 +288,11 @@ public struct Model: Sendable {
         recalling.remove(session)
         requests.removeAll { $0.party.session == session }
         for grant in grants where grant.party.session == session {
-            end(grant, cleanly: grant.isReleasedAtEnd && !wasKilled)
+            if undecided.contains(grant.id) {
+                grants.removeAll { $0.id == grant.id }
+            } else {
+                end(grant, cleanly: grant.isReleasedAtEnd && !wasKilled)
+            }
         }
         serve()
     }

@@ -5,7 +5,7 @@ import Testing
 @testable import LockServer
 
 @Suite("Accounts are served fairly, and pay for what they cost") final class FairQueueingTests {
-    private var accounts = Accounts()
+    private var accounts = Accounts(ServerConfiguration.Turns())
     private var now = Instant.zero
 
     private func session(_ number: UInt32) -> SessionID { SessionID(slot: number, serial: number) }

@@ -8,8 +8,20 @@ struct Composer {
     /// The limit for a line, in bytes with its LF.
     static let lineLimit = 300
 
-    private let mix = CommandMix(locks: locks)
+    private let mix: CommandMix
     private var said = 0
+
+    /// - Parameter extra: a lock that is requested less often.
+    init(extra: String? = nil) {
+        let extra = extra.map { [$0] } ?? []
+        mix = CommandMix(locks: extra.isEmpty ? Self.locks : Self.locks + Self.locks + extra)
+    }
+
+    /// A line with a tag of its own.
+    mutating func line(_ meaning: Line.Meaning, _ text: String) -> Line {
+        said += 1
+        return Line(id: said, tag: Model.tag(of: said), meaning, text)
+    }
 
     /// Draws the next line of a client; `others` are grants of any client.
     mutating func line(

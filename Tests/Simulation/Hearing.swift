@@ -6,7 +6,23 @@ import Seeded
 extension Simulation {
     /// Compares what the server did and sent since the last call with the model.
     mutating func observe() throws {
-        for one in server.carriedOut ?? [] {
+        try follow()
+        // The daemon continues work after other sessions' turns; here it may continue at once.
+        while server.hasUnfinishedWork, generator.happens(80) {
+            let now = now
+            try call(.resume) { $0.resumeWork(at: now) }
+            try follow()
+        }
+        for index in clients.indices { try listen(index) }
+        try referee.checkNotices(received: &received, ended: ended, hasDueWork: server.hasDueWork)
+        if !server.hasDueWork { ended = [] }
+    }
+
+    /// Has the model do what the server did, in the same order.
+    private mutating func follow() throws {
+        let steps = server.carriedOut ?? []
+        server.carriedOut = []
+        for (place, one) in steps.enumerated() {
             switch one {
             case .line(let session):
                 guard let index = client(session), let line = clients[index].said.first else {
@@ -14,23 +30,27 @@ extension Simulation {
                 }
                 clients[index].said.removeFirst()
                 referee.asks(line, Int(session.serial))
-                referee.carryOut(line, of: index, &clients)
-            case .withdrawal(let session): referee.drop(Int(session.serial), &clients)
+                var limit: Bool?
+                if case .limited(let isLate)? = steps.dropFirst(place + 1).first { limit = isLate }
+                try referee.carryOut(line, of: index, limitedLate: limit, &clients)
+            case .decision(let session, let tag): referee.decided(Int(session.serial), tag.text)
+            case .limited: break
+            case .withdrawal(let session):
+                forgetUndecided(of: session)
+                referee.drop(Int(session.serial), &clients)
             case .end(let session):
+                forgetUndecided(of: session)
                 ended.insert(Int(session.serial))
                 if let index = client(session) { clients[index].isEnded = true }
                 referee.end(Int(session.serial), &clients)
             }
         }
-        server.carriedOut = []
-        // The daemon continues a listing after other sessions' turns; here it may continue at once.
-        while server.hasUnfinishedWork, generator.happens(80) {
-            server.resumeWork(at: now)
-            if server.carriedOut?.isEmpty == false { return try observe() }
-        }
-        for index in clients.indices { try listen(index) }
-        try referee.checkNotices(received: &received, ended: ended)
-        ended = []
+    }
+
+    /// A request that could be granted and is not yet gets no answer if its session ends.
+    private mutating func forgetUndecided(of session: SessionID) {
+        guard let index = client(session) else { return }
+        clients[index].owed.removeAll { !$0.isListing && referee.isUndecided($0.id) }
     }
 
     func client(_ session: SessionID) -> Int? { clients.firstIndex { $0.session == session } }

@@ -1,4 +1,6 @@
+import LockCore
 import LockModel
+import LockServer
 import LockVocabulary
 
 /// Decides by the model which replies and notices the server owes, to the sender of a line and to other sessions.
@@ -12,6 +14,10 @@ struct Referee {
     private var sessions: [Int32: Int] = [:]
     /// Grants since the last `checkNotices`; their tokens must be above all earlier ones.
     private var pending: [(id: Int, token: Token)] = []
+    /// Whether the server had work left since all notices were last compared.
+    var isLate = false
+    /// Grants that may have been recalled while work was late, or not: the model cannot know.
+    private var unsure: Set<Int> = []
     /// The notices that the server owes. Their tokens may be unknown until all output is read.
     private var notices: [(session: Int, word: String, id: Int)] = []
 
@@ -59,11 +65,28 @@ struct Referee {
 
     mutating func drop(_ session: Int, _ clients: inout [Client]) {
         model.beginEnd(of: session)
+        model.undecided = model.undecided.filter { askers[$0] != session }
         takeEvents(&clients)
+    }
+
+    /// Takes note that the server has granted or refused a waiting request.
+    mutating func decided(_ session: Int, _ tag: String) {
+        if let id = Self.id(tag), askers[id] == session { model.undecided.remove(id) }
+    }
+
+    private static func id(_ tag: String) -> Int? { Int(tag.dropFirst()) }
+
+    /// Whether the server still owes the answer to a waiting request.
+    func isUndecided(_ id: Int?) -> Bool { id.map(model.undecided.contains) ?? false }
+
+    /// Whether a request of a session is granted in the model and not yet by the server.
+    func hasLateGrants(_ session: Int) -> Bool {
+        model.grants.contains { model.undecided.contains($0.id) && $0.party.session == session }
     }
 
     mutating func end(_ session: Int, _ clients: inout [Client]) {
         model.endSession(session)
+        model.undecided = model.undecided.filter { askers[$0] != session }
         takeEvents(&clients)
         model.shares[session] = nil
         users[session] = nil
@@ -71,8 +94,21 @@ struct Referee {
     }
 
     /// Takes note of a line that was carried out, and of the reply that its sender must get.
-    mutating func carryOut(_ line: Line, of index: Int, _ clients: inout [Client]) {
+    ///
+    /// - Parameter limitedLate: whether the server refused it for a limit while work was late, or because its search took
+    ///   too many steps; nil if neither.
+    mutating func carryOut(
+        _ line: Line, of index: Int, limitedLate: Bool? = nil, _ clients: inout [Client]
+    ) throws(Violation) {
         let session = clients[index].number
+        if let isLate = limitedLate {
+            guard isLate || settings.limits.rules.searchSteps < 1_000 else {
+                throw Violation("G8: no search is so long")
+            }
+            let code = isLate ? nil : "limit-waits"
+            clients[index].owed.append(Expectation(tag: line.tag, .error(code: code)))
+            return
+        }
         if let expectation = answer(line, session) { clients[index].owed.append(expectation) }
         takeEvents(&clients)
     }
@@ -97,7 +133,10 @@ struct Referee {
         let before = model
         let request = model.request(command, of: session, as: line.id, ids)
         let answers = model.carryOut(command, of: session, as: line.id, ids)
-        if answers == [.waiting] { return nil }
+        if answers == [.waiting] {
+            if model.requests.contains(where: { $0.id == line.id }) { model.undecided.insert(line.id) }
+            return nil
+        }
         var expectation = Expectation(
             tag: line.tag, .answer(answers, reply: command.reply), id: request?.id)
         if let request, answers.contains(.deadlock) { expectation.asked = (request, before) }
@@ -111,7 +150,7 @@ struct Referee {
         case .command(.acquire(let lock, let mode, let owner, let wait, _)):
             if !may(mode == .read ? "read" : "write", lock) { return true }
             let party = Model.Party(session: session, owner: owner)
-            let held = model.grants.filter { $0.party == party }.map(\.lock)
+            let held = model.grants.filter { $0.party == party && !isUndecided($0.id) }.map(\.lock)
             return wait != .upTo(.zero) && settings.rules.refuses(lock, holding: held)
         case .command(.upgrade(let lock, _, _)): return !may("write", lock)
         case .command(.validate(let lock, _)), .status(let lock): return !may("look", lock)
@@ -135,7 +174,8 @@ struct Referee {
     }
 
     private func isOpen(_ tag: String, _ session: Int) -> Bool {
-        model.requests.contains { $0.party.session == session && $0.tag == tag }
+        guard let id = Self.id(tag) else { return false }
+        return model.undecided.contains(id) && askers[id] == session
     }
 
     // MARK: - Effects on other sessions
@@ -190,26 +230,45 @@ struct Referee {
     }
 
     /// Compares tokens and notices with the model, once all output of the instant is read.
+    ///
+    /// While the server has work left, notices may be missing. A recall may then come although the request that caused it has
+    /// gone, or not come because it has gone.
     mutating func checkNotices(
-        received: inout [(session: Int, word: String, token: Token)], ended: Set<Int>
+        received: inout [(session: Int, word: String, token: Token)], ended: Set<Int>, hasDueWork: Bool
     ) throws(Violation) {
+        isLate = isLate || hasDueWork
+        var missing: [(session: Int, word: String, id: Int)] = []
         for (_, token) in pending where token <= lastToken {
             throw Violation("G7: token \(token) after \(lastToken)")
         }
         lastToken = pending.map(\.token).max() ?? lastToken
         pending = []
-        for notice in notices where !ended.contains(notice.session) {
+        // What is late for a dead process is not told.
+        notices.removeAll { ended.contains($0.session) || model.isEnding($0.session) }
+        for notice in notices {
             let index = received.firstIndex {
                 $0.session == notice.session && $0.word == notice.word && ids[$0.token] == notice.id
             }
-            guard let index else { throw Violation("session \(notice.session) did not receive: \(notice)") }
-            received.remove(at: index)
+            if let index {
+                received.remove(at: index)
+            } else if hasDueWork {
+                missing.append(notice)
+            } else if notice.word == "RECALL", isLate || unsure.contains(notice.id) {
+                unsure.insert(notice.id)
+            } else {
+                throw Violation("session \(notice.session) did not receive: \(notice)")
+            }
         }
-        notices = []
-        received.removeAll { ended.contains($0.session) }
-        if let one = received.first {
-            throw Violation("session \(one.session) received without a reason: \(one)")
+        notices = missing
+        received.removeAll { ended.contains($0.session) || model.isEnding($0.session) }
+        for one in received {
+            guard one.word == "RECALL", let id = ids[one.token], isLate || unsure.contains(id) else {
+                throw Violation("session \(one.session) received without a reason: \(one)")
+            }
+            unsure.insert(id)
         }
+        received = []
+        isLate = hasDueWork
     }
 
     /// Throws unless `811/t1:jobs>902:mail` is a circle that the request would have closed.

@@ -30,11 +30,17 @@ struct RuleFile {
     private var orders: [(first: String, second: String, refuses: Bool)] = []
 
     /// A file that gives each user as much as the daemon has, so that clients reach the daemon's own limits.
-    init() {
+    ///
+    /// - Parameter hostile: a user that may do everything with the locks with a prefix.
+    init(hostile: (user: UInt32, prefix: String, sessions: Int)? = nil) {
+        indulge(hostile)
         for kind in Self.kinds.dropLast() { limit(nil, kind, 1_000) }
     }
 
-    init(_ generator: inout SeededGenerator) {
+    init(
+        hostile: (user: UInt32, prefix: String, sessions: Int)? = nil, _ generator: inout SeededGenerator
+    ) {
+        indulge(hostile)
         func user(_ generator: inout SeededGenerator) -> UInt32? {
             generator.happens(40) ? nil : generator.pick(Self.users)
         }
@@ -62,6 +68,16 @@ struct RuleFile {
             }
         }
         if generator.happens(60) { for kind in Self.kinds.dropLast() { limit(nil, kind, 1_000) } }
+    }
+
+    private mutating func indulge(_ hostile: (user: UInt32, prefix: String, sessions: Int)?) {
+        guard let hostile else { return }
+        permit(
+            Permission(
+                allows: true, user: hostile.user, rights: ["read", "write", "look", "watch"],
+                prefix: hostile.prefix))
+        let numbers = [hostile.sessions, 1_000, 1_000, 64, 1_000_000]
+        for (kind, number) in zip(Self.kinds, numbers) { limit(hostile.user, kind, number) }
     }
 
     private mutating func permit(_ permission: Permission) {
@@ -93,7 +109,7 @@ struct RuleFile {
 
     /// Whether a user may see other users' notes on at least one lock.
     func maySeeSomeNotes(_ user: UInt32) -> Bool {
-        Composer.locks.contains { may("notes", $0, user) }
+        (Composer.locks + [Attack.lock]).contains { may("notes", $0, user) }
     }
 
     /// What a user may have of a kind of thing.
@@ -102,6 +118,11 @@ struct RuleFile {
         if let said { return .upTo(said) }
         if user == 500 { return .upTo(.max) }
         return kind == "watchers" ? .upTo(64) : .quarterOfRest
+    }
+
+    /// Whether a rate limits the user's lines.
+    func hasRate(_ user: UInt32) -> Bool {
+        limits.contains { ($0.user ?? user) == user && $0.kind == "requests" }
     }
 
     /// Whether the order of locks refuses a lock to an owner that holds these locks.

@@ -15,7 +15,11 @@ public struct Simulation: ~Copyable {
     var server: Server
     var referee: Referee
     var clients: [Client] = []
-    private var composer = Composer()
+    var composer: Composer
+    /// What the hostile account does, if there is one, and the steps of it that are left.
+    let attack: Attack?
+    var acts: [Attack.Act] = []
+    var work: Work
     var generator: SeededGenerator
     private let seed: UInt64
     var now = Instant.zero
@@ -34,19 +38,26 @@ public struct Simulation: ~Copyable {
         self.seed = seed
         generator = SeededGenerator(seed: seed)
         trace = Trace(isTold: isTold)
-        let settings = Settings(&generator)
+        attack = generator.happens(75) ? generator.pick(Attack.allCases) : nil
+        composer = Composer(extra: attack == nil ? nil : Attack.lock)
         patience = generator.pick([nil, .zero, .milliseconds(3), .milliseconds(12)])
-        server = Self.start(settings, after: Token(rawValue: 0), graceEnd: nil, patience: patience)
+        let settings = Settings(isAttacked: attack != nil, isPatient: patience != nil, &generator)
+        work = Work(Settings.turns(&generator), isPatient: patience != nil)
+        work.set(settings.limits)
+        server = Self.start(
+            settings, work.turns, after: Token(rawValue: 0), graceEnd: nil, patience: patience)
         referee = Referee(settings, patience: patience)
         trace.add(now, SessionID(slot: 0, serial: 0), "the rules are", Array(settings.rules.text.utf8))
     }
 
     private static func start(
-        _ settings: Settings, after token: Token, graceEnd: Instant?, patience: Duration?
+        _ settings: Settings, _ turns: ServerConfiguration.Turns, after token: Token, graceEnd: Instant?,
+        patience: Duration?
     ) -> Server {
         var configuration = ServerConfiguration()
         if let policy = settings.rules.policy { configuration.policy = policy }
         configuration.limits = settings.limits
+        configuration.turns = turns
         configuration.program = "prwlockd/simulated"
         configuration.ownUserID = 500
         configuration.firstToken = Token(rawValue: token.rawValue + 1)
@@ -55,6 +66,7 @@ public struct Simulation: ~Copyable {
         configuration.patience = patience
         var server = Server(configuration)
         server.carriedOut = []
+        server.workOfUsers = [:]
         return server
     }
 
@@ -63,14 +75,19 @@ public struct Simulation: ~Copyable {
     /// Runs the step with this number; throws a violation of the guarantees.
     public mutating func step(_ number: Int) throws {
         generator = SeededGenerator(seed: seed &* 0x9E37_79B9_7F4A_7C15 ^ UInt64(number))
+        if attack != nil, generator.happens(12) {
+            try goOnAttacking()
+            try reap()
+            return try check()
+        }
         switch generator.number(0...999) {
         case ..<410: say()
         case ..<680: try deliver()
         case ..<810: try readSome()
         case ..<880: try pass(.milliseconds(generator.number(0...12)))
-        case ..<915: try connect()
+        case ..<915: try connect(generator.pick(RuleFile.users))
         case ..<935: stall()
-        case ..<943: try halfClose()
+        case ..<943: if let index = someone(), !clients[index].isDone { try halfClose(index) }
         case ..<952: try die()
         case ..<955: try pass(.seconds(generator.number(1...7_200)))
         case ..<985: try reload()
@@ -86,15 +103,16 @@ public struct Simulation: ~Copyable {
     public mutating func end() throws {
         for index in clients.indices.reversed() {
             count("leaves")
-            server.beginEnd(clients[index].session, at: now)
+            let now = now
+            let session = clients[index].session
+            try beginEnd(index)
+            try call(.end) { $0.endOfInput(session, at: now) }
             try observe()
-            server.endOfInput(clients[index].session, at: now)
-            try observe()
-            try close(index)
+            if let index = client(session) { try close(index) }
         }
         // After so long no account is throttled any more.
         try pass(.seconds(1_000))
-        server.resumeWork(at: now)
+        try rest()
         let left = [
             ("sessions", server.sessionCount), ("grants or waiters", server.isIdle ? 0 : 1),
             ("bytes", server.buffered), ("deadlines", server.nextDeadline == nil ? 0 : 1),
@@ -105,10 +123,12 @@ public struct Simulation: ~Copyable {
         try server.checkInvariants()
     }
 
-    private mutating func someone() -> Int? { clients.indices.randomElement(using: &generator) }
+    /// One of the clients, but for the hostile account's.
+    private mutating func someone() -> Int? {
+        clients.indices.filter { clients[$0].userID != Attack.userID }.randomElement(using: &generator)
+    }
 
-    private mutating func connect() throws {
-        let userID = generator.pick(RuleFile.users)
+    mutating func connect(_ userID: UInt32) throws {
         processes += 1
         let peer = Peer(processID: processes, userID: userID, groupID: 1)
         let settings = referee.settings
@@ -117,14 +137,17 @@ public struct Simulation: ~Copyable {
         let isOwnFull = !settings.rules.share("sessions", userID)
             .allowsOneMore(than: own, besides: clients.count - own, of: most)
         let isFull = clients.count >= most
-        guard let session = server.open(peer, at: now) else {
-            guard isFull || isOwnFull else { throw Violation("a session was refused") }
+        let now = now
+        // A session that is not taken apart yet still has its place.
+        let isLate = server.sessionCount > clients.count
+        guard let session = try call(.open, { $0.open(peer, at: now) }) else {
+            guard isFull || isOwnFull || isLate else { throw Violation("a session was refused") }
             return count(isFull ? "refused sessions" : "refused sessions of a user")
         }
         guard !isFull, !isOwnFull else { throw Violation("G12: too many sessions") }
         if generator.happens(4) {
             // The daemon has a descriptor for the connection, and none to watch the process.
-            server.close(session, at: now)
+            try call(.close) { $0.close(session, at: now) }
             server.carriedOut = []
             return count("out of descriptors")
         }
@@ -159,10 +182,13 @@ public struct Simulation: ~Copyable {
         try arrive(index, generator.happens(60) ? length : generator.number(1...length))
     }
 
-    private mutating func arrive(_ index: Int, _ length: Int) throws {
+    mutating func arrive(_ index: Int, _ length: Int) throws {
         let bytes = Array(clients[index].outbox.prefix(length))
         clients[index].outbox.removeFirst(length)
-        bytes.withUnsafeBytes { server.receive($0, from: clients[index].session, at: now) }
+        let (session, now) = (clients[index].session, now)
+        try call(.receive) { server in
+            bytes.withUnsafeBytes { server.receive($0, from: session, at: now) }
+        }
         try observe()
     }
 
@@ -172,8 +198,13 @@ public struct Simulation: ~Copyable {
         let owed = server.withOutput(of: clients[index].session) { $0.count }
         guard owed > 0 else { return }
         let taken = generator.happens(70) ? owed : generator.number(1...owed)
-        clients[index].seen -= taken
-        server.wrote(taken, to: clients[index].session, at: now)
+        try read(taken, index)
+    }
+
+    mutating func read(_ count: Int, _ index: Int) throws {
+        clients[index].seen -= count
+        let (session, now) = (clients[index].session, now)
+        try call(.wrote) { $0.wrote(count, to: session, at: now) }
         try observe()
     }
 
@@ -183,21 +214,35 @@ public struct Simulation: ~Copyable {
         count("stalls")
     }
 
-    private mutating func pass(_ duration: Duration) throws {
+    mutating func pass(_ duration: Duration) throws {
+        // A request that could be granted in time may time out if the work is late.
+        try finishDueWork()
         now = now.advanced(by: duration)
-        server.advance(to: now)
+        let now = now
+        try call(.round) { $0.advance(to: now) }
+        // What is due is done for one account after another, and a recall may come for a request that is due as well.
+        referee.isLate = true
         referee.advance(to: now, &clients)
         try observe()
     }
 
-    private mutating func resume() throws {
-        server.resumeWork(at: now)
+    mutating func resume() throws {
+        let now = now
+        try call(.resume) { $0.resumeWork(at: now) }
         try observe()
     }
 
+    private mutating func finishDueWork() throws {
+        while server.hasDueWork { try resume() }
+    }
+
+    /// Has the server do all that it can do now.
+    private mutating func rest() throws {
+        for _ in 0..<10_000 where server.hasUnfinishedWork { try resume() }
+    }
+
     /// Ends a client's input; the client still reads.
-    private mutating func halfClose() throws {
-        guard let index = someone(), !clients[index].isDone else { return }
+    mutating func halfClose(_ index: Int) throws {
         count("half-closes")
         trace.add(now, clients[index].session, "half-closes")
         clients[index].isDone = true
@@ -205,39 +250,54 @@ public struct Simulation: ~Copyable {
             try arrive(index, clients[index].outbox.count)
         }
         clients[index].outbox = []
-        server.endOfInput(clients[index].session, at: now)
+        let (session, now) = (clients[index].session, now)
+        try call(.end) { $0.endOfInput(session, at: now) }
         try observe()
     }
 
     /// One or two clients die in the same instant, perhaps within a line.
     private mutating func die() throws {
         let number = generator.happens(30) ? 2 : 1
-        let dead = clients.indices.shuffled(using: &generator).prefix(number)
+        try kill(Array(clients.indices.shuffled(using: &generator).prefix(number)))
+    }
+
+    /// Clients die in the same instant.
+    mutating func kill(_ dead: [Int]) throws {
         count("deaths", dead.count)
         for index in dead where !clients[index].isDone {
             trace.add(now, clients[index].session, "dies")
-            server.beginEnd(clients[index].session, at: now)
-            try observe()
+            try beginEnd(index)
         }
         for index in dead.sorted().reversed() {
-            server.died(clients[index].session, at: now)
+            let (session, now) = (clients[index].session, now)
+            try call(.end) { $0.died(session, at: now) }
             try observe()
             try close(index)
         }
     }
 
+    private mutating func beginEnd(_ index: Int) throws {
+        // The rules drop a request that could be granted, and the model would have its grant die.
+        if referee.hasLateGrants(clients[index].number) { try finishDueWork() }
+        let (session, now) = (clients[index].session, now)
+        try call(.beginEnd) { $0.beginEnd(session, at: now) }
+        try observe()
+    }
+
     private mutating func close(_ index: Int) throws {
-        server.close(clients[index].session, at: now)
+        let (session, now) = (clients[index].session, now)
+        try call(.close) { $0.close(session, at: now) }
         try observe()
         clients.remove(at: index)
     }
 
     private mutating func reload() throws {
         count("reloads")
-        let settings = Settings(&generator)
+        let settings = Settings(isAttacked: attack != nil, isPatient: patience != nil, &generator)
         guard let policy = settings.rules.policy else {
             throw Violation("a rule file is refused:\n\(settings.rules.text)")
         }
+        work.set(settings.limits)
         server.setLimits(settings.limits)
         server.setPolicy(policy)
         referee.set(settings)
@@ -247,7 +307,7 @@ public struct Simulation: ~Copyable {
     private mutating func drain() throws {
         guard !referee.model.isDraining else { return }
         count("drains")
-        server.drain()
+        try call(.drain) { $0.drain() }
         referee.drain()
         try observe()
     }
@@ -260,7 +320,11 @@ public struct Simulation: ~Copyable {
         let last = Token(rawValue: referee.lastToken.rawValue + UInt64(generator.number(0...1_000)))
         let isUnclean = generator.happens(70)
         let grace = isUnclean ? now.advanced(by: .milliseconds(500)) : nil
-        server = Self.start(referee.settings, after: last, graceEnd: grace, patience: patience)
+        acts = []
+        work = Work(Settings.turns(&generator), isPatient: patience != nil)
+        work.set(referee.settings.limits)
+        server = Self.start(
+            referee.settings, work.turns, after: last, graceEnd: grace, patience: patience)
         referee.restart(graceEnd: grace, after: last)
         try pass(.zero)
     }
@@ -272,7 +336,8 @@ public struct Simulation: ~Copyable {
         for index in clients.indices.reversed()
         where server.interest(in: clients[index].session) == .close {
             count("closed")
-            server.close(clients[index].session, at: now)
+            let (session, now) = (clients[index].session, now)
+            try call(.close) { $0.close(session, at: now) }
             clients.remove(at: index)
         }
         while server.nextReadySession() != nil {}
@@ -282,8 +347,10 @@ public struct Simulation: ~Copyable {
     private mutating func check() throws {
         try server.checkInvariants()
         if let fault = referee.model.fault { throw Violation(fault) }
-        guard server.lockCount == referee.model.locks.count, server.sessionCount == clients.count else {
-            throw Violation("the server has locks or sessions of its own")
+        if !server.hasDueWork {
+            guard server.lockCount == referee.model.locks.count, server.sessionCount == clients.count else {
+                throw Violation("the server has locks or sessions of its own")
+            }
         }
         var unread = 0
         for client in clients {
@@ -293,8 +360,10 @@ public struct Simulation: ~Copyable {
             guard owed <= referee.settings.limits.unreadAtMost else {
                 throw Violation("G12: \(owed) bytes unread")
             }
-            // Only waiting requests and lists in progress may lack a reply.
-            let late = client.owed.filter { !$0.isListing }
+            // Only waiting requests and lists in progress may lack a reply, and what the server has not decided yet.
+            let late = client.owed.filter {
+                !$0.isListing && !(server.hasDueWork && referee.isUndecided($0.id))
+            }
             guard late.isEmpty else {
                 throw Violation("session \(client.number) did not receive: \(late.map(\.kind))")
             }

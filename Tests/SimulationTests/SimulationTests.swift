@@ -30,6 +30,21 @@ import Testing
         }
     }
 
+    @Test("has each attack of a hostile account reach its size, and go beyond a turn of the server")
+    func attacks() {
+        var counts: [String: Int] = [:]
+        for seed in UInt64(0)..<80 {
+            counts.merge(Run.live(seed: seed, steps: 0..<300).counts, uniquingKeysWith: +)
+        }
+        for attack in Simulation.attacks {
+            #expect(counts["attack: \(attack)", default: 0] > 1, "\(attack)")
+            #expect(counts["attack beyond a turn: \(attack)", default: 0] > 0, "\(attack)")
+        }
+        for what in ["calls that leave work", "calls of more than a turn", "rounds", "ERROR limit-waits"] {
+            #expect(counts[what, default: 0] > 10, "\(what)")
+        }
+    }
+
     @Test("lives the same history from the same seed") func sameSeed() {
         let one = Run.live(seed: 7, steps: 0..<400, isTold: true)
         let other = Run.live(seed: 7, steps: 0..<400, isTold: true)
