@@ -61,7 +61,7 @@ extension LockTable {
 
     /// Whether the loss of patience of a reader is due.
     @inline(__always)
-    var hasLateReaders: Bool { firstImpatience.map { $0 <= clock } ?? false }
+    public var hasLateReaders: Bool { firstImpatience.map { $0 <= clock } ?? false }
 
     // MARK: - Turns
 

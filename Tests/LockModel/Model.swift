@@ -365,7 +365,7 @@ public struct Model: Sendable {
     }
 
     /// Grants each request that waits for nothing, from the front.
-    private mutating func serve() {
+    mutating func serve() {
         while graceEnd == nil,
             let next = requests.sorted(by: isAhead).first(where: { before($0).isEmpty })
         {

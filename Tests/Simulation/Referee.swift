@@ -16,6 +16,9 @@ struct Referee {
     private var pending: [(id: Int, token: Token)] = []
     /// Whether the server had work left since all notices were last compared.
     var isLate = false
+    /// Whether time has passed since then. What is due is done for one account after another, so a recall may come for a request
+    /// that is due as well.
+    var timeHasPassed = false
     /// Grants that may have been recalled while work was late, or not: the model cannot know.
     private var unsure: Set<Int> = []
     /// The notices that the server owes. Their tokens may be unknown until all output is read.
@@ -74,6 +77,19 @@ struct Referee {
         if let id = Self.id(tag), askers[id] == session { model.undecided.remove(id) }
     }
 
+    /// Takes note that the server has refused a reader that lost patience.
+    ///
+    /// While that is late, other requests can come first, and one of them may be part of the circle. The model then knows no
+    /// circle, and refuses the reader as well.
+    mutating func refusedByTime(_ session: Int, _ tag: String, _ clients: inout [Client]) {
+        guard let id = Self.id(tag), askers[id] == session else { return }
+        if isLate {
+            model.refuse(id)
+            takeEvents(&clients)
+        }
+        decided(session, tag)
+    }
+
     private static func id(_ tag: String) -> Int? { Int(tag.dropFirst()) }
 
     /// Whether the server still owes the answer to a waiting request.
@@ -98,9 +114,14 @@ struct Referee {
     /// - Parameter limitedLate: whether the server refused it for a limit while work was late, or because its search took
     ///   too many steps; nil if neither.
     mutating func carryOut(
-        _ line: Line, of index: Int, limitedLate: Bool? = nil, _ clients: inout [Client]
+        _ line: Line, of index: Int, limitedLate: Bool? = nil, isByTime: Bool = false,
+        _ clients: inout [Client]
     ) throws(Violation) {
         let session = clients[index].number
+        if isByTime {
+            clients[index].owed.append(Expectation(tag: line.tag, .answer([.deadlock], reply: nil)))
+            return
+        }
         if let isLate = limitedLate {
             guard isLate || settings.limits.rules.searchSteps < 1_000 else {
                 throw Violation("G8: no search is so long")
@@ -237,6 +258,7 @@ struct Referee {
         received: inout [(session: Int, word: String, token: Token)], ended: Set<Int>, hasDueWork: Bool
     ) throws(Violation) {
         isLate = isLate || hasDueWork
+        let isUnsure = isLate || timeHasPassed
         var missing: [(session: Int, word: String, id: Int)] = []
         for (_, token) in pending where token <= lastToken {
             throw Violation("G7: token \(token) after \(lastToken)")
@@ -253,7 +275,7 @@ struct Referee {
                 received.remove(at: index)
             } else if hasDueWork {
                 missing.append(notice)
-            } else if notice.word == "RECALL", isLate || unsure.contains(notice.id) {
+            } else if notice.word == "RECALL", isUnsure || unsure.contains(notice.id) {
                 unsure.insert(notice.id)
             } else {
                 throw Violation("session \(notice.session) did not receive: \(notice)")
@@ -262,13 +284,14 @@ struct Referee {
         notices = missing
         received.removeAll { ended.contains($0.session) || model.isEnding($0.session) }
         for one in received {
-            guard one.word == "RECALL", let id = ids[one.token], isLate || unsure.contains(id) else {
+            guard one.word == "RECALL", let id = ids[one.token], isUnsure || unsure.contains(id) else {
                 throw Violation("session \(one.session) received without a reason: \(one)")
             }
             unsure.insert(id)
         }
         received = []
         isLate = hasDueWork
+        timeHasPassed = false
     }
 
     /// Throws unless `811/t1:jobs>902:mail` is a circle that the request would have closed.

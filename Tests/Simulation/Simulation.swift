@@ -220,8 +220,7 @@ public struct Simulation: ~Copyable {
         now = now.advanced(by: duration)
         let now = now
         try call(.round) { $0.advance(to: now) }
-        // What is due is done for one account after another, and a recall may come for a request that is due as well.
-        referee.isLate = true
+        referee.timeHasPassed = true
         referee.advance(to: now, &clients)
         try observe()
     }
