@@ -150,6 +150,24 @@ extension LockTable {
 
     /// Whether a waiting request of the lock conflicts with the grant.
     func isWaitedFor(_ grant: Slot<Grant>) -> Bool {
+        mayBeWaitedFor(grant) && (!isBehind || isWaitedForNow(grant))
+    }
+
+    /// Whether one of the requests that conflict is not over. In turns, this looks only at the first requests.
+    private func isWaitedForNow(_ grant: Slot<Grant>) -> Bool {
+        let lock = locks[grants[grant].lock]
+        let mode = grants[grant].mode
+        if let upgrade = lock.upgrade, waiters[upgrade].upgrades != grant, !isOver(upgrade) { return true }
+        var left = completesAtOnce ? Int.max : stepsInTurn
+        func counts(_ waiter: Slot<Waiter>) -> Bool {
+            left -= 1
+            return left < 0 || waiters[waiter].mode.conflicts(with: mode) && !isOver(waiter)
+        }
+        return lock.contenders.contains(in: waiters, where: counts)
+            || mode == .write && lock.readers.contains(in: waiters, where: counts)
+    }
+
+    private func mayBeWaitedFor(_ grant: Slot<Grant>) -> Bool {
         let lock = grants[grant].lock
         if locks[lock].waitingWriters > 0 { return true }
         if let upgrade = locks[lock].upgrade, waiters[upgrade].upgrades != grant { return true }
