@@ -25,10 +25,13 @@ struct Account {
 
     init(userID: UInt32) { self.userID = userID }
 
+    /// What is left of a quota in this round.
+    func rest(of quota: Int, in round: UInt64) -> Int { max(0, quota - (round == self.round ? work : 0)) }
+
     /// What the account may still do in this round. Nothing, until others could do as much as it did beyond its quotas.
     func allowance(of quota: Int, in round: UInt64, at clock: UInt64) -> Int {
         if owes(at: clock) { return 0 }
-        return max(0, quota - (round == self.round ? work : 0))
+        return rest(of: quota, in: round)
     }
 
     /// Whether work beyond a quota is not made up for.

@@ -23,6 +23,8 @@ struct Accounts: ~Copyable {
     private let quotaOfSession: Int
     /// The work of one account in a round, if there are other accounts.
     private let quotaOfAccount: Int
+    /// The work of an account in a round if it is the only one.
+    private let quotaAlone: Int
     /// All work so far, in units, and the notices to watchers among it.
     private(set) var workDone = 0
     private(set) var noticesSent = 0
@@ -53,6 +55,7 @@ struct Accounts: ~Copyable {
     init(_ turns: ServerConfiguration.Turns) {
         quotaOfSession = turns.session
         quotaOfAccount = turns.account
+        quotaAlone = turns.alone
     }
 
     // MARK: - Sessions
@@ -110,7 +113,7 @@ struct Accounts: ~Copyable {
     /// How much work a session may do now, before others have their turn.
     func quota(of payer: Payer, at now: Instant) -> Int {
         var quota = quotaOfSession
-        if byUser.count > 1 { quota = min(quota, allowance(of: payer.account)) }
+        quota = min(quota, allowance(of: payer.account))
         if let rate = payer.rate {
             quota = min(quota, self[payer.account].debt.affordable(at: .init(perSecond: rate), now))
         }
@@ -128,7 +131,9 @@ struct Accounts: ~Copyable {
 
     /// Charges work that no line of a present session causes.
     mutating func charge(_ work: Int, to account: AccountID) {
-        self[account].add(work, beyond: quotaOfAccount, in: round, at: clock)
+        // An account that is alone owes nothing to others.
+        let quota = byUser.count > 1 ? quotaOfAccount : .max
+        self[account].add(work, beyond: quota, in: round, at: clock)
         count(work, of: account)
     }
 
@@ -152,12 +157,14 @@ struct Accounts: ~Copyable {
         workOfUsers?[user, default: 0] += work
     }
 
+    /// What an account may still do in this round. One that is alone takes nothing from others, but a newcomer may wait.
     private func allowance(of account: AccountID) -> Int {
-        self[account].allowance(of: quotaOfAccount, in: round, at: clock)
+        guard byUser.count > 1 else { return self[account].rest(of: quotaAlone, in: round) }
+        return self[account].allowance(of: quotaOfAccount, in: round, at: clock)
     }
 
     private func hasUsedQuota(_ account: AccountID) -> Bool {
-        byUser.count > 1 && allowance(of: account) == 0
+        allowance(of: account) == 0
     }
 
     /// Drops all debts, because other rates hold from now on.

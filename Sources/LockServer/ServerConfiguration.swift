@@ -29,6 +29,8 @@ public struct ServerConfiguration: Sendable {
         public var steps = 16
         /// Units of work of an account in a round, if there are other accounts.
         public var account = 32
+        /// Units of work of an account in a round, if it is the only one.
+        public var alone = 4_096
         /// Units of work of a session before another session of the account has its turn.
         public var session = 32
         /// Locks, grants and requests that are examined for rows in one turn.

@@ -92,16 +92,25 @@ import Testing
         #expect(round() == [1])
     }
 
-    @Test("an account alone has no quota; a session is queued once, and goes on once in a round")
+    @Test("an account alone may do much in a round, but not without end; a session is queued once")
     func alone() throws {
         let account = try #require(enter(1))
         queue(1, 2, 1, 3, of: account)
         let served = round {
-            charge(1_000, to: account)
+            charge(3_000, to: account)
             accounts.queue($0, of: account)
         }
-        #expect(served == [1, 2, 3])
-        #expect(accounts.haveWork == true)
+        #expect(served == [1, 2])
+        #expect(round() == [3, 1, 2])
+        #expect(accounts.haveWork == false)
+    }
+
+    @Test("an account owes nothing for what it did while it was alone") func noDebtAlone() throws {
+        let account = try #require(enter(1))
+        for _ in 0..<100 { charge(3_000, to: account) }
+        #expect(enter(2) != nil)
+        accounts.beginTurns()
+        #expect(accounts.quota(of: Payer(account: account, rate: nil), at: now) == 32)
     }
 
     @Test("an account with a debt goes on when enough is paid, or when debts are forgiven")
