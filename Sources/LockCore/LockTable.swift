@@ -95,6 +95,17 @@ public struct LockTable: ~Copyable {
         return steps
     }
 
+    /// Whether a command in this batch may still look through a lock that has more than a search may examine.
+    private var mayLookLong = true
+
+    /// Begins a batch. In each batch, one command may look through any lock.
+    public mutating func beginBatch() { mayLookLong = true }
+
+    mutating func takeLongLook() -> Bool {
+        defer { mayLookLong = false }
+        return mayLookLong
+    }
+
     mutating func noteSearched(_ steps: Int) { searchedSteps += steps }
 
     /// The effects since the caller last removed them, in order.
@@ -147,7 +158,7 @@ public struct LockTable: ~Copyable {
     ) -> SessionID? {
         guard sessions.count < limits.sessions else { return nil }
         addAccount(account)
-        nextSerial += 1
+        nextSerial = max(1, nextSerial &+ 1)
         let session = sessions.insert(Session(serial: nextSerial, account: account, share: share))
         return SessionID(slot: session.raw, serial: nextSerial)
     }

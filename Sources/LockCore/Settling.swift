@@ -261,7 +261,7 @@ extension LockTable {
         // The last lines of two sessions never wait for each other.
         let waits = sessions[session].phase == .open
         let count = Int(locks[lock].holders.count) + locks[lock].waiters
-        guard searchedSteps + count <= limits.searchSteps else {
+        guard searchedSteps + count <= limits.searchSteps || takeLongLook() else {
             // That would be too much to look through. Nothing is over once nothing is due.
             return !hasWork && !(waits && unfinishedEnds > 0)
         }

@@ -9,8 +9,8 @@ import LockWire
 ///      └──────────────────────────▶ [ CUT OFF ] ──────────────────────────────┘
 ///
 /// Invariants:
-/// 1. Bytes are parked only while rows are written, too much is unread, or other sessions have their turn (`Accounts`);
-///    meanwhile no line is carried out.
+/// 1. Bytes are parked only while rows are written, too much is unread, other sessions have their turn (`Accounts`), or a
+///    line cannot be decided yet (`LockTable.settle`); meanwhile no later line is carried out.
 /// 2. `unread` exceeds the hard limit by at most one reply: then the session is cut off.
 ///
 /// What only reads is inlined, because a call would copy the whole value (500 instructions).

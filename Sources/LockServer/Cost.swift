@@ -11,6 +11,9 @@ struct Cost {
     /// A line that cannot be decided yet, and is tried again.
     static var postponed: Cost { Cost(work: 1) }
 
+    /// Bytes that complete no line with a request: empty lines, and the beginning of a line.
+    static func blank(bytes: Int) -> Cost { Cost(work: max(0, bytes) / 64) }
+
     /// A line with work that grows with the state that it examines or changes.
     static func line(extraWork: Int) -> Cost { Cost(lines: 1, work: 1 + extraWork) }
 

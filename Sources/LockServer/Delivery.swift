@@ -22,8 +22,6 @@ extension Server {
     private mutating func noteDecisions() {
         for effect in spareEffects {
             switch effect {
-            case .refused(let session, let tag?, _, _, .deadlock):
-                carriedOut?.append(.circleOfReader(session, tag))
             case .granted(let session, let tag?, _, _), .refused(let session, let tag?, _, _, _):
                 carriedOut?.append(.decision(session, tag))
             default: break

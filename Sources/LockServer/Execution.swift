@@ -7,14 +7,9 @@ public enum CarriedOut: Sendable, Equatable {
     case line(SessionID)
     /// A waiting request with this tag was granted or refused.
     case decision(SessionID, Tag)
-    /// A waiting read with this tag was refused, because it lost patience and would have closed a circle.
-    case circleOfReader(SessionID, Tag)
     /// The line that was carried out last was refused for a limit: because its search for a circle took too many steps, or
     /// if `isLate`, perhaps because what is over counts until it is taken apart.
     case limited(isLate: Bool)
-    /// The line that was carried out last was refused for a circle, while readers had still to lose patience. One of them may
-    /// be refused for the same circle, so that this request need not have been.
-    case circleByTime
     /// The waiting requests of the session were dropped, before its end.
     case withdrawal(SessionID)
     case end(SessionID)
@@ -39,6 +34,9 @@ enum Answer {
 extension Server {
     /// Whether something is due that is not done: what has ended, can be granted, or is to be told.
     public var hasDueWork: Bool { table.hasWork }
+
+    /// Whether readers have waited for so long, and have not lost patience yet.
+    public var hasLateReaders: Bool { table.hasLateReaders }
 
     /// Whether a session has lines or rows left that wait for a turn.
     public func isQueued(_ session: SessionID) -> Bool { accounts.isQueued(session) }
@@ -299,18 +297,14 @@ extension Server {
         case .granted(let granted): return .reply(reply(granted, name), cost: cost)
         case .waiting: return .later(cost: cost)
         case .refused(let refusal):
-            if carriedOut != nil { note(refusal) }
+            if carriedOut != nil { noteLimit(refusal) }
             return .reply(reply(refusal, name, mode, client), cost: cost)
         }
     }
 
-    private mutating func note(_ refusal: Refusal) {
-        switch refusal {
-        case .limit(let limit) where limit == .waits || table.hasWork:
-            carriedOut?.append(.limited(isLate: limit != .waits))
-        case .deadlock where table.hasLateReaders: carriedOut?.append(.circleByTime)
-        default: break
-        }
+    private mutating func noteLimit(_ refusal: Refusal) {
+        guard case .limit(let limit) = refusal else { return }
+        if limit == .waits || table.hasWork { carriedOut?.append(.limited(isLate: limit != .waits)) }
     }
 
     private func answer<Value>(

@@ -162,6 +162,7 @@ public struct Server: ~Copyable {
     public mutating func advance(to now: Instant) {
         table.advance(to: now)
         accounts.beginRound(at: now)
+        table.beginBatch()
         dueStepsLeft = turns.batch
         if table.hasWork { doDueWork() }
     }

@@ -14,9 +14,11 @@ extension Server {
         var count = 0
         if quota > 0 {
             var cost = Cost()
+            var ofLines = 0
             var postponed: [UInt8] = []
             var reader = conversations.takeReader(of: client, LineReader(limit: limits.line))
             count = reader.read(bytes) { line in
+                ofLines += line.bytes.count + 1
                 let ofLine = carryOut(line, client, now)
                 cost += .search(steps: table.takeSearchedSteps())
                 cost += .following(steps: table.takeCommandSteps())
@@ -32,6 +34,7 @@ extension Server {
                 // Notices to watchers of the same account are charged at once.
                 return watchers.isEmpty || cost.work < accounts.quota(of: payer, at: now)
             }
+            cost += .blank(bytes: count - ofLines)
             conversations[client].exchange(&reader)
             accounts.charge(cost, to: conversations[client].payer, at: now)
             if !postponed.isEmpty { conversations[client].park(postponed) }

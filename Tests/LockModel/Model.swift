@@ -276,6 +276,7 @@ public struct Model: Sendable {
     public mutating func beginEnd(of session: Int) {
         ending.insert(session)
         requests.removeAll { $0.party.session == session }
+        grants.removeAll { $0.party.session == session && undecided.contains($0.id) }
         serve()
     }
 
@@ -365,7 +366,7 @@ public struct Model: Sendable {
     }
 
     /// Grants each request that waits for nothing, from the front.
-    mutating func serve() {
+    private mutating func serve() {
         while graceEnd == nil,
             let next = requests.sorted(by: isAhead).first(where: { before($0).isEmpty })
         {

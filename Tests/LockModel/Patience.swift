@@ -40,13 +40,6 @@ extension Model {
         remove(reader, [.deadlock])
     }
 
-    /// Refuses a waiting request for a circle that this model does not know. Does nothing if it waits no more.
-    public mutating func refuse(_ id: Int) {
-        guard let request = requests.first(where: { $0.id == id }) else { return }
-        remove(request, [.deadlock])
-        serve()
-    }
-
     /// Removes and returns the state in which a read closed a circle as it lost patience.
     public mutating func takeStateOfCircle(_ request: Int) -> Model? {
         statesOfCircles.removeValue(forKey: request)

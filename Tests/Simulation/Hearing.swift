@@ -32,12 +32,9 @@ extension Simulation {
                 referee.asks(line, Int(session.serial))
                 var limit: Bool?
                 if case .limited(let isLate)? = steps.dropFirst(place + 1).first { limit = isLate }
-                let isByTime = steps.dropFirst(place + 1).first == .circleByTime
-                try referee.carryOut(line, of: index, limitedLate: limit, isByTime: isByTime, &clients)
+                try referee.carryOut(line, of: index, limitedLate: limit, &clients)
             case .decision(let session, let tag): referee.decided(Int(session.serial), tag.text)
-            case .circleOfReader(let session, let tag):
-                referee.refusedByTime(Int(session.serial), tag.text, &clients)
-            case .limited, .circleByTime: break
+            case .limited: break
             case .withdrawal(let session):
                 forgetUndecided(of: session)
                 referee.drop(Int(session.serial), &clients)

@@ -77,19 +77,6 @@ struct Referee {
         if let id = Self.id(tag), askers[id] == session { model.undecided.remove(id) }
     }
 
-    /// Takes note that the server has refused a reader that lost patience.
-    ///
-    /// While that is late, other requests can come first, and one of them may be part of the circle. The model then knows no
-    /// circle, and refuses the reader as well.
-    mutating func refusedByTime(_ session: Int, _ tag: String, _ clients: inout [Client]) {
-        guard let id = Self.id(tag), askers[id] == session else { return }
-        if isLate {
-            model.refuse(id)
-            takeEvents(&clients)
-        }
-        decided(session, tag)
-    }
-
     private static func id(_ tag: String) -> Int? { Int(tag.dropFirst()) }
 
     /// Whether the server still owes the answer to a waiting request.
@@ -114,14 +101,9 @@ struct Referee {
     /// - Parameter limitedLate: whether the server refused it for a limit while work was late, or because its search took
     ///   too many steps; nil if neither.
     mutating func carryOut(
-        _ line: Line, of index: Int, limitedLate: Bool? = nil, isByTime: Bool = false,
-        _ clients: inout [Client]
+        _ line: Line, of index: Int, limitedLate: Bool? = nil, _ clients: inout [Client]
     ) throws(Violation) {
         let session = clients[index].number
-        if isByTime {
-            clients[index].owed.append(Expectation(tag: line.tag, .answer([.deadlock], reply: nil)))
-            return
-        }
         if let isLate = limitedLate {
             guard isLate || settings.limits.rules.searchSteps < 1_000 else {
                 throw Violation("G8: no search is so long")

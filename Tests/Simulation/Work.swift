@@ -26,6 +26,8 @@ struct Work {
     /// The most grants and requests that a session could have so far, and the steps of a search.
     private var stakes = 0
     private var searchSteps = 0
+    /// What it may cost to look through one lock, which one line in a batch may do.
+    private var longLook = 0
 
     private let isPatient: Bool
 
@@ -37,6 +39,7 @@ struct Work {
 
     mutating func set(_ limits: ServerConfiguration.Limits) {
         stakes = max(stakes, limits.rules.sessionGrants)
+        longLook = max(longLook, (limits.rules.grants + limits.rules.waiters) / 4)
         searchSteps = limits.rules.searchSteps
     }
 
@@ -78,7 +81,7 @@ struct Work {
 
     /// What the last line of a turn may cost: the way to its lock, what it looks through, what it ends, and what follows.
     private var longestLine: Int {
-        1 + 13 + stakes + stakes / 4 + 2 * searchSteps / 4 + 2 * (turns.steps + 1)
+        1 + 13 + 16 + longLook + stakes + stakes / 4 + 2 * searchSteps / 4 + 2 * (turns.steps + 1)
     }
 
     /// The end of a session: a turn of steps.
