@@ -60,6 +60,9 @@ struct Arrivals: ~Copyable {
     /// How many connections wait.
     private(set) var count = 0
 
+    /// Closes the connections that wait. Each refers to its user through its seat, so none would end by itself.
+    deinit { for user in users.values { user.waiting = [] } }
+
     /// Takes a connection of a user who may have this many.
     mutating func welcome(_ socket: consuming OwnedDescriptor, _ peer: Peer, atMost most: Int) -> Welcome {
         let user = connections(of: peer.userID)

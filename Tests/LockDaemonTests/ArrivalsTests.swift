@@ -26,6 +26,15 @@ import Testing
         }
     }
 
+    @Test("connections that still wait are closed with the arrivals") func closedWithTheArrivals() throws {
+        func clients() throws -> [RawSession] {
+            var door = Door()
+            for user in UInt32(1)...3 { for _ in 0..<3 { try door.connect(user) } }
+            return door.clients
+        }
+        for client in try clients() { #expect(try client.nextLine() == nil) }
+    }
+
     @Test("a user's first connection goes before the hundredth of another user (G13)")
     func firstBeforeHundredth() throws {
         var door = Door()
