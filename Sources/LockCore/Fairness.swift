@@ -153,11 +153,13 @@ extension LockTable {
         mayBeWaitedFor(grant) && (!isBehind || isWaitedForNow(grant))
     }
 
-    /// Whether one of the requests that conflict is not over. In turns, this looks only at the first requests.
+    /// Whether one of the requests that conflict is not over. In turns, this examines only the first ones.
     private func isWaitedForNow(_ grant: Slot<Grant>) -> Bool {
         let lock = locks[grants[grant].lock]
         let mode = grants[grant].mode
-        if let upgrade = lock.upgrade, waiters[upgrade].upgrades != grant, !isOver(upgrade) { return true }
+        if let upgrade = lock.upgrade, waiters[upgrade].upgrades != grant {
+            if !isOver(upgrade), !isCancelled(upgrade) { return true }
+        }
         var left = completesAtOnce ? Int.max : stepsInTurn
         func counts(_ waiter: Slot<Waiter>) -> Bool {
             left -= 1

@@ -112,8 +112,7 @@ struct Accounts: ~Copyable {
 
     /// How much work a session may do now, before others have their turn.
     func quota(of payer: Payer, at now: Instant) -> Int {
-        var quota = quotaOfSession
-        quota = min(quota, allowance(of: payer.account))
+        var quota = min(quotaOfSession, allowance(of: payer.account))
         if let rate = payer.rate {
             quota = min(quota, self[payer.account].debt.affordable(at: .init(perSecond: rate), now))
         }
@@ -161,10 +160,6 @@ struct Accounts: ~Copyable {
     private func allowance(of account: AccountID) -> Int {
         guard byUser.count > 1 else { return self[account].rest(of: quotaAlone, in: round) }
         return self[account].allowance(of: quotaOfAccount, in: round, at: clock)
-    }
-
-    private func hasUsedQuota(_ account: AccountID) -> Bool {
-        allowance(of: account) == 0
     }
 
     /// Drops all debts, because other rates hold from now on.
@@ -219,7 +214,7 @@ struct Accounts: ~Copyable {
                 guard beginTurn() else { return nil }
                 continue
             }
-            guard !hasUsedQuota(account), let session = turn?.backlog.first else {
+            guard allowance(of: account) > 0, let session = turn?.backlog.first else {
                 endTurn(at: now)
                 continue
             }

@@ -13,6 +13,7 @@ extension Server {
         let quota = accounts.quota(of: payer, at: now)
         var count = 0
         if quota > 0 {
+            let workBefore = accounts.workDone
             var cost = Cost()
             var ofLines = 0
             var postponed: [UInt8] = []
@@ -28,11 +29,10 @@ extension Server {
                     return false
                 }
                 cost += ofLine
-                guard conversations[client].phase == .open, cost.work < quota,
-                    !conversations.isBlocked(client)
-                else { return false }
-                // Notices to watchers of the same account are charged at once.
-                return watchers.isEmpty || cost.work < accounts.quota(of: payer, at: now)
+                // Rows and notices to watchers are charged at once.
+                let work = cost.work + accounts.workDone - workBefore
+                return conversations[client].phase == .open && work < quota
+                    && !conversations.isBlocked(client)
             }
             cost += .blank(bytes: count - ofLines)
             conversations[client].exchange(&reader)

@@ -81,6 +81,30 @@ import Testing
             """)
     }
 
+    @Test("in a batch, one command may look through a lock of any size (G12)") func longLook() {
+        let world = World()
+        world.play(
+            """
+            a read jobs            : read 1
+            b read jobs            : read 2
+            c read jobs            : read 3
+            d read mail lease=10ms : read 4
+            """)
+        world.table.completesAtOnce = false
+        world.table.limits.searchSteps = 2
+        world.skip(.milliseconds(10))
+        world.table.advance(to: world.now)
+        let session = world.session("a")
+        func settles() -> Bool { world.table.settle(name("jobs"), for: session) }
+        #expect(settles())
+        #expect(!settles())
+        world.table.beginBatch()
+        #expect(settles())
+        world.table.work(atMost: 100)
+        // Nothing is due any more, so there is nothing to look for.
+        #expect(settles())
+    }
+
     @Test("sessions are limited (G12)") func sessions() {
         let world = Self.world { $0.sessions = 1 }
         _ = world.session("a")

@@ -181,6 +181,35 @@ import Testing
         #expect(room.hear("a").count == 20)
     }
 
+    @Test("bytes that make no request are charged: empty lines, and lines without an end") func blank() throws
+    {
+        for bytes in [String(repeating: "\n", count: 16_384), String(repeating: "x", count: 16_384)] {
+            let room = try room("")
+            room.open("a", userID: 1_000)
+            room.open("x", userID: 1_001)
+            let before = room.server.workDone.all
+            room.send("a", bytes)
+            #expect(room.server.workDone.all - before == 256)
+            room.server.advance(to: room.now)
+            // The account owes more than a turn.
+            room.say("a", "\nPING\n")
+            #expect(room.server.withOutput(of: room.session("a")) { $0.isEmpty })
+        }
+    }
+
+    @Test("many lists of hidden locks are not one turn") func hiddenRows() throws {
+        let room = try room("deny user=1000 look *")
+        room.open("a", userID: 1_000)
+        room.open("x", userID: 1_001)
+        for number in 0..<120 { room.send("x", "READ jobs/\(number)\n") }
+        room.server.advance(to: room.now)
+        let before = room.server.workDone.all
+        room.say("a", String(repeating: "LIST\n", count: 20))
+        // The rows of one list are 30 units, and a turn is 32.
+        #expect(room.server.workDone.all - before <= 2 * 31)
+        #expect(room.hear("a").count == 20)
+    }
+
     @Test("a list is one line, however many rows it has") func listIsOneLine() throws {
         let room = try room("limit user=1000 requests=100")
         room.open("a", userID: 1_000)

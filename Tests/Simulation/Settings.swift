@@ -49,6 +49,7 @@ struct Settings {
         turns.batch = turns.steps * generator.number(1...4)
         turns.session = generator.pick([1, 2, 5, 16, 64])
         turns.account = turns.session * generator.number(1...3)
+        turns.alone = turns.account * generator.number(1...4)
         turns.rows = generator.pick([1, 2, 4, 16, 128])
         return turns
     }

@@ -54,7 +54,7 @@ struct Work {
 
     /// Takes note of the work of a call. Returns it, without notices, with its bound.
     mutating func end(
-        _ call: Call, _ server: borrowing Server, accounts: Int, sessions: Int
+        _ call: Call, _ server: borrowing Server, accounts: Int
     ) -> (work: Int, bound: Int) {
         let (all, notices) = server.workDone
         let work = all - done
@@ -62,7 +62,7 @@ struct Work {
         clock += work
         for (user, sum) in server.workOfUsers ?? [:] { note(sum - charged[user, default: 0], of: user) }
         defer { told = notices }
-        return (work - (notices - told), bound(of: call, accounts: accounts, sessions: sessions))
+        return (work - (notices - told), bound(of: call, accounts: accounts))
     }
 
     /// A debt is the work, and once more what is beyond the quota, from the time of the work on. The order of the work in
@@ -92,7 +92,7 @@ struct Work {
         return turns.session + longestLine + turns.rows / 4 + 1 + endOfSession + reader
     }
 
-    private func bound(of call: Call, accounts: Int, sessions: Int) -> Int {
+    private func bound(of call: Call, accounts: Int) -> Int {
         // The last turn of a batch may take a step more, for a session that it completes.
         let batch = turns.batch + 2 + (isPatient ? longestLine : 0)
         switch call {
@@ -102,9 +102,8 @@ struct Work {
         case .receive: return batch + turnOfSession
         case .round: return batch
         case .resume:
-            // Where an account is alone, each of its sessions has a turn.
-            let alone = accounts > 1 ? 0 : sessions * turnOfSession
-            return batch + max(alone, accounts * (turns.account + turnOfSession))
+            // One of the accounts may be the only one with sessions.
+            return batch + max(turns.alone + turnOfSession, accounts * (turns.account + turnOfSession))
         }
     }
 }
@@ -112,14 +111,12 @@ struct Work {
 extension Simulation {
     /// Calls the server, and holds its work against the bound.
     mutating func call<Result>(_ call: Work.Call, _ body: (inout Server) -> Result) throws -> Result {
-        let sessions = server.sessionCount
         work.begin(call)
         let waiting = call == .resume ? waitingForTurn : []
         let result = body(&server)
         let before = waiting.map { work.charged(to: $0.user) }
         let users = Set(RuleFile.users).count + 1
-        let (done, bound) = work.end(
-            call, server, accounts: users, sessions: max(sessions, server.sessionCount))
+        let (done, bound) = work.end(call, server, accounts: users)
         guard done <= bound else { throw Violation("G12: \(call) took \(done) units of work, of \(bound)") }
         if done > work.turns.steps { count("calls of more than a turn") }
         if server.hasDueWork {
