@@ -19,7 +19,7 @@ extension Server {
             var postponed: [UInt8] = []
             var reader = conversations.takeReader(of: client, LineReader(limit: limits.line))
             count = reader.read(bytes) { line in
-                ofLines += line.bytes.count + 1
+                ofLines += line.count + 1
                 let ofLine = carryOut(line, client, now)
                 cost += .search(steps: table.takeSearchedSteps())
                 cost += .following(steps: table.takeCommandSteps())

@@ -16,6 +16,13 @@ public struct LineReader: Sendable {
         /// The beginning of a line that is too long. Valid only while the body runs.
         case tooLong(UnsafeRawBufferPointer)
 
+        /// The number of bytes, without the line feed.
+        public var count: Int {
+            switch self {
+            case .text(let line), .tooLong(let line): line.count
+            }
+        }
+
         /// A copy of the line, with its line feed, to be read again.
         public var bytes: [UInt8] {
             switch self {
