@@ -122,6 +122,7 @@ extension LockTable {
         let session = owners[grants[grant].owner].session
         guard !grants[grant].isRecalled, sessions[session].wantsRecall, isWaitedFor(grant) else { return }
         grants[grant].isRecalled = true
+        noteFact(.grant, grant.raw)
         effects.append(.recalled(id(of: session), name(of: grants[grant].lock), grants[grant].token))
     }
 }

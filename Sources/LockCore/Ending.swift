@@ -30,6 +30,7 @@ extension LockTable {
         let slot = slot(of: session)
         guard sessions[slot].phase == .open else { return }
         sessions[slot].phase = .ending
+        noteFact(.session, slot.raw)
         unfinishedEnds += 1
         if completesAtOnce {
             takeApart(slot)
@@ -50,6 +51,7 @@ extension LockTable {
         if sessions[slot].phase == .open { unfinishedEnds += 1 }
         sessions[slot].phase = .ended
         endings[slot] = Ending(wasKilled: wasKilled)
+        noteFact(.session, slot.raw)
         if isLater, !completesAtOnce { stepsLeft = 0 }
         takeApart(slot)
         if endings[slot] != nil { agenda.takeApart(slot, of: sessions[slot].account) }
@@ -60,6 +62,7 @@ extension LockTable {
         let slot = slot(of: session)
         if endings[slot] != nil {
             endings[slot]?.isForgotten = true
+            noteFact(.session, slot.raw)
         } else {
             forget(slot)
         }
@@ -72,6 +75,7 @@ extension LockTable {
         precondition(sessions[session].owners.isEmpty, "the session was not closed")
         if let labels = sessions[session].labels { self.labels.remove(labels) }
         sessions.remove(session)
+        noteFact(.session, session.raw)
     }
 
     /// Removes what an ended session has, as long as there are steps left. Returns whether nothing is left to remove.
@@ -131,11 +135,13 @@ extension LockTable {
             ending.example = (name(of: grant.lock), grant.mode, grant.token)
         }
         endings[session] = ending
+        noteFact(.session, session.raw)
     }
 
     private mutating func finishEnd(of session: Slot<Session>) {
         guard let ending = endings.removeValue(forKey: session) else { return }
         unfinishedEnds -= 1
+        noteFact(.session, session.raw)
         if let example = ending.example {
             effects.append(.diedHolding(id(of: session), example.name, example.token, grants: ending.lost))
         }

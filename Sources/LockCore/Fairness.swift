@@ -87,6 +87,16 @@ extension LockTable {
         if let next { agenda.settle(lock, of: account(of: waiters[next].owner)) }
     }
 
+    /// Puts a lock on the agenda if one of its requests can be granted, and its holders if they may have to be told.
+    mutating func resumeService(of lock: Slot<Lock>) {
+        guard graceEnd == nil else { return }
+        if let request = overdueReader(of: lock) ?? next(on: lock) {
+            locks[lock].isUnsettled = true
+            agenda.settle(lock, of: account(of: waiters[request].owner))
+        }
+        recallHolders(of: lock)
+    }
+
     /// Grants what can be granted, one request after another.
     ///
     /// - Returns: the request that is next, if it can be granted and no step is left.

@@ -60,6 +60,7 @@ extension LockTable {
             Grant(
                 token: takeToken(), since: now, lease: lease, lock: lock, owner: owner,
                 note: note.isEmpty ? nil : notes.insert(note), mode: mode))
+        noteFact(.grant, grant.raw)
         owners[owner].grants.prepend(grant, in: &grants)
         let session = owners[owner].session
         charge(session, grants: 1)
@@ -83,6 +84,7 @@ extension LockTable {
         grants[grant].since = now
         grants[grant].mode = .write
         grants[grant].isRecalled = false
+        noteFact(.grant, grant.raw)
         locks[lock].setMode(.write, of: grant)
         return former
     }
@@ -95,6 +97,7 @@ extension LockTable {
     }
 
     mutating func startLease(_ grant: Slot<Grant>, at now: Instant) {
+        noteFact(.grant, grant.raw)
         let account = account(of: grants[grant].owner)
         if let deadline = grants[grant].deadline { agenda.remove(deadline, of: account) }
         grants[grant].deadline = grants[grant].lease.end(from: now).map {
@@ -137,6 +140,7 @@ extension LockTable {
         if let deadline = record.deadline { agenda.remove(deadline, of: sessions[session].account) }
         if let note = record.note { notes.remove(note) }
         grants.remove(grant)
+        noteFact(.grant, grant.raw)
         if !keepingOwner { removeIfIdle(record.owner) }
         if record.mode == .write { setMark(!cleanly, lock) }
     }

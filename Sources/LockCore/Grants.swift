@@ -51,6 +51,8 @@ extension LockTable {
         return chooseGrant(name, choice, of: session).map { grant in
             grants[grant].isReleasedAtEnd = true
             sessions[slot(of: session)].hasReleaseAtEnd = true
+            noteFact(.grant, grant.raw)
+            noteFact(.session, slot(of: session).raw)
             return grants[grant].token
         }
     }
@@ -75,6 +77,7 @@ extension LockTable {
             let lock = grants[grant].lock
             if grants[grant].mode == .write { setMark(false, lock) }
             grants[grant].mode = mode
+            noteFact(.grant, grant.raw)
             locks[lock].setMode(mode, of: grant)
             emit(.downgraded, grant)
             let granted = summary(grant)

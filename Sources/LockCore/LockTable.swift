@@ -31,12 +31,15 @@ public struct LockTable: ~Copyable {
     var patientReaders = LinkedList<Waiter.Patient>()
     /// The marked locks, the oldest mark first (G11).
     var marks = LinkedList<Lock.Marked>()
+    /// The numbers of the marks, by which they are in order.
+    var markNumbers: [Slot<Lock>: UInt64] = [:]
     private let anchor = Anchor()
 
     var nextToken: Token
     var lastToken: Token
     var nextNumber: UInt64 = 0
     var nextSerial: UInt32 = 0
+    var nextMark: UInt64 = 0
     /// How many sessions have ended, and are not taken apart.
     var unfinishedEnds = 0
     /// How many more steps of work the present command, or turn, may take.
@@ -114,6 +117,13 @@ public struct LockTable: ~Copyable {
     /// Whether changes are emitted for watchers.
     public var isObserved = false
 
+    /// Whether the table notes which of its facts change.
+    public var keepsFacts = false
+    /// The facts that may have changed since `forEachChangedFact`.
+    var changedFacts: [FactKey] = []
+    /// The counters at that time.
+    var keptCounters: Fact.Counters?
+
     /// Whether new requests are refused.
     public var isDraining = false
 
@@ -160,6 +170,7 @@ public struct LockTable: ~Copyable {
         addAccount(account)
         nextSerial = max(1, nextSerial &+ 1)
         let session = sessions.insert(Session(serial: nextSerial, account: account, share: share))
+        noteFact(.session, session.raw)
         return SessionID(slot: session.raw, serial: nextSerial)
     }
 
@@ -168,6 +179,7 @@ public struct LockTable: ~Copyable {
         let slot = slot(of: session)
         guard sessions[slot].wantsRecall != wanted else { return }
         sessions[slot].wantsRecall = wanted
+        noteFact(.session, slot.raw)
         var walk = sessions[slot].owners.walk()
         while let owner = walk.next(in: owners) {
             var held = owners[owner].grants.walk()
@@ -181,6 +193,12 @@ public struct LockTable: ~Copyable {
                 recall(grant)
             }
         }
+    }
+
+    /// Whether there is such a session, open or not.
+    public func has(_ session: SessionID) -> Bool {
+        let slot = Slot<Session>(raw: session.slot)
+        return sessions.reaches(slot) && sessions[slot].serial == session.serial && session.serial != 0
     }
 
     /// The number of sessions.

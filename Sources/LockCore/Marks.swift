@@ -7,6 +7,9 @@ extension LockTable {
         if locks[lock].ownerDied { removeMark(lock) }
         guard marked else { return }
         locks[lock].ownerDied = true
+        markNumbers[lock] = nextMark
+        nextMark += 1
+        noteFact(.mark, lock.raw)
         marks.append(lock, in: &locks)
         if marks.count > max(limits.marks, 0) { forgetOldestMark() }
     }
@@ -23,5 +26,7 @@ extension LockTable {
     private mutating func removeMark(_ lock: Slot<Lock>) {
         marks.remove(lock, in: &locks)
         locks[lock].ownerDied = false
+        markNumbers[lock] = nil
+        noteFact(.mark, lock.raw)
     }
 }

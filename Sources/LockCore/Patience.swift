@@ -117,6 +117,7 @@ extension LockTable {
     mutating func endPatience(_ reader: Slot<Waiter>) {
         guard waiters[reader].isPatient else { return }
         waiters[reader].isPatient = false
+        noteFact(.waiter, reader.raw)
         patientReaders.remove(reader, in: &waiters)
     }
 
@@ -188,6 +189,7 @@ extension LockTable {
         endPatience(reader)
         waiters[reader].isImpatient = true
         waiters[reader].place = waiters[elder].place
+        noteFact(.waiter, reader.raw)
         locks[waiters[reader].lock].moveReader(reader, behind: elder, in: &waiters)
     }
 

@@ -46,6 +46,52 @@ public struct StatusCursor: Sendable {
 
     public init() {}
 
+    /// The place and the number of a request that was listed last.
+    public struct Passed: Sendable, Equatable {
+        public var place: UInt64
+        public var number: UInt64
+
+        public init(place: UInt64, number: UInt64) {
+            self.place = place
+            self.number = number
+        }
+    }
+
+    /// The cursor without the slots that make it fast.
+    public enum Position: Sendable, Equatable {
+        case holders(after: Token)
+        case upgrade
+        case waiters(contenders: Passed?, readers: Passed?)
+        case end
+    }
+
+    public init(at position: Position) {
+        func row(_ passed: Passed?) -> InRow {
+            InRow(after: passed.map { Waiter.Order(place: $0.place, number: $0.number) })
+        }
+        place =
+            switch position {
+            case .holders(let token): .holders(after: token, at: nil)
+            case .upgrade: .upgrade
+            case .waiters(let contenders, let readers):
+                .waiters(contenders: row(contenders), readers: row(readers))
+            case .end: .end
+            }
+    }
+
+    public var position: Position {
+        func passed(_ row: InRow) -> Passed? {
+            row.after.map { Passed(place: $0.place, number: $0.number) }
+        }
+        return switch place {
+        case .holders(let token, _): .holders(after: token)
+        case .upgrade: .upgrade
+        case .waiters(let contenders, let readers):
+            .waiters(contenders: passed(contenders), readers: passed(readers))
+        case .end: .end
+        }
+    }
+
     public var isAtEnd: Bool {
         if case .end = place { return true }
         return false

@@ -27,6 +27,8 @@ struct Grant: Placeable {
     /// Whether the end of its session releases it, and leaves no mark (G11).
     var isReleasedAtEnd = false
 
+    var isVacant: Bool { lock == .nowhere }
+
     enum OnLock: Membership {
         static var links: WritableKeyPath<Grant, Links<Grant>> { \.lockLinks }
     }
@@ -68,6 +70,8 @@ struct Waiter: Placeable {
     let lease: Lease
     var note = Note.none
     var tag: Tag?
+
+    var isVacant: Bool { lock == .nowhere }
 
     enum InRow: Membership {
         static var links: WritableKeyPath<Waiter, Links<Waiter>> { \.rowLinks }

@@ -140,6 +140,7 @@ extension LockTable {
                 mode: request.mode, lock: lock, owner: owner, upgrades: grant, lease: Lease(request.lease),
                 note: request.note, tag: request.tag))
         nextNumber += 1
+        noteFact(.waiter, waiter.raw)
         owners[owner].waiters.prepend(waiter, in: &waiters)
         if let due = request.wait.deadline(from: now) {
             waiters[waiter].deadline = agenda.insert(.waiter(waiter), due: due, of: sessions[session].account)
@@ -166,6 +167,7 @@ extension LockTable {
         if let deadline = record.deadline { agenda.remove(deadline, of: sessions[session].account) }
         owners[record.owner].waiters.remove(waiter, in: &waiters)
         waiters.remove(waiter)
+        noteFact(.waiter, waiter.raw)
         if !keepingOwner { removeIfIdle(record.owner) }
     }
 

@@ -91,6 +91,25 @@ struct Slab<Record: Placeable>: ~Copyable {
         }
     }
 
+    // MARK: - Former slots
+
+    /// Puts a record at the slot that it had. Call `finishPlacing` after the last one, and insert none before.
+    ///
+    /// Returns false if another record is there, or no slab can have such a slot.
+    mutating func place(_ record: Record, at slot: Slot<Record>, isVacant: (Record) -> Bool) -> Bool {
+        guard slot.raw < 1 << 28 else { return false }
+        while bound <= slot.raw { grow() }
+        guard isVacant(self[slot]) else { return false }
+        self[slot] = record
+        count += 1
+        return true
+    }
+
+    /// Makes the free list again, so that records can be inserted.
+    mutating func finishPlacing(isVacant: (Record) -> Bool) {
+        free = (0..<bound).reversed().filter { isVacant(self[Slot(raw: $0)]) }
+    }
+
     private mutating func grow() {
         precondition(bound < 1 << 31, "a slab holds at most 2^31 records")
         let index = Int(bound >> Self.chunkBits)

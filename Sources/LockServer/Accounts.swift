@@ -31,6 +31,8 @@ struct Accounts: ~Copyable {
     /// The work of each user, if a caller that checks the order of service asks for it.
     var workOfUsers: [UInt32: Int]?
 
+    private var haveChangedDebts = false
+
     private var records: [Account] = []
     private var vacant: [AccountID] = []
     private var byUser: [UInt32: AccountID] = [:]
@@ -76,6 +78,31 @@ struct Accounts: ~Copyable {
         }
         self[account].sessions += 1
         return account
+    }
+
+    /// Counts a session that a former server had, whatever the limits are now.
+    mutating func readmit(_ userID: UInt32, at now: Instant) -> AccountID {
+        let account = account(of: userID, at: now)
+        self[account].sessions += 1
+        return account
+    }
+
+    // MARK: - Facts
+
+    /// What each user owes for lines, with the instant at which all is paid; nil if it has not changed since the last call.
+    mutating func takeChangedDebts(at now: Instant) -> [(userID: UInt32, paidAt: Instant)]? {
+        guard haveChangedDebts else { return nil }
+        haveChangedDebts = false
+        return byUser.compactMap { userID, account in
+            let debt = self[account].debt
+            return debt.isPaid(at: now) ? nil : (userID, debt.paidAt)
+        }
+    }
+
+    mutating func restoreDebt(of userID: UInt32, paidAt: Instant, at now: Instant) {
+        let account = account(of: userID, at: now)
+        self[account].debt = RateMeter(paidAt: paidAt)
+        removeIfIdle(account, at: now)
     }
 
     /// Takes back one `enter`.
@@ -125,6 +152,7 @@ struct Accounts: ~Copyable {
         charge(cost.work, to: payer.account)
         if let rate = payer.rate {
             self[payer.account].debt.charge(cost.lines, at: .init(perSecond: rate), now)
+            haveChangedDebts = true
         }
     }
 
@@ -165,6 +193,7 @@ struct Accounts: ~Copyable {
     /// Drops all debts, because other rates hold from now on.
     mutating func forgiveDebts() {
         for index in records.indices { records[index].debt = RateMeter() }
+        haveChangedDebts = true
         waiting += throttled.map(\.account)
         throttled = []
     }

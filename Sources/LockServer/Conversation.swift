@@ -26,19 +26,19 @@ struct Conversation {
     }
 
     let session: SessionID
-    var peer: Peer
+    var peer: Peer { didSet { hasNewStanding = true } }
     let since: Instant
     let account: AccountID
     /// What the policy decided about the peer.
     var verdict: Verdict
     /// The name that the client gave itself.
-    var client = Note.none
+    var client = Note.none { didSet { hasNewStanding = true } }
 
-    private(set) var phase: Phase
+    private(set) var phase: Phase { didSet { hasNewStanding = true } }
     /// How the session ends once its lines are carried out; nil while more input may come.
-    var ending: Ending?
+    var ending: Ending? { didSet { hasNewStanding = true } }
     /// Whether the client can be told nothing more, so that nothing is written.
-    private(set) var isMute = false
+    private(set) var isMute = false { didSet { hasNewStanding = true } }
     private var reader: LineReader
     private var parked: [UInt8] = []
     /// Lists that are to be written, the first of them begun.
@@ -54,6 +54,13 @@ struct Conversation {
     private var isKnownAsPaused = false
     /// Whether the session waits for a visit of the shell.
     private var isReady = false
+
+    /// Whether what its fact says of the session has changed, but for input and output (`ConversationFacts`).
+    var hasNewStanding = true
+    /// Whether `Conversations` lists it as changed.
+    var isListedAsChanged = false
+    /// Whether there is a fact of its input and output.
+    var hasTrafficFact = false
 
     /// The end of a session. It comes after the last lines.
     struct Ending {
@@ -81,6 +88,43 @@ struct Conversation {
         vacant.phase = .vacant
         return vacant
     }()
+
+    // MARK: - Facts
+
+    /// Input that is not carried out, and output that is not sent: what a fact keeps of it.
+    struct Traffic {
+        var output: [UInt8]
+        var input: LineReader.Rest
+        var parked: [UInt8]
+        var missed: Int
+        var rowReplies: [RowReply]
+    }
+
+    /// Whether there is neither input nor output.
+    var isQuiet: Bool {
+        unread == 0 && parked.isEmpty && missed == 0 && rowReplies.isEmpty && reader.isAtLineStart
+    }
+
+    var traffic: Traffic {
+        Traffic(
+            output: Array(output[sent...]), input: reader.rest, parked: parked, missed: missed,
+            rowReplies: rowReplies)
+    }
+
+    /// Takes on what the facts of a session say.
+    mutating func restore(_ traffic: Traffic, lineLimit: Int) {
+        reader = LineReader(limit: lineLimit, goingOnWith: traffic.input)
+        parked = traffic.parked
+        output = traffic.output
+        missed = traffic.missed
+        rowReplies = traffic.rowReplies
+    }
+
+    mutating func restore(phase: Phase, ending: Ending?, isMute: Bool) {
+        self.phase = phase
+        self.ending = ending
+        self.isMute = isMute
+    }
 
     /// Where the session's work is charged.
     @inline(__always)

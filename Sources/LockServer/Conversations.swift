@@ -3,7 +3,7 @@ import LockWire
 
 /// The place of a session's conversation. It is valid until the session is closed.
 struct ConversationIndex: Hashable {
-    fileprivate let raw: Int
+    let raw: Int
 }
 
 /// The conversations of all sessions, the bytes that they keep, and which of them the shell has to visit.
@@ -18,6 +18,9 @@ struct Conversations: ~Copyable {
     /// By the slot of the session's id.
     private var records: [Conversation] = []
     private var ready: [SessionID] = []
+    /// Whether changes are listed for `forEachChanged`.
+    var keepsFacts = false
+    private var changed: [ConversationIndex] = []
     /// The bytes that all conversations keep.
     private(set) var buffered = 0
     /// The number of unread bytes above which a session is not read from, and gets no notices of changes.
@@ -31,11 +34,13 @@ struct Conversations: ~Copyable {
         let place = Int(conversation.session.slot)
         while records.count <= place { records.append(.vacant) }
         records[place] = conversation
+        list(ConversationIndex(raw: place))
     }
 
     mutating func close(_ client: ConversationIndex) {
         self[client].end(as: .cutOff)
         records[client.raw] = .vacant
+        list(client)
     }
 
     /// The place of a session; nil if it is closed.
@@ -51,6 +56,12 @@ struct Conversations: ~Copyable {
     func openIndex(of session: SessionID) -> ConversationIndex? {
         guard let client = index(of: session), records[client.raw].phase == .open else { return nil }
         return client
+    }
+
+    /// The place with this number; nil if no session has it.
+    func index(at slot: UInt32) -> ConversationIndex? {
+        guard Int(slot) < records.count, records[Int(slot)].phase != .vacant else { return nil }
+        return ConversationIndex(raw: Int(slot))
     }
 
     /// The places of all sessions.
@@ -94,6 +105,25 @@ struct Conversations: ~Copyable {
         let change = records[client.raw].takeChange(unreadLimit: unreadLimit)
         buffered += change.bytes
         if change.isReady { ready.append(records[client.raw].session) }
+        list(client)
+    }
+
+    // MARK: - Facts
+
+    @inline(__always)
+    private mutating func list(_ client: ConversationIndex) {
+        guard keepsFacts, !records[client.raw].isListedAsChanged else { return }
+        records[client.raw].isListedAsChanged = true
+        changed.append(client)
+    }
+
+    /// Calls the body with the place of each session that has changed since the last call, or is gone.
+    mutating func forEachChanged(_ body: (ConversationIndex, inout Conversation) -> Void) {
+        for client in changed {
+            records[client.raw].isListedAsChanged = false
+            body(client, &records[client.raw])
+        }
+        changed.removeAll(keepingCapacity: changed.capacity <= 4_096)
     }
 
     // MARK: - Bounds

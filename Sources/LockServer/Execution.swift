@@ -35,6 +35,9 @@ extension Server {
     /// Whether something is due that is not done: what has ended, can be granted, or is to be told.
     public var hasDueWork: Bool { table.hasWork }
 
+    /// When the rules have something to do at the earliest.
+    public var nextDueWork: Instant? { table.nextDeadline }
+
     /// Whether readers have waited for so long, and have not lost patience yet.
     public var hasLateReaders: Bool { table.hasLateReaders }
 
@@ -257,6 +260,7 @@ extension Server {
             return .reply(.error(WireError(.limitWatchers)))
         }
         table.isObserved = true
+        conversations[client].hasNewStanding = true
         return .reply(.ok)
     }
 

@@ -6,7 +6,12 @@ import LockVocabulary
 /// affordable as long as the instant is not further ahead of the clock than the credit.
 struct RateMeter {
     /// When everything that was charged is paid.
-    private var paidAt = Instant.zero
+    private(set) var paidAt = Instant.zero
+
+    init() {}
+
+    /// A meter with a debt that a former server left.
+    init(paidAt: Instant) { self.paidAt = paidAt }
 
     struct Rate {
         /// What one event costs, in nanoseconds.

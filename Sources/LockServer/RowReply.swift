@@ -8,20 +8,22 @@ import LockWire
 /// went since the last page.
 struct RowReply {
     let tag: Tag?
-    private var rest: Rest
+    private(set) var rest: Rest
     /// How many rows were written.
     private(set) var count = 0
 
-    private enum Rest {
+    enum Rest {
         case status(LockName, StatusCursor)
         case locks(prefix: String, after: LockName?, atMost: Int)
         case sessions(after: ConversationIndex?)
-        case rows(ArraySlice<Row>)
+        /// Rows that are made in advance, as lines.
+        case rows(ArraySlice<[UInt8]>)
     }
 
-    private init(_ tag: Tag?, _ rest: Rest) {
+    init(_ tag: Tag?, _ rest: Rest, count: Int = 0) {
         self.tag = tag
         self.rest = rest
+        self.count = count
     }
 
     /// The holders of a lock and the requests that wait for it.
@@ -38,7 +40,14 @@ struct RowReply {
     static func sessions(_ tag: Tag?) -> RowReply { RowReply(tag, .sessions(after: nil)) }
 
     /// A few rows that are made in advance.
-    static func rows(_ rows: [Row], _ tag: Tag?) -> RowReply { RowReply(tag, .rows(rows[...])) }
+    static func rows(_ rows: [Row], _ tag: Tag?) -> RowReply {
+        let lines = rows.map { row in
+            var line: [UInt8] = []
+            row.encode(into: &line)
+            return line
+        }
+        return RowReply(tag, .rows(lines[...]))
+    }
 
     /// Writes the next page of rows; returns whether the reply is complete.
     mutating func write(
@@ -148,6 +157,15 @@ extension RowReply {
         /// Writes a row; returns whether there is room for another.
         mutating func write(_ row: Row) -> Bool {
             row.encode(into: &bytes)
+            return noteRow()
+        }
+
+        mutating func write(_ line: [UInt8]) -> Bool {
+            bytes += line
+            return noteRow()
+        }
+
+        private mutating func noteRow() -> Bool {
             rows += 1
             return bytes.count < room && rows < most
         }

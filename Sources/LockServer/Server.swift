@@ -26,6 +26,8 @@ public struct Server: ~Copyable {
     private var dueStepsLeft: Int
     /// An empty array that keeps its memory, to exchange for the rules' effects.
     var spareEffects: [Effect] = []
+    /// Kept for its memory.
+    var factWriter = FactWriter()
     private let anchor = Anchor()
     /// What was carried out, in order, for a caller that compares it with a model; nil for any other.
     public var carriedOut: [CarriedOut]?

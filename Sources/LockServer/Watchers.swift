@@ -5,11 +5,14 @@ struct Watchers {
     private struct Watcher {
         let session: SessionID
         let account: AccountID
+        /// Rises in the order in which they began.
+        let position: UInt64
         /// The beginning of the names that it watches.
         var prefix: String
     }
 
     private var watchers: [Watcher] = []
+    private var nextPosition: UInt64 = 0
 
     var count: Int { watchers.count }
 
@@ -27,11 +30,25 @@ struct Watchers {
             return true
         }
         guard watchers.count(where: { $0.account == account }) < most else { return false }
-        watchers.append(Watcher(session: session, account: account, prefix: prefix))
+        watchers.append(
+            Watcher(session: session, account: account, position: nextPosition, prefix: prefix))
+        nextPosition += 1
         return true
     }
 
     mutating func remove(_ session: SessionID) { watchers.removeAll { $0.session == session } }
+
+    /// What a session watches, and its position in the order of watchers; nil if it does not watch.
+    func watch(of session: SessionID) -> (position: UInt64, prefix: String)? {
+        watchers.first { $0.session == session }.map { ($0.position, $0.prefix) }
+    }
+
+    /// Has a session watch again, in its former position.
+    mutating func restore(_ session: SessionID, of account: AccountID, prefix: String, position: UInt64) {
+        watchers.append(Watcher(session: session, account: account, position: position, prefix: prefix))
+        watchers.sort { $0.position < $1.position }
+        nextPosition = max(nextPosition, position + 1)
+    }
 
     /// The sessions that watch a name, in the order in which they began.
     func sessions(watching name: LockName) -> [SessionID] {

@@ -43,6 +43,31 @@ public struct LineReader: Sendable {
         self.limit = limit
     }
 
+    /// What a reader keeps between two chunks.
+    public struct Rest: Sendable, Equatable {
+        /// The beginning of the line that continues in the next chunk.
+        public var partial: [UInt8]
+        /// Whether the bytes up to the next line feed belong to a line that was too long.
+        public var isSkipping: Bool
+
+        public init(partial: [UInt8], isSkipping: Bool) {
+            self.partial = partial
+            self.isSkipping = isSkipping
+        }
+    }
+
+    /// A reader that goes on where another one ended. A line that has begun may be as long as it is.
+    public init(limit: Int, goingOnWith rest: Rest) {
+        self.init(limit: max(limit, rest.partial.count + 1))
+        partial = rest.partial
+        skipping = rest.isSkipping
+    }
+
+    public var rest: Rest { Rest(partial: partial, isSkipping: skipping) }
+
+    /// Whether the reader is between two lines.
+    public var isAtLineStart: Bool { partial.isEmpty && !skipping }
+
     /// The number of bytes that the reader keeps.
     public var partialCount: Int { partial.count }
 

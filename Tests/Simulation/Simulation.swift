@@ -26,7 +26,10 @@ public struct Simulation: ~Copyable {
     var received: [(session: Int, word: String, token: Token)] = []
     private var processes: Int32 = 100
     /// How long readers are patient; it is the same for all daemons of a history.
-    private let patience: Duration?
+    let patience: Duration?
+    /// The facts, and how often in a hundred steps the server is replaced by one that goes on from them.
+    var kept = Kept()
+    private let successions: Int
     /// Sessions that ended since the last `observe`.
     var ended: Set<Int> = []
     public internal(set) var trace: Trace
@@ -41,6 +44,7 @@ public struct Simulation: ~Copyable {
         attack = generator.happens(75) ? generator.pick(Attack.allCases) : nil
         composer = Composer(extra: attack == nil ? nil : Attack.lock)
         patience = generator.pick([nil, .zero, .milliseconds(3), .milliseconds(12)])
+        successions = generator.pick([0, 3, 20, 100])
         let settings = Settings(isAttacked: attack != nil, isPatient: patience != nil, &generator)
         work = Work(Settings.turns(&generator), isPatient: patience != nil)
         work.set(settings.limits)
@@ -50,7 +54,7 @@ public struct Simulation: ~Copyable {
         trace.add(now, SessionID(slot: 0, serial: 0), "the rules are", Array(settings.rules.text.utf8))
     }
 
-    private static func start(
+    static func start(
         _ settings: Settings, _ turns: ServerConfiguration.Turns, after token: Token, graceEnd: Instant?,
         patience: Duration?
     ) -> Server {
@@ -67,6 +71,7 @@ public struct Simulation: ~Copyable {
         var server = Server(configuration)
         server.carriedOut = []
         server.workOfUsers = [:]
+        server.keepsFacts = true
         return server
     }
 
@@ -97,6 +102,7 @@ public struct Simulation: ~Copyable {
         }
         try reap()
         try check()
+        if generator.happens(successions) { try succeed() }
     }
 
     /// Ends all clients; nothing may be left over.
@@ -324,6 +330,7 @@ public struct Simulation: ~Copyable {
         acts = []
         work = Work(Settings.turns(&generator), isPatient: patience != nil)
         work.set(referee.settings.limits)
+        kept = Kept()
         server = Self.start(
             referee.settings, work.turns, after: last, graceEnd: grace, patience: patience)
         referee.restart(graceEnd: grace, after: last)

@@ -43,6 +43,13 @@ struct Work {
         searchSteps = limits.rules.searchSteps
     }
 
+    /// Notes that another server goes on, which counts from zero.
+    mutating func succeed() {
+        done = 0
+        told = 0
+        charged = [:]
+    }
+
     /// Whether an account surely owes no work.
     func hasTurn(_ user: UInt32) -> Bool { due[user, default: 0] <= clock }
 

@@ -24,7 +24,7 @@ import Testing
             "ERROR tag-in-use", "ERROR line-too-long", "ERROR limit-grants", "ERROR limit-waiters",
             "ERROR limit-locks", "ERROR limit-watchers", "ERROR draining", "cut off", "deaths",
             "half-closes", "restarts", "reloads", "drains", "refused sessions",
-            "refused sessions of a user", "out of descriptors", "own notes", "others' notes",
+            "refused sessions of a user", "out of descriptors", "own notes", "others' notes", "successions",
         ] {
             #expect(histories[what, default: 0] > 1, "\(what)")
         }

@@ -1,0 +1,88 @@
+import LockCore
+import LockVocabulary
+import LockWire
+
+/// Which fact of a server: its kind, and a slot within the kind. A key has at most one fact at a time.
+///
+/// The kinds are part of the ledger's format.
+public struct KeptKey: Hashable, Sendable {
+    /// 1 to 5: a fact of the rules (`FactKey.Kind`). 6: a session, by its slot. 7: a session's input and output, by its slot.
+    /// 8: what all users owe for lines. The shell has the kinds from 16 on.
+    public let kind: UInt8
+    public let slot: UInt32
+
+    public init(kind: UInt8, slot: UInt32) {
+        self.kind = kind
+        self.slot = slot
+    }
+
+    static let standing: UInt8 = 6
+    static let traffic: UInt8 = 7
+    static let debts: UInt8 = 8
+}
+
+/// The facts of a server: a new server that gets them goes on where this one is (G14).
+///
+/// A fact is written anew when what it describes changes. What can be derived is in none: accounts, the order of service,
+/// verdicts, and the indices of the rules. The counters of `STATS`, the events that are not logged yet, and what an account
+/// owes for work beyond its quotas begin again.
+extension Server {
+    /// Whether the server notes which of its facts change. Set it before the first session.
+    public var keepsFacts: Bool {
+        get { table.keepsFacts }
+        set {
+            table.keepsFacts = newValue
+            conversations.keepsFacts = newValue
+        }
+    }
+
+    /// Calls the body with each fact that may have changed since the last call, some more than once: nil if it is gone.
+    ///
+    /// Call it at the end of each batch, before anything is sent.
+    public mutating func forEachChangedFact(_ body: (KeptKey, UnsafeRawBufferPointer?) -> Void) {
+        var writer = FactWriter()
+        swap(&writer, &factWriter)
+        defer { swap(&writer, &factWriter) }
+        func give(_ kind: UInt8, _ slot: UInt32, _ write: ((inout FactWriter) -> Void)?) {
+            guard let write else { return body(KeptKey(kind: kind, slot: slot), nil) }
+            writer.empty()
+            write(&writer)
+            writer.bytes.withUnsafeBytes { body(KeptKey(kind: kind, slot: slot), $0) }
+        }
+        table.forEachChangedFact { key, fact in
+            give(key.kind.rawValue, key.slot, fact.map { fact in { $0.write(fact) } })
+        }
+        conversations.forEachChanged { client, conversation in
+            let slot = UInt32(client.raw)
+            guard conversation.phase != .vacant else {
+                give(KeptKey.standing, slot, nil)
+                return give(KeptKey.traffic, slot, nil)
+            }
+            if conversation.isQuiet {
+                if conversation.hasTrafficFact || conversation.hasNewStanding {
+                    give(KeptKey.traffic, slot, nil)
+                }
+                conversation.hasTrafficFact = false
+            } else {
+                let traffic = conversation.traffic
+                give(KeptKey.traffic, slot) { $0.write(traffic) }
+                conversation.hasTrafficFact = true
+            }
+            guard conversation.hasNewStanding else { return }
+            conversation.hasNewStanding = false
+            let watch = watchers.watch(of: conversation.session)
+            let standing = Standing(
+                conversation, watch.map { Standing.Watch(position: $0.position, prefix: $0.prefix) })
+            give(KeptKey.standing, slot) { $0.write(standing) }
+        }
+        guard let debts = accounts.takeChangedDebts(at: table.now) else { return }
+        guard !debts.isEmpty else { return give(KeptKey.debts, 0, nil) }
+        give(KeptKey.debts, 0) { writer in
+            writer.write(debts.count)
+            for (userID, paidAt) in debts {
+                writer.write(userID)
+                writer.write(paidAt)
+            }
+        }
+    }
+}
