@@ -1,0 +1,42 @@
+/// How a ledger gets places when its chunks are full.
+extension Ledger {
+    /// Whether the reserve is there, so that a batch that begins now can be written even if the memory cannot grow.
+    public var hasRoom: Bool { roomLeft >= reserve }
+
+    /// The bytes of chunks that any class may take.
+    private var roomLeft: Int {
+        memory.byteCount - layout.end(ofChunks: chunkCount) + free.emptyChunkCount * Chunk.byteCount
+    }
+
+    /// Asks for more memory while the reserve is not there. Memory that cannot grow now may grow at a later commit.
+    mutating func keepReserve() {
+        guard !hasRoom else { return }
+        let wanted = layout.end(ofChunks: chunkCount) + reserve - free.emptyChunkCount * Chunk.byteCount
+        _ = memory.extend(to: wanted)
+    }
+
+    /// Gives the class one more chunk, an empty one or a new one, and takes a place of it.
+    @inline(never)
+    mutating func takeFromNewChunk(_ sizeClass: SizeClass) -> Place? {
+        if let chunk = free.takeEmptyChunk(for: sizeClass) {
+            // All places of the old size are free. The header follows when those of the new size are free as well.
+            let start = chunk * Chunk.byteCount
+            for place in 0..<sizeClass.placeCount {
+                let offset = start + Chunk.headerSize + place * sizeClass.placeSize
+                memory.clear(offset..<offset + 8)
+            }
+            memory.store(SelfChecked.word(UInt64(sizeClass.number) + 1), at: start)
+            free.releaseAll(chunk: chunk)
+            return free.take(sizeClass)
+        }
+        guard memory.extend(to: layout.end(ofChunks: chunkCount + 1)) else { return nil }
+        let chunk = layout.firstChunk + chunkCount
+        memory.store(SelfChecked.word(UInt64(sizeClass.number) + 1), at: chunk * Chunk.byteCount)
+        memory.store(SelfChecked.word(UInt64(chunkCount) + 1), at: Header.chunkCountOffset)
+        chunkCount += 1
+        free.addChunk(sizeClass)
+        free.releaseAll(chunk: chunk)
+        keepReserve()
+        return free.take(sizeClass)
+    }
+}
