@@ -5,7 +5,7 @@
 /// 3. The last chunk in the list of a class stays there when it becomes empty, so that a class with few facts does not take
 ///    and return its chunk all the time.
 struct FreePlaces: ~Copyable {
-    private struct Record {
+    struct Record: BitwiseCopyable {
         let sizeClass: SizeClass
         /// The first word of the bitmap that may have a free place.
         var hint: UInt8 = 0
@@ -27,20 +27,23 @@ struct FreePlaces: ~Copyable {
     }
 
     private let firstChunk: Int
-    private var records: [Record] = []
-    private var bitmaps: [UInt64] = []
+    private var records = GrowingBuffer<Record>()
+    private var bitmaps = GrowingBuffer<UInt64>()
     /// The first chunk of the list of each class, and of the list of empty chunks.
-    private var heads = [UInt32](repeating: 0, count: SizeClass.count + 1)
+    private var heads = GrowingBuffer<UInt32>()
     private(set) var emptyChunkCount = 0
 
     private static var emptyList: Int { SizeClass.count }
 
-    init(firstChunk: Int) { self.firstChunk = firstChunk }
+    init(firstChunk: Int) {
+        self.firstChunk = firstChunk
+        for _ in 0...SizeClass.count { heads.append(0) }
+    }
 
     /// Adds the next chunk, without free places.
     mutating func addChunk(_ sizeClass: SizeClass) {
         records.append(Record(sizeClass))
-        bitmaps.append(contentsOf: repeatElement(0, count: Chunk.bitmapWords))
+        for _ in 0..<Chunk.bitmapWords { bitmaps.append(0) }
     }
 
     /// Makes all places of a chunk free that has no free places.
@@ -60,6 +63,19 @@ struct FreePlaces: ~Copyable {
         let at = Int(heads[Self.emptyList]) - firstChunk
         unlink(at, Self.emptyList)
         emptyChunkCount -= 1
+        return give(at, to: sizeClass)
+    }
+
+    /// The same with a chunk that rule 3 left in the list of its class, for memory that cannot grow.
+    mutating func takeKeptChunk(for sizeClass: SizeClass) -> Int? {
+        for at in 0..<records.count where records[at].freeCount == records[at].placeCount {
+            unlink(at, Int(records[at].sizeClass.number))
+            return give(at, to: sizeClass)
+        }
+        return nil
+    }
+
+    private mutating func give(_ at: Int, to sizeClass: SizeClass) -> Int {
         records[at] = Record(sizeClass)
         for word in 0..<Chunk.bitmapWords { bitmaps[at * Chunk.bitmapWords + word] = 0 }
         return at + firstChunk

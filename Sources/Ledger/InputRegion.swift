@@ -61,6 +61,7 @@ struct InputRegion: ~Copyable {
     /// Clears the bytes of the batch that was committed.
     mutating func clear(in memory: borrowing SharedMemory) {
         precondition(!isOpen, "the last slice has no end")
+        guard count > 0 else { return }
         memory.clear(layout.input..<layout.input + used)
         count = 0
         used = 0

@@ -20,8 +20,10 @@ public struct Ledger: ~Copyable {
     /// The number of the batch under way.
     var batch: UInt64
     /// Places that died in the batch under way.
-    private var dying: [Place] = []
+    private var dying = GrowingBuffer<Place>()
     let reserve: Int
+    /// Whether the reserve was not there when a chunk was taken last.
+    var lacksReserve = false
 
     /// Called before each store to the memory, so that a test can copy the memory as a kill would leave it.
     public var beforeStore: (() -> Void)? {
@@ -98,13 +100,14 @@ public struct Ledger: ~Copyable {
         precondition(batch < PlaceState.batchBound - 1, "there are no more numbers for batches")
         memory.store(SelfChecked.word(batch), at: Header.committedOffset)
         batch += 1
-        for place in dying {
+        for index in 0..<dying.count {
+            let place = dying[index]
             memory.store(0 as UInt64, at: place.offset)
             free.release(place)
         }
-        dying.removeAll(keepingCapacity: dying.count <= 4_096)
+        dying.removeAll()
         input.clear(in: memory)
-        keepReserve()
+        if lacksReserve { keepReserve() }
     }
 
     /// Writes a piece into a free place; nil if there is none and the memory cannot grow.
@@ -114,7 +117,7 @@ public struct Ledger: ~Copyable {
     mutating func write(_ title: PieceTitle, _ bytes: UnsafeRawBufferPointer, _ sent: UInt32?) -> Place? {
         let sizeClass = SizeClass(holding: Place.size(bytes: bytes.count, countsSent: sent != nil))
         guard let place = free.take(sizeClass) ?? takeFromNewChunk(sizeClass) else { return nil }
-        let end = place.offset + sizeClass.placeSize
+        let end = place.offset + free.placeSize(of: place)
         memory.store(title.word, at: place.offset + 8)
         memory.copy(bytes, to: place.offset + Place.bytesOffset)
         if let sent { memory.store(SelfChecked32.word(sent), at: end - Place.checkSize - Place.sentSize) }

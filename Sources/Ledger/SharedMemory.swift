@@ -33,7 +33,10 @@ struct SharedMemory: ~Copyable {
     private let limit: Int
     private let grow: (Int) -> Bool
     /// Called before each store, so that a test sees the memory as a kill at that instruction leaves it.
-    var beforeStore: (() -> Void)?
+    var beforeStore: (() -> Void)? {
+        didSet { isWatched = beforeStore != nil }
+    }
+    private var isWatched: Bool
 
     init(_ memory: Memory, beforeStore: (() -> Void)? = nil) {
         base = memory.base
@@ -41,6 +44,7 @@ struct SharedMemory: ~Copyable {
         limit = memory.limit
         grow = memory.grow
         self.beforeStore = beforeStore
+        isWatched = beforeStore != nil
     }
 
     /// Makes more of the range usable; false if that is not possible.
@@ -64,23 +68,26 @@ struct SharedMemory: ~Copyable {
 
     @inline(__always)
     func store(_ word: UInt64, at offset: Int) {
-        if let beforeStore { beforeStore() }
+        if isWatched { callHook() }
         ledger_store64(base + offset, word)
     }
 
     @inline(__always)
     func store(_ halfWord: UInt32, at offset: Int) {
-        if let beforeStore { beforeStore() }
+        if isWatched { callHook() }
         ledger_store32(base + offset, halfWord)
     }
+
+    @inline(never)
+    private func callHook() { beforeStore?() }
 
     /// Copies bytes. With a hook it copies word by word, because a kill may fall between any two words.
     @inline(__always)
     func copy(_ bytes: UnsafeRawBufferPointer, to offset: Int) {
         guard let source = bytes.baseAddress, !bytes.isEmpty else { return }
-        guard let beforeStore else { return (base + offset).copyMemory(from: source, byteCount: bytes.count) }
+        guard isWatched else { return (base + offset).copyMemory(from: source, byteCount: bytes.count) }
         for start in stride(from: 0, to: bytes.count, by: 8) {
-            beforeStore()
+            callHook()
             (base + offset + start).copyMemory(
                 from: source + start, byteCount: min(8, bytes.count - start))
         }
@@ -88,9 +95,10 @@ struct SharedMemory: ~Copyable {
 
     /// Makes each word of a range zero. Words that are zero are not stored, so that untouched pages stay untouched.
     func clear(_ range: Range<Int>) {
-        for offset in stride(from: range.lowerBound, to: range.upperBound, by: 8) where word(at: offset) != 0
-        {
-            store(0 as UInt64, at: offset)
+        var offset = range.lowerBound
+        while offset < range.upperBound {
+            if word(at: offset) != 0 { store(0 as UInt64, at: offset) }
+            offset += 8
         }
     }
 }

@@ -15,8 +15,8 @@ struct KillTests {
             let found = Snapshot(recoveredFrom: worker.memory.copy())
             #expect(found.map(worker.allows) == true, "store \(kills) of seed \(seed)")
         }
-        worker.run(batches: 25)
-        #expect(kills > 500)
+        worker.run(batches: 12)
+        #expect(kills > 200)
     }
 
     @Test(
@@ -46,8 +46,8 @@ struct KillTests {
             #expect(heir?.counted == expected)
             heir?.run(batches: 3)
         }
-        worker.run(batches: 20)
-        #expect(later > 200)
+        worker.run(batches: 12)
+        #expect(later > 100)
     }
 
     @Test("a kill while an empty ledger is made leaves none, or an empty one")

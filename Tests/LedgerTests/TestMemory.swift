@@ -23,13 +23,21 @@ final class TestMemory {
 
     deinit { munmap(base, limit + 4_096) }
 
-    /// What a ledger is given. `self` must outlive the ledger.
+    /// What a ledger is given. It keeps this object, and so the range.
     var memory: Memory {
-        Memory(base: base, byteCount: byteCount, limit: limit) { [unowned self] count in
+        Memory(base: base, byteCount: byteCount, limit: limit) { [self] count in
             guard count <= bound else { return false }
             byteCount = max(byteCount, count)
             return true
         }
+    }
+
+    /// An empty ledger in this memory, with a small input region.
+    func ledger(reserve: Int = 1 << 16) throws -> Ledger {
+        guard let ledger = Ledger(creatingIn: memory, inputSize: 512, sliceBound: 8, reserve: reserve) else {
+            throw Doubt.size
+        }
+        return ledger
     }
 
     /// The memory as a kill leaves it at this instruction, with its guard right behind what is usable.

@@ -18,14 +18,10 @@ final class Worker {
     private var atStore: ((Worker) -> Void)?
 
     /// Begins with an empty ledger.
-    init(seed: UInt64, inputSize: Int = 512, atStore: ((Worker) -> Void)? = nil) throws {
+    init(seed: UInt64, atStore: ((Worker) -> Void)? = nil) throws {
         random = SeededGenerator(seed: seed)
         memory = TestMemory()
-        guard
-            let empty = Ledger(
-                creatingIn: memory.memory, inputSize: inputSize, sliceBound: 8, reserve: 1 << 16)
-        else { throw Doubt.size }
-        ledger = empty
+        ledger = try memory.ledger()
         counted = Snapshot()
         next = [:]
         self.atStore = atStore
