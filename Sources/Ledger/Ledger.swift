@@ -112,7 +112,7 @@ public struct Ledger: ~Copyable {
 
     /// Writes a piece into a free place; nil if there is none and the memory cannot grow.
     ///
-    /// The state is stored last: until then the place is free, whatever its bytes are.
+    /// All these stores come before the commit. Until then the place does not count, whatever its bytes are.
     @inline(__always)
     mutating func write(_ title: PieceTitle, _ bytes: UnsafeRawBufferPointer, _ sent: UInt32?) -> Place? {
         let sizeClass = SizeClass(holding: Place.size(bytes: bytes.count, countsSent: sent != nil))

@@ -98,6 +98,32 @@ struct FormatTests {
         }
     }
 
+    @Test("two places with one fact are not believed, and neither is a fact without one of its pieces")
+    func whole() throws {
+        let twice = Image.memory(Image.version1)
+        twice.bytes[0x10050..<0x10070].copyBytes(from: twice.bytes[0x10010..<0x10030])
+        #expect(doubt(twice) == .twice(FactKey(kind: 1, slot: 0)))
+
+        let memory = TestMemory()
+        var ledger = try memory.ledger()
+        let key = FactKey(kind: 4, slot: 4)
+        let isSet = [UInt8](repeating: 1, count: 150_000).withUnsafeBytes { ledger.set(key, $0) }
+        ledger.commit()
+        #expect(isSet && doubt(memory.copy()) == nil)
+        for chunk in 1...3 {
+            let part = memory.copy()
+            part.bytes.storeBytes(of: 0, toByteOffset: chunk << 16 + Chunk.headerSize, as: UInt64.self)
+            #expect(doubt(part) == .pieces(key))
+        }
+    }
+
+    private func doubt(_ memory: TestMemory) -> Doubt? {
+        switch Ledger.recover(memory.memory, reserve: 0) {
+        case .believed: nil
+        case .doubted(let doubt): doubt
+        }
+    }
+
     @Test("a hostile ledger is refused or read, within its memory", arguments: SeededGenerator.newSeeds)
     func hostile(seed: UInt64) {
         var random = SeededGenerator(seed: seed)
