@@ -44,6 +44,10 @@ let package = Package(
             name: "LockServer", dependencies: ["LockCore", "LockWire", "LockVocabulary"],
             exclude: ["README.md"]),
 
+        // Facts that outlive a killed process: only memory, no I/O
+        .target(name: "CLedger"),
+        .target(name: "Ledger", dependencies: ["CLedger"], exclude: ["README.md"]),
+
         // The system
         .target(name: "CLinux"),
         .target(name: "Posix", dependencies: ["CLinux"]),
@@ -109,6 +113,7 @@ let package = Package(
             dependencies: ["Simulation", .product(name: "ArgumentParser", package: "swift-argument-parser")],
             path: "Tests/prwlock-sim"),
         .testTarget(name: "SimulationTests", dependencies: ["Simulation"]),
+        .testTarget(name: "LedgerTests", dependencies: ["Ledger", "Seeded"]),
         .testTarget(name: "PosixTests", dependencies: ["Posix"]),
         .executableTarget(
             name: "test-client", dependencies: ["PRWLock", "Seeded", "Posix"], path: "Tests/TestClient"),

@@ -9,6 +9,7 @@ struct ImportTests {
         "LockCore": ["LockVocabulary"],
         "LockWire": ["LockVocabulary"],
         "LockServer": ["LockCore", "LockWire", "LockVocabulary"],
+        "Ledger": ["CLedger"],
         "Posix": ["CLinux", "Glibc"],
         "Systemd": ["CSystemd", "Glibc", "LockVocabulary"],
         "Rendezvous": ["LockVocabulary", "Posix", "CLinux", "Glibc"],
