@@ -47,6 +47,8 @@ let package = Package(
         // The system
         .target(name: "CLinux"),
         .target(name: "Posix", dependencies: ["CLinux"]),
+        .target(name: "CKeeper", dependencies: ["CLinux"]),
+        .target(name: "Keeping", dependencies: ["CKeeper", "CLinux", "Posix"]),
         .systemLibrary(
             name: "CSystemd", pkgConfig: "libsystemd", providers: [.apt(["libsystemd-dev"])]),
         .target(
@@ -110,6 +112,11 @@ let package = Package(
             path: "Tests/prwlock-sim"),
         .testTarget(name: "SimulationTests", dependencies: ["Simulation"]),
         .testTarget(name: "PosixTests", dependencies: ["Posix"]),
+        .executableTarget(
+            name: "kept-worker", dependencies: ["CLinux", "Keeping", "Posix"], path: "Tests/KeptWorker"),
+        .testTarget(
+            name: "KeepingTests",
+            dependencies: ["CLinux", "Keeping", "Posix", "Seeded", "TestSupport", "kept-worker"]),
         .executableTarget(
             name: "test-client", dependencies: ["PRWLock", "Seeded", "Posix"], path: "Tests/TestClient"),
         .testTarget(
