@@ -98,6 +98,15 @@ static void become_worker(volatile int *error) {
     _exit(127);
 }
 
+/* Opens them before the worker's death: the kernel gives the file of a dead process to root. If the keeper has changed its
+   user, the kernel refuses this while the worker is still executing its program, so READY is another occasion. */
+static void open_counts(void) {
+    if (worker == 0 || counts >= 0) return;
+    char path[32];
+    snprintf(path, sizeof path, "/proc/%d/io", worker);
+    counts = open(path, O_RDONLY | O_CLOEXEC);
+}
+
 /* Starts the program that is now on disk, or sets the time of the next attempt. */
 static void start(void) {
     keeper_describe(control[1], has_last ? &last : NULL, starts_empty);
@@ -115,10 +124,7 @@ static void start(void) {
     is_ready = is_upgrading = is_hung = 0;
     watch = 0;
     alive_until = -1;
-    /* Open it now: the kernel gives the file of a dead process to root. */
-    char path[32];
-    snprintf(path, sizeof path, "/proc/%d/io", worker);
-    counts = open(path, O_RDONLY | O_CLOEXEC);
+    open_counts();
     if (ending != 0) kill(worker, ending);
 }
 
@@ -205,6 +211,7 @@ static void take_orders(void) {
         case KEEPER_DROP: keeper_drop(message.name); break;
         case KEEPER_READY:
             is_ready = 1;
+            open_counts();
             starts_empty = 0;
             unready_deaths = 0;
             break;

@@ -62,10 +62,11 @@ int linux_receive_descriptors(
     return received;
 }
 
-int linux_drop_message(int socket) {
-    char byte;
+int linux_drop_messages(int socket, int count) {
     /* Without room for them, the kernel lets go of the descriptors, and none takes a number in this process. */
-    return (int)recv(socket, &byte, 1, MSG_DONTWAIT);
+    struct mmsghdr messages[64] = {0};
+    int most = sizeof messages / sizeof messages[0];
+    return recvmmsg(socket, messages, (unsigned)(count < most ? count : most), MSG_DONTWAIT, NULL);
 }
 
 int linux_peek_from_first(int socket) {

@@ -35,15 +35,19 @@ struct DescriptorQueue: ~Copyable {
         var byte = UInt8(ascii: "d")
         while true {
             let count = Int32(descriptors.count)
-            if linux_send_descriptors(entry.rawValue, &byte, 1, descriptors.baseAddress, count) >= 0 { return nil }
+            if linux_send_descriptors(entry.rawValue, &byte, 1, descriptors.baseAddress, count) >= 0 {
+                return nil
+            }
             if errno != EINTR { return .last("sendmsg", "parcel") }
         }
     }
 
     /// Removes the oldest messages. The kernel closes what is open nowhere else.
     func removeFirst(_ count: Int) {
-        for _ in 0..<count {
-            while linux_drop_message(exit.rawValue) < 0, errno == EINTR {}
+        var left = Int32(count)
+        while left > 0 {
+            let removed = linux_drop_messages(exit.rawValue, left)
+            if removed > 0 { left -= removed } else if errno != EINTR { return }
         }
     }
 

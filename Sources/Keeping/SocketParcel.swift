@@ -23,7 +23,7 @@ public import Posix
 /// sockets in the parcel are safe. The parcel has at most twice as many sockets in flight as there are sessions, and 759.
 ///
 /// Cost: O(1) amortized for `put` and `remove`; a packing is O(sessions), and comes after as many calls.
-public struct SocketParcel: ~Copyable {
+public final class SocketParcel {
     public enum Outcome: Equatable, Sendable {
         case kept
         /// The socket is not in the parcel, and ends with this process.
@@ -79,13 +79,13 @@ public struct SocketParcel: ~Copyable {
 
     public static let descriptorCount = 4
 
-    /// The four ends, in the order that `init(adopting:)` expects.
+    /// The four ends, in the order that `init(adopting:)` expects; valid while this object lives.
     public var descriptors: [Int32] { looseQueue.descriptors + packedQueue.descriptors }
 
     // MARK: - Sockets in and out
 
     /// Adds a socket. The caller calls `remove` before it closes this descriptor.
-    public mutating func put(_ socket: Int32) -> Outcome {
+    public func put(_ socket: Int32) -> Outcome {
         if looseMessages >= DescriptorQueue.messageSize { packLoose() }
         var error = looseQueue.add(one: socket)
         if error?.code == EAGAIN, looseMessages > 0 {
@@ -102,7 +102,7 @@ public struct SocketParcel: ~Copyable {
     }
 
     /// Forgets a socket that was put or unpacked.
-    public mutating func remove(_ socket: Int32) {
+    public func remove(_ socket: Int32) {
         setPlace(of: socket, to: Self.nowhere)
         if pause > 0 {
             pause -= 1
@@ -117,7 +117,7 @@ public struct SocketParcel: ~Copyable {
     /// and removes and closes all others.
     ///
     /// `EMFILE`: the sockets and the duplicates of one message do not fit into the table of descriptors.
-    public mutating func unpack(_ body: (consuming OwnedDescriptor) -> Void) throws(SystemError) {
+    public func unpack(_ body: (consuming OwnedDescriptor) -> Void) throws(SystemError) {
         precondition(inFlight == 0, "unpacked twice")
         var (seen, found): (Set<UInt64>, [Int32]) = ([], [])
         // Returns those that were not seen before.
@@ -156,7 +156,7 @@ public struct SocketParcel: ~Copyable {
         for socket in found { body(OwnedDescriptor(owning: socket)) }
     }
 
-    private mutating func setPlace(of socket: Int32, to place: Int) {
+    private func setPlace(of socket: Int32, to place: Int) {
         precondition(socket >= 0, "not a descriptor")
         let index = Int(socket)
         if index >= places.count {
@@ -179,14 +179,14 @@ public struct SocketParcel: ~Copyable {
     }
 
     /// Moves all sockets into as few messages as possible. Whatever fails is tried again later.
-    private mutating func pack() {
+    private func pack() {
         if !packLoose() || !packAgain() { pause = DescriptorQueue.messageSize }
     }
 
     /// Moves the loose sockets into packed messages, and removes the loose messages. Returns false if that failed: then
     /// they are still loose.
     @discardableResult
-    private mutating func packLoose() -> Bool {
+    private func packLoose() -> Bool {
         var moved: [Int32] = []
         for socket in loose where places[Int(socket)] == Self.isLoose {
             // A number that came again stands in `loose` twice.
@@ -213,7 +213,7 @@ public struct SocketParcel: ~Copyable {
     /// Moves the sockets of all packed messages into new ones, and removes each old message once its sockets are in a new
     /// one. So at most 253 sockets are in flight twice. Returns false if that failed: then the rest is as before.
     @discardableResult
-    private mutating func packAgain() -> Bool {
+    private func packAgain() -> Bool {
         let end = firstPacked + packed.count
         var moved: [Int32] = []
         for place in firstPacked..<end {
@@ -232,7 +232,7 @@ public struct SocketParcel: ~Copyable {
     }
 
     /// Sends a packed message, which becomes the place of its sockets. Returns false if the kernel refuses it.
-    private mutating func addPacked(_ sockets: [Int32]) -> Bool {
+    private func addPacked(_ sockets: [Int32]) -> Bool {
         guard sockets.withUnsafeBufferPointer({ packedQueue.add($0) }) == nil else { return false }
         let place = firstPacked + packed.count
         for socket in sockets { places[Int(socket)] = place }
@@ -241,7 +241,7 @@ public struct SocketParcel: ~Copyable {
         return true
     }
 
-    private mutating func removePacked(before place: Int) {
+    private func removePacked(before place: Int) {
         let count = place - firstPacked
         guard count > 0 else { return }
         packedQueue.removeFirst(count)

@@ -7,7 +7,9 @@ import Testing
 
 @Suite("No session ends when the worker is killed", .serialized)
 struct KillTests {
-    @Test("1,000 sessions and more that come and go, under kills at random points", arguments: [1, 2] as [UInt64])
+    @Test(
+        "1,000 sessions and more that come and go, under kills at random points",
+        arguments: [1, 2] as [UInt64])
     func sessions(seed: UInt64) throws {
         var random = SeededGenerator(seed: seed)
         let world = try EchoWorld()

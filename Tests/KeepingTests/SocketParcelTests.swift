@@ -9,7 +9,7 @@ struct SocketParcelTests {
     @Test("the next owner gets each socket once, and the sockets are the same", arguments: [0, 1, 253, 400])
     func unpack(count: Int) throws {
         let sockets = try Sockets(count)
-        var parcel = try SocketParcel()
+        let parcel = try SocketParcel()
         for socket in sockets.numbers { #expect(parcel.put(socket) == .kept) }
         #expect(parcel.count == count)
         let ends = parcel.descriptors.map { dup($0) }
@@ -19,7 +19,7 @@ struct SocketParcelTests {
     @Test("unpacking leaves all sockets in the parcel")
     func unpackAgain() throws {
         let sockets = try Sockets(300)
-        var parcel = try SocketParcel()
+        let parcel = try SocketParcel()
         for socket in sockets.numbers { _ = parcel.put(socket) }
         for _ in 0..<5 {
             #expect(try cookies(ofParcelWith: parcel.descriptors.map { dup($0) }) == sockets.cookies)
@@ -29,11 +29,11 @@ struct SocketParcelTests {
     @Test("a socket in two messages, as a kill amid packing leaves it, comes out once")
     func twice() throws {
         let sockets = try Sockets(20)
-        var parcel = try SocketParcel()
+        let parcel = try SocketParcel()
         for socket in sockets.numbers { _ = parcel.put(socket) }
-        var other = SocketParcel(adopting: parcel.descriptors.map { dup($0) })
+        let other = SocketParcel(adopting: parcel.descriptors.map { dup($0) })
         for socket in sockets.numbers { _ = other.put(socket) }
-        var next = SocketParcel(adopting: parcel.descriptors.map { dup($0) })
+        let next = SocketParcel(adopting: parcel.descriptors.map { dup($0) })
         var numbers: [Int32] = []
         try next.unpack { numbers.append($0.release()) }
         #expect(next.count == 20)
@@ -50,7 +50,7 @@ struct SocketParcelTests {
 
     @Test("however sessions come and go, what is in flight is bounded")
     func churn() throws {
-        var parcel = try SocketParcel()
+        let parcel = try SocketParcel()
         let lasting = try Sockets(20)
         var left = lasting.numbers[...]
         for round in 0..<20_000 {
@@ -68,7 +68,7 @@ struct SocketParcelTests {
     @Test("when most sessions have ended, their sockets leave the parcel")
     func endings() throws {
         let sockets = try Sockets(2_000)
-        var parcel = try SocketParcel()
+        let parcel = try SocketParcel()
         for socket in sockets.numbers { #expect(parcel.put(socket) == .kept) }
         for socket in sockets.numbers.dropLast(10) { parcel.remove(socket) }
         #expect(parcel.inFlight <= 2 * 10 + 759)
@@ -91,7 +91,7 @@ struct SocketParcelTests {
     }
 
     private func cookies(ofParcelWith ends: [Int32]) throws -> Set<UInt64> {
-        var parcel = SocketParcel(adopting: ends)
+        let parcel = SocketParcel(adopting: ends)
         var cookies: [UInt64] = []
         try parcel.unpack { cookies.append(UnixSocket.cookie(of: $0.rawValue) ?? 0) }
         #expect(Set(cookies).count == cookies.count)

@@ -23,7 +23,8 @@ struct StoreTests {
         #expect(try manager.next().text == "FDSTOREREMOVE=1\nFDNAME=kept-ledger.0")
     }
 
-    @Test("what the manager brings back goes to the worker under its name, and sockets of units by LISTEN_FDS")
+    @Test(
+        "what the manager brings back goes to the worker under its name, and sockets of units by LISTEN_FDS")
     func bringBack() throws {
         let names = ["web", "kept-ledger.0", "kept-pair.1", "kept-half.1", "kept-pair.0", "other"]
         let files = names.map { Self.file($0) }

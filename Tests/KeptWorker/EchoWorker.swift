@@ -10,7 +10,7 @@ final class EchoWorker {
     private var kept: KeptDescriptors
     private let test: TestChannel
     private let listener: OwnedDescriptor
-    private var parcel: SocketParcel
+    private let parcel: SocketParcel
     private let events = epoll_create1(Int32(EPOLL_CLOEXEC))
 
     static func start() -> EchoWorker {
@@ -37,7 +37,7 @@ final class EchoWorker {
             listener = try UnixSocket.listen(at: String(cString: path), mode: 0o600)
             try kept.channel.keep("listener", [listener.rawValue])
         }
-        var parcel: SocketParcel
+        let parcel: SocketParcel
         if let descriptors = kept.take("parcel") {
             parcel = SocketParcel(adopting: descriptors)
             let events = events

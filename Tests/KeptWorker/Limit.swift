@@ -17,16 +17,18 @@ enum Limit {
             linux_set_limit(resource, hard, hard)
             var sockets: [Int32] = []
             for _ in 0..<300 { sockets += try UnixSocket.pair().split { [$0.release(), $1.release()] } }
-            var parcel = try SocketParcel()
+            let parcel = try SocketParcel()
             linux_set_limit(resource, UInt64(limit), hard)
             var refusal: SystemError?
             for socket in sockets {
                 guard refusal == nil, case .refused(let error) = parcel.put(socket) else { continue }
                 refusal = error
             }
-            print("too many: \(refusal?.code == ETOOMANYREFS), at the limit: \(limit...(limit + 1) ~= parcel.count)")
+            print(
+                "too many: \(refusal?.code == ETOOMANYREFS), at the limit: \(limit...(limit + 1) ~= parcel.count)"
+            )
             linux_set_limit(resource, hard, hard)
-            var next = SocketParcel(adopting: parcel.descriptors.map { dup($0) })
+            let next = SocketParcel(adopting: parcel.descriptors.map { dup($0) })
             try next.unpack { _ in }
             print("all come out: \(next.count == parcel.count)")
             exit(0)

@@ -21,7 +21,7 @@ enum Measurement {
             let pair = try UnixSocket.pair()
             sockets.append(pair.split { ($0.release(), $1.release()) })
         }
-        var parcel = try SocketParcel()
+        let parcel = try SocketParcel()
         var slowest: Int64 = 0
         let start = BootClock.now()
         for socket in sockets {
@@ -34,7 +34,7 @@ enum Measurement {
         let ends = parcel.descriptors.map { dup($0) }
         for socket in sockets { close(socket.0) }
         let again = BootClock.now()
-        var next = SocketParcel(adopting: ends)
+        let next = SocketParcel(adopting: ends)
         var taken: [Int32] = []
         try next.unpack { taken.append($0.release()) }
         let unpacked = BootClock.now() - again
@@ -49,7 +49,8 @@ enum Measurement {
         print(
             "\(count) sockets: put \(put / Int64(count)) ns each, slowest \(slowest / 1000) µs;",
             "unpack \(Double(unpacked / 1000) / 1000) ms for \(taken.count);",
-            "remove \(removed / Int64(count)) ns each, slowest \(worst / 1000) µs; left in flight \(next.inFlight)")
+            "remove \(removed / Int64(count)) ns each, slowest \(worst / 1000) µs; left in flight \(next.inFlight)"
+        )
         for number in taken { close(number) }
         for socket in sockets { close(socket.1) }
     }

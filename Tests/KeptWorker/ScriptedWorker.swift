@@ -14,7 +14,9 @@ final class ScriptedWorker {
     static func start() -> ScriptedWorker {
         let names: [String] = ["LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES", "WATCHDOG_PID"]
         let listening = names.compactMap { name in
-            getenv(name).map { "\(name)=\(String(cString: $0) == "\(getpid())" ? "own" : String(cString: $0))" }
+            getenv(name).map {
+                "\(name)=\(String(cString: $0) == "\(getpid())" ? "own" : String(cString: $0))"
+            }
         }
         guard let kept = KeptDescriptors.takeInheritance() else { exit(65) }
         return ScriptedWorker(kept, listening)

@@ -10,6 +10,7 @@ struct ImportTests {
         "LockWire": ["LockVocabulary"],
         "LockServer": ["LockCore", "LockWire", "LockVocabulary"],
         "Posix": ["CLinux", "Glibc"],
+        "Keeping": ["CKeeper", "CLinux", "Posix", "Glibc"],
         "Systemd": ["CSystemd", "Glibc", "LockVocabulary"],
         "Rendezvous": ["LockVocabulary", "Posix", "CLinux", "Glibc"],
         "LockDaemon": [

@@ -126,8 +126,9 @@ int linux_send_descriptors(int socket, const void *bytes, size_t size, const int
 int linux_receive_descriptors(
     int socket, void *bytes, size_t size, int descriptors[LINUX_MOST_DESCRIPTORS], int *count, int peeks);
 
-/* Removes the first message with its descriptors, without receiving them. Returns the size of the message, 1 at most. */
-int linux_drop_message(int socket);
+/* Removes the first messages with their descriptors, without receiving them. Returns how many it removed: maybe fewer than
+   `count`. */
+int linux_drop_messages(int socket, int count);
 
 /* Makes the next peek see the first message, and each later one the message after that (SO_PEEK_OFF). */
 int linux_peek_from_first(int socket);
