@@ -51,6 +51,8 @@ let package = Package(
         // The system
         .target(name: "CLinux"),
         .target(name: "Posix", dependencies: ["CLinux"]),
+        .target(name: "CKeeper", dependencies: ["CLinux"]),
+        .target(name: "Keeping", dependencies: ["CKeeper", "CLinux", "Posix"]),
         .systemLibrary(
             name: "CSystemd", pkgConfig: "libsystemd", providers: [.apt(["libsystemd-dev"])]),
         .target(
@@ -115,6 +117,11 @@ let package = Package(
         .testTarget(name: "SimulationTests", dependencies: ["Simulation"]),
         .testTarget(name: "LedgerTests", dependencies: ["Ledger", "Seeded"]),
         .testTarget(name: "PosixTests", dependencies: ["Posix"]),
+        .executableTarget(
+            name: "kept-worker", dependencies: ["CLinux", "Keeping", "Posix"], path: "Tests/KeptWorker"),
+        .testTarget(
+            name: "KeepingTests",
+            dependencies: ["CLinux", "Keeping", "Posix", "Seeded", "TestSupport", "kept-worker"]),
         .executableTarget(
             name: "test-client", dependencies: ["PRWLock", "Seeded", "Posix"], path: "Tests/TestClient"),
         .testTarget(

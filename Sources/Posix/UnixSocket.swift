@@ -71,6 +71,14 @@ public enum UnixSocket {
         option(SO_DOMAIN, of: descriptor) == AF_UNIX && option(SO_ACCEPTCONN, of: descriptor) == 1
     }
 
+    /// A number that no other socket of this host gets before its next boot; nil if the descriptor is not a socket. Duplicates of
+    /// a descriptor have the same number.
+    public static func cookie(of descriptor: Int32) -> UInt64? {
+        var value: UInt64 = 0
+        var length = socklen_t(MemoryLayout<UInt64>.size)
+        return getsockopt(descriptor, SOL_SOCKET, SO_COOKIE, &value, &length) == 0 ? value : nil
+    }
+
     private static func option(_ name: Int32, of descriptor: Int32) -> Int32? {
         var value: Int32 = 0
         var length = socklen_t(MemoryLayout<Int32>.size)

@@ -11,6 +11,7 @@ struct ImportTests {
         "LockServer": ["LockCore", "LockWire", "LockVocabulary"],
         "Ledger": ["CLedger"],
         "Posix": ["CLinux", "Glibc"],
+        "Keeping": ["CKeeper", "CLinux", "Posix", "Glibc"],
         "Systemd": ["CSystemd", "Glibc", "LockVocabulary"],
         "Rendezvous": ["LockVocabulary", "Posix", "CLinux", "Glibc"],
         "LockDaemon": [

@@ -116,6 +116,23 @@ int linux_detach(void);
 int linux_send_message(int socket, const void *bytes, size_t count, int descriptor);
 int linux_receive_message(int socket, void *bytes, size_t count, int *descriptor);
 
+/* The most descriptors of one message (SCM_MAX_FD). */
+enum { LINUX_MOST_DESCRIPTORS = 253 };
+
+/* One message with up to that many descriptors. These do not wait: EAGAIN if there is no room, or no message. `peeks`: the
+   message stays, and its descriptors are duplicates. EMFILE: there are not enough free numbers for the descriptors of the
+   message; it then stays only if it was peeked at. No program inherits a received descriptor. */
+int linux_send_descriptors(int socket, const void *bytes, size_t size, const int *descriptors, int count);
+int linux_receive_descriptors(
+    int socket, void *bytes, size_t size, int descriptors[LINUX_MOST_DESCRIPTORS], int *count, int peeks);
+
+/* Removes the first messages with their descriptors, without receiving them. Returns how many it removed: maybe fewer than
+   `count`. */
+int linux_drop_messages(int socket, int count);
+
+/* Makes the next peek see the first message, and each later one the message after that (SO_PEEK_OFF). */
+int linux_peek_from_first(int socket);
+
 /* The result of waitid for a child, or for any child if the number is zero, without waiting: the process id, or zero if no
    child has changed, the code (CLD_EXITED and so on), and the exit status or signal. */
 int linux_wait(int32_t process, int options, int32_t *waited, int32_t *code, int32_t *status);

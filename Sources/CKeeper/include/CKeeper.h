@@ -1,0 +1,91 @@
+/* The keeper: the process that holds descriptors while one worker after another serves.
+
+   The worker may be killed at any instruction. The keeper has the descriptors that the next worker needs, and starts it.
+   The keeper reads nothing from a client, so no client can make it fail. It is written in C: it makes no thread, and after
+   its start it allocates nothing, so it can always start a worker. */
+
+#ifndef CKEEPER_H
+#define CKEEPER_H
+
+#include <stdint.h>
+
+enum {
+    KEEPER_MOST_NAMES = 16,
+    /* With the NUL at its end. */
+    KEEPER_NAME_ROOM = 32,
+    /* Under one name. */
+    KEEPER_MOST_DESCRIPTORS = 4,
+};
+
+/* What a worker tells its keeper. */
+enum keeper_order {
+    /* Hold the descriptors that come with this message under this name, in place of those that have it. */
+    KEEPER_KEEP = 1,
+    /* Close the descriptors of this name. */
+    KEEPER_DROP = 2,
+    /* The worker has begun to serve. */
+    KEEPER_READY = 3,
+    /* Kill the worker if it sends no such order within this time; 0 milliseconds: never. */
+    KEEPER_WATCH = 4,
+    /* Start no other worker after this one, however it ends. */
+    KEEPER_LEAVE = 5,
+};
+
+/* A message to the keeper, over a socket that preserves message boundaries. */
+struct keeper_message {
+    uint32_t order;
+    uint32_t milliseconds;
+    char name[KEEPER_NAME_ROOM];
+};
+
+/* Descriptors under a name, which has no character of "=;,:". A count of zero is a free entry. */
+struct keeper_entry {
+    char name[KEEPER_NAME_ROOM];
+    int descriptors[KEEPER_MOST_DESCRIPTORS];
+    int count;
+};
+
+struct keeper_configuration {
+    /* The program of the workers. Each start executes the file that is then at this path. */
+    const char *program;
+    /* Both end with a null pointer. */
+    char *const *arguments;
+    char *const *environment;
+    /* What the first worker gets. */
+    const struct keeper_entry *entries;
+    int entry_count;
+};
+
+/* Exit statuses of the keeper itself; all others are a worker's. */
+enum {
+    /* No file could be executed at the path, ten times in a row. */
+    KEEPER_CANNOT_EXECUTE = 69,
+    /* Workers keep dying, also those that start empty. */
+    KEEPER_GIVES_UP = 70,
+    KEEPER_CANNOT_START = 71,
+};
+
+/* Starts a worker, and another one whenever a worker is killed by a signal. Returns the exit status of the process: that
+   of a worker that exited, or one of the above.
+
+   Call this from a process without other threads, with descriptors 0 to 2 open. The process then takes these signals:
+     TERM, INT, HUP, USR1  go to the worker; TERM and INT also to the next one if the worker dies before it ends
+     USR2                  kills the worker and starts the program now on disk: the upgrade
+   In the worker, TERM, INT, HUP and USR1 are blocked, so none comes too early; the worker reads them from a signalfd.
+
+   The worker inherits each kept descriptor under the keeper's number, and:
+     PRWLOCK_KEPT    the numbers: `control=5;ledger=6;parcel=7,8,9,10`. Orders go to `control`; its end means that the
+                     keeper is gone.
+     PRWLOCK_BEFORE  `restarts=7;signal=9;wchar=123;syscw=4`, if there was a worker before: how many there were, the signal
+                     that ended the last one, and the bytes and calls that the last one wrote, from /proc/PID/io; the two
+                     last ones only if the kernel tells them. They count write and writev, not send.
+     PRWLOCK_EMPTY   `1`: trust nothing that was kept. Five workers hung or crashed within ten seconds (any signal but
+                     KILL), or five in a row were killed before they were ready.
+     LISTEN_PID, LISTEN_FDS, LISTEN_FDNAMES   the sockets of a service manager that are no descriptors of ours
+     WATCHDOG_PID    the worker's process, if it was the keeper's
+
+   With NOTIFY_SOCKET, the manager also stores each kept descriptor, as `kept-NAME.INDEX`, and brings it back after the
+   keeper's own death. */
+int prwlock_keep(const struct keeper_configuration *configuration);
+
+#endif

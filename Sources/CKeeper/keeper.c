@@ -1,0 +1,272 @@
+#define _GNU_SOURCE
+
+#include "keeper.h"
+
+#include <CLinux.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+enum {
+    /* So many crashes within so many milliseconds: what is kept is to blame. */
+    MOST_CRASHES = 5,
+    CRASH_PERIOD = 10000,
+    MOST_EXECUTIONS = 10,
+    EXECUTION_PAUSE = 100,
+};
+
+static const struct keeper_configuration *configuration;
+
+/* The keeper's end and the worker's. All workers use one pair: what a dead worker sent is still read, before the next one
+   starts. */
+static int control[2];
+static int signals;
+static sigset_t signals_at_start, signals_of_worker;
+
+/* 0: there is none. */
+static pid_t worker;
+/* /proc/PID/io of the worker, or -1. */
+static int counts = -1;
+static struct keeper_last_worker last;
+static int has_last;
+
+/* TERM or INT, if the worker was told to end. */
+static int ending;
+static int is_leaving, is_upgrading, is_hung, is_ready, starts_empty;
+
+/* Times in milliseconds of `now`; -1 for never. */
+static int64_t crashes[MOST_CRASHES];
+static int64_t alive_until = -1, start_at;
+static unsigned crash_count, unready_deaths, failed_executions;
+static uint32_t watch;
+
+static int64_t now(void) {
+    struct timespec time;
+    clock_gettime(CLOCK_MONOTONIC, &time);
+    return (int64_t)time.tv_sec * 1000 + time.tv_nsec / 1000000;
+}
+
+/* MARK: - Start */
+
+static int begin(void) {
+    for (int i = 0; i < MOST_CRASHES; i++) crashes[i] = -CRASH_PERIOD - 1;
+    int passed = keeper_begin_store(configuration->environment);
+    if (keeper_begin_environment(configuration->environment, passed) != 0) return -1;
+    for (int i = 0; i < configuration->entry_count; i++) {
+        const struct keeper_entry *entry = &configuration->entries[i];
+        for (int j = 0; j < entry->count; j++) fcntl(entry->descriptors[j], F_SETFD, FD_CLOEXEC);
+        keeper_keep(entry->name, entry->descriptors, entry->count);
+    }
+    sigset_t own;
+    sigemptyset(&own);
+    static const int forwarded[] = {SIGTERM, SIGINT, SIGHUP, SIGUSR1};
+    for (size_t i = 0; i < sizeof forwarded / sizeof forwarded[0]; i++) sigaddset(&own, forwarded[i]);
+    sigprocmask(SIG_BLOCK, NULL, &signals_at_start);
+    sigorset(&signals_of_worker, &signals_at_start, &own);
+    sigaddset(&own, SIGUSR2);
+    sigaddset(&own, SIGCHLD);
+    sigprocmask(SIG_BLOCK, &own, NULL);
+    /* A stopped worker is no event. With SIG_IGN the kernel would reap the worker, and its counts would be lost. */
+    struct sigaction children = {.sa_handler = SIG_DFL, .sa_flags = SA_NOCLDSTOP};
+    sigaction(SIGCHLD, &children, NULL);
+    signals = signalfd(-1, &own, SFD_CLOEXEC | SFD_NONBLOCK);
+    return signals < 0 ? -1 : socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, control);
+}
+
+/* MARK: - Starting a worker */
+
+static void inherit(int descriptor) { fcntl(descriptor, F_SETFD, 0); }
+
+/* In the child, which shares the keeper's memory until it executes the program. */
+static void become_worker(volatile int *error) {
+    inherit(control[1]);
+    for (int i = 0; i < KEEPER_MOST_NAMES; i++)
+        for (int j = 0; j < keeper_kept[i].count; j++) inherit(keeper_kept[i].descriptors[j]);
+    sigprocmask(SIG_SETMASK, &signals_of_worker, NULL);
+    execve(configuration->program, configuration->arguments, keeper_environment_of_child());
+    *error = errno;
+    _exit(127);
+}
+
+/* Opens them before the worker's death: the kernel gives the file of a dead process to root. If the keeper has changed its
+   user, the kernel refuses this while the worker is still executing its program, so READY is another occasion. */
+static void open_counts(void) {
+    if (worker == 0 || counts >= 0) return;
+    char path[32];
+    snprintf(path, sizeof path, "/proc/%d/io", worker);
+    counts = open(path, O_RDONLY | O_CLOEXEC);
+}
+
+/* Starts the program that is now on disk, or sets the time of the next attempt. */
+static void start(void) {
+    keeper_describe(control[1], has_last ? &last : NULL, starts_empty);
+    volatile int error = 0;
+    pid_t child = vfork();
+    if (child == 0) become_worker(&error);
+    if (child > 0 && error != 0) waitpid(child, NULL, 0);
+    if (child < 0 || error != 0) {
+        failed_executions += 1;
+        start_at = now() + EXECUTION_PAUSE;
+        return;
+    }
+    worker = child;
+    failed_executions = 0;
+    is_ready = is_upgrading = is_hung = 0;
+    watch = 0;
+    alive_until = -1;
+    open_counts();
+    if (ending != 0) kill(worker, ending);
+}
+
+/* MARK: - The end of a worker */
+
+static long long count_named(const char *text, const char *name) {
+    const char *found = strstr(text, name);
+    return found != NULL ? atoll(found + strlen(name)) : -1;
+}
+
+static void read_counts(void) {
+    char text[512];
+    ssize_t length = counts >= 0 ? pread(counts, text, sizeof text - 1, 0) : 0;
+    text[length > 0 ? length : 0] = '\0';
+    last.bytes = count_named(text, "wchar: ");
+    last.calls = count_named(text, "syscw: ");
+    if (counts >= 0) close(counts);
+    counts = -1;
+}
+
+/* Decides whether the next worker may trust what is kept. Returns 0 to give up.
+
+   KILL after the worker was ready is no sign of a fault: it comes from outside, any number of times. KILL before that may
+   be the kernel's answer to the memory that a restored state needs. */
+static int judge_death(int signal) {
+    int is_suspect = 0;
+    if (is_upgrading) return 1;
+    if (signal != SIGKILL || is_hung) {
+        int64_t *oldest = &crashes[crash_count++ % MOST_CRASHES];
+        *oldest = now();
+        is_suspect = *oldest - crashes[crash_count % MOST_CRASHES] <= CRASH_PERIOD;
+    } else if (!is_ready) {
+        is_suspect = ++unready_deaths >= MOST_CRASHES;
+    }
+    if (!is_suspect) return 1;
+    /* Not even a worker that trusted nothing began to serve. */
+    if (starts_empty) return 0;
+    starts_empty = 1;
+    unready_deaths = 0;
+    for (int i = 0; i < MOST_CRASHES; i++) crashes[i] = -CRASH_PERIOD - 1;
+    return 1;
+}
+
+static void take_orders(void);
+
+/* Returns the exit status of the keeper if the worker has ended and no other one is to start; -1 otherwise. */
+static int bury(void) {
+    siginfo_t info = {0};
+    if (worker == 0 || waitid(P_PID, (id_t)worker, &info, WEXITED | WNOHANG | WNOWAIT) != 0 || info.si_pid == 0) return -1;
+    /* What the worker sent before its death counts. */
+    take_orders();
+    read_counts();
+    waitpid(worker, NULL, 0);
+    worker = 0;
+    if (info.si_code == CLD_EXITED) return info.si_status;
+    if (is_leaving) return 0;
+    /* It was told to end, and this did it. */
+    if (ending != 0 && info.si_status == ending) return 0;
+    if (!judge_death(info.si_status)) return KEEPER_GIVES_UP;
+    last.restarts += 1;
+    last.signal = info.si_status;
+    has_last = 1;
+    start_at = now();
+    return -1;
+}
+
+/* MARK: - Events */
+
+static void take_orders(void) {
+    struct keeper_message message;
+    int descriptors[LINUX_MOST_DESCRIPTORS], count;
+    for (;;) {
+        int size = linux_receive_descriptors(control[0], &message, sizeof message, descriptors, &count, 0);
+        if (size < 0 && (errno == EINTR || errno == EMFILE)) continue;
+        if (size < 0) return;
+        int is_whole = size == sizeof message;
+        if (is_whole && message.order == KEEPER_KEEP) {
+            keeper_keep(message.name, descriptors, count);
+            continue;
+        }
+        for (int i = 0; i < count; i++) close(descriptors[i]);
+        if (!is_whole) continue;
+        switch (message.order) {
+        case KEEPER_DROP: keeper_drop(message.name); break;
+        case KEEPER_READY:
+            is_ready = 1;
+            open_counts();
+            starts_empty = 0;
+            unready_deaths = 0;
+            break;
+        case KEEPER_WATCH:
+            watch = message.milliseconds;
+            alive_until = watch > 0 ? now() + watch : -1;
+            break;
+        case KEEPER_LEAVE: is_leaving = 1; break;
+        }
+    }
+}
+
+/* Returns the exit status of the keeper, or -1. */
+static int take_signals(void) {
+    struct signalfd_siginfo info;
+    while (read(signals, &info, sizeof info) == sizeof info) {
+        int signal = (int)info.ssi_signo;
+        if (signal == SIGCHLD) continue;
+        if (signal == SIGUSR2) {
+            /* A kill at any instruction loses nothing, so it is also the way to another version. */
+            is_upgrading = worker != 0;
+            signal = SIGKILL;
+        } else if (signal == SIGTERM || signal == SIGINT) {
+            if (worker == 0) return 0;
+            ending = signal;
+        }
+        if (worker != 0) kill(worker, signal);
+    }
+    /* Look also without SIGCHLD: it is not queued. */
+    return bury();
+}
+
+static int time_to_wait(void) {
+    int64_t next = worker == 0 ? start_at : alive_until;
+    if (next < 0) return -1;
+    int64_t left = next - now();
+    return left < 0 ? 0 : left > 3600000 ? 3600000 : (int)left;
+}
+
+int prwlock_keep(const struct keeper_configuration *given) {
+    configuration = given;
+    if (begin() != 0) return KEEPER_CANNOT_START;
+    prctl(PR_SET_NAME, "prwlock-keeper");
+    for (;;) {
+        if (worker == 0 && now() >= start_at) start();
+        if (failed_executions >= MOST_EXECUTIONS) return KEEPER_CANNOT_EXECUTE;
+        struct pollfd events[] = {{control[0], POLLIN, 0}, {signals, POLLIN, 0}};
+        poll(events, 2, time_to_wait());
+        take_orders();
+        int status = take_signals();
+        if (status >= 0) return status;
+        if (worker != 0 && alive_until >= 0 && now() >= alive_until) {
+            is_hung = 1;
+            kill(worker, SIGKILL);
+            alive_until = -1;
+        }
+    }
+}

@@ -1,0 +1,109 @@
+import Glibc
+import Posix
+import TestSupport
+import Testing
+
+@Suite("The keeper recognizes what is not a kill from outside")
+struct FaultTests {
+    @Test("after five crashes in ten seconds a worker starts empty, once")
+    func crashes() throws {
+        let keeper = try KeeperProcess("script")
+        for count in 0..<5 {
+            let words = try keeper.started()
+            #expect(!words.contains("empty"))
+            #expect(count == 0 || words.contains("restarts=\(count)"))
+            keeper.ask("ready")
+            keeper.tell("crash")
+        }
+        #expect(try keeper.started().prefix(2) == ["restarts=5", "signal=6"])
+        keeper.ask("ready")
+        keeper.tell("crash")
+        #expect(try !keeper.started().contains("empty"))
+    }
+
+    @Test("a worker that starts empty is told so")
+    func emptyWord() throws {
+        let keeper = try KeeperProcess("script")
+        for _ in 0..<5 {
+            _ = try keeper.started()
+            keeper.tell("crash")
+        }
+        #expect(try keeper.started().contains("empty"))
+    }
+
+    @Test("kills of workers that are ready are no crashes, however many")
+    func kills() throws {
+        let keeper = try KeeperProcess("script")
+        for _ in 0..<30 {
+            #expect(try !keeper.started().contains("empty"))
+            keeper.ask("ready")
+            keeper.killWorker()
+        }
+    }
+
+    @Test("five kills in a row before a worker is ready end in an empty start")
+    func earlyKills() throws {
+        let keeper = try KeeperProcess("script")
+        for _ in 0..<5 {
+            #expect(try !keeper.started().contains("empty"))
+            keeper.killWorker()
+        }
+        #expect(try keeper.started().contains("empty"))
+    }
+
+    @Test("the keeper gives up if workers that start empty crash as well")
+    func givesUp() throws {
+        let keeper = try KeeperProcess("script")
+        for _ in 0..<10 {
+            _ = try keeper.started()
+            keeper.tell("crash")
+        }
+        #expect(try keeper.exitStatus() == 70)
+    }
+
+    @Test("a worker that hangs is killed, and counts as crashed")
+    func hang() throws {
+        let keeper = try KeeperProcess("script")
+        for _ in 0..<5 {
+            #expect(try !keeper.started().contains("empty"))
+            keeper.ask("watch 20")
+            kill(keeper.worker, SIGSTOP)
+        }
+        #expect(try keeper.started().contains("empty"))
+    }
+
+    @Test("a worker that no longer wants to be watched is not killed")
+    func unwatched() throws {
+        let keeper = try KeeperProcess("script")
+        _ = try keeper.started()
+        keeper.ask("watch 60000")
+        keeper.ask("watch 0")
+        #expect(keeper.ask("pid") == "pid \(keeper.worker)")
+    }
+
+    @Test(
+        "the next worker learns what the last one wrote, also without the rights of root",
+        arguments: [nil, 65_534] as [UInt32?])
+    func output(user: UInt32?) throws {
+        guard user == nil || getuid() == 0 else { return }
+        let keeper = try KeeperProcess(
+            "script", environment: user.map { ["TEST_USER=\($0)"] } ?? [])
+        _ = try keeper.started()
+        keeper.ask("ready")
+        keeper.killWorker()
+        let before = try #require(wrote(try keeper.started()))
+        keeper.ask("ready")
+        keeper.ask("write 7")
+        keeper.killWorker()
+        let after = try #require(wrote(try keeper.started()))
+        // The start writes the same each time.
+        #expect(after.bytes - before.bytes == 70)
+        #expect(after.calls - before.calls == 7)
+    }
+
+    private func wrote(_ words: [String]) -> (bytes: Int, calls: Int)? {
+        let word = words.first { $0.hasPrefix("wrote=") }
+        let numbers = word?.dropFirst(6).split(separator: "/").compactMap { Int($0) } ?? []
+        return numbers.count == 2 ? (numbers[0], numbers[1]) : nil
+    }
+}
