@@ -67,8 +67,8 @@ let package = Package(
         .target(
             name: "LockDaemon",
             dependencies: [
-                "CLinux", "CMainQueue", "LockCore", "LockServer", "LockVocabulary", "Posix", "Rendezvous",
-                "Systemd",
+                "CLinux", "CMainQueue", "Keeping", "Ledger", "LockCore", "LockServer", "LockVocabulary", "Posix",
+                "Rendezvous", "Systemd",
             ]),
         .target(
             name: "PRWLock", dependencies: ["LockWire", "LockVocabulary", "Posix", "Rendezvous"],

@@ -68,6 +68,9 @@ extension LockTable {
         }
     }
 
+    /// Whether the caller has not called `forgetSession`.
+    public func isRemembered(_ session: SessionID) -> Bool { endings[slot(of: session)]?.isForgotten != true }
+
     /// Whether a session that was closed is taken apart.
     public func isTakenApart(_ session: SessionID) -> Bool { endings[slot(of: session)] == nil }
 

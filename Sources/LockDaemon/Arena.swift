@@ -6,48 +6,53 @@ import LockVocabulary
 struct Arena: ~Copyable {
     struct Slice {
         let session: SessionID
-        let range: Range<Int>
+        /// Valid until the batch ends.
+        let bytes: UnsafeRawBufferPointer
         /// Whether the server has it.
         fileprivate(set) var isReceived = false
     }
 
     /// The most bytes that one batch reads from one session.
     static let portion = 16_384
-    private static let size = 1 << 20
+    /// The most bytes that one batch reads.
+    static let size = 1 << 20
 
     private let memory = UnsafeMutableRawBufferPointer.allocate(byteCount: size, alignment: 64)
-    /// Room for bytes that are parsed as soon as they are read.
-    let spare = UnsafeMutableRawBufferPointer.allocate(byteCount: portion, alignment: 64)
     private(set) var slices: [Slice] = []
     private var used = 0
 
-    deinit {
-        memory.deallocate()
-        spare.deallocate()
+    deinit { memory.deallocate() }
+
+    /// Takes room for bytes that are to be read; nil if so much is not left.
+    mutating func takeRoom(_ count: Int) -> UnsafeMutableRawBufferPointer? {
+        guard memory.count - used >= count else { return nil }
+        defer { used += count }
+        return UnsafeMutableRawBufferPointer(rebasing: memory[used..<used + count])
     }
 
-    /// Whether another portion does not fit.
-    var isFull: Bool { memory.count - used < Self.portion }
-
-    /// The room for the next session's bytes.
-    var room: UnsafeMutableRawBufferPointer {
-        UnsafeMutableRawBufferPointer(rebasing: memory[used..<used + Self.portion])
-    }
-
-    /// Makes the first bytes of `room` a slice of this session.
-    mutating func take(_ count: Int, for session: SessionID) {
-        slices.append(Slice(session: session, range: used..<used + count))
-        used += count
-    }
+    /// Gives the end of the last room back, where nothing was read.
+    mutating func giveBack(_ count: Int) { used -= count }
 
     mutating func noteReceived(_ index: Int) { slices[index].isReceived = true }
 
-    func bytes(of slice: Slice) -> UnsafeRawBufferPointer {
-        UnsafeRawBufferPointer(rebasing: memory[slice.range])
+    /// Makes bytes a slice of this session.
+    mutating func take(_ bytes: UnsafeRawBufferPointer, for session: SessionID) {
+        slices.append(Slice(session: session, bytes: bytes))
     }
 
     mutating func empty() {
         slices.removeAll(keepingCapacity: true)
         used = 0
+    }
+}
+
+extension UnsafeRawBufferPointer {
+    /// The lines from an offset on that fit into so many bytes; a part of one line if not even that one fits.
+    func wholeLines(from start: Int, atMost most: Int) -> UnsafeRawBufferPointer {
+        let rest = self[start...].prefix(most)
+        guard start + rest.count < count, let end = rest.lastIndex(of: UInt8(ascii: "\n")) else {
+            return UnsafeRawBufferPointer(rebasing: rest)
+        }
+        return UnsafeRawBufferPointer(rebasing: self[start...end])
     }
 }

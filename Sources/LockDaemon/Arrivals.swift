@@ -6,16 +6,16 @@ import Posix
 final class Arrival {
     let peer: Peer
     let seat: Seat
-    private var socket: OwnedDescriptor?
+    private var socket: ClientSocket?
 
-    init(_ socket: consuming OwnedDescriptor, _ peer: Peer, _ seat: Seat) {
+    init(_ socket: consuming ClientSocket, _ peer: Peer, _ seat: Seat) {
         self.socket = consume socket
         self.peer = peer
         self.seat = seat
     }
 
     /// Takes the socket, once.
-    func takeSocket() -> OwnedDescriptor {
+    func takeSocket() -> ClientSocket {
         guard let socket = socket.take() else { preconditionFailure("the socket was taken before") }
         return socket
     }
@@ -64,16 +64,24 @@ struct Arrivals: ~Copyable {
     deinit { for user in users.values { user.waiting = [] } }
 
     /// Takes a connection of a user who may have this many.
-    mutating func welcome(_ socket: consuming OwnedDescriptor, _ peer: Peer, atMost most: Int) -> Welcome {
+    mutating func welcome(_ socket: consuming ClientSocket, _ peer: Peer, atMost most: Int) -> Welcome {
         let user = connections(of: peer.userID)
         guard let seat = user.takeSeat(atMost: most) else {
-            Connection.turnAway(socket)
+            Connection.turnAway(socket.descriptor)
             return .refused
         }
         if user.waiting.isEmpty { turns.append(user) }
         user.waiting.append(Arrival(socket, peer, seat))
         count += 1
         return most < .max && user.waiting.count > Self.crowd ? .crowds : .waits
+    }
+
+    /// A seat for a connection that a former worker has accepted, whatever the limits are now.
+    mutating func takeSeat(for userID: UInt32) -> Seat {
+        guard let seat = connections(of: userID).takeSeat(atMost: .max) else {
+            preconditionFailure("a seat without a limit")
+        }
+        return seat
     }
 
     /// How many connections all users but this one have, those with a session included.

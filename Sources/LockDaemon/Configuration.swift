@@ -22,6 +22,8 @@ public struct Configuration: Sendable {
     public var exitWhenIdle: Duration?
     /// Whether the daemon first becomes independent of the process that starts it.
     var detaches = false
+    /// Whether a keeper starts another worker when one is killed (G14).
+    var isKept = false
     var logLevel = LogLevel.info
     /// The file of options, which HUP reads again; nil for the default file, which may be missing.
     public var file: String?

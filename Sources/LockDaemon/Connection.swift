@@ -15,7 +15,7 @@ import Posix
 /// `Server` decides on the state. A connection only remembers what the event set waits for.
 final class Connection {
     let session: SessionID
-    let socket: OwnedDescriptor
+    let socket: ClientSocket
     let seat: Seat
     /// The way in which the daemon learns of the end of its process.
     let watch: ProcessWatches.Outcome
@@ -31,11 +31,13 @@ final class Connection {
     var end: Ends.End?
     /// Whether the socket was full at the last send and has not become writable since.
     var isFull = false
+    /// Whether it has sent in this batch, and the server does not know yet.
+    var hasSent = false
     /// The last batch that read from it.
     var lastRead: UInt64 = 0
 
     init(
-        _ session: SessionID, _ socket: consuming OwnedDescriptor, _ seat: Seat, process: Int32?,
+        _ session: SessionID, _ socket: consuming ClientSocket, _ seat: Seat, process: Int32?,
         watch: ProcessWatches.Outcome
     ) {
         self.seat = seat
@@ -91,7 +93,7 @@ final class Connection {
     }
 
     /// Sends what the socket takes at once.
-    func send(_ bytes: UnsafeRawBufferPointer) -> SendOutcome { Self.send(bytes, to: socket) }
+    func send(_ bytes: UnsafeRawBufferPointer) -> SendOutcome { Self.send(bytes, to: socket.descriptor) }
 
     /// Sends the refusal for a connection that gets no session.
     static func turnAway(_ socket: borrowing OwnedDescriptor) {

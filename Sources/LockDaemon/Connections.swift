@@ -38,9 +38,9 @@ struct Connections: ~Copyable {
 
     /// Takes an accepted connection, which waits for a session.
     mutating func welcome(
-        _ socket: consuming OwnedDescriptor, to server: inout Server, at now: Instant
+        _ socket: consuming ClientSocket, to server: inout Server, at now: Instant
     ) throws(SystemError) -> Arrivals.Welcome {
-        let credentials = try PeerCredentials(of: socket)
+        let credentials = try PeerCredentials(of: socket.descriptor)
         let peer = Peer(
             processID: credentials.processID == 0 ? nil : credentials.processID, userID: credentials.userID,
             groupID: credentials.groupID)
@@ -64,7 +64,7 @@ struct Connections: ~Copyable {
     ) throws(SystemError) -> Connection? {
         let socket = arrival.takeSocket()
         var peer = arrival.peer
-        switch FirstInput(of: socket) {
+        switch FirstInput(of: socket.descriptor) {
         case .bytes: break
         case .end: return nil
         case .nothing:
@@ -72,23 +72,23 @@ struct Connections: ~Copyable {
             let most = server.connectionLimits(of: peer.userID, besides: others).silent
             guard arrival.seat.fallSilent(atMost: most) else {
                 server.noteRefusal(of: peer, at: now)
-                Connection.turnAway(socket)
+                Connection.turnAway(socket.descriptor)
                 return nil
             }
         }
         // This is certain only if the process is alive when its watch begins, below. If not, the session ends in its
         // first batch.
-        peer.identity = Peer.Identity(of: socket, process: peer.processID, facts)
+        peer.identity = Peer.Identity(of: socket.descriptor, process: peer.processID, facts)
         guard let session = server.open(peer, at: now) else {
-            Connection.turnAway(socket)
+            Connection.turnAway(socket.descriptor)
             return nil
         }
         let watch: ProcessWatches.Outcome
         do throws(SystemError) {
-            watch = try watches.begin(session, socket, process: peer.processID, in: events)
+            watch = try watches.begin(session, socket.descriptor, process: peer.processID, in: events)
         } catch {
             server.close(session, at: now)
-            Connection.turnAway(socket)
+            Connection.turnAway(socket.descriptor)
             throw error
         }
         let connection = Connection(session, socket, arrival.seat, process: peer.processID, watch: watch)
@@ -96,7 +96,7 @@ struct Connections: ~Copyable {
         do throws(SystemError) {
             try events.add(connection.socket.rawValue, .session(session), connection.awaited)
         } catch {
-            Connection.turnAway(connection.socket)
+            Connection.turnAway(connection.socket.descriptor)
             close(connection, in: &server, at: now)
             throw error
         }
@@ -108,6 +108,22 @@ struct Connections: ~Copyable {
         if case .watched(let watch) = connection.watch { watches.end(connection.session, of: watch) }
         slots[Int(connection.session.slot)] = nil
         count -= 1
+    }
+
+    /// Goes on with the connection of a session that a former worker had. It never fails for want of room: then the session
+    /// ends with its socket.
+    mutating func restore(
+        _ session: SessionID, _ peer: Peer, _ socket: consuming ClientSocket, in events: borrowing EventSet
+    ) throws(SystemError) -> Connection {
+        var watch = ProcessWatches.Outcome.unseen
+        do throws(SystemError) {
+            watch = try watches.begin(session, socket.descriptor, process: peer.processID, in: events)
+        } catch {}
+        let seat = arrivals.takeSeat(for: peer.userID)
+        let connection = Connection(session, socket, seat, process: peer.processID, watch: watch)
+        insert(connection)
+        try events.add(connection.socket.rawValue, .session(session), connection.awaited)
+        return connection
     }
 
     private mutating func insert(_ connection: Connection) {
@@ -129,7 +145,7 @@ struct Connections: ~Copyable {
     /// The facts about a session's peer that are certain now.
     private func identity(of session: SessionID) -> Peer.Identity? {
         guard let connection = self[session] else { return nil }
-        var identity = Peer.Identity(of: connection.socket, process: connection.process, facts)
+        var identity = Peer.Identity(of: connection.socket.descriptor, process: connection.process, facts)
         if case .watched(let watch) = connection.watch, !ProcessWatch.hasEnded(watch) { return identity }
         // The facts of its process are not certain; those of the socket are.
         identity.unit = nil

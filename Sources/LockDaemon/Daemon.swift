@@ -1,5 +1,6 @@
 import CLinux
 import Glibc
+import Keeping
 import LockCore
 import LockServer
 import LockVocabulary
@@ -52,11 +53,17 @@ import Systemd
     var idleStart: Instant?
     /// Whether a timer runs that ends this time.
     var awaitsIdleEnd = false
+    /// The way to the keeper; nil without one.
+    private var kept: KeptDescriptors?
+    private var keeperEnd: ReadSource?
     private var hasReportedTokenFault = false
     private var signals: Signals?
     private var deadline: ReadSource?
 
-    init(_ configuration: Configuration, _ journal: Journal) throws(Departure) {
+    init(
+        _ configuration: Configuration, _ journal: Journal, _ kept: consuming KeptDescriptors?
+    ) throws(Departure) {
+        var kept = kept
         let room = DescriptorLimit.raise()
         var configuration = configuration
         self.room = room
@@ -74,7 +81,8 @@ import Systemd
         idlePatience = configuration.exitWhenIdle
         settingsFault = settings.fault
         let support = Self.watchSupport(journal)
-        let socket = try endpoint.listen()
+        let socket: OwnedDescriptor
+        if let listener = kept?.takeOne("listener") { socket = listener } else { socket = try endpoint.listen() }
         do throws(Departure) {
             place = try Place(endpoint, in: surroundings, journal)
             state = try TokenState(
@@ -85,12 +93,15 @@ import Systemd
         }
         do throws(SystemError) {
             try DispatchRoom.checkStart()
-            reactor = try Self.makeReactor(configuration, state, settings.policy, facts, watching: support)
+            reactor = try Self.makeReactor(
+                configuration, state, settings.policy, facts, watching: support, &kept, journal)
         } catch {
             throw Departure(.cannotListen, "\(error)")
         }
         reactor.news.tokens = state.reserve?.block ?? 0
+        self.kept = kept
         reader = SettingsReader(facts)
+        if let fault = keepState() { throw Departure(.cannotListen, "the keeper: \(fault)") }
         beginSources()
         listen(on: socket)
         settings.remember()
@@ -119,36 +130,6 @@ import Systemd
         return support
     }
 
-    private static func makeReactor(
-        _ configuration: Configuration, _ state: borrowing TokenState, _ policy: Policy,
-        _ facts: Policy.Facts,
-        watching support: ProcessWatch.Support
-    ) throws(SystemError) -> Reactor {
-        var server = ServerConfiguration()
-        server.policy = policy
-        server.limits = configuration.limits
-        server.program = "prwlockd/\(Release.version)"
-        server.ownUserID = geteuid()
-        server.firstToken = state.first
-        server.lastToken = state.last
-        if state.followsUncleanEnd, configuration.grace > .zero {
-            server.graceEnd = Instant(nanoseconds: BootClock.now()).advanced(by: configuration.grace)
-        }
-        server.patience = configuration.readerPatience
-        server.hostRows = [
-            ServerConfiguration.HostRow("process-watches", support.isThere ? 1 : 0),
-            ServerConfiguration.HostRow("token-files", state.fileCount),
-        ]
-        if let namespace = ProcessNamespace.own {
-            server.hostRows.append(ServerConfiguration.HostRow("pid-namespace", Int(clamping: namespace)))
-        }
-        let polling = Polling(processors: Int(linux_allowed_processors()))
-        // An entry for a holder that died names its unit, and /proc does not have the unit of a dead process.
-        return try Reactor(
-            Server(server), polling: polling, watching: support, reporting: facts.intersection(.unit),
-            mainQueue: MainQueue.handle)
-    }
-
     // MARK: - Serving
 
     /// Makes the sources of the descriptors that live as long as the daemon.
@@ -161,7 +142,20 @@ import Systemd
 
     /// Accepts clients on this socket.
     func listen(on socket: consuming OwnedDescriptor) {
+        if endpoint.isOwn, let fault = tellKeeper({ $0.tryKeep("listener", [socket.rawValue]) }) {
+            journal.write(.error, "the keeper does not take the new socket: \(fault)")
+        }
         listener = Listener(socket) { self.accept() }
+    }
+
+    /// Calls the body with the way to the keeper, if there is one. Returns the fault of the call.
+    private func tellKeeper(_ body: (borrowing KeeperChannel) -> SystemError?) -> SystemError? {
+        kept.inspect { body($0.channel) } ?? nil
+    }
+
+    /// Gives the keeper what the next worker goes on from.
+    private func keepState() -> SystemError? {
+        tellKeeper { channel in reactor.continuity.inspect { $0.store(in: channel) } ?? nil }
     }
 
     private func accept() { listener?.accept(into: &reactor, journal) }
@@ -170,6 +164,10 @@ import Systemd
     func serve() {
         journal.write(.info, "serving \(endpoint.path ?? "a socket without a name")")
         supervision.begin(status)
+        if let before = kept.inspect({ $0.before }) ?? nil {
+            journal.write(.wentOn(after: before, reactor.counts))
+        }
+        _ = tellKeeper { $0.tryReady() }
         // Another process may have removed the socket before the watch began.
         lookAtPlace()
         while true {

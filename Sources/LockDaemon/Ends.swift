@@ -92,13 +92,14 @@ extension Reactor {
         var portions = 0
         while !end.isComplete, portions < Self.portionsInBatch {
             guard case .open(reads: true, _) = server.interest(in: session) else { break }
-            let room = UnsafeMutableRawBufferPointer(rebasing: arena.spare.prefix(end.bytesLeft))
-            if !room.isEmpty, case .bytes(let count) = connection.read(into: room) {
-                server.receive(UnsafeRawBufferPointer(rebasing: room.prefix(count)), from: session, at: now)
-                end.bytesLeft -= count
+            let room = min(Arena.portion, end.bytesLeft)
+            switch room > 0 ? readOnce(connection, atMost: room) : .end {
+            case .bytes(let bytes):
+                server.receive(bytes, from: session, at: now)
+                end.bytesLeft -= bytes.count
                 portions += 1
-            } else {
-                end.isComplete = true
+            case .nothing, .end: end.isComplete = true
+            case .noRoom: portions = Self.portionsInBatch
             }
         }
         // A session that the server has cut off has no more lines.

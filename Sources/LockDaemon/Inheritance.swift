@@ -33,7 +33,9 @@ struct Inheritance {
     let remains: [String]
 
     /// Resets the inherited settings. Call this before the process opens a file or starts a thread.
-    init(_ configuration: Configuration) {
+    ///
+    /// A worker inherits them from its keeper, which has reset them.
+    init(_ configuration: Configuration, isWorker: Bool) {
         starter = Self.starter(configuration)
         linux_open_standard_descriptors()
         linux_reset_signals()
@@ -41,12 +43,12 @@ struct Inheritance {
         // No other user may use a file that the daemon makes.
         umask(0o077)
         var remains: [String] = []
-        if starter != .serviceManager {
+        if starter != .serviceManager, !isWorker {
             let listener = configuration.listenDescriptor.map { [$0] } ?? []
             InheritedDescriptors.closeAll(but: [STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO] + listener)
             if chdir("/") != 0 { remains.append("its working directory") }
         }
-        if starter == .client {
+        if starter == .client, !isWorker {
             linux_raise_limits()
             linux_reset_scheduling()
             remains += Self.scheduling() + Self.resetKillerScore()

@@ -74,6 +74,12 @@ struct Option: Sendable {
             help: "go on in the background, without a parent; for clients that cannot fork (yes or no)",
             set: { $0.detaches = try flag($1) }, show: { $0.detaches ? "yes" : "no" }),
         Option(
+            name: "keep", value: "BOOL", bare: "yes",
+            help:
+                "serve in a process of its own, and start another one if that is killed: it goes on with all sessions, locks "
+                + "and requests (yes or no)",
+            set: { $0.isKept = try flag($1) }, show: { $0.isKept ? "yes" : "no" }),
+        Option(
             name: "log-level", value: "LEVEL",
             help: "error, warning, notice, info or debug: say what matters so much or more",
             isReloaded: true, set: { $0.logLevel = try level($1) }, show: { "\($0.logLevel)" }),

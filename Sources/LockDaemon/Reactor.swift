@@ -59,8 +59,10 @@ import Posix
 /// A value with one owner, not an object: a batch then needs no checks that its state is not in use.
 struct Reactor: ~Copyable {
     var server: Server
+    /// What another worker would go on from; nil if no keeper would start one.
+    private(set) var continuity: Continuity?
     private let anchor = Anchor()
-    private var waiting: Waiting
+    var waiting: Waiting
     /// The time, taken anew for each batch.
     private(set) var now: Instant
     /// Whether the reactor has closed descriptors since the daemon last reset this.
@@ -75,6 +77,12 @@ struct Reactor: ~Copyable {
     var connections: Connections
     private var timer: DeadlineTimer
     var arena = Arena()
+    /// How much the sockets took of each session's output in this batch.
+    private var outcomes: [(session: SessionID, outcome: Connection.SendOutcome)] = []
+    /// Sessions of a former worker without a socket.
+    var lost: [SessionID] = []
+    /// Whether the next batch is the first after a former worker, which must find all that ended meanwhile.
+    var mustFindEnds = false
 
     private var batch: UInt64 = 0
     private var hasWorked = false
@@ -88,7 +96,8 @@ struct Reactor: ~Copyable {
     var visits: [SessionID] = []
 
     init(
-        _ server: consuming Server, polling: Polling, watching support: ProcessWatch.Support,
+        _ server: consuming Server, _ continuity: consuming Continuity?, polling: Polling,
+        watching support: ProcessWatch.Support,
         reporting reportedFacts: Policy.Facts, mainQueue: Int32
     ) throws(SystemError) {
         let events = try EventSet()
@@ -97,6 +106,7 @@ struct Reactor: ~Copyable {
         connections = Connections(
             watching: support, facts: server.policy.facts, reporting: reportedFacts)
         self.server = server
+        self.continuity = continuity
         waiting = Waiting(events, polling)
         self.timer = timer
         now = Instant(nanoseconds: BootClock.now())
@@ -139,9 +149,11 @@ struct Reactor: ~Copyable {
         sort(wait())
         read()
         if mayEndMatter { pollForEnds() }
+        mustFindEnds = false
         tick()
         waiting.ended(at: now)
         hasWorked = !ends.isEmpty || !arena.slices.isEmpty
+        if !lost.isEmpty { endLost() }
         carryOutEnds()
         carryOutLines()
         // The replies to these lines do not wait for work that has its turns.
@@ -200,23 +212,55 @@ struct Reactor: ~Copyable {
     // MARK: - Read
 
     private mutating func read() {
-        arena.empty()
+        if !mustFindEnds { arena.empty() }
         var count = 0
-        while count < readable.count, !arena.isFull {
+        while count < readable.count {
             let session = readable[count]
-            count += 1
-            guard let connection = connections[session], connection.reads, connection.lastRead != batch
-            else { continue }
-            connection.lastRead = batch
-            switch connection.read(into: arena.room) {
-            case .bytes(let count):
-                arena.take(count, for: session)
-                connection.seat.speak()
-            case .nothing: break
-            case .end: noteEndOfInput(of: connection)
+            if let connection = connections[session], connection.reads, connection.lastRead != batch {
+                switch readOnce(connection, atMost: Arena.portion) {
+                case .bytes(let bytes):
+                    arena.take(bytes, for: session)
+                    connection.seat.speak()
+                case .nothing: break
+                case .end: noteEndOfInput(of: connection)
+                case .noRoom: return readable.removeFirst(count)
+                }
+                connection.lastRead = batch
             }
+            count += 1
         }
         readable.removeFirst(count)
+    }
+
+    enum Input {
+        /// Valid until the batch ends.
+        case bytes(UnsafeRawBufferPointer)
+        /// The socket is empty.
+        case nothing
+        /// The peer sends nothing more.
+        case end
+        /// This batch can read no more.
+        case noRoom
+    }
+
+    /// Reads once from a session, into memory that outlives this process if there is a keeper.
+    mutating func readOnce(_ connection: Connection, atMost count: Int) -> Input {
+        let room: UnsafeMutableRawBufferPointer?
+        if continuity == nil {
+            room = arena.takeRoom(count)
+        } else {
+            room = continuity?.beginInput(of: connection.session, atMost: count)
+        }
+        guard let room else { return .noRoom }
+        let outcome = connection.read(into: room)
+        var taken = 0
+        if case .bytes(let count) = outcome { taken = count }
+        if continuity == nil { arena.giveBack(count - taken) } else { continuity?.endInput(count: taken) }
+        return switch outcome {
+        case .bytes(let count): .bytes(UnsafeRawBufferPointer(rebasing: room[..<count]))
+        case .nothing: .nothing
+        case .end: .end
+        }
     }
 
     /// Whether an end could make a difference to the lines of this batch.
@@ -224,7 +268,8 @@ struct Reactor: ~Copyable {
     /// It could not if one session sent all of them and no other session holds or waits. Lines that are left from an earlier
     /// batch count too. If WAIT has found an end, only the poll notes it.
     private var mayEndMatter: Bool {
-        guard !hasSeenEnd, !server.hasUnfinishedWork, arena.slices.count <= 1 else { return true }
+        guard !hasSeenEnd, !mustFindEnds, !server.hasUnfinishedWork, arena.slices.count <= 1
+        else { return true }
         return arena.slices.first.map { !server.isAlone($0.session) } ?? false
     }
 
@@ -254,22 +299,33 @@ struct Reactor: ~Copyable {
         for (index, slice) in arena.slices.enumerated() where !slice.isReceived {
             receive(slice)
             // A deadline that comes within a long batch must not wait for its end.
-            if index % 16 == 15 || slice.range.count > 4_096 { tick() }
+            if index % 16 == 15 || slice.bytes.count > 4_096 { tick() }
         }
     }
 
     mutating func receive(_ slice: Arena.Slice) {
-        server.receive(arena.bytes(of: slice), from: slice.session, at: now)
+        server.receive(slice.bytes, from: slice.session, at: now)
     }
 
     // MARK: - Send
 
     private mutating func send() {
         collectVisits()
+        // What is sent must not be forgotten: the next worker goes on from here.
+        continuity?.commit(&server)
         guard !visits.isEmpty else { return }
         hasWorked = true
         var visited: [SessionID] = []
         swap(&visits, &visited)
+        for session in visited {
+            // `visited` may have a session twice.
+            if let connection = connections[session], !connection.isFull, !connection.hasSent {
+                sendOutput(of: connection)
+            }
+        }
+        // Room lets lines go on, and what follows from them is not committed yet: so this comes after all sends.
+        for (session, outcome) in outcomes { note(outcome, of: session) }
+        outcomes.removeAll(keepingCapacity: true)
         for session in visited {
             if let connection = connections[session] { visit(connection) }
         }
@@ -283,9 +339,8 @@ struct Reactor: ~Copyable {
         while let session = server.nextReadySession() { visits.append(session) }
     }
 
-    /// Sends what the socket takes, and then waits for the conditions that the server wants.
+    /// Waits for the conditions that the server wants, or closes the session.
     private mutating func visit(_ connection: Connection) {
-        if !connection.isFull { sendOutput(of: connection) }
         switch server.interest(in: connection.session) {
         case .close: close(connection)
         case .open(let reads, let writes):
@@ -303,15 +358,42 @@ struct Reactor: ~Copyable {
     private mutating func sendOutput(of connection: Connection) {
         let session = connection.session
         let outcome: Connection.SendOutcome? = server.withOutput(of: session) { output in
-            output.isEmpty ? nil : connection.send(output)
+            guard !output.isEmpty else { return nil }
+            if continuity == nil { return connection.send(output) }
+            return Self.sendLines(output, to: connection, noting: &continuity)
         }
+        guard let outcome else { return }
+        connection.hasSent = true
+        outcomes.append((session, outcome))
+    }
+
+    /// Sends lines in portions that a socket takes whole or not at all, and notes each of them before and after.
+    private static func sendLines(
+        _ output: UnsafeRawBufferPointer, to connection: Connection, noting continuity: inout Continuity?
+    ) -> Connection.SendOutcome {
+        var sent = 0
+        while sent < output.count {
+            let portion = output.wholeLines(from: sent, atMost: Arena.portion)
+            continuity?.willSend(to: connection.session, upTo: sent + portion.count)
+            let outcome = connection.send(portion)
+            switch outcome {
+            case .all(let count), .part(let count): sent += count
+            case .broken: return .broken
+            }
+            continuity?.didSend(to: connection.session, sent: sent)
+            if case .part = outcome { return .part(sent) }
+        }
+        return .all(sent)
+    }
+
+    private mutating func note(_ outcome: Connection.SendOutcome, of session: SessionID) {
+        connections[session]?.hasSent = false
         switch outcome {
         case .all(let count): server.wrote(count, to: session, at: now)
         case .part(let count):
-            connection.isFull = true
+            connections[session]?.isFull = true
             server.wrote(count, to: session, at: now)
         case .broken: note(.closed, of: session)
-        case nil: break
         }
     }
 
@@ -332,7 +414,8 @@ struct Reactor: ~Copyable {
 
     /// Takes an accepted connection, which gets a session in a later batch.
     mutating func welcome(_ socket: consuming OwnedDescriptor) throws(SystemError) -> Arrivals.Welcome {
-        try connections.welcome(socket, to: &server, at: now)
+        let client = ClientSocket(socket, puttingInto: continuity?.parcel)
+        return try connections.welcome(client, to: &server, at: now)
     }
 
     /// Begins sessions on connections that wait for one, as many as one batch may, or on all.
@@ -341,7 +424,9 @@ struct Reactor: ~Copyable {
             do throws(SystemError) {
                 let connection = try connections.admit(arrival, to: &server, in: waiting.events, at: now)
                 if connection == nil { hasClosedSome = true }
-                guard let connection, connection.watch == .gone else { continue }
+                guard let connection else { continue }
+                continuity?.bind(connection.session, to: connection.socket.rawValue)
+                guard connection.watch == .gone else { continue }
                 note(.processDied, of: connection.session)
             } catch {
                 shortage = error
@@ -362,6 +447,7 @@ struct Reactor: ~Copyable {
     }
 
     private mutating func close(_ connection: Connection) {
+        continuity?.unbind(connection.session)
         connections.close(connection, in: &server, at: now)
         hasClosedSome = true
     }

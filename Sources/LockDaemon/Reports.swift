@@ -1,3 +1,4 @@
+import Keeping
 import LockServer
 import LockVocabulary
 import Posix
@@ -65,6 +66,19 @@ extension JournalEntry {
     /// Options or rules have a fault, with this consequence.
     static func refused(_ consequence: String, because fault: String) -> JournalEntry {
         JournalEntry(.error, "\(consequence): \(fault)", event: .configurationRefused)
+    }
+
+    /// The daemon goes on where a worker died.
+    static func wentOn(after worker: LastWorker, _ counts: Reactor.Counts) -> JournalEntry {
+        JournalEntry(
+            .warning,
+            "goes on with \(counts.sessions) sessions and \(counts.locks) locks, as signal \(worker.signal) ended the process that "
+                + "served (restart \(worker.restarts))")
+    }
+
+    /// The daemon cannot go on where a worker died.
+    static func startedEmpty(because fault: String) -> JournalEntry {
+        JournalEntry(.error, "started without the former sessions and locks: \(fault)")
     }
 
     /// No descriptor or memory is left for another session.

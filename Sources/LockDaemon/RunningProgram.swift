@@ -1,5 +1,6 @@
 import CLinux
 import Glibc
+import Keeping
 import Posix
 import Rendezvous
 import Systemd
@@ -8,14 +9,16 @@ import Systemd
 extension Daemon {
     /// Runs a daemon, and ends the process with its status.
     public static func run(_ configuration: Configuration) -> Never {
-        let inheritance = Inheritance(configuration)
+        var kept = KeptDescriptors.takeInheritance()
+        let isWorker = kept != nil
+        let inheritance = Inheritance(configuration, isWorker: isWorker)
         let journal = Journal(program: "prwlockd", level: configuration.logLevel)
         if !inheritance.remains.isEmpty {
             let list = inheritance.remains.joined(separator: ", ")
             journal.write(
                 .notice, "keeps \(list) of the process that started it: resetting that is not permitted")
         }
-        if configuration.detaches {
+        if configuration.detaches, !isWorker {
             // A fork copies only one thread, so this comes before all others start.
             let code = linux_detach()
             guard code == 0 else {
@@ -24,12 +27,13 @@ extension Daemon {
                 exit(Departure.Status.cannotListen.rawValue)
             }
         }
-        if inheritance.starter == .client { Shelter.seek(in: .current(), journal) }
+        if inheritance.starter == .client, !isWorker { Shelter.seek(in: .current(), journal) }
+        if configuration.isKept, !isWorker { keep(journal) }
         do throws(Departure) {
             Signals.block()
             // libdispatch reports to syslog, which may wait (D20).
             setenv("LIBDISPATCH_LOG", "NO", 0)
-            let daemon = try Daemon(configuration, journal)
+            let daemon = try Daemon(configuration, journal, kept.take())
             daemon.serve()
             // The end of the process frees the memory faster than deinitializers would.
             exit(Departure.Status.done.rawValue)
@@ -37,6 +41,18 @@ extension Daemon {
             journal.write(.error, error.reason)
             exit(error.status.rawValue)
         }
+    }
+
+    /// Makes this process the keeper of workers, and ends it with the status of the last one.
+    private static func keep(_ journal: Journal) -> Never {
+        guard let program = ProgramFile.own else {
+            journal.write(.error, "cannot start a worker: /proc does not show the program's file")
+            exit(Departure.Status.cannotListen.rawValue)
+        }
+        let keeper = Keeper(
+            program: program, arguments: CommandLine.arguments, 
+            environment: Surroundings.current().environment.map { "\($0.key)=\($0.value)" })
+        exit(keeper.run())
     }
 
     /// Writes a text to standard output, and ends the process.

@@ -120,6 +120,16 @@ struct Conversation {
         rowReplies = traffic.rowReplies
     }
 
+    /// Drops output that a former server had sent. If it is in doubt whether the rest was sent as well, a notice stands before it.
+    mutating func restoreSent(_ count: Int, isInDoubt: Bool) {
+        guard count <= output.count else { return end(as: .cutOff) }
+        output.removeFirst(count)
+        guard isInDoubt, !output.isEmpty else { return }
+        var line: [UInt8] = []
+        Notice.resumed.encode(into: &line)
+        output = line + output
+    }
+
     mutating func restore(phase: Phase, ending: Ending?, isMute: Bool) {
         self.phase = phase
         self.ending = ending

@@ -38,6 +38,25 @@ extension Server {
         _ = table.takeSearchedSteps()
     }
 
+    /// Drops output that the former server had sent, and notes whether it is in doubt that the rest was sent. Call this after
+    /// `restore`, for each session with output.
+    public mutating func restoreSent(_ count: Int, at slot: UInt32, isInDoubt: Bool) {
+        guard let client = conversations.index(at: slot) else { return }
+        conversations[client].restoreSent(count, isInDoubt: isInDoubt)
+    }
+
+    /// The session with this slot; nil if there is none.
+    public func session(at slot: UInt32) -> SessionID? {
+        conversations.index(at: slot).map { conversations[$0].session }
+    }
+
+    /// The sessions whose connections a former server had not closed, with their peers.
+    public var openConnections: [(session: SessionID, peer: Peer)] {
+        conversations.indices.filter { table.isRemembered(conversations[$0].session) }.map {
+            (conversations[$0].session, conversations[$0].peer)
+        }
+    }
+
     private func read<Value>(
         _ key: KeptKey, _ bytes: [UInt8], _ body: (inout FactReader) throws(UnreadableFact) -> Value
     ) throws(UnbelievableFacts) -> Value {

@@ -16,6 +16,11 @@ public struct KeptKey: Hashable, Sendable {
         self.slot = slot
     }
 
+    /// The key of a session's input and output. Its bytes begin with the output, behind its length.
+    public static func traffic(ofSessionAt slot: UInt32) -> KeptKey { KeptKey(kind: traffic, slot: slot) }
+
+    public var isTraffic: Bool { kind == Self.traffic }
+
     static let standing: UInt8 = 6
     static let traffic: UInt8 = 7
     static let debts: UInt8 = 8

@@ -56,6 +56,15 @@ int linux_has_access_list(int directory);
 /* Closes all descriptors from one number to another, both included. */
 int linux_close_range(unsigned first, unsigned last);
 
+/* Memory as a file without a path, which cannot be made smaller. No program inherits it. */
+int linux_make_memory(const char *name);
+
+/* Makes the first `size` bytes of such memory usable, so that a store there cannot fail. */
+int linux_extend_memory(int memory, int64_t size);
+
+/* Maps a range of such memory, which may be longer than what is usable. Returns NULL on failure. */
+void *linux_map_memory(int memory, size_t size);
+
 /* The number of bytes that the socket has for a reader. */
 int linux_readable_bytes(int socket, int *count);
 

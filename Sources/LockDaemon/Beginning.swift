@@ -1,0 +1,109 @@
+import CLinux
+import Glibc
+import Keeping
+import Ledger
+import LockServer
+import LockVocabulary
+import Posix
+import Systemd
+
+/// The first state of the reactor: empty, or that of a worker that died.
+extension Daemon {
+    /// Makes the reactor. If there is a keeper, it goes on with what the keeper has kept.
+    static func makeReactor(
+        _ configuration: Configuration, _ state: borrowing TokenState, _ policy: Policy, _ facts: Policy.Facts,
+        watching support: ProcessWatch.Support, _ kept: inout KeptDescriptors?, _ journal: Journal
+    ) throws(SystemError) -> Reactor {
+        let settings = serverConfiguration(configuration, state, policy, watching: support)
+        let polling = Polling(processors: Int(linux_allowed_processors()))
+        var server = Server(settings)
+        var continuity: Continuity?
+        var former: Continuity.Facts?
+        var sockets: [Int32] = []
+        if kept != nil {
+            server.keepsFacts = true
+            if let found = takeOver(&kept, journal) {
+                let facts = found.facts
+                if let fault = restore(&server, facts, found.parcel, &sockets) {
+                    journal.write(.startedEmpty(because: fault))
+                    server = Server(settings)
+                    server.keepsFacts = true
+                } else {
+                    former = facts
+                    continuity = consume found
+                }
+            }
+            if continuity == nil { continuity = try .empty() }
+        }
+        // An entry for a holder that died names its unit, and /proc does not have the unit of a dead process.
+        var reactor = try Reactor(
+            server, continuity, polling: polling, watching: support, reporting: facts.intersection(.unit),
+            mainQueue: MainQueue.handle)
+        if let former { reactor.goOn(with: former, sockets: sockets) }
+        return reactor
+    }
+
+    /// Gives the server its former state, and takes all sockets out of the parcel. Returns why that is not possible.
+    private static func restore(
+        _ server: inout Server, _ facts: Continuity.Facts, _ parcel: SocketParcel, _ sockets: inout [Int32]
+    ) -> String? {
+        do throws(UnbelievableFacts) {
+            try server.restore(facts.ofServer, at: Instant(nanoseconds: BootClock.now()))
+        } catch {
+            return error.description
+        }
+        do throws(SystemError) {
+            try parcel.unpack { sockets.append($0.release()) }
+        } catch {
+            return "\(error)"
+        }
+        return nil
+    }
+
+    private static func serverConfiguration(
+        _ configuration: Configuration, _ state: borrowing TokenState, _ policy: Policy,
+        watching support: ProcessWatch.Support
+    ) -> ServerConfiguration {
+        var server = ServerConfiguration()
+        server.policy = policy
+        server.limits = configuration.limits
+        server.program = "prwlockd/\(Release.version)"
+        server.ownUserID = geteuid()
+        server.firstToken = state.first
+        server.lastToken = state.last
+        if state.followsUncleanEnd, configuration.grace > .zero {
+            server.graceEnd = Instant(nanoseconds: BootClock.now()).advanced(by: configuration.grace)
+        }
+        server.patience = configuration.readerPatience
+        server.hostRows = [
+            ServerConfiguration.HostRow("process-watches", support.isThere ? 1 : 0),
+            ServerConfiguration.HostRow("token-files", state.fileCount),
+        ]
+        if let namespace = ProcessNamespace.own {
+            server.hostRows.append(ServerConfiguration.HostRow("pid-namespace", Int(clamping: namespace)))
+        }
+        return server
+    }
+
+    /// What a former worker left; nil if there was none, or it cannot be believed.
+    private static func takeOver(_ kept: inout KeptDescriptors?, _ journal: Journal) -> Continuity? {
+        guard let file = kept?.takeOne("ledger"), let ends = kept?.take("parcel"),
+            ends.count == SocketParcel.descriptorCount
+        else { return nil }
+        let parcel = SocketParcel(adopting: ends)
+        if kept?.mustStartEmpty == true {
+            journal.write(.startedEmpty(because: "workers have died five times in ten seconds"))
+            return nil
+        }
+        do throws(SystemError) {
+            let memory = try LedgerMemory(of: file)
+            switch Ledger.recover(memory.memory) {
+            case .believed(let ledger): return Continuity(ledger: ledger, memory: memory, parcel: parcel)
+            case .doubted(let doubt): journal.write(.startedEmpty(because: "the ledger: \(doubt)"))
+            }
+        } catch {
+            journal.write(.startedEmpty(because: "\(error)"))
+        }
+        return nil
+    }
+}

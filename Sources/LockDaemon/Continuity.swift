@@ -1,0 +1,159 @@
+import Glibc
+import Keeping
+import Ledger
+import LockServer
+import LockVocabulary
+import Posix
+
+/// What the next worker goes on from, should this one die: the ledger, the parcel, and the keeper that has both.
+///
+///   READ ──▶ CARRY OUT ──▶ COMMIT ──▶ SEND ──▶ (next batch)
+///    │           │            │          │
+///    │           │            │          └─ killed: the facts say what was sent, but for one write (`isInDoubt`)
+///    │           │            └─ killed after the store: the replies are in the facts, and are sent
+///    │           └─ killed: the batch never was. Its bytes are in the ledger's input, and are carried out again
+///    └─ killed within the read: the same; the bytes that are not zero are those that were read
+///
+/// Rules:
+/// 1. Nothing is sent before the facts that it follows from are committed.
+/// 2. Bytes are read only into the ledger's input, which the commit of the batch makes void.
+/// 3. A socket is in the parcel before its first byte is read.
+///
+/// A connection that was accepted, and not put into the parcel yet, ends with the worker: it has not got a reply.
+struct Continuity: ~Copyable {
+    private var ledger: Ledger
+    private let memory: LedgerMemory
+    let parcel: SocketParcel
+
+    /// The kinds of facts that are the shell's.
+    private static let socketKind: UInt8 = 16
+    /// Notes which session is being sent to, and how much it has got after that.
+    private static let sendingNote = 0
+
+    /// Begins an empty ledger and parcel.
+    static func empty() throws(SystemError) -> Continuity {
+        let memory = try LedgerMemory()
+        let parcel = try SocketParcel()
+        guard let ledger = Ledger(creatingIn: memory.memory, inputSize: Arena.size) else {
+            throw SystemError(code: ENOMEM, call: "fallocate", subject: "the ledger")
+        }
+        return Continuity(ledger: ledger, memory: memory, parcel: parcel)
+    }
+
+    /// Takes over what another worker left.
+    init(ledger: consuming Ledger, memory: consuming LedgerMemory, parcel: SocketParcel) {
+        self.ledger = ledger
+        self.memory = memory
+        self.parcel = parcel
+    }
+
+    /// Gives the keeper all descriptors that the next worker needs. Returns why that is not possible.
+    func store(in channel: borrowing KeeperChannel) -> SystemError? {
+        channel.tryKeep("ledger", [memory.file.rawValue]) ?? channel.tryKeep("parcel", parcel.descriptors)
+    }
+
+    // MARK: - Commit
+
+    /// Makes the present state of the server what the next worker goes on from.
+    mutating func commit(_ server: inout Server) {
+        server.forEachChangedFact { key, bytes in
+            let place = FactKey(kind: key.kind, slot: key.slot)
+            guard let bytes else {
+                ledger.remove(place)
+                return
+            }
+            // Output is counted as it is sent.
+            let isKept = ledger.set(place, bytes, sent: key.isTraffic ? 0 : nil)
+            precondition(isKept, "the ledger has no room for a batch")
+        }
+        ledger.commit()
+    }
+
+    /// Whether new grants and requests have room in the ledger.
+    var hasRoom: Bool { ledger.hasRoom }
+
+    // MARK: - Input
+
+    /// Room for bytes that are read from a session; nil if the batch has no more. Call `endInput` next.
+    mutating func beginInput(of session: SessionID, atMost count: Int) -> UnsafeMutableRawBufferPointer? {
+        ledger.beginInput(session: UInt64(session.slot) << 32 | UInt64(session.serial), room: count)
+    }
+
+    mutating func endInput(count: Int) { ledger.endInput(count: count) }
+
+    /// What the dead worker had read, and not carried out. Valid until the commit.
+    var input: [(session: SessionID, bytes: UnsafeRawBufferPointer)] {
+        ledger.slices.map { slice in
+            let slot = UInt32(truncatingIfNeeded: slice.session >> 32)
+            return (SessionID(slot: slot, serial: UInt32(truncatingIfNeeded: slice.session)), slice.bytes)
+        }
+    }
+
+    // MARK: - Output
+
+    /// Notes that output of a session is about to be sent, of which `sent` bytes since the commit will then have been.
+    mutating func willSend(to session: SessionID, upTo sent: Int) {
+        ledger.setNote(Self.sendingNote, (UInt64(session.slot) + 1) << 32 | UInt64(sent))
+    }
+
+    /// Notes how much of the output the socket has taken since the commit.
+    mutating func didSend(to session: SessionID, sent: Int) {
+        ledger.setSent(Self.traffic(of: session.slot), UInt32(sent))
+        ledger.setNote(Self.sendingNote, 0)
+    }
+
+    private static func traffic(of slot: UInt32) -> FactKey {
+        FactKey(kind: KeptKey.traffic(ofSessionAt: slot).kind, slot: slot)
+    }
+
+    // MARK: - Sockets
+
+    /// Notes which socket is the session's.
+    mutating func bind(_ session: SessionID, to socket: Int32) {
+        guard let cookie = UnixSocket.cookie(of: socket) else { return }
+        let isKept = withUnsafeBytes(of: cookie.littleEndian) {
+            ledger.set(FactKey(kind: Self.socketKind, slot: session.slot), $0)
+        }
+        precondition(isKept, "the ledger has no room for a batch")
+    }
+
+    mutating func unbind(_ session: SessionID) {
+        ledger.remove(FactKey(kind: Self.socketKind, slot: session.slot))
+    }
+
+    // MARK: - Going on
+
+    /// The facts of a ledger, as of its last commit.
+    struct Facts {
+        /// What the server goes on from. Output that was sent is still in it.
+        var ofServer: [(key: KeptKey, bytes: [UInt8])] = []
+        /// How many bytes of a session's output were sent, by the session's slot.
+        var sent: [UInt32: Int] = [:]
+        /// The slot of the session that was being sent to; nil if there was none.
+        var inDoubt: UInt32?
+        /// The slots of sessions, by the cookies of their sockets.
+        var sockets: [UInt64: UInt32] = [:]
+    }
+
+    var facts: Facts {
+        var facts = Facts()
+        ledger.forEachFact { fact in
+            guard fact.key.kind == Self.socketKind else {
+                facts.ofServer.append(
+                    (KeptKey(kind: fact.key.kind, slot: fact.key.slot), Array(fact.bytes)))
+                if let sent = fact.sent { facts.sent[fact.key.slot] = Int(sent) }
+                return
+            }
+            guard fact.bytes.count == 8 else { return }
+            let cookie = UInt64(littleEndian: fact.bytes.loadUnaligned(as: UInt64.self))
+            facts.sockets[cookie] = fact.key.slot
+        }
+        let note = ledger.note(Self.sendingNote)
+        if note > 0 {
+            let slot = UInt32(truncatingIfNeeded: note >> 32) &- 1
+            let target = Int(UInt32(truncatingIfNeeded: note))
+            if facts.sent[slot, default: .max] < target { facts.inDoubt = slot }
+        }
+        return facts
+    }
+}

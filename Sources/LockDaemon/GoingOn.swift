@@ -1,0 +1,59 @@
+import Glibc
+import LockServer
+import LockVocabulary
+import Posix
+
+/// The start of a worker that goes on where another one died (G14).
+///
+/// Between the two, clients may have sent lines, half-closed, closed or died. The first batch is like any other: it reads,
+/// finds all ends, carries out the lines of those that ended, and only then the others and what is due. So no session that
+/// died meanwhile is granted anything, and what it sent before is carried out (G6).
+extension Reactor {
+    /// Goes on with the sessions that the server has from a former worker.
+    ///
+    /// - Parameters:
+    ///   - facts: what the former worker left beside the server's state.
+    ///   - sockets: all that came out of the parcel. The reactor owns them from now on.
+    mutating func goOn(with facts: Continuity.Facts, sockets: [Int32]) {
+        guard let parcel = continuity.inspect({ $0.parcel }) else { preconditionFailure("nothing to go on from") }
+        for (slot, count) in facts.sent {
+            server.restoreSent(count, at: slot, isInDoubt: facts.inDoubt == slot)
+        }
+        var open: [UInt32: (session: SessionID, peer: Peer)] = [:]
+        for (session, peer) in server.openConnections { open[session.slot] = (session, peer) }
+        for socket in sockets {
+            let client = ClientSocket(OwnedDescriptor(owning: socket), outOf: parcel)
+            let slot = UnixSocket.cookie(of: socket).flatMap { facts.sockets[$0] }
+            if let slot, let (session, peer) = open.removeValue(forKey: slot) {
+                restore(session, peer, client)
+            } else {
+                // It was accepted and had no session yet, or its session was about to be closed.
+                _ = try? connections.welcome(client, to: &server, at: now)
+            }
+        }
+        lost = open.values.map(\.session)
+        for slice in continuity.inspect({ $0.input }) ?? [] { arena.take(slice.bytes, for: slice.session) }
+        mustFindEnds = true
+    }
+
+    private mutating func restore(_ session: SessionID, _ peer: Peer, _ socket: consuming ClientSocket) {
+        do throws(SystemError) {
+            let connection = try connections.restore(session, peer, socket, in: waiting.events)
+            visits.append(session)
+            if connection.watch == .gone { note(.processDied, of: session) }
+        } catch {
+            shortage = error
+            note(.closed, of: session)
+        }
+    }
+
+    /// Ends the sessions of which no socket is left.
+    mutating func endLost() {
+        for session in lost { server.beginEnd(session, at: now) }
+        for session in lost {
+            server.died(session, at: now)
+            server.close(session, at: now)
+        }
+        lost = []
+    }
+}
