@@ -117,6 +117,20 @@ struct FormatTests {
         }
     }
 
+    @Test("a length beyond the place is not believed, and not read")
+    func length() {
+        let whole = Image.memory(Image.version1)
+        // Without the chunk of the reserve, so that such a length reaches beyond the memory.
+        let memory = TestMemory(byteCount: 3 << 16, limit: 3 << 16)
+        memory.base.copyMemory(from: whole.base, byteCount: 3 << 16)
+        #expect(doubt(memory) == nil)
+        for length: UInt16 in [61, 64, 65_535] {
+            memory.base.copyMemory(from: whole.base, byteCount: 3 << 16)
+            memory.bytes.storeBytes(of: length, toByteOffset: 0x20010 + 14, as: UInt16.self)
+            #expect(doubt(memory) == .place(0x20010))
+        }
+    }
+
     private func doubt(_ memory: TestMemory) -> Doubt? {
         switch Ledger.recover(memory.memory, reserve: 0) {
         case .believed: nil

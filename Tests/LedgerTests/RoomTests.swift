@@ -89,6 +89,29 @@ struct RoomTests {
         }
     }
 
+    @Test("a kill while a chunk is given to another size leaves the facts as they are")
+    func killsWhileGiven() throws {
+        let memory = TestMemory()
+        memory.bound = 4 << 16
+        var ledger = try memory.ledger(reserve: 0)
+        var slot = 0
+        while set(&ledger, slot, [UInt8](repeating: 0xA5, count: 2_000)) { slot += 1 }
+        ledger.commit()
+        for removed in 1..<slot { ledger.remove(FactKey(kind: 1, slot: UInt32(removed))) }
+        ledger.commit()
+        let expected = Snapshot(of: ledger)
+        #expect(expected.facts.count == 1)
+        var kills = 0
+        ledger.beforeStore = {
+            kills += 1
+            #expect(Snapshot(recoveredFrom: memory.copy()) == expected, "store \(kills)")
+        }
+        let isSet = set(&ledger, 1, [UInt8](repeating: 1, count: 500))
+        ledger.beforeStore = nil
+        // The states of places of another size lay within the bytes of the old facts.
+        #expect(isSet && kills > 120)
+    }
+
     @Test("memory too small for an empty ledger holds none")
     func tooSmall() {
         let memory = TestMemory()
