@@ -129,8 +129,8 @@ struct Continuity: ~Copyable {
         var ofServer: [(key: KeptKey, bytes: [UInt8])] = []
         /// How many bytes of a session's output were sent, by the session's slot.
         var sent: [UInt32: Int] = [:]
-        /// The slot of the session that was being sent to; nil if there was none.
-        var inDoubt: UInt32?
+        /// The slot of the session that was being sent to, and how many bytes; nil if there was none.
+        var inDoubt: (slot: UInt32, count: Int)?
         /// The slots of sessions, by the cookies of their sockets.
         var sockets: [UInt64: UInt32] = [:]
     }
@@ -152,7 +152,8 @@ struct Continuity: ~Copyable {
         if note > 0 {
             let slot = UInt32(truncatingIfNeeded: note >> 32) &- 1
             let target = Int(UInt32(truncatingIfNeeded: note))
-            if facts.sent[slot, default: .max] < target { facts.inDoubt = slot }
+            let sent = facts.sent[slot, default: .max]
+            if sent < target { facts.inDoubt = (slot, target - sent) }
         }
         return facts
     }

@@ -17,7 +17,7 @@ extension Reactor {
     mutating func goOn(with facts: Continuity.Facts, sockets: [Int32]) {
         guard let parcel = continuity.inspect({ $0.parcel }) else { preconditionFailure("nothing to go on from") }
         for (slot, count) in facts.sent {
-            server.restoreSent(count, at: slot, isInDoubt: facts.inDoubt == slot)
+            server.restoreSent(count, at: slot, inDoubt: facts.inDoubt?.slot == slot ? facts.inDoubt?.count ?? 0 : 0)
         }
         var open: [UInt32: (session: SessionID, peer: Peer)] = [:]
         for (session, peer) in server.openConnections { open[session.slot] = (session, peer) }

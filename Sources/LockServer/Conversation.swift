@@ -120,13 +120,14 @@ struct Conversation {
         rowReplies = traffic.rowReplies
     }
 
-    /// Drops output that a former server had sent. If it is in doubt whether the rest was sent as well, a notice stands before it.
-    mutating func restoreSent(_ count: Int, isInDoubt: Bool) {
+    /// Drops output that a former server had sent. If it is in doubt whether more was sent, a notice stands before that.
+    mutating func restoreSent(_ count: Int, inDoubt: Int) {
         guard count <= output.count else { return end(as: .cutOff) }
         output.removeFirst(count)
-        guard isInDoubt, !output.isEmpty else { return }
+        let repeats = output.prefix(inDoubt).count { $0 == UInt8(ascii: "\n") }
+        guard repeats > 0 else { return }
         var line: [UInt8] = []
-        Notice.resumed.encode(into: &line)
+        Notice.resumed(repeats: repeats).encode(into: &line)
         output = line + output
     }
 

@@ -38,11 +38,11 @@ extension Server {
         _ = table.takeSearchedSteps()
     }
 
-    /// Drops output that the former server had sent, and notes whether it is in doubt that the rest was sent. Call this after
-    /// `restore`, for each session with output.
-    public mutating func restoreSent(_ count: Int, at slot: UInt32, isInDoubt: Bool) {
+    /// Drops output that the former server had sent. For so many of the bytes after it, it is in doubt whether they were sent.
+    /// Call this after `restore`, for each session with output.
+    public mutating func restoreSent(_ count: Int, at slot: UInt32, inDoubt: Int) {
         guard let client = conversations.index(at: slot) else { return }
-        conversations[client].restoreSent(count, isInDoubt: isInDoubt)
+        conversations[client].restoreSent(count, inDoubt: inDoubt)
     }
 
     /// The session with this slot; nil if there is none.

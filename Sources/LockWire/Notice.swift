@@ -12,8 +12,8 @@ public enum Notice: Hashable, Sendable {
     case missed(Int)
     /// The daemon is leaving.
     case drain
-    /// Another process serves from now on. The line that follows may be one that came before.
-    case resumed
+    /// Another process serves from now on. So many of the lines that follow may have come before.
+    case resumed(repeats: Int)
     /// Something happened to a grant or request on a lock that this session watches.
     case changed(Changed)
 
@@ -65,7 +65,7 @@ extension Notice {
         LineForm("REVOKED") { try .revoked($0.next(), $0.value("token")) },
         LineForm("MISSED") { try .missed($0.next()) },
         LineForm("DRAIN") { _ in .drain },
-        LineForm("RESUMED") { _ in .resumed },
+        LineForm("RESUMED") { try .resumed(repeats: $0.value("repeats")) },
     ]
 
     /// Appends the line that says this.
@@ -94,7 +94,7 @@ extension LineWriter {
         case .recall(let name, let token): put("! RECALL", name, token)
         case .missed(let count): put("! MISSED ", count)
         case .drain: put("! DRAIN")
-        case .resumed: put("! RESUMED")
+        case .resumed(let count): put("! RESUMED repeats=", count)
         case .changed(let changed):
             put("! CHANGED ", changed.name)
             put(" ", changed.change)
