@@ -2,6 +2,7 @@ import Foundation
 import Glibc
 import Keeping
 import Posix
+import Seeded
 import Testing
 
 @Suite("A parcel keeps sockets in flight")
@@ -88,6 +89,36 @@ struct SocketParcelTests {
         process.waitUntilExit()
         #expect(process.terminationStatus == 0)
         #expect(text == "too many: true, at the limit: true\nall come out: true\n")
+    }
+
+    @Test("a process that is killed amid putting and packing leaves every socket that lasts")
+    func kills() throws {
+        var random = SeededGenerator(seed: 5)
+        // Its own process has none of the sockets but those in flight.
+        let parcel = try SocketParcel()
+        let expected: Set<UInt64>
+        do {
+            let lasting = try Sockets(600)
+            for socket in lasting.numbers { #expect(parcel.put(socket) == .kept) }
+            expected = lasting.cookies
+        }
+        for _ in 0..<60 {
+            let output = try UnixSocket.pair()
+            let child = try ChildProcess(
+                executable: KeeperProcess.workerProgram, arguments: ["kept-worker", "churn"], environment: [],
+                descriptors: [output.second.rawValue, output.second.rawValue, STDERR_FILENO]
+                    + parcel.descriptors
+            ).spawn()
+            var byte: UInt8 = 0
+            #expect(recv(output.first.rawValue, &byte, 1, 0) == 1)
+            for _ in 0..<Int.random(in: 0...30_000, using: &random) { _ = getppid() }
+            kill(child, SIGKILL)
+            var status: Int32 = 0
+            waitpid(child, &status, 0)
+            #expect(status & 0x7f == SIGKILL)
+            let left = try cookies(ofParcelWith: parcel.descriptors.map { dup($0) })
+            #expect(left.isSuperset(of: expected))
+        }
     }
 
     private func cookies(ofParcelWith ends: [Int32]) throws -> Set<UInt64> {
