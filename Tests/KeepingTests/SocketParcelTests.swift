@@ -94,30 +94,17 @@ struct SocketParcelTests {
     @Test("a process that is killed amid putting and packing leaves every socket that lasts")
     func kills() throws {
         var random = SeededGenerator(seed: 5)
-        // Its own process has none of the sockets but those in flight.
         let parcel = try SocketParcel()
-        let expected: Set<UInt64>
-        do {
-            let lasting = try Sockets(600)
-            for socket in lasting.numbers { #expect(parcel.put(socket) == .kept) }
-            expected = lasting.cookies
-        }
+        var expected: Set<UInt64> = []
         for _ in 0..<60 {
-            let output = try UnixSocket.pair()
-            let child = try ChildProcess(
-                executable: KeeperProcess.workerProgram, arguments: ["kept-worker", "churn"], environment: [],
-                descriptors: [output.second.rawValue, output.second.rawValue, STDERR_FILENO]
-                    + parcel.descriptors
-            ).spawn()
-            var byte: UInt8 = 0
-            #expect(recv(output.first.rawValue, &byte, 1, 0) == 1)
-            for _ in 0..<Int.random(in: 0...30_000, using: &random) { _ = getppid() }
-            kill(child, SIGKILL)
-            var status: Int32 = 0
-            waitpid(child, &status, 0)
-            #expect(status & 0x7f == SIGKILL)
+            let child = try ChurningChild(parcel)
+            child.follow(Int.random(in: 1...400, using: &random), &expected)
+            for _ in 0..<Int.random(in: 0...3_000, using: &random) { _ = getppid() }
+            child.kill()
+            child.follow(.max, &expected)
             let left = try cookies(ofParcelWith: parcel.descriptors.map { dup($0) })
-            #expect(left.isSuperset(of: expected))
+            #expect(left.isSuperset(of: expected), "\(expected.subtracting(left).count) are lost")
+            expected.formIntersection(left)
         }
     }
 
@@ -146,4 +133,37 @@ private final class Sockets {
     deinit { for number in numbers { close(number) } }
 
     var cookies: Set<UInt64> { Set(numbers.compactMap { UnixSocket.cookie(of: $0) }) }
+}
+
+/// A process that puts sockets into a parcel and removes them, and reports those that last.
+private final class ChurningChild {
+    private let process: Int32
+    private let reports: OwnedDescriptor
+
+    init(_ parcel: SocketParcel) throws {
+        let pair = try UnixSocket.pair(ofMessages: true)
+        let null = open("/dev/null", O_RDWR | O_CLOEXEC)
+        defer { close(null) }
+        process = try ChildProcess(
+            executable: KeeperProcess.workerProgram, arguments: ["kept-worker", "churn"], environment: [],
+            descriptors: [null, pair.second.rawValue, STDERR_FILENO] + parcel.descriptors
+        ).spawn()
+        reports = try pair.first.duplicate()
+    }
+
+    /// Reads so many reports, or all to the end of the process.
+    func follow(_ count: Int, _ expected: inout Set<UInt64>) {
+        var message: [UInt64] = [0, 0]
+        for _ in 0..<count {
+            guard recv(reports.rawValue, &message, 16, 0) == 16 else { return }
+            if message[0] == 0 { expected.insert(message[1]) } else { expected.remove(message[1]) }
+        }
+    }
+
+    func kill() {
+        Glibc.kill(process, SIGKILL)
+        var status: Int32 = 0
+        waitpid(process, &status, 0)
+        #expect(status & 0x7f == SIGKILL)
+    }
 }
