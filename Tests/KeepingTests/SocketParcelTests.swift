@@ -1,3 +1,4 @@
+import CTestSupport
 import Foundation
 import Glibc
 import Keeping
@@ -108,6 +109,21 @@ struct SocketParcelTests {
         }
     }
 
+    @Test("a process that is killed before or after any call that removes messages leaves every socket")
+    func killsAtRemovals() throws {
+        let parcel = try SocketParcel()
+        var expected: Set<UInt64> = []
+        for round in 0..<120 as Range<UInt32> {
+            let child = try ChurningChild(parcel)
+            child.follow(1, &expected)
+            #expect(child.kill(atRemoval: 1 + round % 40, after: round % 80 < 40))
+            child.follow(.max, &expected)
+            let left = try cookies(ofParcelWith: parcel.descriptors.map { dup($0) })
+            #expect(left.isSuperset(of: expected), "\(expected.subtracting(left).count) are lost")
+            expected.formIntersection(left)
+        }
+    }
+
     private func cookies(ofParcelWith ends: [Int32]) throws -> Set<UInt64> {
         let parcel = SocketParcel(adopting: ends)
         var cookies: [UInt64] = []
@@ -142,6 +158,9 @@ private final class ChurningChild {
 
     init(_ parcel: SocketParcel) throws {
         let pair = try UnixSocket.pair(ofMessages: true)
+        // No report is read while the child is traced.
+        var room: Int32 = 1 << 20
+        setsockopt(pair.second.rawValue, SOL_SOCKET, SO_SNDBUF, &room, socklen_t(MemoryLayout<Int32>.size))
         let null = open("/dev/null", O_RDWR | O_CLOEXEC)
         defer { close(null) }
         process = try ChildProcess(
@@ -158,6 +177,12 @@ private final class ChurningChild {
             guard recv(reports.rawValue, &message, 16, 0) == 16 else { return }
             if message[0] == 0 { expected.insert(message[1]) } else { expected.remove(message[1]) }
         }
+    }
+
+    /// Kills it at one of its calls that remove messages; false if it does not come to that.
+    func kill(atRemoval count: UInt32, after: Bool) -> Bool {
+        defer { kill() }
+        return support_kill_at_removal(process, count, after ? 1 : 0) == 0
     }
 
     func kill() {
