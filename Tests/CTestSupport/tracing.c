@@ -19,7 +19,7 @@ int support_kill_at_removal(int32_t process, int socket, unsigned count, int aft
             /* The end of a call does not tell its number, but follows the beginning. */
             static _Thread_local int is_wanted;
             ptrace(PTRACE_GET_SYSCALL_INFO, process, sizeof info, &info);
-            if (info.op == PTRACE_SYSCALL_INFO_ENTRY) 
+            if (info.op == PTRACE_SYSCALL_INFO_ENTRY)
                 is_wanted = info.entry.nr == SYS_recvmmsg && (int)info.entry.args[0] == socket;
             int is_after = info.op == PTRACE_SYSCALL_INFO_EXIT;
             if (is_wanted && is_after == (after != 0) && --count == 0) break;
