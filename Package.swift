@@ -121,7 +121,9 @@ let package = Package(
             name: "kept-worker", dependencies: ["CLinux", "Keeping", "Posix"], path: "Tests/KeptWorker"),
         .testTarget(
             name: "KeepingTests",
-            dependencies: ["CLinux", "Keeping", "Posix", "Seeded", "TestSupport", "kept-worker"]),
+            dependencies: [
+                "CLinux", "CTestSupport", "Keeping", "Posix", "Seeded", "TestSupport", "kept-worker",
+            ]),
         .executableTarget(
             name: "test-client", dependencies: ["PRWLock", "Seeded", "Posix"], path: "Tests/TestClient"),
         .testTarget(

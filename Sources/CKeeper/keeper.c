@@ -115,7 +115,8 @@ static void start(void) {
     if (child == 0) become_worker(&error);
     if (child > 0 && error != 0) waitpid(child, NULL, 0);
     if (child < 0 || error != 0) {
-        failed_executions += 1;
+        /* A fork fails for lack of memory or processes, which comes to an end. */
+        if (child > 0) failed_executions += 1;
         start_at = now() + EXECUTION_PAUSE;
         return;
     }

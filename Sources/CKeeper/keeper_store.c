@@ -72,7 +72,7 @@ void keeper_unstore(const struct keeper_entry *entry) {
 }
 
 /* Adds a descriptor that the manager stored under this name. Returns 0 if the name is none that we give. */
-static int add(struct keeper_entry *entries, const char *full, size_t length, int descriptor) {
+static int add(struct keeper_entry *entries, const char *full, size_t length, int descriptor, int last) {
     size_t prefix = sizeof KEEPER_PREFIX - 1;
     if (length < prefix + 3 || full[length - 2] != '.') return 0;
     unsigned index = (unsigned)(full[length - 1] - '0');
@@ -89,7 +89,7 @@ static int add(struct keeper_entry *entries, const char *full, size_t length, in
         }
         if (entries[i].descriptors[index] >= 0) return 0;
         /* Above those of the manager, which the worker expects from 3 on without a gap. */
-        entries[i].descriptors[index] = fcntl(descriptor, F_DUPFD_CLOEXEC, 64);
+        entries[i].descriptors[index] = fcntl(descriptor, F_DUPFD_CLOEXEC, last);
         if ((int)index >= entries[i].count) entries[i].count = (int)index + 1;
         close(descriptor);
         return 1;
@@ -113,7 +113,7 @@ int keeper_begin_store(char *const *environment) {
             int is_ours = strncmp(name, KEEPER_PREFIX, sizeof KEEPER_PREFIX - 1) == 0;
             if (names != NULL) names = name[length] == ':' ? name + length + 1 : name + length;
             if (is_ours) {
-                if (!add(entries, name, length, descriptor)) close(descriptor);
+                if (!add(entries, name, length, descriptor, last)) close(descriptor);
                 continue;
             }
             if (descriptor != 3 + passed) {

@@ -1,7 +1,9 @@
+import CTestSupport
 import Foundation
 import Glibc
 import Keeping
 import Posix
+import Seeded
 import Testing
 
 @Suite("A parcel keeps sockets in flight")
@@ -90,6 +92,38 @@ struct SocketParcelTests {
         #expect(text == "too many: true, at the limit: true\nall come out: true\n")
     }
 
+    @Test("a process that is killed amid putting and packing leaves every socket that lasts")
+    func kills() throws {
+        var random = SeededGenerator(seed: 5)
+        let parcel = try SocketParcel()
+        var expected: Set<UInt64> = []
+        for _ in 0..<60 {
+            let child = try ChurningChild(parcel)
+            child.follow(Int.random(in: 1...400, using: &random), &expected)
+            for _ in 0..<Int.random(in: 0...3_000, using: &random) { _ = getppid() }
+            child.kill()
+            child.follow(.max, &expected)
+            let left = try cookies(ofParcelWith: parcel.descriptors.map { dup($0) })
+            #expect(left.isSuperset(of: expected), "\(expected.subtracting(left).count) are lost")
+            expected.formIntersection(left)
+        }
+    }
+
+    @Test("a process that is killed before or after any call that removes messages leaves every socket")
+    func killsAtRemovals() throws {
+        let parcel = try SocketParcel()
+        var expected: Set<UInt64> = []
+        for round in 0..<60 as Range<UInt32> {
+            let child = try ChurningChild(parcel)
+            child.follow(1, &expected)
+            #expect(child.kill(atRemoval: 1 + round % 10, packed: round > 30, after: round.isMultiple(of: 3)))
+            child.follow(.max, &expected)
+            let left = try cookies(ofParcelWith: parcel.descriptors.map { dup($0) })
+            #expect(left.isSuperset(of: expected), "\(expected.subtracting(left).count) are lost")
+            expected.formIntersection(left)
+        }
+    }
+
     private func cookies(ofParcelWith ends: [Int32]) throws -> Set<UInt64> {
         let parcel = SocketParcel(adopting: ends)
         var cookies: [UInt64] = []
@@ -115,4 +149,46 @@ private final class Sockets {
     deinit { for number in numbers { close(number) } }
 
     var cookies: Set<UInt64> { Set(numbers.compactMap { UnixSocket.cookie(of: $0) }) }
+}
+
+/// A process that puts sockets into a parcel and removes them, and reports those that last.
+private final class ChurningChild {
+    private let process: Int32
+    private let reports: OwnedDescriptor
+
+    init(_ parcel: SocketParcel) throws {
+        let pair = try UnixSocket.pair(ofMessages: true)
+        // No report is read while the child is traced.
+        var room: Int32 = 1 << 20
+        setsockopt(pair.second.rawValue, SOL_SOCKET, SO_SNDBUF, &room, socklen_t(MemoryLayout<Int32>.size))
+        let null = open("/dev/null", O_RDWR | O_CLOEXEC)
+        defer { close(null) }
+        process = try ChildProcess(
+            executable: KeeperProcess.workerProgram, arguments: ["kept-worker", "churn"], environment: [],
+            descriptors: [null, pair.second.rawValue, STDERR_FILENO] + parcel.descriptors
+        ).spawn()
+        reports = try pair.first.duplicate()
+    }
+
+    /// Reads so many reports, or all to the end of the process.
+    func follow(_ count: Int, _ expected: inout Set<UInt64>) {
+        var message: [UInt64] = [0, 0]
+        for _ in 0..<count {
+            guard recv(reports.rawValue, &message, 16, 0) == 16 else { return }
+            if message[0] == 0 { expected.insert(message[1]) } else { expected.remove(message[1]) }
+        }
+    }
+
+    /// Kills it at one of its calls that remove messages; false if it does not come to that.
+    func kill(atRemoval count: UInt32, packed: Bool, after: Bool) -> Bool {
+        defer { kill() }
+        return support_kill_at_removal(process, packed ? 6 : 4, packed ? 1 : count, after ? 1 : 0) == 0
+    }
+
+    func kill() {
+        Glibc.kill(process, SIGKILL)
+        var status: Int32 = 0
+        waitpid(process, &status, 0)
+        #expect(status & 0x7f == SIGKILL)
+    }
 }

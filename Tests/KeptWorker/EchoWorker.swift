@@ -57,6 +57,10 @@ final class EchoWorker {
     }
 
     func run() -> Never {
+        // TERM ends it at once: the sessions go on in the next process, if there is one.
+        var none = sigset_t()
+        sigemptyset(&none)
+        sigprocmask(SIG_SETMASK, &none, nil)
         for descriptor in [listener.rawValue, test.rawValue] { Self.watch(descriptor, in: events) }
         test.say("serving \(parcel.count)")
         var ready = [epoll_event](repeating: epoll_event(), count: 64)

@@ -24,9 +24,8 @@ enum Limit {
                 guard refusal == nil, case .refused(let error) = parcel.put(socket) else { continue }
                 refusal = error
             }
-            print(
-                "too many: \(refusal?.code == ETOOMANYREFS), at the limit: \(limit...(limit + 1) ~= parcel.count)"
-            )
+            let isAtLimit = limit...(limit + 1) ~= parcel.count
+            print("too many: \(refusal?.code == ETOOMANYREFS), at the limit: \(isAtLimit)")
             linux_set_limit(resource, hard, hard)
             let next = SocketParcel(adopting: parcel.descriptors.map { dup($0) })
             try next.unpack { _ in }

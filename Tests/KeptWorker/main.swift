@@ -8,6 +8,7 @@ switch arguments.dropFirst().first {
 case "keep": keep()
 case "script": ScriptedWorker.start().run()
 case "echo": EchoWorker.start().run()
+case "churn": Churn.run()
 case "limit": Limit.reach()
 case "measure": Measurement.run()
 default: exit(64)

@@ -71,9 +71,10 @@ enum {
    Call this from a process without other threads, with descriptors 0 to 2 open. The process then takes these signals:
      TERM, INT, HUP, USR1  go to the worker; TERM and INT also to the next one if the worker dies before it ends
      USR2                  kills the worker and starts the program now on disk: the upgrade
-   In the worker, TERM, INT, HUP and USR1 are blocked, so none comes too early; the worker reads them from a signalfd.
+   In the worker, TERM, INT, HUP and USR1 are blocked, so that none ends it before it can take them.
 
-   The worker inherits each kept descriptor under the keeper's number, and:
+   The worker inherits each kept descriptor under the keeper's number, all that were open without FD_CLOEXEC at the
+   keeper's start, and:
      PRWLOCK_KEPT    the numbers: `control=5;ledger=6;parcel=7,8,9,10`. Orders go to `control`; its end means that the
                      keeper is gone.
      PRWLOCK_BEFORE  `restarts=7;signal=9;wchar=123;syscw=4`, if there was a worker before: how many there were, the signal

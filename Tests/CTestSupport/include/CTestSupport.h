@@ -41,6 +41,10 @@ int32_t support_spawn_refusing(
     const char *path, char *const arguments[], char *const environment[], const int descriptors[3], unsigned refusals,
     int error, int64_t user);
 
+/* Kills a child at the beginning, or after the end, of its `count`th call of recvmmsg for a socket, which removes
+   messages of a parcel. Returns -1 if the child cannot be traced, or ends before that. */
+int support_kill_at_removal(int32_t process, int socket, unsigned count, int after);
+
 /* Removes a directory with its contents. */
 void support_remove_tree(const char *path);
 
