@@ -67,7 +67,8 @@ let package = Package(
         .target(
             name: "LockDaemon",
             dependencies: [
-                "CLinux", "CMainQueue", "Keeping", "Ledger", "LockCore", "LockServer", "LockVocabulary", "Posix",
+                "CLinux", "CMainQueue", "Keeping", "Ledger", "LockCore", "LockServer", "LockVocabulary",
+                "Posix",
                 "Rendezvous", "Systemd",
             ]),
         .target(

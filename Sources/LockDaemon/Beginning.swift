@@ -11,7 +11,8 @@ import Systemd
 extension Daemon {
     /// Makes the reactor. If there is a keeper, it goes on with what the keeper has kept.
     static func makeReactor(
-        _ configuration: Configuration, _ state: borrowing TokenState, _ policy: Policy, _ facts: Policy.Facts,
+        _ configuration: Configuration, _ state: borrowing TokenState, _ policy: Policy,
+        _ facts: Policy.Facts,
         watching support: ProcessWatch.Support, _ kept: inout KeptDescriptors?, _ journal: Journal
     ) throws(SystemError) -> Reactor {
         let settings = serverConfiguration(configuration, state, policy, watching: support)

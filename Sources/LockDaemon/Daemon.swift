@@ -82,7 +82,11 @@ import Systemd
         settingsFault = settings.fault
         let support = Self.watchSupport(journal)
         let socket: OwnedDescriptor
-        if let listener = kept?.takeOne("listener") { socket = listener } else { socket = try endpoint.listen() }
+        if let listener = kept?.takeOne("listener") {
+            socket = listener
+        } else {
+            socket = try endpoint.listen()
+        }
         do throws(Departure) {
             place = try Place(endpoint, in: surroundings, journal)
             state = try TokenState(
@@ -138,6 +142,7 @@ import Systemd
         deadline = ReadSource(reactor.timerDescriptor) { self.reactor.acknowledgeTimer() }
         place.begin(changed: { self.lookAtPlace() }, asked: { self.answerQuestions() })
         state.reserve?.begin { self.takeTokens($0) }
+        keeperEnd = kept.inspect { ReadSource($0.channel.rawValue) { self.lookAtKeeper() } }
     }
 
     /// Accepts clients on this socket.
@@ -146,6 +151,15 @@ import Systemd
             journal.write(.error, "the keeper does not take the new socket: \(fault)")
         }
         listener = Listener(socket) { self.accept() }
+    }
+
+    /// Ends the daemon in order if its keeper is gone: it would not survive its next fault, and `kill -9` of the process that
+    /// people know as the daemon is to end it.
+    private func lookAtKeeper() {
+        guard kept.inspect({ $0.channel.isKeeperGone }) ?? false else { return }
+        keeperEnd?.suspend()
+        journal.write(.error, "the keeper is gone")
+        drain()
     }
 
     /// Calls the body with the way to the keeper, if there is one. Returns the fault of the call.

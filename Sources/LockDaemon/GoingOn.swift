@@ -15,9 +15,12 @@ extension Reactor {
     ///   - facts: what the former worker left beside the server's state.
     ///   - sockets: all that came out of the parcel. The reactor owns them from now on.
     mutating func goOn(with facts: Continuity.Facts, sockets: [Int32]) {
-        guard let parcel = continuity.inspect({ $0.parcel }) else { preconditionFailure("nothing to go on from") }
+        guard let parcel = continuity.inspect({ $0.parcel }) else {
+            preconditionFailure("nothing to go on from")
+        }
         for (slot, count) in facts.sent {
-            server.restoreSent(count, at: slot, inDoubt: facts.inDoubt?.slot == slot ? facts.inDoubt?.count ?? 0 : 0)
+            server.restoreSent(
+                count, at: slot, inDoubt: facts.inDoubt?.slot == slot ? facts.inDoubt?.count ?? 0 : 0)
         }
         var open: [UInt32: (session: SessionID, peer: Peer)] = [:]
         for (session, peer) in server.openConnections { open[session.slot] = (session, peer) }

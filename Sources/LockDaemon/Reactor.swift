@@ -60,7 +60,7 @@ import Posix
 struct Reactor: ~Copyable {
     var server: Server
     /// What another worker would go on from; nil if no keeper would start one.
-    private(set) var continuity: Continuity?
+    var continuity: Continuity?
     private let anchor = Anchor()
     var waiting: Waiting
     /// The time, taken anew for each batch.
@@ -78,14 +78,14 @@ struct Reactor: ~Copyable {
     private var timer: DeadlineTimer
     var arena = Arena()
     /// How much the sockets took of each session's output in this batch.
-    private var outcomes: [(session: SessionID, outcome: Connection.SendOutcome)] = []
+    var outcomes: [(session: SessionID, outcome: Connection.SendOutcome)] = []
     /// Sessions of a former worker without a socket.
     var lost: [SessionID] = []
     /// Whether the next batch is the first after a former worker, which must find all that ended meanwhile.
     var mustFindEnds = false
 
     private var batch: UInt64 = 0
-    private var hasWorked = false
+    var hasWorked = false
     /// Whether WAIT has found an end.
     private var hasSeenEnd = false
     /// The sessions to read: those left from the last batch, then those that became ready.
@@ -307,96 +307,6 @@ struct Reactor: ~Copyable {
         server.receive(slice.bytes, from: slice.session, at: now)
     }
 
-    // MARK: - Send
-
-    private mutating func send() {
-        collectVisits()
-        // What is sent must not be forgotten: the next worker goes on from here.
-        continuity?.commit(&server)
-        guard !visits.isEmpty else { return }
-        hasWorked = true
-        var visited: [SessionID] = []
-        swap(&visits, &visited)
-        for session in visited {
-            // `visited` may have a session twice.
-            if let connection = connections[session], !connection.isFull, !connection.hasSent {
-                sendOutput(of: connection)
-            }
-        }
-        // Room lets lines go on, and what follows from them is not committed yet: so this comes after all sends.
-        for (session, outcome) in outcomes { note(outcome, of: session) }
-        outcomes.removeAll(keepingCapacity: true)
-        for session in visited {
-            if let connection = connections[session] { visit(connection) }
-        }
-        visited.removeAll(keepingCapacity: true)
-        swap(&visits, &visited)
-        // A session that has room for more rows gets them in the next batch, after the other sessions.
-        collectVisits()
-    }
-
-    private mutating func collectVisits() {
-        while let session = server.nextReadySession() { visits.append(session) }
-    }
-
-    /// Waits for the conditions that the server wants, or closes the session.
-    private mutating func visit(_ connection: Connection) {
-        switch server.interest(in: connection.session) {
-        case .close: close(connection)
-        case .open(let reads, let writes):
-            connection.reads = reads && !(connection.end?.isComplete ?? false)
-            var awaited: Conditions = connection.end == nil ? .halfClosed : []
-            if connection.reads { awaited.insert(.readable) }
-            if writes && connection.isFull { awaited.insert(.writable) }
-            guard awaited != connection.awaited else { return }
-            connection.awaited = awaited
-            guard connection.isMember else { return }
-            waiting.events.change(connection.socket.rawValue, .session(connection.session), awaited)
-        }
-    }
-
-    private mutating func sendOutput(of connection: Connection) {
-        let session = connection.session
-        let outcome: Connection.SendOutcome? = server.withOutput(of: session) { output in
-            guard !output.isEmpty else { return nil }
-            if continuity == nil { return connection.send(output) }
-            return Self.sendLines(output, to: connection, noting: &continuity)
-        }
-        guard let outcome else { return }
-        connection.hasSent = true
-        outcomes.append((session, outcome))
-    }
-
-    /// Sends lines in portions that a socket takes whole or not at all, and notes each of them before and after.
-    private static func sendLines(
-        _ output: UnsafeRawBufferPointer, to connection: Connection, noting continuity: inout Continuity?
-    ) -> Connection.SendOutcome {
-        var sent = 0
-        while sent < output.count {
-            let portion = output.wholeLines(from: sent, atMost: Arena.portion)
-            continuity?.willSend(to: connection.session, upTo: sent + portion.count)
-            let outcome = connection.send(portion)
-            switch outcome {
-            case .all(let count), .part(let count): sent += count
-            case .broken: return .broken
-            }
-            continuity?.didSend(to: connection.session, sent: sent)
-            if case .part = outcome { return .part(sent) }
-        }
-        return .all(sent)
-    }
-
-    private mutating func note(_ outcome: Connection.SendOutcome, of session: SessionID) {
-        connections[session]?.hasSent = false
-        switch outcome {
-        case .all(let count): server.wrote(count, to: session, at: now)
-        case .part(let count):
-            connections[session]?.isFull = true
-            server.wrote(count, to: session, at: now)
-        case .broken: note(.closed, of: session)
-        }
-    }
-
     // MARK: - Sessions
 
     /// The clients that have a session or wait for one.
@@ -446,7 +356,7 @@ struct Reactor: ~Copyable {
         waiting.events.remove(connection.socket.rawValue)
     }
 
-    private mutating func close(_ connection: Connection) {
+    mutating func close(_ connection: Connection) {
         continuity?.unbind(connection.session)
         connections.close(connection, in: &server, at: now)
         hasClosedSome = true

@@ -50,7 +50,7 @@ extension Daemon {
             exit(Departure.Status.cannotListen.rawValue)
         }
         let keeper = Keeper(
-            program: program, arguments: CommandLine.arguments, 
+            program: program, arguments: CommandLine.arguments,
             environment: Surroundings.current().environment.map { "\($0.key)=\($0.value)" })
         exit(keeper.run())
     }

@@ -37,3 +37,32 @@ extension Server {
         log.note(ServerEvent(.limitHit(ErrorCode.limitSessions.rawValue), peer: peer), at: now)
     }
 }
+
+/// The limits of everything.
+extension Server {
+    /// Sets other limits; nothing is taken away from a session that exceeds them.
+    public mutating func setLimits(_ limits: ServerConfiguration.Limits) {
+        self.limits = limits
+        setRuleLimits()
+        conversations.unreadLimit = limits.unread
+    }
+
+    /// Whether nothing more has room where the facts are kept: new sessions, grants and requests that wait are refused, and
+    /// releases go on.
+    public var isFull: Bool {
+        get { isFullNow }
+        set {
+            guard newValue != isFullNow else { return }
+            isFullNow = newValue
+            setRuleLimits()
+        }
+    }
+
+    private mutating func setRuleLimits() {
+        table.limits = limits.rules
+        guard isFullNow else { return }
+        table.limits.sessions = 0
+        table.limits.grants = 0
+        table.limits.waiters = 0
+    }
+}

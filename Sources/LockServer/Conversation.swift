@@ -46,6 +46,8 @@ struct Conversation {
     private(set) var output: [UInt8] = []
     /// How much of the output was sent.
     private(set) var sent = 0
+    /// How many bytes the session was sent before them, without the lines of `resumed`.
+    private var position: UInt64 = 0
     /// How many notices were dropped because too much was unread.
     private var missed = 0
     /// The bytes that `Conversations` counts for it.
@@ -98,17 +100,19 @@ struct Conversation {
         var parked: [UInt8]
         var missed: Int
         var rowReplies: [RowReply]
+        var position: UInt64
     }
 
-    /// Whether there is neither input nor output.
+    /// Whether there is neither input nor output, and never was output.
     var isQuiet: Bool {
-        unread == 0 && parked.isEmpty && missed == 0 && rowReplies.isEmpty && reader.isAtLineStart
+        position == 0 && unread == 0 && parked.isEmpty && missed == 0 && rowReplies.isEmpty
+            && reader.isAtLineStart
     }
 
     var traffic: Traffic {
         Traffic(
             output: Array(output[sent...]), input: reader.rest, parked: parked, missed: missed,
-            rowReplies: rowReplies)
+            rowReplies: rowReplies, position: position)
     }
 
     /// Takes on what the facts of a session say.
@@ -118,17 +122,24 @@ struct Conversation {
         output = traffic.output
         missed = traffic.missed
         rowReplies = traffic.rowReplies
+        position = traffic.position
     }
 
     /// Drops output that a former server had sent. If it is in doubt whether more was sent, a notice stands before that.
     mutating func restoreSent(_ count: Int, inDoubt: Int) {
         guard count <= output.count else { return end(as: .cutOff) }
         output.removeFirst(count)
-        let repeats = output.prefix(inDoubt).count { $0 == UInt8(ascii: "\n") }
-        guard repeats > 0 else { return }
+        position &+= UInt64(count)
+        guard inDoubt > 0, !output.isEmpty else { return }
+        // A notice that is in doubt itself makes way for the new one.
+        if output.starts(with: "! RESUMED ".utf8), let end = output.firstIndex(of: UInt8(ascii: "\n")) {
+            output.removeFirst(end + 1)
+            position &+= UInt64(end + 1)
+        }
         var line: [UInt8] = []
-        Notice.resumed(repeats: repeats).encode(into: &line)
+        Notice.resumed(from: position).encode(into: &line)
         output = line + output
+        position &-= UInt64(line.count)
     }
 
     mutating func restore(phase: Phase, ending: Ending?, isMute: Bool) {
@@ -216,6 +227,7 @@ struct Conversation {
     /// Drops bytes that were sent. Then writes the number of missed notices, unless still too much is unread.
     mutating func dropSent(_ count: Int, within limit: Int) {
         sent += count
+        position &+= UInt64(count)
         precondition(sent <= output.count, "more was sent than was written")
         if sent == output.count {
             // Memory that only a burst needed is given back.

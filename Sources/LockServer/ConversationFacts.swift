@@ -92,6 +92,7 @@ extension FactWriter {
         write(traffic.missed)
         write(traffic.rowReplies.count)
         for reply in traffic.rowReplies { write(reply) }
+        write(traffic.position)
     }
 
     private mutating func write(_ reply: RowReply) {
@@ -164,7 +165,8 @@ extension FactReader {
             output: Array(try data()),
             input: .init(partial: Array(try data()), isSkipping: try flag()), parked: Array(try data()),
             missed: try count(),
-            rowReplies: try list { reader throws(UnreadableFact) in try reader.rowReply() })
+            rowReplies: try list { reader throws(UnreadableFact) in try reader.rowReply() },
+            position: try number())
     }
 
     private mutating func rowReply() throws(UnreadableFact) -> RowReply {

@@ -28,6 +28,7 @@ public struct Server: ~Copyable {
     var spareEffects: [Effect] = []
     /// Kept for its memory.
     var factWriter = FactWriter()
+    var isFullNow = false
     private let anchor = Anchor()
     /// What was carried out, in order, for a caller that compares it with a model; nil for any other.
     public var carriedOut: [CarriedOut]?
@@ -305,13 +306,6 @@ public struct Server: ~Copyable {
 
     /// The rules that the administrator made.
     public var policy: Policy { verdicts.policy }
-
-    /// Sets other limits; nothing is taken away from a session that exceeds them.
-    public mutating func setLimits(_ limits: ServerConfiguration.Limits) {
-        self.limits = limits
-        table.limits = limits.rules
-        conversations.unreadLimit = limits.unread
-    }
 
     /// Sets another policy; no session loses what it holds.
     ///

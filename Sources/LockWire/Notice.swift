@@ -12,8 +12,9 @@ public enum Notice: Hashable, Sendable {
     case missed(Int)
     /// The daemon is leaving.
     case drain
-    /// Another process serves from now on. So many of the lines that follow may have come before.
-    case resumed(repeats: Int)
+    /// Another process serves from now on. What follows begins at this byte of all that the session was sent, without the lines
+    /// of this notice: a client that has received more passes over as many bytes.
+    case resumed(from: UInt64)
     /// Something happened to a grant or request on a lock that this session watches.
     case changed(Changed)
 
@@ -65,7 +66,7 @@ extension Notice {
         LineForm("REVOKED") { try .revoked($0.next(), $0.value("token")) },
         LineForm("MISSED") { try .missed($0.next()) },
         LineForm("DRAIN") { _ in .drain },
-        LineForm("RESUMED") { try .resumed(repeats: $0.value("repeats")) },
+        LineForm("RESUMED") { try .resumed(from: $0.value("from")) },
     ]
 
     /// Appends the line that says this.
@@ -94,7 +95,9 @@ extension LineWriter {
         case .recall(let name, let token): put("! RECALL", name, token)
         case .missed(let count): put("! MISSED ", count)
         case .drain: put("! DRAIN")
-        case .resumed(let count): put("! RESUMED repeats=", count)
+        case .resumed(let position):
+            put("! RESUMED")
+            put(" from=", position)
         case .changed(let changed):
             put("! CHANGED ", changed.name)
             put(" ", changed.change)

@@ -19,7 +19,7 @@ import Testing
             let welcome = try UnixSocket.pair().split { ours, theirs in
                 client = RawSession(theirs)
                 return arrivals.welcome(
-                    ours, Peer(processID: nil, userID: user, groupID: user), atMost: most)
+                    ClientSocket(ours), Peer(processID: nil, userID: user, groupID: user), atMost: most)
             }
             if let client { clients.append(client) }
             return welcome

@@ -27,6 +27,26 @@ public final class DaemonProcess {
         return own[..<(own.lastIndex(of: "/") ?? own.startIndex)] + "/prwlockd"
     }()
 
+    /// Has all tests run with a keeper, if `PRWLOCK_TEST_KEEP` is set.
+    private static let keep = getenv("PRWLOCK_TEST_KEEP") == nil ? [] : ["--keep"]
+
+    /// The process that serves for a daemon with a keeper; nil while there is none.
+    public var worker: Int32? {
+        let path = "/proc/\(processID)/task/\(processID)/children"
+        guard let text = try? FileContents.read(path, limit: 4_096) else { return nil }
+        return String(decoding: text, as: UTF8.self).split(separator: " ").first.flatMap { Int32($0) }
+    }
+
+    /// Kills the process that serves. Returns its process id.
+    @discardableResult
+    public func killWorker(with signal: Int32 = 9) throws -> Int32 {
+        for _ in 0..<30_000 {
+            if let worker, Glibc.kill(worker, signal) == 0 { return worker }
+            usleep(1_000)
+        }
+        throw Failure(description: "no worker serves: \(log)")
+    }
+
     /// Starts a daemon, and returns once it accepts connections.
     ///
     /// - Parameters:
@@ -50,7 +70,8 @@ public final class DaemonProcess {
         self.directory = directory
         socketPath = directory("s")
         self.arguments =
-            ["--socket", socketPath, "--state-directory", directory("state"), "--grace", "0"] + arguments
+            ["--socket", socketPath, "--state-directory", directory("state"), "--grace", "0"] + Self.keep
+            + arguments
         self.environment = environment
         self.sandbox = sandbox
         self.standardError = standardError

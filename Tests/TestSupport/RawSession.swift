@@ -14,6 +14,10 @@ public final class RawSession {
 
     private var socket: OwnedDescriptor?
     private var buffer: [UInt8] = []
+    /// The bytes of the lines that were read, without `! RESUMED`; after that notice, those that stand before it.
+    private var received = 0
+    /// The bytes that were received before the last `! RESUMED`.
+    private var known = 0
 
     private static let patience: Int32 = 30_000
 
@@ -45,7 +49,24 @@ public final class RawSession {
     }
 
     /// Reads the next line, without its line feed; nil at the end.
+    ///
+    /// It passes over `! RESUMED`, and over what was received before.
     public func nextLine() throws -> String? {
+        while let line = try readLine() {
+            let mark = "! RESUMED from="
+            guard line.hasPrefix(mark), let from = Int(line.dropFirst(mark.count)) else {
+                let isNew = received >= known
+                received += line.utf8.count + 1
+                if isNew { return line }
+                continue
+            }
+            known = max(known, received)
+            received = from
+        }
+        return nil
+    }
+
+    private func readLine() throws -> String? {
         while true {
             if let end = buffer.firstIndex(of: UInt8(ascii: "\n")) {
                 defer { buffer.removeSubrange(...end) }

@@ -109,7 +109,7 @@ private enum RowKind: CaseIterable {
 
 /// The cases of `Notice`.
 private enum NoticeKind: CaseIterable {
-    case expired, revoked, recall, missed, drain, changed
+    case expired, revoked, recall, missed, drain, resumed, changed
 
     init(_ notice: Notice) {
         self =
@@ -119,6 +119,7 @@ private enum NoticeKind: CaseIterable {
             case .recall: .recall
             case .missed: .missed
             case .drain: .drain
+            case .resumed: .resumed
             case .changed: .changed
             }
     }
@@ -130,6 +131,7 @@ private enum NoticeKind: CaseIterable {
         case .recall: [("! RECALL jobs token=42", .recall(jobs, token))]
         case .missed: [("! MISSED 3", .missed(3))]
         case .drain: [("! DRAIN", .drain)]
+        case .resumed: [("! RESUMED from=3", .resumed(from: 3))]
         case .changed:
             ChangeKind.allCases.map { change in
                 (

@@ -1,0 +1,95 @@
+import LockServer
+import LockVocabulary
+import Posix
+
+/// SEND: what a batch has brought about is committed, and then goes to the clients.
+extension Reactor {
+    mutating func send() {
+        collectVisits()
+        // What is sent must not be forgotten: the next worker goes on from here.
+        continuity?.commit(&server)
+        server.isFull = continuity.inspect { !$0.hasRoom } ?? false
+        guard !visits.isEmpty else { return }
+        hasWorked = true
+        var visited: [SessionID] = []
+        swap(&visits, &visited)
+        for session in visited {
+            // `visited` may have a session twice.
+            if let connection = connections[session], !connection.isFull, !connection.hasSent {
+                sendOutput(of: connection)
+            }
+        }
+        // Room lets lines go on, and what follows from them is not committed yet: so this comes after all sends.
+        for (session, outcome) in outcomes { note(outcome, of: session) }
+        outcomes.removeAll(keepingCapacity: true)
+        for session in visited {
+            if let connection = connections[session] { visit(connection) }
+        }
+        visited.removeAll(keepingCapacity: true)
+        swap(&visits, &visited)
+        // A session that has room for more rows gets them in the next batch, after the other sessions.
+        collectVisits()
+    }
+
+    mutating func collectVisits() {
+        while let session = server.nextReadySession() { visits.append(session) }
+    }
+
+    /// Waits for the conditions that the server wants, or closes the session.
+    private mutating func visit(_ connection: Connection) {
+        switch server.interest(in: connection.session) {
+        case .close: close(connection)
+        case .open(let reads, let writes):
+            connection.reads = reads && !(connection.end?.isComplete ?? false)
+            var awaited: Conditions = connection.end == nil ? .halfClosed : []
+            if connection.reads { awaited.insert(.readable) }
+            if writes && connection.isFull { awaited.insert(.writable) }
+            guard awaited != connection.awaited else { return }
+            connection.awaited = awaited
+            guard connection.isMember else { return }
+            waiting.events.change(connection.socket.rawValue, .session(connection.session), awaited)
+        }
+    }
+
+    private mutating func sendOutput(of connection: Connection) {
+        let session = connection.session
+        let outcome: Connection.SendOutcome? = server.withOutput(of: session) { output in
+            guard !output.isEmpty else { return nil }
+            if continuity == nil { return connection.send(output) }
+            return Self.sendLines(output, to: connection, noting: &continuity)
+        }
+        guard let outcome else { return }
+        connection.hasSent = true
+        outcomes.append((session, outcome))
+    }
+
+    /// Sends lines in portions that a socket takes whole or not at all, and notes each of them before and after.
+    private static func sendLines(
+        _ output: UnsafeRawBufferPointer, to connection: Connection, noting continuity: inout Continuity?
+    ) -> Connection.SendOutcome {
+        var sent = 0
+        while sent < output.count {
+            let portion = output.wholeLines(from: sent, atMost: Arena.portion)
+            continuity?.willSend(to: connection.session, upTo: sent + portion.count)
+            let outcome = connection.send(portion)
+            switch outcome {
+            case .all(let count), .part(let count): sent += count
+            case .broken: return .broken
+            }
+            continuity?.didSend(to: connection.session, sent: sent)
+            if case .part = outcome { return .part(sent) }
+        }
+        return .all(sent)
+    }
+
+    private mutating func note(_ outcome: Connection.SendOutcome, of session: SessionID) {
+        connections[session]?.hasSent = false
+        switch outcome {
+        case .all(let count): server.wrote(count, to: session, at: now)
+        case .part(let count):
+            connections[session]?.isFull = true
+            server.wrote(count, to: session, at: now)
+        case .broken: note(.closed, of: session)
+        }
+    }
+}
