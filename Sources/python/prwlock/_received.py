@@ -2,7 +2,7 @@
 
 A daemon that goes on after a fault does not know whether its last write reached the client. It sends
 ``! RESUMED from=P``, and then all from byte P on, counted without the lines of this notice. So a client that has
-received more than P bytes passes over what it has already. No texts are compared, so two equal lines are never confused.
+received more than P bytes passes over what it has already. No texts are compared, so two equal lines are not confused.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ _NOTICE = b"! RESUMED from="
 class Received:
     """The number of bytes that were received, and how many of them are known.
 
-    `sift` changes nothing, so an interrupted reader can repeat it. Other whole lines may be added to `pieces`, unless the
-    daemon `repeats`.
+    `sift` changes nothing, so an interrupted reader can repeat it. Other whole lines may be added to `pieces`, unless
+    the daemon `repeats`.
     """
 
     __slots__ = ("_count", "_known", "pieces")

@@ -108,8 +108,8 @@ class Session:
         self.is_draining = False
         #: Why grants were lost (``expired`` or ``revoked``), by their tokens as on the wire.
         self.ended: dict[bytes, str] = {}
-        #: The chunks that were read, the complete lines of earlier chunks, the next line last, and how much these chunks
-        #: had. All change in one assignment.
+        #: The chunks that were read, the complete lines of earlier chunks, the next line last, and how much those
+        #: chunks had. All change in one assignment.
         self._input: tuple[list[bytes], list[bytes], Received] = ([received] if received else [], [], Received())
         self._rows: list[bytes] = []
         self._open: dict[bytes, Request] = {}
