@@ -138,8 +138,8 @@ let package = Package(
         .testTarget(
             name: "PRWLockTests",
             dependencies: [
-                "PRWLock", "LockWire", "LockVocabulary", "Posix", "Rendezvous", "TestSupport", "prwlockd",
-                "test-client",
+                "PRWLock", "LockWire", "LockVocabulary", "Posix", "Rendezvous", "Seeded", "TestSupport",
+                "prwlockd", "test-client",
             ]),
         .testTarget(
             name: "ProtocolDocumentTests",

@@ -5,9 +5,12 @@ package import Posix
 /// The lines that arrive on a session's socket.
 struct LineReceiver {
     private var reader = LineReader(limit: 1 << 20)
+    /// The answer to `PING` came before, as each connection begins with it.
+    private var received = ReceivedBytes(after: "PONG\n".utf8.count)
     private var chunk = [UInt8](repeating: 0, count: 16_384)
 
-    /// Receives what the socket has now, without waiting. Lines of a newer protocol are left out.
+    /// Receives what the socket has now, without waiting. Left out are lines of a newer protocol, and those
+    /// that the daemon sends a second time.
     mutating func receive(from descriptor: Int32) throws(ConnectionEnded) -> [ServerLine] {
         let count = chunk.withUnsafeMutableBytes {
             recv(descriptor, $0.baseAddress, $0.count, Int32(MSG_DONTWAIT))
@@ -19,7 +22,13 @@ struct LineReceiver {
         var lines: [ServerLine] = []
         chunk.withUnsafeBytes { bytes in
             _ = reader.read(UnsafeRawBufferPointer(rebasing: bytes[..<count])) { line in
-                if case .text(let text) = line, let line = ServerLine.parse(text) { lines.append(line) }
+                guard case .text(let text) = line else { return true }
+                let parsed = ServerLine.parse(text)
+                if case .notice(.resumed(let position))? = parsed {
+                    received.goBack(to: position)
+                } else if received.take(lineOf: text.count + 1), let parsed {
+                    lines.append(parsed)
+                }
                 return true
             }
         }

@@ -50,10 +50,23 @@ final class StagedDaemon: Sendable {
     struct Session: ~Copyable {
         private let socket: OwnedDescriptor
         private var received: [UInt8] = []
+        /// What was said, without the lines of `! RESUMED`.
+        private var said = ""
 
         init(_ descriptor: Int32) { socket = OwnedDescriptor(owning: descriptor) }
 
-        func say(_ line: String) {
+        /// How many bytes were said up to the end of this line.
+        func said(upTo line: String) -> Int {
+            var size = 0
+            for one in said.split(separator: "\n") {
+                size += one.utf8.count + 1
+                if one == line { break }
+            }
+            return size
+        }
+
+        mutating func say(_ line: String) {
+            if !line.hasPrefix("! RESUMED") { said += line + "\n" }
             let bytes = Array((line + "\n").utf8)
             _ = send(socket.rawValue, bytes, bytes.count, Int32(MSG_NOSIGNAL))
         }

@@ -78,6 +78,25 @@ import Testing
         #expect(try await events.next() == nil)
     }
 
+    @Test("a change that the daemon sends again after a fault is reported once (G14)")
+    func resumed() async throws {
+        let daemon = try StagedDaemon { session in
+            try session.expect("#2 WATCH", reply: "#2 OK")
+            session.say("! CHANGED jobs granted pid=811 mode=write token=1")
+            session.say("! MISSED 7")
+            // It is in doubt whether the client has what follows the answer to `WATCH`.
+            session.say("! RESUMED from=\(session.said(upTo: "#2 OK"))")
+            session.say("! CHANGED jobs granted pid=811 mode=write token=1")
+            session.say("! MISSED 7")
+            session.say("! CHANGED jobs released pid=811 mode=write token=1")
+        }
+        var events = try await Client(socketPath: daemon.path).watch().makeAsyncIterator()
+        #expect(try await events.next()?.change?.change == .granted)
+        #expect(try await events.next() == .missed(7))
+        #expect(try await events.next()?.change?.change == .released)
+        #expect(await daemon.hasPlayed() == nil)
+    }
+
     @Test("a reader that is too slow learns how many changes it missed") func slowReader() async throws {
         let count = 25_000
         let daemon = try StagedDaemon { session in

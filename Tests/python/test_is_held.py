@@ -9,6 +9,7 @@ from typing import Any
 import prwlock
 import pytest
 from prwlock import _ahead, aio
+from prwlock._received import Received
 
 from loops import Run
 from processes import wait_until
@@ -89,7 +90,7 @@ class Pieces:
 
         self._socket, self.far = socket.socketpair()
         *lines, rest = read.split(b"\n")
-        self._input = ([rest] if rest else [], lines[::-1])
+        self._input = ([rest] if rest else [], lines[::-1], Received())
         self.far.send(unread) if unread else None
 
     def close(self) -> None:

@@ -95,6 +95,60 @@ def test_notices_say_what_ended_and_are_kept_for_a_listener_only(wire: Wire) -> 
     assert wire.session.listener.reply is not None
 
 
+# Lines that come again
+
+
+def test_a_listing_gets_no_row_twice(wire: Wire) -> None:
+    one, two = wire.ask(b"#1", b"LIST"), wire.ask(b"#2", b"LIST b")
+    wire.hear(b"* lock a", b"* lock b", b"! RESUMED from=0", b"* lock a")
+    wire.hear(b"* lock b", b"* lock c", b"#1 END 3")
+    assert list(one.rows) == [b"* lock a", b"* lock b", b"* lock c"]
+    # The rows that come again belong to a listing that is complete, and not to the next one.
+    wire.hear(b"! RESUMED from=18", b"* lock c", b"#1 END 3", b"* lock b", b"#2 END 1")
+    assert list(two.rows) == [b"* lock b"]
+    assert wire.session.fault is None
+
+
+def test_a_listing_gets_rows_that_did_not_go_out_though_they_equal_the_last_ones(wire: Wire) -> None:
+    request = wire.ask(b"#1", b"STATUS jobs")
+    wire.hear(b"* waiter a", b"! RESUMED from=11", b"* waiter a", b"* waiter a", b"#1 END 3")
+    assert list(request.rows) == [b"* waiter a"] * 3
+
+
+def test_replies_to_the_caller_that_reads_are_counted(wire: Wire) -> None:
+    for number in range(100, 600):
+        request = Request(b"#%d " % number, b"PING")
+        wire.session.open(request)
+        wire.session.inbox.append(b"#%d PONG\n" % number)
+        wire.session.receive(request)
+        assert request.reply == b"#%d PONG" % number
+    wire.session.listener = Request(b"", b"")
+    wire.hear(b"! MISSED 2", b"! RESUMED from=5000", b"! MISSED 2", b"! MISSED 3")
+    assert wire.session.notices == [b"! MISSED 2", b"! MISSED 3"]
+
+
+def test_a_caller_that_reads_passes_over_what_comes_again(wire: Wire) -> None:
+    wire.hear(b"#7 PONG", b"! RESUMED from=0")
+    request = wire.ask(b"#7", b"PING")
+    wire.session.inbox.append(b"#7 PONG\n")
+    wire.session.receive(request)
+    assert request.reply is None
+    wire.session.inbox.append(b"#7 PONG\n")
+    wire.session.receive(request)
+    assert request.reply == b"#7 PONG"
+
+
+def test_a_grant_that_comes_again_is_given_back_once(wire: Wire) -> None:
+    request = wire.ask(b"#1", b"WRITE jobs owner=t1")
+    wire.session.give_up(request)
+    wire.flush()
+    lines = [b"#1 GRANTED jobs write token=7", b"#1.c ERROR not-waiting text"]
+    wire.hear(*lines, b"! RESUMED from=0", *lines)
+    assert wire.flush() == [b"#1.r RELEASE jobs token=7"]
+    wire.hear(b"#1.r RELEASED jobs token=7")
+    assert request.is_settled
+
+
 # Requests that are given up
 
 
@@ -233,7 +287,8 @@ def test_an_interrupted_reader_neither_loses_nor_doubles_a_line() -> None:
         wire.session.give_up(given_up)
         wire.flush()
         wire.session.inbox.extend([
-            b"* lock a\n* lo", b"ck b\n! REVOKED jobs token=5\n#2 END 2\n#1 GRANTED jobs write token=7\n",
+            b"* lock a\n* lo", b"ck b\n! RESUMED from=0\n* lock a\n* lock b\n! REVOKED jobs token=5\n#2 END 2\n",
+            b"! RESUMED from=18\n! REVOKED jobs token=5\n#2 END 2\n#1 GRANTED jobs write token=7\n",
             b"#3 GRANTED mail write token=8\n#3.c ERROR not-waiting text\n! MISSED 1\n#9",
         ])  # fmt: skip
         is_interrupted = until_done(wire.session.receive, step)

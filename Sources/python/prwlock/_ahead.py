@@ -15,11 +15,13 @@ if TYPE_CHECKING:
     import socket
     from typing import Protocol
 
+    from ._received import Received
+
     class Watched(Protocol):
         """The parts of a session that are needed here."""
 
         _socket: socket.socket
-        _input: tuple[list[bytes], list[bytes]]
+        _input: tuple[list[bytes], list[bytes], Received]
 
 
 #: What is looked at first, and the size of a socket's whole queue.
@@ -40,7 +42,7 @@ def shows_end(session: Watched, name: bytes, token: bytes) -> bool:
         return True
     if ready and ready[0][1] & ~POLLIN:
         return True
-    chunks, lines = session._input
+    chunks, lines, _ = session._input
     if not ready and not chunks and not lines:
         return False
     text = _unread(session) if ready else _stored(session)
@@ -50,7 +52,7 @@ def shows_end(session: Watched, name: bytes, token: bytes) -> bool:
 
 def _stored(session: Watched) -> bytes:
     """Returns the input that was read and is not processed yet."""
-    chunks, lines = session._input
+    chunks, lines, _ = session._input
     return b"\n".join([b"", *reversed(lines), b"".join(chunks)])
 
 

@@ -267,7 +267,7 @@ class Connection(Session):
             try:
                 if request.look < self._look_of_socket:
                     self._set_look(request.look)
-                chunks, lines = self._input
+                chunks, lines, _ = self._input
                 # An interrupted reader may have left complete lines.
                 if not lines and not (chunks and b"\n" in chunks[-1]):
                     # One call of C, so an interrupt cannot lose what was read.

@@ -38,7 +38,7 @@ _STOPPED = 1.5
 
 
 def connect(location: Location, end: Optional[float] = None) -> tuple[socket.socket, bytes]:
-    """Returns a blocking connection on which the daemon has answered, and the bytes behind that answer.
+    """Returns a blocking connection on which the daemon has answered, and all bytes that the daemon has sent.
 
     Every wait ends at `end`, by `time.monotonic`, if that is given.
 
@@ -278,7 +278,7 @@ def attempt(location: Location, call_end: Optional[float] = None) -> Optional[tu
 
 
 def _greet(connection: socket.socket, location: Location, end: float) -> Optional[bytes]:
-    """Waits for the answer to a PING; returns the bytes behind the answer, or None at the end of input."""
+    """Waits for the answer to a PING; returns all bytes that have come, or None at the end of input."""
     try:
         connection.send(b"HELLO client=%s\nPING\n" % _own_name())
     except (BrokenPipeError, ConnectionResetError):
@@ -300,9 +300,9 @@ def _greet(connection: socket.socket, location: Location, end: float) -> Optiona
             return None
         received += chunk
         *lines, rest = received.split(b"\n")
-        for index, line in enumerate(lines):
+        for line in lines:
             if line == b"PONG":
-                return b"\n".join([*lines[index + 1 :], rest])
+                return received
             if line.startswith(b"ERROR limit-"):
                 words = line.decode("utf-8", "replace")
                 raise LimitExceeded(f"the lock daemon at {location.path} takes no more: {words}")

@@ -14,6 +14,7 @@ Python may raise ``KeyboardInterrupt`` between any two steps. So every step can 
 
 1. Lines move from one list to another in one call of C (`move`), so no line is lost or doubled.
 2. A reply stays in `_input` until its request has it. No tag is used twice, so a second dispatch changes nothing.
+   What leaves `_input` is counted in the same step, as `_received` needs the exact number of bytes.
 3. A request is in `_open` before its line is sent. `give_up` may be called any number of times.
 """
 
@@ -22,6 +23,7 @@ from __future__ import annotations
 from os import getpid
 
 from ._errors import DaemonUnavailable
+from ._received import Received
 from ._wire import release_of
 
 TYPE_CHECKING = False
@@ -36,6 +38,8 @@ _PIECE = 30
 #: How long a request waits after its end, in seconds. If this process was stopped, the reply may be there to be read.
 _ONCE_MORE = 0.05
 _LAST = (-1,)
+#: The most replies that are kept until they are counted.
+_MOST_PIECES = 200
 
 
 def move(take: Callable[[int], bytes], argument: Sequence[int], into: list[bytes]) -> None:
@@ -104,9 +108,9 @@ class Session:
         self.is_draining = False
         #: Why grants were lost (``expired`` or ``revoked``), by their tokens as on the wire.
         self.ended: dict[bytes, str] = {}
-        #: The chunks that were read, and the complete lines of earlier chunks, the next line last. Both change in one
-        #: assignment.
-        self._input: tuple[list[bytes], list[bytes]] = ([received] if received else [], [])
+        #: The chunks that were read, the complete lines of earlier chunks, the next line last, and how much those
+        #: chunks had. All change in one assignment.
+        self._input: tuple[list[bytes], list[bytes], Received] = ([received] if received else [], [], Received())
         self._rows: list[bytes] = []
         self._open: dict[bytes, Request] = {}
         #: Lines to be sent that have no waiting caller, by their tags, each with the request that its reply settles.
@@ -221,22 +225,25 @@ class Session:
 
     def receive(self, expected: Optional[Request] = None) -> None:
         """Processes the chunks in `inbox`. The next reply most likely answers the request `expected`."""
-        chunks, lines = self._input
-        if expected is not None and len(chunks) == 1 and not lines and not self._rows:
+        chunks, lines, received = self._input
+        if expected is not None and len(chunks) == 1 and not lines and not self._rows and not received.repeats:
             chunk = chunks[0]
             # By far the most frequent case: one line, which is the reply to the caller.
             if chunk.startswith(expected.tag) and chunk.find(b"\n") == len(chunk) - 1:
                 expected.reply = chunk[:-1]
                 self._open.pop(expected.tag, None)
-                chunks.clear()
+                move(chunks.pop, _LAST, received.pieces)
+                if len(received.pieces) > _MOST_PIECES:
+                    self._input = (chunks, lines, received.counted())
                 return
         if not lines:
             if chunks and not chunks[-1]:
                 self.end("the daemon closed it")
                 return
             *lines, rest = b"".join(chunks).split(b"\n")
+            received, lines = received.sift(lines)
             lines.reverse()
-            self._input = ([rest] if rest else [], lines)
+            self._input = ([rest] if rest else [], lines, received)
         while lines:
             line = lines[-1]
             try:

@@ -10,6 +10,7 @@ from typing import Optional, Union
 
 from ._deadline import PATIENCE
 from ._errors import DaemonUnavailable
+from ._received import Received
 from ._sockets import no_answer
 from ._wire import refusal
 
@@ -24,8 +25,13 @@ class Talk:
     def __init__(self, connected: socket.socket, received: bytes, path: str) -> None:
         self.socket = connected
         self.path = path
-        self._rest = received
+        self._rest = b""
+        self._received = Received()
         self._lines: list[bytes] = []
+        self._take(received)
+        # The answer to the first `PING` answers no later line.
+        if b"PONG" in self._lines:
+            del self._lines[: self._lines.index(b"PONG") + 1]
 
     def send(self, line: bytes) -> None:
         """Sends a line. If the session has ended, the next `event` says so."""
@@ -70,7 +76,11 @@ class Talk:
             raise Ended(f"the connection to the lock daemon has ended: {error.strerror}") from error
         if not chunk:
             raise Ended("the connection to the lock daemon has ended; look at its journal, and try again")
+        self._take(chunk)
+
+    def _take(self, chunk: bytes) -> None:
         *lines, self._rest = (self._rest + chunk).split(b"\n")
+        self._received, lines = self._received.sift(lines)
         self._lines += lines
 
     def ask(self, line: bytes, patience: float = PATIENCE) -> tuple[list[bytes], list[list[bytes]]]:
