@@ -357,7 +357,11 @@ struct Reactor: ~Copyable {
     }
 
     mutating func close(_ connection: Connection) {
-        continuity?.unbind(connection.session)
+        if continuity != nil {
+            continuity?.unbind(connection.session)
+            // A copy of the socket is in flight, so to close this one does not remove it from the set.
+            if connection.isMember { waiting.events.remove(connection.socket.rawValue) }
+        }
         connections.close(connection, in: &server, at: now)
         hasClosedSome = true
     }

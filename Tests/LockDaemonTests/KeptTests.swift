@@ -141,6 +141,26 @@ import Testing
         #expect(try session.nextLine() == nil)
     }
 
+    @Test("a session that has ended leaves nothing that keeps the process awake")
+    func rest() throws {
+        let daemon = try DaemonProcess("--keep")
+        let session = try daemon.connect()
+        for _ in 0..<3 {
+            let other = try daemon.connect()
+            #expect(try other.ask("WRITE jobs") != nil)
+            other.close()
+            try session.send("WRITE jobs wait=1h", "RELEASE jobs")
+            #expect(try session.nextLine()?.hasPrefix("GRANTED") == true)
+            #expect(try session.nextLine()?.hasPrefix("RELEASED") == true)
+        }
+        let worker = try #require(daemon.worker)
+        let isAtRest = (0..<10_000).contains { _ in
+            let text = (try? FileContents.read("/proc/\(worker)/stat", limit: 4_096)) ?? []
+            return String(decoding: text, as: UTF8.self).contains(") S ")
+        }
+        #expect(isAtRest)
+    }
+
     @Test("two thousand sessions that hold and wait go on")
     func many() throws {
         let daemon = try DaemonProcess("--keep")
