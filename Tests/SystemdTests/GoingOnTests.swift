@@ -76,6 +76,20 @@ extension BoxTests {
                 """)
         }
 
+        @Test("a daemon without a keeper that follows one with a keeper ends its sessions, and serves")
+        func withoutKeeper() async throws {
+            try await Box.run(
+                """
+                systemctl start prwlockd.socket
+                begin_sessions 200
+                drop_in '[Service]' Environment=PRWLOCKD_KEEP=no ExecStart= ExecStart=/usr/bin/prwlockd
+                systemctl restart prwlockd.service
+                expect_sessions end 'ended 200'
+                expect 'END 0' "$(ask 'STATUS job/0')"
+                expect 0 "$(show NFileDescriptorStore)"
+                """)
+        }
+
         @Test("workers that die at every start are no reason to turn clients away")
         func givesUp() async throws {
             try await Box.run(

@@ -159,7 +159,7 @@ extension BoxTests {
                 """)
         }
 
-        @Test("a daemon that hangs is replaced by the watchdog, one that is alive is not, and tokens rise (G7)")
+        @Test("a daemon that hangs is replaced by the watchdog, and not before, and tokens rise (G7)")
         func watchdog() async throws {
             try await Box.run(
                 """
@@ -174,7 +174,8 @@ extension BoxTests {
                 expect "$first" "$(server)"
                 kill -STOP "$first"
                 eventually is_replaced "$first"
-                expect watchdog "$(journalctl --quiet --unit=prwlockd.service | grep -o -m 1 "result 'watchdog'" | cut -d "'" -f 2)"
+                journalctl --quiet --unit=prwlockd.service >said
+                grep -q "Failed with result 'watchdog'" said || fail 'this was not the watchdog'
 
                 tell holder 'RELEASE jobs' 2
                 open next

@@ -85,7 +85,11 @@ tell() {
 has_lines() { (($(wc -l <"$1") >= $2)); }
 
 # server: prints the process that serves. is_replaced PROCESS: whether another one serves in its place.
-server() { pgrep --parent "$(show MainPID)"; }
+server() {
+    local keeper
+    keeper=$(show MainPID)
+    [[ $keeper != 0 ]] && pgrep --parent "$keeper"
+}
 is_replaced() {
     local now
     now=$(server) && [[ $now != "$1" && $(show ActiveState) == active ]]
