@@ -74,6 +74,7 @@ static int begin(void) {
     sigprocmask(SIG_BLOCK, NULL, &signals_at_start);
     sigorset(&signals_of_worker, &signals_at_start, &own);
     sigaddset(&own, SIGUSR2);
+    sigaddset(&own, SIGQUIT);
     sigaddset(&own, SIGCHLD);
     sigprocmask(SIG_BLOCK, &own, NULL);
     /* A stopped worker is no event. With SIG_IGN the kernel would reap the worker, and its counts would be lost. */
@@ -234,6 +235,10 @@ static int take_signals(void) {
         if (signal == SIGUSR2) {
             /* A kill at any instruction loses nothing, so it is also the way to another version. */
             is_upgrading = worker != 0;
+            signal = SIGKILL;
+        } else if (signal == SIGQUIT) {
+            if (worker == 0) return 0;
+            is_leaving = 1;
             signal = SIGKILL;
         } else if (signal == SIGTERM || signal == SIGINT) {
             if (worker == 0) return 0;

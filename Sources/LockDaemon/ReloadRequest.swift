@@ -37,7 +37,8 @@ struct ReloadRequest: ~Copyable {
 
     /// The configuration that the daemon would read.
     private static func configuration(of process: Int32) throws(Departure) -> Configuration {
-        guard words("comm", of: process)?.first == "prwlockd\n" else {
+        guard let name = words("comm", of: process)?.first, ["prwlockd\n", "prwlock-keeper\n"].contains(name)
+        else {
             throw Departure(.usage, "process \(process) is no prwlockd")
         }
         let arguments = words("cmdline", of: process) ?? []
@@ -82,7 +83,9 @@ struct ReloadRequest: ~Copyable {
             do throws(SystemError) {
                 let connection = try UnixSocket.connect(to: place, by: Deadline(after: Self.patience))
                 // Another daemon may listen at one of the places.
-                guard try PeerCredentials(of: connection).processID == process else { continue }
+                let server = try PeerCredentials(of: connection).processID
+                // The process is the one that serves, or its keeper, which passes the signal on.
+                guard server == process || Ancestors.parent(of: server) == process else { continue }
                 self.connection = connection
                 self.process = process
                 return

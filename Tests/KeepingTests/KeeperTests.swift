@@ -133,6 +133,19 @@ struct KeeperTests {
         }
     }
 
+    @Test("QUIT ends worker and keeper at once, in order, so that a manager may start another keeper")
+    func leavingToManager() throws {
+        let keeper = try KeeperProcess("script")
+        _ = try keeper.started()
+        let worker = try ProcessWatch(process: keeper.worker)
+        // A manager sends TERM right after it.
+        keeper.signal(SIGQUIT)
+        keeper.signal(SIGTERM)
+        #expect(try keeper.exitStatus() == 0)
+        #expect(ProcessWatch.hasEnded(worker.rawValue))
+        #expect(keeper.next() == nil, "the worker was told to end")
+    }
+
     @Test("without a program that can be executed the keeper tries ten times, and ends")
     func noProgram() throws {
         let keeper = try KeeperProcess("script", program: "/nowhere/prwlockd")

@@ -98,6 +98,7 @@ struct Box {
             "systemd": package.appending(path: "systemd"),
             "manual": package.appending(path: "Sources/manual"),
             "box.sh": package.appending(path: "Tests/SystemdTests/box.sh"),
+            "sessions.pl": package.appending(path: "Tests/SystemdTests/sessions.pl"),
         ]
         for (name, source) in parts {
             try FileManager.default.copyItem(at: source, to: folder.appending(path: name))

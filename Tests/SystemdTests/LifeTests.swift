@@ -123,10 +123,10 @@ extension BoxTests {
                     expect PONG "$(ask PING)"
                 done
                 for ((round = 0; round < 8; round++)); do
-                    before=$(show MainPID)
-                    kill -KILL "$before"
-                    is_another() { serves && [[ $(show MainPID) != "$before" ]]; }
-                    eventually is_another
+                    before=$(server)
+                    kill -KILL "$(show MainPID)"
+                    eventually is_replaced "$before"
+                    serves || fail 'the next daemon does not serve'
                 done
                 expect active "$(show ActiveState prwlockd.socket)"
                 """)

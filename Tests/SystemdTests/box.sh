@@ -84,6 +84,35 @@ tell() {
 
 has_lines() { (($(wc -l <"$1") >= $2)); }
 
+# server: prints the process that serves. is_replaced PROCESS: whether another one serves in its place.
+server() {
+    local keeper
+    keeper=$(show MainPID)
+    [[ $keeper != 0 ]] && pgrep --parent "$keeper"
+}
+is_replaced() {
+    local now
+    now=$(server) && [[ $now != "$1" && $(show ActiveState) == active ]]
+}
+
+# begin_sessions COUNT: opens sessions that hold and wait (sessions.pl).
+begin_sessions() {
+    coproc SESSIONS { exec perl sessions.pl "$socket" "$1" 2>&1; }
+    hear_sessions ready
+}
+
+# expect_sessions ORDER ANSWER: all sessions together answer the order like this.
+expect_sessions() {
+    echo "$1" >&"${SESSIONS[1]}"
+    hear_sessions "$2"
+}
+
+hear_sessions() {
+    local line=nothing
+    read -r -t 60 line <&"${SESSIONS[0]}" || true
+    expect "$1" "$line"
+}
+
 # token NAME: prints the token of the session's last grant.
 token() { grep '^GRANTED ' "$1" | sed -n '$s/.*token=\([0-9]*\).*/\1/p'; }
 

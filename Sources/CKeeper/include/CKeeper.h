@@ -71,6 +71,8 @@ enum {
    Call this from a process without other threads, with descriptors 0 to 2 open. The process then takes these signals:
      TERM, INT, HUP, USR1  go to the worker; TERM and INT also to the next one if the worker dies before it ends
      USR2                  kills the worker and starts the program now on disk: the upgrade
+     QUIT                  kills the worker and ends the keeper with 0: a manager that stores what is kept starts another
+                           keeper, which goes on with it
    In the worker, TERM, INT, HUP and USR1 are blocked, so that none ends it before it can take them.
 
    The worker inherits each kept descriptor under the keeper's number, all that were open without FD_CLOEXEC at the
