@@ -60,6 +60,16 @@ public struct KeeperChannel: ~Copyable {
         try send(KEEPER_WATCH, milliseconds: milliseconds)
     }
 
+    /// The same, with the error as a value.
+    public func tryWatch(milliseconds: Int64) -> SystemError? {
+        do throws(SystemError) {
+            try watch(milliseconds: UInt32(clamping: milliseconds))
+            return nil
+        } catch {
+            return error
+        }
+    }
+
     /// Makes this worker the last one, however it ends.
     public func leave() throws(SystemError) { try send(KEEPER_LEAVE) }
 

@@ -153,12 +153,13 @@ import Systemd
         listener = Listener(socket) { self.accept() }
     }
 
-    /// Ends the daemon in order if its keeper is gone: it would not survive its next fault, and `kill -9` of the process that
-    /// people know as the daemon is to end it.
+    /// Ends the daemon if its keeper is gone: it would not survive its next fault, and `kill -9` of the process that people know
+    /// as the daemon is to end it. A service manager has what the next keeper needs, so then no session is to notice.
     private func lookAtKeeper() {
         guard kept.inspect({ $0.channel.isKeeperGone }) ?? false else { return }
         keeperEnd?.suspend()
         journal.write(.error, "the keeper is gone")
+        if getenv("NOTIFY_SOCKET") != nil { _exit(Departure.Status.cannotListen.rawValue) }
         drain()
     }
 
@@ -177,6 +178,10 @@ import Systemd
     /// The loop. `Reactor` describes a batch, and the interleavings of batches and drains.
     func serve() {
         journal.write(.info, "serving \(endpoint.path ?? "a socket without a name")")
+        // The keeper acts before the manager does, which would end the keeper as well.
+        supervision.whenAlive = { period in
+            _ = self.tellKeeper { $0.tryWatch(milliseconds: period.wholeMilliseconds * 3 / 2) }
+        }
         supervision.begin(status)
         if let before = kept.inspect({ $0.before }) ?? nil {
             journal.write(.wentOn(after: before, reactor.counts))

@@ -51,7 +51,7 @@ struct EventSet: ~Copyable {
         }
     }
 
-    /// Removes a member. (A closed descriptor leaves by itself.)
+    /// Removes a member. A closed descriptor leaves by itself only if no copy of it is left, also none in flight.
     func remove(_ member: Int32) {
         var unused = epoll_event()
         epoll_ctl(descriptor.rawValue, EPOLL_CTL_DEL, member, &unused)

@@ -38,7 +38,7 @@ struct Inheritance {
     init(_ configuration: Configuration, isWorker: Bool) {
         starter = Self.starter(configuration)
         linux_open_standard_descriptors()
-        linux_reset_signals()
+        if !isWorker { linux_reset_signals() }
         linux_set_thread_stack(2 << 20)
         // No other user may use a file that the daemon makes.
         umask(0o077)

@@ -24,6 +24,8 @@ import Systemd
     private let journal: Journal
     private let readiness = Readiness()
     private var watchdog: (any DispatchSourceTimer)?
+    /// Runs with each sign of life, with the time within which the next one comes.
+    var whenAlive: @MainActor (Duration) -> Void = { _ in }
     /// The status that the manager has; nil before `begin`.
     private var told: Status?
     /// Whether the manager got a status a moment ago: people cannot read more often.
@@ -48,10 +50,12 @@ import Systemd
         timer.schedule(in: period, every: period)
         timer.activate()
         watchdog = timer
+        whenAlive(period)
     }
 
     /// Sends the sign of life, on the serving thread: a hung daemon must not look alive.
     private func kick(_ period: Duration) {
+        whenAlive(period)
         if !readiness.alive() { watchdog?.schedule(in: min(period, Self.pause), every: period) }
     }
 

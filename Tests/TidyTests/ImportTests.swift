@@ -16,7 +16,7 @@ struct ImportTests {
         "Rendezvous": ["LockVocabulary", "Posix", "CLinux", "Glibc"],
         "LockDaemon": [
             "LockServer", "LockCore", "LockVocabulary", "Posix", "Rendezvous", "Systemd", "CLinux",
-            "CMainQueue", "Dispatch", "Glibc",
+            "CMainQueue", "Dispatch", "Glibc", "Keeping", "Ledger",
         ],
         "prwlockd": ["LockDaemon", "Posix", "Rendezvous"],
         "PRWLock": [
