@@ -31,6 +31,7 @@ int linux_detach(void) {
     if (copy < 0) return errno;
     if (copy > 0) _exit(0);
     linux_reset_signals();
+    linux_unblock_signals();
     /* setsid fails only for a leader of a process group, and the copy is none. */
     setsid();
     umask(077);
@@ -41,6 +42,7 @@ int linux_detach(void) {
 static _Noreturn void become(
     const char *path, char *const arguments[], char *const environment[], const int descriptors[], int count) {
     linux_reset_signals();
+    linux_unblock_signals();
     umask(077);
 
     /* First move all of them above the target numbers, then each to its number, where it stays open over exec. */

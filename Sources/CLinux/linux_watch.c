@@ -54,6 +54,7 @@ static int is_there(int32_t process, const char *path, uint64_t start) {
 static _Noreturn void look(int32_t process, uint64_t start, int output) {
     setsid();
     linux_reset_signals();
+    linux_unblock_signals();
     prctl(PR_SET_NAME, "prwlock-look", 0, 0, 0);
     if (chdir("/") != 0) _exit(1);
     /* Keep only the pipe open: another descriptor may be a lock's connection, or the end of a pipeline. */

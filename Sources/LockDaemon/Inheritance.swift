@@ -38,7 +38,9 @@ struct Inheritance {
     init(_ configuration: Configuration, isWorker: Bool) {
         starter = Self.starter(configuration)
         linux_open_standard_descriptors()
-        if !isWorker { linux_reset_signals() }
+        linux_reset_signals()
+        // The keeper blocks those that a worker takes, so that none comes too early.
+        if !isWorker { linux_unblock_signals() }
         linux_set_thread_stack(2 << 20)
         // No other user may use a file that the daemon makes.
         umask(0o077)

@@ -83,8 +83,11 @@ int linux_set_limit(int resource, uint64_t soft, uint64_t hard);
 /* Opens /dev/null as each of the descriptors 0, 1 and 2 that is closed. */
 void linux_open_standard_descriptors(void);
 
-/* Default action for every signal, and none blocked. */
+/* Gives each signal its standard action. */
 void linux_reset_signals(void);
+
+/* Blocks no signal. */
+void linux_unblock_signals(void);
 
 /* Raises every soft limit to its hard limit, except the size of core files. */
 void linux_raise_limits(void);
