@@ -1,13 +1,13 @@
 /// What is stored at once, without a commit, and the input of the batch under way.
 extension Ledger {
-    /// Raises how many bytes of a fact were sent. Call it between batches: it takes effect without a commit, and a fact that the
+    /// Raises how many bytes were sent of what a fact stands for. Call it between batches: it takes effect without a commit, and a fact that the
     /// batch under way has set takes it along if the batch is lost.
     public mutating func setSent(_ key: FactKey, _ count: UInt32) {
         let place = index[key]
         precondition(place != .none, "there is no such fact")
         let title = title(of: place)
         precondition(title.countsSent, "the fact does not count what was sent")
-        precondition(count <= (title.isLast ? title.length : Fact.longest), "more was sent than the fact has")
+        precondition(count <= Fact.longest, "more was sent than a fact can stand for")
         memory.store(SelfChecked32.word(count), at: sentOffset(of: place))
     }
 

@@ -15,7 +15,10 @@ extension Daemon {
         _ facts: Policy.Facts,
         watching support: ProcessWatch.Support, _ kept: inout KeptDescriptors?, _ journal: Journal
     ) throws(SystemError) -> Reactor {
-        let settings = serverConfiguration(configuration, state, policy, watching: support)
+        var settings = serverConfiguration(configuration, state, policy, watching: support)
+        if let restarts = kept.inspect({ $0.before?.restarts ?? 0 }) {
+            settings.hostRows.append(ServerConfiguration.HostRow("restarts", Int(clamping: restarts)))
+        }
         let polling = Polling(processors: Int(linux_allowed_processors()))
         var server = Server(settings)
         var continuity: Continuity?

@@ -42,9 +42,9 @@ extension Server {
 extension Server {
     /// Sets other limits; nothing is taken away from a session that exceeds them.
     public mutating func setLimits(_ limits: ServerConfiguration.Limits) {
-        self.limits = limits
+        self.limits = keepsFacts ? limits.ofFacts : limits
         setRuleLimits()
-        conversations.unreadLimit = limits.unread
+        conversations.unreadLimit = self.limits.unread
     }
 
     /// Whether nothing more has room where the facts are kept: new sessions, grants and requests that wait are refused, and
@@ -64,5 +64,22 @@ extension Server {
         table.limits.sessions = 0
         table.limits.grants = 0
         table.limits.waiters = 0
+    }
+}
+
+extension ServerConfiguration.Limits {
+    /// The same limits, as far as facts have room for what they permit: in a fact are all unread, parked and incomplete bytes
+    /// of a session, and the slots of records have 24 bits.
+    fileprivate var ofFacts: Self {
+        var limits = self
+        limits.line = min(line, 65_536)
+        limits.unreadAtMost = min(unreadAtMost, 786_432)
+        limits.unread = min(unread, limits.unreadAtMost)
+        let records = 16_000_000
+        limits.rules.sessions = min(rules.sessions, records)
+        limits.rules.locks = min(rules.locks, records)
+        limits.rules.grants = min(rules.grants, records)
+        limits.rules.waiters = min(rules.waiters, records)
+        return limits
     }
 }

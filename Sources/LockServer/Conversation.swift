@@ -61,6 +61,8 @@ struct Conversation {
     var hasNewStanding = true
     /// Whether `Conversations` lists it as changed.
     var isListedAsChanged = false
+    /// The facts of its output, if it is more than a little.
+    var pieces = OutputPieces()
     /// Whether there is a fact of its input and output.
     var hasTrafficFact = false
 
@@ -109,9 +111,14 @@ struct Conversation {
             && reader.isAtLineStart
     }
 
-    var traffic: Traffic {
+    /// The output that is not sent, and the bytes before it.
+    var unsent: (output: ArraySlice<UInt8>, position: UInt64) { (output[sent...], position) }
+
+    /// - Parameter most: the bytes beyond which output is in facts of its own.
+    func traffic(withOutputOf most: Int) -> Traffic {
         Traffic(
-            output: Array(output[sent...]), input: reader.rest, parked: parked, missed: missed,
+            output: unread > most ? [] : Array(output[sent...]), input: reader.rest, parked: parked,
+            missed: missed,
             rowReplies: rowReplies, position: position)
     }
 

@@ -21,6 +21,10 @@ struct Conversations: ~Copyable {
     /// Whether changes are listed for `forEachChanged`.
     var keepsFacts = false
     private var changed: [ConversationIndex] = []
+    private var pool = SlotPool()
+    /// The slots of pieces of output of sessions that are gone, and those that a former server used.
+    private var leftPieces: [UInt32] = []
+    var formerPieces: [UInt32] = []
     /// The bytes that all conversations keep.
     private(set) var buffered = 0
     /// The number of unread bytes above which a session is not read from, and gets no notices of changes.
@@ -39,6 +43,7 @@ struct Conversations: ~Copyable {
 
     mutating func close(_ client: ConversationIndex) {
         self[client].end(as: .cutOff)
+        leftPieces += records[client.raw].pieces.slots
         records[client.raw] = .vacant
         list(client)
     }
@@ -117,11 +122,22 @@ struct Conversations: ~Copyable {
         changed.append(client)
     }
 
+    /// Removes and returns the slots of pieces of output that no session has any more.
+    mutating func takeLeftPieces() -> [UInt32] {
+        guard !leftPieces.isEmpty || !formerPieces.isEmpty else { return [] }
+        for slot in leftPieces { pool.give(slot) }
+        defer {
+            leftPieces = []
+            formerPieces = []
+        }
+        return leftPieces + formerPieces
+    }
+
     /// Calls the body with the place of each session that has changed since the last call, or is gone.
-    mutating func forEachChanged(_ body: (ConversationIndex, inout Conversation) -> Void) {
+    mutating func forEachChanged(_ body: (ConversationIndex, inout Conversation, inout SlotPool) -> Void) {
         for client in changed {
             records[client.raw].isListedAsChanged = false
-            body(client, &records[client.raw])
+            body(client, &records[client.raw], &pool)
         }
         changed.removeAll(keepingCapacity: changed.capacity <= 4_096)
     }

@@ -114,12 +114,23 @@ extension Server {
     private mutating func restoreInputAndOutput(
         _ facts: [(key: KeptKey, bytes: [UInt8])], at now: Instant
     ) throws(UnbelievableFacts) {
+        var pieces: [UInt32: [FormerPiece]] = [:]
+        for (key, bytes) in facts where key.kind == KeptKey.piece {
+            let piece = try read(key, bytes) { reader throws(UnreadableFact) in try FormerPiece(&reader) }
+            pieces[piece.session, default: []].append(piece)
+            conversations.formerPieces.append(key.slot)
+        }
         for (key, bytes) in facts {
             switch key.kind {
             case KeptKey.traffic:
-                let traffic = try read(key, bytes) { reader throws(UnreadableFact) in try reader.traffic() }
+                var traffic = try read(key, bytes) { reader throws(UnreadableFact) in try reader.traffic() }
                 guard let client = conversations.index(at: key.slot) else {
                     throw UnbelievableFacts(description: "input of no session at \(key.slot)")
+                }
+                if let parts = pieces.removeValue(forKey: key.slot) {
+                    guard traffic.output.isEmpty, let output = FormerPiece.join(parts, from: traffic.position)
+                    else { throw UnbelievableFacts(description: "the output at \(key.slot) has a gap") }
+                    traffic.output = output
                 }
                 conversations[client].restore(traffic, lineLimit: limits.line)
             case KeptKey.debts:
@@ -129,13 +140,14 @@ extension Server {
                     }
                 }
                 for (userID, paidAt) in debts { accounts.restoreDebt(of: userID, paidAt: paidAt, at: now) }
-            case KeptKey.standing: break
+            case KeptKey.standing, KeptKey.piece: break
             default:
                 guard FactKey.Kind(rawValue: key.kind) != nil else {
                     throw UnbelievableFacts(description: "a fact of the unknown kind \(key.kind)")
                 }
             }
         }
+        guard pieces.isEmpty else { throw UnbelievableFacts(description: "output of no session") }
     }
 
     /// Queues the sessions that have lines or rows left. The shell visits all of them.

@@ -7,7 +7,7 @@ import LockWire
 /// The kinds are part of the ledger's format.
 public struct KeptKey: Hashable, Sendable {
     /// 1 to 5: a fact of the rules (`FactKey.Kind`). 6: a session, by its slot. 7: a session's input and output, by its slot.
-    /// 8: what all users owe for lines. The shell has the kinds from 16 on.
+    /// 8: what all users owe for lines. 9: a piece of a session's output. The shell has the kinds from 16 on.
     public let kind: UInt8
     public let slot: UInt32
 
@@ -16,7 +16,7 @@ public struct KeptKey: Hashable, Sendable {
         self.slot = slot
     }
 
-    /// The key of a session's input and output. Its bytes begin with the output, behind its length.
+    /// The key of a session's input and output. What was sent of the output since the commit is counted with it.
     public static func traffic(ofSessionAt slot: UInt32) -> KeptKey { KeptKey(kind: traffic, slot: slot) }
 
     public var isTraffic: Bool { kind == Self.traffic }
@@ -24,6 +24,7 @@ public struct KeptKey: Hashable, Sendable {
     static let standing: UInt8 = 6
     static let traffic: UInt8 = 7
     static let debts: UInt8 = 8
+    static let piece: UInt8 = 9
 }
 
 /// The facts of a server: a new server that gets them goes on where this one is (G14).
@@ -38,6 +39,7 @@ extension Server {
         set {
             table.keepsFacts = newValue
             conversations.keepsFacts = newValue
+            setLimits(limits)
         }
     }
 
@@ -57,7 +59,8 @@ extension Server {
         table.forEachChangedFact { key, fact in
             give(key.kind.rawValue, key.slot, fact.map { fact in { $0.write(fact) } })
         }
-        conversations.forEachChanged { client, conversation in
+        for slot in conversations.takeLeftPieces() { give(KeptKey.piece, slot, nil) }
+        conversations.forEachChanged { client, conversation, pool in
             let slot = UInt32(client.raw)
             guard conversation.phase != .vacant else {
                 give(KeptKey.standing, slot, nil)
@@ -69,9 +72,16 @@ extension Server {
                 }
                 conversation.hasTrafficFact = false
             } else {
-                let traffic = conversation.traffic
+                let traffic = conversation.traffic(withOutputOf: outputPiece)
                 give(KeptKey.traffic, slot) { $0.write(traffic) }
                 conversation.hasTrafficFact = true
+            }
+            let (output, position) = conversation.unsent
+            let inPieces = output.count > outputPiece ? output : []
+            if !inPieces.isEmpty || !conversation.pieces.slots.isEmpty {
+                conversation.pieces.update(inPieces, at: position, size: outputPiece, &pool) { place, piece in
+                    give(KeptKey.piece, place, piece.map { piece in { $0.write(piece, ofSessionAt: slot) } })
+                }
             }
             guard conversation.hasNewStanding else { return }
             conversation.hasNewStanding = false

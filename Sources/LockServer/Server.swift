@@ -16,6 +16,7 @@ public struct Server: ~Copyable {
     var conversations: Conversations
     var accounts: Accounts
     let turns: ServerConfiguration.Turns
+    let outputPiece: Int
     var watchers = Watchers()
     var verdicts: Verdicts
     var statistics: Statistics
@@ -36,6 +37,7 @@ public struct Server: ~Copyable {
     public init(_ configuration: ServerConfiguration) {
         limits = configuration.limits
         turns = configuration.turns
+        outputPiece = configuration.outputPiece
         dueStepsLeft = turns.batch
         accounts = Accounts(turns)
         program = configuration.program

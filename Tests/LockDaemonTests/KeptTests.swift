@@ -28,6 +28,7 @@ import Testing
             let sessions = try waiter.rows("SESSIONS")
             #expect(sessions.contains { $0.contains("client=holder") })
         }
+        #expect(try waiter.rows("STATS").contains("* restarts 5"))
         try holder.send(bytes: "bs\n".utf8)
         #expect(try holder.nextLine() == "RELEASED jobs token=1")
         #expect(try waiter.nextLine() == "#w GRANTED jobs read token=2")
@@ -139,6 +140,24 @@ import Testing
         daemon.kill()
         #expect(try session.nextLine() == "! DRAIN")
         #expect(try session.nextLine() == nil)
+    }
+
+    @Test("a session that does not read is cut off before its output has no room in the ledger (G12)")
+    func unread() throws {
+        let daemon = try DaemonProcess("--keep")
+        let worker = daemon.worker
+        let session = try daemon.connect()
+        let name = String(repeating: "n", count: 240)
+        for number in 0..<8_000 {
+            try session.send("READ \(name)\(number) lease=20s")
+            #expect(try session.nextLine()?.hasPrefix("GRANTED") == true)
+        }
+        // Each of these grants is revoked, which the session is told and does not read.
+        let other = try daemon.connect()
+        for token in 1...8_000 { try other.ask("REVOKE \(name)\(token - 1) token=\(token)") }
+        try daemon.waitForLog("limit-buffers")
+        #expect(try other.ask("PING") != nil)
+        #expect(daemon.worker == worker)
     }
 
     @Test("a session that has ended leaves nothing that keeps the process awake")
