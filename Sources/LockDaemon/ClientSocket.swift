@@ -32,6 +32,9 @@ struct ClientSocket: ~Copyable {
 
     var rawValue: Int32 { descriptor.rawValue }
 
+    /// Whether the next worker gets it.
+    var isKept: Bool { parcel != nil }
+
     deinit {
         guard let parcel else { return }
         shutdown(descriptor.rawValue, Int32(SHUT_RDWR))

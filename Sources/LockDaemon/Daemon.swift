@@ -57,6 +57,7 @@ import Systemd
     private var kept: KeptDescriptors?
     private var keeperEnd: ReadSource?
     private var hasReportedTokenFault = false
+    private var hasReportedUnkept = false
     private var signals: Signals?
     private var deadline: ReadSource?
 
@@ -208,6 +209,10 @@ import Systemd
             reactor.hasClosedSome = false
             listener?.resume()
             if let shortage = reactor.shortage.take() { listener?.report(shortage, journal) }
+        }
+        if reactor.hasUnkeptSocket, !hasReportedUnkept {
+            hasReportedUnkept = true
+            journal.write(.notKept)
         }
         switch phase {
         case .serving: lookWhetherIdle()

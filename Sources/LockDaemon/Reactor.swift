@@ -69,6 +69,8 @@ struct Reactor: ~Copyable {
     var hasClosedSome = false
     /// The last error that cost a client its session; the daemon resets this.
     var shortage: SystemError?
+    /// Whether a socket had no room in the parcel, so that its session ends with this process.
+    private(set) var hasUnkeptSocket = false
     /// The changes that are news for the daemon.
     var news = News()
     /// Whether the main queue may have work.
@@ -325,6 +327,7 @@ struct Reactor: ~Copyable {
     /// Takes an accepted connection, which gets a session in a later batch.
     mutating func welcome(_ socket: consuming OwnedDescriptor) throws(SystemError) -> Arrivals.Welcome {
         let client = ClientSocket(socket, puttingInto: continuity?.parcel)
+        if continuity != nil, !client.isKept { hasUnkeptSocket = true }
         return try connections.welcome(client, to: &server, at: now)
     }
 

@@ -76,6 +76,14 @@ extension JournalEntry {
                 + "served (restart \(worker.restarts))")
     }
 
+    /// The kernel takes no more sockets into the parcel.
+    static var notKept: JournalEntry {
+        JournalEntry(
+            .warning,
+            "a new session would not survive the process that serves: its socket has no room beside the others; raise the limit of "
+                + "open files")
+    }
+
     /// The daemon cannot go on where a worker died.
     static func startedEmpty(because fault: String) -> JournalEntry {
         JournalEntry(.error, "started without the former sessions and locks: \(fault)")
