@@ -35,23 +35,7 @@ static void connect_to_manager(const char *address) {
 
 /* Sends a message with a descriptor, if that is not negative. */
 static void tell(const char *text, int descriptor) {
-    struct iovec data = {(void *)text, strlen(text)};
-    union {
-        struct cmsghdr header;
-        char bytes[CMSG_SPACE(sizeof(int))];
-    } buffer;
-    memset(&buffer, 0, sizeof buffer);
-    struct msghdr message = {.msg_iov = &data, .msg_iovlen = 1};
-    if (descriptor >= 0) {
-        message.msg_control = buffer.bytes;
-        message.msg_controllen = sizeof buffer.bytes;
-        struct cmsghdr *header = CMSG_FIRSTHDR(&message);
-        header->cmsg_level = SOL_SOCKET;
-        header->cmsg_type = SCM_RIGHTS;
-        header->cmsg_len = CMSG_LEN(sizeof(int));
-        memcpy(CMSG_DATA(header), &descriptor, sizeof descriptor);
-    }
-    if (manager >= 0) sendmsg(manager, &message, MSG_NOSIGNAL);
+    if (manager >= 0) linux_send_message(manager, text, strlen(text), descriptor);
 }
 
 void keeper_store(const struct keeper_entry *entry) {

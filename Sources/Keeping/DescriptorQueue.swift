@@ -2,7 +2,7 @@ internal import CLinux
 internal import Glibc
 internal import Posix
 
-/// A socketpair whose messages carry descriptors and are not received: the descriptors stay open in flight.
+/// A socketpair that keeps descriptors open in flight: each message carries some, and no process receives it.
 ///
 /// It lasts as long as a process has both ends. No call waits.
 struct DescriptorQueue: ~Copyable {

@@ -29,45 +29,15 @@ public struct KeeperChannel: ~Copyable {
         try send(KEEPER_KEEP, name, descriptors: descriptors)
     }
 
-    /// The same, with the error as a value.
-    public func tryKeep(_ name: String, _ descriptors: [Int32]) -> SystemError? {
-        do throws(SystemError) {
-            try keep(name, descriptors)
-            return nil
-        } catch {
-            return error
-        }
-    }
-
     /// Makes the keeper close the descriptors of a name.
     public func drop(_ name: String) throws(SystemError) { try send(KEEPER_DROP, name) }
 
     /// Reports that this worker has begun to serve. A worker that is killed before that counts as a fault of what is kept.
     public func ready() throws(SystemError) { try send(KEEPER_READY) }
 
-    /// The same, with the error as a value.
-    public func tryReady() -> SystemError? {
-        do throws(SystemError) {
-            try ready()
-            return nil
-        } catch {
-            return error
-        }
-    }
-
     /// Makes the keeper kill this worker if it does not call this again within so many milliseconds; zero for never.
     public func watch(milliseconds: UInt32) throws(SystemError) {
         try send(KEEPER_WATCH, milliseconds: milliseconds)
-    }
-
-    /// The same, with the error as a value.
-    public func tryWatch(milliseconds: Int64) -> SystemError? {
-        do throws(SystemError) {
-            try watch(milliseconds: UInt32(clamping: milliseconds))
-            return nil
-        } catch {
-            return error
-        }
     }
 
     /// Makes this worker the last one, however it ends.

@@ -1,6 +1,6 @@
 public import LockVocabulary
 
-/// One piece of a table's state, from which a table is built again (`LockTable.init(restoring:)`).
+/// One piece of a table's state, from which a table is built again (`LockTable.restore`).
 ///
 /// The facts hold what cannot be derived: no index, no count, no order that follows from numbers. So a fact changes only if the
 /// record that it describes does, and few facts change with each command.

@@ -2,7 +2,8 @@ import LockVocabulary
 
 /// The bytes that one batch reads, with a slice for each session. Every batch uses the same memory.
 ///
-/// So an idle session needs no buffer, and a batch can read all its sockets before it parses a line.
+/// So an idle session needs no buffer, and a batch can read all its sockets before it parses a line. With a keeper the bytes are
+/// in the ledger (`Continuity`), and the arena only has the slices.
 struct Arena: ~Copyable {
     struct Slice {
         let session: SessionID

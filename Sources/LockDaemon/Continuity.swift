@@ -47,9 +47,9 @@ struct Continuity: ~Copyable {
         self.parcel = parcel
     }
 
-    /// Gives the keeper all descriptors that the next worker needs. Returns why that is not possible.
-    func store(in channel: borrowing KeeperChannel) -> SystemError? {
-        channel.tryKeep("ledger", [memory.file.rawValue]) ?? channel.tryKeep("parcel", parcel.descriptors)
+    /// The descriptors that the next worker needs, by their names.
+    var kept: [(name: String, descriptors: [Int32])] {
+        [("ledger", [memory.file.rawValue]), ("parcel", parcel.descriptors)]
     }
 
     // MARK: - Commit

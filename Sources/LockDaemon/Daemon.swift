@@ -148,7 +148,11 @@ import Systemd
 
     /// Accepts clients on this socket.
     func listen(on socket: consuming OwnedDescriptor) {
-        if endpoint.isOwn, let fault = tellKeeper({ $0.tryKeep("listener", [socket.rawValue]) }) {
+        if endpoint.isOwn,
+            let fault = tellKeeper({ channel throws(SystemError) in
+                try channel.keep("listener", [socket.rawValue])
+            })
+        {
             journal.write(.error, "the keeper does not take the new socket: \(fault)")
         }
         listener = Listener(socket) { self.accept() }
@@ -165,13 +169,24 @@ import Systemd
     }
 
     /// Calls the body with the way to the keeper, if there is one. Returns the fault of the call.
-    private func tellKeeper(_ body: (borrowing KeeperChannel) -> SystemError?) -> SystemError? {
-        kept.inspect { body($0.channel) } ?? nil
+    private func tellKeeper(_ body: (borrowing KeeperChannel) throws(SystemError) -> Void) -> SystemError? {
+        kept.inspect { kept in
+            do throws(SystemError) {
+                try body(kept.channel)
+                return nil
+            } catch {
+                return error
+            }
+        } ?? nil
     }
 
     /// Gives the keeper what the next worker goes on from.
     private func keepState() -> SystemError? {
-        tellKeeper { channel in reactor.continuity.inspect { $0.store(in: channel) } ?? nil }
+        tellKeeper { channel throws(SystemError) in
+            for entry in reactor.continuity.inspect({ $0.kept }) ?? [] {
+                try channel.keep(entry.name, entry.descriptors)
+            }
+        }
     }
 
     private func accept() { listener?.accept(into: &reactor, journal) }
@@ -181,13 +196,15 @@ import Systemd
         journal.write(.info, "serving \(endpoint.path ?? "a socket without a name")")
         // The keeper acts before the manager does, which would end the keeper as well.
         supervision.whenAlive = { period in
-            _ = self.tellKeeper { $0.tryWatch(milliseconds: period.wholeMilliseconds * 3 / 2) }
+            _ = self.tellKeeper { channel throws(SystemError) in
+                try channel.watch(milliseconds: UInt32(clamping: period.wholeMilliseconds * 3 / 2))
+            }
         }
         supervision.begin(status)
         if let before = kept.inspect({ $0.before }) ?? nil {
             journal.write(.wentOn(after: before, reactor.counts))
         }
-        _ = tellKeeper { $0.tryReady() }
+        _ = tellKeeper { channel throws(SystemError) in try channel.ready() }
         // Another process may have removed the socket before the watch began.
         lookAtPlace()
         while true {

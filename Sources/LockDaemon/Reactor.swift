@@ -7,20 +7,21 @@ import Posix
 ///
 ///     ┌─────────────────────────────────────────────────────────────────────────┐
 ///     ▼                                                                         │
-///  [ WAIT ] ─────▶ [ READ ] ─────▶ [ POLL ] ─────▶ [ CARRY OUT ] ──▶ [ SEND ] ──┤
-///    ▲ sleep, or poll                               ends, lines,                │ the main queue has work,
-///    │ for a moment after work                      deadlines                   ▼ or there is news
+///  [ WAIT ] ──▶ [ READ ] ──▶ [ POLL ] ──▶ [ CARRY OUT ] ──▶ [ COMMIT, SEND ] ──┤
+///    ▲ sleep, or poll                       ends, lines,                        │ the main queue has work,
+///    │ for a moment after work              deadlines                           ▼ or there is news
 ///    └─────────────────────────────────── [ HOUSEKEEPING ] ◀──────────── [ MAIN QUEUE ]
 ///                                                   (`Daemon`: accept, signals, tokens, timers)
 ///
 /// - WAIT finds the ready sockets. It does not act on ends yet.
-/// - READ reads each ready socket once, into the arena, but no socket that has hung up. A socket without room there waits for
-///   the next batch, and is then first.
+/// - READ reads each ready socket once, into the arena or the ledger, but no socket that has hung up. A socket without room
+///   there waits for the next batch, and is then first.
 /// - POLL finds the sessions that have ended: sockets hung up, processes dead. It ignores all other events. The loop omits
 ///   it if no end could make a difference.
 /// - CARRY OUT first completes the sessions that have ended (`Ends`): the lines in the arena, the rest in the socket, the end;
-///   in turns, where it is much. Then
-///   come the lines of the other sessions, in the order in which their sockets became ready, and then all that is due by now.
+///   in turns, where it is much. Then come the lines of the other sessions, in the order in which their sockets became ready,
+///   and then all that is due by now.
+/// - COMMIT, if there is a keeper, writes to the ledger what the batch has changed (`Continuity`). It comes before each SEND.
 /// - SEND sends once to every session that has output. Lists continue in the next batch.
 ///
 /// Why in this order (G6), if A holds a lock that B requests without waiting:

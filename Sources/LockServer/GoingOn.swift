@@ -45,12 +45,7 @@ extension Server {
         conversations[client].restoreSent(count, inDoubt: inDoubt)
     }
 
-    /// The session with this slot; nil if there is none.
-    public func session(at slot: UInt32) -> SessionID? {
-        conversations.index(at: slot).map { conversations[$0].session }
-    }
-
-    /// The sessions whose connections a former server had not closed, with their peers.
+    /// The sessions that still had a connection under the former server, with their peers.
     public var openConnections: [(session: SessionID, peer: Peer)] {
         conversations.indices.filter { table.isRemembered(conversations[$0].session) }.map {
             (conversations[$0].session, conversations[$0].peer)

@@ -158,7 +158,7 @@ struct FormatTests {
         }
     }
 
-    /// Gives each place whose length fits a check that is right, so that what comes after the check is reached.
+    /// Corrects the check of each place that has a possible length. So recovery gets past the check, to what it tests next.
     private func resealPlaces(_ memory: TestMemory) {
         for chunk in stride(from: 1 << 16, to: memory.byteCount, by: 1 << 16) {
             guard let number = SelfChecked.number(memory.bytes.load(fromByteOffset: chunk, as: UInt64.self)),
