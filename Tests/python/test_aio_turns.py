@@ -52,10 +52,11 @@ def test_all_of_1100_tasks_are_served_in_their_order(loop_run: Run, daemon: Priv
     loop_run(body())
 
 
-def test_tasks_that_come_later_do_not_overtake(loop_run: Run, small: PrivateDaemon) -> None:
-    async def body() -> None:
+@pytest.mark.parametrize("places", [1, 3])
+def test_tasks_that_come_later_do_not_overtake(loop_run: Run, places: int) -> None:
+    async def body(daemon: PrivateDaemon) -> None:
         served: list[int] = []
-        async with aio.Client(small.socket) as client:
+        async with aio.Client(daemon.socket) as client:
 
             async def take(number: int) -> None:
                 async with client.acquire("jobs"):
@@ -63,13 +64,44 @@ def test_tasks_that_come_later_do_not_overtake(loop_run: Run, small: PrivateDaem
                     if number < 40:
                         tasks.append(asyncio.create_task(take(number + 20)))
 
-            held = small.client.acquire("jobs")
+            held = daemon.client.acquire("jobs")
             tasks = [asyncio.create_task(take(number)) for number in range(20)]
             await until(lambda: queued(client) >= 16)
             held.release()
             while not all(task.done() for task in tasks):
                 await asyncio.gather(*tasks)
             assert served == list(range(60))
+
+    with PrivateDaemon("--max-session-waiters", str(places)) as daemon:
+        loop_run(body(daemon))
+
+
+@pytest.mark.parametrize("steps", range(4))
+def test_a_new_task_does_not_overtake_one_that_has_just_got_a_turn(
+    loop_run: Run, small: PrivateDaemon, steps: int
+) -> None:
+    async def body() -> None:
+        served: list[str] = []
+        async with aio.Client(small.socket) as client:
+
+            async def take(name: str) -> None:
+                async with client.acquire("jobs"):
+                    served.append(name)
+
+            held = small.client.acquire("jobs")
+            first = [asyncio.create_task(take("first")) for _ in range(3)]
+            await until(lambda: waiting(small) == 3)
+            older = asyncio.create_task(take("older"))
+            await until(lambda: queued(client) == 1)
+            newer = asyncio.create_task(take("newer"))
+            for _ in range(steps):
+                await asyncio.sleep(0)
+            # The place at the daemon is free for the first request that comes.
+            first[2].cancel()
+            await until(lambda: first[2].done() and waiting(small) == 3)
+            held.release()
+            await asyncio.gather(*first[:2], older, newer)
+            assert served == ["first", "first", "older", "newer"]
 
     loop_run(body())
 

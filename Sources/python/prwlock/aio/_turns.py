@@ -1,17 +1,25 @@
 """The queue of tasks for which the daemon has no place, because too many requests of their session wait there.
 
 The daemon takes a limited number of waiting requests of one session (1,000 by default), and refuses the next one with
-``limit-waiters``. The task of a refused request waits here, in the order of the refusals, and sends its request again
-when it has a turn. Each end of another request for a lock gives a turn to the oldest task that has none.
+``limit-waiters``. The task of a refused request waits here, in the order of the first requests, and sends its request
+again when it has a turn. Each end of another request for a lock gives a turn to the oldest task that has none.
 
-No task overtakes an older one that wants the same lock. Lines and replies keep their order: if a place in the daemon
-becomes free after the daemon refused a request, the client reads the refusal first, so that task is the oldest without
-a turn again when the end of the other request gives the turn.
+No task overtakes an older one that wants the same lock and stands in the queue. It stands there until its lock is
+granted, also when it has a turn: until then the daemon may refuse it once more. Lines and replies keep their order: if
+a place in the daemon becomes free after the daemon refused a request, the client reads the refusal first, so that task
+is the oldest without a turn again when the end of the other request gives the turn.
+
+Requests that were all sent before the client read the first refusal may overtake each other, and one for a lock that
+just then is free is granted at once.
 """
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import count
+from operator import attrgetter
 from time import monotonic
 from typing import TYPE_CHECKING, Optional
 
@@ -28,7 +36,9 @@ _FULL = [b"ERROR", b"limit-waiters"]
 class _Place:
     """A task in the queue."""
 
-    def __init__(self, connection: Connection, name: bytes) -> None:
+    def __init__(self, connection: Connection, number: int, name: bytes) -> None:
+        #: Rises with each first request for a lock.
+        self.number = number
         self.name = name
         self._loop = connection.loop
         self.turn: asyncio.Future[None] = self._loop.create_future()
@@ -50,50 +60,64 @@ class Turns:
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
-        #: The places in their order.
-        self._places: dict[_Place, None] = {}
+        self._numbers = count()
+        #: The places, ordered by their numbers.
+        self._places: list[_Place] = []
         self._alarm: Optional[asyncio.TimerHandle] = None
 
     async def ask(self, name: bytes, text: bytes, deadline: Optional[Deadline]) -> Awaited:
         """Sends a request for a lock and waits for its reply, if necessary in this queue; as `Connection.ask`."""
         begin = monotonic()
-        request: Optional[Awaited] = None
+        number = next(self._numbers)
         may_queue = deadline is None or not deadline.is_now
-        try:
-            if may_queue and any(place.name == name and not place.has_turn for place in self._places):
+        if may_queue and any(place.name == name for place in self._places):
+            with self._place(number, name) as place:
                 # The daemon must know of it all the same: it grants the lock at once if the task holds it already.
                 request = await self._send(text + b" wait=0", deadline)
-                is_queued = request.words[:1] == [b"BUSY"]
-            else:
-                request = await self._send_with_time(text, deadline)
-                is_queued = may_queue and self._is_refused(request)
-        finally:
-            # These replies end no wait at the daemon.
-            if request is None or request.words[:1] not in ([b"BUSY"], [b"ERROR"]):
-                self.give_turn()
-        return await self._ask_in_turn(name, text, deadline, begin) if is_queued else request
+                if request.words[:1] == [b"BUSY"]:
+                    request = await self._ask_in_turn(place, text, deadline, begin)
+                return request
+        try:
+            request = await self._send_with_time(text, deadline)
+        except BaseException:
+            self.give_turn()
+            raise
+        if may_queue and self._is_refused(request):
+            with self._place(number, name) as place:
+                return await self._ask_in_turn(place, text, deadline, begin)
+        # These replies end no wait at the daemon.
+        if request.words[:1] not in ([b"BUSY"], [b"ERROR"]):
+            self.give_turn()
+        return request
 
-    async def _ask_in_turn(self, name: bytes, text: bytes, deadline: Optional[Deadline], begin: float) -> Awaited:
-        place = _Place(self._connection, name)
-        self._places[place] = None
+    @contextmanager
+    def _place(self, number: int, name: bytes) -> Iterator[_Place]:
+        """A place in the queue. It leaves its turn, if it has one, to the next."""
+        place = _Place(self._connection, number, name)
+        self._places.append(place)
+        # A request that was refused may be older than those that came into the queue meanwhile.
+        self._places.sort(key=attrgetter("number"))
         if self._alarm is None:
             self._set_alarm()
         try:
-            while True:
-                left = None if deadline is None else max(0, deadline.at - monotonic())
-                await asyncio.wait({place.turn}, timeout=left)
-                # After the timeout this asks with wait=0, and the daemon's answer names the holders.
-                request = await self._send_with_time(text, deadline)
-                if request.words[:1] == [b"BUSY"]:
-                    reply = (request.reply or b"").replace(b" BUSY ", b" TIMEOUT ", 1)
-                    request.reply = b"%s waited=%dms" % (reply, (monotonic() - begin) * 1_000)
-                if not self._is_refused(request):
-                    return request
-                place.take_back()
+            yield place
         finally:
-            del self._places[place]
+            self._places.remove(place)
             if place.has_turn:
                 self.give_turn()
+
+    async def _ask_in_turn(self, place: _Place, text: bytes, deadline: Optional[Deadline], begin: float) -> Awaited:
+        while True:
+            left = None if deadline is None else max(0, deadline.at - monotonic())
+            await asyncio.wait({place.turn}, timeout=left)
+            # After the timeout this asks with wait=0, and the daemon's answer names the holders.
+            request = await self._send_with_time(text, deadline)
+            if request.words[:1] == [b"BUSY"]:
+                reply = (request.reply or b"").replace(b" BUSY ", b" TIMEOUT ", 1)
+                request.reply = b"%s waited=%dms" % (reply, (monotonic() - begin) * 1_000)
+            if not self._is_refused(request):
+                return request
+            place.take_back()
 
     def _is_refused(self, request: Awaited) -> bool:
         """Returns whether to wait for the end of other requests: those of the session take up its limit."""
