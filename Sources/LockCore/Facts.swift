@@ -194,13 +194,16 @@ extension LockTable {
     /// Notes that the fact of a record may have changed. Call it wherever a record is added, changed or removed.
     @inline(__always)
     mutating func noteFact(_ kind: FactKey.Kind, _ slot: UInt32) {
-        if keepsFacts { changedFacts.append(FactKey(kind, slot)) }
+        guard keepsFacts else { return }
+        let key = FactKey(kind, slot)
+        // Lines that come together often change the same record.
+        if changedFacts.last != key { changedFacts.append(key) }
     }
 
     /// Calls the body with each fact that may have changed since the last call, in any order, some more than once: nil if the
     /// record is gone.
     public mutating func forEachChangedFact(_ body: (FactKey, Fact?) -> Void) {
-        for key in changedFacts { body(key, fact(key)) }
+        for key in changedFacts { visit(key, body) }
         changedFacts.removeAll(keepingCapacity: changedFacts.capacity <= 4_096)
         let counters = counters
         guard counters != keptCounters else { return }
@@ -212,8 +215,9 @@ extension LockTable {
     public func forEachFact(_ body: (FactKey, Fact) -> Void) {
         func visit<Record>(_ kind: FactKey.Kind, _ slab: borrowing Slab<Record>) {
             for slot in 0..<slab.bound {
-                let key = FactKey(kind, slot)
-                if let fact = fact(key) { body(key, fact) }
+                self.visit(FactKey(kind, slot)) { key, fact in
+                    if let fact { body(key, fact) }
+                }
             }
         }
         body(FactKey(.counters, 0), .counters(counters))
@@ -225,12 +229,32 @@ extension LockTable {
 
     /// The fact with a key; nil if its record is gone.
     public func fact(_ key: FactKey) -> Fact? {
+        var found: Fact?
+        visit(key) { found = $1 }
+        return found
+    }
+
+    /// Calls the body with the fact of a key; nil if its record is gone.
+    @inline(__always)
+    private func visit(_ key: FactKey, _ body: (FactKey, Fact?) -> Void) {
         switch key.kind {
-        case .counters: .counters(counters)
-        case .session: fact(Slot<Session>(raw: key.slot)).map(Fact.session)
-        case .grant: fact(Slot<Grant>(raw: key.slot)).map(Fact.grant)
-        case .waiter: fact(Slot<Waiter>(raw: key.slot)).map(Fact.waiter)
-        case .mark: fact(Slot<Lock>(raw: key.slot)).map(Fact.mark)
+        case .counters: body(key, .counters(counters))
+        case .session:
+            let slot = Slot<Session>(raw: key.slot)
+            guard sessions.reaches(slot), !sessions[slot].isVacant else { return body(key, nil) }
+            body(key, .session(fact(slot)))
+        case .grant:
+            let slot = Slot<Grant>(raw: key.slot)
+            guard grants.reaches(slot), !grants[slot].isVacant else { return body(key, nil) }
+            body(key, .grant(fact(slot)))
+        case .waiter:
+            let slot = Slot<Waiter>(raw: key.slot)
+            guard waiters.reaches(slot), !waiters[slot].isVacant else { return body(key, nil) }
+            body(key, .waiter(fact(slot)))
+        case .mark:
+            let slot = Slot<Lock>(raw: key.slot)
+            guard locks.reaches(slot), !locks[slot].isVacant, locks[slot].ownerDied else { return body(key, nil) }
+            body(key, .mark(Fact.Mark(lock: name(of: slot), number: markNumbers[slot] ?? 0)))
         }
     }
 
@@ -240,8 +264,7 @@ extension LockTable {
             graceEnd: graceEnd, isOpening: opened != nil)
     }
 
-    private func fact(_ slot: Slot<Session>) -> Fact.Session? {
-        guard sessions.reaches(slot), !sessions[slot].isVacant else { return nil }
+    private func fact(_ slot: Slot<Session>) -> Fact.Session {
         var fact = Fact.Session(serial: sessions[slot].serial, account: sessions[slot].account)
         fact.wantsRecall = sessions[slot].wantsRecall
         fact.hasReleaseAtEnd = sessions[slot].hasReleaseAtEnd
@@ -254,8 +277,7 @@ extension LockTable {
         return fact
     }
 
-    private func fact(_ slot: Slot<Grant>) -> Fact.Grant? {
-        guard grants.reaches(slot), !grants[slot].isVacant else { return nil }
+    private func fact(_ slot: Slot<Grant>) -> Fact.Grant {
         let record = grants[slot]
         let account = account(of: record.owner)
         var fact = Fact.Grant(
@@ -268,8 +290,7 @@ extension LockTable {
         return fact
     }
 
-    private func fact(_ slot: Slot<Waiter>) -> Fact.Waiter? {
-        guard waiters.reaches(slot), !waiters[slot].isVacant else { return nil }
+    private func fact(_ slot: Slot<Waiter>) -> Fact.Waiter {
         let record = waiters[slot]
         let account = account(of: record.owner)
         var fact = Fact.Waiter(
@@ -282,11 +303,6 @@ extension LockTable {
         fact.upgrades = record.upgrades.map { grants[$0].token }
         fact.tag = record.tag
         return fact
-    }
-
-    private func fact(_ slot: Slot<Lock>) -> Fact.Mark? {
-        guard locks.reaches(slot), !locks[slot].isVacant, locks[slot].ownerDied else { return nil }
-        return Fact.Mark(lock: name(of: slot), number: markNumbers[slot] ?? 0)
     }
 }
 

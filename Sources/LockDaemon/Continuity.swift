@@ -55,7 +55,9 @@ struct Continuity: ~Copyable {
     // MARK: - Commit
 
     /// Makes the present state of the server what the next worker goes on from.
-    mutating func commit(_ server: inout Server) {
+    ///
+    /// Returns whether new grants and requests have room in the ledger.
+    mutating func commit(_ server: inout Server) -> Bool {
         server.forEachChangedFact { key, bytes in
             let place = FactKey(kind: key.kind, slot: key.slot)
             guard let bytes else {
@@ -67,10 +69,8 @@ struct Continuity: ~Copyable {
             precondition(isKept, "the ledger has no room for a batch")
         }
         ledger.commit()
+        return ledger.hasRoom
     }
-
-    /// Whether new grants and requests have room in the ledger.
-    var hasRoom: Bool { ledger.hasRoom }
 
     // MARK: - Input
 

@@ -7,8 +7,7 @@ extension Reactor {
     mutating func send() {
         collectVisits()
         // What is sent must not be forgotten: the next worker goes on from here.
-        continuity?.commit(&server)
-        server.isFull = continuity.inspect { !$0.hasRoom } ?? false
+        if let hasRoom = continuity?.commit(&server) { server.isFull = !hasRoom }
         guard !visits.isEmpty else { return }
         hasWorked = true
         var visited: [SessionID] = []

@@ -48,6 +48,8 @@ struct Conversation {
     private(set) var sent = 0
     /// How many bytes the session was sent before them, without the lines of `resumed`.
     private var position: UInt64 = 0
+    /// How many bytes the session has sent.
+    private var received: UInt64 = 0
     /// How many notices were dropped because too much was unread.
     private var missed = 0
     /// The bytes that `Conversations` counts for it.
@@ -61,8 +63,9 @@ struct Conversation {
     var hasNewStanding = true
     /// Whether `Conversations` lists it as changed.
     var isListedAsChanged = false
-    /// The facts of its output, if it is more than a little.
-    var pieces = OutputPieces()
+    /// The facts of its output, and of its input that is not carried out, if they are more than a little.
+    private var outputPieces = BytePieces()
+    private var inputPieces = BytePieces()
     /// Whether there is a fact of its input and output.
     var hasTrafficFact = false
 
@@ -95,14 +98,15 @@ struct Conversation {
 
     // MARK: - Facts
 
-    /// Input that is not carried out, and output that is not sent: what a fact keeps of it.
+    /// Input that is not carried out, and output that is not sent: what facts keep of it.
     struct Traffic {
         var output: [UInt8]
+        /// The bytes that the session was sent before it.
+        var position: UInt64
         var input: LineReader.Rest
         var parked: [UInt8]
         var missed: Int
         var rowReplies: [RowReply]
-        var position: UInt64
     }
 
     /// Whether there is neither input nor output, and never was output.
@@ -111,16 +115,50 @@ struct Conversation {
             && reader.isAtLineStart
     }
 
-    /// The output that is not sent, and the bytes before it.
-    var unsent: (output: ArraySlice<UInt8>, position: UInt64) { (output[sent...], position) }
+    /// The bytes of input that are not carried out.
+    private var unfinished: Int { reader.partialCount + parked.count }
 
-    /// - Parameter most: the bytes beyond which output is in facts of its own.
-    func traffic(withOutputOf most: Int) -> Traffic {
-        Traffic(
-            output: unread > most ? [] : Array(output[sent...]), input: reader.rest, parked: parked,
-            missed: missed,
-            rowReplies: rowReplies, position: position)
+    /// - Parameter most: the bytes beyond which output and input are in facts of their own.
+    func writeTraffic(into writer: inout FactWriter, atMost most: Int) {
+        let (output, position, received) = (self.output[sent...], self.position, self.received)
+        let (input, count) = (reader.rest, unfinished)
+        writer.write(output.count > most ? [] : output)
+        writer.write(position)
+        writer.write(input.partial.count)
+        writer.write(input.isSkipping)
+        writer.write(count > most ? 0 : count)
+        if count <= most {
+            writer.append(input.partial[...])
+            writer.append(parked[...])
+        }
+        writer.write(count > most ? received - UInt64(count) : 0)
+        writer.write(missed)
+        writer.write(rowReplies.count)
+        for reply in rowReplies { writer.write(reply) }
     }
+
+    /// Calls the body with each piece that has changed, and with what is left of its stream, in two parts.
+    @inline(__always)
+    mutating func updatePieces(
+        of stream: BytePieces.Stream, size: Int, _ pool: inout SlotPool,
+        _ give: (UInt32, BytePieces.Part?, (ArraySlice<UInt8>, ArraySlice<UInt8>)) -> Void
+    ) {
+        switch stream {
+        case .output:
+            let count = unread > size ? unread : 0
+            guard count > 0 || !outputPieces.slots.isEmpty else { return }
+            let rest = output[sent...]
+            outputPieces.update(count: count, at: position, size: size, &pool) { give($0, $1, (rest, [])) }
+        case .input:
+            let count = unfinished > size ? unfinished : 0
+            guard count > 0 || !inputPieces.slots.isEmpty else { return }
+            let rest = (reader.rest.partial[...], parked[...])
+            inputPieces.update(count: count, at: received - UInt64(count), size: size, &pool) { give($0, $1, rest) }
+        }
+    }
+
+    /// The slots of all its pieces.
+    var pieceSlots: [UInt32] { outputPieces.slots + inputPieces.slots }
 
     /// Takes on what the facts of a session say.
     mutating func restore(_ traffic: Traffic, lineLimit: Int) {
@@ -130,6 +168,7 @@ struct Conversation {
         missed = traffic.missed
         rowReplies = traffic.rowReplies
         position = traffic.position
+        received = UInt64(unfinished)
     }
 
     /// Drops output that a former server had sent. If it is in doubt whether more was sent, a notice stands before that.
@@ -181,6 +220,16 @@ struct Conversation {
     var hasParked: Bool { !parked.isEmpty }
 
     mutating func park(_ bytes: some Collection<UInt8>) { parked.append(contentsOf: bytes) }
+
+    /// Parks a line that was read, without the spaces around it.
+    mutating func parkAgain(_ line: [UInt8]) {
+        park(line)
+        inputPieces.restart()
+    }
+
+    /// Counts bytes that are received, before they are carried out or parked.
+    @inline(__always)
+    mutating func count(received count: Int) { received &+= UInt64(count) }
 
     mutating func takeParked() -> [UInt8] {
         var taken: [UInt8] = []
@@ -271,6 +320,7 @@ struct Conversation {
         self.phase = phase
         ending = nil
         parked = []
+        inputPieces.restart()
         if phase == .cutOff { rowReplies = [] }
     }
 

@@ -84,18 +84,7 @@ extension FactWriter {
         write(peer.identity.executable) { $0.write($1) }
     }
 
-    mutating func write(_ traffic: Conversation.Traffic) {
-        write(traffic.output)
-        write(traffic.input.partial)
-        write(traffic.input.isSkipping)
-        write(traffic.parked)
-        write(traffic.missed)
-        write(traffic.rowReplies.count)
-        for reply in traffic.rowReplies { write(reply) }
-        write(traffic.position)
-    }
-
-    private mutating func write(_ reply: RowReply) {
+    mutating func write(_ reply: RowReply) {
         write(reply.tag)
         write(reply.count)
         switch reply.rest {
@@ -160,13 +149,24 @@ extension FactReader {
         return peer
     }
 
-    mutating func traffic() throws(UnreadableFact) -> Conversation.Traffic {
-        Conversation.Traffic(
-            output: Array(try data()),
-            input: .init(partial: Array(try data()), isSkipping: try flag()), parked: Array(try data()),
-            missed: try count(),
-            rowReplies: try list { reader throws(UnreadableFact) in try reader.rowReply() },
-            position: try number())
+    /// Input and output of a session. If more than a little, they are in pieces: `join` puts those together, from a position
+    /// on, or returns nil if it has none.
+    mutating func traffic(
+        joining join: (BytePieces.Stream, _ position: UInt64) throws(UnreadableFact) -> [UInt8]?
+    ) throws(UnreadableFact) -> Conversation.Traffic {
+        let output = Array(try data())
+        let position = try number()
+        let partialCount = try count()
+        let isSkipping = try flag()
+        let inlineInput = Array(try data())
+        let inputPosition = try number()
+        let input = try join(.input, inputPosition) ?? inlineInput
+        guard partialCount <= input.count else { throw UnreadableFact() }
+        return Conversation.Traffic(
+            output: try join(.output, position) ?? output, position: position,
+            input: .init(partial: Array(input.prefix(partialCount)), isSkipping: isSkipping),
+            parked: Array(input.dropFirst(partialCount)), missed: try count(),
+            rowReplies: try list { reader throws(UnreadableFact) in try reader.rowReply() })
     }
 
     private mutating func rowReply() throws(UnreadableFact) -> RowReply {

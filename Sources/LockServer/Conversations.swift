@@ -22,7 +22,7 @@ struct Conversations: ~Copyable {
     var keepsFacts = false
     private var changed: [ConversationIndex] = []
     private var pool = SlotPool()
-    /// The slots of pieces of output of sessions that are gone, and those that a former server used.
+    /// The slots of pieces of sessions that are gone, and those that a former server used.
     private var leftPieces: [UInt32] = []
     var formerPieces: [UInt32] = []
     /// The bytes that all conversations keep.
@@ -43,7 +43,7 @@ struct Conversations: ~Copyable {
 
     mutating func close(_ client: ConversationIndex) {
         self[client].end(as: .cutOff)
-        leftPieces += records[client.raw].pieces.slots
+        leftPieces += records[client.raw].pieceSlots
         records[client.raw] = .vacant
         list(client)
     }
@@ -106,6 +106,11 @@ struct Conversations: ~Copyable {
         return reader
     }
 
+    @inline(__always)
+    mutating func count(received count: Int, from client: ConversationIndex) {
+        records[client.raw].count(received: count)
+    }
+
     private mutating func takeChange(of client: ConversationIndex) {
         let change = records[client.raw].takeChange(unreadLimit: unreadLimit)
         buffered += change.bytes
@@ -122,7 +127,7 @@ struct Conversations: ~Copyable {
         changed.append(client)
     }
 
-    /// Removes and returns the slots of pieces of output that no session has any more.
+    /// Removes and returns the slots of pieces that no session has any more.
     mutating func takeLeftPieces() -> [UInt32] {
         guard !leftPieces.isEmpty || !formerPieces.isEmpty else { return [] }
         for slot in leftPieces { pool.give(slot) }

@@ -1,46 +1,120 @@
 import LockVocabulary
 
-/// Writes the fields of a fact as bytes: numbers in base 128 with the lowest digit first (LEB128), texts behind their length.
-struct FactWriter {
-    private(set) var bytes: [UInt8] = []
+/// Writes the fields of a fact as bytes: counts in base 128 with the lowest digit first (LEB128), instants and durations in
+/// eight bytes, the lowest first, texts behind their length.
+///
+/// It writes to memory of its own without a check for each byte, because each request waits for its facts.
+struct FactWriter: ~Copyable {
+    private var base: UnsafeMutableRawPointer?
+    private var capacity = 0
+    private var count = 0
 
-    mutating func empty() { bytes.removeAll(keepingCapacity: bytes.capacity <= 4_096) }
+    /// The memory that an empty writer keeps.
+    private static var usualCapacity: Int { 4_096 }
+
+    deinit { base?.deallocate() }
+
+    /// What was written since it was empty.
+    @inline(__always)
+    var bytes: UnsafeRawBufferPointer { UnsafeRawBufferPointer(start: base, count: count) }
+
+    @inline(__always)
+    mutating func empty() {
+        count = 0
+        if capacity > Self.usualCapacity { shrink() }
+    }
+
+    @inline(never)
+    private mutating func shrink() {
+        base?.deallocate()
+        base = nil
+        capacity = 0
+    }
+
+    /// Room for more bytes behind those that were written.
+    @inline(__always)
+    private mutating func room(for more: Int) -> UnsafeMutableRawPointer {
+        if let base, capacity - count >= more { return base + count }
+        return grow(by: more)
+    }
+
+    @inline(never)
+    private mutating func grow(by more: Int) -> UnsafeMutableRawPointer {
+        let larger = max(Self.usualCapacity, 2 * capacity, count + more)
+        let memory = UnsafeMutableRawPointer.allocate(byteCount: larger, alignment: 8)
+        if let base { memory.copyMemory(from: base, byteCount: count) }
+        base?.deallocate()
+        base = memory
+        capacity = larger
+        return memory + count
+    }
 
     @inline(__always)
     mutating func write(_ number: UInt64) {
+        let room = room(for: 10)
         var left = number
+        var length = 0
         while left >= 0x80 {
-            bytes.append(UInt8(truncatingIfNeeded: left) | 0x80)
+            room.storeBytes(of: UInt8(truncatingIfNeeded: left) | 0x80, toByteOffset: length, as: UInt8.self)
             left >>= 7
+            length += 1
         }
-        bytes.append(UInt8(truncatingIfNeeded: left))
+        room.storeBytes(of: UInt8(truncatingIfNeeded: left), toByteOffset: length, as: UInt8.self)
+        count += length + 1
     }
 
+    /// Writes all of a number's bytes.
+    @inline(__always)
+    mutating func writeWhole(_ number: Int64) {
+        room(for: 8).storeBytes(of: number.littleEndian, as: Int64.self)
+        count += 8
+    }
+
+    @inline(__always)
+    mutating func write(_ data: UnsafeRawBufferPointer) {
+        write(data.count)
+        append(data)
+    }
+
+    /// Writes bytes without their number.
+    @inline(__always)
+    mutating func append(_ data: UnsafeRawBufferPointer) {
+        guard let start = data.baseAddress, !data.isEmpty else { return }
+        room(for: data.count).copyMemory(from: start, byteCount: data.count)
+        count += data.count
+    }
+
+    @inline(__always)
     mutating func write(_ number: UInt32) { write(UInt64(number)) }
 
+    @inline(__always)
     mutating func write(_ number: Int) { write(UInt64(bitPattern: Int64(number))) }
 
-    mutating func write(_ flag: Bool) { bytes.append(flag ? 1 : 0) }
+    @inline(__always)
+    mutating func write(_ flag: Bool) { write(UInt64(flag ? 1 : 0)) }
 
-    mutating func write(_ instant: Instant) { write(UInt64(bitPattern: instant.nanoseconds)) }
+    @inline(__always)
+    mutating func write(_ instant: Instant) { writeWhole(instant.nanoseconds) }
 
-    mutating func write(_ duration: Duration) { write(UInt64(bitPattern: duration.wholeNanoseconds)) }
+    @inline(__always)
+    mutating func write(_ duration: Duration) { writeWhole(duration.wholeNanoseconds) }
 
+    @inline(__always)
     mutating func write(_ text: String) {
         var copy = text
         copy.withUTF8 { write(UnsafeRawBufferPointer($0)) }
     }
 
-    mutating func write(_ data: UnsafeRawBufferPointer) {
-        write(data.count)
-        bytes.append(contentsOf: data)
-    }
+    @inline(__always)
+    mutating func write(_ data: [UInt8]) { data.withUnsafeBytes { write($0) } }
 
-    mutating func write(_ data: some Collection<UInt8>) {
-        write(data.count)
-        bytes.append(contentsOf: data)
-    }
+    @inline(__always)
+    mutating func write(_ data: ArraySlice<UInt8>) { data.withUnsafeBytes { write($0) } }
 
+    @inline(__always)
+    mutating func append(_ data: ArraySlice<UInt8>) { data.withUnsafeBytes { append($0) } }
+
+    @inline(__always)
     mutating func write<Value>(_ value: Value?, _ body: (inout FactWriter, Value) -> Void) {
         write(value != nil)
         if let value { body(&self, value) }
@@ -93,13 +167,15 @@ struct FactReader {
         return byte == 1
     }
 
-    mutating func instant() throws(UnreadableFact) -> Instant {
-        Instant(nanoseconds: Int64(bitPattern: try number()))
+    private mutating func wholeNumber() throws(UnreadableFact) -> Int64 {
+        guard rest.count >= 8 else { throw UnreadableFact() }
+        defer { rest = UnsafeRawBufferPointer(rebasing: rest.dropFirst(8)) }
+        return Int64(littleEndian: rest.loadUnaligned(as: Int64.self))
     }
 
-    mutating func duration() throws(UnreadableFact) -> Duration {
-        .nanoseconds(Int64(bitPattern: try number()))
-    }
+    mutating func instant() throws(UnreadableFact) -> Instant { Instant(nanoseconds: try wholeNumber()) }
+
+    mutating func duration() throws(UnreadableFact) -> Duration { .nanoseconds(try wholeNumber()) }
 
     mutating func data() throws(UnreadableFact) -> UnsafeRawBufferPointer {
         let count = try count()
@@ -130,18 +206,25 @@ struct FactReader {
 // MARK: - The vocabulary
 
 extension FactWriter {
+    @inline(__always)
     mutating func write(_ name: LockName) { name.withBytes { write($0) } }
 
+    @inline(__always)
     mutating func write(_ note: Note) { write(note.text) }
 
+    @inline(__always)
     mutating func write(_ owner: OwnerID) { write(owner.text) }
 
+    @inline(__always)
     mutating func write(_ tag: Tag?) { write(tag?.text ?? "") }
 
+    @inline(__always)
     mutating func write(_ token: Token) { write(token.rawValue) }
 
+    @inline(__always)
     mutating func write(_ mode: LockMode) { write(UInt64(mode.rawValue)) }
 
+    @inline(__always)
     mutating func write(_ limit: TimeLimit) { write(limit.duration) { $0.write($1) } }
 }
 

@@ -109,23 +109,25 @@ extension Server {
     private mutating func restoreInputAndOutput(
         _ facts: [(key: KeptKey, bytes: [UInt8])], at now: Instant
     ) throws(UnbelievableFacts) {
-        var pieces: [UInt32: [FormerPiece]] = [:]
+        var pieces: [FormerPiece.Whole: [FormerPiece]] = [:]
         for (key, bytes) in facts where key.kind == KeptKey.piece {
             let piece = try read(key, bytes) { reader throws(UnreadableFact) in try FormerPiece(&reader) }
-            pieces[piece.session, default: []].append(piece)
+            pieces[piece.whole, default: []].append(piece)
             conversations.formerPieces.append(key.slot)
         }
         for (key, bytes) in facts {
             switch key.kind {
             case KeptKey.traffic:
-                var traffic = try read(key, bytes) { reader throws(UnreadableFact) in try reader.traffic() }
+                let traffic = try read(key, bytes) { reader throws(UnreadableFact) in
+                    try reader.traffic { stream, position throws(UnreadableFact) in
+                        let whole = FormerPiece.Whole(session: key.slot, stream: stream)
+                        guard let parts = pieces.removeValue(forKey: whole) else { return nil }
+                        guard let joined = FormerPiece.join(parts, from: position) else { throw UnreadableFact() }
+                        return joined
+                    }
+                }
                 guard let client = conversations.index(at: key.slot) else {
                     throw UnbelievableFacts(description: "input of no session at \(key.slot)")
-                }
-                if let parts = pieces.removeValue(forKey: key.slot) {
-                    guard traffic.output.isEmpty, let output = FormerPiece.join(parts, from: traffic.position)
-                    else { throw UnbelievableFacts(description: "the output at \(key.slot) has a gap") }
-                    traffic.output = output
                 }
                 conversations[client].restore(traffic, lineLimit: limits.line)
             case KeptKey.debts:
@@ -142,7 +144,7 @@ extension Server {
                 }
             }
         }
-        guard pieces.isEmpty else { throw UnbelievableFacts(description: "output of no session") }
+        guard pieces.isEmpty else { throw UnbelievableFacts(description: "pieces of no session") }
     }
 
     /// Queues the sessions that have lines or rows left. The shell visits all of them.

@@ -7,7 +7,7 @@ import LockWire
 /// The kinds are part of the ledger's format.
 public struct KeptKey: Hashable, Sendable {
     /// 1 to 5: a fact of the rules (`FactKey.Kind`). 6: a session, by its slot. 7: a session's input and output, by its slot.
-    /// 8: what all users owe for lines. 9: a piece of a session's output. The shell has the kinds from 16 on.
+    /// 8: what all users owe for lines. 9: a piece of a session's output or input. The shell has the kinds from 16 on.
     public let kind: UInt8
     public let slot: UInt32
 
@@ -50,54 +50,58 @@ extension Server {
         var writer = FactWriter()
         swap(&writer, &factWriter)
         defer { swap(&writer, &factWriter) }
-        func give(_ kind: UInt8, _ slot: UInt32, _ write: ((inout FactWriter) -> Void)?) {
-            guard let write else { return body(KeptKey(kind: kind, slot: slot), nil) }
-            writer.empty()
-            write(&writer)
-            writer.bytes.withUnsafeBytes { body(KeptKey(kind: kind, slot: slot), $0) }
-        }
         table.forEachChangedFact { key, fact in
-            give(key.kind.rawValue, key.slot, fact.map { fact in { $0.write(fact) } })
+            let key = KeptKey(kind: key.kind.rawValue, slot: key.slot)
+            guard let fact else { return body(key, nil) }
+            writer.empty()
+            writer.write(fact)
+            body(key, writer.bytes)
         }
-        for slot in conversations.takeLeftPieces() { give(KeptKey.piece, slot, nil) }
+        for slot in conversations.takeLeftPieces() { body(KeptKey(kind: KeptKey.piece, slot: slot), nil) }
         conversations.forEachChanged { client, conversation, pool in
             let slot = UInt32(client.raw)
             guard conversation.phase != .vacant else {
-                give(KeptKey.standing, slot, nil)
-                return give(KeptKey.traffic, slot, nil)
+                body(KeptKey(kind: KeptKey.standing, slot: slot), nil)
+                return body(.traffic(ofSessionAt: slot), nil)
             }
             if conversation.isQuiet {
                 if conversation.hasTrafficFact || conversation.hasNewStanding {
-                    give(KeptKey.traffic, slot, nil)
+                    body(.traffic(ofSessionAt: slot), nil)
                 }
                 conversation.hasTrafficFact = false
             } else {
-                let traffic = conversation.traffic(withOutputOf: outputPiece)
-                give(KeptKey.traffic, slot) { $0.write(traffic) }
+                writer.empty()
+                conversation.writeTraffic(into: &writer, atMost: pieceSize)
+                body(.traffic(ofSessionAt: slot), writer.bytes)
                 conversation.hasTrafficFact = true
             }
-            let (output, position) = conversation.unsent
-            let inPieces = output.count > outputPiece ? output : []
-            if !inPieces.isEmpty || !conversation.pieces.slots.isEmpty {
-                conversation.pieces.update(inPieces, at: position, size: outputPiece, &pool) { place, piece in
-                    give(KeptKey.piece, place, piece.map { piece in { $0.write(piece, ofSessionAt: slot) } })
+            for stream in [BytePieces.Stream.output, .input] {
+                conversation.updatePieces(of: stream, size: pieceSize, &pool) { place, part, bytes in
+                    let key = KeptKey(kind: KeptKey.piece, slot: place)
+                    guard let part else { return body(key, nil) }
+                    writer.empty()
+                    writer.write(part, of: stream, bytes, ofSessionAt: slot)
+                    body(key, writer.bytes)
                 }
             }
             guard conversation.hasNewStanding else { return }
             conversation.hasNewStanding = false
             let watch = watchers.watch(of: conversation.session)
-            let standing = Standing(
-                conversation, watch.map { Standing.Watch(position: $0.position, prefix: $0.prefix) })
-            give(KeptKey.standing, slot) { $0.write(standing) }
+            writer.empty()
+            writer.write(
+                Standing(
+                    conversation, watch.map { Standing.Watch(position: $0.position, prefix: $0.prefix) }))
+            body(KeptKey(kind: KeptKey.standing, slot: slot), writer.bytes)
         }
         guard let debts = accounts.takeChangedDebts(at: table.now) else { return }
-        guard !debts.isEmpty else { return give(KeptKey.debts, 0, nil) }
-        give(KeptKey.debts, 0) { writer in
-            writer.write(debts.count)
-            for (userID, paidAt) in debts {
-                writer.write(userID)
-                writer.write(paidAt)
-            }
+        let key = KeptKey(kind: KeptKey.debts, slot: 0)
+        guard !debts.isEmpty else { return body(key, nil) }
+        writer.empty()
+        writer.write(debts.count)
+        for (userID, paidAt) in debts {
+            writer.write(userID)
+            writer.write(paidAt)
         }
+        body(key, writer.bytes)
     }
 }

@@ -16,7 +16,7 @@ public struct Server: ~Copyable {
     var conversations: Conversations
     var accounts: Accounts
     let turns: ServerConfiguration.Turns
-    let outputPiece: Int
+    let pieceSize: Int
     var watchers = Watchers()
     var verdicts: Verdicts
     var statistics: Statistics
@@ -37,7 +37,7 @@ public struct Server: ~Copyable {
     public init(_ configuration: ServerConfiguration) {
         limits = configuration.limits
         turns = configuration.turns
-        outputPiece = configuration.outputPiece
+        pieceSize = configuration.pieceSize
         dueStepsLeft = turns.batch
         accounts = Accounts(turns)
         program = configuration.program
@@ -88,6 +88,7 @@ public struct Server: ~Copyable {
     public mutating func receive(_ bytes: UnsafeRawBufferPointer, from session: SessionID, at now: Instant) {
         guard let client = conversations.openIndex(of: session) else { return }
         catchUp(at: now)
+        conversations.count(received: bytes.count, from: client)
         if conversations.isPaused(client) {
             conversations[client].park(bytes)
         } else {

@@ -41,8 +41,8 @@ public struct ServerConfiguration: Sendable {
 
     public var limits = Limits()
     public var turns = Turns()
-    /// The bytes of a piece of output in a fact; output of more bytes is in pieces (`OutputPieces`).
-    public var outputPiece = 4_096
+    /// The bytes of a piece of output or input in a fact; more bytes are in pieces (`BytePieces`).
+    public var pieceSize = 4_096
     /// Who may do what, how much, and in which order.
     public var policy = Policy()
     /// The program and its version, for `HELLO`.

@@ -37,7 +37,7 @@ extension Server {
             cost += .blank(bytes: count - ofLines)
             conversations[client].exchange(&reader)
             accounts.charge(cost, to: conversations[client].payer, at: now)
-            if !postponed.isEmpty { conversations[client].park(postponed) }
+            if !postponed.isEmpty { conversations[client].parkAgain(postponed) }
         }
         guard conversations[client].phase == .open else { return }
         if count < bytes.count { conversations[client].park(bytes[count...]) }

@@ -62,7 +62,7 @@ public struct Simulation: ~Copyable {
         if let policy = settings.rules.policy { configuration.policy = policy }
         configuration.limits = settings.limits
         configuration.turns = turns
-        configuration.outputPiece = 64
+        configuration.pieceSize = 64
         configuration.program = "prwlockd/simulated"
         configuration.ownUserID = 500
         configuration.firstToken = Token(rawValue: token.rawValue + 1)
