@@ -253,7 +253,9 @@ extension LockTable {
             body(key, .waiter(fact(slot)))
         case .mark:
             let slot = Slot<Lock>(raw: key.slot)
-            guard locks.reaches(slot), !locks[slot].isVacant, locks[slot].ownerDied else { return body(key, nil) }
+            guard locks.reaches(slot), !locks[slot].isVacant, locks[slot].ownerDied else {
+                return body(key, nil)
+            }
             body(key, .mark(Fact.Mark(lock: name(of: slot), number: markNumbers[slot] ?? 0)))
         }
     }

@@ -50,6 +50,7 @@ struct Arena: ~Copyable {
 extension UnsafeRawBufferPointer {
     /// The lines from an offset on that fit into so many bytes; a part of one line if not even that one fits.
     func wholeLines(from start: Int, atMost most: Int) -> UnsafeRawBufferPointer {
+        if start == 0, count <= most { return self }
         let rest = self[start...].prefix(most)
         guard start + rest.count < count, let end = rest.lastIndex(of: UInt8(ascii: "\n")) else {
             return UnsafeRawBufferPointer(rebasing: rest)

@@ -83,16 +83,17 @@ extension FactWriter {
     /// - Parameters:
     ///   - bytes: what is left of the stream, in two parts.
     mutating func write(
-        _ part: BytePieces.Part, of stream: BytePieces.Stream, _ bytes: (ArraySlice<UInt8>, ArraySlice<UInt8>),
-        ofSessionAt slot: UInt32
+        _ part: BytePieces.Part, of stream: BytePieces.Stream,
+        _ bytes: (ArraySlice<UInt8>, ArraySlice<UInt8>), ofSessionAt slot: UInt32
     ) {
         write(slot)
         write(stream.rawValue)
         write(part.start)
         write(part.range.count)
-        let (lower, upper) = (part.range.lowerBound, part.range.upperBound)
-        append(bytes.0.dropFirst(lower).prefix(upper - lower))
-        append(bytes.1.dropFirst(max(0, lower - bytes.0.count)).prefix(max(0, upper - max(lower, bytes.0.count))))
+        let first = part.range.clamped(to: 0..<bytes.0.count)
+        append(bytes.0.dropFirst(first.lowerBound).prefix(first.count))
+        let rest = part.range.count - first.count
+        append(bytes.1.dropFirst(max(0, part.range.lowerBound - bytes.0.count)).prefix(rest))
     }
 }
 

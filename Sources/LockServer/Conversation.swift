@@ -119,6 +119,7 @@ struct Conversation {
     private var unfinished: Int { reader.partialCount + parked.count }
 
     /// - Parameter most: the bytes beyond which output and input are in facts of their own.
+    @inline(__always)
     func writeTraffic(into writer: inout FactWriter, atMost most: Int) {
         let (output, position, received) = (self.output[sent...], self.position, self.received)
         let (input, count) = (reader.rest, unfinished)
@@ -153,7 +154,9 @@ struct Conversation {
             let count = unfinished > size ? unfinished : 0
             guard count > 0 || !inputPieces.slots.isEmpty else { return }
             let rest = (reader.rest.partial[...], parked[...])
-            inputPieces.update(count: count, at: received - UInt64(count), size: size, &pool) { give($0, $1, rest) }
+            inputPieces.update(count: count, at: received - UInt64(count), size: size, &pool) {
+                give($0, $1, rest)
+            }
         }
     }
 

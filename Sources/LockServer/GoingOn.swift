@@ -122,8 +122,8 @@ extension Server {
                     try reader.traffic { stream, position throws(UnreadableFact) in
                         let whole = FormerPiece.Whole(session: key.slot, stream: stream)
                         guard let parts = pieces.removeValue(forKey: whole) else { return nil }
-                        guard let joined = FormerPiece.join(parts, from: position) else { throw UnreadableFact() }
-                        return joined
+                        if let joined = FormerPiece.join(parts, from: position) { return joined }
+                        throw UnreadableFact()
                     }
                 }
                 guard let client = conversations.index(at: key.slot) else {
