@@ -47,8 +47,8 @@ extension Server {
         conversations.unreadLimit = self.limits.unread
     }
 
-    /// Whether nothing more has room where the facts are kept: new sessions, grants and requests that wait are refused, and
-    /// releases go on.
+    /// Whether nothing more has room where the facts are kept: new sessions, grants and requests that wait are refused
+    /// (`no-memory`), and releases go on.
     public var isFull: Bool {
         get { isFullNow }
         set {

@@ -41,6 +41,7 @@ extension Server {
     /// The error for a refusal that has no reply of its own.
     func error(_ refusal: Refusal) -> WireError {
         switch refusal {
+        case .limit(.grants) where isFull, .limit(.waiters) where isFull: WireError(.noMemory)
         case .limit(.grants): WireError(.limitGrants)
         case .limit(.waiters): WireError(.limitWaiters)
         case .limit(.locks): WireError(.limitLocks)

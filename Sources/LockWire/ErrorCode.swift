@@ -51,6 +51,8 @@ public enum ErrorCode: String, CaseIterable, Sendable {
     // The daemon
     /// The daemon cannot give out a token, because its state directory cannot be written to.
     case noToken = "no-token"
+    /// The daemon has no memory for another grant or waiting request, if it keeps them for the next process that serves.
+    case noMemory = "no-memory"
     /// The daemon is leaving, and grants nothing new.
     case draining
     /// There are too many sessions, or the daemon has no descriptor for another.
@@ -96,6 +98,7 @@ public enum ErrorCode: String, CaseIterable, Sendable {
         case .ambiguous: "several match; choose with token=, owner= or the tag"
         case .wrongMode: "the grant's mode does not allow that"
         case .noToken: "no fencing token can be given out: the state directory cannot be written to"
+        case .noMemory: "the daemon has no memory for another grant or waiting request"
         case .draining: "the daemon is leaving and grants nothing new"
         case .limitSessions: "there are as many sessions as the daemon takes"
         case .limitGrants: "too many grants are held"

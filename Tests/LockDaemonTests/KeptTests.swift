@@ -160,6 +160,29 @@ import Testing
         #expect(daemon.worker == worker)
     }
 
+    @Test("when the ledger cannot grow, requests are refused, and releases go on (G14)")
+    func fullMemory() throws {
+        let daemon = try DaemonProcess("--keep", "--max-session-grants", "100000", "--max-grants", "1000000")
+        let session = try daemon.connect()
+        let waiter = try daemon.connect()
+        #expect(try session.ask("WRITE held") == "GRANTED held write token=1")
+        try waiter.send("WRITE held", "PING")
+        #expect(try waiter.nextLine() == "PONG")
+        daemon.limitFileSize(to: 2 << 20, of: daemon.worker)
+        let name = String(repeating: "n", count: 240)
+        var answer: String?
+        for number in 0..<20_000 where answer?.contains("no-memory") != true {
+            answer = try session.ask("READ \(name)\(number)")
+        }
+        #expect(answer?.hasPrefix("ERROR no-memory lock=\(name)") == true, "\(answer ?? "the end")")
+        #expect(try session.ask("RELEASE held") == "RELEASED held token=1")
+        #expect(try waiter.nextLine()?.hasPrefix("GRANTED held write") == true)
+        // The next process finds what this one had, and has the memory that this one could not get.
+        try daemon.killWorker()
+        #expect(try waiter.ask("RELEASE held")?.hasPrefix("RELEASED held") == true)
+        #expect(try session.ask("READ \(name)").map { $0.hasPrefix("GRANTED") } == true)
+    }
+
     @Test("a session that has ended leaves nothing that keeps the process awake")
     func rest() throws {
         let daemon = try DaemonProcess("--keep")

@@ -334,6 +334,19 @@ import Testing
         #expect(room.server.takeEvents().map(\.kind) == [.noToken])
     }
 
+    @Test("without memory for facts requests are refused, and releases go on (G14)") func noMemory() {
+        let room = Room()
+        #expect(room.send("a", "WRITE jobs\n") == ["GRANTED jobs write token=1"])
+        #expect(room.send("b", "WRITE jobs\n") == [])
+        room.server.isFull = true
+        #expect(room.send("a", "WRITE mail\n").first?.hasPrefix("ERROR no-memory lock=mail") == true)
+        #expect(room.send("a", "#2 WRITE jobs owner=o\n").first?.hasPrefix("#2 ERROR no-memory") == true)
+        #expect(room.send("a", "RELEASE jobs\n") == ["RELEASED jobs token=1"])
+        #expect(room.send("b", "PING\n") == ["GRANTED jobs write token=2", "PONG"])
+        room.server.isFull = false
+        #expect(room.send("a", "WRITE mail\n") == ["GRANTED mail write token=3"])
+    }
+
     @Test("a drain is told to all, refuses what is new, and goes on with the rest") func drain() {
         let room = Room()
         room.play(

@@ -79,9 +79,8 @@ struct RequestFaultTests {
     @Test("Every error code of a line has an example here")
     func complete() {
         let elsewhere: Set<ErrorCode> = [
-            .tagInUse, .lineTooLong, .notHeld, .notWaiting, .ambiguous, .wrongMode, .noToken, .draining,
-            .limitSessions,
-            .limitGrants, .limitWaiters, .limitLocks, .limitWaits, .limitBuffers, .limitWatchers, .unlisted,
+            .tagInUse, .lineTooLong, .notHeld, .notWaiting, .ambiguous, .wrongMode, .noToken, .noMemory,
+            .draining, .limitSessions, .limitGrants, .limitWaiters, .limitLocks, .limitWaits, .limitBuffers, .limitWatchers, .unlisted,
         ]
         #expect(Set(Self.faults.map(\.1)) == Set(ErrorCode.allCases).subtracting(elsewhere))
     }

@@ -189,8 +189,8 @@ public final class DaemonProcess {
     }
 
     /// Limits the size of files that it writes; nil for no limit.
-    public func limitFileSize(to bytes: Int?) {
-        support_limit_file_size(processID, bytes.map(UInt64.init) ?? .max)
+    public func limitFileSize(to bytes: Int?, of process: Int32? = nil) {
+        support_limit_file_size(process ?? processID, bytes.map(UInt64.init) ?? .max)
     }
 
     /// Blocks until its log contains these words.

@@ -217,7 +217,7 @@ def _error(words: list[bytes]) -> LockError:
     text = f"{b' '.join(words[start:]).decode()} ({code})"
     if code == "not-held":
         return LockLost("it is no longer held")
-    if code in ("draining", "no-token"):
+    if code in ("draining", "no-token", "no-memory"):
         return DaemonUnavailable(text)
     if code.startswith("limit-"):
         limit = LimitExceeded(text)
