@@ -38,14 +38,18 @@ struct FactIndex: ~Copyable {
 
     /// Calls the closure for each fact, by kind and slot.
     func forEach(_ body: (FactKey, Place) -> Void) {
-        for kind in 0..<Self.kindCount {
-            let directory = kinds[kind]
-            for page in 0..<Int(directory.count) {
-                guard let places = directory.pages?[page] else { continue }
-                for index in 0..<Self.pageSize where places[index] != .none {
-                    body(
-                        FactKey(kind: UInt8(kind), slot: UInt32(page * Self.pageSize + index)), places[index])
-                }
+        for kind in UInt8.min...UInt8.max { forEach(ofKind: kind, body) }
+    }
+
+    /// Calls the closure for each fact of a kind, by slot.
+    func forEach<Failure>(
+        ofKind kind: UInt8, _ body: (FactKey, Place) throws(Failure) -> Void
+    ) throws(Failure) {
+        let directory = kinds[Int(kind)]
+        for page in 0..<Int(directory.count) {
+            guard let places = directory.pages?[page] else { continue }
+            for index in 0..<Self.pageSize where places[index] != .none {
+                try body(FactKey(kind: kind, slot: UInt32(page * Self.pageSize + index)), places[index])
             }
         }
     }

@@ -56,14 +56,26 @@ extension Ledger {
         index.forEach { key, first in show(key, first, body) }
     }
 
-    private func show<Result>(_ key: FactKey, _ first: Place, _ body: (Fact) -> Result) -> Result {
-        let sent = title(of: first).countsSent ? sentCount(of: first) : nil
-        guard let later = laterPieces[key] else {
-            return body(Fact(key: key, bytes: bytes(of: first), sent: sent))
+    /// Calls the closure with each fact of a kind, by slot, until it throws.
+    public func forEachFact<Failure>(
+        ofKind kind: UInt8, _ body: (Fact) throws(Failure) -> Void
+    ) throws(Failure) {
+        try index.forEach(ofKind: kind) { (key, first) throws(Failure) in try show(key, first, body) }
+    }
+
+    private func show<Result, Failure>(
+        _ key: FactKey, _ first: Place, _ body: (Fact) throws(Failure) -> Result
+    ) throws(Failure) -> Result {
+        let title = title(of: first)
+        let sent = title.countsSent ? sentCount(of: first) : nil
+        guard !title.isLast, let later = laterPieces[key] else {
+            return try body(Fact(key: key, bytes: bytes(of: first), sent: sent))
         }
         var joined: [UInt8] = []
         for place in [first] + later { joined.append(contentsOf: bytes(of: place)) }
-        return joined.withUnsafeBytes { body(Fact(key: key, bytes: $0, sent: sent)) }
+        return try joined.withUnsafeBufferPointer { (bytes) throws(Failure) in
+            try body(Fact(key: key, bytes: UnsafeRawBufferPointer(bytes), sent: sent))
+        }
     }
 
     @inline(__always)

@@ -11,6 +11,16 @@ public enum Fact: Sendable, Equatable {
     case waiter(Waiter)
     case mark(Mark)
 
+    public var kind: FactKey.Kind {
+        switch self {
+        case .counters: .counters
+        case .session: .session
+        case .grant: .grant
+        case .waiter: .waiter
+        case .mark: .mark
+        }
+    }
+
     /// What belongs to the whole table. Its slot is 0.
     public struct Counters: Sendable, Equatable {
         public var nextToken: Token

@@ -46,6 +46,9 @@ struct NameTree: ~Copyable {
             Node(left: Branch(Slot<Node>.nowhere), right: Branch(Slot<Node>.nowhere), byte: 0, others: 0)
         }
 
+        /// Whether its bit comes after another one.
+        func comesAfter(_ byte: UInt8, _ others: UInt8) -> Bool { (self.byte, self.others) > (byte, others) }
+
         /// Whether a name with this byte is on the right side.
         func turnsRight(_ value: UInt8) -> Bool { others | value == .max }
     }
@@ -54,6 +57,8 @@ struct NameTree: ~Copyable {
     private var root: Branch?
     private var nodes = Slab<Node>()
     private var entries = Slab<Entry>()
+    /// The nodes that the last `descend` passed. It stands here to keep its memory.
+    private var path: [Slot<Node>] = []
 
     /// The name of an entry.
     subscript(entry: Slot<Entry>) -> LockName { entries[entry].name }
@@ -78,36 +83,46 @@ struct NameTree: ~Copyable {
         return entries[entry].name == name ? entries[entry].lock : nil
     }
 
+    /// The lock with this name; a new one, with this name, if there is none.
+    mutating func findOrInsert(_ name: LockName, in locks: inout Slab<Lock>) -> Slot<Lock> {
+        let near = descend(to: name)
+        if let near, entries[near].name == name { return entries[near].lock }
+        let lock = locks.insert(Lock(name: .nowhere))
+        locks[lock].name = insert(name, for: lock, near: near)
+        return lock
+    }
+
     /// Inserts a name that is not in the tree. Returns its entry.
     mutating func insert(_ name: LockName, for lock: Slot<Lock>) -> Slot<Entry> {
+        insert(name, for: lock, near: descend(to: name))
+    }
+
+    /// Inserts a name behind `descend`, which has led to the entry `near`; nil in an empty tree.
+    private mutating func insert(_ name: LockName, for lock: Slot<Lock>, near: Slot<Entry>?) -> Slot<Entry> {
         let entry = entries.insert(Entry(name: name, lock: lock))
-        guard let root else {
+        guard let root, let near else {
             root = Branch(entry)
             return entry
         }
-        var depth = 0
+        passed += path.count
         name.withBytes { name in
-            let other = entries[nearest(to: name, below: root, passed: &depth)].name
-            let (byte, others, turnsRight) = other.withBytes { Self.difference(name, $0) }
+            let (byte, others, turnsRight) = entries[near].name.withBytes { Self.difference(name, $0) }
 
-            // Go down to the position of the new node: above the first node with a later bit.
-            var parent: (node: Slot<Node>, isRight: Bool)?
-            var branch = root
-            while branch.entry == nil {
-                let node = nodes[branch.node]
-                if node.byte > byte || (node.byte == byte && node.others > others) { break }
-                let isRight = node.turnsRight(Self.byte(name, node.byte))
-                parent = (branch.node, isRight)
-                branch = isRight ? node.right : node.left
-                depth += 1
+            // Go up the path to the position of the new node: above the first node with a later bit.
+            while let node = path.last, nodes[node].comesAfter(byte, others) {
+                path.removeLast()
+                passed += 1
             }
+            let parent = path.last.map { node in
+                (node, isRight: nodes[node].turnsRight(Self.byte(name, nodes[node].byte)))
+            }
+            let branch = parent.map { $0.isRight ? nodes[$0.0].right : nodes[$0.0].left } ?? root
             let node = nodes.insert(
                 turnsRight
                     ? Node(left: branch, right: Branch(entry), byte: byte, others: others)
                     : Node(left: Branch(entry), right: branch, byte: byte, others: others))
             replace(below: parent, with: Branch(node))
         }
-        passed += depth
         return entry
     }
 
@@ -157,6 +172,39 @@ struct NameTree: ~Copyable {
         }
     }
 
+    // MARK: - Checks
+
+    /// Calls the body with each lock and its entry, by name, until it throws. Returns whether the invariants hold, and so
+    /// each search finds its name.
+    ///
+    /// Between two names that are neighbours in the order stands one node: the lowest above both. If it has the first bit in
+    /// which they differ, and the bits rise on all paths, then the names below any node agree in all bits before its own.
+    func isSound<Failure>(_ body: (Slot<Lock>, Slot<Entry>) throws(Failure) -> Void) throws(Failure) -> Bool {
+        guard let root else { return true }
+        // The right branches that are still to visit, the next one on top, each with the node above it.
+        var ahead: [(branch: Branch, above: Node?)] = [(root, nil)]
+        var former: LockName?
+        while let (right, divider) = ahead.popLast() {
+            var (branch, above) = (right, divider)
+            while branch.entry == nil {
+                let node = nodes[branch.node]
+                if let above, !node.comesAfter(above.byte, above.others) { return false }
+                ahead.append((node.right, node))
+                (branch, above) = (node.left, node)
+            }
+            guard let entry = branch.entry else { continue }
+            let name = entries[entry].name
+            if let former, let divider {
+                guard name != former else { return false }
+                let first = name.withBytes { name in former.withBytes { Self.difference(name, $0) } }
+                guard first == (divider.byte, divider.others, true) else { return false }
+            }
+            former = name
+            try body(entries[entry].lock, entry)
+        }
+        return true
+    }
+
     // MARK: - Paths down
 
     private func nearest(to name: UnsafeRawBufferPointer, below root: Branch) -> Slot<Entry> {
@@ -178,6 +226,20 @@ struct NameTree: ~Copyable {
         }
     }
 
+    /// The same, with the nodes on the way in `path`; nil for an empty tree.
+    private mutating func descend(to name: LockName) -> Slot<Entry>? {
+        path.removeAll(keepingCapacity: true)
+        guard var branch = root else { return nil }
+        return name.withBytes { name in
+            while true {
+                if let entry = branch.entry { return entry }
+                path.append(branch.node)
+                let node = nodes[branch.node]
+                branch = node.turnsRight(Self.byte(name, node.byte)) ? node.right : node.left
+            }
+        }
+    }
+
     /// Fills `ahead` with the branches of all names at or after `start`, the first on top.
     private func descend(from root: Branch, to start: String, _ ahead: inout [Branch]) {
         var start = start
@@ -190,7 +252,7 @@ struct NameTree: ~Copyable {
             var branch = root
             while branch.entry == nil {
                 let node = nodes[branch.node]
-                if node.byte > byte || (node.byte == byte && node.others > others) { break }
+                if node.comesAfter(byte, others) { break }
                 if node.turnsRight(Self.byte(start, node.byte)) {
                     branch = node.right
                 } else {

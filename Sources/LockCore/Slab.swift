@@ -98,7 +98,7 @@ struct Slab<Record: Placeable>: ~Copyable {
     /// Returns false if another record is there, or no slab can have such a slot.
     mutating func place(_ record: Record, at slot: Slot<Record>, isVacant: (Record) -> Bool) -> Bool {
         guard slot.raw < 1 << 28 else { return false }
-        while bound <= slot.raw { grow() }
+        while bound <= slot.raw { addChunk() }
         guard isVacant(self[slot]) else { return false }
         self[slot] = record
         count += 1
@@ -110,7 +110,25 @@ struct Slab<Record: Placeable>: ~Copyable {
         free = (0..<bound).reversed().filter { isVacant(self[Slot(raw: $0)]) }
     }
 
+    /// The slots of all records that have a key, the least key first.
+    func sorted<Key: Comparable>(by key: (Record) -> Key?) -> [(key: Key, slot: Slot<Record>)] {
+        var sorted: [(key: Key, slot: Slot<Record>)] = []
+        sorted.reserveCapacity(count)
+        for raw in 0..<bound {
+            let slot = Slot<Record>(raw: raw)
+            if let key = key(self[slot]) { sorted.append((key, slot)) }
+        }
+        sorted.sort { $0.key < $1.key }
+        return sorted
+    }
+
     private mutating func grow() {
+        let former = bound
+        addChunk()
+        free.append(contentsOf: (former..<bound).reversed())
+    }
+
+    private mutating func addChunk() {
         precondition(bound < 1 << 31, "a slab holds at most 2^31 records")
         let index = Int(bound >> Self.chunkBits)
         if index == capacity {
@@ -123,7 +141,6 @@ struct Slab<Record: Placeable>: ~Copyable {
         let chunk = Chunk.allocate(capacity: Self.chunkSize)
         chunk.initialize(repeating: .vacant, count: Self.chunkSize)
         chunks[index] = chunk
-        free.append(contentsOf: (bound..<bound + UInt32(Self.chunkSize)).reversed())
         bound += UInt32(Self.chunkSize)
     }
 

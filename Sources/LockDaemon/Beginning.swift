@@ -27,13 +27,12 @@ extension Daemon {
         if kept != nil {
             server.keepsFacts = true
             if let found = takeOver(&kept, journal) {
-                let facts = found.facts
-                if let fault = restore(&server, facts, found.parcel, &sockets) {
+                if let fault = restore(&server, found, &sockets) {
                     journal.write(.startedEmpty(because: fault))
                     server = Server(settings)
                     server.keepsFacts = true
                 } else {
-                    former = facts
+                    former = found.facts
                     continuity = consume found
                 }
             }
@@ -49,15 +48,15 @@ extension Daemon {
 
     /// Gives the server its former state, and takes all sockets out of the parcel. Returns why that is not possible.
     private static func restore(
-        _ server: inout Server, _ facts: Continuity.Facts, _ parcel: SocketParcel, _ sockets: inout [Int32]
+        _ server: inout Server, _ continuity: borrowing Continuity, _ sockets: inout [Int32]
     ) -> String? {
         do throws(UnbelievableFacts) {
-            try server.restore(facts.ofServer, at: Instant(nanoseconds: BootClock.now()))
+            try server.restore(continuity, at: Instant(nanoseconds: BootClock.now()))
         } catch {
             return error.description
         }
         do throws(SystemError) {
-            try parcel.unpack { sockets.append($0.release()) }
+            try continuity.parcel.unpack { sockets.append($0.release()) }
         } catch {
             return "\(error)"
         }

@@ -123,10 +123,8 @@ struct Continuity: ~Copyable {
 
     // MARK: - Going on
 
-    /// The facts of a ledger, as of its last commit.
+    /// The facts beside those of the server, as of the last commit.
     struct Facts {
-        /// What the server goes on from. Output that was sent is still in it.
-        var ofServer: [(key: KeptKey, bytes: [UInt8])] = []
         /// How many bytes of a session's output were sent, by the session's slot.
         var sent: [UInt32: Int] = [:]
         /// The slot of the session that was being sent to, and how many bytes; nil if there was none.
@@ -137,13 +135,10 @@ struct Continuity: ~Copyable {
 
     var facts: Facts {
         var facts = Facts()
-        ledger.forEachFact { fact in
-            guard fact.key.kind == Self.socketKind else {
-                facts.ofServer.append(
-                    (KeptKey(kind: fact.key.kind, slot: fact.key.slot), Array(fact.bytes)))
-                if let sent = fact.sent { facts.sent[fact.key.slot] = Int(sent) }
-                return
-            }
+        ledger.forEachFact(ofKind: Self.traffic(of: 0).kind) { fact in
+            if let sent = fact.sent { facts.sent[fact.key.slot] = Int(sent) }
+        }
+        ledger.forEachFact(ofKind: Self.socketKind) { fact in
             guard fact.bytes.count == 8 else { return }
             let cookie = UInt64(littleEndian: fact.bytes.loadUnaligned(as: UInt64.self))
             facts.sockets[cookie] = fact.key.slot
@@ -156,5 +151,15 @@ struct Continuity: ~Copyable {
             if sent < target { facts.inDoubt = (slot, target - sent) }
         }
         return facts
+    }
+}
+
+/// The facts of the server. Output that was sent is still in them.
+extension Continuity: KeptFacts {
+    func forEachFact<Failure>(
+        ofKind kind: UInt8, _ body: (UInt32, UnsafeRawBufferPointer) throws(Failure) -> Void
+    ) throws(Failure) {
+        guard kind != Self.socketKind else { return }
+        try ledger.forEachFact(ofKind: kind) { (fact) throws(Failure) in try body(fact.key.slot, fact.bytes) }
     }
 }

@@ -126,17 +126,27 @@ struct UnreadableFact: Error {}
 
 /// Reads what `FactWriter` wrote.
 struct FactReader {
-    private var rest: UnsafeRawBufferPointer
+    private let bytes: UnsafeRawBufferPointer
+    /// How many bytes were read.
+    private var position = 0
 
-    init(_ bytes: UnsafeRawBufferPointer) { rest = bytes }
+    private init(_ bytes: UnsafeRawBufferPointer) { self.bytes = bytes }
 
-    /// Whether all bytes were read.
-    var isAtEnd: Bool { rest.isEmpty }
+    /// What the bytes of a fact say; nil if they do not say it, or more.
+    @inline(__always)
+    static func value<Value>(
+        of bytes: UnsafeRawBufferPointer, _ read: (inout FactReader) throws(UnreadableFact) -> Value
+    ) -> Value? {
+        var reader = FactReader(bytes)
+        guard let value = try? read(&reader), reader.position == bytes.count else { return nil }
+        return value
+    }
 
+    @inline(__always)
     private mutating func byte() throws(UnreadableFact) -> UInt8 {
-        guard let first = rest.first else { throw UnreadableFact() }
-        rest = UnsafeRawBufferPointer(rebasing: rest.dropFirst())
-        return first
+        guard position < bytes.count else { throw UnreadableFact() }
+        defer { position += 1 }
+        return bytes[position]
     }
 
     mutating func number() throws(UnreadableFact) -> UInt64 {
@@ -168,9 +178,9 @@ struct FactReader {
     }
 
     private mutating func wholeNumber() throws(UnreadableFact) -> Int64 {
-        guard rest.count >= 8 else { throw UnreadableFact() }
-        defer { rest = UnsafeRawBufferPointer(rebasing: rest.dropFirst(8)) }
-        return Int64(littleEndian: rest.loadUnaligned(as: Int64.self))
+        guard bytes.count - position >= 8 else { throw UnreadableFact() }
+        defer { position += 8 }
+        return Int64(littleEndian: bytes.loadUnaligned(fromByteOffset: position, as: Int64.self))
     }
 
     mutating func instant() throws(UnreadableFact) -> Instant { Instant(nanoseconds: try wholeNumber()) }
@@ -179,9 +189,9 @@ struct FactReader {
 
     mutating func data() throws(UnreadableFact) -> UnsafeRawBufferPointer {
         let count = try count()
-        guard count <= rest.count else { throw UnreadableFact() }
-        defer { rest = UnsafeRawBufferPointer(rebasing: rest.dropFirst(count)) }
-        return UnsafeRawBufferPointer(rebasing: rest.prefix(count))
+        guard count <= bytes.count - position else { throw UnreadableFact() }
+        defer { position += count }
+        return UnsafeRawBufferPointer(rebasing: bytes[position..<position + count])
     }
 
     mutating func text() throws(UnreadableFact) -> String {

@@ -7,6 +7,30 @@ public struct UnbelievableFacts: Error, CustomStringConvertible {
     public let description: String
 }
 
+/// The facts of a former server, wherever they are kept. The server asks for one kind after another, so no copy is made.
+public protocol KeptFacts: ~Copyable {
+    /// Calls the body with each fact of a kind: its slot, and its bytes, which are valid only within the call. The shell's own
+    /// facts are left out.
+    func forEachFact<Failure>(
+        ofKind kind: UInt8, _ body: (UInt32, UnsafeRawBufferPointer) throws(Failure) -> Void
+    ) throws(Failure)
+}
+
+extension KeptFacts where Self: ~Copyable {
+    /// Calls the body with what each fact of a kind says.
+    fileprivate func read<Value>(
+        _ kind: UInt8, _ read: (inout FactReader) throws(UnreadableFact) -> Value,
+        _ body: (UInt32, Value) throws(UnbelievableFacts) -> Void
+    ) throws(UnbelievableFacts) {
+        try forEachFact(ofKind: kind) { (slot, bytes) throws(UnbelievableFacts) in
+            guard let value = FactReader.value(of: bytes, read) else {
+                throw UnbelievableFacts(description: "the fact \(kind).\(slot) cannot be read")
+            }
+            try body(slot, value)
+        }
+    }
+}
+
 /// Going on where a former server was.
 extension Server {
     /// Gives a server without sessions the state that the facts of a former one describe. Then call `advance`.
@@ -15,12 +39,18 @@ extension Server {
     ///
     /// - Throws: what the facts contradict. Then the server is of no use.
     public mutating func restore(
-        _ facts: [(key: KeptKey, bytes: [UInt8])], at now: Instant
+        _ facts: borrowing some KeptFacts & ~Copyable, at now: Instant
     ) throws(UnbelievableFacts) {
+        for kind in UInt8.min...UInt8.max where !KeptKey.isKnown(kind) {
+            try facts.forEachFact(ofKind: kind) { (_, _) throws(UnbelievableFacts) in
+                throw UnbelievableFacts(description: "a fact of the unknown kind \(kind)")
+            }
+        }
         var standings: [UInt32: (standing: Standing, account: AccountID)] = [:]
-        for (key, bytes) in facts where key.kind == KeptKey.standing {
-            let standing = try read(key, bytes) { reader throws(UnreadableFact) in try Standing(&reader) }
-            standings[key.slot] = (standing, accounts.readmit(standing.peer.userID, at: now))
+        try facts.read(KeptKey.standing) { reader throws(UnreadableFact) in
+            try Standing(&reader)
+        } _: { slot, standing in
+            standings[slot] = (standing, accounts.readmit(standing.peer.userID, at: now))
         }
         try restoreRules(facts, standings.mapValues(\.account), at: now)
         guard standings.count == table.sessionCount else {
@@ -52,37 +82,25 @@ extension Server {
         }
     }
 
-    private func read<Value>(
-        _ key: KeptKey, _ bytes: [UInt8], _ body: (inout FactReader) throws(UnreadableFact) -> Value
-    ) throws(UnbelievableFacts) -> Value {
-        let value: Value? = bytes.withUnsafeBytes { bytes in
-            var reader = FactReader(bytes)
-            guard let value = try? body(&reader), reader.isAtEnd else { return nil }
-            return value
-        }
-        guard let value else {
-            throw UnbelievableFacts(description: "the fact \(key.kind).\(key.slot) cannot be read")
-        }
-        return value
-    }
-
     private mutating func restoreRules(
-        _ facts: [(key: KeptKey, bytes: [UInt8])], _ accounts: [UInt32: AccountID], at now: Instant
+        _ facts: borrowing some KeptFacts & ~Copyable, _ accounts: [UInt32: AccountID], at now: Instant
     ) throws(UnbelievableFacts) {
-        var rules = Facts()
-        for (key, bytes) in facts {
-            guard let kind = FactKey.Kind(rawValue: key.kind) else { continue }
-            let account = kind == .session ? accounts[key.slot] : AccountID(rawValue: 0)
-            guard let account else {
-                throw UnbelievableFacts(description: "the session at \(key.slot) has no user")
-            }
-            let fact = try read(key, bytes) { reader throws(UnreadableFact) in
-                try reader.fact(kind, account: account)
-            }
-            rules.add(fact, at: key.slot)
-        }
         do throws(BrokenInvariant) {
-            try table.restore(rules, at: now)
+            try table.restore(at: now) { (kind, restore) throws(BrokenInvariant) in
+                try facts.forEachFact(ofKind: kind.rawValue) { (slot, bytes) throws(BrokenInvariant) in
+                    let account = kind == .session ? accounts[slot] : AccountID(rawValue: 0)
+                    guard let account else {
+                        throw BrokenInvariant(description: "the session at \(slot) has no user")
+                    }
+                    let fact = FactReader.value(of: bytes) { reader throws(UnreadableFact) in
+                        try reader.fact(kind, account: account)
+                    }
+                    guard let fact else {
+                        throw BrokenInvariant(description: "the fact \(kind.rawValue).\(slot) cannot be read")
+                    }
+                    try restore(slot, fact)
+                }
+            }
         } catch {
             throw UnbelievableFacts(description: error.description)
         }
@@ -107,44 +125,40 @@ extension Server {
     }
 
     private mutating func restoreInputAndOutput(
-        _ facts: [(key: KeptKey, bytes: [UInt8])], at now: Instant
+        _ facts: borrowing some KeptFacts & ~Copyable, at now: Instant
     ) throws(UnbelievableFacts) {
         var pieces: [FormerPiece.Whole: [FormerPiece]] = [:]
-        for (key, bytes) in facts where key.kind == KeptKey.piece {
-            let piece = try read(key, bytes) { reader throws(UnreadableFact) in try FormerPiece(&reader) }
+        try facts.read(KeptKey.piece) { reader throws(UnreadableFact) in
+            try FormerPiece(&reader)
+        } _: { slot, piece in
             pieces[piece.whole, default: []].append(piece)
-            conversations.formerPieces.append(key.slot)
+            conversations.formerPieces.append(slot)
         }
-        for (key, bytes) in facts {
-            switch key.kind {
-            case KeptKey.traffic:
-                let traffic = try read(key, bytes) { reader throws(UnreadableFact) in
-                    try reader.traffic { stream, position throws(UnreadableFact) in
-                        let whole = FormerPiece.Whole(session: key.slot, stream: stream)
-                        guard let parts = pieces.removeValue(forKey: whole) else { return nil }
-                        if let joined = FormerPiece.join(parts, from: position) { return joined }
-                        throw UnreadableFact()
-                    }
-                }
-                guard let client = conversations.index(at: key.slot) else {
-                    throw UnbelievableFacts(description: "input of no session at \(key.slot)")
-                }
-                conversations[client].restore(traffic, lineLimit: limits.line)
-            case KeptKey.debts:
-                let debts = try read(key, bytes) { reader throws(UnreadableFact) in
-                    try reader.list { reader throws(UnreadableFact) in
-                        (userID: try reader.number32(), paidAt: try reader.instant())
-                    }
-                }
-                for (userID, paidAt) in debts { accounts.restoreDebt(of: userID, paidAt: paidAt, at: now) }
-            case KeptKey.standing, KeptKey.piece: break
-            default:
-                guard FactKey.Kind(rawValue: key.kind) != nil else {
-                    throw UnbelievableFacts(description: "a fact of the unknown kind \(key.kind)")
+        try facts.forEachFact(ofKind: KeptKey.traffic) { (slot, bytes) throws(UnbelievableFacts) in
+            let traffic = FactReader.value(of: bytes) { reader throws(UnreadableFact) in
+                try reader.traffic { stream, position throws(UnreadableFact) in
+                    let whole = FormerPiece.Whole(session: slot, stream: stream)
+                    guard let parts = pieces.removeValue(forKey: whole) else { return nil }
+                    if let joined = FormerPiece.join(parts, from: position) { return joined }
+                    throw UnreadableFact()
                 }
             }
+            guard let traffic else {
+                throw UnbelievableFacts(description: "input or output at \(slot) is unreadable or has a gap")
+            }
+            guard let client = conversations.index(at: slot) else {
+                throw UnbelievableFacts(description: "input of no session at \(slot)")
+            }
+            conversations[client].restore(traffic, lineLimit: limits.line)
         }
         guard pieces.isEmpty else { throw UnbelievableFacts(description: "pieces of no session") }
+        try facts.read(KeptKey.debts) { reader throws(UnreadableFact) in
+            try reader.list { reader throws(UnreadableFact) in
+                (userID: try reader.number32(), paidAt: try reader.instant())
+            }
+        } _: { _, debts in
+            for (userID, paidAt) in debts { accounts.restoreDebt(of: userID, paidAt: paidAt, at: now) }
+        }
     }
 
     /// Queues the sessions that have lines or rows left. The shell visits all of them.

@@ -21,6 +21,11 @@ public struct KeptKey: Hashable, Sendable {
 
     public var isTraffic: Bool { kind == Self.traffic }
 
+    /// Whether a server has facts of this kind.
+    static func isKnown(_ kind: UInt8) -> Bool {
+        FactKey.Kind(rawValue: kind) != nil || (standing...piece).contains(kind)
+    }
+
     static let standing: UInt8 = 6
     static let traffic: UInt8 = 7
     static let debts: UInt8 = 8

@@ -30,9 +30,9 @@ import Testing
         limits.marks = marks
         var table = LockTable(
             limits: limits, firstToken: Token(rawValue: 1), lastToken: Token(rawValue: 1_000))
-        var sorted = Facts()
-        for (slot, fact) in facts { sorted.add(fact, at: slot) }
-        try table.restore(sorted, at: now)
+        try table.restore(at: now) { (kind, restore) throws(BrokenInvariant) in
+            for (slot, fact) in facts where fact.kind == kind { try restore(slot, fact) }
+        }
         return table
     }
 

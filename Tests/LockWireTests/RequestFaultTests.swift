@@ -80,7 +80,8 @@ struct RequestFaultTests {
     func complete() {
         let elsewhere: Set<ErrorCode> = [
             .tagInUse, .lineTooLong, .notHeld, .notWaiting, .ambiguous, .wrongMode, .noToken, .noMemory,
-            .draining, .limitSessions, .limitGrants, .limitWaiters, .limitLocks, .limitWaits, .limitBuffers, .limitWatchers, .unlisted,
+            .draining, .limitSessions, .limitGrants, .limitWaiters, .limitLocks, .limitWaits, .limitBuffers,
+            .limitWatchers, .unlisted,
         ]
         #expect(Set(Self.faults.map(\.1)) == Set(ErrorCode.allCases).subtracting(elsewhere))
     }

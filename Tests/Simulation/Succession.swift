@@ -10,8 +10,18 @@ struct Kept {
     mutating func commit(_ server: inout Server) {
         server.forEachChangedFact { key, bytes in facts[key] = bytes.map { Array($0) } }
     }
+}
 
-    var all: [(key: KeptKey, bytes: [UInt8])] { facts.map { ($0.key, $0.value) } }
+extension Kept: KeptFacts {
+    func forEachFact<Failure>(
+        ofKind kind: UInt8, _ body: (UInt32, UnsafeRawBufferPointer) throws(Failure) -> Void
+    ) throws(Failure) {
+        for (key, bytes) in facts where key.kind == kind {
+            try bytes.withUnsafeBufferPointer { (bytes) throws(Failure) in
+                try body(key.slot, UnsafeRawBufferPointer(bytes))
+            }
+        }
+    }
 }
 
 /// The death of the serving process, after which another one goes on from the facts (G14). The clients do not notice, and
@@ -25,7 +35,7 @@ extension Simulation {
         var next = Self.start(
             referee.settings, work.turns, after: Token(rawValue: 0), graceEnd: nil, patience: patience)
         do {
-            try next.restore(kept.all, at: now)
+            try next.restore(kept, at: now)
         } catch {
             throw Violation("G14: \(error)")
         }
