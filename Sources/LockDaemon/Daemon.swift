@@ -70,7 +70,9 @@ import Systemd
         self.room = room
         self.journal = journal
         supervision = Supervision(journal)
-        endpoint = try Endpoint(configuration, in: surroundings)
+        let listener = kept?.takeOne("listener")
+        endpoint = try Endpoint(
+            configuration, in: surroundings, kept: listener.inspect { $0.rawValue })
         let facts = RuleFile.facts(servesOneUser: endpoint.servesOneUser)
         let settings: Settings
         do throws(ConfigurationFault) { settings = try .atStart(configuration, facts) } catch {
@@ -83,11 +85,7 @@ import Systemd
         settingsFault = settings.fault
         let support = Self.watchSupport(journal)
         let socket: OwnedDescriptor
-        if let listener = kept?.takeOne("listener") {
-            socket = listener
-        } else {
-            socket = try endpoint.listen()
-        }
+        if let listener { socket = listener } else { socket = try endpoint.listen() }
         do throws(Departure) {
             place = try Place(endpoint, in: surroundings, journal)
             state = try TokenState(
