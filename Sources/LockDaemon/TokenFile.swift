@@ -71,23 +71,28 @@ package struct TokenFile: Sendable {
 extension TokenFile.Record {
     /// The record of a page; nil if the page is damaged.
     package init?(page: some Collection<UInt8>) {
-        let line = page.prefix { $0 != UInt8(ascii: "\n") }
-        let words = String(decoding: line, as: UTF8.self).split(
-            separator: ", ", omittingEmptySubsequences: false)
-        guard words.count == 4, let last = words.last,
-            let write = UInt64(words[0].dropFirst("prwlock tokens: write ".count)),
-            let upTo = UInt64(words[1].dropFirst("up to ".count))
+        let blank = UInt8(ascii: " ")
+        var line = Array(page.prefix { $0 != UInt8(ascii: "\n") })
+        line.removeLast(line.reversed().prefix { $0 == blank }.count)
+        let words = line.split(separator: blank)
+        guard words.count > 7, let write = Self.number(words[3]), let upTo = Self.number(words[6])
         else { return nil }
-        self.init(write: write, upTo: Token(rawValue: upTo), isDone: words[2] == "done")
+        self.init(write: write, upTo: Token(rawValue: upTo), isDone: words[7].elementsEqual("done,".utf8))
         // Every record has one spelling, so a page with another one is damaged.
-        guard last.trimmingBlanks() == "check \(check)", self.text == words.dropLast().joined(separator: ", ")
-        else { return nil }
+        guard line.elementsEqual(self.line.utf8) else { return nil }
+    }
+
+    /// The number before a comma.
+    private static func number(_ word: ArraySlice<UInt8>) -> UInt64? {
+        UInt64(String(decoding: word.dropLast(), as: UTF8.self))
     }
 
     package func page(of size: Int) -> [UInt8] {
-        let line = Array("\(text), check \(check)".utf8)
+        let line = Array(line.utf8)
         return line + Array(repeating: UInt8(ascii: " "), count: size - line.count - 1) + [UInt8(ascii: "\n")]
     }
+
+    private var line: String { "\(text), check \(check)" }
 
     private var text: String {
         "prwlock tokens: write \(write), up to \(upTo.rawValue), \(isDone ? "done" : "in use")"
@@ -98,11 +103,5 @@ extension TokenFile.Record {
         var hash: UInt64 = 0xcbf2_9ce4_8422_2325
         for byte in text.utf8 { hash = (hash ^ UInt64(byte)) &* 0x0000_0100_0000_01b3 }
         return String(hash, radix: 16)
-    }
-}
-
-extension Substring {
-    fileprivate func trimmingBlanks() -> Substring {
-        self[..<(lastIndex { $0 != " " }.map(index(after:)) ?? startIndex)]
     }
 }
