@@ -84,18 +84,21 @@ import Systemd
         idlePatience = configuration.exitWhenIdle
         settingsFault = settings.fault
         let support = Self.watchSupport(journal)
+        let goesOn = kept.inspect { $0.names.contains("ledger") } ?? false
         let socket: OwnedDescriptor
         if let listener { socket = listener } else { socket = try endpoint.listen() }
         do throws(Departure) {
             place = try Place(endpoint, in: surroundings, journal)
             state = try TokenState(
-                configuration, endpoint, surroundings, journal)
+                configuration, endpoint, surroundings, journal, goesOn: goesOn)
         } catch {
             endpoint.turnAway(socket)
             throw error
         }
         do throws(SystemError) {
-            try DispatchRoom.checkStart()
+            // To end here would end the sessions of a daemon that goes on. Without the check, libdispatch waits for a thread; for
+            // lack of a descriptor it ends the process, and the keeper tries again.
+            if !goesOn { try DispatchRoom.checkStart() }
             reactor = try Self.makeReactor(
                 configuration, state, settings.policy, facts, watching: support, &kept, journal)
         } catch {
