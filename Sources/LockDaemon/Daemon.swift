@@ -88,7 +88,7 @@ import Systemd
         let socket: OwnedDescriptor
         if let listener { socket = listener } else { socket = try endpoint.listen() }
         do throws(Departure) {
-            place = try Place(endpoint, in: surroundings, journal)
+            place = try Place(endpoint, in: surroundings, journal, kept: kept?.takeOne("place"))
             state = try TokenState(
                 configuration, endpoint, surroundings, journal, goesOn: goesOn)
         } catch {
@@ -187,6 +187,7 @@ import Systemd
             for entry in reactor.continuity.inspect({ $0.kept }) ?? [] {
                 try channel.keep(entry.name, entry.descriptors)
             }
+            if let number = place.watchDescriptor { try channel.keep("place", [number]) }
         }
     }
 

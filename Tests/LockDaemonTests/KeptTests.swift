@@ -112,6 +112,23 @@ import Testing
         }
     }
 
+    @Test("a socket that is removed is made again by any worker, also if none served at that moment")
+    func removedSocket() throws {
+        let daemon = try DaemonProcess("--keep")
+        let session = try daemon.connect()
+        for round in 1...3 {
+            daemon.signal(SIGSTOP)
+            try daemon.killWorker()
+            if round < 3 { unlink(daemon.socketPath) }
+            daemon.signal(SIGCONT)
+            #expect(try session.ask("PING") == "PONG")
+            if round == 3 { unlink(daemon.socketPath) }
+            var other: RawSession?
+            while other == nil { other = try? daemon.connect() }
+            #expect(try other?.ask("PING") == "PONG")
+        }
+    }
+
     @Test("five crashes in ten seconds end in an empty start, and the journal says so")
     func crashes() throws {
         let daemon = try DaemonProcess("--keep")
