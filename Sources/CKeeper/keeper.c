@@ -21,8 +21,8 @@ enum {
     /* So many crashes within so many milliseconds: what is kept is to blame. */
     MOST_CRASHES = 5,
     CRASH_PERIOD = 10000,
-    MOST_EXECUTIONS = 10,
-    EXECUTION_PAUSE = 100,
+    /* After a fork that failed, for lack of memory or processes. */
+    FORK_PAUSE = 100,
 };
 
 static const struct keeper_configuration *configuration;
@@ -31,7 +31,9 @@ static const struct keeper_configuration *configuration;
    starts. */
 static int control[2];
 static int signals;
-static sigset_t signals_at_start, signals_of_worker;
+static sigset_t signals_of_worker;
+/* The name of the process before this file changed it. */
+static char name_at_start[16];
 
 /* 0: there is none. */
 static pid_t worker;
@@ -42,12 +44,15 @@ static int has_last;
 
 /* TERM or INT, if the worker was told to end. */
 static int ending;
-static int is_leaving, is_upgrading, is_hung, is_ready, starts_empty;
+static int is_leaving, is_hung, is_ready, starts_empty;
+/* An upgrade is wanted: it begins when a worker has served. Then the file on disk is tried, and if that goes well, the
+   worker is killed, and `start` becomes that program. */
+static int wants_upgrade, has_served, is_upgrading;
 
 /* Times in milliseconds of `now`; -1 for never. */
 static int64_t crashes[MOST_CRASHES];
 static int64_t alive_until = -1, start_at;
-static unsigned crash_count, unready_deaths, failed_executions;
+static unsigned crash_count, unready_deaths;
 static uint32_t watch;
 
 static int64_t now(void) {
@@ -62,87 +67,94 @@ static int begin(void) {
     for (int i = 0; i < MOST_CRASHES; i++) crashes[i] = -CRASH_PERIOD - 1;
     int passed = keeper_begin_store(configuration->environment);
     if (keeper_begin_environment(configuration->environment, passed) != 0) return -1;
-    for (int i = 0; i < configuration->entry_count; i++) {
+    has_last = has_served = keeper_read_last(configuration->environment, &last);
+    /* A keeper that goes on has them under other numbers. */
+    for (int i = 0; !has_last && i < configuration->entry_count; i++) {
         const struct keeper_entry *entry = &configuration->entries[i];
         for (int j = 0; j < entry->count; j++) fcntl(entry->descriptors[j], F_SETFD, FD_CLOEXEC);
         keeper_keep(entry->name, entry->descriptors, entry->count);
     }
     sigset_t own;
     sigemptyset(&own);
-    static const int forwarded[] = {SIGTERM, SIGINT, SIGHUP, SIGUSR1};
-    for (size_t i = 0; i < sizeof forwarded / sizeof forwarded[0]; i++) sigaddset(&own, forwarded[i]);
-    sigprocmask(SIG_BLOCK, NULL, &signals_at_start);
-    sigorset(&signals_of_worker, &signals_at_start, &own);
-    sigaddset(&own, SIGUSR2);
-    sigaddset(&own, SIGQUIT);
-    sigaddset(&own, SIGCHLD);
+    sigprocmask(SIG_BLOCK, NULL, &signals_of_worker);
+    static const int forwarded[] = {SIGTERM, SIGINT, SIGHUP, SIGUSR1}, of_keeper[] = {SIGUSR2, SIGQUIT, SIGCHLD};
+    for (size_t i = 0; i < sizeof forwarded / sizeof forwarded[0]; i++) {
+        sigaddset(&own, forwarded[i]);
+        sigaddset(&signals_of_worker, forwarded[i]);
+    }
+    for (size_t i = 0; i < sizeof of_keeper / sizeof of_keeper[0]; i++) {
+        sigaddset(&own, of_keeper[i]);
+        /* The keeper before this one has blocked them. */
+        sigdelset(&signals_of_worker, of_keeper[i]);
+    }
     sigprocmask(SIG_BLOCK, &own, NULL);
     /* A stopped worker is no event. With SIG_IGN the kernel would reap the worker, and its counts would be lost. */
     struct sigaction children = {.sa_handler = SIG_DFL, .sa_flags = SA_NOCLDSTOP};
     sigaction(SIGCHLD, &children, NULL);
     signals = signalfd(-1, &own, SFD_CLOEXEC | SFD_NONBLOCK);
+    prctl(PR_GET_NAME, name_at_start);
+    prctl(PR_SET_NAME, "prwlock-keeper");
     return signals < 0 ? -1 : socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, control);
 }
 
 /* MARK: - Starting a worker */
 
-static void inherit(int descriptor) { fcntl(descriptor, F_SETFD, 0); }
-
-/* In the child, which shares the keeper's memory until it executes the program. */
-static void become_worker(volatile int *error) {
-    inherit(control[1]);
-    for (int i = 0; i < KEEPER_MOST_NAMES; i++)
-        for (int j = 0; j < keeper_kept[i].count; j++) inherit(keeper_kept[i].descriptors[j]);
+/* In the child. It lets go of what is the keeper's, and has all else as a program that was executed. Above all it must not
+   have the keeper's end of `control`: the end of the keeper is the end of that. */
+static void become_worker(void) {
+    close(control[0]);
+    close(signals);
+    keeper_leave_store();
+    struct sigaction standard = {.sa_handler = SIG_DFL};
+    sigaction(SIGCHLD, &standard, NULL);
+    prctl(PR_SET_NAME, name_at_start);
+    environ = keeper_environment_of_child();
     sigprocmask(SIG_SETMASK, &signals_of_worker, NULL);
-    execve(configuration->program, configuration->arguments, keeper_environment_of_child());
-    *error = errno;
-    _exit(127);
 }
 
-/* Opens them before the worker's death: the kernel gives the file of a dead process to root. If the keeper has changed its
-   user, the kernel refuses this while the worker is still executing its program, so READY is another occasion. */
+/* Opens them before the worker's death: the kernel gives the file of a dead process to root. */
 static void open_counts(void) {
-    if (worker == 0 || counts >= 0) return;
     char path[32];
     snprintf(path, sizeof path, "/proc/%d/io", worker);
     counts = open(path, O_RDONLY | O_CLOEXEC);
 }
 
-/* Starts the program that is now on disk, or sets the time of the next attempt. */
-static void start(void) {
+/* Starts a worker, or sets the time of the next attempt. Returns 1 in the worker. If an upgrade is due, the keeper becomes
+   the program on disk, and that starts the worker. */
+static int start(void) {
+    /* A program that is told to end gains nothing by another version. */
+    if (is_upgrading && ending == 0) {
+        int *const own[] = {&control[0], &control[1], &signals, NULL};
+        keeper_become(configuration, own, &last);
+    }
+    is_upgrading = 0;
     keeper_describe(control[1], has_last ? &last : NULL, starts_empty);
-    volatile int error = 0;
-    pid_t child = vfork();
-    if (child == 0) become_worker(&error);
-    if (child > 0 && error != 0) waitpid(child, NULL, 0);
-    if (child < 0 || error != 0) {
-        /* A fork fails for lack of memory or processes, which comes to an end. */
-        if (child > 0) failed_executions += 1;
-        start_at = now() + EXECUTION_PAUSE;
-        return;
+    pid_t child = fork();
+    if (child == 0) {
+        become_worker();
+        return 1;
+    }
+    if (child < 0) {
+        start_at = now() + FORK_PAUSE;
+        return 0;
     }
     worker = child;
-    failed_executions = 0;
-    is_ready = is_upgrading = is_hung = 0;
+    is_ready = is_hung = 0;
     watch = 0;
     alive_until = -1;
     open_counts();
     if (ending != 0) kill(worker, ending);
+    return 0;
 }
 
 /* MARK: - The end of a worker */
-
-static long long count_named(const char *text, const char *name) {
-    const char *found = strstr(text, name);
-    return found != NULL ? atoll(found + strlen(name)) : -1;
-}
 
 static void read_counts(void) {
     char text[512];
     ssize_t length = counts >= 0 ? pread(counts, text, sizeof text - 1, 0) : 0;
     text[length > 0 ? length : 0] = '\0';
-    last.bytes = count_named(text, "wchar: ");
-    last.calls = count_named(text, "syscw: ");
+    last.bytes = keeper_number(text, "wchar: ");
+    last.calls = keeper_number(text, "syscw: ");
     if (counts >= 0) close(counts);
     counts = -1;
 }
@@ -212,8 +224,7 @@ static void take_orders(void) {
         switch (message.order) {
         case KEEPER_DROP: keeper_drop(message.name); break;
         case KEEPER_READY:
-            is_ready = 1;
-            open_counts();
+            is_ready = has_served = 1;
             starts_empty = 0;
             unready_deaths = 0;
             break;
@@ -233,9 +244,8 @@ static int take_signals(void) {
         int signal = (int)info.ssi_signo;
         if (signal == SIGCHLD) continue;
         if (signal == SIGUSR2) {
-            /* A kill at any instruction loses nothing, so it is also the way to another version. */
-            is_upgrading = worker != 0;
-            signal = SIGKILL;
+            wants_upgrade = 1;
+            continue;
         } else if (signal == SIGQUIT) {
             if (worker == 0) return 0;
             is_leaving = 1;
@@ -257,18 +267,26 @@ static int time_to_wait(void) {
     return left < 0 ? 0 : left > 3600000 ? 3600000 : (int)left;
 }
 
+/* Goes on with the upgrade: begins to try the program on disk, or kills the worker if that went well. A kill at any
+   instruction loses nothing, so it is also the way to another version. */
+static void upgrade(void) {
+    if (wants_upgrade && has_served && keeper_try(configuration)) wants_upgrade = 0;
+    if (!keeper_has_passed() || ending != 0) return;
+    is_upgrading = 1;
+    if (worker != 0) kill(worker, SIGKILL);
+}
+
 int prwlock_keep(const struct keeper_configuration *given) {
     configuration = given;
     if (begin() != 0) return KEEPER_CANNOT_START;
-    prctl(PR_SET_NAME, "prwlock-keeper");
     for (;;) {
-        if (worker == 0 && now() >= start_at) start();
-        if (failed_executions >= MOST_EXECUTIONS) return KEEPER_CANNOT_EXECUTE;
+        if (worker == 0 && now() >= start_at && start()) return KEEPER_IS_WORKER;
         struct pollfd events[] = {{control[0], POLLIN, 0}, {signals, POLLIN, 0}};
         poll(events, 2, time_to_wait());
         take_orders();
         int status = take_signals();
         if (status >= 0) return status;
+        upgrade();
         if (worker != 0 && alive_until >= 0 && now() >= alive_until) {
             is_hung = 1;
             kill(worker, SIGKILL);

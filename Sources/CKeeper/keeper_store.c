@@ -33,24 +33,37 @@ static void connect_to_manager(const char *address) {
     }
 }
 
+void keeper_leave_store(void) {
+    if (manager >= 0) close(manager);
+    manager = -1;
+}
+
+int keeper_lift_store(int lowest) { return keeper_lift(&manager, lowest); }
+
 /* Sends a message with a descriptor, if that is not negative. */
 static void tell(const char *text, int descriptor) {
     if (manager >= 0) linux_send_message(manager, text, strlen(text), descriptor);
 }
 
-void keeper_store(const struct keeper_entry *entry) {
-    char text[128];
+int keeper_store_name(char room[KEEPER_STORE_NAME_ROOM], const char *name, int index) {
     /* Each one has a name of its own: the order in which the manager brings equal names back is not stated. */
+    return snprintf(room, KEEPER_STORE_NAME_ROOM, "%s%s.%d", KEEPER_PREFIX, name, index);
+}
+
+void keeper_store(const struct keeper_entry *entry) {
+    char text[128], name[KEEPER_STORE_NAME_ROOM];
     for (int i = 0; i < entry->count; i++) {
-        snprintf(text, sizeof text, "FDSTORE=1\nFDNAME=%s%s.%d", KEEPER_PREFIX, entry->name, i);
+        keeper_store_name(name, entry->name, i);
+        snprintf(text, sizeof text, "FDSTORE=1\nFDNAME=%s", name);
         tell(text, entry->descriptors[i]);
     }
 }
 
 void keeper_unstore(const struct keeper_entry *entry) {
-    char text[128];
+    char text[128], name[KEEPER_STORE_NAME_ROOM];
     for (int i = 0; i < entry->count; i++) {
-        snprintf(text, sizeof text, "FDSTOREREMOVE=1\nFDNAME=%s%s.%d", KEEPER_PREFIX, entry->name, i);
+        keeper_store_name(name, entry->name, i);
+        snprintf(text, sizeof text, "FDSTOREREMOVE=1\nFDNAME=%s", name);
         tell(text, -1);
     }
 }

@@ -4,44 +4,56 @@ internal import Glibc
 
 /// The process that holds descriptors while one worker after another serves.
 ///
-/// A worker that is killed by a signal is followed at once by another one, from the program that is then on disk.
-/// `CKeeper.h` states which signals the keeper takes, and what a worker finds in its environment.
+/// A worker that is killed by a signal is followed at once by another one, a copy of the keeper. `CKeeper.h` states which
+/// signals the keeper takes, how it becomes another version, and what a worker finds in its environment.
 public struct Keeper {
-    /// The program of the workers, as an absolute path.
+    /// The absolute path of this program, where an upgrade puts another version.
     public var program: String
-    /// All arguments, beginning with the program's own name.
+    /// All arguments of this process, beginning with the program's own name.
     public var arguments: [String]
+    /// The arguments with which the program ends at once, with status 0 if it would start with the others.
+    public var trial: [String]
     /// The environment's variables, each as `NAME=value`.
     public var environment: [String]
     /// The descriptors that the first worker gets, under their names.
     public var descriptors: [String: [Int32]]
 
     public init(
-        program: String, arguments: [String], environment: [String], descriptors: [String: [Int32]] = [:]
+        program: String, arguments: [String], trial: [String], environment: [String],
+        descriptors: [String: [Int32]] = [:]
     ) {
         self.program = program
         self.arguments = arguments
+        self.trial = trial
         self.environment = environment
         self.descriptors = descriptors
     }
 
-    /// Makes this process the keeper, and returns its exit status.
+    /// Whether this process was a keeper, which has executed this program to go on as the keeper of another version.
     ///
-    /// Call this before the process starts a thread, with descriptors 0 to 2 open.
-    public consuming func run() -> Int32 {
+    /// Then it has reset already what it inherits, and blocks the signals that the keeper will take.
+    public static var goesOn: Bool {
+        guard getenv("PRWLOCK_BEFORE") != nil, let process = getenv("LISTEN_PID") else { return false }
+        return String(cString: process) == "\(getpid())"
+    }
+
+    /// Makes this process the keeper, and returns its exit status; nil in each worker.
+    ///
+    /// A worker is a copy of this process, and goes on as a program would that has just been executed, with what
+    /// `KeptDescriptors` finds. Call this before the process starts a thread, with descriptors 0 to 2 open.
+    public consuming func run() -> Int32? {
         let entries = descriptors.sorted { $0.key < $1.key }.map { Self.entry(named: $0.key, $0.value) }
-        return Self.withCStrings(arguments) { arguments in
-            Self.withCStrings(environment) { environment in
-                program.withCString { program in
-                    entries.withUnsafeBufferPointer { entries in
-                        var configuration = keeper_configuration(
-                            program: program, arguments: arguments, environment: environment,
-                            entries: entries.baseAddress, entry_count: Int32(entries.count))
-                        return prwlock_keep(&configuration)
-                    }
-                }
+        let (arguments, trial) = (Self.lasting(arguments), Self.lasting(trial))
+        let environment = Self.lasting(environment)
+        let status = program.withCString { program in
+            entries.withUnsafeBufferPointer { entries in
+                var configuration = keeper_configuration(
+                    program: program, arguments: arguments, trial_arguments: trial, environment: environment,
+                    entries: entries.baseAddress, entry_count: Int32(entries.count))
+                return prwlock_keep(&configuration)
             }
         }
+        return status == KEEPER_IS_WORKER ? nil : status
     }
 
     private static func entry(named name: String, _ descriptors: [Int32]) -> keeper_entry {
@@ -55,13 +67,13 @@ public struct Keeper {
         return entry
     }
 
-    /// Passes the strings as a C array of pointers that ends with a null pointer. It lasts as long as the process.
-    private static func withCStrings<Result>(
-        _ strings: [String], _ body: (UnsafePointer<UnsafeMutablePointer<CChar>?>?) -> Result
-    ) -> Result {
-        let copies = strings.map { strdup($0) } + [nil]
-        defer { for copy in copies { free(copy) } }
-        return copies.withUnsafeBufferPointer { body($0.baseAddress) }
+    /// The strings as a C array of pointers that ends with a null pointer. It lasts as long as the process, because a worker
+    /// has them as its environment.
+    private static func lasting(_ strings: [String]) -> UnsafePointer<UnsafeMutablePointer<CChar>?>? {
+        let copies = UnsafeMutableBufferPointer<UnsafeMutablePointer<CChar>?>.allocate(
+            capacity: strings.count + 1)
+        _ = copies.initialize(from: strings.map { strdup($0) } + [nil])
+        return UnsafePointer(copies.baseAddress)
     }
 }
 

@@ -38,6 +38,8 @@ extension Daemon {
             }
             if continuity == nil { continuity = try .empty() }
         }
+        try state.reserve?.ensure(left: server.tokensLeft)
+        server.allowTokens(through: state.last)
         // An entry for a holder that died names its unit, and /proc does not have the unit of a dead process.
         var reactor = try Reactor(
             server, continuity, polling: polling, watching: support, reporting: facts.intersection(.unit),

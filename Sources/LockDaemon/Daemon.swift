@@ -70,7 +70,9 @@ import Systemd
         self.room = room
         self.journal = journal
         supervision = Supervision(journal)
-        endpoint = try Endpoint(configuration, in: surroundings)
+        let listener = kept?.takeOne("listener")
+        endpoint = try Endpoint(
+            configuration, in: surroundings, kept: listener.inspect { $0.rawValue })
         let facts = RuleFile.facts(servesOneUser: endpoint.servesOneUser)
         let settings: Settings
         do throws(ConfigurationFault) { settings = try .atStart(configuration, facts) } catch {
@@ -82,22 +84,21 @@ import Systemd
         idlePatience = configuration.exitWhenIdle
         settingsFault = settings.fault
         let support = Self.watchSupport(journal)
+        let goesOn = kept.inspect { $0.names.contains("ledger") } ?? false
         let socket: OwnedDescriptor
-        if let listener = kept?.takeOne("listener") {
-            socket = listener
-        } else {
-            socket = try endpoint.listen()
-        }
+        if let listener { socket = listener } else { socket = try endpoint.listen() }
         do throws(Departure) {
-            place = try Place(endpoint, in: surroundings, journal)
+            place = try Place(endpoint, in: surroundings, journal, kept: kept?.takeOne("place"))
             state = try TokenState(
-                configuration, endpoint, surroundings, journal)
+                configuration, endpoint, surroundings, journal, goesOn: goesOn)
         } catch {
             endpoint.turnAway(socket)
             throw error
         }
         do throws(SystemError) {
-            try DispatchRoom.checkStart()
+            // To end here would end the sessions of a daemon that goes on. Without the check, libdispatch waits for a thread; for
+            // lack of a descriptor it ends the process, and the keeper tries again.
+            if !goesOn { try DispatchRoom.checkStart() }
             reactor = try Self.makeReactor(
                 configuration, state, settings.policy, facts, watching: support, &kept, journal)
         } catch {
@@ -186,6 +187,7 @@ import Systemd
             for entry in reactor.continuity.inspect({ $0.kept }) ?? [] {
                 try channel.keep(entry.name, entry.descriptors)
             }
+            if let number = place.watchDescriptor { try channel.keep("place", [number]) }
         }
     }
 

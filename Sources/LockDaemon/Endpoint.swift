@@ -21,12 +21,17 @@ struct Endpoint: Sendable {
     private let inherited: Int32?
 
     /// Finds the socket by the configuration and the inherited descriptors.
-    init(_ configuration: Configuration, in surroundings: Surroundings) throws(Departure) {
+    ///
+    /// - Parameter kept: the listener of the worker before this one; nil if there is none.
+    init(
+        _ configuration: Configuration, in surroundings: Surroundings, kept: Int32? = nil
+    ) throws(Departure) {
         mode = configuration.effectiveSocketMode
         group = if let name = configuration.socketGroup { try Self.groupID(name) } else { nil }
         let managed = try Self.managedSocket()
         isManaged = managed != nil
-        inherited = managed ?? configuration.listenDescriptor
+        // The descriptor that the option names may be another one by now.
+        inherited = managed ?? configuration.listenDescriptor.map { kept ?? $0 }
         let location: SocketLocation
         if let inherited {
             guard UnixSocket.isListening(inherited) else {

@@ -34,23 +34,23 @@ struct Inheritance {
 
     /// Resets the inherited settings. Call this before the process opens a file or starts a thread.
     ///
-    /// A worker inherits them from its keeper, which has reset them.
-    init(_ configuration: Configuration, isWorker: Bool) {
+    /// - Parameter goesOn: whether a keeper has reset them: this process is a worker, or was a keeper of another version.
+    init(_ configuration: Configuration, goesOn: Bool) {
         starter = Self.starter(configuration)
         linux_open_standard_descriptors()
         linux_reset_signals()
-        // The keeper blocks those that a worker takes, so that none comes too early.
-        if !isWorker { linux_unblock_signals() }
+        // The keeper has blocked those that this process takes, so that none comes too early.
+        if !goesOn { linux_unblock_signals() }
         linux_set_thread_stack(2 << 20)
         // No other user may use a file that the daemon makes.
         umask(0o077)
         var remains: [String] = []
-        if starter != .serviceManager, !isWorker {
+        if starter != .serviceManager, !goesOn {
             let listener = configuration.listenDescriptor.map { [$0] } ?? []
             InheritedDescriptors.closeAll(but: [STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO] + listener)
             if chdir("/") != 0 { remains.append("its working directory") }
         }
-        if starter == .client, !isWorker {
+        if starter == .client, !goesOn {
             linux_raise_limits()
             linux_reset_scheduling()
             remains += Self.scheduling() + Self.resetKillerScore()

@@ -32,13 +32,21 @@ import Systemd
     var hasReportedLoss = false
 
     /// Takes the guard, and begins to watch the place.
+    ///
+    /// - Parameter kept: the `watchDescriptor` of the worker before this one; nil if there is none.
     init(
-        _ endpoint: Endpoint, in surroundings: Surroundings, _ journal: Journal
+        _ endpoint: Endpoint, in surroundings: Surroundings, _ journal: Journal,
+        kept: consuming OwnedDescriptor?
     ) throws(Departure) {
         let systemDirectory = endpoint.isUserOwn ? surroundings.systemDirectory : nil
         let occupation =
             endpoint.isUserOwn ? try Self.occupy(in: surroundings, at: endpoint.path ?? "", journal) : nil
-        let watch = endpoint.path.map { PlaceWatch($0, systemDirectory: systemDirectory) }
+        let watch: PlaceWatch?
+        if let path = endpoint.path {
+            watch = PlaceWatch(path, systemDirectory: systemDirectory, kept: kept)
+        } else {
+            watch = nil
+        }
         // The watch has begun before this check, so it reports a folder that appears after the check.
         if endpoint.isUserOwn, surroundings.hasSystemDirectory { throw Self.systemIsMeant(surroundings) }
         self.endpoint = endpoint
@@ -74,12 +82,15 @@ import Systemd
         }
     }
 
+    /// The descriptor that a keeper keeps for the next worker; nil if nothing is watched.
+    var watchDescriptor: Int32? { watch.inspect { $0.rawValue } ?? nil }
+
     /// The mode of the socket's folder, should it have to be made again.
     var folderMode: UInt32 { watch.inspect { $0.folderMode } ?? 0o700 }
 
     /// Calls the handlers when something may have changed, and when a process asks which daemon is the user's.
     func begin(changed: @escaping @MainActor () -> Void, asked: @escaping @MainActor () -> Void) {
-        if case let number?? = watch.inspect({ $0.rawValue }) { changes = ReadSource(number, changed) }
+        if let number = watchDescriptor { changes = ReadSource(number, changed) }
         questions = occupation.inspect { ReadSource($0.rawValue, asked) }
     }
 

@@ -10,7 +10,9 @@ import Posix
 /// Invariants:
 /// 1. The watch begins before the check, so it reports every change after the check.
 /// 2. A descriptor that can do nothing else keeps the socket's file open: no other file gets its number meanwhile.
-/// 3. The folder has a shared `flock` if it is private to the daemon's user: systemd-tmpfiles(8) skips a folder that it
+/// 3. A worker's keeper has the inotify descriptor as well, and the next worker goes on with it. The kernel takes several
+///    milliseconds to close the last one, and that would be a part of each worker's end.
+/// 4. The folder has a shared `flock` if it is private to the daemon's user: systemd-tmpfiles(8) skips a folder that it
 ///    cannot lock. A cleaner may clean a folder that others use.
 struct PlaceWatch: ~Copyable {
     /// The inotify descriptor, which lives as long as this; nil where the limit of this user is reached.
@@ -43,9 +45,16 @@ struct PlaceWatch: ~Copyable {
     }
 
     /// Watches the socket at the path, and the folder that `systemDirectory` would be in.
-    init(_ path: String, systemDirectory: String?) {
-        let number = inotify_init1(Int32(IN_NONBLOCK | IN_CLOEXEC))
-        events = number >= 0 ? OwnedDescriptor(owning: number) : nil
+    ///
+    /// - Parameter kept: the inotify descriptor of the worker before this one. What that watched is watched still, so an event
+    ///   may concern a file that is no longer the daemon's.
+    init(_ path: String, systemDirectory: String?, kept: consuming OwnedDescriptor?) {
+        if kept != nil {
+            events = kept
+        } else {
+            let number = inotify_init1(Int32(IN_NONBLOCK | IN_CLOEXEC))
+            events = number >= 0 ? OwnedDescriptor(owning: number) : nil
+        }
         self.path = path
         self.systemDirectory = systemDirectory
         renew()

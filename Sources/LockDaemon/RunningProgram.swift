@@ -7,18 +7,20 @@ import Systemd
 
 /// The program, from its first line to its exit status.
 extension Daemon {
-    /// Runs a daemon, and ends the process with its status.
-    public static func run(_ configuration: Configuration) -> Never {
+    /// Runs a daemon, and ends the process with its status. Returns only in a new worker, a copy of this process, which
+    /// begins again from the program's first line: the files of options may have changed since the keeper's start.
+    public static func run(_ configuration: Configuration) {
         var kept = KeptDescriptors.takeInheritance()
         let isWorker = kept != nil
-        let inheritance = Inheritance(configuration, isWorker: isWorker)
+        let goesOn = isWorker || (configuration.isKept && Keeper.goesOn)
+        let inheritance = Inheritance(configuration, goesOn: goesOn)
         let journal = Journal(program: "prwlockd", level: configuration.logLevel)
         if !inheritance.remains.isEmpty {
             let list = inheritance.remains.joined(separator: ", ")
             journal.write(
                 .notice, "keeps \(list) of the process that started it: resetting that is not permitted")
         }
-        if configuration.detaches, !isWorker {
+        if configuration.detaches, !goesOn {
             // A fork copies only one thread, so this comes before all others start.
             let code = linux_detach()
             guard code == 0 else {
@@ -27,8 +29,8 @@ extension Daemon {
                 exit(Departure.Status.cannotListen.rawValue)
             }
         }
-        if inheritance.starter == .client, !isWorker { Shelter.seek(in: .current(), journal) }
-        if configuration.isKept, !isWorker { keep(journal) }
+        if inheritance.starter == .client, !goesOn { Shelter.seek(in: .current(), journal) }
+        if configuration.isKept, !isWorker { return keep(journal) }
         do throws(Departure) {
             Signals.block()
             // libdispatch reports to syslog, which may wait (D20).
@@ -43,16 +45,17 @@ extension Daemon {
         }
     }
 
-    /// Makes this process the keeper of workers, and ends it with the status of the last one.
-    private static func keep(_ journal: Journal) -> Never {
+    /// Makes this process the keeper of workers, and ends it with the status of the last one. Returns in each worker.
+    private static func keep(_ journal: Journal) {
         guard let program = ProgramFile.own else {
             journal.write(.error, "cannot start a worker: /proc does not show the program's file")
             exit(Departure.Status.cannotListen.rawValue)
         }
         let keeper = Keeper(
             program: program, arguments: CommandLine.arguments,
+            trial: CommandLine.arguments + ["--check-config"],
             environment: Surroundings.current().environment.map { "\($0.key)=\($0.value)" })
-        exit(keeper.run())
+        if let status = keeper.run() { exit(status) }
     }
 
     /// Writes a text to standard output, and ends the process.

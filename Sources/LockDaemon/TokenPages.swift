@@ -17,6 +17,8 @@ struct TokenPages: Sendable {
     let count: Int
     /// The highest token that a daemon before may have given out, by the valid pages.
     let last: UInt64
+    /// The highest token of the pages that are certainly on the disk; nil if there are none.
+    let settled: UInt64?
     /// Whether a damaged page may have been newer.
     let hasLostPage: Bool
     /// Whether the daemon before this one may have ended while a lock was held.
@@ -26,6 +28,7 @@ struct TokenPages: Sendable {
         let both = [main, second].compactMap(\.self).map(Contents.init)
         count = both.count
         last = both.map(\.last).max() ?? 0
+        settled = [main, second].compactMap { $0?.settled?.upTo.rawValue }.max()
         hasLostPage = both.contains(where: \.hasLostPage)
         followsUncleanEnd = both.contains(where: \.isUnclean)
         self.main = main

@@ -31,6 +31,8 @@ import Posix
     private let queue = DispatchQueue(label: "prwlockd.tokens", qos: .utility)
     /// Nil while the queue has them.
     private var pages: TokenPages?
+    /// The highest token of a page, which may not be on the disk.
+    private var written: Token
     private var isWanted = false
     /// The pause after the last try; nil if it succeeded.
     private var pause: Duration?
@@ -61,17 +63,31 @@ import Posix
 
     /// Reserves the first two blocks, and waits for the disk.
     ///
-    /// - Parameter floor: all tokens are above this, whatever the files have.
-    init(_ pages: TokenPages, block: UInt64, floor: UInt64 = 0) throws(SystemError) {
-        var pages = pages
+    /// - Parameters:
+    ///   - floor: all tokens are above this, whatever the files have.
+    ///   - goesOn: whether the ledger has the next token. Then what the disk has is enough at first, if it has anything; call
+    ///     `ensure` when it is known how much of it is left.
+    init(_ pages: TokenPages, block: UInt64, floor: UInt64 = 0, goesOn: Bool = false) throws(SystemError) {
         self.block = block
         followsUncleanEnd = pages.followsUncleanEnd
         // A damaged page may have reserved two blocks at the most.
         let past = max(pages.last + (pages.hasLostPage ? 2 * block : 0), floor)
         first = Token(rawValue: past + 1)
-        reserved = Token(rawValue: past + 2 * block)
-        try pages.write(upTo: reserved, isDone: false)
+        written = Token(rawValue: past)
+        reserved = Token(rawValue: pages.settled ?? 0)
         self.pages = pages
+        if !goesOn || pages.settled == nil { try reserveTwoBlocks() }
+    }
+
+    /// Reserves two blocks and waits for the disk, if less than a block is left.
+    func ensure(left: UInt64) throws(SystemError) {
+        if left < block { try reserveTwoBlocks() }
+    }
+
+    private func reserveTwoBlocks() throws(SystemError) {
+        let upTo = Token(rawValue: written.rawValue + 2 * block)
+        try pages?.write(upTo: upTo, isDone: false)
+        (written, reserved) = (upTo, upTo)
     }
 
     /// Reports the outcome of each try from now on: nil, or the reason why the disk does not take it.
@@ -119,8 +135,8 @@ import Posix
 
     private var nextTask: Task? {
         if let last { return whenFinished == nil ? nil : .finish(last) }
-        if let place = newPlace { return .move(place, upTo: reserved) }
-        return isWanted && !isPausing ? .reserve(upTo: Token(rawValue: reserved.rawValue + block)) : nil
+        if let place = newPlace { return .move(place, upTo: written) }
+        return isWanted && !isPausing ? .reserve(upTo: Token(rawValue: written.rawValue + block)) : nil
     }
 
     private nonisolated static func carryOut(_ task: Task, _ pages: inout TokenPages) -> SystemError? {
@@ -143,7 +159,7 @@ import Posix
         switch task {
         case .reserve(let upTo):
             if fault == nil {
-                reserved = upTo
+                (written, reserved) = (upTo, upTo)
                 isWanted = false
                 pause = nil
             } else {

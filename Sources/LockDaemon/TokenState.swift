@@ -25,26 +25,27 @@ import Systemd
     private let second: TokenReserve.Place?
     private let directory: StateDirectory?
 
+    /// - Parameter goesOn: whether a worker before this one has left a ledger, which has the next token.
     init(
         _ configuration: Configuration, _ endpoint: Endpoint, _ surroundings: Surroundings,
-        _ journal: Journal
+        _ journal: Journal, goesOn: Bool
     ) throws(Departure) {
         let socketPath = endpoint.path ?? ""
         if endpoint.isUserOwn, configuration.stateDirectory == nil {
-            self = try Self.own(socketPath, surroundings, journal)
+            self = try Self.own(socketPath, surroundings, journal, goesOn: goesOn)
             return
         }
         do throws(StateDirectory.Fault) {
             let path = try StateDirectory.path(
                 named: configuration.stateDirectory, socketPath: socketPath, in: surroundings)
             let directory = try StateDirectory.open(path, socketPath: socketPath)
-            let file = try Self.file(in: directory)
+            let file = try Self.file(in: directory, isKnown: goesOn)
             guard !file.isDamaged else { throw .damaged(path) }
             let reserve: TokenReserve
             do throws(SystemError) {
                 reserve = try TokenReserve(
-                    TokenPages(main: file), block: Self.block, floor: endpoint.isUserOwn ? WallClock.now() : 0
-                )
+                    TokenPages(main: file), block: Self.block, floor: endpoint.isUserOwn ? WallClock.now() : 0,
+                    goesOn: goesOn)
             } catch { throw .unusable(path, error) }
             self.init(reserve, fileCount: 1, second: nil, directory)
         } catch {
@@ -57,21 +58,22 @@ import Systemd
 
     /// The state of the user's own daemon.
     private static func own(
-        _ socketPath: String, _ surroundings: Surroundings, _ journal: Journal
+        _ socketPath: String, _ surroundings: Surroundings, _ journal: Journal, goesOn: Bool
     ) throws(Departure) -> TokenState {
         let place = TokenReserve.Place(beside: socketPath)
         var main: TokenFile?
         var second: TokenFile?
         var directory: StateDirectory?
         do throws(SystemError) {
-            second = try TokenFile(in: DirectoryDescriptor(place.folder), named: place.name)
+            second = try TokenFile(
+                in: DirectoryDescriptor(place.folder), named: place.name, isKnown: goesOn)
         } catch {
             journal.write(.warning, "\(error): tokens are not remembered beside the socket")
         }
         do throws(StateDirectory.Fault) {
             let opened = try StateDirectory.open(
                 try StateDirectory.ownPath(in: surroundings), socketPath: socketPath)
-            let file = try Self.file(in: opened)
+            let file = try Self.file(in: opened, isKnown: goesOn)
             guard !file.isDamaged else { throw .damaged(opened.path) }
             main = file
             directory = consume opened
@@ -91,7 +93,7 @@ import Systemd
         let (count, floor) = (pages.count, WallClock.now())
         do throws(SystemError) {
             if count > 0 {
-                let reserve = try TokenReserve(pages, block: block, floor: floor)
+                let reserve = try TokenReserve(pages, block: block, floor: floor, goesOn: goesOn)
                 return TokenState(reserve, fileCount: count, second: place, directory.take())
             }
         } catch {
@@ -137,9 +139,10 @@ import Systemd
         if let second { reserve?.moveSecondFile(to: second) }
     }
 
-    private static func file(in directory: borrowing StateDirectory) throws(StateDirectory.Fault) -> TokenFile
-    {
-        do throws(SystemError) { return try TokenFile(in: directory.directory) } catch {
+    private static func file(
+        in directory: borrowing StateDirectory, isKnown: Bool
+    ) throws(StateDirectory.Fault) -> TokenFile {
+        do throws(SystemError) { return try TokenFile(in: directory.directory, isKnown: isKnown) } catch {
             throw .unusable(directory.path, error)
         }
     }

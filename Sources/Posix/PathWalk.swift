@@ -189,9 +189,11 @@ struct PathWalk: ~Copyable {
         guard mayBelongToAny || isTrusted(status, name, in: parent) else {
             throw .replaceable(path, .belongs(to: status.userID))
         }
-        let isOpenToGroup = status.permissions & 0o020 != 0 && !isTrusted(group: status, name, in: parent)
         let isOpenToAll = status.permissions & 0o002 != 0
-        isShared = isOpenToAll || isOpenToGroup
+        // The members of the group make no difference where all users may write, and to find them takes long.
+        isShared =
+            isOpenToAll
+            || status.permissions & 0o020 != 0 && !isTrusted(group: status, name, in: parent)
         guard isShared, status.permissions & 0o1000 == 0 else { return }
         throw .replaceable(path, isOpenToAll ? .openToAll : .openToGroup(status.groupID))
     }

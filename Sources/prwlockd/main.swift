@@ -5,12 +5,15 @@ import Rendezvous
 StandardDescriptors.openClosed()
 
 // Makes a configuration of options, environment and file, and carries out what the command line requests.
+// A worker is a copy of the keeper, in which the run returns: it begins again.
 
-let environment = Surroundings.current().environment
-switch Invocation(arguments: Array(CommandLine.arguments.dropFirst()), environment: environment) {
-case .run(let configuration): Daemon.run(configuration)
-case .check(let configuration): Daemon.check(configuration)
-case .reload(let process): Daemon.reload(process: process)
-case .print(let text): Daemon.print(text)
-case .refuse(let reason): Daemon.refuse(reason)
+while true {
+    let environment = Surroundings.current().environment
+    switch Invocation(arguments: Array(CommandLine.arguments.dropFirst()), environment: environment) {
+    case .run(let configuration): Daemon.run(configuration)
+    case .check(let configuration): Daemon.check(configuration)
+    case .reload(let process): Daemon.reload(process: process)
+    case .print(let text): Daemon.print(text)
+    case .refuse(let reason): Daemon.refuse(reason)
+    }
 }

@@ -14,19 +14,20 @@ final class KeeperProcess {
     static let workerProgram = DaemonProcess.executable.replacing("prwlockd", with: "kept-worker")
 
     /// - Parameters:
-    ///   - program: the worker's program.
+    ///   - program: the path at which an upgrade finds the next version.
     ///   - inherited: descriptors of the keeper from 3 on, before the channel.
+    ///   - errors: its standard error.
     init(
         _ arguments: String..., program: String = workerProgram, environment: [String] = [],
-        inherited: [Int32] = []
+        inherited: [Int32] = [], errors: Int32 = STDERR_FILENO
     ) throws {
         let pair = try UnixSocket.pair(ofMessages: true)
         let null = open("/dev/null", O_RDWR | O_CLOEXEC)
         defer { close(null) }
         let process = ChildProcess(
-            executable: Self.workerProgram, arguments: ["kept-worker", "keep", program] + arguments,
-            environment: environment + ["TEST_CHANNEL=\(3 + inherited.count)"],
-            descriptors: [null, null, STDERR_FILENO] + inherited + [pair.second.rawValue])
+            executable: Self.workerProgram, arguments: ["kept-worker"] + arguments,
+            environment: environment + ["TEST_CHANNEL=\(3 + inherited.count)", "TEST_PROGRAM=\(program)"],
+            descriptors: [null, null, errors] + inherited + [pair.second.rawValue])
         processID = try process.spawn()
         channel = try pair.first.duplicate()
     }

@@ -104,35 +104,6 @@ struct KeeperTests {
         #expect(try keeper.exitStatus() == 0)
     }
 
-    @Test("USR2 starts the program that is now on disk")
-    func upgrade() throws {
-        let folder = try TemporaryDirectory()
-        let program = folder("program")
-        try FileManager.default.copyItem(atPath: KeeperProcess.workerProgram, toPath: program)
-        let keeper = try KeeperProcess("script", program: program)
-        _ = try keeper.started()
-        keeper.ask("keep ledger facts")
-        // The new version is a script, which says that it is here before it becomes the old one.
-        let mark = folder("mark")
-        try "#!/bin/sh\n: > \(mark)\nexec \(KeeperProcess.workerProgram) \"$@\"\n"
-            .write(toFile: folder("new"), atomically: true, encoding: .utf8)
-        #expect(chmod(folder("new"), 0o700) == 0)
-        #expect(rename(folder("new"), program) == 0)
-        keeper.signal(SIGUSR2)
-        #expect(try keeper.started().last == "kept=ledger")
-        #expect(FileManager.default.fileExists(atPath: mark))
-        #expect(keeper.ask("read ledger") == "facts")
-    }
-
-    @Test("any number of upgrades is no sign of a fault")
-    func upgrades() throws {
-        let keeper = try KeeperProcess("script")
-        for _ in 1...12 {
-            #expect(try !keeper.started().contains("empty"))
-            keeper.signal(SIGUSR2)
-        }
-    }
-
     @Test("QUIT ends worker and keeper at once, in order, so that a manager may start another keeper")
     func leavingToManager() throws {
         let keeper = try KeeperProcess("script")
@@ -144,12 +115,6 @@ struct KeeperTests {
         #expect(try keeper.exitStatus() == 0)
         #expect(ProcessWatch.hasEnded(worker.rawValue))
         #expect(keeper.next() == nil, "the worker was told to end")
-    }
-
-    @Test("without a program that can be executed the keeper tries ten times, and ends")
-    func noProgram() throws {
-        let keeper = try KeeperProcess("script", program: "/nowhere/prwlockd")
-        #expect(try keeper.exitStatus() == 69)
     }
 
     @Test("the keeper's death is the end of the worker's channel")

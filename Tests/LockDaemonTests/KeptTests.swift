@@ -98,6 +98,37 @@ import Testing
         #expect(try daemon.stop() == 0)
     }
 
+    @Test("tokens go on without a gap over any number of kills, though no start waits for the disk (G7, G14)")
+    func tokens() throws {
+        let daemon = try DaemonProcess("--keep", environment: ["PRWLOCK_TEST_TOKEN_BLOCK": "8"])
+        let session = try daemon.connect()
+        for token in 1...120 {
+            var reply = try session.ask("WRITE jobs")
+            // The disk may be too slow for such small blocks.
+            while reply?.hasPrefix("ERROR no-token") == true { reply = try session.ask("WRITE jobs") }
+            #expect(reply == "GRANTED jobs write token=\(token)")
+            #expect(try session.ask("RELEASE jobs") == "RELEASED jobs token=\(token)")
+            if token % 11 == 0 { try daemon.killWorker() }
+        }
+    }
+
+    @Test("a socket that is removed is made again by any worker, also if none served at that moment")
+    func removedSocket() throws {
+        let daemon = try DaemonProcess("--keep")
+        let session = try daemon.connect()
+        for round in 1...3 {
+            daemon.signal(SIGSTOP)
+            try daemon.killWorker()
+            if round < 3 { unlink(daemon.socketPath) }
+            daemon.signal(SIGCONT)
+            #expect(try session.ask("PING") == "PONG")
+            if round == 3 { unlink(daemon.socketPath) }
+            var other: RawSession?
+            while other == nil { other = try? daemon.connect() }
+            #expect(try other?.ask("PING") == "PONG")
+        }
+    }
+
     @Test("five crashes in ten seconds end in an empty start, and the journal says so")
     func crashes() throws {
         let daemon = try DaemonProcess("--keep")

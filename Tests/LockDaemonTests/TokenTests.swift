@@ -155,4 +155,18 @@ import Testing
         let newest = whole.newest
         #expect(newest == TokenFile.Record(write: 2, upTo: Token(rawValue: 200), isDone: true))
     }
+
+    @Test("the last page counts as on the disk only for the process that has waited for it (G7)")
+    func settled() throws {
+        let directory = try TemporaryDirectory()
+        let folder = try DirectoryDescriptor(directory.path)
+        for upTo in 1...4 as ClosedRange<UInt64> {
+            // The process before this one may have been killed within its last write.
+            var file = try TokenFile(in: folder, isKnown: upTo > 1)
+            #expect(file.newest?.upTo.rawValue == (upTo > 1 ? upTo - 1 : nil))
+            #expect(file.settled?.upTo.rawValue == (upTo > 2 ? upTo - 2 : nil))
+            try file.write(upTo: Token(rawValue: upTo), isDone: false)
+            #expect(file.settled?.upTo.rawValue == upTo)
+        }
+    }
 }

@@ -2,7 +2,7 @@
 
    The worker may be killed at any instruction. The keeper has the descriptors that the next worker needs, and starts it.
    The keeper reads nothing from a client, so no client can make it fail. It is written in C: it makes no thread, and after
-   its start it allocates nothing, so it can always start a worker. */
+   its start it allocates nothing, so it can always start a worker: a copy of itself, which goes on as the program would. */
 
 #ifndef CKEEPER_H
 #define CKEEPER_H
@@ -46,10 +46,12 @@ struct keeper_entry {
 };
 
 struct keeper_configuration {
-    /* The program of the workers. Each start executes the file that is then at this path. */
+    /* The path of this program, where an upgrade puts another version. */
     const char *program;
-    /* Both end with a null pointer. */
+    /* All three end with a null pointer. The arguments are those of this process. With those of a trial, the program ends
+       with status 0 if it would start with the others. */
     char *const *arguments;
+    char *const *trial_arguments;
     char *const *environment;
     /* What the first worker gets. */
     const struct keeper_entry *entries;
@@ -58,24 +60,31 @@ struct keeper_configuration {
 
 /* Exit statuses of the keeper itself; all others are a worker's. */
 enum {
-    /* No file could be executed at the path, ten times in a row. */
-    KEEPER_CANNOT_EXECUTE = 69,
+    /* No status: the caller is a worker. */
+    KEEPER_IS_WORKER = -1,
     /* Workers keep dying, also those that start empty. */
     KEEPER_GIVES_UP = 70,
     KEEPER_CANNOT_START = 71,
 };
 
-/* Starts a worker, and another one whenever a worker is killed by a signal. Returns the exit status of the process: that
-   of a worker that exited, or one of the above.
+/* Starts a worker, and another one whenever a worker is killed by a signal. Returns in each worker, and at the keeper's end
+   with the exit status of the process: that of a worker that exited, or one of the above.
 
    Call this from a process without other threads, with descriptors 0 to 2 open. The process then takes these signals:
      TERM, INT, HUP, USR1  go to the worker; TERM and INT also to the next one if the worker dies before it ends
-     USR2                  kills the worker and starts the program now on disk: the upgrade
+     USR2                  the upgrade: kills the worker, and executes the program now on disk in this process, which goes
+                           on as keeper. First a child tries that program (keeper_upgrade.c); if that goes wrong, standard
+                           error says so, and nothing else happens. Before a worker has served, USR2 waits.
      QUIT                  kills the worker and ends the keeper with 0: a manager that stores what is kept starts another
                            keeper, which goes on with it
+
+   A worker is a copy of the process at this call, with the environment of a worker. It has the signals, the name and the
+   descriptors that it would have if it had been executed. But all workers of a keeper share one address layout. They do
+   not depend on files: half an installation harms none.
+
    In the worker, TERM, INT, HUP and USR1 are blocked, so that none ends it before it can take them.
 
-   The worker inherits each kept descriptor under the keeper's number, all that were open without FD_CLOEXEC at the
+   The worker has each kept descriptor under the keeper's number, all that were open at the
    keeper's start, and:
      PRWLOCK_KEPT    the numbers: `control=5;ledger=6;parcel=7,8,9,10`. Orders go to `control`; its end means that the
                      keeper is gone.
@@ -88,7 +97,8 @@ enum {
      WATCHDOG_PID    the worker's process, if it was the keeper's
 
    With NOTIFY_SOCKET, the manager also stores each kept descriptor, as `kept-NAME.INDEX`, and brings it back after the
-   keeper's own death. */
+   keeper's own death. In an upgrade the new keeper gets them in the same way, with LISTEN_PID, LISTEN_FDS and
+   LISTEN_FDNAMES, and with PRWLOCK_BEFORE. The keeper's signals are then blocked, so that none comes too early. */
 int prwlock_keep(const struct keeper_configuration *configuration);
 
 #endif
