@@ -56,10 +56,14 @@ static int64_t now(void) {
     return (int64_t)time.tv_sec * 1000 + time.tv_nsec / 1000000;
 }
 
+static void forget_crashes(void) {
+    for (int i = 0; i < MOST_CRASHES; i++) crashes[i] = -CRASH_PERIOD - 1;
+}
+
 /* MARK: - Start */
 
 static int begin(void) {
-    for (int i = 0; i < MOST_CRASHES; i++) crashes[i] = -CRASH_PERIOD - 1;
+    forget_crashes();
     int passed = keeper_begin_store(configuration->environment);
     if (keeper_begin_environment(configuration->environment, passed) != 0) return -1;
     for (int i = 0; i < configuration->entry_count; i++) {
@@ -153,6 +157,7 @@ static void read_counts(void) {
    be the kernel's answer to the memory that a restored state needs. */
 static int judge_death(int signal) {
     int is_suspect = 0;
+    if (signal != SIGKILL || is_hung) last.crashed = 1;
     if (is_upgrading) return 1;
     if (signal != SIGKILL || is_hung) {
         int64_t *oldest = &crashes[crash_count++ % MOST_CRASHES];
@@ -166,7 +171,7 @@ static int judge_death(int signal) {
     if (starts_empty) return 0;
     starts_empty = 1;
     unready_deaths = 0;
-    for (int i = 0; i < MOST_CRASHES; i++) crashes[i] = -CRASH_PERIOD - 1;
+    forget_crashes();
     return 1;
 }
 
@@ -216,12 +221,14 @@ static void take_orders(void) {
             open_counts();
             starts_empty = 0;
             unready_deaths = 0;
+            last.crashed = 0;
             break;
         case KEEPER_WATCH:
             watch = message.milliseconds;
             alive_until = watch > 0 ? now() + watch : -1;
             break;
         case KEEPER_LEAVE: is_leaving = 1; break;
+        case KEEPER_PARDON: forget_crashes(); break;
         }
     }
 }

@@ -78,6 +78,7 @@ void keeper_describe(int control, const struct keeper_last_worker *last, int sta
     variables[used++] = kept;
     if (last != NULL) {
         end = before + sprintf(before, "PRWLOCK_BEFORE=restarts=%u;signal=%d", last->restarts, last->signal);
+        if (last->crashed) end += sprintf(end, ";crashed=1");
         if (last->bytes >= 0 && last->calls >= 0) sprintf(end, ";wchar=%lld;syscw=%lld", last->bytes, last->calls);
         variables[used++] = before;
     }
