@@ -19,8 +19,8 @@ import Posix
 ///   held before, and commits that: from now on, all of it is in the facts of the sessions, and each commit keeps the rest.
 /// - In each batch, ends and what is due come first, and are committed. Then one session has one line carried out, or one page
 ///   of rows written. A note in the ledger names that session and the batch. Nothing new is read meanwhile, but for the last
-///   lines of sessions that have ended. The sessions that have ended come first, as always.
-/// - The note is set until no line that was found can be carried out. So a kill from outside does not end the care.
+///   lines of sessions that have ended. A line about a lock of such a session waits for these, and others are carried out.
+/// - The note is set until no line is left that can be carried out. So a kill from outside does not end the care.
 ///
 /// The note counts only in its batch: the commit makes it void with its one store. The interleavings, for a line L of a
 /// session S that ends each worker:
@@ -51,8 +51,8 @@ struct Care {
     }
 
     fileprivate(set) var isOn = false
-    /// The sessions with lines, rows or an end left, the next one last; nil before the first batch has found the ends.
-    fileprivate var sessions: [SessionID]?
+    /// Sessions with lines, rows or an end left, the next one last. Once all had their turns, they are listed anew.
+    fileprivate var turns: [SessionID] = []
     /// Whether the crashes before this worker came from a line that is gone now.
     fileprivate(set) var hasFoundCause = false
 }
@@ -89,26 +89,26 @@ extension Reactor {
     /// Takes one step of one session. What came before in this batch is committed, and sent.
     mutating func carryOutWithCare() {
         send()
-        var sessions = care.sessions ?? listUnfinished()
-        while let session = sessions.last {
-            guard let step = server.nextStep(of: session) else {
-                sessions.removeLast()
-                continue
-            }
-            if step == .line { continuity?.willCarryOut(lineOf: session) }
-            server.takeStep(of: session, at: now)
-            care.sessions = sessions
+        var next = nextWithCare()
+        if next == nil {
+            care.turns = server.unfinishedSessions.reversed()
+            next = nextWithCare()
+        }
+        guard let (session, step) = next else {
+            care.isOn = false
+            continuity?.endCare()
             return
         }
-        care.sessions = []
-        care.isOn = false
-        continuity?.endCare()
+        if step == .line { continuity?.willCarryOut(lineOf: session) }
+        if !server.takeStep(of: session, at: now) { care.turns.removeLast() }
     }
 
-    /// The sessions to take steps of, those that have ended last: these are the first.
-    private func listUnfinished() -> [SessionID] {
-        let sessions = server.unfinishedSessions.reversed()
-        return sessions.filter { connections[$0]?.end == nil }
-            + sessions.filter { connections[$0]?.end != nil }
+    /// The next session that has a step to take.
+    private mutating func nextWithCare() -> (SessionID, Server.Step)? {
+        while let session = care.turns.last {
+            if let step = server.nextStep(of: session) { return (session, step) }
+            care.turns.removeLast()
+        }
+        return nil
     }
 }

@@ -2,7 +2,7 @@ public import LockVocabulary
 
 /// Carrying out one line at a time, for a shell that must know which line it is that ends its process.
 ///
-/// The shell gives what was read to `hold`, and then calls `takeStep` for each session of `unfinishedSessions` until it has no
+/// The shell gives what was read to `hold`, and then calls `takeStep` for each session of `unfinishedSessions` until none has a
 /// next step. It carries out no other work of these sessions meanwhile: no `resumeWork`.
 extension Server {
     /// What a session does next.
@@ -38,17 +38,22 @@ extension Server {
         return conversations[client].ending == nil ? nil : .end
     }
 
-    /// Takes the next step of a session. A line that cannot be decided yet stays the next one.
-    public mutating func takeStep(of session: SessionID, at now: Instant) {
-        guard let step = nextStep(of: session), let client = conversations.index(of: session) else { return }
+    /// Takes the next step of a session; false if its line cannot be decided yet, and stays the next one.
+    public mutating func takeStep(of session: SessionID, at now: Instant) -> Bool {
+        guard let step = nextStep(of: session), let client = conversations.index(of: session) else {
+            return false
+        }
+        let linesBefore = statistics.lines
+        defer { finish(client) }
         switch step {
         case .line where conversations[client].isWritingRows: writeRows(client, at: now)
         case .line:
             let parked = conversations[client].takeParked()
             parked.withUnsafeBytes { carryOutLines($0, client, atMost: 1, now) }
+            return statistics.lines > linesBefore || !conversations[client].hasParked
         case .end: endIfDone(client, now)
         }
-        finish(client)
+        return true
     }
 
     /// Cuts off a session because of a line that ends the process whenever it is carried out. Drops that line.

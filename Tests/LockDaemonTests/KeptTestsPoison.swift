@@ -191,6 +191,34 @@ import Testing
         #expect(!daemon.log.contains("started without"))
     }
 
+    @Test("the last lines of a client that dies meanwhile come before a line about its lock (G6, G14)")
+    func deathMeanwhile() throws {
+        let daemon = try start()
+        let next = try daemon.connect()
+        #expect(try next.ask("PING") == "PONG")
+        let holder = try PeerProcess(of: daemon)
+        #expect(try holder.session.ask("WRITE jobs") == "GRANTED jobs write token=1")
+        let fatal = try daemon.connect()
+        #expect(try fatal.ask("PING") == "PONG")
+        let worker = try #require(daemon.worker)
+        kill(worker, SIGSTOP)
+        // More than is read at once.
+        try holder.session.send(bytes: String(repeating: "PING\n", count: 5_000).utf8)
+        try holder.session.send("RELEASE jobs", "WRITE mail")
+        try next.send("WRITE jobs wait=0", "WRITE mail wait=0")
+        try fatal.send("WRITE poison")
+        // While the keeper is stopped, no worker follows.
+        daemon.signal(SIGSTOP)
+        kill(worker, SIGCONT)
+        while try state(of: worker) != "Z" { usleep(1_000) }
+        holder.kill()
+        daemon.signal(SIGCONT)
+        let answers = try [next.nextLine(), next.nextLine()]
+        #expect(answers == ["GRANTED jobs write token=3", "GRANTED mail write token=4 ownerdied=1"])
+        #expect(try fatal.nextLine() == nil)
+        #expect(try counts(next) == ["* total-fatal-lines 1", "* restarts 2"])
+    }
+
     @Test("five crashes that no line has caused end in an empty start with grace, and the journal says so")
     func timer() throws {
         let daemon = try start("--grace", "1h")

@@ -10,7 +10,8 @@ import Testing
 
     private func step(_ letter: Character, in room: Room) -> Server.Step? {
         let step = room.server.nextStep(of: room.session(letter))
-        room.server.takeStep(of: room.session(letter), at: room.now)
+        let isTaken = room.server.takeStep(of: room.session(letter), at: room.now)
+        #expect(isTaken == (step != nil))
         return step
     }
 
