@@ -191,6 +191,37 @@ import Testing
         #expect(!daemon.log.contains("started without"))
     }
 
+    @Test("a kill from outside amid a line that is carried out alone is not blamed on its session")
+    func killWithin() throws {
+        let daemon = try start()
+        let others = try Others(of: daemon)
+        let session = try daemon.connect()
+        #expect(try session.ask("PING") == "PONG")
+        try session.send("WRITE stuck")
+        var last: Int32?
+        for signal in [SIGABRT, SIGKILL, SIGABRT] {
+            last = try busyWorker(of: daemon, after: last)
+            try daemon.killWorker(with: signal)
+        }
+        #expect(try session.nextLine() == nil)
+        try others.expectAll()
+        #expect(try counts(others.holders[0]) == ["* total-fatal-lines 1", "* restarts 3"])
+    }
+
+    /// Waits until a worker that follows another has computed for half a second, as its start does not.
+    private func busyWorker(of daemon: DaemonProcess, after last: Int32?) throws -> Int32 {
+        for _ in 0..<30_000 {
+            if let worker = daemon.worker, worker != last,
+                let bytes = try? FileContents.read("/proc/\(worker)/stat", limit: 4_096)
+            {
+                let fields = String(decoding: bytes, as: UTF8.self).split(separator: " ")
+                if fields.count > 14, let ticks = Int(fields[13]), ticks >= 50 { return worker }
+            }
+            usleep(1_000)
+        }
+        throw DaemonProcess.Failure(description: "no worker hangs: \(daemon.log)")
+    }
+
     @Test("the last lines of a client that dies meanwhile come before a line about its lock (G6, G14)")
     func deathMeanwhile() throws {
         let daemon = try start()
