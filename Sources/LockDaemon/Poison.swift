@@ -72,7 +72,7 @@ extension Reactor {
             }
         }
         for slice in continuity.inspect({ $0.input }) ?? [] { server.hold(slice.bytes, from: slice.session) }
-        continuity?.commit(&server)
+        commit()
         continuity?.beginCare(fatalLineCount: server.shell.fatalLines)
         return true
     }

@@ -355,7 +355,7 @@ struct Reactor: ~Copyable {
             }
         }
         // Before anything is read from them: else the next worker would not know whose bytes it finds.
-        continuity?.commit(&server)
+        commit()
     }
 
     /// Removes a session that has ended from the event set, where its socket would be ready in every poll.
