@@ -61,10 +61,14 @@ static int64_t now(void) {
     return (int64_t)time.tv_sec * 1000 + time.tv_nsec / 1000000;
 }
 
+static void forget_crashes(void) {
+    for (int i = 0; i < MOST_CRASHES; i++) crashes[i] = -CRASH_PERIOD - 1;
+}
+
 /* MARK: - Start */
 
 static int begin(void) {
-    for (int i = 0; i < MOST_CRASHES; i++) crashes[i] = -CRASH_PERIOD - 1;
+    forget_crashes();
     int passed = keeper_begin_store(configuration->environment);
     if (keeper_begin_environment(configuration->environment, passed) != 0) return -1;
     has_last = has_served = keeper_read_last(configuration->environment, &last);
@@ -165,6 +169,7 @@ static void read_counts(void) {
    be the kernel's answer to the memory that a restored state needs. */
 static int judge_death(int signal) {
     int is_suspect = 0;
+    if (signal != SIGKILL || is_hung) last.crashed = 1;
     if (is_upgrading) return 1;
     if (signal != SIGKILL || is_hung) {
         int64_t *oldest = &crashes[crash_count++ % MOST_CRASHES];
@@ -178,7 +183,7 @@ static int judge_death(int signal) {
     if (starts_empty) return 0;
     starts_empty = 1;
     unready_deaths = 0;
-    for (int i = 0; i < MOST_CRASHES; i++) crashes[i] = -CRASH_PERIOD - 1;
+    forget_crashes();
     return 1;
 }
 
@@ -227,12 +232,14 @@ static void take_orders(void) {
             is_ready = has_served = 1;
             starts_empty = 0;
             unready_deaths = 0;
+            last.crashed = 0;
             break;
         case KEEPER_WATCH:
             watch = message.milliseconds;
             alive_until = watch > 0 ? now() + watch : -1;
             break;
         case KEEPER_LEAVE: is_leaving = 1; break;
+        case KEEPER_PARDON: forget_crashes(); break;
         }
     }
 }

@@ -37,6 +37,8 @@ struct keeper_last_worker {
     unsigned restarts;
     /* The signal that ended it. */
     int signal;
+    /* Whether it, or one before it, hung or crashed since a worker was ready. */
+    int crashed;
     /* What it wrote; -1 if the kernel does not tell. */
     long long bytes, calls;
 };

@@ -43,6 +43,9 @@ public struct KeeperChannel: ~Copyable {
     /// Makes this worker the last one, however it ends.
     public func leave() throws(SystemError) { try send(KEEPER_LEAVE) }
 
+    /// Makes the keeper count crashes anew, because their cause is found, and gone.
+    public func pardon() throws(SystemError) { try send(KEEPER_PARDON) }
+
     private func send(
         _ order: keeper_order, _ name: String? = nil, milliseconds: UInt32 = 0, descriptors: [Int32] = []
     ) throws(SystemError) {

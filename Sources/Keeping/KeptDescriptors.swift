@@ -74,6 +74,8 @@ public struct LastWorker: Equatable, Sendable {
     public let restarts: UInt64
     /// The signal that ended the last one.
     public let signal: Int32
+    /// Whether a worker has hung or crashed since one was ready. The last one may have been killed from outside after it.
+    public let hasCrashed: Bool
     /// What the last one wrote; nil if the kernel does not tell.
     public let output: Output?
 
@@ -83,7 +85,7 @@ public struct LastWorker: Equatable, Sendable {
         public let calls: UInt64
     }
 
-    /// Parses `restarts=7;signal=9;wchar=123;syscw=4`, where the last two may be missing.
+    /// Parses `restarts=7;signal=9;crashed=1;wchar=123;syscw=4`, where the last three may be missing.
     init?(_ text: String) {
         var values: [Substring: UInt64] = [:]
         for part in text.split(separator: ";") {
@@ -95,6 +97,7 @@ public struct LastWorker: Equatable, Sendable {
         else { return nil }
         self.restarts = restarts
         self.signal = signal
+        hasCrashed = values["crashed"] == 1
         if let bytes = values["wchar"], let calls = values["syscw"] {
             output = Output(bytes: bytes, calls: calls)
         } else {

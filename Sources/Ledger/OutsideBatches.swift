@@ -29,6 +29,9 @@ extension Ledger {
         return value
     }
 
+    /// The number of the batch under way, for a note that counts only until the commit.
+    public var batchUnderWay: UInt64 { batch }
+
     public static var noteCount: Int { Notes.count }
 
     /// Sets a note at once, whether a batch is under way or not.

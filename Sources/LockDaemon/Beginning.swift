@@ -44,7 +44,13 @@ extension Daemon {
         var reactor = try Reactor(
             server, continuity, polling: polling, watching: support, reporting: facts.intersection(.unit),
             mainQueue: MainQueue.handle)
-        if let former { reactor.goOn(with: former, sockets: sockets) }
+        #if DEBUG
+            reactor.server.plantedFaults = getenv("PRWLOCK_TEST_CRASH").map {
+                PlantedFaults(String(cString: $0))
+            }
+        #endif
+        let hasCrashed = kept.inspect { $0.before?.hasCrashed ?? false } ?? false
+        if let former { reactor.goOn(with: former, sockets: sockets, afterCrash: hasCrashed) }
         return reactor
     }
 

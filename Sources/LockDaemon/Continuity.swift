@@ -29,6 +29,10 @@ struct Continuity: ~Copyable {
     private static let socketKind: UInt8 = 16
     /// Notes which session is being sent to, and how much it has got after that.
     private static let sendingNote = 0
+    /// Notes that lines are carried out with care (`Care`): a slot plus 1 and the batch, or no slot.
+    private static let careNote = 1
+    /// Counts the sessions that were cut off for a line.
+    private static let fatalLinesNote = 2
 
     /// Begins an empty ledger and parcel.
     static func empty() throws(SystemError) -> Continuity {
@@ -87,6 +91,33 @@ struct Continuity: ~Copyable {
             let slot = UInt32(truncatingIfNeeded: slice.session >> 32)
             return (SessionID(slot: slot, serial: UInt32(truncatingIfNeeded: slice.session)), slice.bytes)
         }
+    }
+
+    // MARK: - Care
+
+    /// What the former worker noted. Call it before the first commit.
+    var care: Care.Note {
+        let note = ledger.note(Self.careNote)
+        let slot = UInt32(truncatingIfNeeded: note >> 32)
+        if note == 0 { return .none }
+        return slot > 0 && UInt32(truncatingIfNeeded: note) == batch ? .carryingOut(slot: slot - 1) : .careful
+    }
+
+    private var batch: UInt32 { UInt32(truncatingIfNeeded: ledger.batchUnderWay) }
+
+    /// How many sessions were cut off for a line, in all workers.
+    var fatalLineCount: Int { Int(clamping: ledger.note(Self.fatalLinesNote)) }
+
+    mutating func beginCare(fatalLineCount: Int) {
+        ledger.setNote(Self.careNote, 1)
+        ledger.setNote(Self.fatalLinesNote, UInt64(fatalLineCount))
+    }
+
+    mutating func endCare() { ledger.setNote(Self.careNote, 0) }
+
+    /// Notes that a line of a session is about to be carried out, and no other line in this batch.
+    mutating func willCarryOut(lineOf session: SessionID) {
+        ledger.setNote(Self.careNote, (UInt64(session.slot) + 1) << 32 | UInt64(batch))
     }
 
     // MARK: - Output

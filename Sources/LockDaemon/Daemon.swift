@@ -206,6 +206,9 @@ import Systemd
         if let before = kept.inspect({ $0.before }) ?? nil {
             journal.write(.wentOn(after: before, reactor.counts))
         }
+        if reactor.care.hasFoundCause {
+            _ = tellKeeper { channel throws(SystemError) in try channel.pardon() }
+        }
         _ = tellKeeper { channel throws(SystemError) in try channel.ready() }
         // Another process may have removed the socket before the watch began.
         lookAtPlace()

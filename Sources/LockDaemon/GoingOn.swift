@@ -14,7 +14,8 @@ extension Reactor {
     /// - Parameters:
     ///   - facts: what the former worker left beside the server's state.
     ///   - sockets: all that came out of the parcel. The reactor owns them from now on.
-    mutating func goOn(with facts: Continuity.Facts, sockets: [Int32]) {
+    ///   - hasCrashed: whether a former worker crashed or hung, and was not killed from outside.
+    mutating func goOn(with facts: Continuity.Facts, sockets: [Int32], afterCrash hasCrashed: Bool) {
         guard let parcel = continuity.inspect({ $0.parcel }) else {
             preconditionFailure("nothing to go on from")
         }
@@ -35,8 +36,9 @@ extension Reactor {
             }
         }
         lost = open.values.map(\.session)
-        for slice in continuity.inspect({ $0.input }) ?? [] { arena.take(slice.bytes, for: slice.session) }
         mustFindEnds = true
+        if beginCare(afterCrash: hasCrashed) { return }
+        for slice in continuity.inspect({ $0.input }) ?? [] { arena.take(slice.bytes, for: slice.session) }
     }
 
     private mutating func restore(_ session: SessionID, _ peer: Peer, _ socket: consuming ClientSocket) {

@@ -86,6 +86,8 @@ struct Reactor: ~Copyable {
     var lost: [SessionID] = []
     /// Whether the next batch is the first after a former worker, which must find all that ended meanwhile.
     var mustFindEnds = false
+    /// Whether lines are carried out one at a time, because one of them may end this process.
+    var care = Care()
 
     private var batch: UInt64 = 0
     var hasWorked = false
@@ -146,7 +148,7 @@ struct Reactor: ~Copyable {
     var counts: Counts { Counts(sessions: server.sessionCount, locks: server.lockCount) }
 
     private mutating func runBatch() {
-        if connections.waitingCount > 0 { admit() }
+        if connections.waitingCount > 0, !mustFindEnds { admit() }
         timer.cover(server.nextDeadline)
         batch += 1
         sort(wait())
@@ -162,7 +164,11 @@ struct Reactor: ~Copyable {
         // The replies to these lines do not wait for work that has its turns.
         if server.hasUnfinishedWork { send() }
         server.advance(to: now)
-        if server.hasUnfinishedWork { server.resumeWork(at: now) }
+        if care.isOn {
+            carryOutWithCare()
+        } else if server.hasUnfinishedWork {
+            server.resumeWork(at: now)
+        }
         send()
     }
 
@@ -179,7 +185,7 @@ struct Reactor: ~Copyable {
     /// Whether there is work without any new event.
     private var hasLeftOvers: Bool {
         !readable.isEmpty || !ends.isEmpty || !visits.isEmpty || server.hasUnfinishedWork
-            || connections.waitingCount > 0
+            || connections.waitingCount > 0 || care.isOn
     }
 
     private mutating func wait() -> Int {
@@ -216,6 +222,7 @@ struct Reactor: ~Copyable {
 
     private mutating func read() {
         if !mustFindEnds { arena.empty() }
+        if care.isOn { return readable.removeAll(keepingCapacity: true) }
         var count = 0
         while count < readable.count {
             let session = readable[count]
@@ -347,6 +354,8 @@ struct Reactor: ~Copyable {
                 hasClosedSome = true
             }
         }
+        // Before anything is read from them: else the next worker would not know whose bytes it finds.
+        commit()
     }
 
     /// Removes a session that has ended from the event set, where its socket would be ready in every poll.

@@ -14,6 +14,9 @@ extension JournalEntry {
             if let process = peer.processID { fields.append(.clientProcess(process)) }
             fields.append(.clientUser(peer.userID))
             if let unit = peer.identity.unit { fields.append(.clientUnit(unit)) }
+            if case .fatalLine = event.kind, let program = peer.identity.executable {
+                fields.append(.clientProgram(program))
+            }
         }
         if let token = event.token { fields.append(.token(token.rawValue)) }
         let lock = event.lock.map { " \($0)" } ?? ""
@@ -58,6 +61,11 @@ extension JournalEntry {
                 event: .orderBroken, fields: fields)
         case .noToken:
             self.init(.error, "a request was refused for want of tokens", event: .outOfTokens, fields: fields)
+        case .fatalLine:
+            self.init(
+                .error,
+                "a session was cut off, because a line of it has ended the process that serves more than once",
+                event: .fatalLine, fields: fields)
         case .more(let count):
             self.init(.notice, "\(count) more events were too many to tell")
         }
@@ -86,7 +94,8 @@ extension JournalEntry {
 
     /// The daemon cannot go on where a worker died.
     static func startedEmpty(because fault: String) -> JournalEntry {
-        JournalEntry(.error, "started without the former sessions and locks: \(fault)")
+        JournalEntry(
+            .error, "started without the former sessions and locks: \(fault)", event: .startedEmpty)
     }
 
     /// No descriptor or memory is left for another session.

@@ -7,7 +7,7 @@ extension Reactor {
     mutating func send() {
         collectVisits()
         // What is sent must not be forgotten: the next worker goes on from here.
-        if let hasRoom = continuity?.commit(&server) { server.isFull = !hasRoom }
+        commit()
         guard !visits.isEmpty else { return }
         hasWorked = true
         var visited: [SessionID] = []
@@ -28,6 +28,10 @@ extension Reactor {
         swap(&visits, &visited)
         // A session that has room for more rows gets them in the next batch, after the other sessions.
         collectVisits()
+    }
+
+    mutating func commit() {
+        if let hasRoom = continuity?.commit(&server) { server.isFull = !hasRoom }
     }
 
     mutating func collectVisits() {

@@ -222,6 +222,9 @@ struct Conversation {
     @inline(__always)
     var hasParked: Bool { !parked.isEmpty }
 
+    /// Whether lines, rows or an end are left.
+    var hasRest: Bool { hasParked || ending != nil || isWritingRows }
+
     mutating func park(_ bytes: some Collection<UInt8>) { parked.append(contentsOf: bytes) }
 
     /// Parks a line that was read, without the spaces around it.

@@ -40,6 +40,9 @@ extension Server {
             conversations[client].write(reply(refusal, name, mode, client), tag)
             enforceBounds(on: client)
         case .expired(let session, let name, let token, _):
+            #if DEBUG
+                plantedFaults?.strike(leaseOn: name)
+            #endif
             statistics.expired += 1
             send(.expired(name, token), to: session)
             note(.leaseExpired(token), name, by: conversations.index(of: session))

@@ -74,6 +74,9 @@ extension Server {
             case .request(let request):
                 table.advance(to: now)
                 if table.isBehind, !settle(request, client) { return nil }
+                #if DEBUG
+                    plantedFaults?.strike(line: text)
+                #endif
                 noteLine(of: client)
                 return give(answer(to: request, client, now), to: request.tag, client, now)
             }

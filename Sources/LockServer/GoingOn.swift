@@ -165,8 +165,7 @@ extension Server {
     private mutating func resumeSessions() {
         for client in conversations.indices {
             let conversation = conversations[client]
-            let hasRest = conversation.hasParked || conversation.ending != nil || conversation.isWritingRows
-            if hasRest { accounts.queue(conversation.session, of: conversation.account) }
+            if conversation.hasRest { accounts.queue(conversation.session, of: conversation.account) }
             conversations[client].hasNewStanding = true
         }
     }

@@ -31,6 +31,10 @@ public struct Server: ~Copyable {
     var factWriter = FactWriter()
     var isFullNow = false
     private let anchor = Anchor()
+    #if DEBUG
+        /// Faults that a test has planted; nil for none.
+        public var plantedFaults: PlantedFaults?
+    #endif
     /// What was carried out, in order, for a caller that compares it with a model; nil for any other.
     public var carriedOut: [CarriedOut]?
 

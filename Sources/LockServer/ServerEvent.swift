@@ -21,6 +21,8 @@ public struct ServerEvent: Sendable, Equatable {
         case denied(String)
         /// An owner asked for a lock that comes before a lock that it holds, in the order of locks.
         case orderBroken(holding: LockName, heldNote: Note, note: Note, isRefused: Bool)
+        /// A session was cut off, because a line of it ended the process that served, again and again.
+        case fatalLine
         /// So many events of one kind were not logged.
         case more(Int)
 
@@ -36,11 +38,12 @@ public struct ServerEvent: Sendable, Equatable {
             case .noToken: 6
             case .denied: 7
             case .orderBroken: 8
-            case .more: 9
+            case .fatalLine: 9
+            case .more: 10
             }
         }
 
-        static let count = 10
+        static let count = 11
     }
 
     public let kind: Kind

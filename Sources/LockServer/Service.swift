@@ -6,11 +6,14 @@ import LockWire
 /// rounds.
 extension Server {
     /// Carries out lines up to the session's quota, to a list, or until too much is unread; parks the others.
-    mutating func carryOutLines(_ bytes: UnsafeRawBufferPointer, _ client: ConversationIndex, _ now: Instant)
-    {
+    ///
+    /// - Parameter most: the work to do in place of the session's quota.
+    mutating func carryOutLines(
+        _ bytes: UnsafeRawBufferPointer, _ client: ConversationIndex, atMost most: Int? = nil, _ now: Instant
+    ) {
         let payer = Payer(
             account: conversations[client].account, rate: conversations[client].awaitedRate)
-        let quota = accounts.quota(of: payer, at: now)
+        let quota = most ?? accounts.quota(of: payer, at: now)
         var count = 0
         if quota > 0 {
             let workBefore = accounts.workDone
@@ -58,10 +61,14 @@ extension Server {
         let isQueued = accounts.isQueued(conversations[client].session)
         if !isQueued, conversations[client].isWritingRows { writeRows(client, at: now) }
         if !isQueued, !conversations.isBlocked(client) { carryOutParked(client, now) }
-        if let ending = conversations[client].ending, !conversations.isPaused(client) {
-            end(client, as: ending.phase, wasKilled: ending.wasKilled, now)
-        }
+        endIfDone(client, now)
         finish(client)
+    }
+
+    /// Ends the session if no more input comes, and all lines are carried out.
+    mutating func endIfDone(_ client: ConversationIndex, _ now: Instant) {
+        guard let ending = conversations[client].ending, !conversations.isPaused(client) else { return }
+        end(client, as: ending.phase, wasKilled: ending.wasKilled, now)
     }
 
     private mutating func queue(_ client: ConversationIndex) {
@@ -77,10 +84,10 @@ extension Server {
     }
 
     /// How many bytes of rows may be unread.
-    private static var bytesOfRows: Int { 16_384 }
+    static var bytesOfRows: Int { 16_384 }
 
     /// Writes rows as far as there is room. Queues the session for another turn if there is room left.
-    private mutating func writeRows(_ client: ConversationIndex, at now: Instant) {
+    mutating func writeRows(_ client: ConversationIndex, at now: Instant) {
         var left = turns.rows
         while var reply = conversations[client].rowReplies.first {
             let room = Self.bytesOfRows - conversations[client].unread

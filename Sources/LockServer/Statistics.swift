@@ -26,6 +26,8 @@ public struct ShellCounts: Sendable {
     public var reloads = 0
     /// How often a reload found a fault.
     public var refusedReloads = 0
+    /// Sessions that were cut off because a line of theirs ended the process that served.
+    public var fatalLines = 0
 }
 
 extension Server {
@@ -52,6 +54,7 @@ extension Server {
             .stat(name: "total-reloads", value: statistics.shell.reloads),
             .stat(name: "total-refused-reloads", value: statistics.shell.refusedReloads),
             .stat(name: "total-lost-entries", value: statistics.shell.lostEntries),
+            .stat(name: "total-fatal-lines", value: statistics.shell.fatalLines),
         ] + statistics.hostRows.map { .stat(name: $0.name, value: $0.value) }
     }
 }

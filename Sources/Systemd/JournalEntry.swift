@@ -23,6 +23,8 @@ public struct JournalEntry: Sendable {
         case clientUser(UInt32)
         /// The system's unit that the client belongs to.
         case clientUnit(String)
+        /// The path of the client's program.
+        case clientProgram(String)
         case token(UInt64)
         /// The exceeded limit, by its error code in the protocol: `limit-grants`.
         case limit(String)
@@ -51,6 +53,10 @@ public struct JournalEntry: Sendable {
         case entriesLost
         /// The options or rules are invalid: a reload changed nothing, or a start used the last good ones.
         case configurationRefused
+        /// A line ended the processes that carried it out, and its session was cut off.
+        case fatalLine
+        /// A process that serves could not go on where another one died.
+        case startedEmpty
     }
 }
 
@@ -62,6 +68,7 @@ extension JournalEntry.Field {
         case .clientProcess: "CLIENT_PID"
         case .clientUser: "CLIENT_UID"
         case .clientUnit: "CLIENT_UNIT"
+        case .clientProgram: "CLIENT_EXE"
         case .token: "TOKEN"
         case .limit: "LIMIT"
         case .lost: "LOST"
@@ -70,7 +77,8 @@ extension JournalEntry.Field {
 
     public var value: String {
         switch self {
-        case .lock(let text), .session(let text), .limit(let text), .clientUnit(let text): text
+        case .lock(let text), .session(let text), .limit(let text): text
+        case .clientUnit(let text), .clientProgram(let text): text
         case .clientProcess(let id): "\(id)"
         case .clientUser(let id): "\(id)"
         case .lost(let count): "\(count)"
@@ -95,6 +103,8 @@ extension JournalEntry.Event {
         case .orderBroken: "d76f6b510c8f4ec1963e60115cc756e3"
         case .entriesLost: "8d79b05c9485491c9a18ab7186746d21"
         case .configurationRefused: "6d4d22b8a5bd42f0ad22edfa475136fa"
+        case .fatalLine: "ac26a790380d479a851999ac57cfd713"
+        case .startedEmpty: "20e9bf79a75e4f699e6165360bc325c5"
         }
     }
 }

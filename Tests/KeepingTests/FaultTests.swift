@@ -72,6 +72,38 @@ struct FaultTests {
         #expect(try keeper.started().contains("empty"))
     }
 
+    @Test("crashes whose cause a worker has found do not count")
+    func pardon() throws {
+        let keeper = try KeeperProcess("script")
+        for count in 0..<12 {
+            #expect(try !keeper.started().contains("empty"))
+            if count % 4 == 3 { keeper.ask("pardon") }
+            keeper.ask("ready")
+            keeper.tell("crash")
+        }
+    }
+
+    @Test("a worker is told of a crash or a hang until one is ready, and of no kill from outside")
+    func crashWord() throws {
+        let keeper = try KeeperProcess("script")
+        #expect(try !keeper.started().contains("crashed"))
+        keeper.ask("ready")
+        keeper.killWorker()
+        #expect(try !keeper.started().contains("crashed"))
+        keeper.ask("ready")
+        keeper.tell("crash")
+        #expect(try keeper.started().contains("crashed"))
+        keeper.killWorker()
+        #expect(try keeper.started().contains("crashed"))
+        keeper.ask("ready")
+        keeper.killWorker()
+        #expect(try !keeper.started().contains("crashed"))
+        keeper.ask("ready")
+        keeper.ask("watch 20")
+        kill(keeper.worker, SIGSTOP)
+        #expect(try keeper.started().contains("crashed"))
+    }
+
     @Test("a worker that no longer wants to be watched is not killed")
     func unwatched() throws {
         let keeper = try KeeperProcess("script")

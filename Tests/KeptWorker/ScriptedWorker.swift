@@ -34,6 +34,7 @@ final class ScriptedWorker {
         if let before = kept.before {
             words.append("restarts=\(before.restarts)")
             words.append("signal=\(before.signal)")
+            if before.hasCrashed { words.append("crashed") }
             words.append(before.output.map { "wrote=\($0.bytes)/\($0.calls)" } ?? "wrote=?")
         }
         if kept.mustStartEmpty { words.append("empty") }
@@ -81,6 +82,7 @@ final class ScriptedWorker {
                 test.say(files.isEmpty ? "nothing" : files.map(contents).joined(separator: " "))
             case "contents": test.say(contents(number))
             case "ready": try kept.channel.ready()
+            case "pardon": try kept.channel.pardon()
             case "leave": try kept.channel.leave()
             case "watch": try kept.channel.watch(milliseconds: UInt32(number))
             case "write":

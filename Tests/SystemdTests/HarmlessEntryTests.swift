@@ -10,7 +10,7 @@ import Testing
 
     /// A field of every kind that has text.
     private static let fields: [JournalEntry.Field] = [
-        .lock(evil), .session(evil), .clientUnit(evil), .limit(evil),
+        .lock(evil), .session(evil), .clientUnit(evil), .clientProgram(evil), .limit(evil),
     ]
 
     @Test("is escaped in the message and in each field of the journal")
