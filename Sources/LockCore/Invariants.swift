@@ -12,10 +12,12 @@ extension LockTable {
     /// Throws if one of the invariants does not hold.
     public func checkInvariants() throws(BrokenInvariant) {
         var seen = Seen()
-        try checkNames()
+        try expect(names.isSound, "11: a search by a name does not find its lock")
+        try expect(names.count == locks.count, "11: a lock is not in the tree of names")
         for raw in 0..<locks.bound where !locks[Slot(raw: raw)].isVacant {
             let lock = Slot<Lock>(raw: raw)
             try expect(!locks[lock].isUnused, "11: a lock without grants, waiters and mark exists")
+            try expect(names.lock(of: locks[lock].name) == lock, "11: a name leads to another lock")
             try checkHolders(of: lock, &seen)
             try checkQueue(of: lock, &seen)
             seen.locks += 1
@@ -66,17 +68,6 @@ extension LockTable {
     }
 
     // MARK: - Locks
-
-    /// An entry and its lock have each other, so no two locks have one name, and each lock is found by its name.
-    private func checkNames() throws(BrokenInvariant) {
-        var listed = 0
-        let isSound = try names.isSound { (lock, entry) throws(BrokenInvariant) in
-            try expect(locks.reaches(lock) && locks[lock].name == entry, "11: a name leads to another lock")
-            listed += 1
-        }
-        try expect(isSound, "11: a search by a name does not find its lock")
-        try expect(listed == locks.count, "11: a lock is not in the tree of names")
-    }
 
     private func checkMarks(_ marked: Int) throws(BrokenInvariant) {
         try expect(marks.isSound(in: locks) && marks.count == marked, "8: marks are linked wrongly")

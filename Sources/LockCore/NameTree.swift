@@ -14,6 +14,7 @@ import LockVocabulary
 /// Invariants:
 /// 1. On every path down, the bits of the nodes rise: by byte, then from the highest bit.
 /// 2. All names on the left side of a node have a zero in its bit, all names on the right side a one.
+/// 3. `path` has the nodes from the root to the entry `recent`, if there is one.
 struct NameTree: ~Copyable {
     /// A name and its lock.
     struct Entry: Placeable {
@@ -49,6 +50,9 @@ struct NameTree: ~Copyable {
         /// Whether its bit comes after another one.
         func comesAfter(_ byte: UInt8, _ others: UInt8) -> Bool { (self.byte, self.others) > (byte, others) }
 
+        /// Whether its bit comes before another one.
+        func comesBefore(_ byte: UInt8, _ others: UInt8) -> Bool { (self.byte, self.others) < (byte, others) }
+
         /// Whether a name with this byte is on the right side.
         func turnsRight(_ value: UInt8) -> Bool { others | value == .max }
     }
@@ -57,11 +61,19 @@ struct NameTree: ~Copyable {
     private var root: Branch?
     private var nodes = Slab<Node>()
     private var entries = Slab<Entry>()
-    /// The nodes that the last `descend` passed. It stands here to keep its memory.
+    /// The way to the entry that was inserted last. The next name is often like it, and then shares most of its way.
     private var path: [Slot<Node>] = []
+    /// Nil after a removal, which may have changed the way.
+    private var recent: Slot<Entry>?
 
     /// The name of an entry.
     subscript(entry: Slot<Entry>) -> LockName { entries[entry].name }
+
+    /// The number of names.
+    var count: Int { entries.count }
+
+    /// The lock of an entry.
+    func lock(of entry: Slot<Entry>) -> Slot<Lock> { entries[entry].lock }
 
     /// The nodes that were passed on the way to names, since the owner of the tree last took the number away.
     var passed = 0
@@ -100,6 +112,7 @@ struct NameTree: ~Copyable {
     /// Inserts a name behind `descend`, which has led to the entry `near`; nil in an empty tree.
     private mutating func insert(_ name: LockName, for lock: Slot<Lock>, near: Slot<Entry>?) -> Slot<Entry> {
         let entry = entries.insert(Entry(name: name, lock: lock))
+        recent = entry
         guard let root, let near else {
             root = Branch(entry)
             return entry
@@ -113,15 +126,14 @@ struct NameTree: ~Copyable {
                 path.removeLast()
                 passed += 1
             }
-            let parent = path.last.map { node in
-                (node, isRight: nodes[node].turnsRight(Self.byte(name, nodes[node].byte)))
-            }
-            let branch = parent.map { $0.isRight ? nodes[$0.0].right : nodes[$0.0].left } ?? root
+            let branch = path.last.map { child(of: $0, name) } ?? root
+            let parent = path.last.map { ($0, isRight: nodes[$0].right == branch) }
             let node = nodes.insert(
                 turnsRight
                     ? Node(left: branch, right: Branch(entry), byte: byte, others: others)
                     : Node(left: Branch(entry), right: branch, byte: byte, others: others))
             replace(below: parent, with: Branch(node))
+            path.append(node)
         }
         return entry
     }
@@ -149,6 +161,7 @@ struct NameTree: ~Copyable {
             nodes.remove(node)
         }
         entries.remove(entry)
+        recent = nil
     }
 
     /// Calls the body with the locks that have a name with this prefix after `after`, in order, until it returns false.
@@ -174,16 +187,16 @@ struct NameTree: ~Copyable {
 
     // MARK: - Checks
 
-    /// Calls the body with each lock and its entry, by name, until it throws. Returns whether the invariants hold, and so
-    /// each search finds its name.
+    /// Whether the invariants hold and the tree has all entries: then each search finds its name.
     ///
     /// Between two names that are neighbours in the order stands one node: the lowest above both. If it has the first bit in
     /// which they differ, and the bits rise on all paths, then the names below any node agree in all bits before its own.
-    func isSound<Failure>(_ body: (Slot<Lock>, Slot<Entry>) throws(Failure) -> Void) throws(Failure) -> Bool {
-        guard let root else { return true }
+    var isSound: Bool {
+        guard let root else { return entries.count == 0 && nodes.count == 0 }
         // The right branches that are still to visit, the next one on top, each with the node above it.
         var ahead: [(branch: Branch, above: Node?)] = [(root, nil)]
         var former: LockName?
+        var visited = 0
         while let (right, divider) = ahead.popLast() {
             var (branch, above) = (right, divider)
             while branch.entry == nil {
@@ -192,7 +205,7 @@ struct NameTree: ~Copyable {
                 ahead.append((node.right, node))
                 (branch, above) = (node.left, node)
             }
-            guard let entry = branch.entry else { continue }
+            guard let entry = branch.entry, entries[entry].lock != .nowhere else { return false }
             let name = entries[entry].name
             if let former, let divider {
                 guard name != former else { return false }
@@ -200,9 +213,9 @@ struct NameTree: ~Copyable {
                 guard first == (divider.byte, divider.others, true) else { return false }
             }
             former = name
-            try body(entries[entry].lock, entry)
+            visited += 1
         }
-        return true
+        return visited == entries.count && nodes.count == visited - 1
     }
 
     // MARK: - Paths down
@@ -228,16 +241,33 @@ struct NameTree: ~Copyable {
 
     /// The same, with the nodes on the way in `path`; nil for an empty tree.
     private mutating func descend(to name: LockName) -> Slot<Entry>? {
-        path.removeAll(keepingCapacity: true)
-        guard var branch = root else { return nil }
+        goBack(toTheWayOf: name)
+        guard let root else { return nil }
         return name.withBytes { name in
-            while true {
-                if let entry = branch.entry { return entry }
+            var branch = path.last.map { child(of: $0, name) } ?? root
+            while branch.entry == nil {
                 path.append(branch.node)
-                let node = nodes[branch.node]
-                branch = node.turnsRight(Self.byte(name, node.byte)) ? node.right : node.left
+                branch = child(of: branch.node, name)
             }
+            recent = branch.entry
+            return recent
         }
+    }
+
+    /// Shortens `path` to its nodes that are above a name too: those with a bit before the first in which it differs from
+    /// `recent`.
+    private mutating func goBack(toTheWayOf name: LockName) {
+        guard let recent else { return path.removeAll(keepingCapacity: true) }
+        let former = entries[recent].name
+        guard name != former else { return }
+        let (byte, others, _) = name.withBytes { name in former.withBytes { Self.difference(name, $0) } }
+        while let node = path.last, !nodes[node].comesBefore(byte, others) { path.removeLast() }
+    }
+
+    @inline(__always)
+    private func child(of node: Slot<Node>, _ name: UnsafeRawBufferPointer) -> Branch {
+        let node = nodes[node]
+        return node.turnsRight(Self.byte(name, node.byte)) ? node.right : node.left
     }
 
     /// Fills `ahead` with the branches of all names at or after `start`, the first on top.
