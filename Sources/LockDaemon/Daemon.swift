@@ -84,6 +84,8 @@ import Systemd
         let support = Self.watchSupport(journal)
         let socket: OwnedDescriptor
         if let listener = kept?.takeOne("listener") {
+            // `SO_PEERCRED` shows clients the process that called `listen` last, and the former worker did.
+            UnixSocket.setBacklog(of: listener, to: UnixSocket.defaultBacklog)
             socket = listener
         } else {
             socket = try endpoint.listen()
