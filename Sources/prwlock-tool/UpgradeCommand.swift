@@ -66,8 +66,8 @@ struct ServingDaemon {
 /// An upgrade from the first look at the daemon to the end.
 ///
 ///   LOOK ──▶ SIGNAL ──▶ ASK AGAIN ─┬─ `restarts` has risen ──▶ (done: this very session went over)
-///                          ▲       ├─ it has not: the signal is on its way
-///                          └───────┘
+///                          ▲       ├─ it has not: the keeper tries the program ── for too long ──▶ (it was refused)
+///                          └───────┤
 ///                                  └─ the session has ended ──▶ RECONNECT ─┬─ a daemon serves ──▶ (it started empty)
 ///                                                                          └─ the keeper has ended ──▶ (no program serves)
 ///
@@ -80,6 +80,8 @@ struct Upgrade: ~Copyable {
 
     /// How long the new program may take until it serves: a million locks take it some seconds.
     private static let patience = Duration.seconds(60)
+    /// How long the former program may answer after the signal. The keeper tries a program for ten seconds at most.
+    private static let trial = Duration.seconds(15)
     private static let pause: UInt32 = 5_000
 
     struct Outcome {
@@ -119,15 +121,15 @@ struct Upgrade: ~Copyable {
         let keeper = try KeeperProcess.find(listeningAt: path)
         try keeper.checkProgram()
         let start = Instant.now
-        let end = Deadline(after: Self.patience)
+        let trialEnd = Deadline(after: Self.trial)
         try keeper.upgrade()
-        while !end.isOver {
+        while !trialEnd.isOver {
             let after: ServingDaemon
             do throws(Complaint) {
                 after = try ServingDaemon(over: &connection, patience: Self.patience)
             } catch {
                 guard error.code == Complaint.unavailable else { throw error }
-                throw sessionEnded(before, keeper, by: end)
+                throw sessionEnded(before, keeper)
             }
             if after.restarts != before.restarts {
                 return Outcome(before: before, after: after, time: start.duration(to: .now))
@@ -135,8 +137,8 @@ struct Upgrade: ~Copyable {
             usleep(Self.pause)
         }
         throw Complaint(
-            "the keeper, process \(keeper.process), has not started another program within \(Self.patience.inWords): look at "
-                + "its journal", code: Complaint.temporary)
+            "the keeper, process \(keeper.process), does not take \(keeper.program ?? "the program on disk"), and the lock daemon "
+                + "serves as before: its journal says why", code: Complaint.noInput)
     }
 
     private func isNotKept() -> Complaint {
@@ -152,8 +154,9 @@ struct Upgrade: ~Copyable {
 
     /// The session of this process has ended, and with it all others: finds out why.
     private func sessionEnded(
-        _ before: ServingDaemon, _ keeper: borrowing KeeperProcess, by end: Deadline
+        _ before: ServingDaemon, _ keeper: borrowing KeeperProcess
     ) -> Complaint {
+        let end = Deadline(after: Self.patience)
         while !keeper.hasEnded, !end.isOver {
             do throws(Complaint) {
                 var next = try daemon.connectToRunning()

@@ -94,13 +94,16 @@ import Testing
         Issue.record("the keeper has no ledger")
     }
 
-    @Test("a program that ends at its start ends the daemon, and the command says so")
-    func endsAtStart() throws {
+    @Test("if the keeper does not take the program on disk, nothing changes, and the command says so")
+    func refused() throws {
         try replaceProgram(by: "printf '#!/bin/sh\\nexit 3\\n' >'\(program)'; chmod 755 '\(program)'")
+        let worker = daemon.worker
         let tool = try ToolProcess(["upgrade"], at: daemon)
         let status = try tool.status()
         let said = try tool.complaints()
-        #expect(status == 69 && said.contains("\(program) did not start"), "\(status): \(said)")
+        #expect(status == 66 && said.contains("does not take \(program)"), "\(status): \(said)")
+        #expect(daemon.worker == worker)
+        #expect(try session.ask("RELEASE jobs") == "RELEASED jobs token=1")
     }
 
     @Test("for a daemon without --keep, and where none runs, the command says what to do, and starts none")
