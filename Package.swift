@@ -132,8 +132,10 @@ let package = Package(
         .testTarget(
             name: "LockDaemonTests",
             dependencies: [
-                "CTestSupport", "LockDaemon", "LockVocabulary", "Posix", "TestSupport", "prwlockd",
-            ]),
+                "CTestSupport", "Keeping", "Ledger", "LockDaemon", "LockServer", "LockVocabulary", "Posix",
+                "TestSupport", "prwlockd",
+            ],
+            exclude: ["Ledgers"]),
         .testTarget(
             name: "PRWLockTests",
             dependencies: [

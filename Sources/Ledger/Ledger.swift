@@ -9,6 +9,9 @@ internal import CLedger
 /// 2. `setSent` between batches, as it takes effect without a commit. `setNote` at any time.
 /// 3. While `hasRoom` is false, the owner begins no batch that adds facts.
 public struct Ledger: ~Copyable {
+    /// The major number of the format. A ledger with another one is not believed.
+    public static let format = Int(Header.major)
+
     var memory: SharedMemory
     let layout: Layout
     var index = FactIndex()

@@ -17,6 +17,23 @@ public enum Doubt: Error, Equatable, Sendable {
     case input(Int)
 }
 
+extension Doubt: CustomStringConvertible {
+    public var description: String {
+        switch self {
+        case .noLedger: "it has not the beginning of a ledger"
+        case .version(let major): "it is of format \(major), and this program reads format \(Ledger.format)"
+        case .header: "its header fails a check"
+        case .size: "it is smaller than its header says"
+        case .chunk(let number): "chunk \(number) fails a check"
+        case .place(let offset): "the place at \(offset) fails a check"
+        case .twice(let key): "two places have the fact \(key.kind).\(key.slot)"
+        case .pieces(let key): "pieces of the fact \(key.kind).\(key.slot) are missing"
+        case .note(let number): "note \(number) fails a check"
+        case .input(let number): "slice \(number) of the input fails a check"
+        }
+    }
+}
+
 /// What became of a ledger that another process left.
 public enum Recovery: ~Copyable {
     case believed(Ledger)

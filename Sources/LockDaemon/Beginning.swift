@@ -18,6 +18,7 @@ extension Daemon {
         var settings = serverConfiguration(configuration, state, policy, watching: support)
         if let restarts = kept.inspect({ $0.before?.restarts ?? 0 }) {
             settings.hostRows.append(ServerConfiguration.HostRow("restarts", Int(clamping: restarts)))
+            settings.hostRows.append(ServerConfiguration.HostRow("ledger-format", Ledger.format))
         }
         let polling = Polling(processors: Int(linux_allowed_processors()))
         var server = Server(settings)

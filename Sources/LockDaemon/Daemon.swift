@@ -86,7 +86,13 @@ import Systemd
         let support = Self.watchSupport(journal)
         let goesOn = kept.inspect { $0.names.contains("ledger") } ?? false
         let socket: OwnedDescriptor
-        if let listener { socket = listener } else { socket = try endpoint.listen() }
+        if let listener {
+            // `SO_PEERCRED` shows clients the process that called `listen` last, and the former worker did.
+            UnixSocket.setBacklog(of: listener, to: UnixSocket.defaultBacklog)
+            socket = listener
+        } else {
+            socket = try endpoint.listen()
+        }
         do throws(Departure) {
             place = try Place(endpoint, in: surroundings, journal, kept: kept?.takeOne("place"))
             state = try TokenState(

@@ -23,6 +23,7 @@ struct LongOption: Equatable {
         "ping": showing + daemon + everywhere,
         "validate": showing + names + daemon + everywhere,
         "revoke": names + daemon + everywhere,
+        "upgrade": showing + daemon + everywhere,
         "help": [],
     ]
 

@@ -23,6 +23,7 @@ struct Prwlock: ParsableCommand {
                     WatchCommand.self, PingCommand.self,
                 ]),
             CommandGroup(name: "Fencing", subcommands: [ValidateCommand.self, RevokeCommand.self]),
+            CommandGroup(name: "Running", subcommands: [UpgradeCommand.self]),
         ])
 
     static func main() {

@@ -44,6 +44,26 @@ extension BoxTests {
                 """)
         }
 
+        @Test("`prwlock upgrade` has the program on disk serve, and no session ends, nor does the unit")
+        func upgrade() async throws {
+            try await Box.run(
+                """
+                systemctl start prwlockd.socket
+                begin_sessions 200
+                for round in 1 2; do
+                    server=$(server) keeper=$(show MainPID)
+                    cp /usr/bin/prwlockd /usr/bin/prwlockd.new
+                    mv /usr/bin/prwlockd.new /usr/bin/prwlockd
+                    prwlock upgrade >said
+                    grep -q ': 200 sessions with 100 grants and 100 waiting requests went over' said
+                    eventually is_replaced "$server"
+                    expect "active $keeper 0" "$(show ActiveState) $(show MainPID) $(show NRestarts)"
+                    expect_sessions check same
+                done
+                expect_sessions release 'granted 100'
+                """)
+        }
+
         @Test("a process that hangs while it serves is replaced by the watchdog, and no session notices")
         func hang() async throws {
             try await Box.run(

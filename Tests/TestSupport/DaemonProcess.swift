@@ -9,6 +9,7 @@ public final class DaemonProcess {
     public private(set) var processID: Int32
     private var arguments: [String]
     private var environment: [String: String]
+    private let program: String
     private let sandbox: Sandbox?
     private var hasEnded = false
     /// The descriptor for its standard error; nil for the log.
@@ -61,10 +62,11 @@ public final class DaemonProcess {
             arguments: arguments, environment: environment, in: directory, sandbox: sandbox, waits: waits)
     }
 
-    /// Starts a daemon with its arguments in an array.
+    /// Starts a daemon with its arguments in an array, and with a program other than the one to test if one is given.
     public init(
         arguments: [String], environment: [String: String] = [:], in directory: TemporaryDirectory? = nil,
-        sandbox: Sandbox? = nil, waits: Bool = true, standardError: Int32? = nil
+        sandbox: Sandbox? = nil, waits: Bool = true, standardError: Int32? = nil,
+        program: String = executable
     ) throws {
         let directory = try directory ?? TemporaryDirectory()
         self.directory = directory
@@ -73,6 +75,7 @@ public final class DaemonProcess {
             ["--socket", socketPath, "--state-directory", directory("state"), "--grace", "0"] + Self.keep
             + arguments
         self.environment = environment
+        self.program = program
         self.sandbox = sandbox
         self.standardError = standardError
         processID = 0
@@ -86,6 +89,7 @@ public final class DaemonProcess {
         socketPath = directory("s")
         self.arguments = arguments
         environment = [:]
+        program = Self.executable
         sandbox = nil
         processID = 0
         processID = try spawn()
@@ -106,7 +110,7 @@ public final class DaemonProcess {
             close(output)
         }
         let program = ChildProcess(
-            executable: Self.executable, arguments: ["prwlockd"] + arguments,
+            executable: program, arguments: ["prwlockd"] + arguments,
             environment: environment.map { "\($0.key)=\($0.value)" },
             descriptors: [null, output, standardError ?? output])
         guard let sandbox else { return try program.spawn() }
