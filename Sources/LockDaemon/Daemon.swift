@@ -110,9 +110,9 @@ import Systemd
         } catch {
             throw Departure(.cannotListen, "\(error)")
         }
-        reactor.news.tokens = state.reserve?.block ?? 0
         self.kept = kept
         reader = SettingsReader(facts)
+        reactor.news.tokens = tokenMargin
         if let fault = keepState() { throw Departure(.cannotListen, "the keeper: \(fault)") }
         beginSources()
         listen(on: socket)
@@ -262,10 +262,17 @@ import Systemd
 
     var status: Supervision.Status { Supervision.Status(counts: reactor.counts, fault: settingsFault) }
 
+    /// The number of tokens below which the disk is to reserve more. A worker that goes on begins with those that the disk had
+    /// before the last write, and these should be a block.
+    private var tokenMargin: UInt64 {
+        guard let block = state.reserve?.block else { return 0 }
+        return kept == nil ? block : 2 * block + 1
+    }
+
     private func takeTokens(_ fault: SystemError?) {
         guard let reserve = state.reserve else { return }
         reactor.server.allowTokens(through: reserve.reserved)
-        if fault == nil { reactor.news.tokens = reserve.block }
+        if fault == nil { reactor.news.tokens = tokenMargin }
         if let fault, !hasReportedTokenFault {
             journal.write(.outOfTokens(fault))
         } else if fault == nil, hasReportedTokenFault {

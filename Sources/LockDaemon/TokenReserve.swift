@@ -10,9 +10,9 @@ import Posix
 ///   (serves on)                           │
 ///   allows more ◀─ pages, outcome ────────┘
 ///
-/// The main thread never waits for the disk. It requests more tokens when less than a block is left. Until the answer comes it
-/// gives out the rest, and then it refuses requests. If the disk takes nothing, the reserve tries again after a pause, which
-/// doubles each time.
+/// The main thread never waits for the disk. It requests more tokens when less than a block is left, or two for a worker of a
+/// keeper. Until the answer comes it gives out the rest, and then it refuses requests. If the disk takes nothing, the reserve
+/// tries again after a pause, which doubles each time.
 ///
 /// Invariants:
 /// 1. `reserved` only rises, and only to a value that a page on the disk has.

@@ -44,8 +44,8 @@ import Systemd
             let reserve: TokenReserve
             do throws(SystemError) {
                 reserve = try TokenReserve(
-                    TokenPages(main: file), block: Self.block, floor: endpoint.isUserOwn ? WallClock.now() : 0,
-                    goesOn: goesOn)
+                    TokenPages(main: file), block: Self.block,
+                    floor: endpoint.isUserOwn ? WallClock.now() : 0, goesOn: goesOn)
             } catch { throw .unusable(path, error) }
             self.init(reserve, fileCount: 1, second: nil, directory)
         } catch {
