@@ -146,7 +146,8 @@ struct Reactor: ~Copyable {
     var counts: Counts { Counts(sessions: server.sessionCount, locks: server.lockCount) }
 
     private mutating func runBatch() {
-        if connections.waitingCount > 0 { admit() }
+        // What a former worker had read comes first: it is void after a commit.
+        if connections.waitingCount > 0, !mustFindEnds { admit() }
         timer.cover(server.nextDeadline)
         batch += 1
         sort(wait())
@@ -347,6 +348,8 @@ struct Reactor: ~Copyable {
                 hasClosedSome = true
             }
         }
+        // Before these sessions are read from: the next worker must know which session has sent what was read.
+        continuity?.commit(&server)
     }
 
     /// Removes a session that has ended from the event set, where its socket would be ready in every poll.
