@@ -106,16 +106,19 @@ let package = Package(
         .testTarget(
             name: "LockServerTests",
             dependencies: ["LockServer", "LockCore", "LockWire", "LockVocabulary", "Seeded"]),
+        .target(name: "LedgerSupport", dependencies: ["Ledger"], path: "Tests/LedgerSupport"),
         .target(
             name: "Simulation",
-            dependencies: ["LockServer", "LockCore", "LockVocabulary", "LockModel", "Seeded"],
+            dependencies: [
+                "Ledger", "LedgerSupport", "LockServer", "LockCore", "LockVocabulary", "LockModel", "Seeded",
+            ],
             path: "Tests/Simulation"),
         .executableTarget(
             name: "prwlock-sim",
             dependencies: ["Simulation", .product(name: "ArgumentParser", package: "swift-argument-parser")],
             path: "Tests/prwlock-sim"),
         .testTarget(name: "SimulationTests", dependencies: ["Simulation"]),
-        .testTarget(name: "LedgerTests", dependencies: ["Ledger", "Seeded"]),
+        .testTarget(name: "LedgerTests", dependencies: ["Ledger", "LedgerSupport", "Seeded"]),
         .testTarget(name: "PosixTests", dependencies: ["Posix"]),
         .executableTarget(
             name: "kept-worker", dependencies: ["CLinux", "Keeping", "Posix"], path: "Tests/KeptWorker"),

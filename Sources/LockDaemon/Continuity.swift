@@ -17,7 +17,8 @@ import Posix
 /// Rules:
 /// 1. Nothing is sent before the facts that it follows from are committed.
 /// 2. Bytes are read only into the ledger's input, which the commit of the batch makes void.
-/// 3. A socket is in the parcel before its first byte is read.
+/// 3. A socket is in the parcel, and the facts of its session are committed, before its first byte is read. Otherwise the next
+///    worker could give the socket another session, and that session the input of a third one.
 ///
 /// A connection that was accepted, and not put into the parcel yet, ends with the worker: it has not got a reply.
 struct Continuity: ~Copyable {

@@ -148,6 +148,7 @@ struct Reactor: ~Copyable {
     var counts: Counts { Counts(sessions: server.sessionCount, locks: server.lockCount) }
 
     private mutating func runBatch() {
+        // What a former worker had read comes first: it is void after a commit.
         if connections.waitingCount > 0, !mustFindEnds { admit() }
         timer.cover(server.nextDeadline)
         batch += 1

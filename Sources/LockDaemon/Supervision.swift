@@ -50,7 +50,8 @@ import Systemd
         timer.schedule(in: period, every: period)
         timer.activate()
         watchdog = timer
-        whenAlive(period)
+        // At once: otherwise workers that are killed one after another, each before its timer, would look like one that hangs.
+        kick(period)
     }
 
     /// Sends the sign of life, on the serving thread: a hung daemon must not look alive.

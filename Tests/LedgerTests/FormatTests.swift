@@ -2,6 +2,7 @@ import Seeded
 import Testing
 
 @testable import Ledger
+import LedgerSupport
 
 /// Holds the format to an image of each version, and readers to what README.md promises.
 @Suite("Format")

@@ -1,3 +1,5 @@
+import LedgerSupport
+
 /// The memory of a ledger as text: a line for each word that is not zero, with its offset and its value in hexadecimal.
 enum Image {
     static func text(_ memory: TestMemory) -> String {

@@ -1,4 +1,5 @@
 import Ledger
+import LedgerSupport
 import Testing
 
 @Suite("Input")

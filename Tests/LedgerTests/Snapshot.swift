@@ -1,4 +1,5 @@
 import Ledger
+import LedgerSupport
 
 /// All that a ledger shows.
 struct Snapshot: Equatable {

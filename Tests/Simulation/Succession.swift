@@ -1,28 +1,7 @@
 import LockModel
 import LockServer
 import LockVocabulary
-
-/// The facts that the server would have in its ledger.
-struct Kept {
-    private(set) var facts: [KeptKey: [UInt8]] = [:]
-
-    /// Takes the facts that have changed.
-    mutating func commit(_ server: inout Server) {
-        server.forEachChangedFact { key, bytes in facts[key] = bytes.map { Array($0) } }
-    }
-}
-
-extension Kept: KeptFacts {
-    func forEachFact<Failure>(
-        ofKind kind: UInt8, _ body: (UInt32, UnsafeRawBufferPointer) throws(Failure) -> Void
-    ) throws(Failure) {
-        for (key, bytes) in facts where key.kind == kind {
-            try bytes.withUnsafeBufferPointer { (bytes) throws(Failure) in
-                try body(key.slot, UnsafeRawBufferPointer(bytes))
-            }
-        }
-    }
-}
+import Seeded
 
 /// The death of the serving process, after which another one goes on from the facts (G14). The clients do not notice, and
 /// neither does the model.
@@ -30,21 +9,34 @@ extension Simulation {
     mutating func succeed() throws {
         guard !referee.model.isDraining else { return }
         count("successions")
-        var kept = kept
-        kept.commit(&server)
-        var next = Self.start(
-            referee.settings, work.turns, after: Token(rawValue: 0), graceEnd: nil, patience: patience)
-        do {
-            try next.restore(kept, at: now)
-        } catch {
-            throw Violation("G14: \(error)")
-        }
+        if generator.happens(20) { try dieInCommit() } else { try kept.commit(&server) }
+        let next = try successor(from: kept.all)
         try compare(next)
         server = next
         work.succeed()
-        kept.commit(&server)
-        self.kept = kept
+        try kept.commit(&server)
         try observe()
+    }
+
+    /// The process dies before a store of its commit, and the next one within its recovery.
+    private mutating func dieInCommit() throws {
+        count("kills before a store")
+        let left = try kept.commit(&server, killedWith: &generator)
+        // Before the first commit there is nothing to go on from.
+        if !left.isEmpty { _ = try successor(from: left) }
+    }
+
+    /// A server that goes on from these facts.
+    private func successor(from facts: Kept.Facts) throws -> Server {
+        var next = Self.start(
+            referee.settings, work.turns, after: Token(rawValue: 0), graceEnd: nil, patience: patience)
+        do {
+            try next.restore(facts, at: now)
+            try next.checkInvariants()
+        } catch {
+            throw Violation("G14: \(error)")
+        }
+        return next
     }
 
     /// Compares what can be seen of the two servers.

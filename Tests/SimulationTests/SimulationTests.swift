@@ -25,6 +25,7 @@ import Testing
             "ERROR limit-locks", "ERROR limit-watchers", "ERROR draining", "cut off", "deaths",
             "half-closes", "restarts", "reloads", "drains", "refused sessions",
             "refused sessions of a user", "out of descriptors", "own notes", "others' notes", "successions",
+            "kills before a store",
         ] {
             #expect(histories[what, default: 0] > 1, "\(what)")
         }

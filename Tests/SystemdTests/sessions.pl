@@ -5,29 +5,45 @@
 #   check    "same" if all sessions answer, none has got anything else, and all locks are as they were
 #   release  "granted N" after all holders have released their locks, and N sessions have got theirs
 #   end      "ended N" after N sessions have seen their ends
+#   time     "begun" after one session has got an answer. It asks again and again until the next line comes, whatever that is;
+#            then comes "longest N ms", the longest time that one answer has taken
 
 use strict;
 use warnings;
+use IO::Select;
 use IO::Socket::UNIX;
+use Time::HiRes qw(time);
 
 $| = 1;
-# No test waits for ever.
-alarm 120;
 my ($path, $count) = @ARGV;
 my $half = $count / 2;
+my @sessions;
 
-sub begin { return {socket => IO::Socket::UNIX->new(Peer => $path) // die("$path: $!\n"), bytes => ''} }
+sub begin {
+    my $socket = IO::Socket::UNIX->new(Peer => $path) // die("$path: $!\n");
+    return {socket => $socket, bytes => '', position => 0, received => 0};
+}
 
 sub say_line { my ($session, $line) = @_; syswrite($session->{socket}, "$line\n") // die("a session has ended: $!\n") }
 
-# The next line; undef at the end.
+# The next line; undef at the end. Passes over what comes again after a kill.
 sub hear {
     my ($session) = @_;
-    while ($session->{bytes} !~ /\n/) {
-        return undef unless sysread($session->{socket}, $session->{bytes}, 4096, length $session->{bytes});
+    while (1) {
+        while ($session->{bytes} !~ /\n/) {
+            return undef unless sysread($session->{socket}, $session->{bytes}, 4096, length $session->{bytes});
+        }
+        $session->{bytes} =~ s/^(.*)\n//;
+        my $line = $1;
+        if ($line =~ /^! RESUMED from=(\d+)$/) {
+            $session->{position} = $1;
+            next;
+        }
+        $session->{position} += 1 + length $line;
+        next if $session->{position} <= $session->{received};
+        $session->{received} = $session->{position};
+        return $line;
     }
-    $session->{bytes} =~ s/^(.*)\n//;
-    return $1;
 }
 
 # What STATUS shows of all locks, without the times that pass.
@@ -44,7 +60,23 @@ sub locks {
     return join "\n", @lines;
 }
 
-my @sessions = map { begin() } 1 .. $count;
+sub longest_answer {
+    my ($session, $longest, $input) = ($sessions[-1], 0, IO::Select->new(\*STDIN));
+    for (my $count = 0; not $input->can_read(0.001); $count++) {
+        my $begin = time;
+        say_line($session, '#time PING');
+        my $line = hear($session) // die("a session has ended\n");
+        die("a session got: $line\n") if $line ne '#time PONG';
+        $longest = time - $begin if time - $begin > $longest;
+        print "begun\n" if $count == 0;
+    }
+    <STDIN>;
+    return int(1000 * $longest + 0.5);
+}
+
+# No order takes longer.
+alarm 120;
+@sessions = map { begin() } 1 .. $count;
 my @holders = @sessions[0 .. $half - 1];
 my @waiters = @sessions[$half .. $count - 1];
 for my $number (0 .. $half - 1) {
@@ -69,6 +101,7 @@ die("not all hold or wait\n") unless check() eq 'same' && (() = $before =~ /^[*]
 print "ready\n";
 while (my $order = <STDIN>) {
     chomp $order;
+    alarm 120;
     if ($order eq 'check') {
         print check(), "\n";
     } elsif ($order eq 'release') {
@@ -78,5 +111,7 @@ while (my $order = <STDIN>) {
     } elsif ($order eq 'end') {
         for my $session (@sessions) { 1 while defined hear($session); }
         print "ended $count\n";
+    } elsif ($order eq 'time') {
+        print 'longest ', longest_answer(), " ms\n";
     }
 }

@@ -13,6 +13,7 @@ A client's events; all but the first belong to a request `op`:
     releasing, released, not-held
     downgrading (`to`), downgraded
     lost        session `s`: the daemon closed it
+    not-asked   a `line` that answers no request, or one that has its answer
     closing     session `s` is closed by its own process, with whatever it holds
 
 The driver's events: `killing` and `killed` of a process `pid`; `stopping`, `continuing`; `daemon-starting` (`grace` in ms,

@@ -17,6 +17,7 @@ import time
 from typing import Any
 
 import history
+from resumed import Received
 
 LOCKS = ["a", "b", "c", "d", "e", "f"]
 MODES = ["read", "read", "read", "update", "write", "write"]
@@ -33,6 +34,7 @@ class Raw:
         self.session = 0
         self.number = 0
         self.partial = b""
+        self.received = Received()
         self.pending: dict[int, dict[str, Any]] = {}
         self.held: dict[int, dict[str, Any]] = {}
         # By tag: the request that a reply other than a grant belongs to.
@@ -64,6 +66,7 @@ class Raw:
         self.connection = connection
         self.session += 1
         self.partial = b""
+        self.received = Received()
         self.recorder.note("connected", s=self.session)
 
     def close(self) -> None:
@@ -165,7 +168,8 @@ class Raw:
             return
         *lines, self.partial = (self.partial + part).split(b"\n")
         for line in lines:
-            self.understand(line.decode().split())
+            if self.received.is_new(line):
+                self.understand(line.decode().split())
 
     def understand(self, words: list[str]) -> None:
         if words[0] == "!":
@@ -174,13 +178,16 @@ class Raw:
             return  # A greeting such as ERROR limit-sessions; the end follows.
         tag, words = words[0][1:], words[1:]
         if tag.startswith("q"):
+            # The request before this PING may have its answer.
             if int(tag[1:]) in self.pending:
                 self.recorder.note("queued", op=int(tag[1:]))
         elif tag in self.commands:
             kind, op = self.commands.pop(tag)
             self.told(kind, op, words)
-        elif int(tag) in self.pending:
+        elif tag.isdigit() and int(tag) in self.pending:
             self.decided(int(tag), words)
+        else:
+            self.recorder.note("not-asked", line=" ".join([words[0], tag]))
 
     def decided(self, op: int, words: list[str]) -> None:
         one = self.pending.pop(op)

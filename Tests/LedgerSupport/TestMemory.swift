@@ -1,15 +1,15 @@
 import Glibc
-import Ledger
+public import Ledger
 
 /// A range of addresses for a ledger. The page behind it cannot be touched, so that a read beyond the end is a fault.
-final class TestMemory {
-    let base: UnsafeMutableRawPointer
+public final class TestMemory {
+    public let base: UnsafeMutableRawPointer
     let limit: Int
-    private(set) var byteCount: Int
+    public private(set) var byteCount: Int
     /// The most bytes that `grow` makes usable.
-    var bound: Int
+    public var bound: Int
 
-    init(byteCount: Int = 0, limit: Int = 4 << 20) {
+    public init(byteCount: Int = 0, limit: Int = 4 << 20) {
         let size = limit + 4_096
         guard let range = mmap(nil, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0),
             range != MAP_FAILED
@@ -24,7 +24,7 @@ final class TestMemory {
     deinit { munmap(base, limit + 4_096) }
 
     /// What a ledger is given. It keeps this object, and so the range.
-    var memory: Memory {
+    public var memory: Memory {
         Memory(base: base, byteCount: byteCount, limit: limit) { [self] count in
             guard count <= bound else { return false }
             byteCount = max(byteCount, count)
@@ -33,7 +33,7 @@ final class TestMemory {
     }
 
     /// An empty ledger in this memory, with a small input region.
-    func ledger(reserve: Int = 1 << 16) throws -> Ledger {
+    public func ledger(reserve: Int = 1 << 16) throws -> Ledger {
         guard let ledger = Ledger(creatingIn: memory, inputSize: 512, sliceBound: 8, reserve: reserve) else {
             throw Doubt.size
         }
@@ -41,20 +41,22 @@ final class TestMemory {
     }
 
     /// The memory as a kill leaves it at this instruction, with its guard right behind what is usable.
-    func copy() -> TestMemory {
+    public func copy() -> TestMemory {
         let copy = TestMemory(byteCount: byteCount, limit: max(byteCount, 4_096))
         copy.base.copyMemory(from: base, byteCount: byteCount)
         return copy
     }
 
     /// The same, with room to grow.
-    func copyThatGrows() -> TestMemory {
+    public func copyThatGrows() -> TestMemory {
         let copy = TestMemory(byteCount: byteCount, limit: limit)
         copy.base.copyMemory(from: base, byteCount: byteCount)
         return copy
     }
 
-    var bytes: UnsafeMutableRawBufferPointer { UnsafeMutableRawBufferPointer(start: base, count: byteCount) }
+    public var bytes: UnsafeMutableRawBufferPointer {
+        UnsafeMutableRawBufferPointer(start: base, count: byteCount)
+    }
 
-    func flip(bit: Int) { bytes[bit / 8] ^= 1 << UInt8(bit % 8) }
+    public func flip(bit: Int) { bytes[bit / 8] ^= 1 << UInt8(bit % 8) }
 }
