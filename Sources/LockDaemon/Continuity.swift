@@ -25,6 +25,7 @@ struct Continuity: ~Copyable {
     private var ledger: Ledger
     private let memory: LedgerMemory
     let parcel: SocketParcel
+    private let isNew: Bool
 
     /// The kinds of facts that are the shell's.
     private static let socketKind: UInt8 = 16
@@ -42,19 +43,25 @@ struct Continuity: ~Copyable {
         guard let ledger = Ledger(creatingIn: memory.memory, inputSize: Arena.size) else {
             throw SystemError(code: ENOMEM, call: "fallocate", subject: "the ledger")
         }
-        return Continuity(ledger: ledger, memory: memory, parcel: parcel)
+        return Continuity(ledger: ledger, memory: memory, parcel: parcel, isNew: true)
     }
 
     /// Takes over what another worker left.
-    init(ledger: consuming Ledger, memory: consuming LedgerMemory, parcel: SocketParcel) {
+    init(
+        ledger: consuming Ledger, memory: consuming LedgerMemory, parcel: SocketParcel, isNew: Bool = false
+    ) {
         self.ledger = ledger
         self.memory = memory
         self.parcel = parcel
+        self.isNew = isNew
     }
 
-    /// The descriptors that the next worker needs, by their names.
-    var kept: [(name: String, descriptors: [Int32])] {
-        [("ledger", [memory.file.rawValue]), ("parcel", parcel.descriptors)]
+    /// The descriptors that the next worker needs and the keeper does not have yet, by their names.
+    ///
+    /// Not those that this worker was given: the keeper would remove them from the service manager's store before it stores
+    /// them again, and if it dies between the two messages, nothing is left.
+    var unkept: [(name: String, descriptors: [Int32])] {
+        isNew ? [("ledger", [memory.file.rawValue]), ("parcel", parcel.descriptors)] : []
     }
 
     // MARK: - Commit

@@ -190,7 +190,7 @@ import Systemd
     /// Gives the keeper what the next worker goes on from.
     private func keepState() -> SystemError? {
         tellKeeper { channel throws(SystemError) in
-            for entry in reactor.continuity.inspect({ $0.kept }) ?? [] {
+            for entry in reactor.continuity.inspect({ $0.unkept }) ?? [] {
                 try channel.keep(entry.name, entry.descriptors)
             }
             if let number = place.watchDescriptor { try channel.keep("place", [number]) }
