@@ -51,7 +51,7 @@ static int wants_upgrade, has_served, is_upgrading;
 
 /* Times in milliseconds of `now`; -1 for never. */
 static int64_t crashes[MOST_CRASHES];
-static int64_t alive_until = -1, start_at;
+static int64_t alive_until = -1, start_at, unready_since;
 static unsigned crash_count, unready_deaths;
 static uint32_t watch;
 
@@ -166,7 +166,8 @@ static void read_counts(void) {
 /* Decides whether the next worker may trust what is kept. Returns 0 to give up.
 
    KILL after the worker was ready is no sign of a fault: it comes from outside, any number of times. KILL before that may
-   be the kernel's answer to the memory that a restored state needs. */
+   be the kernel's answer to the memory that a restored state needs. But it also meets a start if it comes often, so it
+   counts only when no worker has been ready for long. */
 static int judge_death(int signal) {
     int is_suspect = 0;
     if (signal != SIGKILL || is_hung) last.crashed = 1;
@@ -176,7 +177,8 @@ static int judge_death(int signal) {
         *oldest = now();
         is_suspect = *oldest - crashes[crash_count % MOST_CRASHES] <= CRASH_PERIOD;
     } else if (!is_ready) {
-        is_suspect = ++unready_deaths >= MOST_CRASHES;
+        if (unready_deaths++ == 0) unready_since = now();
+        is_suspect = unready_deaths >= MOST_CRASHES && now() - unready_since >= configuration->unready_milliseconds;
     }
     if (!is_suspect) return 1;
     /* Not even a worker that trusted nothing began to serve. */
@@ -277,10 +279,12 @@ static int time_to_wait(void) {
 /* Goes on with the upgrade: begins to try the program on disk, or kills the worker if that went well. A kill at any
    instruction loses nothing, so it is also the way to another version. */
 static void upgrade(void) {
-    if (wants_upgrade && has_served && keeper_try(configuration)) wants_upgrade = 0;
-    if (!keeper_has_passed() || ending != 0) return;
-    is_upgrading = 1;
-    if (worker != 0) kill(worker, SIGKILL);
+    if (keeper_has_passed() && ending == 0) {
+        is_upgrading = 1;
+        if (worker != 0) kill(worker, SIGKILL);
+    }
+    /* After that, as the end of a trial makes room for another one. The upgrade that is under way does for both. */
+    if (wants_upgrade && has_served && !is_upgrading && keeper_try(configuration)) wants_upgrade = 0;
 }
 
 int prwlock_keep(const struct keeper_configuration *given) {

@@ -21,6 +21,7 @@ static char kept[KEEPER_MOST_NAMES * (KEEPER_NAME_ROOM + KEEPER_MOST_DESCRIPTORS
 static char before[160], listen_process[32], listen_count[32], watchdog_process[32];
 /* LISTEN_FDNAMES of a worker, with room for the names of what is kept. */
 static char *listen_names;
+static size_t own_names_length;
 
 static int is_variable(const char *variable, const char *name) {
     size_t length = strlen(name);
@@ -59,6 +60,7 @@ static int copy_names(const char *names) {
         if (strncmp(name, KEEPER_PREFIX, sizeof KEEPER_PREFIX - 1) != 0) end = add_name(end, name, length);
         name += length + (name[length] == ':');
     }
+    own_names_length = (size_t)(end - listen_names);
     return 0;
 }
 
@@ -113,6 +115,8 @@ void keeper_describe(int control, const struct keeper_last_worker *last, int sta
         }
     used = base;
     variables[used++] = kept;
+    /* Without the names that a successor would have got, if it could have been executed. */
+    listen_names[own_names_length] = '\0';
     if (last != NULL) describe_last(last);
     if (starts_empty) variables[used++] = "PRWLOCK_EMPTY=1";
     variables[used] = NULL;
@@ -141,8 +145,7 @@ char **keeper_environment_of_child(void) { return complete(passed_sockets); }
 
 char **keeper_environment_of_successor(const struct keeper_last_worker *last) {
     int count = passed_sockets;
-    size_t own_length = strlen(listen_names);
-    char *end = listen_names + own_length;
+    char *end = listen_names + own_names_length;
     for (int i = 0; i < KEEPER_MOST_NAMES; i++)
         for (int j = 0; j < keeper_kept[i].count; j++) {
             char name[KEEPER_STORE_NAME_ROOM];

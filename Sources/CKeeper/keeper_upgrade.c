@@ -63,8 +63,9 @@ int keeper_try(const struct keeper_configuration *configuration) {
         execve(configuration->program, configuration->trial_arguments, configuration->environment);
         _exit(127);
     }
-    if (child < 0) report("cannot be tried: fork failed with error", errno);
-    trial = child > 0 ? child : 0;
+    /* For lack of memory or processes, which comes to an end. */
+    if (child < 0) return 0;
+    trial = child;
     return 1;
 }
 

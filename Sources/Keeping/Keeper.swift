@@ -17,6 +17,8 @@ public struct Keeper {
     public var environment: [String]
     /// The descriptors that the first worker gets, under their names.
     public var descriptors: [String: [Int32]]
+    /// How long workers may be killed before they are ready, in milliseconds, until one of them starts empty.
+    public var unreadyMilliseconds: UInt32 = 30_000
 
     public init(
         program: String, arguments: [String], trial: [String], environment: [String],
@@ -49,7 +51,8 @@ public struct Keeper {
             entries.withUnsafeBufferPointer { entries in
                 var configuration = keeper_configuration(
                     program: program, arguments: arguments, trial_arguments: trial, environment: environment,
-                    entries: entries.baseAddress, entry_count: Int32(entries.count))
+                    entries: entries.baseAddress, entry_count: Int32(entries.count),
+                    unready_milliseconds: unreadyMilliseconds)
                 return prwlock_keep(&configuration)
             }
         }

@@ -19,7 +19,9 @@ public struct KeeperChannel: ~Copyable {
     /// Whether the keeper has ended.
     public var isKeeperGone: Bool {
         var byte: UInt8 = 0
-        return recv(socket.rawValue, &byte, 1, Int32(MSG_DONTWAIT)) == 0
+        let count = recv(socket.rawValue, &byte, 1, Int32(MSG_DONTWAIT))
+        // The first call after the end of a keeper that had not taken all orders fails with ECONNRESET.
+        return count == 0 || count < 0 && errno != EAGAIN && errno != EINTR
     }
 
     /// Gives descriptors to the keeper, in place of those that it has under this name. The caller keeps its own.

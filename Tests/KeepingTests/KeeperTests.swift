@@ -125,6 +125,16 @@ struct KeeperTests {
         #expect(keeper.next() == "alone")
     }
 
+    @Test("a worker notices the end of a keeper that has not taken its orders")
+    func endWithOrders() throws {
+        let keeper = try KeeperProcess("script")
+        _ = try keeper.started()
+        keeper.signal(SIGSTOP)
+        keeper.ask("ready")
+        keeper.signal(SIGKILL)
+        #expect(keeper.next() == "alone")
+    }
+
     @Test("the keeper sleeps while the worker works")
     func rest() throws {
         let keeper = try KeeperProcess("script")

@@ -42,8 +42,11 @@ func keep() {
     }
     let test = Int32(getenv("TEST_CHANNEL").flatMap { Int32(String(cString: $0)) } ?? 3)
     let program = getenv("TEST_PROGRAM").map { String(cString: $0) } ?? arguments[0]
-    let keeper = Keeper(
+    var keeper = Keeper(
         program: program, arguments: arguments, trial: arguments + ["--check-config"],
         environment: environment, descriptors: ["test": [test]])
+    if let patience = getenv("TEST_PATIENCE").flatMap({ UInt32(String(cString: $0)) }) {
+        keeper.unreadyMilliseconds = patience
+    }
     if let status = keeper.run() { exit(status) }
 }

@@ -58,6 +58,8 @@ struct keeper_configuration {
     /* What the first worker gets. */
     const struct keeper_entry *entries;
     int entry_count;
+    /* How long workers may be killed before they are ready, until one of them starts empty. */
+    uint32_t unready_milliseconds;
 };
 
 /* Exit statuses of the keeper itself; all others are a worker's. */
@@ -95,7 +97,7 @@ enum {
                      word if not), and the bytes and calls that the last one wrote, from /proc/PID/io; the two last ones
                      only if the kernel tells them. They count write and writev, not send.
      PRWLOCK_EMPTY   `1`: trust nothing that was kept. Five workers hung or crashed within ten seconds (any signal but
-                     KILL), or five in a row were killed before they were ready.
+                     KILL), or five in a row were killed before they were ready, for `unready_milliseconds`.
      LISTEN_PID, LISTEN_FDS, LISTEN_FDNAMES   the sockets of a service manager that are no descriptors of ours
      WATCHDOG_PID    the worker's process, if it was the keeper's
 
