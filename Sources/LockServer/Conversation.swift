@@ -46,8 +46,12 @@ struct Conversation {
     private(set) var output: [UInt8] = []
     /// How much of the output was sent.
     private(set) var sent = 0
-    /// How many bytes the session was sent before them, without the lines of `resumed`.
+    /// How many bytes the session was sent before them, without the lines of `resumed`: such a line that is not sent yet counts
+    /// below zero, modulo 2^64.
     private var position: UInt64 = 0
+    /// The position in facts. It is above zero, and rises with each byte.
+    private var factPosition: UInt64 { position &+ Self.origin }
+    private static let origin: UInt64 = 4_096
     /// How many bytes the session has sent.
     private var received: UInt64 = 0
     /// How many notices were dropped because too much was unread.
@@ -101,7 +105,7 @@ struct Conversation {
     /// Input that is not carried out, and output that is not sent: what facts keep of it.
     struct Traffic {
         var output: [UInt8]
-        /// The bytes that the session was sent before it.
+        /// The bytes that the session was sent before it, and more, so that it is above zero.
         var position: UInt64
         var input: LineReader.Rest
         var parked: [UInt8]
@@ -121,7 +125,7 @@ struct Conversation {
     /// - Parameter most: the bytes beyond which output and input are in facts of their own.
     @inline(__always)
     func writeTraffic(into writer: inout FactWriter, atMost most: Int) {
-        let (output, position, received) = (self.output[sent...], self.position, self.received)
+        let (output, position, received) = (self.output[sent...], factPosition, self.received)
         let (input, count) = (reader.rest, unfinished)
         writer.write(output.count > most ? [] : output)
         writer.write(position)
@@ -149,7 +153,9 @@ struct Conversation {
             let count = unread > size ? unread : 0
             guard count > 0 || !outputPieces.slots.isEmpty else { return }
             let rest = output[sent...]
-            outputPieces.update(count: count, at: position, size: size, &pool) { give($0, $1, (rest, [])) }
+            outputPieces.update(count: count, at: factPosition, size: size, &pool) {
+                give($0, $1, (rest, []))
+            }
         case .input:
             let count = unfinished > size ? unfinished : 0
             guard count > 0 || !inputPieces.slots.isEmpty else { return }
@@ -170,7 +176,7 @@ struct Conversation {
         output = traffic.output
         missed = traffic.missed
         rowReplies = traffic.rowReplies
-        position = traffic.position
+        position = traffic.position &- Self.origin
         received = UInt64(unfinished)
     }
 

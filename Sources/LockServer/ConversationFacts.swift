@@ -160,6 +160,8 @@ extension FactReader {
         let isSkipping = try flag()
         let inlineInput = Array(try data())
         let inputPosition = try number()
+        // No session sends or gets so much.
+        guard max(position, inputPosition) < 1 << 62 else { throw UnreadableFact() }
         let input = try join(.input, inputPosition) ?? inlineInput
         guard partialCount <= input.count else { throw UnreadableFact() }
         return Conversation.Traffic(

@@ -106,29 +106,29 @@ import Testing
         let lines = heir.lines(of: look, sending: requests.map { "\($0)\n" }.joined())
         #expect(
             lines == [
-                "* session id=1 pid=P uid=0 client=holder grants=2 waiters=1 age=1.034s",
-                "* session id=2 pid=P uid=0 client=- grants=0 waiters=2 age=1.034s",
-                "* session id=3 pid=P uid=0 client=- grants=1 waiters=0 age=1.033s",
-                "* session id=4 pid=P uid=0 client=- grants=0 waiters=0 age=1.033s",
+                "* session id=1 pid=P uid=0 client=holder grants=2 waiters=1 age=1.033s",
+                "* session id=2 pid=P uid=0 client=- grants=0 waiters=2 age=1.032s",
+                "* session id=3 pid=P uid=0 client=- grants=1 waiters=0 age=1.032s",
+                "* session id=4 pid=P uid=0 client=- grants=0 waiters=0 age=1.031s",
                 "* session id=10 pid=P uid=0 client=- grants=0 waiters=0 age=0ms",
-                "* session id=6 pid=P uid=0 client=- grants=1 waiters=0 age=1.033s",
-                "* session id=7 pid=P uid=0 client=- grants=0 waiters=0 age=1.033s",
-                "* session id=8 pid=P uid=0 client=- grants=0 waiters=0 age=1.033s",
+                "* session id=6 pid=P uid=0 client=- grants=1 waiters=0 age=1.031s",
+                "* session id=7 pid=P uid=0 client=- grants=0 waiters=0 age=1.031s",
+                "* session id=8 pid=P uid=0 client=- grants=0 waiters=0 age=1.031s",
                 "END 8",
                 "* lock dead mode=- holders=0 waiters=0 ownerdied=1",
                 "* lock jobs mode=write holders=1 waiters=2 ownerdied=0",
                 "* lock late mode=write holders=1 waiters=0 ownerdied=0",
                 "* lock up mode=update holders=2 waiters=1 ownerdied=0",
                 "END 4",
-                "* holder pid=P mode=write owner=o token=1 age=1.032s lease=3598.967s note=of%20mine",
-                "* waiter pid=P mode=write owner=x waited=1.032s timeout=forever note=- upgrades=-",
-                "* waiter pid=P mode=read owner=- waited=1.032s timeout=7200s note=patient upgrades=-",
+                "* holder pid=P mode=write owner=o token=1 age=1.030s lease=3598.969s note=of%20mine",
+                "* waiter pid=P mode=write owner=x waited=1.030s timeout=forever note=- upgrades=-",
+                "* waiter pid=P mode=read owner=- waited=1.030s timeout=7200s note=patient upgrades=-",
                 "END 3",
-                "* holder pid=P mode=update owner=- token=2 age=1.032s lease=- note=-",
-                "* holder pid=P mode=read owner=- token=3 age=1.031s lease=- note=-",
-                "* waiter pid=P mode=write owner=- waited=1.031s timeout=10800s note=- upgrades=2",
+                "* holder pid=P mode=update owner=- token=2 age=1.029s lease=- note=-",
+                "* holder pid=P mode=read owner=- token=3 age=1.029s lease=- note=-",
+                "* waiter pid=P mode=write owner=- waited=1.029s timeout=10800s note=- upgrades=2",
                 "END 3",
-                "* holder pid=P mode=write owner=- token=5 age=1.031s lease=- note=-",
+                "* holder pid=P mode=write owner=- token=5 age=1.029s lease=- note=-",
                 "END 1",
                 "END 0",
             ])
@@ -185,7 +185,7 @@ import Testing
     func debts() throws {
         var heir = try Heir(of: "1.0.0", rules: "limit everyone requests=1")
         let parked = try #require(heir.sessions[Role.parked.rawValue])
-        heir.resume(after: .milliseconds(995))
+        heir.resume(after: .milliseconds(994))
         #expect(heir.lines(of: parked) == [])
         heir.resume(after: .milliseconds(1))
         #expect(heir.lines(of: parked) == ["GRANTED parked write token=6"])
