@@ -61,13 +61,18 @@ extension Reactor {
         }
     }
 
-    /// Gives the server the last lines of sessions that have ended, and then their ends.
-    mutating func carryOutEnds() {
-        guard !ends.isEmpty else { return }
-        // First all of them: otherwise one could get a lock that another's last line releases.
+    /// Tells the server of all sessions that have ended, before the last lines of any of them: otherwise one could get a lock
+    /// that another's last line releases.
+    mutating func beginEnds() {
+        for session in lost { server.beginEnd(session, at: now) }
         for session in ends.new where connections[session]?.end?.cause != .halfClosed {
             server.beginEnd(session, at: now)
         }
+    }
+
+    /// Gives the server the last lines of sessions that have ended, and then their ends. Call `beginEnds` before it.
+    mutating func carryOutEnds() {
+        guard !ends.isEmpty else { return }
         for (index, slice) in arena.slices.enumerated() where connections[slice.session]?.end != nil {
             receive(slice)
             arena.noteReceived(index)

@@ -52,9 +52,12 @@ extension Reactor {
         }
     }
 
-    /// Ends the sessions of which no socket is left.
+    /// Carries out what was read from the sessions of which no socket is left, and ends them. Call `beginEnds` before it.
     mutating func endLost() {
-        for session in lost { server.beginEnd(session, at: now) }
+        for (index, slice) in arena.slices.enumerated() where lost.contains(slice.session) {
+            receive(slice)
+            arena.noteReceived(index)
+        }
         for session in lost {
             server.died(session, at: now)
             server.close(session, at: now)

@@ -159,6 +159,7 @@ struct Reactor: ~Copyable {
         tick()
         waiting.ended(at: now)
         hasWorked = !ends.isEmpty || !arena.slices.isEmpty
+        beginEnds()
         if !lost.isEmpty { endLost() }
         carryOutEnds()
         carryOutLines()
@@ -225,7 +226,9 @@ struct Reactor: ~Copyable {
         if !mustFindEnds { arena.empty() }
         if care.isOn { return readable.removeAll(keepingCapacity: true) }
         var count = 0
-        while count < readable.count {
+        // While the ledger cannot grow, a batch is so small that its facts have room in the reserve.
+        let most = server.isFull ? min(readable.count, 16) : readable.count
+        while count < most {
             let session = readable[count]
             if let connection = connections[session], connection.reads, connection.lastRead != batch {
                 switch readOnce(connection, atMost: Arena.portion) {

@@ -43,6 +43,7 @@ extension Server {
     /// Sets other limits; nothing is taken away from a session that exceeds them.
     public mutating func setLimits(_ limits: ServerConfiguration.Limits) {
         self.limits = keepsFacts ? limits.ofFacts : limits
+        bufferLimit = isFullNow ? min(bufferLimit, self.limits.buffers) : self.limits.buffers
         setRuleLimits()
         conversations.unreadLimit = self.limits.unread
     }
@@ -55,6 +56,8 @@ extension Server {
             guard newValue != isFullNow else { return }
             isFullNow = newValue
             setRuleLimits()
+            // The facts of what is read and not carried out, or written and not sent, take room as well.
+            bufferLimit = newValue ? min(limits.buffers, conversations.buffered + 65_536) : limits.buffers
         }
     }
 

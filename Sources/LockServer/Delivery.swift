@@ -93,7 +93,7 @@ extension Server {
     /// The hungriest session goes, and not the one that writes next: no session suffers for output that others do not read.
     mutating func enforceBounds(on client: ConversationIndex) {
         if conversations[client].unread > limits.unreadAtMost { cutOff(client) }
-        while conversations.buffered > max(limits.buffers, 0), let hungriest = conversations.hungriest {
+        while conversations.buffered > max(bufferLimit, 0), let hungriest = conversations.hungriest {
             cutOff(hungriest)
         }
     }

@@ -30,6 +30,8 @@ public struct Server: ~Copyable {
     /// Kept for its memory.
     var factWriter = FactWriter()
     var isFullNow = false
+    /// How many bytes all sessions may keep: those of the limit, but hardly more than now while nothing more has room.
+    var bufferLimit = Int.max
     private let anchor = Anchor()
     #if DEBUG
         /// Faults that a test has planted; nil for none.
@@ -40,6 +42,7 @@ public struct Server: ~Copyable {
 
     public init(_ configuration: ServerConfiguration) {
         limits = configuration.limits
+        bufferLimit = limits.buffers
         turns = configuration.turns
         pieceSize = configuration.pieceSize
         dueStepsLeft = turns.batch

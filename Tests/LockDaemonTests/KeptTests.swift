@@ -191,6 +191,26 @@ import Testing
         #expect(daemon.worker == worker)
     }
 
+    @Test("half lines end no process while the ledger cannot grow (G12, G14)")
+    func halfLinesWithoutMemory() throws {
+        let daemon = try DaemonProcess("--keep", "--max-session-grants", "100000", "--max-grants", "1000000")
+        let session = try daemon.connect()
+        let others = try (0..<100).map { _ in try daemon.connect() }
+        for other in others { #expect(try other.ask("PING") == "PONG") }
+        #expect(try session.ask("WRITE held") == "GRANTED held write token=1")
+        let worker = daemon.worker
+        daemon.limitFileSize(to: 2 << 20, of: worker)
+        let name = String(repeating: "n", count: 240)
+        var number = 0
+        while try session.ask("READ \(name)\(number)")?.hasPrefix("GRANTED") == true { number += 1 }
+        let half = [UInt8](repeating: UInt8(ascii: "x"), count: 16_000)
+        for other in others { try? other.send(bytes: half) }
+        // The sessions that keep the most are cut off.
+        try daemon.waitForLog("limit-buffers")
+        #expect(try session.ask("RELEASE held") == "RELEASED held token=1")
+        #expect(daemon.worker == worker)
+    }
+
     @Test("when the ledger cannot grow, requests are refused, and releases go on (G14)")
     func fullMemory() throws {
         let daemon = try DaemonProcess("--keep", "--max-session-grants", "100000", "--max-grants", "1000000")
