@@ -104,7 +104,10 @@ extension Daemon {
         else { return nil }
         let parcel = SocketParcel(adopting: ends)
         if kept?.mustStartEmpty == true {
-            journal.write(.startedEmpty(because: "workers have died five times in ten seconds"))
+            journal.write(
+                .startedEmpty(
+                    because: "the process that serves crashed five times in ten seconds, "
+                        + "or was killed whenever it started, for half a minute"))
             return nil
         }
         do throws(SystemError) {

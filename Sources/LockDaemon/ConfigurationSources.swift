@@ -13,6 +13,13 @@ extension Configuration {
         var last: LastGood?
     }
 
+    /// The same configuration for a worker, though the file has a fault by now.
+    public func despite(_ fault: String) -> Configuration {
+        var configuration = self
+        configuration.sources.fault = fault
+        return configuration
+    }
+
     /// The configuration that the file gives now, with the settings that override the file.
     func readAgain() throws(ConfigurationFault) -> Configuration {
         var configuration = Configuration()

@@ -16,7 +16,9 @@ struct Settings: Sendable {
             return try restored(configuration, last, facts, because: fault)
         }
         do throws(ConfigurationFault) {
-            return try Settings(configuration, facts)
+            var settings = try Settings(configuration, facts)
+            settings.fault = configuration.sources.fault
+            return settings
         } catch {
             let sources = configuration.sources
             guard let directory = LastGood.directory(configuration, sources.environment),

@@ -257,7 +257,7 @@ import Testing
         #expect(try session.ask("WRITE jobs") == "GRANTED jobs write token=1")
         #expect(try session.ask("WRITE late lease=20ms")?.hasPrefix("GRANTED") == true)
         #expect(try session.nextLine() == nil)
-        try daemon.waitForLog("started without the former sessions and locks: workers have died five times")
+        try daemon.waitForLog("the former sessions and locks: the process that serves crashed five times")
         let next = try daemon.connect()
         #expect(try next.ask("WRITE jobs wait=0")?.contains("held-by=?") == true)
         #expect(try counts(next) == ["* total-fatal-lines 0", "* restarts 5"])
@@ -276,7 +276,7 @@ import Testing
         try sessions[0].send(bytes: "WRITE late lease=1ms\n\(pings)".utf8)
         try sessions[1].send("WRITE poison")
         kill(worker, SIGCONT)
-        try daemon.waitForLog("started without the former sessions and locks: workers have died five times")
+        try daemon.waitForLog("the former sessions and locks: the process that serves crashed five times")
         #expect(!daemon.log.contains("a line of it"))
     }
 
