@@ -175,7 +175,9 @@ struct Option: Sendable {
 
             Each option can also be set in the environment, as PRWLOCKD_MAX_LOCKS for --max-locks,
             and in the file, as `max-locks = 1000`. The command line goes over the environment, and that over
-            the file. TERM and INT end the daemon; HUP has it read limits, rules and log level again.
+            the file. TERM and INT end the daemon; HUP has it read limits, rules and log level again. With
+            --keep, the process `prwlock-keeper` takes these, USR2 (become the program that is now on disk;
+            see `prwlock upgrade`) and QUIT (kill the process that serves, and end).
 
             """
         return text

@@ -15,9 +15,9 @@ import Posix
 ///    a new connection, for a while.
 struct KeeperProcess: ~Copyable {
     let process: Int32
-    /// The program that the keeper starts; nil if this process may not see it.
-    let program: String?
     private let watch: ProcessWatch
+    /// What the keeper's program was given when it was executed; nil if this process may not see it.
+    private let image: [UInt8]?
 
     private static let patience = Duration.seconds(5)
     private static let pause: UInt32 = 5_000
@@ -56,10 +56,52 @@ struct KeeperProcess: ~Copyable {
             return nil
         }
         if let serving, serving.hasEnded { return nil }
-        return KeeperProcess(process: parent, program: program(of: parent), watch: watch)
+        return KeeperProcess(process: parent, watch: watch, image: image(of: parent))
     }
 
     var hasEnded: Bool { watch.hasEnded }
+
+    var isStopped: Bool { ProcessFacts.isStopped(process) }
+
+    // MARK: - What the keeper does
+
+    /// Whether the keeper has executed another program since it was found; nil if this process may not see that.
+    var isAnotherProgram: Bool? {
+        guard let image, let now = Self.image(of: process) else { return nil }
+        return now != image
+    }
+
+    /// The auxiliary vector and the environment that the kernel gave a process with its program.
+    ///
+    /// Nothing but `execve` changes them: not the death of a worker, nor a trial, which is a child. They differ between two
+    /// programs of a keeper also if the file is the same one: the vector has addresses that the kernel chooses at random,
+    /// and each keeper gets a higher number of restarts from the one before it (`PRWLOCK_BEFORE`). The file's name or inode
+    /// would not show an upgrade to the same file. The kernel shows both to root and to the process's own user
+    /// (`PTRACE_MODE_READ`), but not if the process has capabilities that this one lacks, or if its file is not readable.
+    private static func image(of process: Int32) -> [UInt8]? {
+        guard let vector = try? FileContents.read("/proc/\(process)/auxv"), !vector.isEmpty,
+            let environment = try? FileContents.read("/proc/\(process)/environ", limit: 8 << 20)
+        else { return nil }
+        return vector + environment
+    }
+
+    /// How many children the keeper has: a worker, and during a trial that one too; nil if `/proc` does not show it.
+    var childCount: Int? {
+        guard let list = try? FileContents.read("/proc/\(process)/task/\(process)/children") else {
+            return nil
+        }
+        return list.split(separator: UInt8(ascii: " ")).count
+    }
+
+    /// Whether the keeper waits for events: it is between two decisions.
+    var isAtRest: Bool {
+        guard let line = try? FileContents.read("/proc/\(process)/stat", limit: 4096),
+            let nameEnd = line.lastIndex(of: UInt8(ascii: ")"))
+        else { return false }
+        return line[(nameEnd + 1)...].starts(with: " S ".utf8)
+    }
+
+    // MARK: - The program
 
     /// The path of the file that was the program of a process at its start; the file may have been replaced.
     private static func program(of process: Int32) -> String? {
@@ -69,22 +111,19 @@ struct KeeperProcess: ~Copyable {
         }
     }
 
-    /// Checks that the program can be started, if this process can see that.
-    func checkProgram() throws(Complaint) {
-        guard let program else { return }
-        // The keeper may be in another mount namespace, as a service is.
-        let fault: String
+    /// Where the keeper's program was last, if no program is there any more; nil if one is, or if this cannot be seen.
+    ///
+    /// This explains a refusal, and can foretell none: the link in `/proc` follows a file that was renamed, and the keeper
+    /// executes the path that it has remembered.
+    var missingProgram: String? {
+        guard let program = Self.program(of: process) else { return nil }
         do throws(SystemError) {
+            // The keeper may be in another mount namespace, as a service is.
             let status = try FileStatus(following: "/proc/\(process)/root\(program)")
-            if status.isRegularFile, status.permissions & 0o111 != 0 { return }
-            fault = "it is not an executable file"
+            return status.isRegularFile && status.permissions & 0o111 != 0 ? nil : program
         } catch {
-            guard error.code == ENOENT || error.code == ENOTDIR else { return }
-            fault = "no such file"
+            return error.code == ENOENT || error.code == ENOTDIR ? program : nil
         }
-        throw Complaint(
-            "there is no program to upgrade to at \(program) (\(fault)): install it there; the lock daemon serves as before",
-            code: Complaint.noInput)
     }
 
     /// Has the keeper start the program that is now on disk.

@@ -11,7 +11,20 @@ struct UpgradeCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "upgrade",
         abstract: "Have the lock daemon's program that is now on disk serve; no session and no lock ends.",
-        discussion: "For a daemon with a keeper. Root may do this, and the daemon's own user.")
+        discussion: """
+            For a daemon with --keep, as the service has: its keeper, the parent of the process that serves, starts the new \
+            program. Root may do this, and the daemon's own user. No session and no lock ends if both programs have the same \
+            ledger format (`ledger-format` of `prwlock stats`).
+
+            Exit status:
+              0   the new program serves, with all sessions and locks
+              66  the keeper does not take the program on disk; nothing has changed
+              69  no daemon runs, or it runs without --keep, and nothing has changed; or the program passed its check and \
+            then did not start: all sessions and locks have ended
+              75  the daemon or its keeper does not answer or is stopped
+              77  you may not do this; nothing has changed
+              79  the new program serves, but without the former sessions and locks
+            """)
 
     @OptionGroup var show: ShowOptions
     @OptionGroup var daemon: DaemonOptions
@@ -65,14 +78,23 @@ struct ServingDaemon {
 
 /// An upgrade from the first look at the daemon to the end.
 ///
-///   LOOK ──▶ SIGNAL ──▶ ASK AGAIN ─┬─ `restarts` has risen ──▶ (done: this very session went over)
-///                          ▲       ├─ it has not: the keeper tries the program ── for too long ──▶ (it was refused)
+///   LOOK ──▶ SIGNAL ──▶ ASK AGAIN ─┬─ the keeper is another program ──▶ (done: this very session went over)
+///                          ▲       ├─ it is not: it tries the program on disk
+///                          │       │                └─ it has decided, and has executed nothing ──▶ (it was refused)
 ///                          └───────┤
 ///                                  └─ the session has ended ──▶ RECONNECT ─┬─ a daemon serves ──▶ (it started empty)
 ///                                                                          └─ the keeper has ended ──▶ (no program serves)
 ///
-/// While no process serves, the question waits in the socket as all others do. If the process that serves crashes by itself
-/// between LOOK and SIGNAL, its restart is taken for the upgrade; that process too is of the program on disk.
+/// While no process serves, the question waits in the socket as all others do. What can happen at the same time:
+///
+/// - *The process that serves dies by itself.* `restarts` rises, but the next one is a copy of the keeper, so of the former
+///   program. So `restarts` is no sign of an upgrade, unless the kernel does not show which program the keeper is.
+/// - *The keeper executes the program while a question is under way.* The former process was buried before that, so an answer
+///   is of the new program if the keeper was another program before the question. Only that counts.
+/// - *The trial has ended well, and the keeper has not yet killed the process that serves.* The trial is gone then, and the
+///   keeper does not rest. So it has decided if the trial is gone and it rests after that. If it decided for the program, no
+///   question is answered before the program is executed, and the keeper is another program after the answer. If it is
+///   not, it has refused. A trial that was too short to be seen counts as gone after some rest.
 struct Upgrade: ~Copyable {
     private let daemon: DaemonOptions
     private var connection: BlockingConnection
@@ -82,7 +104,10 @@ struct Upgrade: ~Copyable {
     private static let patience = Duration.seconds(60)
     /// How long the former program may answer after the signal. The keeper tries a program for ten seconds at most.
     private static let trial = Duration.seconds(15)
+    /// How long a keeper rests that has taken the signal, and has ended its trial before that was seen.
+    private static let rest = Duration.seconds(1)
     private static let pause: UInt32 = 5_000
+    private static let reasons = "standard error of the keeper, or the journal under systemd, says why"
 
     struct Outcome {
         let before: ServingDaemon
@@ -119,26 +144,88 @@ struct Upgrade: ~Copyable {
         let before = try ServingDaemon(over: &connection, patience: CallTime.patience)
         guard before.restarts != nil else { throw isNotKept() }
         let keeper = try KeeperProcess.find(listeningAt: path)
-        try keeper.checkProgram()
+        guard !keeper.isStopped else { throw isStopped(keeper, has: "it go on") }
         let start = Instant.now
         let trialEnd = Deadline(after: Self.trial)
         try keeper.upgrade()
+        var line = ProgressLine()
+        var trial = Trial(rest: Self.rest)
         while !trialEnd.isOver {
+            line.update()
+            let isNew = keeper.isAnotherProgram
+            let isDecided = trial.isOver(keeper)
             let after: ServingDaemon
             do throws(Complaint) {
                 after = try ServingDaemon(over: &connection, patience: Self.patience)
             } catch {
+                line.erase()
                 guard error.code == Complaint.unavailable else { throw error }
                 throw sessionEnded(before, keeper)
             }
-            if after.restarts != before.restarts {
+            if isNew ?? (after.restarts != before.restarts) {
+                line.erase()
                 return Outcome(before: before, after: after, time: start.duration(to: .now))
             }
+            if keeper.isAnotherProgram == true { continue }
+            if isDecided, trial.isOver(keeper) { break }
             usleep(Self.pause)
         }
-        throw Complaint(
-            "the keeper, process \(keeper.process), does not take \(keeper.program ?? "the program on disk"), and the lock daemon "
-                + "serves as before: its journal says why", code: Complaint.noInput)
+        line.erase()
+        throw keeper.isStopped ? isStopped(keeper, has: "it go on with the upgrade") : isRefused(keeper)
+    }
+
+    /// The check of the new program, as it is seen from outside.
+    private struct Trial {
+        private var wasSeen = false
+        private var restEnd: Deadline?
+        private let rest: Duration
+
+        init(rest: Duration) { self.rest = rest }
+
+        mutating func isOver(_ keeper: borrowing KeeperProcess) -> Bool {
+            guard let count = keeper.childCount else { return false }
+            if count > 1 { wasSeen = true }
+            // The keeper is looked at after its children.
+            guard count == 1, keeper.isAtRest else {
+                restEnd = nil
+                return false
+            }
+            let end = restEnd ?? Deadline(after: rest)
+            restEnd = end
+            return wasSeen || end.isOver
+        }
+    }
+
+    /// Says on a terminal that this process waits, after a second.
+    private struct ProgressLine {
+        private let begin = Deadline(after: .seconds(1))
+        private var isShown = false
+
+        mutating func update() {
+            guard !isShown, begin.isOver, StandardError.isForegroundTerminal else { return }
+            StandardError.write("prwlock: waiting for the new program …")
+            isShown = true
+        }
+
+        mutating func erase() {
+            guard isShown, StandardError.isForegroundTerminal else { return }
+            StandardError.write("\r\u{1B}[K")
+            isShown = false
+        }
+    }
+
+    private func isStopped(_ keeper: borrowing KeeperProcess, has effect: String) -> Complaint {
+        Complaint(
+            "the keeper, process \(keeper.process), is stopped, and the lock daemon serves as before: `kill -CONT "
+                + "\(keeper.process)` has \(effect)", code: Complaint.temporary)
+    }
+
+    private func isRefused(_ keeper: borrowing KeeperProcess) -> Complaint {
+        let missing =
+            keeper.missingProgram.map { "; there is no program at \($0), where its own one was" } ?? ""
+        return Complaint(
+            "the keeper, process \(keeper.process), does not take the program on disk, and the lock daemon serves as before: "
+                + Self.reasons + missing, code: Complaint.noInput)
     }
 
     private func isNotKept() -> Complaint {
@@ -167,8 +254,8 @@ struct Upgrade: ~Copyable {
             }
         }
         return Complaint(
-            "no program serves at \(path), and all sessions and locks have ended, as \(keeper.program ?? "the program on disk") "
-                + "did not start: look at its journal, install a program that starts, and start the lock daemon",
+            "no program serves at \(path), and all sessions and locks have ended, as the program on disk did not start "
+                + "(\(Self.reasons)): install a program that starts, and start the lock daemon",
             code: Complaint.unavailable)
     }
 
@@ -177,7 +264,8 @@ struct Upgrade: ~Copyable {
             switch (before.ledgerFormat, after.ledgerFormat) {
             case (let old?, let new?) where old != new:
                 "it reads ledgers of format \(new), and the former program wrote format \(old)"
-            default: "what the former program had kept failed a check, which the journal names"
+            default:
+                "what the former program had kept failed a check, which standard error, or the journal under systemd, names"
             }
         return Complaint(
             "\(before.server) served, and \(after.server) serves now, but without the former sessions and locks: \(cause)",

@@ -58,7 +58,7 @@ import Testing
         let tool = try ToolProcess(["upgrade"], at: daemon)
         #expect(try tool.status() == 66)
         let said = try tool.complaints()
-        #expect(said.contains("there is no program to upgrade to at \(program)"), "\(said)")
+        #expect(said.contains("there is no program at \(program)"), "\(said)")
         #expect(daemon.worker == worker)
         #expect(try session.ask("RELEASE jobs") == "RELEASED jobs token=1")
     }
@@ -101,7 +101,72 @@ import Testing
         let tool = try ToolProcess(["upgrade"], at: daemon)
         let status = try tool.status()
         let said = try tool.complaints()
-        #expect(status == 66 && said.contains("does not take \(program)"), "\(status): \(said)")
+        #expect(status == 66 && said.contains("does not take the program on disk"), "\(status): \(said)")
+        #expect(
+            said.contains("standard error of the keeper, or the journal under systemd, says why"), "\(said)")
+        #expect(daemon.worker == worker)
+        #expect(try session.ask("RELEASE jobs") == "RELEASED jobs token=1")
+    }
+
+    @Test("a process that dies by itself while the program on disk is tried and refused is no upgrade")
+    func deathDuringTrial() throws {
+        // The trial kills the process that serves, and waits until another one does.
+        let trial = """
+            #!/bin/sh
+            read children </proc/$PPID/task/$PPID/children
+            for process in $children; do [ $process = $$ ] || kill -9 $process; done
+            PRWLOCK_SOCKET='\(daemon.socketPath)' '\(ToolProcess.programs)/prwlock' ping >/dev/null
+            exit 3
+            """
+        try replaceProgram(
+            by: "cat >'\(program)' <<'END'\n\(trial)\nEND\nchmod 755 '\(program)'")
+        let worker = daemon.worker
+        let tool = try ToolProcess(["upgrade"], at: daemon)
+        #expect(try tool.status() == 66)
+        #expect(daemon.worker != worker)
+        try session.send("STATS")
+        #expect(try session.lines(through: "END").contains("* restarts 1"))
+        #expect(try session.ask("RELEASE jobs") == "RELEASED jobs token=1")
+    }
+
+    @Test("the keeper executes the path it was started from, also if its own file was renamed and removed")
+    func renamed() throws {
+        let move = try ToolProcess(
+            shell:
+                "mv '\(program)' '\(program).old' && cp '\(program).old' '\(program)' && rm '\(program).old'",
+            at: daemon)
+        #expect(try move.status() == 0)
+        let worker = daemon.worker
+        let tool = try ToolProcess(["upgrade"], at: daemon)
+        let said = try tool.complaints()
+        #expect(try tool.status() == 0, "\(said)")
+        #expect(daemon.worker != worker)
+        #expect(try session.ask("RELEASE jobs") == "RELEASED jobs token=1")
+    }
+
+    @Test("a program that passes its check and then does not start ends all sessions, which the command says")
+    func passesAndEnds() throws {
+        let text = "#!/bin/sh\\ncase \"$*\" in *--check-config) exit 0;; esac\\nexit 3\\n"
+        try replaceProgram(by: "printf '%b' '\(text)' >'\(program)'; chmod 755 '\(program)'")
+        let tool = try ToolProcess(["upgrade"], at: daemon)
+        let said = try tool.complaints()
+        #expect(try tool.status() == 69)
+        #expect(said.contains("all sessions and locks have ended"), "\(said)")
+        #expect(try session.nextLine() == nil)
+        #expect(try daemon.exitStatus() == 3)
+    }
+
+    @Test("a keeper that is stopped gets no signal, and the command says how it goes on")
+    func stopped() throws {
+        let worker = daemon.worker
+        daemon.signal(SIGSTOP)
+        var info = siginfo_t()
+        #expect(waitid(P_PID, id_t(daemon.processID), &info, WSTOPPED | WNOWAIT) == 0)
+        let tool = try ToolProcess(["upgrade"], at: daemon)
+        let said = try tool.complaints()
+        #expect(try tool.status() == 75)
+        #expect(said.contains("`kill -CONT \(daemon.processID)` has it go on"), "\(said)")
+        daemon.signal(SIGCONT)
         #expect(daemon.worker == worker)
         #expect(try session.ask("RELEASE jobs") == "RELEASED jobs token=1")
     }
