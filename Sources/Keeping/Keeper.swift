@@ -45,17 +45,21 @@ public struct Keeper {
     /// `KeptDescriptors` finds. Call this before the process starts a thread, with descriptors 0 to 2 open.
     public consuming func run() -> Int32? {
         let entries = descriptors.sorted { $0.key < $1.key }.map { Self.entry(named: $0.key, $0.value) }
-        let (arguments, trial) = (Self.lasting(arguments), Self.lasting(trial))
-        let environment = Self.lasting(environment)
+        let (arguments, trial) = (CStrings(arguments), CStrings(trial))
+        let environment = CStrings(environment)
         let status = program.withCString { program in
             entries.withUnsafeBufferPointer { entries in
                 var configuration = keeper_configuration(
-                    program: program, arguments: arguments, trial_arguments: trial, environment: environment,
-                    entries: entries.baseAddress, entry_count: Int32(entries.count),
-                    unready_milliseconds: unreadyMilliseconds)
+                    program: program, arguments: arguments.array, trial_arguments: trial.array,
+                    environment: environment.array, entries: entries.baseAddress,
+                    entry_count: Int32(entries.count), unready_milliseconds: unreadyMilliseconds)
                 return prwlock_keep(&configuration)
             }
         }
+        arguments.free()
+        trial.free()
+        // A worker has these strings as its environment.
+        environment.free(withStrings: status != KEEPER_IS_WORKER)
         return status == KEEPER_IS_WORKER ? nil : status
     }
 
@@ -69,14 +73,22 @@ public struct Keeper {
         entry.count = Int32(descriptors.count)
         return entry
     }
+}
 
-    /// The strings as a C array of pointers that ends with a null pointer. It lasts as long as the process, because a worker
-    /// has them as its environment.
-    private static func lasting(_ strings: [String]) -> UnsafePointer<UnsafeMutablePointer<CChar>?>? {
-        let copies = UnsafeMutableBufferPointer<UnsafeMutablePointer<CChar>?>.allocate(
-            capacity: strings.count + 1)
-        _ = copies.initialize(from: strings.map { strdup($0) } + [nil])
-        return UnsafePointer(copies.baseAddress)
+/// Strings as a C array of pointers that ends with a null pointer, until they are freed.
+private struct CStrings {
+    private let pointers: UnsafeMutableBufferPointer<UnsafeMutablePointer<CChar>?>
+
+    init(_ strings: [String]) {
+        pointers = .allocate(capacity: strings.count + 1)
+        _ = pointers.initialize(from: strings.map { strdup($0) } + [nil])
+    }
+
+    var array: UnsafePointer<UnsafeMutablePointer<CChar>?>? { UnsafePointer(pointers.baseAddress) }
+
+    func free(withStrings: Bool = true) {
+        if withStrings { for string in pointers { Glibc.free(string) } }
+        pointers.deallocate()
     }
 }
 
