@@ -11,6 +11,8 @@ static const char *const OURS[] = {
     "PRWLOCK_KEPT", "PRWLOCK_BEFORE", "PRWLOCK_EMPTY", "LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES",
 };
 
+/* What the keeper was given; a worker has most of its strings. */
+static char *const *given;
 /* The variables of all workers, `base` of them; those of one worker follow, and a null pointer. */
 static char **variables;
 static size_t base, used;
@@ -66,7 +68,8 @@ static int copy_names(const char *names) {
 
 int keeper_begin_environment(char *const *environment, int passed) {
     size_t count = 0;
-    while (environment[count] != NULL) count += 1;
+    given = environment;
+    while (given[count] != NULL) count += 1;
     variables = calloc(count + 8, sizeof *variables);
     passed_sockets = passed;
     if (variables == NULL || copy_names(keeper_variable(environment, "LISTEN_FDNAMES")) != 0) return -1;

@@ -59,8 +59,9 @@ public struct Keeper {
         arguments.free()
         trial.free()
         // A worker has these strings as its environment.
-        environment.free(withStrings: status != KEEPER_IS_WORKER)
-        return status == KEEPER_IS_WORKER ? nil : status
+        guard status != KEEPER_IS_WORKER else { return nil }
+        environment.free()
+        return status
     }
 
     private static func entry(named name: String, _ descriptors: [Int32]) -> keeper_entry {
@@ -86,8 +87,8 @@ private struct CStrings {
 
     var array: UnsafePointer<UnsafeMutablePointer<CChar>?>? { UnsafePointer(pointers.baseAddress) }
 
-    func free(withStrings: Bool = true) {
-        if withStrings { for string in pointers { Glibc.free(string) } }
+    func free() {
+        for string in pointers { Glibc.free(string) }
         pointers.deallocate()
     }
 }
