@@ -358,7 +358,7 @@ struct Reactor: ~Copyable {
                 hasClosedSome = true
             }
         }
-        // Before anything is read from them: else the next worker would not know whose bytes it finds.
+        // Nothing was read from these sessions yet. The next worker must know them, to give each its own bytes.
         commit()
     }
 

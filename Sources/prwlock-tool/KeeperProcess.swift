@@ -8,9 +8,9 @@ import Posix
 ///
 /// 1. *The process that serves has ended, and another one has its id.* Its descriptor (`SO_PEERPIDFD`) shows that, after the
 ///    parent was read. Without such a descriptor (before Linux 6.5), the name of the parent has to be that of a keeper.
-/// 2. *The keeper has ended, and another process has its id.* The keeper's descriptor is opened first. If then a process that
-///    lives has the keeper as its parent, the descriptor is of the keeper, because a process whose parent has ended gets
-///    another one. The signal goes through the descriptor.
+/// 2. *The keeper has ended, and another process has its id.* A process gets another parent when its parent ends. So the
+///    descriptor of the parent is opened first, and then the parent is read again: if it is still the same, the keeper lived
+///    when the descriptor was opened. The signal goes through the descriptor.
 /// 3. *The process that serves was replaced before it was a keeper's child in `/proc`.* Each failed attempt begins again with
 ///    a new connection, for a while.
 struct KeeperProcess: ~Copyable {

@@ -78,6 +78,18 @@ struct UpgradeTests {
         #expect(try keeper.started().first == "restarts=1")
     }
 
+    /// A keeper with something that is kept, and with USR2, and the pipe for its messages.
+    private func upgrading(to version: NextVersion) throws -> (KeeperProcess, Pipe) {
+        let output = Pipe()
+        let keeper = try KeeperProcess(
+            "script", program: version.path, errors: output.fileHandleForWriting.fileDescriptor)
+        _ = try keeper.started()
+        keeper.ask("keep ledger facts")
+        keeper.ask("ready")
+        keeper.signal(SIGUSR2)
+        return (keeper, output)
+    }
+
     @Test(
         "a program that is not there, or fails its check, costs nothing but a line that says so",
         arguments: [
@@ -87,13 +99,7 @@ struct UpgradeTests {
     func bad(script: String?, reason: String) throws {
         let version = try NextVersion(check: script ?? "")
         if script == nil { unlink(version.path) }
-        let output = Pipe()
-        let keeper = try KeeperProcess(
-            "script", program: version.path, errors: output.fileHandleForWriting.fileDescriptor)
-        _ = try keeper.started()
-        keeper.ask("keep ledger facts")
-        keeper.ask("ready")
-        keeper.signal(SIGUSR2)
+        let (keeper, output) = try upgrading(to: version)
         #expect(output.line() == "prwlock-keeper: no upgrade: the program on disk \(reason)")
         #expect(keeper.ask("pid") == "pid \(keeper.worker)")
         keeper.killWorker()
@@ -104,13 +110,7 @@ struct UpgradeTests {
     @Test("if the program vanishes after its check, the present one goes on with what is kept")
     func vanishing() throws {
         let version = try NextVersion(check: "rm $0")
-        let output = Pipe()
-        let keeper = try KeeperProcess(
-            "script", program: version.path, errors: output.fileHandleForWriting.fileDescriptor)
-        _ = try keeper.started()
-        keeper.ask("keep ledger facts")
-        keeper.ask("ready")
-        keeper.signal(SIGUSR2)
+        let (keeper, output) = try upgrading(to: version)
         #expect(try keeper.started().prefix(2) == ["restarts=1", "signal=9"])
         #expect(
             output.line() == "prwlock-keeper: no upgrade: the program on disk cannot be executed: error 2")
