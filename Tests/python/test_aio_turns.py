@@ -76,6 +76,29 @@ def test_tasks_that_come_later_do_not_overtake(loop_run: Run, places: int) -> No
         loop_run(body(daemon))
 
 
+def test_a_refusal_is_not_final_if_the_next_reply_in_the_same_piece_ends_the_other_request(loop_run: Run) -> None:
+    async def body(daemon: PrivateDaemon) -> None:
+        async with aio.Client(daemon.socket) as client:
+            held = daemon.client.acquire("jobs")
+            first = asyncio.ensure_future(client.acquire("jobs"))
+            await until(lambda: waiting(daemon) == 1)
+            second = asyncio.ensure_future(client.acquire("jobs"))
+            connection = next(iter(client._connections.values())).result()
+            while len(connection._open) < 2:
+                await asyncio.sleep(0)
+            # The second request is sent. The loop reads nothing until both replies are there.
+            for _ in range(20):
+                daemon.client.ping()
+            held.release()
+            while waiting(daemon):
+                pass
+            await (await first).release()
+            await (await second).release()
+
+    with PrivateDaemon("--max-session-waiters", "1") as daemon:
+        loop_run(body(daemon))
+
+
 @pytest.mark.parametrize("steps", range(4))
 def test_a_new_task_does_not_overtake_one_that_has_just_got_a_turn(
     loop_run: Run, small: PrivateDaemon, steps: int

@@ -22,6 +22,7 @@ from ._turns import Turns
 
 #: How the lines begin that can wait at the daemon.
 _WAITING = (b"READ ", b"UPDATE ", b"WRITE ", b"UPGRADE ")
+_FULL = [b"ERROR", b"limit-waiters"]
 
 Accept = Callable[[bytes], None]
 
@@ -29,11 +30,25 @@ Accept = Callable[[bytes], None]
 class Awaited(Request):
     """A request of a task."""
 
-    def __init__(self, tag: bytes, text: bytes, end: Optional[float], accept: Optional[Accept]) -> None:
+    #: Whether other requests of the session waited at the daemon when this one's reply was read.
+    is_among_others = False
+
+    def __init__(
+        self, connection: Connection, tag: bytes, text: bytes, end: Optional[float], accept: Optional[Accept]
+    ) -> None:
         super().__init__(tag, text, end, accept)
-        self.answer: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.answer: asyncio.Future[None] = connection.loop.create_future()
+        self._connection = connection
+
+    @property
+    def is_refused(self) -> bool:
+        """Whether the daemon has no place for one more waiting request."""
+        return self.words[:2] == _FULL
 
     def wake(self) -> None:
+        # The task runs later, perhaps after replies that came in the same piece have ended the other requests.
+        if self.is_refused:
+            self.is_among_others = self._connection.is_waiting
         if not self.answer.done():
             self.answer.set_result(None)
 
@@ -76,7 +91,7 @@ class Connection(Session, asyncio.Protocol):
         if self.fault is not None:
             raise self.gone()
         end = None if patience is None else monotonic() + patience
-        request = Awaited(b"#%d " % next(self._numbers), text, end, accept)
+        request = Awaited(self, b"#%d " % next(self._numbers), text, end, accept)
         self._write(self.open(request))
         alarm = None if patience is None else self.loop.call_later(patience, self._look, request)
         try:
@@ -109,7 +124,7 @@ class Connection(Session, asyncio.Protocol):
         """
         if asyncio.get_running_loop() is not self.loop:
             raise RuntimeError("a grant is released on the event loop that acquired it")
-        request = Awaited(b"#%d " % next(self._numbers), text, None, None)
+        request = Awaited(self, b"#%d " % next(self._numbers), text, None, None)
         self._write(self.open(request))
         request.answer.add_done_callback(lambda _: answered(request))
 

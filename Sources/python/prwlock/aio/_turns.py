@@ -30,7 +30,6 @@ if TYPE_CHECKING:
 
 #: How often the oldest task has a turn in any case, in seconds: its lock may be free although no other request ended.
 _PAUSE = 0.1
-_FULL = [b"ERROR", b"limit-waiters"]
 
 
 class _Place:
@@ -82,7 +81,7 @@ class Turns:
         except BaseException:
             self.give_turn()
             raise
-        if may_queue and self._is_refused(request):
+        if may_queue and _may_wait(request):
             with self._place(number, name) as place:
                 return await self._ask_in_turn(place, text, deadline, begin)
         # These replies end no wait at the daemon.
@@ -115,13 +114,9 @@ class Turns:
             if request.words[:1] == [b"BUSY"]:
                 reply = (request.reply or b"").replace(b" BUSY ", b" TIMEOUT ", 1)
                 request.reply = b"%s waited=%dms" % (reply, (monotonic() - begin) * 1_000)
-            if not self._is_refused(request):
+            if not _may_wait(request):
                 return request
             place.take_back()
-
-    def _is_refused(self, request: Awaited) -> bool:
-        """Returns whether to wait for the end of other requests: those of the session take up its limit."""
-        return request.words[:2] == _FULL and self._connection.is_waiting
 
     async def _send_with_time(self, text: bytes, deadline: Optional[Deadline]) -> Awaited:
         return await self._send(text if deadline is None else text + deadline.wait, deadline)
@@ -149,3 +144,8 @@ class Turns:
         if self._places:
             self.give_turn()
             self._set_alarm()
+
+
+def _may_wait(request: Awaited) -> bool:
+    """Returns whether to wait for the end of other requests: those of the session take up its limit."""
+    return request.is_refused and request.is_among_others
