@@ -35,8 +35,11 @@ let package = Package(
         // Words
         .target(name: "LockVocabulary"),
 
+        // The words that cached grants share: a header for both sides
+        .target(name: "CSlot", exclude: ["README.md"]),
+
         // Rules and wire: no sockets, no clock, and they do not know each other
-        .target(name: "LockCore", dependencies: ["LockVocabulary"], exclude: ["README.md"]),
+        .target(name: "LockCore", dependencies: ["CSlot", "LockVocabulary"], exclude: ["README.md"]),
         .target(name: "LockWire", dependencies: ["LockVocabulary"]),
 
         // Composition: the daemon without I/O

@@ -1,0 +1,1 @@
+#include "prwlock_slot.h"
