@@ -13,14 +13,16 @@ public import Posix
 ///    and never in none.
 /// 3. Unpacking only peeks. The kernel duplicates the descriptors of a message at each peek, so a kill in the midst changes
 ///    nothing, and the next process begins again.
-/// 4. A socket that comes out twice is recognized by its cookie. One message counts as its place; the other copy is dead.
+/// 4. A socket that comes out twice is recognized by its identity. One message counts as its place; the other copy is dead.
+///
+/// The memory that a session shares with the daemon may be in the parcel as its socket is.
 ///
 /// The socket of a session that has ended stays in flight until a packing. It costs memory in the kernel, and the peer sees
 /// the end only if the caller calls `shutdown` before it closes its own descriptor.
 ///
 /// Descriptors in flight count for the user, over all its processes: beyond the soft limit of descriptors the kernel refuses
 /// the next message, except from a process with `CAP_SYS_RESOURCE` or `CAP_SYS_ADMIN`. `put` then refuses the socket, and the
-/// sockets in the parcel are safe. The parcel has at most twice as many sockets in flight as there are sessions, and 759.
+/// sockets in the parcel are safe. The parcel has at most twice as many descriptors in flight as were put and not removed, and 759.
 ///
 /// Cost: O(1) amortized for `put` and `remove`; a packing is O(sessions), and comes after as many calls.
 public final class SocketParcel {
@@ -123,7 +125,7 @@ public final class SocketParcel {
         // Returns those that were not seen before.
         func firsts(_ message: ArraySlice<Int32>) -> [Int32] {
             message.filter { socket in
-                if let cookie = UnixSocket.cookie(of: socket), seen.insert(cookie).inserted { return true }
+                if let identity = UnixSocket.identity(of: socket), seen.insert(identity).inserted { return true }
                 close(socket)
                 return false
             }

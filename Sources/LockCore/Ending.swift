@@ -76,6 +76,7 @@ extension LockTable {
 
     private mutating func forget(_ session: Slot<Session>) {
         precondition(sessions[session].owners.isEmpty, "the session was not closed")
+        if sessions[session].hasSlots { rooms[session] = nil }
         if let labels = sessions[session].labels { self.labels.remove(labels) }
         sessions.remove(session)
         noteFact(.session, session.raw)
@@ -121,8 +122,9 @@ extension LockTable {
 
     /// Ends a grant of an ended session. The caller reconciles the lock.
     mutating func endWithSession(_ grant: Slot<Grant>) {
-        let record = grants[grant]
         takeStep()
+        guard stopCaching(grant, keepingOwner: true) else { return }
+        let record = grants[grant]
         let session = owners[record.owner].session
         let isReleased =
             record.isReleasedAtEnd && endings[session]?.wasKilled == false && !hasExpired(grant)

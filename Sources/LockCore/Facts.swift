@@ -51,6 +51,8 @@ public enum Fact: Sendable, Equatable {
         public var account: AccountID
         public var wantsRecall = false
         public var hasReleaseAtEnd = false
+        /// Whether it shares memory for cached grants.
+        public var hasSlots = false
         public var phase = Phase.open
 
         public enum Phase: Sendable, Equatable {
@@ -109,6 +111,20 @@ public enum Fact: Sendable, Equatable {
         public var note: Note
         public var isRecalled = false
         public var isReleasedAtEnd = false
+        /// Its slot in the memory that its session shares.
+        public var slot: Slot?
+
+        /// A slot of a session's memory.
+        public struct Slot: Sendable, Equatable {
+            public var index: UInt8
+            /// Whether the grant is cached no more, and the slot is in use until it is released.
+            public var isWanted: Bool
+
+            public init(index: UInt8, isWanted: Bool) {
+                self.index = index
+                self.isWanted = isWanted
+            }
+        }
 
         public init(
             lock: LockName, session: UInt32, owner: OwnerID, token: Token, since: Instant, mode: LockMode,
@@ -280,6 +296,7 @@ extension LockTable {
         var fact = Fact.Session(serial: sessions[slot].serial, account: sessions[slot].account)
         fact.wantsRecall = sessions[slot].wantsRecall
         fact.hasReleaseAtEnd = sessions[slot].hasReleaseAtEnd
+        fact.hasSlots = sessions[slot].hasSlots
         fact.phase =
             switch sessions[slot].phase {
             case .open: .open
@@ -299,6 +316,9 @@ extension LockTable {
             note: record.note.map { notes[$0] } ?? .none)
         fact.isRecalled = record.isRecalled
         fact.isReleasedAtEnd = record.isReleasedAtEnd
+        fact.slot = record.cache.map {
+            Fact.Grant.Slot(index: caches[$0].index, isWanted: caches[$0].isWanted)
+        }
         return fact
     }
 

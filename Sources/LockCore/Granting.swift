@@ -129,6 +129,7 @@ extension LockTable {
         if let upgrade = waitingUpgrade(of: grant) {
             refuse(upgrade, .cancelled, as: .cancelled, keepingOwner: true)
         }
+        if grants[grant].cache != nil { endCache(of: grant) }
         let record = grants[grant]
         let lock = record.lock
         let session = owners[record.owner].session

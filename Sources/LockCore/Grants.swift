@@ -29,15 +29,19 @@ extension LockTable {
             refuse(waiter, .cancelled, as: .cancelled, keepingOwner: true)
         }
         let waiters = touched.count
+        var released = 0
         while let grant = owners[owner].grants.first {
             touched.append(grants[grant].lock)
+            // A cached grant that is not held ends as well, and does not count.
+            guard stopCaching(grant, keepingOwner: true) else { continue }
             emit(.released, grant)
             endGrant(grant, cleanly: true, keepingOwner: true)
+            released += 1
         }
         removeIfIdle(owner)
         // Reconcile only after all grants have ended, so that each lock is served once.
         reconcile(touched)
-        return (touched.count - waiters, waiters)
+        return (released, waiters)
     }
 
     /// Declares that a grant is released when its session ends, so that the end leaves no mark (G11). Returns its token.
@@ -48,7 +52,7 @@ extension LockTable {
         _ name: LockName, _ choice: GrantChoice = .only, by session: SessionID, at now: Instant
     ) -> Result<Token, Refusal> {
         advance(to: now)
-        return chooseGrant(name, choice, of: session).map { grant in
+        return chooseHeldGrant(name, choice, of: session).map { grant in
             grants[grant].isReleasedAtEnd = true
             sessions[slot(of: session)].hasReleaseAtEnd = true
             noteFact(.grant, grant.raw)
@@ -68,7 +72,7 @@ extension LockTable {
         at now: Instant
     ) -> Decision {
         advance(to: now)
-        switch chooseGrant(name, choice, of: session) {
+        switch chooseHeldGrant(name, choice, of: session) {
         case .failure(let refusal): return .refused(refusal)
         case .success(let grant):
             guard mode < grants[grant].mode, waitingUpgrade(of: grant) == nil else {
@@ -94,7 +98,7 @@ extension LockTable {
         at now: Instant
     ) -> Result<(token: Token, lease: Duration?), Refusal> {
         advance(to: now)
-        return chooseGrant(name, choice, of: session).flatMap { grant in
+        return chooseHeldGrant(name, choice, of: session).flatMap { grant in
             if let lease {
                 grants[grant].lease = Lease(lease)
             } else if grants[grant].lease.duration == nil {
@@ -116,6 +120,11 @@ extension LockTable {
         advance(to: now)
         guard let lock = names.find(name), let grant = findGrant(token, on: lock)
         else { return .failure(.notHeld) }
+        guard stopCaching(grant) else {
+            // Its session has nothing to be told: it holds nothing, and finds the slot taken.
+            reconcile(lock)
+            return .success(())
+        }
         effects.append(.revoked(id(of: owners[grants[grant].owner].session), name, token))
         end(grant, as: .revoked)
         return .success(())

@@ -42,6 +42,7 @@ extension LockTable {
         }
         try expect(tokens.count == seen.indexed, "9: a token without a grant")
         try checkMarks(seen.marked)
+        try checkCached()
         try expect(
             agenda.deadlineCount == seen.deadlines && agenda.isSound, "10: the deadlines are out of order")
         try expect(

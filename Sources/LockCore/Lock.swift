@@ -30,6 +30,8 @@ struct Lock: Placeable {
     @Compact private(set) var nextToRecall: Slot<Grant>? = nil
     /// Whether the lock has a mark: its last write grant ended without a release (G11).
     var ownerDied = false
+    /// Whether some of its grants are cached: `cachedOn` has them.
+    var hasCached = false
     /// The number of holders in sessions that want recalls.
     var recallers: UInt32 = 0
     /// The waiting upgrade. There is at most one, as two would wait for each other.

@@ -16,6 +16,7 @@ public struct LockTable: ~Copyable {
     var sessions = Slab<Session>()
     var accounts: [Usage] = []
     var notes = Slab<Note>()
+    var caches = Slab<CachedGrant>()
     var ownerIDs = Slab<OwnerID>()
     var labels = Slab<Labels>()
     var names = NameTree()
@@ -33,6 +34,10 @@ public struct LockTable: ~Copyable {
     var marks = LinkedList<Lock.Marked>()
     /// The numbers of the marks, by which they are in order.
     var markNumbers: [Slot<Lock>: UInt64] = [:]
+    /// The cached grants of each lock that has some.
+    var cachedOn: [Slot<Lock>: LinkedList<CachedGrant.OnLock>] = [:]
+    /// The slots of each session that shares memory for them.
+    var rooms: [Slot<Session>: SlotRoom] = [:]
     private let anchor = Anchor()
 
     var nextToken: Token

@@ -8,6 +8,8 @@ public struct LockSummary: Sendable, Equatable {
     public let holders: Int
     public let waiters: Int
     public let ownerDied: Bool
+    /// How many grants are cached and not held. They are not among the holders.
+    public let cached: Int
 }
 
 /// A grant in an answer to its session.
@@ -22,6 +24,8 @@ public struct GrantSummary: Sendable, Equatable {
 public enum StatusRow: Sendable, Equatable {
     /// A grant, with its age and what is left of its lease.
     case holder(SessionID, LockMode, OwnerID, Token, age: Duration, lease: Duration?, Note)
+    /// A grant that is cached and not held, with the time since it was granted.
+    case cached(SessionID, LockMode, OwnerID, Token, age: Duration, Note)
     /// A waiting request, with its time so far, its timeout, and the grant that it wants to upgrade.
     case waiter(SessionID, LockMode, OwnerID, waited: Duration, timeout: Duration?, Note, upgrades: Token?)
 }
@@ -113,18 +117,21 @@ extension LockTable {
     }
 
     private func summary(_ lock: Slot<Lock>) -> LockSummary {
-        LockSummary(
-            name: name(of: lock), mode: locks[lock].mode, holders: Int(locks[lock].holders.count),
-            waiters: locks[lock].waiters, ownerDied: locks[lock].ownerDied)
+        let cached = locks[lock].hasCached ? idleCount(on: lock) : 0
+        let holders = Int(locks[lock].holders.count) - cached
+        return LockSummary(
+            name: name(of: lock), mode: holders == 0 ? nil : locks[lock].mode, holders: holders,
+            waiters: locks[lock].waiters, ownerDied: locks[lock].ownerDied, cached: cached)
     }
 
-    /// Calls the body with the grants of an owner, the newest first, until it returns false.
+    /// Calls the body with the grants that an owner holds, the newest first, until it returns false.
     public func forEachGrant(
         of owner: OwnerID, in session: SessionID, _ body: (LockName, Note) -> Bool
     ) {
         guard let owner = findOwner(owner, of: slot(of: session)) else { return }
         var held = owners[owner].grants.walk()
         while let grant = held.next(in: grants) {
+            guard isHeld(grant) else { continue }
             guard body(name(of: grants[grant].lock), note(of: grants[grant])) else { return }
         }
     }
@@ -157,7 +164,7 @@ extension LockTable {
                 }
                 let record = grants[grant]
                 cursor.place = .holders(after: max(after, record.token), at: grant)
-                if record.token > after, !body(holder(record, at: now)) { return looked }
+                if record.token > after, !body(row(of: grant, record, at: now)) { return looked }
             case .upgrade:
                 cursor.place = .waiters(contenders: StatusCursor.InRow(), readers: StatusCursor.InRow())
                 if let upgrade = locks[lock].upgrade, !body(waiting(waiters[upgrade], at: now)) {
@@ -220,8 +227,13 @@ extension LockTable {
         return waiting(record, at: now)
     }
 
-    private func holder(_ record: Grant, at now: Instant) -> StatusRow {
-        .holder(
+    private func row(of grant: Slot<Grant>, _ record: Grant, at now: Instant) -> StatusRow {
+        guard isHeld(grant) else {
+            return .cached(
+                id(of: owners[record.owner].session), record.mode, id(of: record.owner), record.token,
+                age: record.since.duration(to: now), note(of: record))
+        }
+        return .holder(
             id(of: owners[record.owner].session), record.mode, id(of: record.owner), record.token,
             age: record.since.duration(to: now),
             lease: record.deadline.map { now.duration(to: agenda.due($0, of: account(of: record.owner))) },

@@ -21,6 +21,8 @@ struct Grant: Placeable {
     var lockLinks = Links<Grant>()
     var ownerLinks = Links<Grant>()
     @Compact var note: Slot<Note>? = nil
+    /// Its slot in the memory that its session shares; nil if it never had one.
+    @Compact var cache: Slot<CachedGrant>? = nil
     var mode = LockMode.read
     /// Whether its session was told that a request waits for it.
     var isRecalled = false
@@ -124,6 +126,8 @@ struct Session: Placeable {
     /// Its named owners and open tags; nil before it has used one.
     @Compact var labels: Slot<Labels>? = nil
     var wantsRecall = false
+    /// Whether it shares memory for cached grants.
+    var hasSlots = false
     var phase = Phase.open
     /// Whether it has declared the release of a grant for its end.
     var hasReleaseAtEnd = false

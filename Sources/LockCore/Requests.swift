@@ -9,11 +9,23 @@ extension LockTable {
         advance(to: now)
         let session = slot(of: session)
         guard !isDraining else { return .refused(.draining) }
-        if let exceeded = limitOnOneMoreGrant(of: session) { return .refused(.limit(exceeded)) }
-        let owner = findOwner(request.owner, of: session)
+        if let exceeded = limitOnOneMoreGrant(of: session), !takeBackIdle(of: session) {
+            return .refused(.limit(exceeded))
+        }
         guard let lock = names.find(request.name) else {
+            let owner = findOwner(request.owner, of: session)
             return acquireUnused(request, owner: owner, of: session, at: now)
         }
+        if locks[lock].hasCached { resolveCached(on: lock, for: request, of: session) }
+        let decision = decide(request, on: lock, of: session, at: now)
+        if locks[lock].isUnused { removeLock(lock) }
+        return decision
+    }
+
+    private mutating func decide(
+        _ request: Acquisition, on lock: Slot<Lock>, of session: Slot<Session>, at now: Instant
+    ) -> Decision {
+        let owner = findOwner(request.owner, of: session)
         if mayHold(lock, request.mode, owner: owner) {
             guard hasToken else { return .refused(.noToken) }
             return .granted(makeGrant(request, lock, owner: owner, of: session, at: now))
@@ -45,11 +57,12 @@ extension LockTable {
     ) -> Decision {
         advance(to: now)
         let grant: Slot<Grant>
-        switch chooseGrant(name, choice, of: session) {
+        switch chooseHeldGrant(name, choice, of: session) {
         case .success(let chosen): grant = chosen
         case .failure(let refusal): return .refused(refusal)
         }
         let lock = grants[grant].lock
+        if locks[lock].hasCached { stopCaching(on: lock) }
         let owner = grants[grant].owner
         guard grants[grant].mode != .write, waitingUpgrade(of: grant) == nil else {
             return .refused(.wrongMode)
@@ -113,6 +126,8 @@ extension LockTable {
         _ request: Acquisition, on lock: Slot<Lock>, upgrading grant: Slot<Grant>?, owner: Slot<Owner>?,
         of session: Slot<Session>, at now: Instant
     ) -> Decision {
+        // No cached grant stands beside a request that waits, so all rules about waiting know only what is held.
+        if locks[lock].hasCached { stopCaching(on: lock) }
         if case .upTo(let timeout) = request.wait, timeout <= .zero {
             return .refused(.busy(blockers(of: request.mode, on: lock, upgrading: grant)))
         }

@@ -69,6 +69,8 @@ extension LockTable {
         var record = Session(serial: fact.serial, account: fact.account, share: Share())
         record.wantsRecall = fact.wantsRecall
         record.hasReleaseAtEnd = fact.hasReleaseAtEnd
+        record.hasSlots = fact.hasSlots
+        if fact.hasSlots { rooms[session] = SlotRoom(nil) }
         switch fact.phase {
         case .open: break
         case .ending: record.phase = .ending
@@ -105,6 +107,11 @@ extension LockTable {
         record.deadline = fact.due.map { agenda.insert(.grant(grant), due: $0, of: account(of: owner)) }
         let isPlaced = grants.place(record, at: grant) { $0.isVacant }
         try expect(isPlaced, "two grants at one slot")
+        guard let slot = fact.slot else { return }
+        let cache = caches.insert(
+            CachedGrant(grant: grant, index: slot.index, isWanted: slot.isWanted))
+        let isLinked = link(cache, grant, Slot(raw: fact.session))
+        try expect(isLinked, "two grants in one slot, or none in a session without slots")
     }
 
     private mutating func linkGrants() {

@@ -45,6 +45,8 @@ extension Daemon {
         var reactor = try Reactor(
             server, continuity, polling: polling, watching: support, reporting: facts.intersection(.unit),
             mainQueue: MainQueue.handle)
+        let slots = reactor.slots
+        if configuration.caches { reactor.server.slotMaker = { slots.make(for: $0) } }
         #if DEBUG
             reactor.server.plantedFaults = getenv("PRWLOCK_TEST_CRASH").map {
                 PlantedFaults(String(cString: $0))

@@ -24,6 +24,8 @@ public struct Configuration: Sendable {
     var detaches = false
     /// Whether a keeper starts another worker when one is killed (G14).
     var isKept = false
+    /// Whether sessions get slots for cached grants, if they ask for them.
+    var caches = true
     var logLevel = LogLevel.info
     /// The file of options, which HUP reads again; nil for the default file, which may be missing.
     public var file: String?

@@ -33,6 +33,8 @@ final class Connection {
     var isFull = false
     /// Whether it has sent in this batch, and the server does not know yet.
     var hasSent = false
+    /// The descriptors that the next bytes hand over.
+    var descriptors: [Int32] = []
     /// The last batch that read from it.
     var lastRead: UInt64 = 0
 
@@ -93,7 +95,20 @@ final class Connection {
     }
 
     /// Sends what the socket takes at once.
-    func send(_ bytes: UnsafeRawBufferPointer) -> SendOutcome { Self.send(bytes, to: socket.descriptor) }
+    func send(_ bytes: UnsafeRawBufferPointer) -> SendOutcome {
+        if !descriptors.isEmpty { return sendWithDescriptors(bytes) }
+        return Self.send(bytes, to: socket.descriptor)
+    }
+
+    private func sendWithDescriptors(_ bytes: UnsafeRawBufferPointer) -> SendOutcome {
+        Self.outcome(of: bytes) { [descriptors] in
+            Int(
+                linux_send_descriptors(
+                    socket.rawValue, bytes.baseAddress, bytes.count, descriptors, Int32(descriptors.count)))
+        } sent: {
+            descriptors = []
+        }
+    }
 
     /// Sends the refusal for a connection that gets no session.
     static func turnAway(_ socket: borrowing OwnedDescriptor) {
@@ -104,8 +119,20 @@ final class Connection {
     /// Sends what a socket takes at once.
     static func send(_ bytes: UnsafeRawBufferPointer, to socket: borrowing OwnedDescriptor) -> SendOutcome {
         let flags = Int32(MSG_DONTWAIT | MSG_NOSIGNAL)
+        let number = socket.rawValue
+        return outcome(of: bytes) {
+            Glibc.send(number, bytes.baseAddress, bytes.count, flags)
+        } sent: {
+        }
+    }
+
+    @inline(__always)
+    private static func outcome(
+        of bytes: UnsafeRawBufferPointer, _ send: () -> Int, sent: () -> Void
+    ) -> SendOutcome {
         while true {
-            let count = Glibc.send(socket.rawValue, bytes.baseAddress, bytes.count, flags)
+            let count = send()
+            if count > 0 { sent() }
             if count >= 0 { return count == bytes.count ? .all(count) : .part(count) }
             switch errno {
             case EINTR: continue

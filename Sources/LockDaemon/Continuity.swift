@@ -29,6 +29,11 @@ struct Continuity: ~Copyable {
 
     /// The kinds of facts that are the shell's.
     private static let socketKind: UInt8 = 16
+    /// The memory of a session's slots.
+    private static let slotsKind: UInt8 = 17
+    /// The page that says whether a process serves; its slot is 0.
+    private static let servingKind: UInt8 = 18
+    private static let ownKinds = [socketKind, slotsKind, servingKind]
     /// Notes which session is being sent to, and how much it has got after that.
     private static let sendingNote = 0
     /// Notes that lines are carried out with care (`Care`): a slot plus 1 and the batch, or no slot.
@@ -149,15 +154,27 @@ struct Continuity: ~Copyable {
 
     /// Notes which socket is the session's.
     mutating func bind(_ session: SessionID, to socket: Int32) {
-        guard let cookie = UnixSocket.cookie(of: socket) else { return }
-        let isKept = withUnsafeBytes(of: cookie.littleEndian) {
-            ledger.set(FactKey(kind: Self.socketKind, slot: session.slot), $0)
-        }
-        precondition(isKept, "the ledger has no room for a batch")
+        note(socket, as: FactKey(kind: Self.socketKind, slot: session.slot))
+        // The former session at this place may have had slots. They were needed until it was taken apart.
+        ledger.remove(FactKey(kind: Self.slotsKind, slot: session.slot))
     }
 
     mutating func unbind(_ session: SessionID) {
         ledger.remove(FactKey(kind: Self.socketKind, slot: session.slot))
+    }
+
+    /// Notes which memory has the session's slots.
+    mutating func bindSlots(of session: SessionID, to memory: Int32) {
+        note(memory, as: FactKey(kind: Self.slotsKind, slot: session.slot))
+    }
+
+    /// Notes which memory says whether a process serves.
+    mutating func bindServing(to memory: Int32) { note(memory, as: FactKey(kind: Self.servingKind, slot: 0)) }
+
+    private mutating func note(_ descriptor: Int32, as key: FactKey) {
+        guard let identity = UnixSocket.identity(of: descriptor) else { return }
+        let isKept = withUnsafeBytes(of: identity.littleEndian) { ledger.set(key, $0) }
+        precondition(isKept, "the ledger has no room for a batch")
     }
 
     // MARK: - Going on
@@ -168,8 +185,12 @@ struct Continuity: ~Copyable {
         var sent: [UInt32: Int] = [:]
         /// The slot of the session that was being sent to, and how many bytes; nil if there was none.
         var inDoubt: (slot: UInt32, count: Int)?
-        /// The slots of sessions, by the cookies of their sockets.
+        /// The slots of sessions, by the identities of their sockets.
         var sockets: [UInt64: UInt32] = [:]
+        /// The same, by those of the memory for cached grants.
+        var slots: [UInt64: UInt32] = [:]
+        /// The identity of the memory that says whether a process serves.
+        var serving: UInt64?
     }
 
     var facts: Facts {
@@ -177,10 +198,16 @@ struct Continuity: ~Copyable {
         ledger.forEachFact(ofKind: Self.traffic(of: 0).kind) { fact in
             if let sent = fact.sent { facts.sent[fact.key.slot] = Int(sent) }
         }
-        ledger.forEachFact(ofKind: Self.socketKind) { fact in
-            guard fact.bytes.count == 8 else { return }
-            let cookie = UInt64(littleEndian: fact.bytes.loadUnaligned(as: UInt64.self))
-            facts.sockets[cookie] = fact.key.slot
+        for kind in Self.ownKinds {
+            ledger.forEachFact(ofKind: kind) { fact in
+                guard fact.bytes.count == 8 else { return }
+                let identity = UInt64(littleEndian: fact.bytes.loadUnaligned(as: UInt64.self))
+                switch kind {
+                case Self.socketKind: facts.sockets[identity] = fact.key.slot
+                case Self.slotsKind: facts.slots[identity] = fact.key.slot
+                default: facts.serving = identity
+                }
+            }
         }
         let note = ledger.note(Self.sendingNote)
         if note > 0 {
@@ -198,7 +225,7 @@ extension Continuity: KeptFacts {
     func forEachFact<Failure>(
         ofKind kind: UInt8, _ body: (UInt32, UnsafeRawBufferPointer) throws(Failure) -> Void
     ) throws(Failure) {
-        guard kind != Self.socketKind else { return }
+        guard !Self.ownKinds.contains(kind) else { return }
         try ledger.forEachFact(ofKind: kind) { (fact) throws(Failure) in try body(fact.key.slot, fact.bytes) }
     }
 }

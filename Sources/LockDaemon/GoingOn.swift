@@ -1,4 +1,5 @@
 import Glibc
+import Keeping
 import LockServer
 import LockVocabulary
 import Posix
@@ -25,7 +26,12 @@ extension Reactor {
         }
         var open: [UInt32: (session: SessionID, peer: Peer)] = [:]
         for (session, peer) in server.openConnections { open[session.slot] = (session, peer) }
+        var files: [Int32] = []
         for socket in sockets {
+            if UnixSocket.cookie(of: socket) == nil {
+                files.append(socket)
+                continue
+            }
             let client = ClientSocket(OwnedDescriptor(owning: socket), outOf: parcel)
             let slot = UnixSocket.cookie(of: socket).flatMap { facts.sockets[$0] }
             if let slot, let (session, peer) = open.removeValue(forKey: slot) {
@@ -36,9 +42,41 @@ extension Reactor {
             }
         }
         lost = open.values.map(\.session)
+        restoreSlots(of: files, facts, parcel)
         mustFindEnds = true
         if beginCare(afterCrash: hasCrashed) { return }
         for slice in continuity.inspect({ $0.input }) ?? [] { arena.take(slice.bytes, for: slice.session) }
+    }
+
+    /// Maps the memory for cached grants again. A session that misses its memory ends: its client could go on to take locks.
+    private mutating func restoreSlots(of files: [Int32], _ facts: Continuity.Facts, _ parcel: SocketParcel) {
+        var numbers: [UInt32: Int32] = [:]
+        for number in files {
+            let identity = UnixSocket.identity(of: number)
+            if let identity, identity == facts.serving {
+                slots.restoreServing(OwnedDescriptor(owning: number))
+            } else if let slot = identity.flatMap({ facts.slots[$0] }) {
+                numbers[slot] = number
+            } else {
+                parcel.remove(number)
+                Glibc.close(number)
+            }
+        }
+        for session in server.sessionsWithoutSlots {
+            let isUnsent = server.withOutput(of: session) { !$0.isEmpty }
+            let memory = numbers.removeValue(forKey: session.slot).flatMap {
+                slots.restore(OwnedDescriptor(owning: $0), of: session, isUnsent: isUnsent)
+            }
+            if let memory {
+                server.setSlots(memory, of: session)
+            } else if connections[session] != nil {
+                note(.closed, of: session)
+            }
+        }
+        for number in numbers.values {
+            parcel.remove(number)
+            Glibc.close(number)
+        }
     }
 
     private mutating func restore(_ session: SessionID, _ peer: Peer, _ socket: consuming ClientSocket) {

@@ -80,6 +80,12 @@ struct Option: Sendable {
                 + "and requests (yes or no)",
             set: { $0.isKept = try flag($1) }, show: { $0.isKept ? "yes" : "no" }),
         Option(
+            name: "cache", value: "BOOL", bare: "yes",
+            help:
+                "let grants stay with clients that ask for it, after the release and until another request wants the lock "
+                + "(yes or no)",
+            set: { $0.caches = try flag($1) }, show: { $0.caches ? "yes" : "no" }),
+        Option(
             name: "log-level", value: "LEVEL",
             help: "error, warning, notice, info or debug: say what matters so much or more",
             isReloaded: true, set: { $0.logLevel = try level($1) }, show: { "\($0.logLevel)" }),
@@ -132,6 +138,11 @@ struct Option: Sendable {
         }
         let parts = argument.dropFirst(2).split(
             separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
+        if parts.count == 1, let name = parts.first, name.hasPrefix("no-"),
+            let option = named(name.dropFirst(3)), option.bare == "yes"
+        {
+            return (option, "no")
+        }
         guard let name = parts.first, let option = named(name) else {
             throw ConfigurationFault(
                 description: "unknown option \(parts.first.map { "--" + $0 } ?? argument)")

@@ -78,6 +78,8 @@ struct Reactor: ~Copyable {
     private(set) var mainQueueHasWork = true
 
     var connections: Connections
+    /// The memory for cached grants.
+    let slots: SlotMappings
     private var timer: DeadlineTimer
     var arena = Arena()
     /// How much the sockets took of each session's output in this batch.
@@ -110,6 +112,8 @@ struct Reactor: ~Copyable {
         try events.add(mainQueue, .mainQueue, .readable)
         connections = Connections(
             watching: support, facts: server.policy.facts, reporting: reportedFacts)
+        let slots = SlotMappings(puttingInto: continuity.inspect { $0.parcel })
+        self.slots = slots
         self.server = server
         self.continuity = continuity
         waiting = Waiting(events, polling)
@@ -379,6 +383,7 @@ struct Reactor: ~Copyable {
             // A copy of the socket is in flight, so to close this one does not remove it from the set.
             if connection.isMember { waiting.events.remove(connection.socket.rawValue) }
         }
+        slots.forget(connection.session)
         connections.close(connection, in: &server, at: now)
         hasClosedSome = true
     }

@@ -31,6 +31,13 @@ extension Reactor {
     }
 
     mutating func commit() {
+        if slots.hasUnnoted, continuity != nil {
+            slots.takeUnnoted {
+                continuity?.bindSlots(of: $0, to: $1)
+            } serving: {
+                continuity?.bindServing(to: $0)
+            }
+        }
         if let hasRoom = continuity?.commit(&server) { server.isFull = !hasRoom }
     }
 
@@ -58,10 +65,12 @@ extension Reactor {
         let session = connection.session
         let outcome: Connection.SendOutcome? = server.withOutput(of: session) { output in
             guard !output.isEmpty else { return nil }
+            if !slots.unsent.isEmpty { connection.descriptors = slots.descriptors(for: session) ?? [] }
             if continuity == nil { return connection.send(output) }
             return Self.sendLines(output, to: connection, noting: &continuity)
         }
         guard let outcome else { return }
+        if !slots.unsent.isEmpty, connection.descriptors.isEmpty { slots.noteSent(to: session) }
         connection.hasSent = true
         outcomes.append((session, outcome))
     }

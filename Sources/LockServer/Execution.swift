@@ -186,7 +186,7 @@ extension Server {
         case .stats: return .rows(.rows(statisticsRows(), tag))
         case .help: return .rows(.rows(Help.rows, tag))
         case .watch(let prefix): return watch(prefix, client)
-        case .hello(let name, let recall): return hello(name, recall, client)
+        case .hello(let name, let recall, let cache): return hello(name, recall, cache ?? false, client)
         case .ping: return .reply(.pong)
         case .quit: return .bye
         }
@@ -213,7 +213,29 @@ extension Server {
             asked.name, asked.mode, owner: asked.owner, wait: asked.wait, lease: asked.lease,
             note: asked.note, tag: tag)
         let decision = table.acquire(acquisition, by: conversations[client].session, at: now)
-        return answer(decision, asked.name, asked.mode, client, cost: cost)
+        guard cachePolicy.isOn else { return answer(decision, asked.name, asked.mode, client, cost: cost) }
+        return answer(decision, asked, client, cost: cost)
+    }
+
+    /// The answer to a request for a lock while some grants are cached.
+    private mutating func answer(
+        _ decision: Decision, _ asked: borrowing Acquire, _ client: ConversationIndex, cost: Cost
+    ) -> Answer {
+        let session = conversations[client].session
+        guard case .granted(let granted) = decision else {
+            _ = cachePolicy.note(asked.name, asked.mode, by: session, asked.owner, isGranted: false)
+            return answer(decision, asked.name, asked.mode, client, cost: cost)
+        }
+        let isWorthwhile = cachePolicy.note(
+            asked.name, asked.mode, by: session, asked.owner, isGranted: true)
+        // The order of locks is checked at each request.
+        guard isWorthwhile, asked.mayCache, table.hasSlots(session), policy.order.isEmpty,
+            watchers.isEmpty || watchers.sessions(watching: asked.name).isEmpty,
+            let slot = table.cache(granted.token, on: asked.name, of: session)
+        else { return .reply(reply(granted, asked.name), cost: cost) }
+        return .reply(
+            reply(granted, asked.name, GrantedSlot(index: slot.index, generation: slot.generation)),
+            cost: cost)
     }
 
     /// Searches the owner's grants for a breach of the order of locks.
@@ -262,12 +284,16 @@ extension Server {
             note(.limitHit(ErrorCode.limitWatchers.rawValue), by: client)
             return .reply(.error(WireError(.limitWatchers)))
         }
+        // A watcher sees each change from now on, so no grant that it watches changes without the daemon.
+        let taken = table.cachedCount > 0 ? table.stopCaching(prefix: prefix, at: table.now) : 0
         table.isObserved = true
         conversations[client].hasNewStanding = true
-        return .reply(.ok)
+        return .reply(.ok, cost: .line(extraWork: taken / 8))
     }
 
-    private mutating func hello(_ name: Note?, _ recall: Bool?, _ client: ConversationIndex) -> Answer {
+    private mutating func hello(
+        _ name: Note?, _ recall: Bool?, _ wantsSlots: Bool, _ client: ConversationIndex
+    ) -> Answer {
         let session = conversations[client].session
         if let name { conversations[client].client = name }
         if let recall { table.setRecall(recall, of: session) }
@@ -276,7 +302,16 @@ extension Server {
         return .reply(
             .hello(
                 version: Reply.protocolVersion, server: program, session: UInt64(session.serial),
-                limits: limits))
+                limits: limits, slots: wantsSlots ? slotCount(of: session) : nil))
+    }
+
+    /// Gives a session slots, unless it has some. Returns how many it has.
+    private mutating func slotCount(of session: SessionID) -> Int {
+        if table.hasSlots(session) { return SlotMemory.slotCount }
+        guard !table.isDraining, !isFull, let memory = slotMaker?(session) else { return 0 }
+        cachePolicy.begin()
+        table.setSlots(memory, of: session)
+        return SlotMemory.slotCount
     }
 
     // MARK: - Rights

@@ -1,4 +1,4 @@
-import LockCore
+public import LockCore
 public import LockVocabulary
 import LockWire
 
@@ -80,6 +80,17 @@ extension Server {
         conversations.indices.filter { table.isRemembered(conversations[$0].session) }.map {
             (conversations[$0].session, conversations[$0].peer)
         }
+    }
+
+    /// The sessions that had slots, and have no memory for them until `setSlots`.
+    public var sessionsWithoutSlots: [SessionID] {
+        conversations.indices.map { conversations[$0].session }.filter { table.missesSlots($0) }
+    }
+
+    /// Gives a session of a former server the memory of its slots again.
+    public mutating func setSlots(_ memory: SlotMemory, of session: SessionID) {
+        cachePolicy.begin()
+        table.setSlots(memory, of: session)
     }
 
     private mutating func restoreRules(

@@ -109,6 +109,11 @@ struct RowReply {
                 Row.Holder(
                     processID: conversations.processID(of: session), mode: mode, owner: owner, token: token,
                     age: age, leaseLeft: lease, note: visible(note, session)))
+        case .cached(let session, let mode, let owner, let token, let age, let note):
+            return .cached(
+                Row.Holder(
+                    processID: conversations.processID(of: session), mode: mode, owner: owner, token: token,
+                    age: age, leaseLeft: nil, note: visible(note, session)))
         case .waiter(let session, let mode, let owner, let waited, let timeout, let note, let upgrades):
             return .waiter(
                 Row.Waiter(
@@ -122,7 +127,7 @@ struct RowReply {
         .lock(
             Row.Lock(
                 name: lock.name, mode: lock.mode, holders: lock.holders, waiters: lock.waiters,
-                ownerDied: lock.ownerDied))
+                ownerDied: lock.ownerDied, cached: lock.cached))
     }
 
     private static func row(

@@ -29,6 +29,7 @@ extension FactWriter {
         write(fact.serial)
         write(fact.wantsRecall)
         write(fact.hasReleaseAtEnd)
+        write(fact.hasSlots)
         switch fact.phase {
         case .open: write(0)
         case .ending: write(1)
@@ -58,6 +59,10 @@ extension FactWriter {
         write(fact.note)
         write(fact.isRecalled)
         write(fact.isReleasedAtEnd)
+        write(fact.slot) {
+            $0.write(UInt64($1.index))
+            $0.write($1.isWanted)
+        }
     }
 
     private mutating func write(_ fact: Fact.Waiter) {
@@ -103,6 +108,7 @@ extension FactReader {
         var fact = Fact.Session(serial: try number32(), account: account)
         fact.wantsRecall = try flag()
         fact.hasReleaseAtEnd = try flag()
+        fact.hasSlots = try flag()
         switch try number() {
         case 0: fact.phase = .open
         case 1: fact.phase = .ending
@@ -127,6 +133,10 @@ extension FactReader {
             due: try optional { reader throws(UnreadableFact) in try reader.instant() }, note: try note())
         fact.isRecalled = try flag()
         fact.isReleasedAtEnd = try flag()
+        fact.slot = try optional { reader throws(UnreadableFact) in
+            guard let index = UInt8(exactly: try reader.number()) else { throw UnreadableFact() }
+            return Fact.Grant.Slot(index: index, isWanted: try reader.flag())
+        }
         return fact
     }
 

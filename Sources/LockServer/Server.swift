@@ -27,6 +27,10 @@ public struct Server: ~Copyable {
     private var dueStepsLeft: Int
     /// An empty array that keeps its memory, to exchange for the rules' effects.
     var spareEffects: [Effect] = []
+    var cachePolicy = CachePolicy()
+    /// Makes memory for the slots of a session, and has its client mapped to it with the reply to `HELLO`; nil if there is no
+    /// room for more. Without a maker no grant is cached.
+    public var slotMaker: ((SessionID) -> SlotMemory?)?
     /// Kept for its memory.
     var factWriter = FactWriter()
     var isFullNow = false
@@ -279,6 +283,7 @@ public struct Server: ~Copyable {
     public mutating func drain() {
         guard !table.isDraining else { return }
         table.isDraining = true
+        table.stopCaching(at: table.now)
         for client in conversations.indices where conversations[client].phase == .open {
             conversations[client].write(.drain)
             finish(client)
@@ -324,6 +329,8 @@ public struct Server: ~Copyable {
         _ policy: Policy, identity: (SessionID) -> Peer.Identity? = { _ in nil }
     ) {
         verdicts.policy = policy
+        // Who may do what is asked again with the next request.
+        table.stopCaching(at: table.now)
         accounts.forgiveDebts()
         for client in conversations.indices {
             if let identity = identity(conversations[client].session) {

@@ -6,7 +6,7 @@ struct Arguments: ~Copyable {
     private var operand: UnsafeRawBufferPointer?
     private var given = OptionKeys()
     /// The values of the given options, by their keys' raw values.
-    private var values = InlineArray<11, UnsafeRawBufferPointer>(
+    private var values = InlineArray<12, UnsafeRawBufferPointer>(
         repeating: UnsafeRawBufferPointer(start: nil, count: 0))
 
     init(_ words: consuming LineWords, of form: RequestForm) throws(WireError) {
@@ -45,7 +45,7 @@ struct Arguments: ~Copyable {
         case .sessions: try bare(.sessions)
         case .stats: try bare(.stats)
         case .watch: try .watch(prefix: prefix())
-        case .hello: try bare(.hello(client: value(.client, or: .badNote), recall: recall()))
+        case .hello: try bare(.hello(client: value(.client, or: .badNote), recall: flag(.recall), cache: flag(.cache)))
         case .ping: try bare(.ping)
         case .quit: try bare(.quit)
         case .help: try bare(.help)
@@ -58,7 +58,8 @@ struct Arguments: ~Copyable {
         .acquire(
             Acquire(
                 name: try name(), mode: mode, roundedWait: try wait(), roundedLease: try lease() ?? .forever,
-                owner: try owner() ?? .session, note: try value(.note, or: .badNote) ?? Note.none))
+                owner: try owner() ?? .session, note: try value(.note, or: .badNote) ?? Note.none,
+                mayCache: given.contains(.cache) ? try flag(.cache) ?? true : true))
     }
 
     private func release() throws(WireError) -> Verb {
@@ -155,8 +156,8 @@ struct Arguments: ~Copyable {
         return limit
     }
 
-    private func recall() throws(WireError) -> Bool? {
-        try value(.recall, or: .badNumber, "recall= is 0 or 1")
+    private func flag(_ key: OptionKey) throws(WireError) -> Bool? {
+        try value(key, or: .badNumber, "\(key.word)= is 0 or 1")
     }
 
     /// What is wrong with the arguments as a whole, and how such a request is typed.

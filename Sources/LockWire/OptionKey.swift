@@ -1,7 +1,7 @@
 /// The key of an option of a request, `key=value`. Keys match in exact case.
 enum OptionKey: Int, CaseIterable {
     // The list is searched in this order.
-    case wait, lease, owner, note, token, at, to, after, limit, client, recall
+    case wait, lease, owner, note, token, at, to, after, limit, client, recall, cache
 
     var word: StaticString {
         switch self {
@@ -16,6 +16,7 @@ enum OptionKey: Int, CaseIterable {
         case .limit: "limit"
         case .client: "client"
         case .recall: "recall"
+        case .cache: "cache"
         }
     }
 

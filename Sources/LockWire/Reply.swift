@@ -2,7 +2,7 @@ public import LockVocabulary
 
 /// The daemon's answer to one request.
 public enum Reply: Hashable, Sendable {
-    case granted(LockName, LockMode, Token, ownerDied: Bool)
+    case granted(LockName, LockMode, Token, ownerDied: Bool, slot: GrantedSlot? = nil)
     case busy(LockName, LockMode, HeldBy)
     case timeout(LockName, LockMode, waited: Duration, HeldBy)
     case deadlock(LockName, LockMode, Cycle)
@@ -16,8 +16,9 @@ public enum Reply: Hashable, Sendable {
     case valid(LockName, Token)
     case stale(LockName, Token)
     case revoked(LockName, Token)
-    /// The limits are nil if the daemon is too old to report them.
-    indirect case hello(version: Int, server: String, session: UInt64, limits: SessionLimits?)
+    /// The limits are nil if the daemon is too old to report them; the number of slots if the session asked for none.
+    indirect case hello(
+        version: Int, server: String, session: UInt64, limits: SessionLimits?, slots: Int? = nil)
     case pong
     case bye
     /// The request is done and returns nothing.
@@ -28,6 +29,19 @@ public enum Reply: Hashable, Sendable {
 
     /// The version of the protocol that `HELLO` states.
     public static let protocolVersion = 1
+}
+
+/// The slot of a cached grant, in the memory that the session shares with the daemon.
+public struct GrantedSlot: Hashable, Sendable {
+    /// Counted from 0.
+    public var index: Int
+    /// The generation that the slot's word has.
+    public var generation: UInt64
+
+    public init(index: Int, generation: UInt64) {
+        self.index = index
+        self.generation = generation
+    }
 }
 
 /// The limits of a session, which the reply to `HELLO` reports.

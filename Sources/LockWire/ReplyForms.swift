@@ -4,7 +4,9 @@ extension Reply {
     /// How each reply is read. The most frequent ones come first, as the list is searched in its order.
     static let forms: [LineForm<Reply>] = [
         LineForm("GRANTED") {
-            try .granted($0.next(), $0.next(), $0.value("token"), ownerDied: $0.take("ownerdied=1"))
+            try .granted(
+                $0.next(), $0.next(), $0.value("token"), ownerDied: $0.take("ownerdied=1"),
+                slot: $0.ifNext(GrantedSlot.init))
         },
         LineForm("RELEASED") {
             try $0.take("*")
@@ -28,7 +30,7 @@ extension Reply {
         LineForm("HELLO") {
             try .hello(
                 version: $0.value("version"), server: $0.value("server"), session: $0.value("session"),
-                limits: $0.ifNext(SessionLimits.init))
+                limits: $0.ifNext(SessionLimits.init), slots: $0.ifNext { try $0.value("slots") })
         },
         LineForm("PONG") { _ in .pong },
         LineForm("BYE") { _ in .bye },
@@ -49,10 +51,14 @@ extension Reply {
 extension LineWriter {
     fileprivate mutating func put(_ reply: Reply) {
         switch reply {
-        case .granted(let name, let mode, let token, let ownerDied):
+        case .granted(let name, let mode, let token, let ownerDied, let slot):
             put("GRANTED", name, mode)
             put(" token=", token)
             if ownerDied { put(" ownerdied=1") }
+            if let slot {
+                put(" slot=", slot.index)
+                put(" gen=", slot.generation)
+            }
         case .busy(let name, let mode, let holders):
             put("BUSY", name, mode)
             put(" held-by=", holders)
@@ -83,7 +89,7 @@ extension LineWriter {
         case .valid(let name, let token): put("VALID", name, token)
         case .stale(let name, let token): put("STALE", name, token)
         case .revoked(let name, let token): put("REVOKED", name, token)
-        case .hello(let version, let server, let session, let limits):
+        case .hello(let version, let server, let session, let limits, let slots):
             put("HELLO version=", version)
             put(" server=", server)
             put(" session=", session)
@@ -92,6 +98,7 @@ extension LineWriter {
                 put(" max-session-grants=", limits.grants)
                 put(" max-session-waiters=", limits.waiters)
             }
+            if let slots { put(" slots=", slots) }
         case .pong: put("PONG")
         case .bye: put("BYE")
         case .ok: put("OK")
@@ -141,6 +148,12 @@ extension WireError {
         } else {
             self.init(.unlisted, text.isEmpty ? word : word + " " + text, of: subject)
         }
+    }
+}
+
+extension GrantedSlot {
+    fileprivate init(_ fields: inout Fields) throws {
+        try self.init(index: fields.value("slot"), generation: fields.value("gen"))
     }
 }
 

@@ -11,9 +11,9 @@ public struct Request: Hashable, Sendable {
         self.verb = verb
     }
 
-    /// The length of the longest request with one space between two words, in bytes with CR and LF: a tagged `UPDATE`
+    /// The length of the longest request with one space between two words, in bytes with CR and LF: a tagged `WRITE`
     /// with every option.
-    public static let longestLine = 641
+    public static let longestLine = 648
 
     /// The result of reading a line: a request, or a fault with the tag of its `ERROR`.
     public enum Parsed: Hashable, Sendable {
@@ -47,7 +47,7 @@ public enum Verb: Hashable, Sendable {
     case help
     case watch(prefix: String)
     /// A value that is nil stays as it is.
-    case hello(client: Note?, recall: Bool?)
+    case hello(client: Note?, recall: Bool?, cache: Bool? = nil)
     case ping
     case quit
 }
@@ -63,6 +63,8 @@ public struct Acquire: Hashable, Sendable {
     var roundedWait: Milliseconds
     var roundedLease: Milliseconds
     public var mode: LockMode
+    /// Whether the grant may be cached, if the session has slots.
+    public var mayCache: Bool
 
     /// How long the request may wait; with zero, the daemon decides at once.
     public var wait: TimeLimit {
@@ -78,16 +80,16 @@ public struct Acquire: Hashable, Sendable {
 
     public init(
         name: LockName, mode: LockMode, wait: TimeLimit = .forever, lease: TimeLimit = .forever,
-        owner: OwnerID = .session, note: Note = .none
+        owner: OwnerID = .session, note: Note = .none, mayCache: Bool = true
     ) {
         self.init(
             name: name, mode: mode, roundedWait: Milliseconds(roundingUp: wait),
-            roundedLease: Milliseconds(roundingUp: lease), owner: owner, note: note)
+            roundedLease: Milliseconds(roundingUp: lease), owner: owner, note: note, mayCache: mayCache)
     }
 
     init(
         name: LockName, mode: LockMode, roundedWait: Milliseconds, roundedLease: Milliseconds,
-        owner: OwnerID, note: Note
+        owner: OwnerID, note: Note, mayCache: Bool
     ) {
         self.name = name
         self.mode = mode
@@ -95,5 +97,6 @@ public struct Acquire: Hashable, Sendable {
         self.roundedLease = roundedLease
         self.owner = owner
         self.note = note
+        self.mayCache = mayCache
     }
 }

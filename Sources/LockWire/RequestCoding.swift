@@ -65,6 +65,7 @@ extension LineWriter {
             option(.lease, acquire.roundedLease, unless: .forever)
             option(.owner, acquire.owner, unless: .session)
             option(.note, acquire.note, unless: Note.none)
+            option(.cache, acquire.mayCache, unless: true)
         case .release(let name, let choice): put("RELEASE ", name, choice)
         case .releaseAtEnd(let name, let choice):
             put("RELEASE ", name, choice)
@@ -103,10 +104,11 @@ extension LineWriter {
         case .watch(let prefix):
             put("WATCH")
             option(prefix: prefix)
-        case .hello(let client, let recall):
+        case .hello(let client, let recall, let cache):
             put("HELLO")
             option(.client, client)
             option(.recall, recall)
+            option(.cache, cache)
         case .ping: put("PING")
         case .quit: put("QUIT")
         }

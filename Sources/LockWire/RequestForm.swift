@@ -8,9 +8,9 @@ enum RequestForm: Int, CaseIterable {
 
     var usage: StaticString {
         switch self {
-        case .read: "READ name [wait=5s] [lease=30s] [owner=word] [note=text]"
+        case .read: "READ name [wait=5s] [lease=30s] [owner=word] [note=text] [cache=0|1]"
         case .update: "UPDATE name [wait=5s] [lease=30s] [owner=word] [note=text]"
-        case .write: "WRITE name [wait=5s] [lease=30s] [owner=word] [note=text]"
+        case .write: "WRITE name [wait=5s] [lease=30s] [owner=word] [note=text] [cache=0|1]"
         case .release: "RELEASE name [token=n] [owner=word] [at=end], or RELEASE * owner=word"
         case .upgrade: "UPGRADE name [wait=5s] [token=n] [owner=word]"
         case .downgrade: "DOWNGRADE name [to=read|update] [token=n] [owner=word]"
@@ -23,7 +23,7 @@ enum RequestForm: Int, CaseIterable {
         case .sessions: "SESSIONS"
         case .stats: "STATS"
         case .watch: "WATCH [prefix]"
-        case .hello: "HELLO [client=name] [recall=0|1]"
+        case .hello: "HELLO [client=name] [recall=0|1] [cache=0|1]"
         case .ping: "PING"
         case .quit: "QUIT"
         case .help: "HELP"

@@ -4,6 +4,8 @@ public import LockVocabulary
 public enum Row: Hashable, Sendable {
     /// A grant, from `STATUS`.
     case holder(Holder)
+    /// A grant that its owner does not hold, but may take again without the daemon, from `STATUS`. It has no lease.
+    case cached(Holder)
     /// A request that waits, from `STATUS`.
     case waiter(Waiter)
     /// A lock, from `LIST`.
@@ -91,14 +93,19 @@ public enum Row: Hashable, Sendable {
         public var waiters: Int
         /// Whether the last writer died or lost the lock before it released it.
         public var ownerDied: Bool
+        /// The number of grants that are cached and not held.
+        public var cached: Int
 
         /// A row from its fields.
-        public init(name: LockName, mode: LockMode?, holders: Int, waiters: Int, ownerDied: Bool) {
+        public init(
+            name: LockName, mode: LockMode?, holders: Int, waiters: Int, ownerDied: Bool, cached: Int = 0
+        ) {
             self.name = name
             self.mode = mode
             self.holders = holders
             self.waiters = waiters
             self.ownerDied = ownerDied
+            self.cached = cached
         }
     }
 
@@ -145,6 +152,13 @@ extension Row {
                     token: try $0.value("token"), age: try $0.age("age"),
                     leaseLeft: (try $0.value("lease") as Age?)?.duration, note: try $0.value("note")))
         },
+        LineForm("cached") {
+            .cached(
+                Holder(
+                    processID: try $0.processID(), mode: try $0.value("mode"), owner: try $0.value("owner"),
+                    token: try $0.value("token"), age: try $0.age("age"), leaseLeft: nil,
+                    note: try $0.value("note")))
+        },
         LineForm("waiter") {
             .waiter(
                 Waiter(
@@ -156,7 +170,8 @@ extension Row {
             .lock(
                 Lock(
                     name: try $0.next(), mode: try $0.value("mode"), holders: try $0.value("holders"),
-                    waiters: try $0.value("waiters"), ownerDied: try $0.value("ownerdied")))
+                    waiters: try $0.value("waiters"), ownerDied: try $0.value("ownerdied"),
+                    cached: $0.ifNext { try $0.value("cached") } ?? 0))
         },
         LineForm("session") {
             .session(
@@ -200,6 +215,13 @@ extension LineWriter {
             put(" age=", Age(holder.age))
             put(" lease=", holder.leaseLeft.map(Age.init))
             put(" note=", holder.note)
+        case .cached(let grant):
+            put("* cached pid=", ProcessNumber(grant.processID))
+            put(" mode=", grant.mode)
+            put(" owner=", grant.owner)
+            put(" token=", grant.token)
+            put(" age=", Age(grant.age))
+            put(" note=", grant.note)
         case .waiter(let waiter):
             put("* waiter pid=", ProcessNumber(waiter.processID))
             put(" mode=", waiter.mode)
@@ -214,6 +236,7 @@ extension LineWriter {
             put(" holders=", lock.holders)
             put(" waiters=", lock.waiters)
             put(" ownerdied=", lock.ownerDied)
+            if lock.cached > 0 { put(" cached=", lock.cached) }
         case .session(let session):
             put("* session id=", session.id)
             put(" pid=", ProcessNumber(session.processID))

@@ -79,6 +79,16 @@ public enum UnixSocket {
         return getsockopt(descriptor, SOL_SOCKET, SO_COOKIE, &value, &length) == 0 ? value : nil
     }
 
+    /// A number that no other memory file or socket of this boot has; nil if the descriptor is neither. Duplicates of a
+    /// descriptor have the same number.
+    public static func identity(of descriptor: Int32) -> UInt64? {
+        if let cookie = cookie(of: descriptor) { return cookie }
+        var status = stat()
+        guard fstat(descriptor, &status) == 0, status.st_mode & S_IFMT == S_IFREG else { return nil }
+        // No cookie of a socket is so large.
+        return UInt64(status.st_ino) | 1 << 63
+    }
+
     private static func option(_ name: Int32, of descriptor: Int32) -> Int32? {
         var value: Int32 = 0
         var length = socklen_t(MemoryLayout<Int32>.size)

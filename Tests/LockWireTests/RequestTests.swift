@@ -68,7 +68,7 @@ struct RequestTests {
         let long = String(repeating: "x", count: 255)
         let word = String(repeating: "w", count: 32)
         let time = "3153600000000ms"
-        let line = "#\(word) UPDATE \(long) wait=\(time) lease=\(time) owner=\(word) note=\(long)"
+        let line = "#\(word) WRITE \(long) wait=\(time) lease=\(time) owner=\(word) note=\(long) cache=0"
         #expect((line + "\r\n").utf8.count == Request.longestLine)
         let request = try request(line)
         #expect(try LockWireTests.request(text(request.encode)) == request)
@@ -88,7 +88,7 @@ struct RequestTests {
             "UPGRADE \(long) wait=3153600000000ms owner=\(word)\(token)",
             "DOWNGRADE \(long) to=update owner=\(word)\(token)",
             "RENEW \(long) lease=3153600000000ms owner=\(word)\(token)",
-            "LIST \(long) after=\(long) limit=\(Int.max)", "HELLO client=\(long) recall=1",
+            "LIST \(long) after=\(long) limit=\(Int.max)", "HELLO client=\(long) recall=1 cache=1",
         ]
         for line in lines.map({ "#\(word) \($0)\r\n" }) {
             #expect(line.utf8.count <= Request.longestLine)

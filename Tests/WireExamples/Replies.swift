@@ -54,6 +54,11 @@ private enum ReplyKind: CaseIterable {
                     "GRANTED jobs write token=1 ownerdied=1",
                     .granted(jobs, .write, Token(rawValue: 1), ownerDied: true)
                 ),
+                (
+                    "GRANTED jobs read token=42 slot=63 gen=42",
+                    .granted(
+                        jobs, .read, token, ownerDied: false, slot: GrantedSlot(index: 63, generation: 42))
+                ),
             ]
         case .busy:
             [
@@ -128,7 +133,13 @@ private enum ReplyKind: CaseIterable {
                     .hello(
                         version: Reply.protocolVersion, server: "prwlockd/0.1.0", session: 7,
                         limits: SessionLimits(line: 65_536, grants: 10_000, waiters: 9))
-                )
+                ),
+                (
+                    "HELLO version=1 server=prwlockd/0.1.0 session=7 max-line=65536 max-session-grants=10000 max-session-waiters=9 slots=64",
+                    .hello(
+                        version: Reply.protocolVersion, server: "prwlockd/0.1.0", session: 7,
+                        limits: SessionLimits(line: 65_536, grants: 10_000, waiters: 9), slots: 64)
+                ),
             ]
         case .pong: [("PONG", .pong)]
         case .bye: [("BYE", .bye)]

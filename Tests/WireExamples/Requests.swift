@@ -77,6 +77,7 @@ private enum VerbKind: CaseIterable {
                             lease: .upTo(.seconds(3600)), owner: ownerID("a.b_c-1"),
                             note: note("nightly")))
                 ),
+                ("READ jobs cache=0", .acquire(Acquire(name: jobs, mode: .read, mayCache: false))),
             ]
         case .release:
             [
@@ -134,6 +135,7 @@ private enum VerbKind: CaseIterable {
                 ("HELLO", .hello(client: nil, recall: nil)),
                 ("HELLO client=- recall=0", .hello(client: Note.none, recall: false)),
                 ("HELLO client=a%20b recall=1", .hello(client: note("a b"), recall: true)),
+                ("HELLO recall=0 cache=1", .hello(client: nil, recall: false, cache: true)),
             ]
         case .ping: [("PING", .ping)]
         case .quit: [("QUIT", .quit)]

@@ -23,12 +23,13 @@ extension Examples {
 
 /// The cases of `Row`.
 private enum RowKind: CaseIterable {
-    case holder, waiter, lock, session, stat, text
+    case holder, cached, waiter, lock, session, stat, text
 
     init(_ row: Row) {
         self =
             switch row {
             case .holder: .holder
+            case .cached: .cached
             case .waiter: .waiter
             case .lock: .lock
             case .session: .session
@@ -55,6 +56,16 @@ private enum RowKind: CaseIterable {
                             processID: nil, mode: .read, owner: owner, token: token, age: .milliseconds(250),
                             leaseLeft: .milliseconds(29_007), note: .none))
                 ),
+            ]
+        case .cached:
+            [
+                (
+                    "* cached pid=811 mode=read owner=t1 token=42 age=3s note=-",
+                    .cached(
+                        .init(
+                            processID: 811, mode: .read, owner: owner, token: token, age: .seconds(3),
+                            leaseLeft: nil, note: .none))
+                )
             ]
         case .waiter:
             [

@@ -62,6 +62,19 @@ int linux_make_memory(const char *name);
 /* Makes the first `size` bytes of such memory usable, so that a store there cannot fail. */
 int linux_extend_memory(int memory, int64_t size);
 
+/* Fixes the size of such memory for ever. */
+int linux_fix_memory(int memory);
+
+/* Another descriptor of such memory, by which it can be read and not written. No process of another user, but root's, can
+   open it for writing then. */
+int linux_reopen_for_reading(int memory);
+
+/* Makes the first 32 bits at this address a word that is not zero as long as the calling thread lives: a robust futex with
+   its id, which the kernel removes when the thread ends, in whatever way. The address is that of a whole page. */
+int linux_own_until_the_end(void *page);
+
+void linux_unmap_memory(void *address, size_t size);
+
 /* Maps a range of such memory, which may be longer than what is usable. Returns NULL on failure. */
 void *linux_map_memory(int memory, size_t size);
 

@@ -1,0 +1,344 @@
+internal import CSlot
+public import LockVocabulary
+
+/// A grant with a slot in the memory that its session shares. The slot says whether the grant is held.
+struct CachedGrant: Placeable {
+    static var vacant: CachedGrant { CachedGrant(grant: .nowhere, index: 0) }
+
+    let grant: Slot<Grant>
+    /// The slot, counted from 0.
+    let index: UInt8
+    /// Whether the grant is cached no more. It is held, and its slot is in use until it ends.
+    var isWanted = false
+    var lockLinks = Links<CachedGrant>()
+
+    var isVacant: Bool { grant == .nowhere }
+
+    enum OnLock: Membership {
+        static var links: WritableKeyPath<CachedGrant, Links<CachedGrant>> { \.lockLinks }
+    }
+}
+
+/// Memory for the slots of a session, which its client has mapped too.
+public struct SlotMemory {
+    /// How many slots it has.
+    public static let slotCount = 64
+    /// Its size in bytes.
+    public static let size = slotCount * Int(PRWLOCK_SLOT_SIZE)
+
+    private let base: UnsafeMutableRawPointer
+    private let lifetime: AnyObject?
+
+    /// - Parameters:
+    ///   - base: the first of `size` bytes, a multiple of 64.
+    ///   - lifetime: an object that keeps the memory; released when the table needs it no more.
+    public init(_ base: UnsafeMutableRawPointer, lifetime: AnyObject? = nil) {
+        self.base = base
+        self.lifetime = lifetime
+    }
+
+    fileprivate func word(_ index: UInt8) -> UnsafeMutablePointer<UInt64> {
+        precondition(index < Self.slotCount, "there is no such slot")
+        return prwlock_slot_word(base, UInt32(index))
+    }
+}
+
+/// The slots of a session.
+struct SlotRoom {
+    /// Nil in a table that was restored, until the memory is there again.
+    var memory: SlotMemory?
+    /// The grant of each slot.
+    private var users: [Slot<CachedGrant>?] = Array(repeating: nil, count: SlotMemory.slotCount)
+    /// Where the search for a slot that can be taken back begins.
+    private var hand = 0
+
+    init(_ memory: SlotMemory?) { self.memory = memory }
+
+    /// The slots in use.
+    var used: [Slot<CachedGrant>] { users.compactMap { $0 } }
+
+    var free: UInt8? { users.firstIndex { $0 == nil }.map { UInt8($0) } }
+
+    /// Sets or removes the grant of a slot. Returns false if another grant has it.
+    mutating func set(_ index: UInt8, to cache: Slot<CachedGrant>?) -> Bool {
+        guard index < users.count, cache == nil || users[Int(index)] == nil else { return false }
+        users[Int(index)] = cache
+        return true
+    }
+
+    /// The next grants in turn, so that all are asked equally often.
+    mutating func takeTurn(of count: Int) -> [Slot<CachedGrant>] {
+        defer { hand = (hand + count) % users.count }
+        return (hand..<hand + count).compactMap { users[$0 % users.count] }
+    }
+}
+
+/// Cached grants: a grant stays with its owner after the release, until another request wants the lock (CSlot/README.md).
+///
+///               `cache`                         `stopCaching`, and its slot says: held
+///  [ PLAIN ] ─────────────▶ [ CACHED, held or not ] ──────────────────────────────▶ [ PLAIN, with a slot ]
+///                                  │ `stopCaching`: not held
+///                                  ▼
+///                               (gone)
+///
+/// A cached grant counts as held only in what is reported (`isHeld`). Before a rule decides anything about its lock, the grant
+/// becomes a plain one or ends:
+///
+/// 1. A request that conflicts with it, or has to wait on its lock for another reason, ends the caching of all grants of the
+///    lock. So a lock with waiting requests has none, and the proofs in README.md know nothing of cached grants.
+/// 2. A request of its own owner for its lock ends its caching, and so does each command that changes it.
+/// 3. The end of its session does: a writer that held leaves the mark (G11), one that did not leaves none.
+///
+/// `stopCaching` may be called twice for one grant, with the same result: so a server that goes on from facts (G14) may carry
+/// out the same command again.
+extension LockTable {
+    /// The most cached grants of one lock, which one request takes back together.
+    static var cachedOnOneLock: Int { 1_024 }
+    /// The most cached grants of all locks.
+    static var cachedInAll: Int { 65_536 }
+
+    /// A slot as the client has to know it.
+    public struct GivenSlot: Sendable, Equatable {
+        public let index: Int
+        public let generation: UInt64
+    }
+
+    /// The number of grants with a slot.
+    public var cachedCount: Int { caches.count }
+
+    // MARK: - Sessions
+
+    /// Gives an open session memory for slots. It is valid until the session is forgotten.
+    public mutating func setSlots(_ memory: SlotMemory, of session: SessionID) {
+        let slot = slot(of: session)
+        if let room = rooms[slot] {
+            precondition(room.memory == nil, "the session has slots")
+            rooms[slot]?.memory = memory
+        } else {
+            rooms[slot] = SlotRoom(memory)
+            sessions[slot].hasSlots = true
+            noteFact(.session, slot.raw)
+        }
+    }
+
+    /// Whether a session shares memory for slots.
+    public func hasSlots(_ session: SessionID) -> Bool { sessions[slot(of: session)].hasSlots }
+
+    /// Whether a session had slots under a former server, and its memory is missing.
+    public func missesSlots(_ session: SessionID) -> Bool {
+        rooms[slot(of: session)].map { $0.memory == nil } ?? false
+    }
+
+    // MARK: - Begin
+
+    /// Begins to cache a grant that was just made; nil if that cannot be.
+    ///
+    /// Only a read or write grant can be cached, without a lease or a mark on its lock, if it is its owner's only grant there.
+    public mutating func cache(_ token: Token, on name: LockName, of session: SessionID) -> GivenSlot? {
+        let session = slot(of: session)
+        guard let memory = rooms[session]?.memory, sessions[session].phase == .open, !isDraining,
+            caches.count < Self.cachedInAll, isHalfFree(session),
+            let lock = names.look(for: name), !locks[lock].ownerDied, !locks[lock].hasWaiters,
+            let grant = findGrant(token, on: lock), isCacheable(grant),
+            locks[lock].holders.count == 1 || held(by: grants[grant].owner, on: lock).count == 1,
+            (cachedOn[lock]?.count ?? 0) < Self.cachedOnOneLock,
+            let index = rooms[session]?.free ?? takeBackOne(of: session, sparing: lock)
+        else { return nil }
+        let generation = prwlock_slot_generation(token.rawValue)
+        prwlock_slot_give(memory.word(index), generation)
+        let cache = caches.insert(CachedGrant(grant: grant, index: index))
+        link(cache, grant, session)
+        noteFact(.grant, grant.raw)
+        return GivenSlot(index: Int(index), generation: generation)
+    }
+
+    private func isCacheable(_ grant: Slot<Grant>) -> Bool {
+        let record = grants[grant]
+        return record.mode != .update && record.lease.duration == nil && !record.isReleasedAtEnd
+            && record.cache == nil
+    }
+
+    /// Whether at most half of each limit on grants is used: what is cached must not keep others out.
+    private func isHalfFree(_ session: Slot<Session>) -> Bool {
+        let all = grants.count + waiters.count
+        let own = accounts[sessions[session].account.rawValue].grantsToBe
+        return 2 * sessions[session].usage.grantsToBe <= limits.sessionGrants && 2 * all <= limits.grants
+            && own <= sessions[session].share.grants.most(besides: all - own, of: limits.grants) / 2
+    }
+
+    /// Enters a cached grant, or one that was, into its lock and its session. Returns false if its slot is taken.
+    @discardableResult
+    mutating func link(_ cache: Slot<CachedGrant>, _ grant: Slot<Grant>, _ session: Slot<Session>) -> Bool {
+        grants[grant].cache = cache
+        if !caches[cache].isWanted {
+            let lock = grants[grant].lock
+            cachedOn[lock, default: LinkedList()].append(cache, in: &caches)
+            locks[lock].hasCached = true
+        }
+        return rooms[session]?.set(caches[cache].index, to: cache) ?? false
+    }
+
+    // MARK: - Look
+
+    /// Whether a grant is held: one that is cached may not be.
+    func isHeld(_ grant: Slot<Grant>) -> Bool {
+        guard let cache = grants[grant].cache, !caches[cache].isWanted else { return true }
+        guard let word = word(of: cache) else { return true }
+        return prwlock_slot_is_held(word, generation(of: cache))
+    }
+
+    /// How many grants of a lock are cached and not held.
+    func idleCount(on lock: Slot<Lock>) -> Int {
+        var count = 0
+        cachedOn[lock]?.forEach(in: caches) { if !isHeld(caches[$0].grant) { count += 1 } }
+        return count
+    }
+
+    private func word(of cache: Slot<CachedGrant>) -> UnsafeMutablePointer<UInt64>? {
+        let session = owners[grants[caches[cache].grant].owner].session
+        return rooms[session]?.memory?.word(caches[cache].index)
+    }
+
+    private func generation(of cache: Slot<CachedGrant>) -> UInt64 {
+        prwlock_slot_generation(grants[caches[cache].grant].token.rawValue)
+    }
+
+    /// The grant of a session that a choice selects, for a command that changes it: it ends the caching.
+    mutating func chooseHeldGrant(
+        _ name: LockName, _ choice: GrantChoice, of session: SessionID
+    ) -> Result<Slot<Grant>, Refusal> {
+        let chosen = chooseGrant(name, choice, of: session)
+        guard case .success(let grant) = chosen, grants[grant].cache != nil else { return chosen }
+        let lock = grants[grant].lock
+        if stopCaching(grant) { return chosen }
+        reconcile(lock)
+        return .failure(.notHeld)
+    }
+
+    // MARK: - End
+
+    /// Ends the caching of a grant. Returns whether the grant is held, and goes on as a plain one; otherwise it has ended, and
+    /// the caller reconciles the lock.
+    mutating func stopCaching(_ grant: Slot<Grant>, keepingOwner: Bool = false) -> Bool {
+        guard let cache = grants[grant].cache, !caches[cache].isWanted else { return true }
+        let isHeld = word(of: cache).map { prwlock_slot_want($0, generation(of: cache)) } ?? true
+        noteSearched(1)
+        unlink(cache, from: grants[grant].lock)
+        noteFact(.grant, grant.raw)
+        if !isHeld { endGrant(grant, cleanly: true, keepingOwner: keepingOwner) }
+        return isHeld
+    }
+
+    /// Ends the caching of all grants of a lock. The lock stays, even if it is unused.
+    mutating func stopCaching(on lock: Slot<Lock>) {
+        while let cache = cachedOn[lock]?.first { _ = stopCaching(caches[cache].grant) }
+    }
+
+    /// Ends the caching that a new request for a lock must not meet. The lock stays, even if it is unused.
+    mutating func resolveCached(on lock: Slot<Lock>, for request: Acquisition, of session: Slot<Session>) {
+        if request.mode.conflicts(with: .read) || locks[lock].exclusiveMode == .write {
+            return stopCaching(on: lock)
+        }
+        guard let room = rooms[session], let owner = findOwner(request.owner, of: session) else { return }
+        for cache in room.used {
+            let grant = caches[cache].grant
+            if grants[grant].lock == lock, grants[grant].owner == owner { _ = stopCaching(grant) }
+        }
+    }
+
+    /// Frees the slot of a grant that ends. Its client can no more enter, and its last `leave` fails.
+    mutating func endCache(of grant: Slot<Grant>) {
+        guard let cache = grants[grant].cache else { return }
+        if let word = word(of: cache) { _ = prwlock_slot_want(word, generation(of: cache)) }
+        unlink(cache, from: grants[grant].lock)
+        let session = owners[grants[grant].owner].session
+        _ = rooms[session]?.set(caches[cache].index, to: nil)
+        grants[grant].cache = nil
+        caches.remove(cache)
+    }
+
+    /// Removes a cached grant from those of its lock.
+    private mutating func unlink(_ cache: Slot<CachedGrant>, from lock: Slot<Lock>) {
+        guard !caches[cache].isWanted else { return }
+        caches[cache].isWanted = true
+        cachedOn[lock]?.remove(cache, in: &caches)
+        guard cachedOn[lock]?.isEmpty ?? true else { return }
+        cachedOn[lock] = nil
+        locks[lock].hasCached = false
+    }
+
+    /// Ends the caching of all grants, or of those on names with a prefix. Returns how many there were.
+    @discardableResult
+    public mutating func stopCaching(prefix: String = "", at now: Instant) -> Int {
+        advance(to: now)
+        var touched: [Slot<Lock>] = []
+        for raw in 0..<caches.bound {
+            let cache = caches[Slot(raw: raw)]
+            guard !cache.isVacant, !cache.isWanted else { continue }
+            let lock = grants[cache.grant].lock
+            guard prefix.isEmpty || name(of: lock).text.utf8.starts(with: prefix.utf8) else { continue }
+            touched.append(lock)
+            _ = stopCaching(cache.grant)
+            // The end of the last cached grant gives the slab's memory back.
+            guard caches.count > 0 else { break }
+        }
+        reconcile(touched)
+        return touched.count
+    }
+
+    /// Takes back what a session does not hold, because it has as many grants as it may have. Returns whether it may now have
+    /// one more.
+    mutating func takeBackIdle(of session: Slot<Session>) -> Bool {
+        guard let room = rooms[session] else { return false }
+        for cache in room.used where !isHeld(caches[cache].grant) {
+            let lock = grants[caches[cache].grant].lock
+            _ = stopCaching(caches[cache].grant)
+            reconcile(lock)
+        }
+        return limitOnOneMoreGrant(of: session) == nil
+    }
+
+    /// Takes back one of a session's slots. Looks at a few, and disturbs none that is held, if it can be helped.
+    private mutating func takeBackOne(of session: Slot<Session>, sparing spared: Slot<Lock>) -> UInt8? {
+        for cache in rooms[session]?.takeTurn(of: 8) ?? [] {
+            let (grant, index) = (caches[cache].grant, caches[cache].index)
+            let lock = grants[grant].lock
+            guard lock != spared, !caches[cache].isWanted, !isHeld(grant) else { continue }
+            guard !stopCaching(grant) else { continue }
+            reconcile(lock)
+            return index
+        }
+        return nil
+    }
+}
+
+/// The invariants of cached grants.
+extension LockTable {
+    func checkCached() throws(BrokenInvariant) {
+        var (seen, listed) = (0, 0)
+        for raw in 0..<caches.bound where !caches[Slot(raw: raw)].isVacant {
+            let slot = Slot<CachedGrant>(raw: raw)
+            let cache = caches[slot]
+            seen += 1
+            let session = owners[grants[cache.grant].owner].session
+            guard grants[cache.grant].cache == slot, let room = rooms[session], room.used.contains(slot)
+            else { throw BrokenInvariant(description: "invariant 14: a slot is not where its grant is") }
+            if cache.isWanted { continue }
+            listed += 1
+            let (grant, lock) = (grants[cache.grant], locks[grants[cache.grant].lock])
+            guard grant.mode != .update, grant.lease.duration == nil, !lock.ownerDied, !lock.hasWaiters
+            else { throw BrokenInvariant(description: "invariant 14: a grant must not be cached") }
+        }
+        var (onLocks, inRooms) = (0, 0)
+        for (lock, list) in cachedOn {
+            onLocks += Int(list.count)
+            guard locks[lock].hasCached, list.isSound(in: caches), !list.isEmpty else {
+                throw BrokenInvariant(description: "invariant 14: cached grants are linked wrongly")
+            }
+        }
+        for room in rooms.values { inRooms += room.used.count }
+        guard seen == caches.count, inRooms == seen, onLocks == listed else {
+            throw BrokenInvariant(description: "invariant 14: cached grants are miscounted")
+        }
+    }
+}

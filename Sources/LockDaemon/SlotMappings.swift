@@ -1,0 +1,171 @@
+import CLinux
+import Glibc
+import Keeping
+import LockCore
+import LockVocabulary
+import Posix
+
+/// A file in memory, mapped for as long as this object lives, and in the parcel for as long.
+final class SharedFile {
+    let base: UnsafeMutableRawPointer
+    private let file: OwnedDescriptor
+    private let size: Int
+    private let parcel: SocketParcel?
+
+    var descriptor: Int32 { file.rawValue }
+
+    /// New memory, which is zero. If there is a parcel, the next worker gets it.
+    init(_ name: String, size: Int, puttingInto parcel: SocketParcel?) throws(SystemError) {
+        let number = linux_make_memory(name)
+        guard number >= 0 else { throw .last("memfd_create") }
+        let file = OwnedDescriptor(owning: number)
+        guard DescriptorLimit.leavesRoomForHouse(number) else {
+            throw SystemError(code: EMFILE, call: "memfd_create")
+        }
+        guard linux_extend_memory(number, Int64(size)) == 0 else { throw .last("fallocate") }
+        guard linux_fix_memory(number) == 0 else { throw .last("F_ADD_SEALS") }
+        guard let base = linux_map_memory(number, size) else { throw .last("mmap") }
+        if let parcel, case .refused(let error) = parcel.put(number) {
+            linux_unmap_memory(base, size)
+            throw error
+        }
+        self.file = file
+        (self.base, self.size, self.parcel) = (base, size, parcel)
+    }
+
+    /// Memory that came out of the parcel, and stays in it; nil if it cannot be mapped, and then it is closed.
+    init?(_ file: consuming OwnedDescriptor, size: Int, outOf parcel: SocketParcel) {
+        var status = stat()
+        guard fstat(file.rawValue, &status) == 0, Int(status.st_size) == size,
+            let base = linux_map_memory(file.rawValue, size)
+        else {
+            parcel.remove(file.rawValue)
+            return nil
+        }
+        self.file = file
+        (self.base, self.size, self.parcel) = (base, size, parcel)
+    }
+
+    deinit {
+        linux_unmap_memory(base, size)
+        parcel?.remove(file.rawValue)
+    }
+}
+
+/// The memory of all slots, and the page that tells the clients whether a process serves (CSlot/README.md).
+///
+/// It makes both when the first session asks for slots. The server keeps the memory of a session as long as the session has
+/// grants, which may be longer than its connection.
+final class SlotMappings {
+    /// The most sessions with slots: the kernel permits a process some 65,530 mappings.
+    private static let most = 16_384
+    private static let servingSize = 4_096
+
+    private let parcel: SocketParcel?
+    private var serving: SharedFile?
+    /// A descriptor of the same page, for clients.
+    private var servingForClients: OwnedDescriptor?
+    private var count = 0
+
+    /// The memory that the next output of a session hands to its client.
+    private(set) var unsent: [SessionID: SharedFile] = [:]
+    /// What is to be noted in the ledger.
+    private(set) var unnoted: [SessionID: SharedFile] = [:]
+    private(set) var hasUnnotedServing = false
+
+    init(puttingInto parcel: SocketParcel?) { self.parcel = parcel }
+
+    /// Memory for a session; nil if there is no room for it.
+    func make(for session: SessionID) -> SlotMemory? {
+        guard count < Self.most, isServing() else { return nil }
+        do throws(SystemError) {
+            let file = try SharedFile("prwlock-slots", size: SlotMemory.size, puttingInto: parcel)
+            unsent[session] = file
+            unnoted[session] = file
+            return memory(file)
+        } catch {
+            return nil
+        }
+    }
+
+    private func memory(_ file: SharedFile) -> SlotMemory {
+        count += 1
+        return SlotMemory(file.base, lifetime: Lifetime(file, self))
+    }
+
+    /// Counts down when the server needs the memory no more.
+    private final class Lifetime {
+        private let file: SharedFile
+        private let mappings: SlotMappings
+
+        init(_ file: SharedFile, _ mappings: SlotMappings) {
+            self.file = file
+            self.mappings = mappings
+        }
+
+        deinit { mappings.count -= 1 }
+    }
+
+    /// Makes the page at the first use, and says in it that this process serves.
+    private func isServing() -> Bool {
+        if servingForClients != nil { return true }
+        do throws(SystemError) {
+            try serve(SharedFile("prwlock-serving", size: Self.servingSize, puttingInto: parcel))
+            hasUnnotedServing = true
+            return true
+        } catch {
+            return false
+        }
+    }
+
+    private func serve(_ page: SharedFile) throws(SystemError) {
+        let number = linux_reopen_for_reading(page.descriptor)
+        guard number >= 0 else { throw .last("open", "the page for clients") }
+        servingForClients = OwnedDescriptor(owning: number)
+        guard linux_own_until_the_end(page.base) == 0 else { throw .last("pthread_mutex_lock") }
+        serving = page
+    }
+
+    // MARK: - Sending and noting
+
+    /// The descriptors that go with the next output of a session.
+    func descriptors(for session: SessionID) -> [Int32]? {
+        guard let file = unsent[session], let number = servingForClients?.rawValue else { return nil }
+        return [file.descriptor, number]
+    }
+
+    func noteSent(to session: SessionID) { unsent[session] = nil }
+
+    /// Forgets what was to be sent to a session that has ended.
+    func forget(_ session: SessionID) {
+        unsent[session] = nil
+        unnoted[session] = nil
+    }
+
+    /// Passes on what is new since the last call.
+    func takeUnnoted(_ body: (SessionID, Int32) -> Void, serving noteServing: (Int32) -> Void) {
+        for (session, file) in unnoted { body(session, file.descriptor) }
+        unnoted.removeAll()
+        if hasUnnotedServing, let serving { noteServing(serving.descriptor) }
+        hasUnnotedServing = false
+    }
+
+    var hasUnnoted: Bool { hasUnnotedServing || !unnoted.isEmpty }
+
+    // MARK: - Going on
+
+    /// Goes on with the page of a former worker.
+    func restoreServing(_ file: consuming OwnedDescriptor) {
+        guard let parcel, let page = SharedFile(file, size: Self.servingSize, outOf: parcel) else { return }
+        try? serve(page)
+    }
+
+    /// Goes on with the memory of a session. The client gets it again with the next output, as it may not have got it.
+    func restore(_ file: consuming OwnedDescriptor, of session: SessionID, isUnsent: Bool) -> SlotMemory? {
+        guard let parcel, servingForClients != nil,
+            let file = SharedFile(file, size: SlotMemory.size, outOf: parcel)
+        else { return nil }
+        if isUnsent { unsent[session] = file }
+        return memory(file)
+    }
+}
