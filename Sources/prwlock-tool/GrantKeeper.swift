@@ -145,7 +145,7 @@ struct GrantKeeper: ~Copyable {
     private mutating func settle(_ reply: Reply, over connection: inout BlockingConnection) {
         guard let change = pending else { return }
         pending = nil
-        if case .granted(_, _, let token, _) = reply {
+        if case .granted(_, _, let token, _, _) = reply {
             let before = mode
             mode = change.mode
             if let replaced = change.replaced { release(replaced, over: &connection) }

@@ -86,7 +86,7 @@ struct LockAttempt: ~Copyable {
         while true {
             let moment = min(end, line.nextUpdate ?? .never, nextLook)
             switch connection.nextEvent(watching: descriptors, until: moment) {
-            case .line(.reply(_, .granted(_, _, let token, let ownerDied))):
+            case .line(.reply(_, .granted(_, _, let token, let ownerDied, _))):
                 return .granted(token, ownerDied: ownerDied)
             case .line(.reply(_, .busy(_, _, let holders))):
                 guard let next = time.repetition(heldBy: holders, at: .now) else { return .conflict(holders) }

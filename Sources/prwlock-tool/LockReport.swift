@@ -29,6 +29,8 @@ struct LockReport {
     private(set) var holders: [DescribedHolder] = []
     /// The waiters, in the order in which the daemon will serve them.
     private(set) var waiters: [DescribedWaiter] = []
+    /// The number of grants that their owners do not hold, but may take again without the daemon.
+    private(set) var cached = 0
 
     /// Whether the lock has neither holders nor waiters.
     var isFree: Bool { holders.isEmpty && waiters.isEmpty }
@@ -47,16 +49,19 @@ struct LockReport {
     ) throws(Complaint) {
         var holders: [Row.Holder] = []
         var waiters: [Row.Waiter] = []
+        var cached = 0
         _ = try connection.ask(.status(name), patience: patience) { row in
             switch row {
             case .holder(let holder): holders.append(holder)
             case .waiter(let waiter): waiters.append(waiter)
+            case .cached: cached += 1
             case .lock, .session, .stat, .text: break
             }
         }
         self.init(
             name, holders, waiters,
             facts: try ProcessDescription.lookup(over: &connection, patience: patience))
+        self.cached = cached
     }
 
     /// Combines the daemon's rows with the descriptions that `facts` and `clientFacts` return.

@@ -56,7 +56,10 @@ extension LockReport {
 
     private var summary: String {
         let modes = Set(holders.map(\.row.mode))
-        guard let strongest = modes.max() else { return waiters.isEmpty ? "free" : "free, \(waiting)" }
+        guard let strongest = modes.max() else {
+            if cached > 0 { return "free, cached by \(cached == 1 ? "1 owner" : "\(cached) owners")" }
+            return waiters.isEmpty ? "free" : "free, \(waiting)"
+        }
         let held = holders.count == 1 ? "1 holder" : "\(holders.count) holders"
         return "held (\(strongest)), \(held), \(waiting)"
     }
@@ -120,7 +123,7 @@ extension LockReport {
         .object([
             ("name", .string(name.decoded)), ("encoded", .string(name.text)),
             ("holders", .array(holders.map(\.json))),
-            ("waiters", .array(waiters.map(\.json))),
+            ("waiters", .array(waiters.map(\.json))), ("cached", .integer(cached)),
         ])
     }
 }

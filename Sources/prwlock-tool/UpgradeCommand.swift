@@ -53,7 +53,7 @@ struct ServingDaemon {
 
     init(over connection: inout BlockingConnection, patience: Duration) throws(Complaint) {
         guard
-            case .hello(_, let server, _, _) = try connection.ask(
+            case .hello(_, let server, _, _, _) = try connection.ask(
                 .hello(client: nil, recall: nil), patience: patience)
         else { throw Complaint.unexpected }
         var counters: [String: Int] = [:]

@@ -282,6 +282,7 @@ struct Twin: ~Copyable {
                     switch stake {
                     case .holder(let session, let mode, let owner, let token, _, let lease, _):
                         seen.holders.insert("\(party(session, owner)) \(mode) \(token) \(describe(lease))")
+                    case .cached: break
                     case .waiter(let session, let mode, let owner, _, _, _, _):
                         seen.queue.append("\(party(session, owner)) \(mode)")
                     }
