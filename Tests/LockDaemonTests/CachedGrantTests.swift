@@ -167,12 +167,14 @@ private final class CachingSession {
     @Test(
         "a daemon without a cache says so, and gives no descriptors", arguments: ["--no-cache", "--cache=no"])
     func switchedOff(option: String) throws {
-        let session = try DaemonProcess(option).connect()
+        let daemon = try DaemonProcess(option)
+        let session = try daemon.connect()
         #expect(try session.ask("HELLO cache=1")?.hasSuffix(" slots=0") == true)
         for _ in 0..<3 {
             #expect(try session.ask("WRITE jobs")?.contains("slot=") == false)
             _ = try session.ask("RELEASE jobs")
         }
+        daemon.kill()
     }
 
     @Test("what a client writes into its slots ends neither the daemon nor the locks of others (G13)")
@@ -183,7 +185,7 @@ private final class CachingSession {
         let (cached, others) = (try client.cached("WRITE", "mine"), try other.cached("WRITE", "theirs"))
         for word in [0, 1, .max, cached.token << 16, others.token << 16 | 1, 1 << 63, 0x8000] as [UInt64] {
             cached.word.pointee = word
-            #expect(try client.session.ask("STATUS mine") != nil)
+            #expect(try client.session.rows("STATUS mine").last?.hasPrefix("END") == true)
             #expect(try client.session.ask("WRITE theirs wait=0")?.contains("BUSY") != false)
         }
         #expect(!others.leave())
