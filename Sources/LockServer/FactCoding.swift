@@ -142,6 +142,9 @@ struct FactReader {
         return value
     }
 
+    /// Whether all bytes were read.
+    var isAtEnd: Bool { position == bytes.count }
+
     @inline(__always)
     private mutating func byte() throws(UnreadableFact) -> UInt8 {
         guard position < bytes.count else { throw UnreadableFact() }

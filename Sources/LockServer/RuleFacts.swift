@@ -29,7 +29,6 @@ extension FactWriter {
         write(fact.serial)
         write(fact.wantsRecall)
         write(fact.hasReleaseAtEnd)
-        write(fact.hasSlots)
         switch fact.phase {
         case .open: write(0)
         case .ending: write(1)
@@ -45,6 +44,8 @@ extension FactWriter {
                 $0.write($1.token)
             }
         }
+        // Only where it is so: other facts are as in versions without cached grants, which go on from them.
+        if fact.hasSlots { write(true) }
     }
 
     private mutating func write(_ fact: Fact.Grant) {
@@ -59,9 +60,9 @@ extension FactWriter {
         write(fact.note)
         write(fact.isRecalled)
         write(fact.isReleasedAtEnd)
-        write(fact.slot) {
-            $0.write(UInt64($1.index))
-            $0.write($1.isWanted)
+        if let slot = fact.slot {
+            write(UInt64(slot.index))
+            write(slot.isWanted)
         }
     }
 
@@ -108,7 +109,6 @@ extension FactReader {
         var fact = Fact.Session(serial: try number32(), account: account)
         fact.wantsRecall = try flag()
         fact.hasReleaseAtEnd = try flag()
-        fact.hasSlots = try flag()
         switch try number() {
         case 0: fact.phase = .open
         case 1: fact.phase = .ending
@@ -123,6 +123,7 @@ extension FactReader {
                     }))
         default: throw UnreadableFact()
         }
+        if !isAtEnd { fact.hasSlots = try flag() }
         return fact
     }
 
@@ -133,9 +134,9 @@ extension FactReader {
             due: try optional { reader throws(UnreadableFact) in try reader.instant() }, note: try note())
         fact.isRecalled = try flag()
         fact.isReleasedAtEnd = try flag()
-        fact.slot = try optional { reader throws(UnreadableFact) in
-            guard let index = UInt8(exactly: try reader.number()) else { throw UnreadableFact() }
-            return Fact.Grant.Slot(index: index, isWanted: try reader.flag())
+        if !isAtEnd {
+            guard let index = UInt8(exactly: try number()) else { throw UnreadableFact() }
+            fact.slot = Fact.Grant.Slot(index: index, isWanted: try flag())
         }
         return fact
     }

@@ -77,6 +77,7 @@ private enum VerbKind: CaseIterable {
                             lease: .upTo(.seconds(3600)), owner: ownerID("a.b_c-1"),
                             note: note("nightly")))
                 ),
+                ("WRITE jobs cache=0", .acquire(Acquire(name: jobs, mode: .write, mayCache: false))),
                 ("READ jobs cache=0", .acquire(Acquire(name: jobs, mode: .read, mayCache: false))),
             ]
         case .release:

@@ -94,6 +94,12 @@ private enum RowKind: CaseIterable {
         case .lock:
             [
                 (
+                    "* lock jobs mode=read holders=1 waiters=0 ownerdied=0 cached=2",
+                    .lock(
+                        .init(
+                            name: jobs, mode: .read, holders: 1, waiters: 0, ownerDied: false, cached: 2))
+                ),
+                (
                     "* lock jobs mode=write holders=1 waiters=2 ownerdied=0",
                     .lock(.init(name: jobs, mode: .write, holders: 1, waiters: 2, ownerDied: false))
                 ),
