@@ -249,7 +249,9 @@ static int acquire(
     return request(thread, lock, record, mode, &time, grant);
 }
 
+/* A binding that has not the inline functions is nearly as quick. */
 int prwlock_acquire_(prwlock_lock *lock, uint32_t mode, int64_t milliseconds, prwlock_grant *grant) {
+    if (prwlock_enter_(lock, mode, grant)) return 0;
     struct prw_thread *thread = prw_thread();
     if (thread == NULL) return PRWLOCK_MEMORY;
     if (mode != PRWLOCK_READ && mode != PRWLOCK_WRITE)
@@ -314,6 +316,7 @@ static bool is_held(const struct prw_record *record) {
 }
 
 int prwlock_unlock_(prwlock_lock *lock) {
+    if (prwlock_leave_(lock)) return 0;
     struct prw_thread *thread = prw_thread();
     if (thread == NULL) return PRWLOCK_MEMORY;
     struct prw_record *record = prw_find(thread, lock, false);

@@ -80,10 +80,10 @@ static bool begin_era(void) {
 }
 
 const uint32_t *prw_era(void) {
-    uint32_t process = (uint32_t)getpid();
     for (;;) {
         uint32_t *page = __atomic_load_n(&era, __ATOMIC_ACQUIRE);
         if (is_current(page)) return page;
+        uint32_t process = (uint32_t)getpid();
         uint32_t other = __atomic_load_n(&beginner, __ATOMIC_ACQUIRE);
         if (other == process) {
             sched_yield();
@@ -274,7 +274,8 @@ void prw_release_thread(struct prw_thread *thread) {
 
 static void end_thread(void *value) {
     struct prw_thread *thread = value;
-    if (is_current(thread->era == era ? era : NULL))
+    const uint32_t *page = __atomic_load_n(&era, __ATOMIC_ACQUIRE);
+    if (thread->era == page && is_current(page))
         prw_release_thread(thread);
     else
         forget_records(thread);

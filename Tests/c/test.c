@@ -14,7 +14,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { MOST_SECONDS = 120, PAUSE_MILLISECONDS = 2, MOST_ARGUMENTS = 32, MOST_LOCKS = 200 };
+enum { MOST_SECONDS = 600, PAUSE_MILLISECONDS = 2, MOST_ARGUMENTS = 32, MOST_LOCKS = 200 };
 
 char folder[48], socket_path[104];
 pid_t daemon_process;

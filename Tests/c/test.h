@@ -1,7 +1,7 @@
 /*
  * What the tests of libprwlock share. Each test runs in a process of its own, with a daemon of its own if it starts one.
  *
- * A test waits for events: a reply, a line in a pipe, a row of STATUS. A test that hangs is ended after two minutes.
+ * A test waits for events: a reply, a line in a pipe, a row of STATUS. A test that hangs is ended after ten minutes.
  */
 #ifndef TEST_H
 #define TEST_H
