@@ -1,8 +1,9 @@
 /*
  * Clients: which session a request uses.
  *
- * One thread connects for all; the others wait for it as long as their own time lasts. A session that has ended is left at
- * the next request, and its grants are lost. They keep a reference to it, so that their unlock finds that out.
+ * One thread connects for all; the others wait for it as long as their own time lasts. A session that has ended
+ * is left at the next request, and its grants are lost. They keep a reference to it, so that their unlock finds
+ * that out.
  */
 #include "internal.h"
 

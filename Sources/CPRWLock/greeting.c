@@ -1,8 +1,9 @@
 /*
- * From a path to a session: look at the path, connect, look at who serves, and wait for the daemon's first answer.
+ * From a path to a session: look at the path, connect, look at who serves, and wait for the daemon's first
+ * answer.
  *
- * A daemon may leave while a connection waits in its backlog. So a connection counts only when the daemon has answered on
- * it, and no request is sent twice. With the answer come the slots of cached grants.
+ * A daemon may leave while a connection waits in its backlog. So a connection counts only when the daemon has
+ * answered on it, and no request is sent twice. With the answer come the slots of cached grants.
  */
 #include "internal.h"
 
@@ -135,7 +136,7 @@ static void send_greeting(const struct greeting *greeting, bool asks_for_cache) 
 
 /* ---- Slots ---- */
 
-/* A forked child gets no copy: a cached grant is the parent's. Two mappings, so that their pages have their own sizes. */
+/* A forked child gets no copy: a cached grant is the parent's. */
 static void map_slots(struct prw_session *session, const struct greeting *greeting) {
     const char *hello = line_with(greeting, "HELLO ");
     const char *field = hello == NULL ? NULL : strstr(hello, " slots=");
@@ -152,7 +153,8 @@ static void map_slots(struct prw_session *session, const struct greeting *greeti
     void *words = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, greeting->cache[0], 0);
     if (words == MAP_FAILED) return;
     void *page = mmap(NULL, serving_size, PROT_READ, MAP_SHARED, greeting->cache[1], 0);
-    if (page == MAP_FAILED || madvise(words, size, MADV_DONTFORK) != 0 || madvise(page, serving_size, MADV_DONTFORK) != 0) {
+    if (page == MAP_FAILED || madvise(words, size, MADV_DONTFORK) != 0 ||
+        madvise(page, serving_size, MADV_DONTFORK) != 0) {
         munmap(words, size);
         if (page != MAP_FAILED) munmap(page, serving_size);
         return;
@@ -206,8 +208,8 @@ static bool checks_server(const struct greeting *greeting, struct prw_folder *fo
     if (getsockopt(greeting->descriptor, SOL_SOCKET, SO_PEERCRED, &server, &size) != 0) server.uid = (uid_t)-1;
     if (prw_trusts(folder, server.uid, greeting->path)) return true;
     prw_fail(greeting->thread, PRWLOCK_REFUSED,
-        "user %u serves at %s, neither root nor you, and %s: connect to a daemon that you trust, or trust this user's with "
-        "PRWLOCK_SERVER_UID=%u",
+        "user %u serves at %s, neither root nor you, and %s: connect to a daemon that you trust, or trust this "
+        "user's with PRWLOCK_SERVER_UID=%u",
         server.uid, greeting->path, folder->reason, server.uid);
     return false;
 }

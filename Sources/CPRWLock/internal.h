@@ -200,7 +200,8 @@ enum prw_outcome {
 /*
  * Sends a request, without tag and line end, and waits for its reply until `end`.
  *
- * `tag` gets the request's tag. After PRW_UNANSWERED, call `prw_session_give_up` for a request that may be granted.
+ * `tag` gets the request's tag. After PRW_UNANSWERED, call `prw_session_give_up` for a request that may be
+ * granted.
  */
 enum prw_outcome prw_session_ask(
     struct prw_session *session, struct prw_thread *thread, const char *request, int64_t end, uint64_t *tag);

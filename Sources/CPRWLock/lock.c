@@ -2,7 +2,8 @@
  * Handles and requests: what the fast path of prwlock.h cannot do.
  *
  * 1. A slot that is held has the thread's newest grant of its lock; `holds` of the record are older.
- * 2. A thread's grants of one lock that it holds at once are all for reading (G4), unless some of them are lost.
+ * 2. A thread's grants of one lock that it holds at once are all for reading (G4), unless some of them are
+ *    lost.
  */
 #include "internal.h"
 
@@ -13,7 +14,7 @@
 enum {
     /* How long a daemon may take to answer a request that does not wait for a lock, in seconds. */
     PATIENCE = 10,
-    /* For how long a try is repeated while the daemon grants nothing after an unclean end, and how often, in milliseconds. */
+    /* For how long a try is repeated while the daemon grants nothing after an unclean end, and the pauses. */
     GRACE = 1000,
     GRACE_PAUSE = 25,
     /* Pauses between attempts at a daemon that ends, in milliseconds. */
@@ -93,8 +94,8 @@ static void release_soon(struct prw_session *session, const char *name, uint64_t
 }
 
 /*
- * The fast path enters, then finds that no process serves, and cannot leave if another one serves by then and wants the
- * lock. Then the daemon waits for a release.
+ * The fast path enters, then finds that no process serves, and cannot leave if another one serves by then and
+ * wants the lock. Then the daemon waits for a release.
  */
 static void settle_slot(struct prw_record *record, const char *name) {
     struct prw_slot *slot = &record->slot;
@@ -132,7 +133,8 @@ static int take_grant(
     }
     if (grant != NULL) {
         const char *died = prw_field(reply, "ownerdied");
-        *grant = (prwlock_grant){.token = token, .mode = (prwlock_mode)mode, .owner_died = died != NULL && *died == '1'};
+        bool owner_died = died != NULL && *died == '1';
+        *grant = (prwlock_grant){.token = token, .mode = (prwlock_mode)mode, .owner_died = owner_died};
     }
     return 0;
 }
@@ -166,12 +168,17 @@ static bool is_grace(struct prw_time *time, const char *reply) {
     return now < time->grace;
 }
 
+static int no_answer(struct prw_thread *thread, const prwlock_lock *lock, const struct prw_session *session) {
+    return prw_fail(
+        thread, PRWLOCK_SILENT, "%s: the lock daemon at %s does not answer", lock->name, session->path);
+}
+
 enum step { DONE, AGAIN, AT_NEXT_DAEMON };
 
 /* Sends one request and takes its reply. */
 static enum step ask_once(
-    struct prw_thread *thread, prwlock_lock *lock, struct prw_record *record, struct prw_session *session, uint32_t mode,
-    struct prw_time *time, prwlock_grant *grant, int *result) {
+    struct prw_thread *thread, prwlock_lock *lock, struct prw_record *record, struct prw_session *session,
+    uint32_t mode, struct prw_time *time, prwlock_grant *grant, int *result) {
     char line[PRW_LINE];
     uint64_t tag;
     struct prw_slot *slot = &record->slot;
@@ -190,7 +197,7 @@ static enum step ask_once(
         bool holds_others = record->count > 0 || slot->holds > 0;
         prw_session_give_up(session, thread, tag, lock->name, holds_others, has_idle ? slot->token : 0);
         if (has_idle) prw_forget_slot(record);
-        *result = prw_fail(thread, PRWLOCK_SILENT, "%s: the lock daemon at %s does not answer", lock->name, session->path);
+        *result = no_answer(thread, lock, session);
         return DONE;
     }
     case PRW_ANSWERED: break;
@@ -270,19 +277,21 @@ int prwlock_acquire_(prwlock_lock *lock, uint32_t mode, int64_t milliseconds, pr
 /* ---- Releasing ---- */
 
 static int ask_about(
-    struct prw_thread *thread, const prwlock_lock *lock, struct prw_session *session, const char *verb, uint64_t token) {
+    struct prw_thread *thread, const prwlock_lock *lock, struct prw_session *session, const char *verb,
+    uint64_t token) {
     char line[PRW_LINE];
     uint64_t tag;
     snprintf(line, sizeof line, "%s %s token=%llu", verb, lock->name, (unsigned long long)token);
     switch (prw_session_ask(session, thread, line, prw_now() + PATIENCE * PRW_SECOND, &tag)) {
     case PRW_ANSWERED: return prw_judge(thread, lock->name, thread->reply);
     case PRW_UNANSWERED:
-        return prw_fail(thread, PRWLOCK_SILENT, "%s: the lock daemon at %s does not answer", lock->name, session->path);
+        return no_answer(thread, lock, session);
     case PRW_SENT_NOT:
     case PRW_CUT_OFF: break;
     }
     prw_client_leave(lock->client, session);
-    return prw_fail(thread, PRWLOCK_LOST, "the grant on %s was lost: the session with the lock daemon has ended", lock->name);
+    return prw_fail(
+        thread, PRWLOCK_LOST, "the grant on %s was lost: the session with the lock daemon has ended", lock->name);
 }
 
 static int unlock_slot(struct prw_thread *thread, const prwlock_lock *lock, struct prw_record *record) {

@@ -1,8 +1,8 @@
 /*
  * Where the daemon is: protocol.md, "Where the daemon is". Every process of a user must find the same one.
  *
- * First look whether the system's folder exists, then try the user's own daemon, and act on the first result. In another
- * order two clients could use two daemons while the service is being installed.
+ * First look whether the system's folder exists, then try the user's own daemon, and act on the first result.
+ * In another order two clients could use two daemons while the service is being installed.
  */
 #include "internal.h"
 
@@ -41,7 +41,7 @@ static bool has_system(void) {
     return stat(path, &status) == 0 && S_ISDIR(status.st_mode);
 }
 
-/* The folders of the user's own daemon, in their order. Only root makes folders in /run. Returns false after the last. */
+/* The folders of the user's own daemon, in order. Only root makes folders in /run. Returns false after the last. */
 static bool own_folder(int number, char folder[PATH_SIZE]) {
     uid_t user = geteuid();
     if (number == 0 && user == 0) {
@@ -126,8 +126,8 @@ static enum prw_reach await_holder(
         if (reach != PRW_NO_DAEMON) return reach;
         if (prw_now() > patience) {
             prw_fail(thread, PRWLOCK_UNAVAILABLE,
-                "this user's lock daemon (%.200s) cannot be reached from here: this process may have another /tmp or /run; "
-                "set PRWLOCK_SOCKET to a socket that both can reach, or install the service",
+                "this user's lock daemon (%.200s) cannot be reached from here: this process may have another /tmp "
+                "or /run; set PRWLOCK_SOCKET to a socket that both can reach, or install the service",
                 said);
             return PRW_FAILED;
         }
@@ -170,9 +170,8 @@ enum prw_reach prw_reach(
         if (has_service) {
             char path[PATH_SIZE];
             snprintf(path, sizeof path, "%s/run/prwlock/prwlock.sock", prw_root());
-            return reach_named(
-                client, path, PRW_SYSTEM, ", though this system has the service: systemctl start prwlockd.socket", thread,
-                end, session);
+            const char *advice = ", though this system has the service: systemctl start prwlockd.socket";
+            return reach_named(client, path, PRW_SYSTEM, advice, thread, end, session);
         }
         reach = start_own(client, thread, end, session);
         /* The service may have come meanwhile. */

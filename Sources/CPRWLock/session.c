@@ -1,9 +1,10 @@
 /*
  * One connection for all threads of the process.
  *
- * A thread that sends a request waits for its reply itself, so a lock costs one write and one read. One of the threads
- * that wait reads for all. It holds no mutex meanwhile. When it leaves, it wakes the oldest of the others, which then
- * reads. No wake-up is lost: `has_reader`, the replies and the list of calls change only under the mutex.
+ * A thread that sends a request waits for its reply itself, so a lock costs one write and one read. One of the
+ * threads that wait reads for all. It holds no mutex meanwhile. When it leaves, it wakes the oldest of the
+ * others, which then reads. No wake-up is lost: `has_reader`, the replies and the list of calls change only
+ * under the mutex.
  */
 #include "internal.h"
 
@@ -172,7 +173,8 @@ static void settle(struct prw_session *session, uint64_t tag, const char *reply)
         uint64_t token;
         if (prw_begins(reply, "GRANTED ") && prw_number(prw_field(reply, "token"), &token)) {
             char line[PRW_LINE];
-            int length = snprintf(line, sizeof line, "RELEASE %s token=%llu\n", orphan->name, (unsigned long long)token);
+            int length = snprintf(
+                line, sizeof line, "RELEASE %s token=%llu\n", orphan->name, (unsigned long long)token);
             (void)send_line(session, line, (size_t)length);
         }
         free(orphan);
@@ -324,9 +326,10 @@ done:
 /* ---- Requests that were given up ---- */
 
 /*
- * The daemon may read the request later, and grant it. `CANCEL` and `RELEASE` together end it in one step, and no thread
- * has to read the replies. But a `RELEASE` by the owner could end another grant of the thread on the same lock. Then the
- * thread that reads the late grant releases it by its token (`settle`): a holder calls again, at the latest to unlock.
+ * The daemon may read the request later, and grant it. `CANCEL` and `RELEASE` together end it in one step, and
+ * no thread has to read the replies. But a `RELEASE` by the owner could end another grant of the thread on the
+ * same lock. Then the thread that reads the late grant releases it by its token (`settle`): a holder calls
+ * again, at the latest to unlock.
  */
 void prw_session_give_up(
     struct prw_session *session, struct prw_thread *thread, uint64_t tag, const char *name, bool holds_others,

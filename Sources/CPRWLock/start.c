@@ -1,6 +1,6 @@
 /*
- * Starting a daemon: `prwlock ping` does it by the rules of protocol.md, "Starting a daemon". No shell is involved, and
- * the daemon does not become a child of this process.
+ * Starting a daemon: `prwlock ping` does it by the rules of protocol.md, "Starting a daemon". No shell is
+ * involved, and the daemon does not become a child of this process.
  */
 #include "internal.h"
 
@@ -125,7 +125,8 @@ int prw_start(struct prw_thread *thread, int64_t end, char *said, size_t capacit
     if (!find_beside(program) && !find_on_path(program, reason, sizeof reason)) {
         if (reason[0] != 0)
             return prw_fail(thread, PRWLOCK_REFUSED,
-                "no lock daemon runs, and %.200s is not run, because another user could replace it: %s", program, reason);
+                "no lock daemon runs, and %.200s is not run, because another user could replace it: %s", program,
+                reason);
         return prw_fail(thread, PRWLOCK_UNAVAILABLE,
             "no lock daemon runs, and no program prwlock was found that starts one: install it, or run prwlockd");
     }

@@ -1,9 +1,10 @@
 /*
  * What each thread has, the end of a thread, and forks.
  *
- * A forked child has a copy of all this memory, and nothing of its parent's locks. The kernel wipes the page `era` in it
- * (MADV_WIPEONFORK), also after a bare clone(2). The fast path reads that page before it touches a slot, which the child
- * does not have (MADV_DONTFORK). The first request in the child makes a new page, and forgets the parent's sessions.
+ * A forked child has a copy of all this memory, and nothing of its parent's locks. The kernel wipes the page
+ * `era` in it (MADV_WIPEONFORK), also after a bare clone(2). The fast path reads that page before it touches a
+ * slot, which the child does not have (MADV_DONTFORK). The first request in the child makes a new page, and
+ * forgets the parent's sessions.
  */
 #include "internal.h"
 
@@ -63,9 +64,10 @@ static void forget_parent(void) {
 
 static bool begin_era(void) {
     static bool has_begun;
-    uint32_t *page = mmap(NULL, (size_t)sysconf(_SC_PAGESIZE), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    size_t size = (size_t)sysconf(_SC_PAGESIZE);
+    uint32_t *page = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (page == MAP_FAILED) return false;
-    is_wiped_on_fork = madvise(page, (size_t)sysconf(_SC_PAGESIZE), MADV_WIPEONFORK) == 0;
+    is_wiped_on_fork = madvise(page, size, MADV_WIPEONFORK) == 0;
     page[1] = (uint32_t)getpid();
     if (has_begun) {
         forget_parent();
@@ -89,7 +91,9 @@ const uint32_t *prw_era(void) {
             sched_yield();
             continue;
         }
-        if (!__atomic_compare_exchange_n(&beginner, &other, process, false, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED)) continue;
+        if (!__atomic_compare_exchange_n(
+                &beginner, &other, process, false, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED))
+            continue;
         bool has_begun = is_current(__atomic_load_n(&era, __ATOMIC_ACQUIRE)) || begin_era();
         __atomic_store_n(&beginner, 0, __ATOMIC_RELEASE);
         if (!has_begun) return NULL;

@@ -1,10 +1,13 @@
 /*
- * Which users a client trusts: protocol.md, "Which server a client trusts", and for programs "Starting a daemon".
+ * Which users a client trusts: protocol.md, "Which server a client trusts", and for programs "Starting a
+ * daemon".
  *
- * A path that passes stays as it is until a trusted user changes it. So it is checked first and used afterwards.
+ * A path that passes stays as it is until a trusted user changes it. So it is checked first and used
+ * afterwards.
  *
  * 1. A folder belongs to a trusted user, and no other user may write to it.
- * 2. A folder with the sticky bit (/tmp) may be open to others. Then the next part must belong to a trusted user.
+ * 2. A folder with the sticky bit (/tmp) may be open to others. Then the next part must belong to a trusted
+ *    user.
  * 3. A link belongs to a trusted user. Its target is walked by these rules too.
  */
 #include "internal.h"
@@ -143,7 +146,8 @@ static bool walks(struct walk *walk, const char *path) {
         bool is_last = takes_part(rest, walk->name);
         if (fstatat(walk->folder, walk->name, &walk->last, AT_SYMLINK_NOFOLLOW) != 0) {
             walk->last.st_mode = 0;
-            return is_last && errno == ENOENT ? true : refuse(walk, "its path cannot be looked at (%s)", strerror(errno));
+            if (is_last && errno == ENOENT) return true;
+            return refuse(walk, "its path cannot be looked at (%s)", strerror(errno));
         }
         if (S_ISLNK(walk->last.st_mode) && (!is_last || walk->follows)) {
             if (!checks_owner(walk, &walk->last, walk->name, walk->folder)) return false;

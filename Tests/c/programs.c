@@ -47,6 +47,11 @@ static void the_ported_program_does_the_same(void) {
     CHECK(strncmp(output_of("counter_prwlock", "4", "500", NULL), "2000, ", 6) == 0);
 }
 
+static void the_readmes_program_runs(void) {
+    start_daemon(NULL);
+    CHECK(strcmp(output_of("readme", NULL, NULL, NULL), "") == 0);
+}
+
 /* There the former program would wait for ever. */
 static void the_ported_program_goes_on_after_a_kill(void) {
     start_daemon(NULL);
@@ -56,6 +61,7 @@ static void the_ported_program_goes_on_after_a_kill(void) {
 int main(int argc, char **argv) {
     static const struct test tests[] = {
         {"the header is for C++ as well", the_header_is_for_cpp},
+        {"the program of the library's README runs", the_readmes_program_runs},
         {"a program that used pthread_rwlock counts as before", the_ported_program_does_the_same},
         {"that program goes on after a process was killed with the lock (G6, G11)",
             the_ported_program_goes_on_after_a_kill},

@@ -1,4 +1,4 @@
-/* A process is killed, or stopped, between any two instructions of a cached lock and unlock: single steps, all of them. */
+/* A process is killed, or stopped, between any two instructions of a cached lock and unlock. */
 #define _GNU_SOURCE
 
 #include "test.h"

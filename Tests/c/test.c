@@ -28,7 +28,8 @@ void fail(const char *file, int line, const char *what) {
 
 void check_code(const char *file, int line, const char *what, int result, int expected) {
     if (result == expected) return;
-    printf("  %d (%s), where %d (%s) is expected\n", result, prwlock_strerror(result), expected, prwlock_strerror(expected));
+    printf("  %d (%s), where %d (%s) is expected\n", result, prwlock_strerror(result), expected,
+        prwlock_strerror(expected));
     fail(file, line, what);
 }
 

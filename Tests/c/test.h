@@ -1,7 +1,9 @@
 /*
- * What the tests of libprwlock share. Each test runs in a process of its own, with a daemon of its own if it starts one.
+ * What the tests of libprwlock share. Each test runs in a process of its own, with a daemon of its own if it
+ * starts one.
  *
- * A test waits for events: a reply, a line in a pipe, a row of STATUS. A test that hangs is ended after ten minutes.
+ * A test waits for events: a reply, a line in a pipe, a row of STATUS. A test that hangs is ended after ten
+ * minutes.
  */
 #ifndef TEST_H
 #define TEST_H
@@ -31,7 +33,7 @@ int run_tests(int argc, char **argv, const struct test *tests, size_t count);
 void fail(const char *file, int line, const char *what) __attribute__((noreturn));
 void check_code(const char *file, int line, const char *what, int result, int expected);
 
-/* A lock of the default client, and one of another session, as another process has it. The end of the test closes both. */
+/* A lock of the default client, and one of another session, as another process has it. The test's end closes both. */
 prwlock_lock *own(const char *name);
 prwlock_lock *of_another(const char *name);
 

@@ -1,4 +1,4 @@
-/* Many threads at one session, and at one lock. Built with ThreadSanitizer too, which checks the library and the tests. */
+/* Many threads at one session, and at one lock. Also built with ThreadSanitizer. */
 #define _GNU_SOURCE
 
 #include "test.h"

@@ -44,7 +44,8 @@ static void repeat_lines(int from, int to) {
     expect(connection, "#2 RELEASE jobs token=7",
         "! RESUMED from=51\n#1 GRANTED jobs write token=7\n! RESUMED from=46\nPONG\n#1 GRANTED jobs write token=7\n"
         "#2 RELEASED jobs token=7\n");
-    expect(connection, "#3 WRITE jobs", "#1 BUSY jobs write held-by=?\n#3 GRANTED jobs write token=9 ownerdied=1 new=4\n");
+    expect(connection, "#3 WRITE jobs",
+        "#1 BUSY jobs write held-by=?\n#3 GRANTED jobs write token=9 ownerdied=1 new=4\n");
     await_word(from);
 }
 

@@ -8,14 +8,17 @@
  *         prwlock_unlock(jobs);
  *     }
  *
- * The daemon prwlockd(8) has the locks. It is found, or started, at the first request. When a process dies, its locks are
- * free at once. libprwlock(3) is the manual.
+ * The daemon prwlockd(8) has the locks. It is found, or started, at the first request. When a process dies, its
+ * locks are free at once. libprwlock(3) is the manual.
  *
- * 1. An owner is a thread: what a thread locks, that thread unlocks. A thread that ends releases everything that it holds.
+ * 1. An owner is a thread: what a thread locks, that thread unlocks. A thread that ends releases everything
+ *    that it holds.
  * 2. All functions may be called by any thread, but by no signal handler.
- * 3. A forked child has none of its parent's grants. It connects anew at its next request, with the same handles.
- * 4. The second lock in a row of the same name and mode by one thread comes with a slot: from then on, as long as no other
- *    owner wants the lock, unlocking and locking again take a few nanoseconds each and no system call.
+ * 3. A forked child has none of its parent's grants. It connects anew at its next request, with the same
+ *    handles.
+ * 4. The second lock in a row of the same name and mode by one thread comes with a slot: from then on, as long
+ *    as no other owner wants the lock, unlocking and locking again take a few nanoseconds each and no system
+ *    call.
  *
  * C11 or C++11, with GCC or Clang. Names that end in `_` are not for callers.
  */
@@ -85,8 +88,8 @@ typedef struct prwlock_error {
 } prwlock_error;
 
 /*
- * Returns the error of the last call of this thread that failed. It is never NULL, and is valid until the thread's next
- * call that fails, or the thread's end.
+ * Returns the error of the last call of this thread that failed. It is never NULL, and is valid until the
+ * thread's next call that fails, or the thread's end.
  */
 PRWLOCK_PUBLIC const prwlock_error *prwlock_last_error(void);
 
@@ -99,8 +102,8 @@ enum prwlock_client_flags {
 };
 
 /*
- * Makes a client of the daemon at this socket; NULL applies the rules for all clients, as the default client does.
- * Nothing is connected before the first request.
+ * Makes a client of the daemon at this socket; NULL applies the rules for all clients, as the default client
+ * does. Nothing is connected before the first request.
  */
 PRWLOCK_PUBLIC int prwlock_client_open(prwlock_client **client, const char *socket, unsigned flags);
 
@@ -123,18 +126,18 @@ typedef struct prwlock_grant {
 #define PRWLOCK_FOREVER (-1)
 
 /*
- * Makes a handle of the lock with this name. Any bytes make a name; encoded, it has at most 255. This connects to
- * nothing. A NULL client is the default one of the process.
+ * Makes a handle of the lock with this name. Any bytes make a name; encoded, it has at most 255. This connects
+ * to nothing. A NULL client is the default one of the process.
  */
 PRWLOCK_PUBLIC int prwlock_open(prwlock_lock **lock, prwlock_client *client, const char *name);
 
 /*
- * Ends a handle. No thread may use it any more. What this thread holds by it is released; what other threads hold by it is
- * released when they end.
+ * Ends a handle. No thread may use it any more. What this thread holds by it is released; what other threads
+ * hold by it is released when they end.
  */
 PRWLOCK_PUBLIC void prwlock_close(prwlock_lock *lock);
 
-/* Sets the text that `prwlock status` shows beside the handle's grants; NULL for none. Set it before requests are made. */
+/* Sets the text that `prwlock status` shows beside the handle's grants, before requests are made; NULL for none. */
 PRWLOCK_PUBLIC int prwlock_set_note(prwlock_lock *lock, const char *note);
 
 /* The general request: the functions below are this one with fewer arguments. `grant` may be NULL. */
@@ -153,8 +156,8 @@ static inline int prwlock_timed_read_lock(prwlock_lock *lock, int64_t millisecon
 static inline int prwlock_timed_write_lock(prwlock_lock *lock, int64_t milliseconds, prwlock_grant *grant);
 
 /*
- * Releases the thread's newest grant of this lock. PRWLOCK_LOST says that it was lost meanwhile, so another owner may have
- * had the lock; the grant is gone then too.
+ * Releases the thread's newest grant of this lock. PRWLOCK_LOST says that it was lost meanwhile, so another
+ * owner may have had the lock; the grant is gone then too.
  */
 static inline int prwlock_unlock(prwlock_lock *lock);
 
@@ -165,8 +168,8 @@ static inline int prwlock_unlock(prwlock_lock *lock);
 PRWLOCK_PUBLIC int prwlock_check(prwlock_lock *lock);
 
 /*
- * Releases everything that this thread holds or has cached, by all clients. The end of the thread does so as well: call it
- * in a thread of a pool that has no use for locks for a long time.
+ * Releases everything that this thread holds or has cached, by all clients. The end of the thread does so as
+ * well: call it in a thread of a pool that has no use for locks for a long time.
  */
 PRWLOCK_PUBLIC void prwlock_release_all(void);
 
