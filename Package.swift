@@ -17,6 +17,7 @@ let package = Package(
     name: "prwlock",
     products: [
         .library(name: "PRWLock", targets: ["PRWLock"]),
+        .library(name: "CPRWLock", targets: ["CPRWLock"]),
         .executable(name: "prwlockd", targets: ["prwlockd"]),
         .executable(name: "prwlock", targets: ["prwlock-tool"]),
         .executable(name: "prwlock-bench", targets: ["prwlock-bench"]),
@@ -64,6 +65,11 @@ let package = Package(
                 .target(name: "CSystemd", condition: .when(traits: ["Systemd"])), "LockVocabulary",
             ]),
         .target(name: "Rendezvous", dependencies: ["CLinux", "LockVocabulary", "Posix"]),
+
+        // The client for C: it needs nothing of the rest, and has a Makefile of its own
+        .target(
+            name: "CPRWLock", dependencies: ["CSlot"],
+            exclude: ["Makefile", "README.md", "examples", "prwlock.map", "prwlock.pc.in"]),
 
         // Shells
         .systemLibrary(name: "CMainQueue"),
