@@ -61,8 +61,7 @@ let package = Package(
         .target(name: "CKeeper", dependencies: ["CLinux"]),
         .target(name: "CRun", dependencies: ["CLinux"]),
         .target(name: "Keeping", dependencies: ["CKeeper", "CLinux", "Posix"]),
-        .systemLibrary(
-            name: "CSystemd", pkgConfig: "libsystemd", providers: [.apt(["libsystemd-dev"])]),
+        .target(name: "CSystemd"),
         .target(
             name: "Systemd",
             dependencies: [
