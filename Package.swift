@@ -144,8 +144,8 @@ let package = Package(
         .testTarget(
             name: "LockDaemonTests",
             dependencies: [
-                "CTestSupport", "Keeping", "Ledger", "LockDaemon", "LockServer", "LockVocabulary", "Posix",
-                "TestSupport", "prwlockd",
+                "CLinux", "CSlot", "CTestSupport", "Keeping", "Ledger", "LockDaemon", "LockServer",
+                "LockVocabulary", "Posix", "TestSupport", "prwlockd",
             ],
             exclude: ["Ledgers"]),
         .testTarget(

@@ -125,7 +125,9 @@ public final class SocketParcel {
         // Returns those that were not seen before.
         func firsts(_ message: ArraySlice<Int32>) -> [Int32] {
             message.filter { socket in
-                if let identity = UnixSocket.identity(of: socket), seen.insert(identity).inserted { return true }
+                if let identity = UnixSocket.identity(of: socket), seen.insert(identity).inserted {
+                    return true
+                }
                 close(socket)
                 return false
             }

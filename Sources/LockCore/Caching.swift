@@ -94,8 +94,10 @@ struct SlotRoom {
 extension LockTable {
     /// The most cached grants of one lock, which one request takes back together.
     static var cachedOnOneLock: Int { 1_024 }
-    /// The most cached grants of all locks.
+    /// The most grants with slots, of all sessions. A user gets a share of them, and of the next.
     static var cachedInAll: Int { 65_536 }
+    /// The most sessions with slots: the kernel permits a process some 65,530 mappings.
+    static var roomsInAll: Int { 16_384 }
 
     /// A slot as the client has to know it.
     public struct GivenSlot: Sendable, Equatable {
@@ -106,7 +108,34 @@ extension LockTable {
     /// The number of grants with a slot.
     public var cachedCount: Int { caches.count }
 
+    /// What the sessions of an account have of the limits on cached grants.
+    struct CacheUsage {
+        var rooms = 0
+        var grants = 0
+    }
+
+    private mutating func charge(_ session: Slot<Session>, rooms: Int = 0, cached: Int = 0) {
+        cacheUsage[sessions[session].account, default: CacheUsage()].rooms += rooms
+        cacheUsage[sessions[session].account, default: CacheUsage()].grants += cached
+    }
+
+    /// Whether the account of a session may have one more of what there are so many of. Where it gets a share of all grants, it
+    /// gets the same share here.
+    private func mayHaveMore(
+        _ session: Slot<Session>, _ count: KeyPath<CacheUsage, Int>, of all: Int, atMost limit: Int
+    ) -> Bool {
+        guard all < limit else { return false }
+        guard sessions[session].share.grants == .quarterOfRest else { return true }
+        let own = cacheUsage[sessions[session].account]?[keyPath: count] ?? 0
+        return own < Portion.quarterOfRest.most(besides: all - own, of: limit)
+    }
+
     // MARK: - Sessions
+
+    /// Whether a session may have slots.
+    public func mayHaveSlots(_ session: SessionID) -> Bool {
+        !isDraining && mayHaveMore(slot(of: session), \.rooms, of: rooms.count, atMost: Self.roomsInAll)
+    }
 
     /// Gives an open session memory for slots. It is valid until the session is forgotten.
     public mutating func setSlots(_ memory: SlotMemory, of session: SessionID) {
@@ -115,10 +144,20 @@ extension LockTable {
             precondition(room.memory == nil, "the session has slots")
             rooms[slot]?.memory = memory
         } else {
-            rooms[slot] = SlotRoom(memory)
+            addRoom(SlotRoom(memory), to: slot)
             sessions[slot].hasSlots = true
             noteFact(.session, slot.raw)
         }
+    }
+
+    mutating func addRoom(_ room: SlotRoom, to session: Slot<Session>) {
+        rooms[session] = room
+        charge(session, rooms: 1)
+    }
+
+    mutating func removeRoom(of session: Slot<Session>) {
+        rooms[session] = nil
+        charge(session, rooms: -1)
     }
 
     /// Whether a session shares memory for slots.
@@ -137,7 +176,7 @@ extension LockTable {
     public mutating func cache(_ token: Token, on name: LockName, of session: SessionID) -> GivenSlot? {
         let session = slot(of: session)
         guard let memory = rooms[session]?.memory, sessions[session].phase == .open, !isDraining,
-            caches.count < Self.cachedInAll, isHalfFree(session),
+            mayHaveMore(session, \.grants, of: caches.count, atMost: Self.cachedInAll), isHalfFree(session),
             let lock = names.look(for: name), !locks[lock].ownerDied, !locks[lock].hasWaiters,
             let grant = findGrant(token, on: lock), isCacheable(grant),
             locks[lock].holders.count == 1 || held(by: grants[grant].owner, on: lock).count == 1,
@@ -170,6 +209,7 @@ extension LockTable {
     @discardableResult
     mutating func link(_ cache: Slot<CachedGrant>, _ grant: Slot<Grant>, _ session: Slot<Session>) -> Bool {
         grants[grant].cache = cache
+        charge(session, cached: 1)
         if !caches[cache].isWanted {
             let lock = grants[grant].lock
             cachedOn[lock, default: LinkedList()].append(cache, in: &caches)
@@ -253,6 +293,7 @@ extension LockTable {
         unlink(cache, from: grants[grant].lock)
         let session = owners[grants[grant].owner].session
         _ = rooms[session]?.set(caches[cache].index, to: nil)
+        charge(session, cached: -1)
         grants[grant].cache = nil
         caches.remove(cache)
     }
@@ -337,6 +378,13 @@ extension LockTable {
             }
         }
         for room in rooms.values { inRooms += room.used.count }
+        let usage = cacheUsage.values.reduce(into: CacheUsage()) {
+            $0.rooms += $1.rooms
+            $0.grants += $1.grants
+        }
+        guard usage.rooms == rooms.count, usage.grants == caches.count else {
+            throw BrokenInvariant(description: "invariant 14: an account's cached grants are miscounted")
+        }
         guard seen == caches.count, inRooms == seen, onLocks == listed else {
             throw BrokenInvariant(description: "invariant 14: cached grants are miscounted")
         }

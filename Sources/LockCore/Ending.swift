@@ -76,7 +76,7 @@ extension LockTable {
 
     private mutating func forget(_ session: Slot<Session>) {
         precondition(sessions[session].owners.isEmpty, "the session was not closed")
-        if sessions[session].hasSlots { rooms[session] = nil }
+        if sessions[session].hasSlots { removeRoom(of: session) }
         if let labels = sessions[session].labels { self.labels.remove(labels) }
         sessions.remove(session)
         noteFact(.session, session.raw)

@@ -38,6 +38,7 @@ public struct LockTable: ~Copyable {
     var cachedOn: [Slot<Lock>: LinkedList<CachedGrant.OnLock>] = [:]
     /// The slots of each session that shares memory for them.
     var rooms: [Slot<Session>: SlotRoom] = [:]
+    var cacheUsage: [AccountID: CacheUsage] = [:]
     private let anchor = Anchor()
 
     var nextToken: Token

@@ -70,7 +70,6 @@ extension LockTable {
         record.wantsRecall = fact.wantsRecall
         record.hasReleaseAtEnd = fact.hasReleaseAtEnd
         record.hasSlots = fact.hasSlots
-        if fact.hasSlots { rooms[session] = SlotRoom(nil) }
         switch fact.phase {
         case .open: break
         case .ending: record.phase = .ending
@@ -81,6 +80,7 @@ extension LockTable {
         if record.phase == .ending || endings[session] != nil { unfinishedEnds += 1 }
         let isPlaced = fact.serial != 0 && sessions.place(record, at: session) { $0.isVacant }
         try expect(isPlaced, "two sessions at one slot")
+        if fact.hasSlots { addRoom(SlotRoom(nil), to: session) }
     }
 
     private mutating func restore(_ fact: Fact.Mark, at lock: Slot<Lock>) throws(BrokenInvariant) {

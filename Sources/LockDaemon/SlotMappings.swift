@@ -57,16 +57,12 @@ final class SharedFile {
 /// It makes both when the first session asks for slots. The server keeps the memory of a session as long as the session has
 /// grants, which may be longer than its connection.
 final class SlotMappings {
-    /// The most sessions with slots: the kernel permits a process some 65,530 mappings.
-    private static let most = 16_384
     private static let servingSize = 4_096
 
     private let parcel: SocketParcel?
     private var serving: SharedFile?
     /// A descriptor of the same page, for clients.
     private var servingForClients: OwnedDescriptor?
-    private var count = 0
-
     /// The memory that the next output of a session hands to its client.
     private(set) var unsent: [SessionID: SharedFile] = [:]
     /// What is to be noted in the ledger.
@@ -77,7 +73,7 @@ final class SlotMappings {
 
     /// Memory for a session; nil if there is no room for it.
     func make(for session: SessionID) -> SlotMemory? {
-        guard count < Self.most, isServing() else { return nil }
+        guard isServing() else { return nil }
         do throws(SystemError) {
             let file = try SharedFile("prwlock-slots", size: SlotMemory.size, puttingInto: parcel)
             unsent[session] = file
@@ -88,23 +84,7 @@ final class SlotMappings {
         }
     }
 
-    private func memory(_ file: SharedFile) -> SlotMemory {
-        count += 1
-        return SlotMemory(file.base, lifetime: Lifetime(file, self))
-    }
-
-    /// Counts down when the server needs the memory no more.
-    private final class Lifetime {
-        private let file: SharedFile
-        private let mappings: SlotMappings
-
-        init(_ file: SharedFile, _ mappings: SlotMappings) {
-            self.file = file
-            self.mappings = mappings
-        }
-
-        deinit { mappings.count -= 1 }
-    }
+    private func memory(_ file: SharedFile) -> SlotMemory { SlotMemory(file.base, lifetime: file) }
 
     /// Makes the page at the first use, and says in it that this process serves.
     private func isServing() -> Bool {

@@ -45,7 +45,10 @@ struct Arguments: ~Copyable {
         case .sessions: try bare(.sessions)
         case .stats: try bare(.stats)
         case .watch: try .watch(prefix: prefix())
-        case .hello: try bare(.hello(client: value(.client, or: .badNote), recall: flag(.recall), cache: flag(.cache)))
+        case .hello:
+            try bare(
+                .hello(
+                    client: value(.client, or: .badNote), recall: flag(.recall), cache: flag(.cache)))
         case .ping: try bare(.ping)
         case .quit: try bare(.quit)
         case .help: try bare(.help)

@@ -290,7 +290,7 @@ private func changeLedger(of daemon: DaemonProcess, _ text: String) throws {
 
 extension RawSession {
     /// The lines of a reply of rows, the last one with it.
-    fileprivate func rows(_ request: String) throws -> [String] {
+    func rows(_ request: String) throws -> [String] {
         try send(request)
         return try lines(through: "END")
     }
