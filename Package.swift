@@ -100,7 +100,8 @@ let package = Package(
         .target(name: "Seeded", path: "Tests/Seeded"),
         .target(name: "LockModel", dependencies: ["LockVocabulary", "Seeded"], path: "Tests/LockModel"),
         .testTarget(
-            name: "LockCoreTests", dependencies: ["LockCore", "LockVocabulary", "LockModel", "Seeded"]),
+            name: "LockCoreTests",
+            dependencies: ["CSlot", "LockCore", "LockVocabulary", "LockModel", "Seeded"]),
         .target(
             name: "WireExamples", dependencies: ["LockWire", "LockVocabulary"], path: "Tests/WireExamples"),
         .testTarget(
@@ -113,7 +114,8 @@ let package = Package(
         .target(
             name: "Simulation",
             dependencies: [
-                "Ledger", "LedgerSupport", "LockServer", "LockCore", "LockVocabulary", "LockModel", "Seeded",
+                "CSlot", "Ledger", "LedgerSupport", "LockServer", "LockCore", "LockVocabulary", "LockModel",
+                "Seeded",
             ],
             path: "Tests/Simulation"),
         .executableTarget(
