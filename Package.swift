@@ -114,9 +114,11 @@ let package = Package(
         .target(name: "TestSupport", dependencies: ["CTestSupport", "Posix"], path: "Tests/TestSupport"),
         .testTarget(name: "LockVocabularyTests", dependencies: ["LockVocabulary"]),
         .target(name: "Seeded", path: "Tests/Seeded"),
+        .target(name: "SlotSupport", dependencies: ["CSlot", "LockCore"], path: "Tests/SlotSupport"),
         .target(name: "LockModel", dependencies: ["LockVocabulary", "Seeded"], path: "Tests/LockModel"),
         .testTarget(
-            name: "LockCoreTests", dependencies: ["LockCore", "LockVocabulary", "LockModel", "Seeded"]),
+            name: "LockCoreTests",
+            dependencies: ["CSlot", "LockCore", "LockVocabulary", "LockModel", "Seeded", "SlotSupport"]),
         .target(
             name: "WireExamples", dependencies: ["LockWire", "LockVocabulary"], path: "Tests/WireExamples"),
         .testTarget(
@@ -124,12 +126,13 @@ let package = Package(
             dependencies: ["LockWire", "LockVocabulary", "Seeded", "WireExamples"]),
         .testTarget(
             name: "LockServerTests",
-            dependencies: ["LockServer", "LockCore", "LockWire", "LockVocabulary", "Seeded"]),
+            dependencies: ["LockServer", "LockCore", "LockWire", "LockVocabulary", "Seeded", "SlotSupport"]),
         .target(name: "LedgerSupport", dependencies: ["Ledger"], path: "Tests/LedgerSupport"),
         .target(
             name: "Simulation",
             dependencies: [
                 "Ledger", "LedgerSupport", "LockServer", "LockCore", "LockVocabulary", "LockModel", "Seeded",
+                "SlotSupport",
             ],
             path: "Tests/Simulation"),
         .executableTarget(
