@@ -6,7 +6,7 @@ struct ImportTests {
     /// The modules that each module may import. The rules and the wire import no socket, clock or system.
     static let arrows: [String: Set<String>] = [
         "LockVocabulary": ["Synchronization"],
-        "LockCore": ["LockVocabulary"],
+        "LockCore": ["CSlot", "LockVocabulary"],
         "LockWire": ["LockVocabulary"],
         "LockServer": ["LockCore", "LockWire", "LockVocabulary"],
         "Ledger": ["CLedger"],
@@ -20,7 +20,8 @@ struct ImportTests {
         ],
         "prwlockd": ["LockDaemon", "Posix", "Rendezvous"],
         "PRWLock": [
-            "LockWire", "LockVocabulary", "Posix", "Rendezvous", "CLinux", "Glibc", "Synchronization",
+            "LockWire", "LockVocabulary", "Posix", "Rendezvous", "CLinux", "CSlot", "Glibc",
+            "Synchronization",
         ],
         "prwlock-tool": [
             "PRWLock", "LockWire", "LockVocabulary", "Posix", "Rendezvous", "CLinux", "Glibc",
