@@ -1,5 +1,5 @@
 // A client in a process of its own. For tests: `turn NAME`, `timed NAME`, `fork NAME`, `fork-async NAME`,
-// `fork-cached NAME` or `stop-cached NAME`.  For the fault
+// `fork-cached NAME` or `stop-cached NAME`. For people: `pairs`. For the fault
 // drivers (`Tests/faults`): `history FOLDER SOCKET SEED` or `witness NAME FILE ROUNDS SEED`.
 
 import Glibc
@@ -18,6 +18,10 @@ if arguments.count == 6, arguments[1] == "witness", let rounds = Int(arguments[4
     var worker = WitnessWorker(
         name: arguments[2], witness: arguments[3], random: SeededGenerator(seed: seed))
     worker.run(rounds: rounds)
+    exit(0)
+}
+if arguments.count == 2, arguments[1] == "pairs" {
+    do { try await PairCost().measure() } catch { say("error: \(error)") }
     exit(0)
 }
 guard arguments.count == 3 else { exit(64) }
