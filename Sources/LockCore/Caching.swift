@@ -290,11 +290,13 @@ extension LockTable {
     }
 
     /// Ends the caching that a new request for a lock must not meet. The lock stays, even if it is unused.
-    mutating func resolveCached(on lock: Slot<Lock>, for request: Acquisition, of session: Slot<Session>) {
-        if request.mode.conflicts(with: .read) || locks[lock].exclusiveMode == .write {
+    mutating func resolveCached(
+        on lock: Slot<Lock>, for mode: LockMode, of id: OwnerID, in session: Slot<Session>
+    ) {
+        if mode.conflicts(with: .read) || locks[lock].exclusiveMode == .write {
             return stopCaching(on: lock)
         }
-        guard let room = rooms[session], let owner = findOwner(request.owner, of: session) else { return }
+        guard let room = rooms[session], let owner = findOwner(id, of: session) else { return }
         for cache in room.used {
             let grant = caches[cache].grant
             if grants[grant].lock == lock, grants[grant].owner == owner { _ = stopCaching(grant) }

@@ -14,7 +14,7 @@ public struct LockTable: ~Copyable {
     var waiters = Slab<Waiter>()
     var owners = Slab<Owner>()
     var sessions = Slab<Session>()
-    var accounts: [Usage] = []
+    var accounts = OwnedArray<Usage>()
     var notes = Slab<Note>()
     var caches = Slab<CachedGrant>()
     var ownerIDs = Slab<OwnerID>()
