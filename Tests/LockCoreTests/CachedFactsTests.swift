@@ -94,6 +94,34 @@ import Testing
         }
     }
 
+    @Test("a process that dies before its commit hides from the next one nothing that is held") func resting()
+        throws
+    {
+        var scene = try Scene()
+        scene.table.keepsFacts = true
+        let facts = scene.facts
+        let held = try #require(scene.given["held"])
+        let token = Token(rawValue: held.generation)
+        _ = scene.table.revoke(name("held"), token, at: .zero)
+        // Its slot is free, and the next cached grant of the session gets another one.
+        let request = Acquisition(name("new"), .write)
+        guard case .granted(let granted) = scene.table.acquire(request, by: scene.session, at: .zero)
+        else { return #expect(Bool(false), "a lock is free") }
+        let given = scene.table.cache(granted.token, on: name("new"), of: scene.session)
+        #expect(given.map { $0.index != held.index } == true)
+        var table = try Self.restore(facts)
+        table.setSlots(scene.slots.memory, of: scene.session)
+        #expect(table.summary(of: name("held"))?.holders == 1)
+        // After the commit it can be used.
+        scene.table.forEachChangedFact { _, _ in }
+        guard
+            case .granted(let next) = scene.table.acquire(
+                Acquisition(name("next"), .write), by: scene.session, at: .zero)
+        else { return #expect(Bool(false), "a lock is free") }
+        let reused = scene.table.cache(next.token, on: name("next"), of: scene.session)
+        #expect(reused?.index == held.index)
+    }
+
     @Test("a session that ended under a former process leaves a mark only for what it held (G11)")
     func ended() throws {
         let scene = try Scene()
