@@ -49,6 +49,9 @@ struct SlotRoom {
     var memory: SlotMemory?
     /// The grant of each slot.
     private var users: [Slot<CachedGrant>?] = Array(repeating: nil, count: SlotMemory.slotCount)
+    /// The slots of grants that ended while they were held, since the facts were last taken. Another generation in such a slot
+    /// would hide from the next process that the grant was held, if this one dies before its commit (G14).
+    private var resting: UInt64 = 0
     /// Where the search for a slot that can be taken back begins.
     private var hand = 0
 
@@ -57,7 +60,12 @@ struct SlotRoom {
     /// The slots in use.
     var used: [Slot<CachedGrant>] { users.compactMap { $0 } }
 
-    var free: UInt8? { users.firstIndex { $0 == nil }.map { UInt8($0) } }
+    var free: UInt8? {
+        users.indices.first { users[$0] == nil && resting & 1 << UInt64($0) == 0 }.map { UInt8($0) }
+    }
+
+    mutating func rest(_ index: UInt8) { resting |= 1 << UInt64(index) }
+    mutating func endRest() { resting = 0 }
 
     /// Sets or removes the grant of a slot. Returns false if another grant has it.
     mutating func set(_ index: UInt8, to cache: Slot<CachedGrant>?) -> Bool {
@@ -306,11 +314,15 @@ extension LockTable {
     /// Frees the slot of a grant that ends. Its client can no more enter, and its last `leave` fails.
     mutating func endCache(of grant: Slot<Grant>) {
         guard let cache = grants[grant].cache else { return }
-        if let word = word(of: cache) { _ = prwlock_slot_want(word, generation(of: cache)) }
+        let isHeld = word(of: cache).map { prwlock_slot_want($0, generation(of: cache)) } ?? true
         unlink(cache, from: grants[grant].lock)
         let session = owners[grants[grant].owner].session
         _ = rooms[session]?.set(caches[cache].index, to: nil)
         charge(session, cached: -1)
+        if isHeld, keepsFacts {
+            rooms[session]?.rest(caches[cache].index)
+            resting.append(session)
+        }
         grants[grant].cache = nil
         caches.remove(cache)
     }

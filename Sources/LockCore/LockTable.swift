@@ -34,6 +34,8 @@ public struct LockTable: ~Copyable {
     var marks = LinkedList<Lock.Marked>()
     /// The numbers of the marks, by which they are in order.
     var markNumbers: [Slot<Lock>: UInt64] = [:]
+    /// The sessions with slots that rest until the facts are taken.
+    var resting: [Slot<Session>] = []
     /// The cached grants of each lock that has some.
     var cachedOn: [Slot<Lock>: LinkedList<CachedGrant.OnLock>] = [:]
     /// The slots of each session that shares memory for them.

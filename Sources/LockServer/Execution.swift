@@ -8,7 +8,7 @@ public enum CarriedOut: Sendable, Equatable {
     /// A waiting request with this tag was granted or refused.
     case decision(SessionID, Tag)
     /// The line that was carried out last was refused for a limit: because its search for a circle took too many steps, or
-    /// if `isLate`, perhaps because what is over counts until it is taken apart.
+    /// if `isLate`, perhaps because what is over counts until it is taken apart, or what is cached until it is taken back.
     case limited(isLate: Bool)
     /// The waiting requests of the session were dropped, before its end.
     case withdrawal(SessionID)
@@ -38,6 +38,9 @@ enum Answer {
 extension Server {
     /// Whether something is due that is not done: what has ended, can be granted, or is to be told.
     public var hasDueWork: Bool { table.hasWork }
+
+    /// How many grants have a slot.
+    public var cachedCount: Int { table.cachedCount }
 
     /// When the rules have something to do at the earliest.
     public var nextDueWork: Instant? { table.nextDeadline }
@@ -361,7 +364,9 @@ extension Server {
 
     private mutating func noteLimit(_ refusal: Refusal) {
         guard case .limit(let limit) = refusal else { return }
-        if limit == .waits || table.hasWork { carriedOut?.append(.limited(isLate: limit != .waits)) }
+        if limit == .waits || table.hasWork || cachePolicy.isOn {
+            carriedOut?.append(.limited(isLate: limit != .waits))
+        }
     }
 
     private func answer<Value>(
