@@ -33,6 +33,7 @@ class World:
         self.ends_sessions = False
         self._memory = mmap.mmap(-1, 8 * (1 + clients * len(COUNTERS)))
         self._words = memoryview(self._memory).cast("Q")
+        self._longest = memoryview(mmap.mmap(-1, 8 * clients)).cast("d")
         # The parent closes it to the clients' reports when it reads, and the clients write one line each.
         self.reports, self._reporting = os.pipe()
 
@@ -48,6 +49,13 @@ class World:
 
     def total(self, counter: str) -> int:
         return sum(self._words[1 + COUNTERS.index(counter)::len(COUNTERS)])
+
+    def note_wait(self, client: int, seconds: float) -> None:
+        self._longest[client] = max(self._longest[client], seconds)
+
+    @property
+    def longest_wait(self) -> float:
+        return max(self._longest)
 
     def report(self, text: str) -> None:
         os.write(self._reporting, f"{text}\n".encode()[:4000])
@@ -136,6 +144,8 @@ class Client:
         mode = "read" if self.rng.random() < 0.6 else "write"
         for _ in range(self.rng.choice([1, 2, 3, 10, 300])):
             self.use(lock, mode, owner)
+            if self.world.is_ending:
+                return
         if self.rng.random() < 0.1:
             self.stay(lock, mode, owner)
         if self.cached and self.rng.random() < 0.1:
@@ -195,7 +205,9 @@ class Client:
             if grant.mode == mode and self.enter(grant):
                 return grant, True
         caching = " cache=0" if self.rng.random() < 0.02 else ""
+        began = time.monotonic()
         reply = self.session.ask(f"{mode.upper()} {LOCKS[lock]} wait={PATIENCE}s{owner}{caching}")
+        self.world.note_wait(self.client, time.monotonic() - began)
         self.count("acquires by the socket")
         grant = Grant(reply, lock, owner)
         if grant.slot is not None and caching:
