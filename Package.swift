@@ -13,6 +13,13 @@ let strict: [SwiftSetting] = [
 /// An `async` function runs where its caller runs, and so does the body of a `with…Lock`.
 let onCallersActor = SwiftSetting.enableUpcomingFeature("NonisolatedNonsendingByDefault")
 
+/// Loads in less time: with the C++ library in the program. Only lld reads the script.
+let loadedQuickly: [String] = [
+    "-use-ld=lld", "-L", "\(Context.packageDirectory)/Sources/linking", "-Xclang-linker", "-static-libgcc",
+]
+/// Without relocations, each of which would make the kernel copy a page. The price is a fixed address of the program.
+let atFixedAddress = ["-Xclang-linker", "-no-pie"]
+
 let package = Package(
     name: "prwlock",
     products: [
@@ -56,9 +63,9 @@ let package = Package(
         .target(name: "CLinux"),
         .target(name: "Posix", dependencies: ["CLinux"]),
         .target(name: "CKeeper", dependencies: ["CLinux"]),
+        .target(name: "CRun", dependencies: ["CLinux"]),
         .target(name: "Keeping", dependencies: ["CKeeper", "CLinux", "Posix"]),
-        .systemLibrary(
-            name: "CSystemd", pkgConfig: "libsystemd", providers: [.apt(["libsystemd-dev"])]),
+        .target(name: "CSystemd"),
         .target(
             name: "Systemd",
             dependencies: [
@@ -82,13 +89,16 @@ let package = Package(
         .target(
             name: "PRWLock", dependencies: ["LockWire", "LockVocabulary", "Posix", "Rendezvous"],
             swiftSettings: [onCallersActor]),
-        .executableTarget(name: "prwlockd", dependencies: ["LockDaemon", "Posix", "Rendezvous"]),
+        .executableTarget(
+            name: "prwlockd", dependencies: ["LockDaemon", "Posix", "Rendezvous"],
+            linkerSettings: [.unsafeFlags(loadedQuickly, .when(configuration: .release))]),
         .executableTarget(
             name: "prwlock-tool",
             dependencies: [
-                "PRWLock", "LockWire", "LockVocabulary", "CLinux", "Posix", "Rendezvous",
+                "PRWLock", "LockWire", "LockVocabulary", "CLinux", "CRun", "Posix", "Rendezvous",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
-            ]),
+            ],
+            linkerSettings: [.unsafeFlags(loadedQuickly + atFixedAddress, .when(configuration: .release))]),
 
         // The benchmark, with the servers it compares with
         .target(name: "CBench"),
@@ -104,9 +114,11 @@ let package = Package(
         .target(name: "TestSupport", dependencies: ["CTestSupport", "Posix"], path: "Tests/TestSupport"),
         .testTarget(name: "LockVocabularyTests", dependencies: ["LockVocabulary"]),
         .target(name: "Seeded", path: "Tests/Seeded"),
+        .target(name: "SlotSupport", dependencies: ["CSlot", "LockCore"], path: "Tests/SlotSupport"),
         .target(name: "LockModel", dependencies: ["LockVocabulary", "Seeded"], path: "Tests/LockModel"),
         .testTarget(
-            name: "LockCoreTests", dependencies: ["LockCore", "LockVocabulary", "LockModel", "Seeded"]),
+            name: "LockCoreTests",
+            dependencies: ["CSlot", "LockCore", "LockVocabulary", "LockModel", "Seeded", "SlotSupport"]),
         .target(
             name: "WireExamples", dependencies: ["LockWire", "LockVocabulary"], path: "Tests/WireExamples"),
         .testTarget(
@@ -114,12 +126,13 @@ let package = Package(
             dependencies: ["LockWire", "LockVocabulary", "Seeded", "WireExamples"]),
         .testTarget(
             name: "LockServerTests",
-            dependencies: ["LockServer", "LockCore", "LockWire", "LockVocabulary", "Seeded"]),
+            dependencies: ["LockServer", "LockCore", "LockWire", "LockVocabulary", "Seeded", "SlotSupport"]),
         .target(name: "LedgerSupport", dependencies: ["Ledger"], path: "Tests/LedgerSupport"),
         .target(
             name: "Simulation",
             dependencies: [
                 "Ledger", "LedgerSupport", "LockServer", "LockCore", "LockVocabulary", "LockModel", "Seeded",
+                "SlotSupport",
             ],
             path: "Tests/Simulation"),
         .executableTarget(
@@ -160,8 +173,9 @@ let package = Package(
         .testTarget(
             name: "ToolTests",
             dependencies: [
-                "prwlock-tool", "prwlockd", "LockWire", "LockVocabulary", "Posix", "Rendezvous",
+                "prwlock-tool", "prwlockd", "LockWire", "LockVocabulary", "CRun", "Posix", "Rendezvous",
                 "CTestSupport", "Seeded", "TestSupport", "WireExamples",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ]),
         .testTarget(
             name: "SystemdTests", dependencies: ["Systemd", "TestSupport", "prwlockd", "prwlock-tool"],

@@ -123,6 +123,30 @@ size_t bench_raise_descriptor_limit(void) {
     return limit.rlim_cur;
 }
 
+/* The processors that this process was given. */
+static cpu_set_t given;
+static bool has_given;
+
+int bench_pin(void) {
+    if (!has_given && sched_getaffinity(0, sizeof given, &given) < 0)
+        return -1;
+    has_given = true;
+    for (int processor = 0; processor < CPU_SETSIZE; processor++) {
+        if (!CPU_ISSET(processor, &given))
+            continue;
+        cpu_set_t one;
+        CPU_ZERO(&one);
+        CPU_SET(processor, &one);
+        return sched_setaffinity(0, sizeof one, &one) < 0 ? -1 : processor;
+    }
+    return -1;
+}
+
+void bench_unpin(void) {
+    if (has_given)
+        sched_setaffinity(0, sizeof given, &given);
+}
+
 bool bench_set_real_time(bool wanted) {
     struct sched_param priority = {.sched_priority = wanted ? 20 : 0};
     return sched_setscheduler(0, wanted ? SCHED_FIFO : SCHED_OTHER, &priority) == 0;

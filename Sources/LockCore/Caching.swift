@@ -247,12 +247,27 @@ extension LockTable {
     mutating func chooseHeldGrant(
         _ name: LockName, _ choice: GrantChoice, of session: SessionID
     ) -> Result<Slot<Grant>, Refusal> {
+        endIdle(name, choice, of: session)
         let chosen = chooseGrant(name, choice, of: session)
         guard case .success(let grant) = chosen, grants[grant].cache != nil else { return chosen }
         let lock = grants[grant].lock
         if stopCaching(grant) { return chosen }
         reconcile(lock)
         return .failure(.notHeld)
+    }
+
+    /// Ends what is cached and not held, if a choice without a token could mean it: the session means what it holds.
+    mutating func endIdle(_ name: LockName, _ choice: GrantChoice, of session: SessionID) {
+        let session = slot(of: session)
+        guard choice.token == nil, sessions[session].hasSlots, let room = rooms[session],
+            let lock = names.look(for: name), locks[lock].hasCached
+        else { return }
+        for cache in room.used {
+            let grant = caches[cache].grant
+            guard grants[grant].lock == lock, !isHeld(grant) else { continue }
+            if choice.owner == nil || choice.owner == id(of: grants[grant].owner) { _ = stopCaching(grant) }
+        }
+        reconcile(lock)
     }
 
     // MARK: - End

@@ -7,6 +7,7 @@ extension LockTable {
         _ name: LockName, _ choice: GrantChoice = .only, by session: SessionID, at now: Instant
     ) -> Result<Token, Refusal> {
         advance(to: now)
+        endIdle(name, choice, of: session)
         return chooseGrant(name, choice, of: session).map { grant in
             let token = grants[grant].token
             end(grant, as: .released)

@@ -22,7 +22,15 @@ struct Option: Sendable {
 
     /// Its name in the environment: `PRWLOCKD_MAX_LOCKS` for `max-locks`.
     var variable: String {
-        "PRWLOCKD_" + name.uppercased().map { $0 == "-" ? "_" : String($0) }.joined()
+        // Byte by byte, as each start computes all of them.
+        let letters = name.utf8.map { byte in
+            switch byte {
+            case UInt8(ascii: "-"): UInt8(ascii: "_")
+            case UInt8(ascii: "a")...UInt8(ascii: "z"): byte - UInt8(ascii: "a") + UInt8(ascii: "A")
+            default: byte
+            }
+        }
+        return "PRWLOCKD_" + String(decoding: letters, as: UTF8.self)
     }
 
     static func named(_ name: some StringProtocol) -> Option? { all.first { $0.name == name } }

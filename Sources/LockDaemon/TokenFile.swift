@@ -86,10 +86,11 @@ package struct TokenFile: Sendable {
 
 extension TokenFile.Record {
     /// The record of a page; nil if the page is damaged.
-    package init?(page: some Collection<UInt8>) {
+    package init?(page: ArraySlice<UInt8>) {
         let blank = UInt8(ascii: " ")
-        var line = Array(page.prefix { $0 != UInt8(ascii: "\n") })
-        line.removeLast(line.reversed().prefix { $0 == blank }.count)
+        let written = page.prefix { $0 != UInt8(ascii: "\n") }
+        guard let last = written.lastIndex(where: { $0 != blank }) else { return nil }
+        let line = written[...last]
         let words = line.split(separator: blank)
         guard words.count > 7, let write = Self.number(words[3]), let upTo = Self.number(words[6])
         else { return nil }

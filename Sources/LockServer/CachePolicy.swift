@@ -22,7 +22,7 @@ struct CachePolicy {
     }
 
     private static let nameCount = 4_096
-    private static let ownCount = 16_384
+    private static let ownSetBits = 13
 
     private var names: [Name] = []
     private var owns: [Own] = []
@@ -35,7 +35,7 @@ struct CachePolicy {
     mutating func begin() {
         guard names.isEmpty else { return }
         names = Array(repeating: Name(), count: Self.nameCount)
-        owns = Array(repeating: Own(), count: Self.ownCount)
+        owns = Array(repeating: Own(), count: 2 << Self.ownSetBits)
     }
 
     /// Notes a request that was carried out.
@@ -63,13 +63,22 @@ struct CachePolicy {
             return false
         }
         let own = (key ^ hash &* 31) &+ (isRead ? 1 : 2)
-        let slot = Int(truncatingIfNeeded: own % UInt64(Self.ownCount))
+        let slot = ownPlace(own)
         let former = owns[slot].hash == own ? owns[slot].at : 0
         owns[slot] = Own(hash: own, at: clock)
         var disturbed = entry.exclusive.owner == key ? 0 : entry.exclusive.at
         if !isRead, entry.shared.owner != key { disturbed = max(disturbed, entry.shared.at) }
         if isRead { entry.shared = (key, clock) } else { entry.exclusive = (key, clock) }
         return former > disturbed
+    }
+
+    /// Where an owner is remembered: one of two places, and if others have both, the older one. So two owners whose hashes
+    /// meet do not drive each other out when they take turns.
+    private func ownPlace(_ own: UInt64) -> Int {
+        // The lower bits of FNV-1a depend on the lower bits of each number only; a product's upper bits depend on all.
+        let first = 2 * Int((own &* 0x9E37_79B9_7F4A_7C15) >> (64 - Self.ownSetBits))
+        if owns[first].hash == own { return first }
+        return owns[first + 1].hash == own || owns[first].at > owns[first + 1].at ? first + 1 : first
     }
 
     /// FNV-1a: http://www.isthe.com/chongo/tech/comp/fnv/

@@ -21,7 +21,7 @@ public struct PathTrust: Sendable {
     }
 
     /// The trusted users besides root.
-    public var users: Set<UInt32>
+    public var users: [UInt32]
     public var groups = Groups.ofTrustedUsers
     /// Whether the overflow user counts as root where `/` belongs to it, except for entries of folders that others may
     /// write to. Such a process runs from the files of an unknown user anyway.
@@ -29,7 +29,7 @@ public struct PathTrust: Sendable {
     /// Whether the last folder may belong to any user, if its parent is not open to others.
     public var acceptsAnyLastOwner = false
 
-    public init(_ users: Set<UInt32>) { self.users = users }
+    public init(_ users: [UInt32]) { self.users = users }
 
     /// The trust of this process in its own user.
     public static func own() -> PathTrust { PathTrust([geteuid()]) }

@@ -24,7 +24,7 @@ public enum UserDatabase {
     /// Whether these users and root are the only members of a group, by its entry and by their own.
     ///
     /// False for a group without an entry or without members: it may belong to a program.
-    public static func hasOnlyMembers(_ users: Set<UInt32>, group: UInt32) -> Bool {
+    public static func hasOnlyMembers(_ users: [UInt32], group: UInt32) -> Bool {
         var entry = Glibc.group()
         var found: UnsafeMutablePointer<Glibc.group>?
         var members: [String] = []

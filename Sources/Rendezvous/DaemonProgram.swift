@@ -56,8 +56,8 @@ struct DaemonProgram {
         guard let fault = trust.fault(of: path) else { return nil }
         while case .replaceable(_, .belongs(let user)) = trust.fault(
             of: Surroundings.executablePath() ?? path),
-            trust.users.insert(user).inserted
-        {}
+            !trust.users.contains(user)
+        { trust.users.append(user) }
         return trust.fault(of: path).map { _ in fault }
     }
 

@@ -88,13 +88,14 @@ public struct Surroundings: Sendable {
 
     private static func processEnvironment() -> [String: String] {
         var variables: [String: String] = [:]
+        variables.reserveCapacity(64)
         guard var entry = linux_environment() else { return variables }
         while let text = entry.pointee {
-            let pair = String(cString: text).split(
-                separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
-            // The first of two equal names counts, as in getenv(3).
-            if let name = pair.first, let value = pair.dropFirst().first, variables[String(name)] == nil {
-                variables[String(name)] = String(value)
+            if let equals = strchr(text, Int32(UInt8(ascii: "="))) {
+                let bytes = UnsafeRawBufferPointer(start: text, count: equals - text)
+                let name = String(decoding: bytes, as: UTF8.self)
+                // The first of two equal names counts, as in getenv(3).
+                if variables[name] == nil { variables[name] = String(cString: equals + 1) }
             }
             entry += 1
         }

@@ -41,6 +41,8 @@ public enum InheritedSockets {
     /// - Throws: the `errno` of a variable with an invalid value.
     public static func take() throws(InheritanceError) -> [InheritedSocket] {
         #if Systemd
+            // To ask libsystemd would load it.
+            guard getenv("LISTEN_FDS") != nil || getenv("LISTEN_PID") != nil else { return [] }
             var names: UnsafeMutablePointer<UnsafeMutablePointer<CChar>?>?
             let count = sd_listen_fds_with_names(1, &names)
             guard count >= 0 else { throw InheritanceError(code: -count) }

@@ -16,10 +16,11 @@ public enum OwnScope {
     public static func request(_ unit: String, description: String, managerSocket: String) -> String? {
         #if Systemd
             var bus: OpaquePointer?
-            guard sd_bus_new(&bus) >= 0, let bus else { return "no memory" }
+            var code = sd_bus_new(&bus)
+            guard code >= 0, let bus else { return reason(code) }
             defer { sd_bus_close_unref(bus) }
             sd_bus_set_method_call_timeout(bus, patience)
-            var code = sd_bus_set_address(bus, "unix:path=\(managerSocket)")
+            code = sd_bus_set_address(bus, "unix:path=\(managerSocket)")
             if code >= 0 { code = sd_bus_start(bus) }
             guard code >= 0 else { return reason(code) }
             var message: OpaquePointer?

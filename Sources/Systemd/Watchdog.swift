@@ -1,5 +1,6 @@
 #if Systemd
     import CSystemd
+    import Glibc
 #endif
 
 /// The service manager's watchdog, which replaces this process when it stops sending pings (`sd_watchdog_enabled(3)`).
@@ -12,6 +13,8 @@ public struct Watchdog: Sendable {
     /// The manager's watchdog for this process; nil if there is none.
     public init?() {
         #if Systemd
+            // To ask libsystemd would load it.
+            guard getenv("WATCHDOG_USEC") != nil else { return nil }
             var microseconds: UInt64 = 0
             guard sd_watchdog_enabled(0, &microseconds) > 0 else { return nil }
             patience = .microseconds(Int64(clamping: microseconds))

@@ -18,9 +18,11 @@ struct Benchmark: ParsableCommand {
             refuses what it is asked ends the benchmark: a refusal is fast, and no measure.
 
             A round trip takes a quarter of the time where the scheduler happens to put client and server on one \
-            processor, and it does so for one server and not for its twin: the row "noise" tells. --real-time (as \
-            root) measures round-trip and hand-over with real-time priority for all, which gives each a processor \
-            of its own.
+            processor, and it does so for one server and not for its twin. So all processes stay on one processor, \
+            which the headings name; a server then gets no help from a second processor. In neighbour they do not, \
+            as it is about processes that run at the same time. --unpinned leaves the choice to the scheduler: the \
+            row "noise" tells what that does. --real-time (as root) measures round-trip and hand-over unpinned and \
+            with real-time priority for all, which gives each a processor of its own.
 
             The status is 0 if all promises hold, 1 if one does not, 2 if something could not be measured.
 
@@ -52,7 +54,10 @@ struct Benchmark: ParsableCommand {
     @Option(help: ArgumentHelp("Limit the daemon's address space.", valueName: "MiB"))
     var addressSpace: Int?
 
-    @Flag(help: "Measure round-trip and hand-over with real-time priority.")
+    @Flag(help: "Let the scheduler choose the processors, and do not keep all processes on one.")
+    var unpinned = false
+
+    @Flag(help: "Measure round-trip and hand-over with real-time priority, unpinned.")
     var realTime = false
 
     func validate() throws {
@@ -85,9 +90,15 @@ struct Benchmark: ParsableCommand {
         for scenario in scenarios.isEmpty ? Scenario.allCases : scenarios {
             let isRealTime = scenario.isOfLatency && realTime
             if isRealTime, !bench_set_real_time(true) { throw Failure("--real-time: not permitted") }
+            var placement = isRealTime ? Placement.realTime : .free
+            if !unpinned, !isRealTime, scenario.isPinned {
+                placement = .pinned(Int(bench_pin()))
+                guard placement != .pinned(-1) else { throw Failure("not permitted to pin: --unpinned") }
+            }
             let outcome = try scenario.measure(bench)
+            bench_unpin()
             if isRealTime { bench_set_real_time(false) }
-            let report = Report(scenario: scenario, isRealTime: isRealTime, outcome: outcome)
+            let report = Report(scenario: scenario, placement: placement, outcome: outcome)
             bench.progress.clear()
             if !json { print("\n\(report.table)") }
             reports.append(report)

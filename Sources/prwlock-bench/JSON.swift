@@ -1,5 +1,6 @@
 /// A JSON value for output; an object's keys keep their order.
 enum JSON {
+    case null
     case bool(Bool)
     case number(Double)
     case string(String)
@@ -8,6 +9,7 @@ enum JSON {
 
     var text: String {
         switch self {
+        case .null: "null"
         case .bool(let value): "\(value)"
         case .number(let value): Self.text(value)
         case .string(let value): Self.text(value)

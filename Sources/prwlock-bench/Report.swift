@@ -1,13 +1,30 @@
+/// Where the measured processes run.
+enum Placement: Equatable {
+    /// Where the scheduler puts them.
+    case free
+    /// All on the processor with this number.
+    case pinned(Int)
+    /// Where the scheduler puts them, with real-time priority.
+    case realTime
+
+    var text: String {
+        switch self {
+        case .free: "unpinned"
+        case .pinned(let processor): "pinned to processor \(processor)"
+        case .realTime: "real-time priority, unpinned"
+        }
+    }
+}
+
 /// A scenario and its outcome, as a table or as JSON.
 struct Report {
     let scenario: Scenario
-    /// Whether all measured processes had real-time priority.
-    let isRealTime: Bool
+    let placement: Placement
     let outcome: Outcome
 
     /// The figures in columns, each the median of its runs. Below them are the claims with the range of their runs.
     var table: String {
-        var lines = ["\(scenario.rawValue): \(scenario.summary)\(isRealTime ? " (real-time priority)" : "")"]
+        var lines = ["\(scenario.rawValue): \(scenario.summary) (\(placement.text))"]
         let header = outcome.rows.first.map { [""] + $0.figures.map(\.label) } ?? []
         let rows = outcome.rows.map { row in [row.subject] + row.figures.map { $0.unit.text($0.median) } }
         let widths = header.indices.map { column in
@@ -37,10 +54,17 @@ struct Report {
         return "\(median) (\(unit.text(least)) to \(unit.text(most)))"
     }
 
+    /// The processor of all measured processes; null if they were not pinned.
+    private var processor: JSON {
+        guard case .pinned(let processor) = placement else { return .null }
+        return .number(Double(processor))
+    }
+
     var json: JSON {
         .object([
             ("scenario", .string(scenario.rawValue)),
-            ("real-time", .bool(isRealTime)),
+            ("processor", processor),
+            ("real-time", .bool(placement == .realTime)),
             ("rows", .array(outcome.rows.map(\.json))),
             ("claims", .array(outcome.claims.map(\.json))),
             ("noise", .array(outcome.noise.map(\.json))),

@@ -15,6 +15,10 @@ enum Scenario: String, CaseIterable, ExpressibleByArgument {
     /// Whether the scenario measures one request at a time, so that the scheduler's placement of processes matters.
     var isOfLatency: Bool { self == .roundTrip || self == .handOver }
 
+    /// Whether all processes stay on one processor. Those of `neighbour` do not: there the scheduler's time slices would hide
+    /// the turns of the daemon.
+    var isPinned: Bool { self != .neighbour }
+
     /// The measured quantity, for the table's heading.
     var summary: String {
         switch self {

@@ -47,10 +47,10 @@ struct BackgroundHolder {
     private static let pauseBetweenLooks: UInt32 = 25_000
 
     private let request: Acquire
-    private let lock: LockOptions
-    private let daemon: DaemonOptions
+    private let lock: LockTerms
+    private let daemon: DaemonChoice
 
-    init(_ request: Acquire, _ lock: LockOptions, _ daemon: DaemonOptions) {
+    init(_ request: Acquire, _ lock: LockTerms, _ daemon: DaemonChoice) {
         self.request = request
         self.lock = lock
         self.daemon = daemon

@@ -18,7 +18,7 @@ struct ValidateCommand: ParsableCommand {
 
     func run() throws {
         let isValid = try complaining { () throws(Complaint) -> Bool in
-            var connection = try daemon.connect()
+            var connection = try daemon.choice.connect()
             let reply = try connection.ask(.validate(lockName.name, token.token))
             if case .valid = reply { return true }
             guard case .stale = reply else { throw Complaint.unexpected }
@@ -46,7 +46,7 @@ struct RevokeCommand: ParsableCommand {
 
     func run() throws {
         try complaining { () throws(Complaint) in
-            var connection = try daemon.connect()
+            var connection = try daemon.choice.connect()
             let reply = try connection.ask(.revoke(lockName.name, token.token))
             if case .denied = reply {
                 throw Complaint(

@@ -62,8 +62,9 @@ struct HoldCommand: ParsableCommand {
             return pair.split { near, far in
                 if holder == 0 {
                     _ = consume near
-                    let request = lock.request(for: lockName.name, owner: HoldOwner(process: process).owner)
-                    BackgroundHolder(request, lock, daemon)
+                    let terms = lock.terms
+                    let request = terms.request(for: lockName.name, owner: HoldOwner(process: process).owner)
+                    BackgroundHolder(request, terms, daemon.choice)
                         .run(for: client, signallingLoss: !noSignal, answering: far)
                     _exit(0)
                 }

@@ -20,7 +20,7 @@ struct ListCommand: ParsableCommand {
                 .init("LAST WRITER", expendability: 1), .init("NAME", mayBeCut: true),
             ], show)
         let space = try complaining { () throws(Complaint) in
-            var connection = try daemon.connect()
+            var connection = try daemon.choice.connect()
             _ = try connection.ask(.list(prefix: names.prefix, after: nil, limit: nil)) { row in
                 if case .lock(let lock) = row { listing.add(lock.cells, lock.json) }
             }
@@ -48,7 +48,7 @@ struct SessionsCommand: ParsableCommand {
                 .init("UNIT", mayBeCut: true, expendability: 1), .init("COMMAND", mayBeCut: true),
             ], show)
         let space = try complaining { () throws(Complaint) in
-            var connection = try daemon.connect()
+            var connection = try daemon.choice.connect()
             let facts = try ProcessDescription.lookup(over: &connection)
             _ = try connection.ask(.sessions) { row in
                 if case .session(let session) = row {
@@ -74,7 +74,7 @@ struct StatsCommand: ParsableCommand {
     func run() throws {
         var counters: [(String, Int)] = []
         try complaining { () throws(Complaint) in
-            var connection = try daemon.connect()
+            var connection = try daemon.choice.connect()
             _ = try connection.ask(.stats) { row in
                 if case .stat(let name, let value) = row { counters.append((name, value)) }
             }

@@ -35,7 +35,7 @@ struct LockAttempt: ~Copyable {
 
     var connection: BlockingConnection
     private let request: Acquire
-    private let daemon: DaemonOptions
+    private let daemon: DaemonChoice
     private let manager: WaitingLine.Manager
     private let start = Instant.now
     /// The time limit. It starts at once, so it also covers the time in which a daemon starts, drains or does not
@@ -50,7 +50,7 @@ struct LockAttempt: ~Copyable {
     private static let pause = Duration.milliseconds(100)
 
     init(
-        _ request: Acquire, at daemon: DaemonOptions, reportingTo manager: WaitingLine.Manager = .none
+        _ request: Acquire, at daemon: DaemonChoice, reportingTo manager: WaitingLine.Manager = .none
     ) throws(Complaint) {
         self.request = request
         self.daemon = daemon

@@ -37,7 +37,7 @@ struct LockReport {
 
     /// Queries a daemon over a new connection, and then `/proc`.
     init(
-        of name: LockName, at daemon: DaemonOptions, patience: Duration? = nil
+        of name: LockName, at daemon: DaemonChoice, patience: Duration? = nil
     ) throws(Complaint) {
         var connection = try daemon.connect(by: patience.map(Deadline.init(after:)) ?? .never)
         try self.init(of: name, over: &connection, patience: patience ?? CallTime.patience)

@@ -9,17 +9,16 @@ import Posix
 ///
 /// This process makes the connection, so the session belongs to it, and still does after `exec` (G6): the lock lives
 /// exactly as long as the command. Before `exec`, the process sends `RELEASE … at=end`, because a command that has
-/// ended cannot release its lock. The end of the command then leaves no mark that the last writer died (G11), unless a
+/// ended cannot release its plan.terms. The end of the command then leaves no mark that the last writer died (G11), unless a
 /// signal killed the command.
 struct LockedCommand {
+    let plan: RunPlan
     let request: Acquire
-    let command: [ByteString]
-    let lock: LockOptions
-    let daemon: DaemonOptions
-    /// Whether the command does not inherit the connection.
-    let closesConnection: Bool
-    /// Whether to reuse a grant that the command runs under already.
-    let inherits: Bool
+
+    init(_ plan: RunPlan) {
+        self.plan = plan
+        request = plan.request
+    }
 
     /// Executes the command. Returns only on failure, with the reason.
     ///
@@ -30,7 +29,7 @@ struct LockedCommand {
             guard let ancestor = try ancestor(over: &attempt.connection, by: attempt.end) else {
                 return try decide(&attempt, channel, refusal: nil)
             }
-            if inherits { return try inherit(ancestor) }
+            if plan.inherits { return try inherit(ancestor) }
             let refusal = refusal(because: ancestor)
             if ancestor.forbids(request.mode) { return refusal }
             // This request must not wait: behind a waiting writer it would wait for a writer that waits for this
@@ -45,10 +44,10 @@ struct LockedCommand {
     }
 
     private func ask(for request: Acquire, _ channel: Int32?) throws(Complaint) -> LockAttempt {
-        try LockAttempt(request, at: daemon, reportingTo: manager(over: channel))
+        try LockAttempt(request, at: plan.daemon, reportingTo: manager(over: channel))
     }
 
-    /// The ancestor's grant on this lock. Also nil if the daemon ended just now, because the next daemon has no grants.
+    /// The ancestor's grant on this plan.terms. Also nil if the daemon ended just now, because the next daemon has no grants.
     private func ancestor(over connection: inout BlockingConnection, by end: Deadline) throws(Complaint)
         -> AncestorGrant?
     {
@@ -65,7 +64,7 @@ struct LockedCommand {
     ) throws(Complaint) -> Complaint {
         switch try attempt.decide(watching: channel.map { [$0] } ?? []) {
         case .granted(let token, let ownerDied):
-            if lock.verbose {
+            if plan.terms.verbose {
                 StandardError.report("\(request.name.shown): granted after \(attempt.elapsed.inWords)")
             }
             let release = Verb.releaseAtEnd(request.name, GrantChoice(token: token))
@@ -75,9 +74,9 @@ struct LockedCommand {
             if let channel {
                 Handover.passGrant(token, connection: attempt.connection.descriptor, to: channel)
             }
-            return Program(command).execute()
+            return Program(plan.command).execute()
         case .conflict(let holders):
-            return refusal ?? lock.conflict(request.name, holders, after: attempt.elapsed)
+            return refusal ?? plan.terms.conflict(request.name, holders, after: attempt.elapsed)
         // The monitor was killed, so no process waits for the command.
         case .abandoned: return Complaint("", code: Complaint.unavailable)
         }
@@ -91,19 +90,19 @@ struct LockedCommand {
 
     private func refusal(because ancestor: AncestorGrant) -> Complaint {
         ancestor.refusal(
-            of: request.name, code: lock.conflictExitCode, hint: "--inherit runs the command under that grant"
-        )
+            of: request.name, code: plan.terms.conflictExitCode,
+            hint: "--inherit runs the command under that grant")
     }
 
     /// Executes the command under the ancestor's grant, which lives at least as long as this process.
     private func inherit(_ ancestor: AncestorGrant) throws(Complaint) -> Complaint {
         guard ancestor.mode >= request.mode else {
             throw ancestor.refusal(
-                of: request.name, code: lock.conflictExitCode,
+                of: request.name, code: plan.terms.conflictExitCode,
                 hint: "it cannot be inherited for \(request.mode)")
         }
         setenv("PRWLOCK_TOKEN", ancestor.token.description, 1)
-        return Program(command).execute()
+        return Program(plan.command).execute()
     }
 
     private func setEnvironment(_ token: Token, ownerDied: Bool) {
@@ -114,9 +113,9 @@ struct LockedCommand {
         setenv(HeldLocks.variable, held.text, 1)
     }
 
-    /// Keeps the session open in the command, unless `closesConnection` is set.
+    /// Keeps the session open in the command, unless `plan.closesConnection` is set.
     private func keepConnection(_ connection: borrowing BlockingConnection) throws(Complaint) {
-        guard !closesConnection else { return }
+        guard !plan.closesConnection else { return }
         // Prefer a high number that scripts do not use. If the limit is lower, keep the number that the connection has.
         guard fcntl(connection.descriptor, F_DUPFD, 200) < 0 else { return }
         do throws(SystemError) { try connection.keepOverExec() } catch { throw Complaint(error) }

@@ -65,6 +65,8 @@ struct Monitor: ~Copyable {
     /// Guards the child until it ends, and then ends in the same way.
     consuming func run() -> Never {
         keepNothingElse()
+        // A signal may have been taken already, before this process began to guard.
+        takeSignals()
         var hasEndOfChannel = false
         while end == nil {
             var requests = [
@@ -83,6 +85,13 @@ struct Monitor: ~Copyable {
             case .end: hasEndOfChannel = true
             }
         }
+        passOn()
+    }
+
+    /// Guards a child that has the lock and has passed on its connection.
+    consuming func run(guarding token: Token, _ connection: consuming OwnedDescriptor) -> Never {
+        takeSignals()
+        guardCommand(token, BlockingConnection(over: connection))
         passOn()
     }
 

@@ -56,20 +56,25 @@ struct EncodedFlag: ParsableArguments {
 
     /// Converts a word to a name.
     func name(of word: ByteString) throws -> LockName {
-        if isEncoded {
-            guard let name = word.text.flatMap({ LockName($0) }) else {
-                throw ValidationError("'\(word.shown)' is not an encoded name")
-            }
-            return name
-        }
-        guard let name = LockName(encoding: word.bytes) else {
-            throw ValidationError("a lock's name has 1 to 255 bytes once it is encoded")
-        }
-        return name
+        if let name = LockName(typed: word, isEncoded: isEncoded) { return name }
+        throw ValidationError(
+            isEncoded
+                ? "'\(word.shown)' is not an encoded name"
+                : "a lock's name has 1 to 255 bytes once it is encoded")
     }
 }
 
 extension LockName {
+    /// The name that a word of the command line spells; nil if it spells none.
+    init?(typed word: ByteString, isEncoded: Bool) {
+        guard isEncoded else {
+            self.init(encoding: word.bytes)
+            return
+        }
+        guard let name = word.text.flatMap({ LockName($0) }) else { return nil }
+        self = name
+    }
+
     /// The plain name for people, with harmful characters escaped.
     var shown: String { Harmless.show(decodedBytes) }
 

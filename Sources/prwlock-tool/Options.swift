@@ -18,16 +18,7 @@ struct DaemonOptions: ParsableArguments {
         }
     }
 
-    /// Connects to the daemon by the deadline. Starts the user's own daemon if none runs.
-    func connect(by deadline: Deadline = .never) throws(Complaint) -> BlockingConnection {
-        let surroundings = Surroundings.current()
-        do throws(RendezvousError) {
-            return try BlockingConnection(
-                socket?.text.map(SocketLocation.init(path:)), in: surroundings, by: deadline)
-        } catch {
-            throw Complaint(error)
-        }
-    }
+    var choice: DaemonChoice { DaemonChoice(path: socket?.text) }
 }
 
 /// The option for the format of the output.
@@ -130,21 +121,10 @@ struct LockOptions: ParsableArguments {
         }
     }
 
-    var limit: TimeLimit {
-        nonblock ? .upTo(.zero) : wait.map { .upTo($0.duration) } ?? .forever
-    }
-}
-
-extension LockOptions {
-    func request(for name: LockName, owner: OwnerID = .session) -> Acquire {
-        Acquire(
-            name: name, mode: mode.mode, wait: limit, lease: lease.map { .upTo($0.duration) } ?? .forever,
-            owner: owner, note: note.flatMap { Note(encoding: $0.bytes) } ?? .none)
-    }
-
-    /// The complaint if others hold the lock: an exit code, and as in `flock(1)` a message only with `--verbose`.
-    func conflict(_ name: LockName, _ holders: HeldBy, after elapsed: Duration) -> Complaint {
-        let words = "\(name.shown): not granted after \(elapsed.inWords); held by \(holders.inWords)"
-        return Complaint(verbose ? words : "", code: Int32(conflictExitCode))
+    var terms: LockTerms {
+        LockTerms(
+            mode: mode.mode, wait: nonblock ? .upTo(.zero) : wait.map { .upTo($0.duration) } ?? .forever,
+            conflictExitCode: conflictExitCode, lease: lease.map { .upTo($0.duration) } ?? .forever,
+            note: note.flatMap { Note(encoding: $0.bytes) } ?? .none, verbose: verbose)
     }
 }

@@ -15,7 +15,7 @@ struct PingCommand: ParsableCommand {
 
     func run() throws {
         let (path, space, server, time) = try complaining { () throws(Complaint) in
-            var connection = try daemon.connect()
+            var connection = try daemon.choice.connect()
             guard case .hello(_, let server, _, _, _) = try connection.ask(.hello(client: nil, recall: nil))
             else {
                 throw Complaint.unexpected

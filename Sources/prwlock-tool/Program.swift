@@ -15,9 +15,8 @@ struct Program {
         return [shell, ByteString("-c".utf8), commandLine]
     }
 
-    /// Executes the program. Returns only on failure, with the exit codes that shells use.
+    /// Executes the program. Returns only on failure, with the reason.
     func execute() -> Complaint {
-        guard let program = words.first else { preconditionFailure("a program has a name") }
         var arguments = words.map { word in
             (word.bytes + [0]).withUnsafeBytes { bytes in
                 bytes.bindMemory(to: CChar.self).baseAddress.flatMap { strdup($0) }
@@ -25,7 +24,12 @@ struct Program {
         }
         arguments.append(nil)
         if let path = arguments.first, let path { execvp(path, &arguments) }
-        let (code, reason) = (errno, String(cString: strerror(errno)))
-        return Complaint("\(program.shown): \(reason)", code: code == ENOENT ? 127 : 126)
+        return failure(errno)
+    }
+
+    /// The complaint that the program cannot be executed, with the exit codes that shells use.
+    func failure(_ code: Int32) -> Complaint {
+        let program = words.first?.shown ?? ""
+        return Complaint("\(program): \(String(cString: strerror(code)))", code: code == ENOENT ? 127 : 126)
     }
 }

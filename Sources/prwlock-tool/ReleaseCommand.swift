@@ -25,7 +25,7 @@ struct ReleaseCommand: ParsableCommand {
     }
 
     private func release() throws(Complaint) {
-        var connection = try daemon.connect()
+        var connection = try daemon.choice.connect()
         let grants = try grants(over: &connection)
         if grants.isEmpty {
             let processes = process.candidates.map(String.init).joined(separator: " or ")

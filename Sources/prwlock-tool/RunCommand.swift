@@ -5,28 +5,7 @@ import LockWire
 import PRWLock
 import Posix
 
-/// `prwlock run`: a command under a lock, as `flock FILE COMMAND`.
-///
-///                  fork
-///   [ MONITOR ] ──────────▶ [ ASKING ] ── granted: exec ──▶ [ COMMAND ]
-///        │  ▲                                                  │    ▲
-///        │  └──────────── its end: the same status ────────────┘    │
-///        └──────── signals; TERM, later KILL if the grant is lost ──┘
-///
-/// The session belongs to the command: `LockedCommand` requests the lock and becomes the command, so the kernel
-/// notifies the daemon when that process ends (G6). The process that the caller started stays as its parent, `Monitor`.
-///
-/// | what ends | the command | the lock | the monitor |
-/// |---|---|---|---|
-/// | the command, in any way | | is free | ends in the same way |
-/// | the monitor, killed, before the grant | is not executed | | |
-/// | the monitor, killed, later | continues | stays; no process renews the lease or notices a loss | |
-/// | the grant (revoked, expired, daemon gone) | gets TERM, then KILL | is free for others | ends with status 79 |
-/// | the command's children | continues | stays | continues |
-///
-/// Both processes have the connection open. The monitor needs it because some commands, such as `ssh` and `sudo`, close
-/// all descriptors that they do not know. The command needs it in case the monitor is killed; its descriptor has a high
-/// number that scripts do not use.
+/// `prwlock run`: a command under a lock, as `flock FILE COMMAND`; `RunPlan` carries it out.
 struct RunCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "run",
@@ -77,79 +56,35 @@ struct RunCommand: ParsableCommand {
         completion: LockNames.thenCommand)
     var words: [String] = []
 
-    func validate() throws {
-        if hasNoMonitor, closesConnection {
-            throw ValidationError("-F and -o together leave no process that holds the lock")
-        }
-        if hasNoMonitor, lock.lease != nil {
-            throw ValidationError("-F and --lease together leave no process that renews the lease")
-        }
-        _ = try target()
-    }
+    func validate() throws { _ = try plan() }
 
     func run() throws {
-        let target = try target()
-        let command = LockedCommand(
-            request: lock.request(for: target.name), command: target.command, lock: lock, daemon: daemon,
-            closesConnection: closesConnection, inherits: inherit)
-        try complaining { () throws(Complaint) in
-            throw hasNoMonitor ? command.execute(handingTo: nil) : try runBelowMonitor(command)
-        }
+        let plan = try plan()
+        try complaining { () throws(Complaint) in throw plan.carryOut() }
     }
 
-    /// Forks: the child becomes the command, and this process its monitor. Returns only in the child, with the reason
-    /// why the command cannot be executed.
-    private func runBelowMonitor(_ command: LockedCommand) throws(Complaint) -> Complaint {
-        let signals = try TakenSignals()
-        let (near, far) = try Handover.channel()
-        let relay = ServiceManager().flatMap(ServiceManager.Relay.init(to:))
-        let parent = getpid()
-        let child = fork()
-        guard child >= 0 else { throw Complaint(.last("fork")) }
-        // Each process closes the other's end: only then does it notice when the other process ends.
-        close(child == 0 ? near : far)
-        guard child == 0 else {
-            Monitor(
-                of: child, command.request, killAfter: killAfter.duration, signals,
-                OwnedDescriptor(owning: near), relay
-            ).run()
-        }
-        signals.restore()
-        relay?.enter()
-        ManagerVariables.claim(from: parent)
-        return command.execute(handingTo: far)
-    }
-
-    private struct Target {
-        var name: LockName
-        var command: [ByteString]
-    }
-
-    /// The name and the command from the words, in each of the permitted forms.
-    private func target() throws -> Target {
-        let words = words.compactMap { ByteString(argument: $0) }
-        guard let spelled = words.first else { throw ValidationError("a lock's name is missing") }
+    func plan() throws -> RunPlan {
         // The parser takes an unknown option for the first word. It also shows no help for a command without words.
-        if let option = self.words.first, option.hasPrefix("-"), option != "-" {
+        if let option = words.first, option.hasPrefix("-"), option != "-" {
             if option == "--help" || option == "-h" { throw CleanExit.helpRequest(self) }
-            throw ValidationError("unknown option '\(spelled.shown)'")
+            throw ValidationError("unknown option '\(ByteString(ByteString.bytes(in: option)).shown)'")
         }
+        let words = words.map { ByteString(ByteString.bytes(in: $0)) }
+        guard let spelled = words.first else { throw ValidationError("a lock's name is missing") }
         let name = try encoding.name(of: spelled)
-        var command = Array(words.dropFirst())
-        if let commandLine {
-            guard command.isEmpty else { throw ValidationError("-c and a command cannot both be run") }
-            return Target(name: name, command: Program.shell(commandLine))
+        do throws(RunPlan.Fault) {
+            let command = try RunPlan.command(in: words.dropFirst(), commandLine)
+            var plan = RunPlan(name: name, command: command)
+            plan.terms = lock.terms
+            plan.daemon = daemon.choice
+            plan.closesConnection = closesConnection
+            plan.hasNoMonitor = hasNoMonitor
+            plan.killAfter = killAfter.duration
+            plan.inherits = inherit
+            try plan.validate()
+            return plan
+        } catch {
+            throw ValidationError(error.line)
         }
-        if let option = command.first?.text, option == "-c" || option == "--command" {
-            guard command.count == 2, let line = command.last else {
-                throw ValidationError("\(option) takes exactly one command line")
-            }
-            return Target(name: name, command: Program.shell(line))
-        }
-        if command.first?.text == "--" { command.removeFirst() }
-        guard !command.isEmpty else {
-            throw ValidationError("a command is missing; `prwlock hold` locks without one")
-        }
-        return Target(name: name, command: command)
     }
 }

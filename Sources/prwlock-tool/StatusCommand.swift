@@ -16,7 +16,7 @@ struct StatusCommand: ParsableCommand {
 
     func run() throws {
         try complaining { () throws(Complaint) in
-            var connection = try daemon.connect()
+            var connection = try daemon.choice.connect()
             if let name = lockName.name {
                 let status = try LockReport(of: name, over: &connection)
                 StandardOutput.write(

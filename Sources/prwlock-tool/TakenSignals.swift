@@ -1,4 +1,5 @@
 import CLinux
+import CRun
 import Glibc
 import Posix
 
@@ -27,6 +28,13 @@ struct TakenSignals: ~Copyable {
             throw Complaint(error)
         }
         descriptor = OwnedDescriptor(owning: number)
+    }
+
+    /// The signals as `CRun` has taken them.
+    init(_ begun: run_begun) {
+        descriptor = OwnedDescriptor(owning: begun.signals)
+        mask = begun.mask
+        childAction = begun.child_action
     }
 
     /// The descriptor. It is readable when a signal is pending.

@@ -31,7 +31,7 @@ struct UpgradeCommand: ParsableCommand {
 
     func run() throws {
         let outcome = try complaining { () throws(Complaint) in
-            var upgrade = try Upgrade(daemon)
+            var upgrade = try Upgrade(daemon.choice)
             return try upgrade.carryOut()
         }
         StandardOutput.write(show.json ? "\(outcome.json.encoded)\n" : "\(outcome.line)\n")
@@ -96,7 +96,7 @@ struct ServingDaemon {
 ///   question is answered before the program is executed, and the keeper is another program after the answer. If it is
 ///   not, it has refused. A trial that was too short to be seen counts as gone after some rest.
 struct Upgrade: ~Copyable {
-    private let daemon: DaemonOptions
+    private let daemon: DaemonChoice
     private var connection: BlockingConnection
     private let path: String
 
@@ -134,7 +134,7 @@ struct Upgrade: ~Copyable {
         }
     }
 
-    init(_ daemon: DaemonOptions) throws(Complaint) {
+    init(_ daemon: DaemonChoice) throws(Complaint) {
         self.daemon = daemon
         connection = try daemon.connectToRunning()
         path = connection.location()?.path ?? ""
@@ -273,14 +273,14 @@ struct Upgrade: ~Copyable {
     }
 }
 
-extension DaemonOptions {
+extension DaemonChoice {
     /// Connects to the daemon, and starts none.
     fileprivate func connectToRunning() throws(Complaint) -> BlockingConnection {
         var surroundings = Surroundings.current()
         surroundings.environment["PRWLOCK_AUTOSTART"] = "0"
         do throws(RendezvousError) {
             return try BlockingConnection(
-                socket?.text.map(SocketLocation.init(path:)), in: surroundings, by: .never)
+                path.map(SocketLocation.init(path:)), in: surroundings, by: .never)
         } catch {
             guard case .startForbidden = error else { throw Complaint(error) }
             throw Complaint(

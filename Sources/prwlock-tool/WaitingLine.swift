@@ -19,7 +19,7 @@ struct WaitingLine: ~Copyable {
     }
 
     private let request: Acquire
-    private let daemon: DaemonOptions
+    private let daemon: DaemonChoice
     private let manager: Manager
     private let columns: Int
     /// When to report next; nil for never.
@@ -32,7 +32,7 @@ struct WaitingLine: ~Copyable {
     /// The limit for connecting and for each of two answers. The request cannot proceed meanwhile.
     private static let patience = Duration.milliseconds(200)
 
-    init(_ request: Acquire, _ daemon: DaemonOptions, for manager: Manager = .none) {
+    init(_ request: Acquire, _ daemon: DaemonChoice, for manager: Manager = .none) {
         self.request = request
         self.daemon = daemon
         self.manager = manager

@@ -15,9 +15,9 @@ struct WatchCommand: ParsableCommand {
 
     func run() throws {
         try complaining { () throws(Complaint) in
-            var connection = try daemon.connect()
+            var connection = try daemon.choice.connect()
             let facts = try ProcessDescription.lookup(over: &connection)
-            var known = ChangeFacts(over: try daemon.connect())
+            var known = ChangeFacts(over: try daemon.choice.connect())
             _ = try connection.ask(.watch(prefix: names.prefix))
             if !show.json { StandardOutput.write(show.style.strong(Notice.Changed.heading) + "\n") }
             while true {

@@ -16,6 +16,8 @@ struct SmallWorld {
         case time
         /// Requests without a timeout, and steps of the time for which a reader is patient.
         case patience
+        /// Requests without a timeout, and cached grants, with the steps of their clients.
+        case caching
     }
 
     private static let locks = ["a", "b"]
@@ -37,8 +39,7 @@ struct SmallWorld {
 
     /// Explores all sequences up to a depth after some first steps; throws the shortest that fails.
     mutating func explore(depth: Int, from first: [TwinStep] = []) throws {
-        let start = try follow(first).model
-        var seen: Set<[Int]> = [Self.canonical(start)]
+        var seen: Set<[Int]> = [Self.canonical(try follow(first))]
         var frontier: [[TwinStep]] = [first]
         states += 1
         for level in 1...depth {
@@ -54,7 +55,7 @@ struct SmallWorld {
                     } catch {
                         throw Twin.Disagreement(description: "after \(sequence): \(error)")
                     }
-                    if level < depth, seen.insert(Self.canonical(twin.model)).inserted {
+                    if level < depth, seen.insert(Self.canonical(twin)).inserted {
                         next.append(sequence)
                     }
                 }
@@ -65,20 +66,20 @@ struct SmallWorld {
     }
 
     private func follow(_ path: [TwinStep]) throws -> Twin {
-        var twin = Twin(sessions: 3, patience: patience)
+        var twin = Twin(sessions: 3, patience: patience, hasSlots: alphabet == .caching)
         for step in path { try twin.play(step) }
         return twin
     }
 
     /// The steps that are possible in a state.
     private func enabled(_ twin: borrowing Twin) -> [TwinStep] {
-        var steps: [TwinStep] = []
+        var steps: [TwinStep] = alphabet == .caching ? slotSteps(twin) : []
         let model = twin.model
         let waits: [TimeLimit] = alphabet == .time ? [.upTo(Self.tick)] : [.forever]
         for party in Self.parties {
             for lock in Self.locks {
                 for mode in LockMode.allCases {
-                    for wait in waits + [.upTo(.zero)] {
+                    for wait in alphabet == .caching ? waits : waits + [.upTo(.zero)] {
                         let lease = alphabet == .time && wait != .upTo(.zero) ? Self.tick * 2 : nil
                         let command = Command.acquire(
                             lock, mode, owner: party.owner, wait: wait, lease: lease)
@@ -105,25 +106,50 @@ struct SmallWorld {
             if stakes > 1 { steps.append(.command(party.session, .releaseAll(owner: party.owner))) }
         }
         for session in 0..<3 { steps.append(.end(session)) }
-        if alphabet != .order { steps.append(.pass(Self.tick)) }
+        if alphabet == .time || alphabet == .patience { steps.append(.pass(Self.tick)) }
+        return steps
+    }
+
+    /// The steps of clients on their slots, and commands about what is cached.
+    private func slotSteps(_ twin: borrowing Twin) -> [TwinStep] {
+        if twin.canCache { return [.cache] }
+        var steps: [TwinStep] = []
+        for slot in twin.knownSlots {
+            steps += [.enter(slot.token), .leave(slot.token)]
+            steps.append(.command(2, .revoke(slot.lock, slot.token)))
+            steps.append(.command(slot.session, .validate(slot.lock, slot.token)))
+            steps.append(.command(slot.session, .releaseAll(owner: slot.owner)))
+            guard twin.isIdle(slot) else { continue }
+            let choice = GrantChoice(token: slot.token)
+            steps.append(.command(slot.session, .release(slot.lock, choice)))
+            steps.append(.command(slot.session, .release(slot.lock, .only)))
+            steps.append(.command(slot.session, .renew(slot.lock, choice, .upTo(Self.tick))))
+        }
         return steps
     }
 
     // MARK: - Equal states
 
     /// The state as numbers: the least of all forms that differ only by the names of locks and sessions.
-    private static func canonical(_ model: Model) -> [Int] {
+    private static func canonical(_ twin: borrowing Twin) -> [Int] {
+        let model = twin.model
+        let slots = twin.knownSlots.map { slot in
+            (slot: slot, state: [twin.holds(slot), twin.isOver(slot) ? 1 : 0])
+        }
         var least: [Int]?
         for locks in [[0, 1], [1, 0]] {
             for sessions in [[0, 1, 2], [0, 2, 1]] {
-                let form = form(model, locks: locks, sessions: sessions)
+                let form = form(model, slots, canCache: twin.canCache, locks: locks, sessions: sessions)
                 if least.map({ form.lexicographicallyPrecedes($0) }) ?? true { least = form }
             }
         }
         return least ?? []
     }
 
-    private static func form(_ model: Model, locks: [Int], sessions: [Int]) -> [Int] {
+    private static func form(
+        _ model: Model, _ slots: [(slot: TwinSlot, state: [Int])], canCache: Bool, locks: [Int],
+        sessions: [Int]
+    ) -> [Int] {
         func lock(_ name: String) -> Int { locks[name == "a" ? 0 : 1] }
         func party(_ party: Model.Party) -> [Int] {
             [sessions[party.session], party.owner == "-" ? 0 : 1]
@@ -152,7 +178,13 @@ struct SmallWorld {
             }
         }
         let grants = places.sorted { $0.lexicographicallyPrecedes($1) }
-        return grants.flatMap(\.self) + [-2] + queues.joined(separator: [-3]) + [-2]
+        let cached = slots.map { slot, state in
+            [lock(slot.lock), sessions[slot.session], slot.owner == "-" ? 0 : 1, Int(slot.mode.rawValue)]
+                + state
+        }
+        let words = cached.sorted { $0.lexicographicallyPrecedes($1) }.flatMap(\.self)
+        return words + [canCache ? -4 : -5] + grants.flatMap(\.self) + [-2] + queues.joined(separator: [-3])
+            + [-2]
             + model.marks.map(lock).sorted()
     }
 }

@@ -20,6 +20,25 @@ import Testing
         )
     }
 
+    @Test(
+        "agrees with the guarantees where grants are cached, with steps of the clients between any two commands"
+    )
+    func caching() throws {
+        func cached(_ session: Int, _ lock: String, _ mode: LockMode) -> [TwinStep] {
+            [.command(session, .acquire(lock, mode)), .cache]
+        }
+        let token = Token(rawValue: 1)
+        // Idle, and beside another cached grant.
+        let starts = [
+            cached(0, "a", .write) + [.leave(token)],
+            cached(0, "a", .read) + [.leave(token)] + cached(1, "a", .read),
+            cached(0, "a", .write) + [.leave(token)] + cached(1, "b", .write),
+        ]
+        var world = SmallWorld(.caching)
+        for start in starts { try world.explore(depth: Self.depth - 1, from: start) }
+        print("small world, caching: \(world.states) states, \(world.commands) commands")
+    }
+
     @Test("agrees with the guarantees where readers lose patience (G2, G8)")
     func patience() throws {
         func asks(_ session: Int, _ lock: String, _ mode: LockMode) -> TwinStep {

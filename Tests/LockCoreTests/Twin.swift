@@ -1,6 +1,7 @@
 import LockCore
 import LockModel
 import LockVocabulary
+import SlotSupport
 
 /// A step of a history: a command of the session with a number, or an event without a command.
 enum TwinStep: Hashable, Sendable {
@@ -10,21 +11,34 @@ enum TwinStep: Hashable, Sendable {
     /// The session ends, and another takes its number.
     case end(Int)
     case pass(Duration)
+    /// The last grant is cached, if the rules permit it.
+    case cache
+    /// The client of a cached grant takes the lock, or gives it up.
+    case enter(Token)
+    case leave(Token)
 }
 
 /// The rules beside the model: both get the same steps, and their answers, effects and states must agree.
 struct Twin: ~Copyable {
-    private(set) var model: Model
-    private var table: LockTable
-    private var sessions: [SessionID] = []
+    var model: Model
+    var table: LockTable
+    private(set) var sessions: [SessionID] = []
     private var numbers: [SessionID: Int] = [:]
     /// The request that made each grant.
-    private var ids: [Token: Int] = [:]
-    private var tokens: [Int: Token] = [:]
+    var ids: [Token: Int] = [:]
+    var tokens: [Int: Token] = [:]
     private var lastToken = Token(rawValue: 0)
-    private var asked = 0
+    var asked = 0
     /// The session of each request.
-    private var askers: [Int: Int] = [:]
+    var askers: [Int: Int] = [:]
+    /// The slots of each session, as its client has them; empty if no session has any.
+    private(set) var clientSlots: [ClientSlots] = []
+    /// The cached grants that clients know.
+    var slots: [Token: TwinSlot] = [:]
+    /// The last grant, if it is the last thing that happened.
+    private(set) var lastGranted: (session: Int, lock: String, owner: String, mode: LockMode, token: Token)?
+    /// How often the clients made each step on their slots.
+    var counts = (cached: 0, enters: 0, leaves: 0, refusedEnters: 0, refusedLeaves: 0)
     /// The number of owners in the longest circle that was refused.
     private(set) var longestCircle = 0
     /// The number of reads that were refused because they would have closed a circle as they lost patience.
@@ -47,11 +61,14 @@ struct Twin: ~Copyable {
     ///   - users: how many users the sessions belong to, in turn; the first one has no limits, as root.
     ///   - stepsInTurn: the steps of work in one turn of the rules; nil if each command completes all work.
     ///   - waitsOnce: whether no session ever has a second waiting request.
+    ///   - hasSlots: whether all sessions have slots. Watched locks are not cached, so there must be no watcher.
     init(
         sessions count: Int, users: UInt32 = 1, limits: Limits = Limits(), grace: Duration? = nil,
-        patience: Duration? = nil, isObserved: Bool = false, stepsInTurn: Int? = nil, waitsOnce: Bool = false
+        patience: Duration? = nil, isObserved: Bool = false, stepsInTurn: Int? = nil, waitsOnce: Bool = false,
+        hasSlots: Bool = false
     ) {
         self.users = users
+        if hasSlots { clientSlots = (0..<count).map { _ in ClientSlots() } }
         circlesCloseByTime = patience != nil && !waitsOnce
         let graceEnd = grace.map { Instant.zero.advanced(by: $0) }
         table = LockTable(
@@ -81,7 +98,11 @@ struct Twin: ~Copyable {
     @discardableResult
     mutating func play(_ step: TwinStep) throws -> Model.Answer {
         var answer = Model.Answer.done
+        if step != .cache { lastGranted = nil }
         switch step {
+        case .cache: cacheLastGrant()
+        case .enter(let token): try enter(token)
+        case .leave(let token): answer = try leave(token)
         case .command(let number, let command): answer = try carryOut(command, of: number)
         case .drop(let number):
             // A grant that is late would be dropped here, and the model would have it until the end.
@@ -99,6 +120,8 @@ struct Twin: ~Copyable {
             model.endSession(number)
             table.closeSession(sessions[number], at: model.now)
             table.forgetSession(sessions[number])
+            slots = slots.filter { $0.value.session != number }
+            if !clientSlots.isEmpty { clientSlots[number] = ClientSlots() }
             sessions[number] = openSession(number)
         case .pass(let duration):
             // A request that could be granted in time may time out if the work is late.
@@ -151,17 +174,20 @@ struct Twin: ~Copyable {
             fatalError("no session is left")
         }
         numbers[session] = number
+        if !clientSlots.isEmpty { table.setSlots(clientSlots[number].memory, of: session) }
         return session
     }
 
-    private mutating func carryOut(_ command: Command, of number: Int) throws -> Model.Answer {
+    mutating func carryOut(_ command: Command, of number: Int) throws -> Model.Answer {
         guard settle(for: command, of: number) else { return .done }
         try compareEffects(after: .command(number, command))
         asked += 1
         askers[asked] = number
         let before = model
         let request = model.request(command, of: number, as: asked, ids)
-        let expected = model.carryOut(command, of: number, as: asked, ids)
+        let hasIdle = !idleSlots.isEmpty
+        let expected =
+            answerAboutIdle(command, of: number) ?? model.carryOut(command, of: number, as: asked, ids)
         let outcome = table.carryOut(
             command, by: sessions[number], tag: Tag(Model.tag(of: asked)), at: model.now)
         if case .decision(.refused(.deadlock(let circle))) = outcome {
@@ -174,6 +200,15 @@ struct Twin: ~Copyable {
         // A downgrade makes no request and keeps its token.
         if request != nil, case .decision(.granted(let granted)) = outcome {
             try take(granted.token, for: asked)
+            if case .acquire(let lock, let mode, let owner, _, _) = command {
+                lastGranted = (number, lock, owner, mode, granted.token)
+            }
+        }
+        forgetSlots(after: command, of: number)
+        // What is cached counts for the limits.
+        if hasIdle, [.limitGrants, .limitLocks].contains(outcome.answer), !expected.contains(outcome.answer) {
+            model = before
+            return outcome.answer
         }
         guard expected.contains(outcome.answer) else {
             throw Disagreement(description: "\(command): \(outcome.answer) instead of \(expected)")
@@ -262,33 +297,37 @@ struct Twin: ~Copyable {
     func compare() throws {
         try table.checkInvariants()
         if let fault = model.fault { throw Disagreement(description: "the model itself: \(fault)") }
-        guard table.lockCount == model.locks.count, table.markCount == model.marks.count,
-            table.grantCount == model.grants.count, table.waiterCount == model.requests.count
+        let idle = idleSlots
+        let locks = model.locks.union(idle.map(\.lock))
+        guard table.lockCount == locks.count, table.markCount == model.marks.count,
+            table.grantCount == model.grants.count + idle.count, table.waiterCount == model.requests.count
         else {
             let counts =
                 "\(table.lockCount), \(table.markCount), \(table.grantCount), \(table.waiterCount) locks, marks, "
-                + "grants, waiters instead of \(model.locks.count), \(model.marks.count), "
-                + "\(model.grants.count), \(model.requests.count)"
+                + "grants, waiters instead of \(locks.count), \(model.marks.count), "
+                + "\(model.grants.count) and \(idle.count) cached, \(model.requests.count)"
             throw Disagreement(description: counts)
         }
         try compareFollower()
-        for lock in model.locks {
+        for lock in locks {
             let holders = Set(model.grants.filter { $0.lock == lock }.map { held($0) })
             let queue = model.queue(of: lock).map { "\($0.party) \($0.mode)" }
             var seen: (holders: Set<String>, queue: [String]) = ([], [])
+            var cached: Set<Token> = []
             var cursor = StatusCursor()
             while !cursor.isAtEnd {
                 table.forEachStatusRow(on: name(lock), from: &cursor, budget: 64, at: model.now) { stake in
                     switch stake {
                     case .holder(let session, let mode, let owner, let token, _, let lease, _):
                         seen.holders.insert("\(party(session, owner)) \(mode) \(token) \(describe(lease))")
-                    case .cached: break
+                    case .cached(_, _, _, let token, _, _): cached.insert(token)
                     case .waiter(let session, let mode, let owner, _, _, _, _):
                         seen.queue.append("\(party(session, owner)) \(mode)")
                     }
                     return true
                 }
             }
+            try compareIdle(lock, cached)
             guard seen.holders == holders, seen.queue == queue else {
                 throw Disagreement(description: "\(lock) is \(seen) instead of \(holders), \(queue)")
             }

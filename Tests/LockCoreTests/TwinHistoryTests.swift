@@ -20,6 +20,8 @@ import Testing
         var patience: Duration?
         /// Whether a session makes no request while it has one that waits.
         var waitsOnce = false
+        /// Whether grants are cached, and clients use them between the commands.
+        var caches = false
     }
 
     /// What came of a history: the answers, and the choices that were open.
@@ -28,12 +30,14 @@ import Testing
         var choices: Set<Model.Choice> = []
         var longestCircle = 0
         var circlesByTime = 0
+        var slotSteps = (cached: 0, enters: 0, leaves: 0, refusedEnters: 0, refusedLeaves: 0)
     }
 
     /// Draws a step; most commands are about grants that exist.
     private static func step(
         _ twin: borrowing Twin, _ habits: Habits, _ generator: inout SeededGenerator
     ) -> TwinStep {
+        if habits.caches, let step = slotStep(twin, &generator) { return step }
         let session = generator.number(0...habits.sessions - 1)
         if twin.model.isEnding(session), generator.happens(80) { return .end(session) }
         switch generator.number(0...99) {
@@ -42,8 +46,13 @@ import Testing
         case ..<13: return .pass(.milliseconds(generator.number(0...15)))
         default:
             let grants = twin.model.grants
-            let all = grants.map { (lock: $0.lock, token: twin.token(of: $0)) }
-            let held = zip(grants, all).filter { $0.0.party.session == session }.map(\.1)
+            var all = grants.map { (lock: $0.lock, token: twin.token(of: $0)) }
+            var held = zip(grants, all).filter { $0.0.party.session == session }.map(\.1)
+            // Commands about what is cached are rare.
+            if habits.caches, generator.happens(20) {
+                all += twin.idleSlots.map { ($0.lock, $0.token) }
+                held += twin.idleSlots.filter { $0.session == session }.map { ($0.lock, $0.token) }
+            }
             let tags = twin.model.requests.filter { $0.party.session == session }.map(\.tag)
             let command = habits.mix.command(held: held, others: all, tags: tags, &generator)
             if habits.waitsOnce, !tags.isEmpty {
@@ -56,13 +65,25 @@ import Testing
         }
     }
 
+    /// A step of a client on its slots, or the begin of one.
+    private static func slotStep(
+        _ twin: borrowing Twin, _ generator: inout SeededGenerator
+    ) -> TwinStep? {
+        if twin.canCache, generator.happens(90) { return .cache }
+        let slots = twin.knownSlots
+        guard !slots.isEmpty, generator.happens(65) else { return nil }
+        let slot = generator.pick(slots)
+        if twin.holds(slot) == 0 { return .enter(slot.token) }
+        return generator.happens(25) ? .enter(slot.token) : .leave(slot.token)
+    }
+
     /// Runs a history and ends all its sessions.
     private static func live(seed: UInt64, steps: Int, _ habits: Habits = Habits()) -> Summary {
         var generator = SeededGenerator(seed: seed)
         var twin = Twin(
             sessions: habits.sessions, users: habits.users, limits: habits.limits, grace: habits.grace,
-            patience: habits.patience, isObserved: !seed.isMultiple(of: 3), stepsInTurn: habits.stepsInTurn,
-            waitsOnce: habits.waitsOnce)
+            patience: habits.patience, isObserved: !habits.caches && !seed.isMultiple(of: 3),
+            stepsInTurn: habits.stepsInTurn, waitsOnce: habits.waitsOnce, hasSlots: habits.caches)
         var summary = Summary()
         for number in 0..<steps + habits.sessions {
             do {
@@ -84,6 +105,7 @@ import Testing
         summary.choices = twin.model.choices
         summary.longestCircle = twin.longestCircle
         summary.circlesByTime = twin.circlesByTime
+        summary.slotSteps = twin.counts
         return summary
     }
 
@@ -174,6 +196,29 @@ import Testing
         try twin.compare()
         let choices = twin.model.choices
         #expect(choices == [.sameInstant])
+    }
+
+    @Test(
+        "where grants are cached, and clients use them between any two commands",
+        arguments: SeededGenerator.seeds)
+    func caching(seed: UInt64) {
+        var habits = Habits()
+        habits.caches = true
+        habits.mix = CommandMix(
+            locks: ["one", "two", "three", "four", "five"], owners: ["-", "t1"], asks: 40)
+        habits.sessions = 4
+        habits.limits.sessionWaiters = 1
+        habits.patience = seed.isMultiple(of: 2) ? .milliseconds(7) : nil
+        var steps = 0
+        for (turn, grants) in [(nil, 10_000), (1, 10_000), (3, 10_000), (nil, 8)] {
+            habits.stepsInTurn = turn
+            habits.limits.sessionGrants = grants
+            habits.limits.grants = 2 * grants
+            habits.users = grants == 8 ? 2 : 1
+            let counts = Self.live(seed: seed, steps: 600, habits).slotSteps
+            steps += counts.enters + counts.leaves + counts.refusedEnters + counts.refusedLeaves
+        }
+        #expect(steps > 50, "a history without steps on slots proves nothing about them")
     }
 
     @Test("at their limits (G12)", arguments: SeededGenerator.seeds)

@@ -23,7 +23,7 @@ struct ImportTests {
             "LockWire", "LockVocabulary", "Posix", "Rendezvous", "CLinux", "Glibc", "Synchronization",
         ],
         "prwlock-tool": [
-            "PRWLock", "LockWire", "LockVocabulary", "Posix", "Rendezvous", "CLinux", "Glibc",
+            "PRWLock", "LockWire", "LockVocabulary", "Posix", "Rendezvous", "CLinux", "CRun", "Glibc",
             "Synchronization", "ArgumentParser",
         ],
         "prwlock-bench": ["CBench", "Posix", "Glibc", "ArgumentParser"],

@@ -12,7 +12,7 @@ import signal
 import time
 from dataclasses import dataclass
 
-_CONT, _SINGLESTEP, _SYSCALL, _DETACH, _SEIZE, _INTERRUPT = 7, 9, 24, 17, 0x4206, 0x4207
+_CONT, SINGLESTEP, _SYSCALL, DETACH, SEIZE, _INTERRUPT = 7, 9, 24, 17, 0x4206, 0x4207
 _TRACE_SYSTEM_GOOD, _TRACE_VFORK = 1, 4
 _SYSTEM_CALL_STOP = signal.SIGTRAP | 0x80
 _WAIT_ALL = 0x40000000
@@ -22,7 +22,7 @@ _libc.ptrace.restype = ctypes.c_long
 _libc.ptrace.argtypes = [ctypes.c_long, ctypes.c_long, ctypes.c_void_p, ctypes.c_void_p]
 
 
-def _ptrace(request: int, process: int, data: int = 0) -> bool:
+def ptrace(request: int, process: int, data: int = 0) -> bool:
     return _libc.ptrace(request, process, None, data) == 0
 
 
@@ -52,8 +52,8 @@ class Tracer:
         # By process id: the wait status of each process that has ended.
         self.ended: dict[int, int] = {}
         # Its next workers are traced from their first instruction on.
-        if not _ptrace(_SEIZE, keeper, _TRACE_VFORK | _TRACE_SYSTEM_GOOD) or not _ptrace(
-                _SEIZE, worker, _TRACE_SYSTEM_GOOD) or not _ptrace(_INTERRUPT, worker):
+        if not ptrace(SEIZE, keeper, _TRACE_VFORK | _TRACE_SYSTEM_GOOD) or not ptrace(
+                SEIZE, worker, _TRACE_SYSTEM_GOOD) or not ptrace(_INTERRUPT, worker):
             raise SystemExit(f"this system does not allow to trace a process: {os.strerror(ctypes.get_errno())}")
 
     def pump(self) -> None:
@@ -73,23 +73,23 @@ class Tracer:
     def _handle(self, process: int, stop: int) -> None:
         delivered = 0 if stop >> 8 or stop == _SYSTEM_CALL_STOP else stop
         if process == self.keeper:
-            _ptrace(_CONT, process, delivered)
+            ptrace(_CONT, process, delivered)
             return
         if process != self.worker:
             self.worker, self.stops = process, 0
         if self.killed == len(self.kills):
-            _ptrace(_DETACH, process, delivered)
+            ptrace(DETACH, process, delivered)
             return
         if stop == _SYSTEM_CALL_STOP:
             self.stops += 1
             if self.stops == self.kills[self.killed].stop:
                 self._kill(process)
                 return
-        _ptrace(_SYSCALL, process, delivered)
+        ptrace(_SYSCALL, process, delivered)
 
     def _kill(self, process: int) -> None:
         for _ in range(self.kills[self.killed].instructions):
-            if not _ptrace(_SINGLESTEP, process) or not self._has_stepped(process):
+            if not ptrace(SINGLESTEP, process) or not self._has_stepped(process):
                 break
             self.instructions += 1
         self.killed += 1

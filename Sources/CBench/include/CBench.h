@@ -146,6 +146,11 @@ int64_t bench_switches(pid_t);
 /* Raises the descriptor limit of this process and its children to the hard limit; returns the limit. */
 size_t bench_raise_descriptor_limit(void);
 
+/* Keeps this process and its later children on one processor, and returns its number; -1 if that is not permitted. Then lets
+   them use all processors again that this process was given. */
+int bench_pin(void);
+void bench_unpin(void);
+
 /* Gives this process and its later children real-time or normal priority; false if this is not permitted. */
 bool bench_set_real_time(bool);
 

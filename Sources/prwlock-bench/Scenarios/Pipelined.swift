@@ -12,7 +12,7 @@ struct Pipelined {
         guard bench.redis != nil, let redis = samples.last else { return Outcome(rows: rows, claims: []) }
         let ratios = samples[0].rates.ratios(to: redis.rates)
         return Outcome(
-            rows: rows, claims: [Claim("requests/s against redis-server", .atLeast, 1.5, runs: ratios)])
+            rows: rows, claims: [Claim("requests/s against redis-server", .atLeast, 2.0, runs: ratios)])
     }
 
     /// Many connections, each of which acquires and releases locks of its own.
