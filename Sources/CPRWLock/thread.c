@@ -73,8 +73,9 @@ static bool begin_era(void) {
         forget_parent();
     } else {
         if (pthread_key_create(&at_end, end_thread) != 0) return false;
-        pthread_atfork(before_fork, after_fork_in_parent, after_fork_in_child);
+        /* First, so that a child which is forked here does not register a second time. */
         has_begun = true;
+        pthread_atfork(before_fork, after_fork_in_parent, after_fork_in_child);
     }
     __atomic_store_n(&page[0], 1, __ATOMIC_RELEASE);
     __atomic_store_n(&era, page, __ATOMIC_RELEASE);

@@ -2,8 +2,9 @@
  * What a cached lock costs: nanoseconds of an acquire and a release, the median of several rounds.
  *
  * Beside it in the same run: two compare-and-swaps on a private line, and a pthread_rwlock in shared memory.
- * PRWLOCKD names the daemon's program. Two processes need two processors. `--real-time` keeps other programs
- * off them, and needs root. `--short` is for a test: it only shows that all of this runs.
+ * PRWLOCKD names the daemon's program (`Tests/c/bench` sets it). Two processes need two processors.
+ *
+ * `--real-time` keeps other programs off them, and needs root. `--short` only shows that all of this runs.
  */
 #define _GNU_SOURCE
 

@@ -6,6 +6,8 @@
 #include <pthread.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 /* Whether the last release left the grant with this thread. */
@@ -258,6 +260,30 @@ static void no_slot_is_entered_after_the_daemon_is_killed(void) {
     OK(prwlock_unlock(idle));
 }
 
+/* The library's socket. */
+static int own_socket(void) {
+    for (int descriptor = 3; descriptor < 100; descriptor++) {
+        struct sockaddr_un address = {0};
+        socklen_t size = sizeof address;
+        if (getpeername(descriptor, (struct sockaddr *)&address, &size) != 0) continue;
+        if (strcmp(address.sun_path, socket_path) == 0) return descriptor;
+    }
+    return -1;
+}
+
+/* The daemon ends the session, and this process does not know it yet. */
+static void no_slot_is_entered_after_the_sessions_end(void) {
+    start_daemon(NULL);
+    uint64_t token;
+    prwlock_lock *jobs = cached("jobs", PRWLOCK_WRITE, &token);
+    CHECK(dprintf(own_socket(), "QUIT\n") > 0);
+    int other = connect_by_hand();
+    await_free(other, "jobs");
+    const char *reply = say(other, "WRITE jobs wait=0");
+    CHECK(strncmp(reply, "GRANTED", 7) == 0 && strstr(reply, "ownerdied") == NULL);
+    CHECK_CODE(prwlock_try_write_lock(jobs, NULL), PRWLOCK_BUSY);
+}
+
 static void a_daemon_without_slots_serves(void) {
     start_daemon("--no-cache", NULL);
     prwlock_lock *jobs = own("jobs");
@@ -319,6 +345,7 @@ int main(int argc, char **argv) {
         {"a thread returns what it has cached", a_thread_returns_what_it_has_cached},
         {"a worker that is killed is not noticed (G14)", a_killed_worker_is_not_noticed},
         {"no slot is entered after the daemon is killed (G1)", no_slot_is_entered_after_the_daemon_is_killed},
+        {"no slot is entered after the end of its session (G1)", no_slot_is_entered_after_the_sessions_end},
         {"a daemon without slots serves as before", a_daemon_without_slots_serves},
         {"a client may do without slots", a_client_may_do_without_slots},
         {"the grant of a stopped process is taken (G13)", a_stopped_process_keeps_no_one_waiting},

@@ -1,7 +1,10 @@
 /* Locks by the socket: what is granted, refused and released. */
+#define _GNU_SOURCE
+
 #include "test.h"
 
 #include <pthread.h>
+#include <signal.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -126,6 +129,34 @@ static void a_circle_of_two_threads_is_found(void) {
     OK(pair.result);
 }
 
+static void ignore(int number) { (void)number; }
+
+static void *wait_for_lock(void *result) {
+    prwlock_lock *jobs = own("jobs");
+    *(int *)result = prwlock_write_lock(jobs, NULL);
+    return NULL;
+}
+
+/* The handler interrupts system calls: sigaction(2) without SA_RESTART. */
+static void waiting_goes_on_after_a_signal(void) {
+    start_daemon(NULL);
+    struct sigaction action = {.sa_handler = ignore};
+    CHECK(sigaction(SIGUSR1, &action, NULL) == 0);
+    prwlock_lock *jobs = own("jobs");
+    OK(prwlock_write_lock(jobs, NULL));
+    pthread_t thread;
+    int result = 1, eye = connect_by_hand();
+    CHECK(pthread_create(&thread, NULL, wait_for_lock, &result) == 0);
+    await_status(eye, "jobs", "* waiter");
+    for (int i = 0; i < 20; i++) {
+        CHECK(pthread_kill(thread, SIGUSR1) == 0);
+        await_status(eye, "jobs", "* waiter");
+    }
+    OK(prwlock_unlock(jobs));
+    CHECK(pthread_join(thread, NULL) == 0);
+    OK(result);
+}
+
 static void names_are_any_bytes(void) {
     start_daemon(NULL);
     prwlock_lock *lock, *bad;
@@ -222,6 +253,7 @@ int main(int argc, char **argv) {
         {"a reader reads again, and unlocks as often (G4)", a_reader_reads_again},
         {"a writer that requests again is refused (G8)", a_writer_that_requests_again_is_a_deadlock},
         {"a circle of two threads is found (G8)", a_circle_of_two_threads_is_found},
+        {"waiting goes on after a signal", waiting_goes_on_after_a_signal},
         {"names and notes are any bytes", names_are_any_bytes},
         {"the end of a thread releases what it holds, without a mark (G11)", the_end_of_a_thread_releases},
         {"closing a handle releases what the thread holds by it", closing_a_handle_releases},

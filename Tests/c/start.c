@@ -148,6 +148,35 @@ static void a_folder_that_is_open_holds_no_daemon(void) {
     CHECK(strstr(prwlock_last_error()->message, "PRWLOCK_AUTOSTART") != NULL);
 }
 
+/* Holds the guard, as a daemon does that sees another /tmp. */
+static void hold_guard(int from, int to) {
+    struct sockaddr_un name = {.sun_family = AF_UNIX};
+    int length = snprintf(name.sun_path + 1, sizeof name.sun_path - 1, "prwlock-%u%s", geteuid(), folder);
+    socklen_t size = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + (size_t)length);
+    int guard = socket(AF_UNIX, SOCK_STREAM, 0);
+    static const char line[] = "prwlockd pid=1 socket=/elsewhere/s\n";
+    CHECK(bind(guard, (struct sockaddr *)&name, size) == 0 && listen(guard, 8) == 0);
+    tell(to);
+    (void)from;
+    for (;;) {
+        int connection = accept(guard, NULL, NULL);
+        CHECK(connection >= 0);
+        /* A client that has had enough may be gone. */
+        (void)!send(connection, line, sizeof line - 1, MSG_NOSIGNAL);
+        close(connection);
+    }
+}
+
+static void a_daemon_that_serves_elsewhere_is_named(void) {
+    begin_host();
+    struct process process = start_process(hold_guard);
+    await_word(process.from);
+    CHECK_CODE(prwlock_write_lock(own("jobs"), NULL), PRWLOCK_UNAVAILABLE);
+    CHECK(strstr(prwlock_last_error()->message, "socket=/elsewhere/s") != NULL);
+    kill(process.pid, SIGKILL);
+    await_end(process.pid);
+}
+
 /* Listens as another user, and answers like a server of another kind. */
 static void serve_as_another(int from, int to) {
     (void)from;
@@ -213,6 +242,7 @@ int main(int argc, char **argv) {
             what_the_program_complains_about_is_reported},
         {"the system's daemon goes before one that is started", the_systems_daemon_goes_first},
         {"a folder that is open to others holds no daemon of this user", a_folder_that_is_open_holds_no_daemon},
+        {"a daemon that serves elsewhere is named", a_daemon_that_serves_elsewhere_is_named},
         {"another user's server is trusted only where root has put it", another_users_server_is_not_trusted},
     };
     return run_tests(argc, argv, tests, sizeof tests / sizeof tests[0]);
