@@ -87,7 +87,8 @@ let package = Package(
                 "Posix", "Rendezvous", "Systemd",
             ]),
         .target(
-            name: "PRWLock", dependencies: ["LockWire", "LockVocabulary", "Posix", "Rendezvous"],
+            name: "PRWLock",
+            dependencies: ["CLinux", "CSlot", "LockWire", "LockVocabulary", "Posix", "Rendezvous"],
             swiftSettings: [onCallersActor]),
         .executableTarget(
             name: "prwlockd", dependencies: ["LockDaemon", "Posix", "Rendezvous"],

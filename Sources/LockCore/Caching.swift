@@ -49,6 +49,9 @@ struct SlotRoom {
     var memory: SlotMemory?
     /// The grant of each slot.
     private var users: [Slot<CachedGrant>?] = Array(repeating: nil, count: SlotMemory.slotCount)
+    /// The slots of grants that ended while they were held, since the facts were last taken. Another generation in such a slot
+    /// would hide from the next process that the grant was held, if this one dies before its commit (G14).
+    private var resting: UInt64 = 0
     /// Where the search for a slot that can be taken back begins.
     private var hand = 0
 
@@ -57,7 +60,12 @@ struct SlotRoom {
     /// The slots in use.
     var used: [Slot<CachedGrant>] { users.compactMap { $0 } }
 
-    var free: UInt8? { users.firstIndex { $0 == nil }.map { UInt8($0) } }
+    var free: UInt8? {
+        users.indices.first { users[$0] == nil && resting & 1 << UInt64($0) == 0 }.map { UInt8($0) }
+    }
+
+    mutating func rest(_ index: UInt8) { resting |= 1 << UInt64(index) }
+    mutating func endRest() { resting = 0 }
 
     /// Sets or removes the grant of a slot. Returns false if another grant has it.
     mutating func set(_ index: UInt8, to cache: Slot<CachedGrant>?) -> Bool {
@@ -290,11 +298,13 @@ extension LockTable {
     }
 
     /// Ends the caching that a new request for a lock must not meet. The lock stays, even if it is unused.
-    mutating func resolveCached(on lock: Slot<Lock>, for request: Acquisition, of session: Slot<Session>) {
-        if request.mode.conflicts(with: .read) || locks[lock].exclusiveMode == .write {
+    mutating func resolveCached(
+        on lock: Slot<Lock>, for mode: LockMode, of id: OwnerID, in session: Slot<Session>
+    ) {
+        if mode.conflicts(with: .read) || locks[lock].exclusiveMode == .write {
             return stopCaching(on: lock)
         }
-        guard let room = rooms[session], let owner = findOwner(request.owner, of: session) else { return }
+        guard let room = rooms[session], let owner = findOwner(id, of: session) else { return }
         for cache in room.used {
             let grant = caches[cache].grant
             if grants[grant].lock == lock, grants[grant].owner == owner { _ = stopCaching(grant) }
@@ -304,11 +314,15 @@ extension LockTable {
     /// Frees the slot of a grant that ends. Its client can no more enter, and its last `leave` fails.
     mutating func endCache(of grant: Slot<Grant>) {
         guard let cache = grants[grant].cache else { return }
-        if let word = word(of: cache) { _ = prwlock_slot_want(word, generation(of: cache)) }
+        let isHeld = word(of: cache).map { prwlock_slot_want($0, generation(of: cache)) } ?? true
         unlink(cache, from: grants[grant].lock)
         let session = owners[grants[grant].owner].session
         _ = rooms[session]?.set(caches[cache].index, to: nil)
         charge(session, cached: -1)
+        if isHeld, keepsFacts {
+            rooms[session]?.rest(caches[cache].index)
+            resting.append(session)
+        }
         grants[grant].cache = nil
         caches.remove(cache)
     }

@@ -230,6 +230,7 @@ extension LockTable {
     /// record is gone.
     public mutating func forEachChangedFact(_ body: (FactKey, Fact?) -> Void) {
         for key in changedFacts { visit(key, body) }
+        while let session = resting.popLast() { rooms[session]?.endRest() }
         changedFacts.removeAll(keepingCapacity: changedFacts.capacity <= 4_096)
         let counters = counters
         guard counters != keptCounters else { return }

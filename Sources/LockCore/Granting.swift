@@ -7,19 +7,6 @@ extension LockTable {
     /// Whether a reserved token is left.
     var hasToken: Bool { nextToken <= lastToken }
 
-    /// Grants a request at once. The caller has decided that it may be granted.
-    mutating func makeGrant(
-        _ request: Acquisition, _ lock: Slot<Lock>, owner: Slot<Owner>?, of session: Slot<Session>,
-        at now: Instant
-    ) -> GrantSummary {
-        let owner = owner ?? addOwner(request.owner, to: session)
-        let grant = addGrant(
-            lock, request.mode, owner: owner, lease: Lease(request.lease), note: request.note, at: now)
-        emitGranted(grant, request.tag, request: nil)
-        recallLastHolder(of: lock)
-        return summary(grant)
-    }
-
     /// Grants a waiting request, or refuses it if no token is left.
     mutating func grant(_ waiter: Slot<Waiter>) {
         if isBehind {
@@ -53,7 +40,8 @@ extension LockTable {
         recallLastHolder(of: record.lock)
     }
 
-    private mutating func addGrant(
+    /// Adds a grant. The caller has decided that it may be granted, answers the request, and recalls the grant.
+    mutating func addGrant(
         _ lock: Slot<Lock>, _ mode: LockMode, owner: Slot<Owner>, lease: Lease, note: Note, at now: Instant
     ) -> Slot<Grant> {
         let grant = grants.insert(

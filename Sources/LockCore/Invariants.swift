@@ -35,9 +35,9 @@ extension LockTable {
         try expect(seen.held == grants.count && seen.owned == grants.count, "12: a grant outside a list")
         try expect(seen.queued == waiters.count && seen.asked == waiters.count, "12: a waiter outside a list")
         try expect(seen.owners == owners.count, "12: an owner outside its session")
-        for (account, usage) in accounts.enumerated() {
+        for account in 0..<accounts.count {
             try expect(
-                usage == seen.accounts[AccountID(rawValue: account)] ?? Usage(),
+                accounts[account] == seen.accounts[AccountID(rawValue: account)] ?? Usage(),
                 "12: an account is miscounted")
         }
         try expect(tokens.count == seen.indexed, "9: a token without a grant")

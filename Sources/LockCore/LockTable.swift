@@ -14,7 +14,7 @@ public struct LockTable: ~Copyable {
     var waiters = Slab<Waiter>()
     var owners = Slab<Owner>()
     var sessions = Slab<Session>()
-    var accounts: [Usage] = []
+    var accounts = OwnedArray<Usage>()
     var notes = Slab<Note>()
     var caches = Slab<CachedGrant>()
     var ownerIDs = Slab<OwnerID>()
@@ -34,6 +34,8 @@ public struct LockTable: ~Copyable {
     var marks = LinkedList<Lock.Marked>()
     /// The numbers of the marks, by which they are in order.
     var markNumbers: [Slot<Lock>: UInt64] = [:]
+    /// The sessions with slots that rest until the facts are taken.
+    var resting: [Slot<Session>] = []
     /// The cached grants of each lock that has some.
     var cachedOn: [Slot<Lock>: LinkedList<CachedGrant.OnLock>] = [:]
     /// The slots of each session that shares memory for them.

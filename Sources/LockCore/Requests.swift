@@ -6,44 +6,59 @@ extension LockTable {
     public mutating func acquire(
         _ request: Acquisition, by session: SessionID, at now: Instant
     ) -> Decision {
+        acquire(
+            request.name, request.mode, owner: request.owner, wait: request.wait, lease: request.lease,
+            note: request.note, tag: request.tag, by: session, at: now)
+    }
+
+    /// The same for a request in parts: most requests are granted at once, and then nothing has to be copied but the name.
+    public mutating func acquire(
+        _ name: LockName, _ mode: LockMode, owner id: OwnerID, wait: TimeLimit, lease: TimeLimit, note: Note,
+        tag: Tag?, by session: SessionID, at now: Instant
+    ) -> Decision {
         advance(to: now)
         let session = slot(of: session)
         guard !isDraining else { return .refused(.draining) }
         if let exceeded = limitOnOneMoreGrant(of: session), !takeBackIdle(of: session) {
             return .refused(.limit(exceeded))
         }
-        guard let lock = names.find(request.name) else {
-            let owner = findOwner(request.owner, of: session)
-            return acquireUnused(request, owner: owner, of: session, at: now)
+        let found = names.find(name)
+        if let found, locks[found].hasCached { resolveCached(on: found, for: mode, of: id, in: session) }
+        let owner = findOwner(id, of: session)
+        if let found {
+            if !mayHold(found, mode, owner: owner) {
+                if let owner, conflictsWithItself(found, mode, owner: owner, upgrading: nil) {
+                    return .refused(.deadlock(circleOfOne(owner, found)))
+                }
+                let request = Acquisition(
+                    name, mode, owner: id, wait: wait, lease: lease, note: note, tag: tag)
+                return self.wait(request, on: found, upgrading: nil, owner: owner, of: session, at: now)
+            }
+        } else {
+            guard locks.count < limits.locks else { return .refused(.limit(.locks)) }
+            if graceEnd != nil {
+                let request = Acquisition(
+                    name, mode, owner: id, wait: wait, lease: lease, note: note, tag: tag)
+                return waitForUnused(request, owner: owner, of: session, at: now)
+            }
         }
-        if locks[lock].hasCached { resolveCached(on: lock, for: request, of: session) }
-        let decision = decide(request, on: lock, of: session, at: now)
-        if locks[lock].isUnused { removeLock(lock) }
-        return decision
+        guard hasToken else {
+            // What was cached may have been all that the lock had.
+            if let found, locks[found].isUnused { removeLock(found) }
+            return .refused(.noToken)
+        }
+        let lock = found ?? addLock(name)
+        let grant = addGrant(
+            lock, mode, owner: owner ?? addOwner(id, to: session), lease: Lease(lease), note: note, at: now)
+        emitGranted(grant, tag, request: nil)
+        recallLastHolder(of: lock)
+        return .granted(summary(grant))
     }
 
-    private mutating func decide(
-        _ request: Acquisition, on lock: Slot<Lock>, of session: Slot<Session>, at now: Instant
-    ) -> Decision {
-        let owner = findOwner(request.owner, of: session)
-        if mayHold(lock, request.mode, owner: owner) {
-            guard hasToken else { return .refused(.noToken) }
-            return .granted(makeGrant(request, lock, owner: owner, of: session, at: now))
-        }
-        if let owner, conflictsWithItself(lock, request.mode, owner: owner, upgrading: nil) {
-            return .refused(.deadlock(circleOfOne(owner, lock)))
-        }
-        return wait(request, on: lock, upgrading: nil, owner: owner, of: session, at: now)
-    }
-
-    private mutating func acquireUnused(
+    /// Queues a request for a lock that is not used, because nothing is granted in the grace.
+    private mutating func waitForUnused(
         _ request: Acquisition, owner: Slot<Owner>?, of session: Slot<Session>, at now: Instant
     ) -> Decision {
-        guard locks.count < limits.locks else { return .refused(.limit(.locks)) }
-        if graceEnd == nil {
-            guard hasToken else { return .refused(.noToken) }
-            return .granted(makeGrant(request, addLock(request.name), owner: owner, of: session, at: now))
-        }
         let lock = addLock(request.name)
         let decision = wait(request, on: lock, upgrading: nil, owner: owner, of: session, at: now)
         if locks[lock].isUnused { removeLock(lock) }

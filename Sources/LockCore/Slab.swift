@@ -44,7 +44,7 @@ struct Slab<Record: Placeable>: ~Copyable {
 
     private var chunks = UnsafeMutablePointer<Chunk>.allocate(capacity: 8)
     private var capacity = 8
-    private var free: [UInt32] = []
+    private var free = OwnedArray<UInt32>()
     /// All slots in use are below this.
     private(set) var bound: UInt32 = 0
     /// The number of records.
@@ -72,11 +72,15 @@ struct Slab<Record: Placeable>: ~Copyable {
     }
 
     mutating func insert(_ record: Record) -> Slot<Record> {
-        if free.isEmpty { grow() }
-        let slot = Slot<Record>(raw: free.removeLast())
-        self[slot] = record
+        var slot = free.popLast()
+        if slot == nil {
+            grow()
+            slot = free.popLast()
+        }
+        guard let slot else { preconditionFailure("a slab that has grown has free slots") }
+        self[Slot(raw: slot)] = record
         count += 1
-        return slot
+        return Slot(raw: slot)
     }
 
     mutating func remove(_ slot: Slot<Record>) {
@@ -85,7 +89,7 @@ struct Slab<Record: Placeable>: ~Copyable {
         if count == 0, bound > 1 << Self.chunkBits {
             for index in 0..<Int(bound >> Self.chunkBits) { Self.dispose(of: chunks[index]) }
             bound = 0
-            free = []
+            free = OwnedArray()
         } else {
             free.append(slot.raw)
         }
@@ -107,7 +111,8 @@ struct Slab<Record: Placeable>: ~Copyable {
 
     /// Makes the free list again, so that records can be inserted.
     mutating func finishPlacing(isVacant: (Record) -> Bool) {
-        free = (0..<bound).reversed().filter { isVacant(self[Slot(raw: $0)]) }
+        free = OwnedArray()
+        for raw in (0..<bound).reversed() where isVacant(self[Slot(raw: raw)]) { free.append(raw) }
     }
 
     /// The slots of all records that have a key, the least key first.
@@ -125,7 +130,7 @@ struct Slab<Record: Placeable>: ~Copyable {
     private mutating func grow() {
         let former = bound
         addChunk()
-        free.append(contentsOf: (former..<bound).reversed())
+        for raw in (former..<bound).reversed() { free.append(raw) }
     }
 
     private mutating func addChunk() {

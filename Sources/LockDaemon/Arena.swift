@@ -19,7 +19,7 @@ struct Arena: ~Copyable {
     static let size = 1 << 20
 
     private let memory = UnsafeMutableRawBufferPointer.allocate(byteCount: size, alignment: 64)
-    private(set) var slices: [Slice] = []
+    private(set) var slices = OwnedArray<Slice>()
     private var used = 0
 
     deinit { memory.deallocate() }
@@ -42,7 +42,7 @@ struct Arena: ~Copyable {
     }
 
     mutating func empty() {
-        slices.removeAll(keepingCapacity: true)
+        slices.removeAll()
         used = 0
     }
 }

@@ -49,6 +49,9 @@ final class Connection {
         self.watch = watch
     }
 
+    /// Whether it is read from, and the event set waits for nothing else.
+    var awaitsOnlyLines: Bool { reads && end == nil && awaited == [.readable, .halfClosed] }
+
     enum ReadOutcome {
         case bytes(Int)
         /// The socket is empty.

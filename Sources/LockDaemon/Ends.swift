@@ -73,8 +73,8 @@ extension Reactor {
     /// Gives the server the last lines of sessions that have ended, and then their ends. Call `beginEnds` before it.
     mutating func carryOutEnds() {
         guard !ends.isEmpty else { return }
-        for (index, slice) in arena.slices.enumerated() where connections[slice.session]?.end != nil {
-            receive(slice)
+        for index in 0..<arena.slices.count where connections[arena.slices[index].session]?.end != nil {
+            receive(arena.slices[index])
             arena.noteReceived(index)
         }
         ends.unread += ends.new

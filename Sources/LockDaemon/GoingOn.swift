@@ -92,8 +92,8 @@ extension Reactor {
 
     /// Carries out what was read from the sessions of which no socket is left, and ends them. Call `beginEnds` before it.
     mutating func endLost() {
-        for (index, slice) in arena.slices.enumerated() where lost.contains(slice.session) {
-            receive(slice)
+        for index in 0..<arena.slices.count where lost.contains(arena.slices[index].session) {
+            receive(arena.slices[index])
             arena.noteReceived(index)
         }
         for session in lost {

@@ -19,20 +19,20 @@ struct Polling {
     }
 
     /// The longest time to poll; an answer within this time is a quick one.
-    static let span = Duration.microseconds(50)
-    private static let spanNanoseconds = span.wholeNanoseconds
+    static var span: Duration { .nanoseconds(spanNanoseconds) }
+    private static var spanNanoseconds: Int64 { 50_000 }
     /// An answer to sleep within this time, in nanoseconds, shows that the client runs on the same processor. Polling would
     /// move one of the two to another processor, and then each line wakes a processor. So there is no trial.
-    private static let soon: Int64 = 16_000
+    private static var soon: Int64 { 16_000 }
     /// The number of quick answers in a row after which another one is likely.
-    private static let likely = 4
+    private static var likely: Int { 4 }
     /// The number of quick answers until a trial of the other way, and in a trial.
-    private static let untilTrial = 256
-    private static let trial = 32
+    private static var untilTrial: Int { 256 }
+    private static var trial: Int { 32 }
     /// Polling in vain may take one part in so many of the time.
-    private static let share: Int64 = 20
+    private static var share: Int64 { 20 }
     /// The most that the account holds, in nanoseconds: enough for a burst after a rest.
-    private static let most: Int64 = 1_000_000
+    private static var most: Int64 { 1_000_000 }
 
     /// Not with one processor: no client could send anything meanwhile.
     private let isPossible: Bool
@@ -59,8 +59,10 @@ struct Polling {
     }
 
     /// Notes the time from a choice to the answer.
-    mutating func answered(_ way: Way, after time: Duration) {
-        let nanoseconds = time.wholeNanoseconds
+    mutating func answered(_ way: Way, after time: Duration) { answered(way, after: time.wholeNanoseconds) }
+
+    /// The same in nanoseconds: to make a `Duration` of them and back takes longer than the rest.
+    mutating func answered(_ way: Way, after nanoseconds: Int64) {
         // Limit the effect of a rare answer on the average: it says nothing about the way.
         let counted = min(nanoseconds, 2 * Self.spanNanoseconds)
         switch way {

@@ -62,6 +62,8 @@ struct Reactor: ~Copyable {
     var server: Server
     /// What another worker would go on from; nil if no keeper would start one.
     var continuity: Continuity?
+    /// Whether there is `continuity`.
+    let isKept: Bool
     private let anchor = Anchor()
     var waiting: Waiting
     /// The time, taken anew for each batch.
@@ -83,7 +85,7 @@ struct Reactor: ~Copyable {
     private var timer: DeadlineTimer
     var arena = Arena()
     /// How much the sockets took of each session's output in this batch.
-    var outcomes: [(session: SessionID, outcome: Connection.SendOutcome)] = []
+    var outcomes = OwnedArray<(session: SessionID, outcome: Connection.SendOutcome)>()
     /// Sessions of a former worker without a socket.
     var lost: [SessionID] = []
     /// Whether the next batch is the first after a former worker, which must find all that ended meanwhile.
@@ -96,11 +98,13 @@ struct Reactor: ~Copyable {
     /// Whether WAIT has found an end.
     private var hasSeenEnd = false
     /// The sessions to read: those left from the last batch, then those that became ready.
-    private var readable: [SessionID] = []
+    private var readable = OwnedArray<SessionID>()
     /// The sessions that have ended.
     var ends = Ends()
     /// The sessions to visit at the end of the batch.
-    var visits: [SessionID] = []
+    var visits = OwnedArray<SessionID>()
+    /// Kept for its memory.
+    var visited = OwnedArray<SessionID>()
 
     init(
         _ server: consuming Server, _ continuity: consuming Continuity?, polling: Polling,
@@ -115,6 +119,7 @@ struct Reactor: ~Copyable {
         let slots = SlotMappings(puttingInto: continuity.inspect { $0.parcel })
         self.slots = slots
         self.server = server
+        isKept = continuity != nil
         self.continuity = continuity
         waiting = Waiting(events, polling)
         self.timer = timer
@@ -163,9 +168,11 @@ struct Reactor: ~Copyable {
         tick()
         waiting.ended(at: now)
         hasWorked = !ends.isEmpty || !arena.slices.isEmpty
-        beginEnds()
-        if !lost.isEmpty { endLost() }
-        carryOutEnds()
+        if !ends.isEmpty || !lost.isEmpty {
+            beginEnds()
+            if !lost.isEmpty { endLost() }
+            carryOutEnds()
+        }
         carryOutLines()
         // The replies to these lines do not wait for work that has its turns.
         if server.hasUnfinishedWork { send() }
@@ -228,7 +235,7 @@ struct Reactor: ~Copyable {
 
     private mutating func read() {
         if !mustFindEnds { arena.empty() }
-        if care.isOn { return readable.removeAll(keepingCapacity: true) }
+        if care.isOn { return readable.removeAll() }
         var count = 0
         // While the ledger cannot grow, a batch is so small that its facts have room in the reserve.
         let most = server.isFull ? min(readable.count, 16) : readable.count
@@ -262,9 +269,10 @@ struct Reactor: ~Copyable {
     }
 
     /// Reads once from a session, into memory that outlives this process if there is a keeper.
+    @inline(__always)
     mutating func readOnce(_ connection: Connection, atMost count: Int) -> Input {
         let room: UnsafeMutableRawBufferPointer?
-        if continuity == nil {
+        if !isKept {
             room = arena.takeRoom(count)
         } else {
             room = continuity?.beginInput(of: connection.session, atMost: count)
@@ -273,7 +281,7 @@ struct Reactor: ~Copyable {
         let outcome = connection.read(into: room)
         var taken = 0
         if case .bytes(let count) = outcome { taken = count }
-        if continuity == nil { arena.giveBack(count - taken) } else { continuity?.endInput(count: taken) }
+        if !isKept { arena.giveBack(count - taken) } else { continuity?.endInput(count: taken) }
         return switch outcome {
         case .bytes(let count): .bytes(UnsafeRawBufferPointer(rebasing: room[..<count]))
         case .nothing: .nothing
@@ -288,7 +296,7 @@ struct Reactor: ~Copyable {
     private var mayEndMatter: Bool {
         guard !hasSeenEnd, !mustFindEnds, !server.hasUnfinishedWork, arena.slices.count <= 1
         else { return true }
-        return arena.slices.first.map { !server.isAlone($0.session) } ?? false
+        return !arena.slices.isEmpty && !server.isAlone(arena.slices[0].session)
     }
 
     private mutating func pollForEnds() {
@@ -314,7 +322,8 @@ struct Reactor: ~Copyable {
     // MARK: - Carry out
 
     private mutating func carryOutLines() {
-        for (index, slice) in arena.slices.enumerated() where !slice.isReceived {
+        for index in 0..<arena.slices.count where !arena.slices[index].isReceived {
+            let slice = arena.slices[index]
             receive(slice)
             // A deadline that comes within a long batch must not wait for its end.
             if index % 16 == 15 || slice.bytes.count > 4_096 { tick() }

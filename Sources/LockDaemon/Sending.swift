@@ -10,39 +10,41 @@ extension Reactor {
         commit()
         guard !visits.isEmpty else { return }
         hasWorked = true
-        var visited: [SessionID] = []
         swap(&visits, &visited)
-        for session in visited {
-            // `visited` may have a session twice.
-            if let connection = connections[session], !connection.isFull, !connection.hasSent {
-                sendOutput(of: connection)
-            }
+        // Most sessions need nothing but their output. The others stay in `visited`, which may have a session twice.
+        var left = 0
+        for index in 0..<visited.count {
+            let session = visited[index]
+            guard let connection = connections[session] else { continue }
+            if !connection.isFull, !connection.hasSent, sendOutput(of: connection) { continue }
+            visited[left] = session
+            left += 1
         }
+        visited.removeAll(from: left)
         // Room lets lines go on, and what follows from them is not committed yet: so this comes after all sends.
-        for (session, outcome) in outcomes { note(outcome, of: session) }
-        outcomes.removeAll(keepingCapacity: true)
-        for session in visited {
-            if let connection = connections[session] { visit(connection) }
+        for index in 0..<outcomes.count { note(outcomes[index].outcome, of: outcomes[index].session) }
+        outcomes.removeAll()
+        for index in 0..<visited.count {
+            if let connection = connections[visited[index]] { visit(connection) }
         }
-        visited.removeAll(keepingCapacity: true)
-        swap(&visits, &visited)
+        visited.removeAll()
         // A session that has room for more rows gets them in the next batch, after the other sessions.
         collectVisits()
     }
 
     mutating func commit() {
-        if slots.hasUnnoted, continuity != nil {
+        if isKept, slots.hasUnnoted {
             slots.takeUnnoted {
                 continuity?.bindSlots(of: $0, to: $1)
             } serving: {
                 continuity?.bindServing(to: $0)
             }
         }
-        if let hasRoom = continuity?.commit(&server) { server.isFull = !hasRoom }
+        if isKept, let hasRoom = continuity?.commit(&server) { server.isFull = !hasRoom }
     }
 
     mutating func collectVisits() {
-        while let session = server.nextReadySession() { visits.append(session) }
+        server.takeReadySessions { visits.append($0) }
     }
 
     /// Waits for the conditions that the server wants, or closes the session.
@@ -61,18 +63,23 @@ extension Reactor {
         }
     }
 
-    private mutating func sendOutput(of connection: Connection) {
+    /// Sends what a session has to be sent. Returns whether nothing else is to be done for it.
+    private mutating func sendOutput(of connection: Connection) -> Bool {
         let session = connection.session
         let outcome: Connection.SendOutcome? = server.withOutput(of: session) { output in
             guard !output.isEmpty else { return nil }
             if !slots.unsent.isEmpty { connection.descriptors = slots.descriptors(for: session) ?? [] }
-            if continuity == nil { return connection.send(output) }
+            if !isKept { return connection.send(output) }
             return Self.sendLines(output, to: connection, noting: &continuity)
         }
-        guard let outcome else { return }
+        guard let outcome else { return false }
         if !slots.unsent.isEmpty, connection.descriptors.isEmpty { slots.noteSent(to: session) }
+        if case .all(let count) = outcome, connection.awaitsOnlyLines, server.wroteLast(count, to: session) {
+            return true
+        }
         connection.hasSent = true
         outcomes.append((session, outcome))
+        return false
     }
 
     /// Sends lines in portions that a socket takes whole or not at all, and notes each of them before and after.

@@ -43,7 +43,7 @@ struct Waiting: ~Copyable {
     /// The wait has ended; measures what was chosen.
     mutating func ended(at now: Instant) {
         guard let choice else { return }
-        polling.answered(choice.way, after: choice.start.duration(to: now))
+        polling.answered(choice.way, after: now.nanoseconds - choice.start.nanoseconds)
         self.choice = nil
     }
 

@@ -33,7 +33,8 @@ struct Accounts: ~Copyable {
 
     private var haveChangedDebts = false
 
-    private var records: [Account] = []
+    private let anchor = Anchor()
+    private var records = OwnedArray<Account>()
     private var vacant: [AccountID] = []
     private var byUser: [UInt32: AccountID] = [:]
     /// Accounts with a backlog, in the order in which they are served.
@@ -59,6 +60,9 @@ struct Accounts: ~Copyable {
         quotaOfAccount = turns.account
         quotaAlone = turns.alone
     }
+
+    // Without this `deinit` other modules destroy the fields themselves, and Swift 6.3 then omits that of `OwnedArray`.
+    deinit {}
 
     // MARK: - Sessions
 
@@ -177,6 +181,7 @@ struct Accounts: ~Copyable {
     }
 
     /// Counts work, which may be charged to none.
+    @inline(__always)
     mutating func count(_ work: Int, of account: AccountID? = nil) {
         workDone &+= work
         guard workOfUsers != nil, let account else { return }
@@ -185,6 +190,7 @@ struct Accounts: ~Copyable {
     }
 
     /// What an account may still do in this round. One that is alone takes nothing from others, but a newcomer may wait.
+    @inline(__always)
     private func allowance(of account: AccountID) -> Int {
         guard byUser.count > 1 else { return self[account].rest(of: quotaAlone, in: round) }
         return self[account].allowance(of: quotaOfAccount, in: round, at: clock)
@@ -192,7 +198,7 @@ struct Accounts: ~Copyable {
 
     /// Drops all debts, because other rates hold from now on.
     mutating func forgiveDebts() {
-        for index in records.indices { records[index].debt = RateMeter() }
+        for index in 0..<records.count { records[index].debt = RateMeter() }
         haveChangedDebts = true
         waiting += throttled.map(\.account)
         throttled = []
@@ -286,7 +292,9 @@ struct Accounts: ~Copyable {
     }
 
     private subscript(account: AccountID) -> Account {
+        @inline(__always)
         _read { yield records[account.rawValue] }
+        @inline(__always)
         _modify { yield &records[account.rawValue] }
     }
 }

@@ -249,6 +249,14 @@ struct Conversation {
         return taken
     }
 
+    /// Whether the input so far ends with a line.
+    @inline(__always)
+    var isBetweenLines: Bool { reader.isAtLineStart }
+
+    /// The most bytes of a line, line feed included.
+    @inline(__always)
+    var lineLimit: Int { reader.lineLimit }
+
     /// Exchanges the reader, which is taken out while it reads: reading through a copy would copy a line that is cut.
     mutating func exchange(_ other: inout LineReader) { swap(&reader, &other) }
 
@@ -261,6 +269,20 @@ struct Conversation {
     @inline(__always)
     mutating func write(_ reply: Reply, _ tag: Tag?) {
         if !isMute { reply.encode(tag: tag, into: &output) }
+    }
+
+    /// Writes the reply to a request that is granted.
+    mutating func writeGranted(
+        _ name: LockName, _ mode: LockMode, _ token: Token, ownerDied: Bool, _ slot: GrantedSlot?, _ tag: Tag?
+    ) {
+        if !isMute {
+            Reply.encodeGranted(name, mode, token, ownerDied: ownerDied, slot, tag: tag, into: &output)
+        }
+    }
+
+    /// Writes the reply to a release.
+    mutating func writeReleased(_ name: LockName, _ token: Token, _ tag: Tag?) {
+        if !isMute { Reply.encodeReleased(name, token, tag: tag, into: &output) }
     }
 
     mutating func write(_ notice: Notice) {
@@ -299,7 +321,7 @@ struct Conversation {
         precondition(sent <= output.count, "more was sent than was written")
         if sent == output.count {
             // Memory that only a burst needed is given back.
-            output.removeAll(keepingCapacity: output.capacity <= 1_024)
+            output.removeAll(keepingCapacity: output.capacity <= 2_048)
             sent = 0
         } else if sent >= 65_536 {
             output.removeFirst(sent)
@@ -350,14 +372,24 @@ struct Conversation {
     mutating func takeChange(unreadLimit: Int) -> (bytes: Int, isReady: Bool) {
         let bytes = kept - counted
         counted += bytes
+        // What else has changed is looked at when the shell visits the session.
+        if isReady { return (bytes, false) }
         let isPaused = isPaused(by: unreadLimit)
         guard unread > 0 || phase != .open || isPaused != isKnownAsPaused else { return (bytes, false) }
         isKnownAsPaused = isPaused
-        let wasReady = isReady
         isReady = true
-        return (bytes, !wasReady)
+        return (bytes, true)
     }
 
-    /// The shell visits the session now.
-    mutating func takeReady() { isReady = false }
+    /// The shell visits the session now, and learns whether it is to be read from.
+    mutating func takeReady(unreadLimit: Int) {
+        isReady = false
+        isKnownAsPaused = isPaused(by: unreadLimit)
+    }
+
+    /// Whether nothing follows when the output is sent: no line, no row, no notice and no end waits for it.
+    @inline(__always)
+    var isUpToDate: Bool {
+        phase == .open && parked.isEmpty && rowReplies.isEmpty && missed == 0 && ending == nil
+    }
 }

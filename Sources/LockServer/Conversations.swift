@@ -16,8 +16,8 @@ struct ConversationIndex: Hashable {
 /// 2. A session that has something to send, to close or to read from again is in `ready`, and only once.
 struct Conversations: ~Copyable {
     /// By the slot of the session's id.
-    private var records: [Conversation] = []
-    private var ready: [SessionID] = []
+    private var records = OwnedArray<Conversation>()
+    private var ready = OwnedArray<SessionID>()
     /// Whether changes are listed for `forEachChanged`.
     var keepsFacts = false
     private var changed: [ConversationIndex] = []
@@ -31,6 +31,9 @@ struct Conversations: ~Copyable {
     var unreadLimit: Int
 
     init(unreadLimit: Int) { self.unreadLimit = unreadLimit }
+
+    // Without this `deinit` other modules destroy the fields themselves, and Swift 6.3 then omits that of `OwnedArray`.
+    deinit {}
 
     // MARK: - Sessions
 
@@ -71,13 +74,13 @@ struct Conversations: ~Copyable {
 
     /// The places of all sessions.
     var indices: [ConversationIndex] {
-        records.indices.filter { records[$0].phase != .vacant }.map(ConversationIndex.init)
+        (0..<records.count).filter { records[$0].phase != .vacant }.map(ConversationIndex.init)
     }
 
     /// The next open session behind another, in the order of places; the first one if there is no other.
     func firstOpen(after client: ConversationIndex?) -> ConversationIndex? {
         let start = min(client.map { $0.raw + 1 } ?? 0, records.count)
-        return records[start...].firstIndex { $0.phase == .open }.map(ConversationIndex.init)
+        return (start..<records.count).first { records[$0].phase == .open }.map(ConversationIndex.init)
     }
 
     @inline(__always)
@@ -111,6 +114,7 @@ struct Conversations: ~Copyable {
         records[client.raw].count(received: count)
     }
 
+    @inline(__always)
     private mutating func takeChange(of client: ConversationIndex) {
         let change = records[client.raw].takeChange(unreadLimit: unreadLimit)
         buffered += change.bytes
@@ -150,9 +154,11 @@ struct Conversations: ~Copyable {
     // MARK: - Bounds
 
     /// Whether a session's lines have to wait.
+    @inline(__always)
     func isBlocked(_ client: ConversationIndex) -> Bool { records[client.raw].isBlocked(by: unreadLimit) }
 
     /// Whether a session is not to be read from.
+    @inline(__always)
     func isPaused(_ client: ConversationIndex) -> Bool { records[client.raw].isPaused(by: unreadLimit) }
 
     /// The session with the most bytes, of the account with the most bytes.
@@ -166,10 +172,11 @@ struct Conversations: ~Copyable {
     // MARK: - Ready
 
     /// The next session that the shell has to visit, each once.
+    @inline(__always)
     mutating func nextReady() -> SessionID? {
         while let session = ready.popLast() {
             guard let client = index(of: session) else { continue }
-            records[client.raw].takeReady()
+            records[client.raw].takeReady(unreadLimit: unreadLimit)
             return session
         }
         return nil

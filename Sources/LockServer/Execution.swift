@@ -8,7 +8,7 @@ public enum CarriedOut: Sendable, Equatable {
     /// A waiting request with this tag was granted or refused.
     case decision(SessionID, Tag)
     /// The line that was carried out last was refused for a limit: because its search for a circle took too many steps, or
-    /// if `isLate`, perhaps because what is over counts until it is taken apart.
+    /// if `isLate`, perhaps because what is over counts until it is taken apart, or what is cached until it is taken back.
     case limited(isLate: Bool)
     /// The waiting requests of the session were dropped, before its end.
     case withdrawal(SessionID)
@@ -16,16 +16,20 @@ public enum CarriedOut: Sendable, Equatable {
 }
 
 /// The answer to a request: the reply, its order with regard to the effects, and the cost of the request.
+///
+/// What is frequent is small, and the rest is `indirect`: otherwise each request would move more than a hundred bytes.
 enum Answer {
     /// The reply, and then the effects.
-    case reply(Reply, cost: Cost = .line)
+    indirect case reply(Reply, cost: Cost = .line)
+    /// The reply is written. The effects follow.
+    case written(cost: Cost = .line)
     /// The effects, and then the reply: a client that has read the reply to `CANCEL` has already read the reply to the
     /// cancelled request.
-    case effectsFirst(Reply, cost: Cost = .line)
+    indirect case effectsFirst(Reply, cost: Cost = .line)
     /// The request waits; its reply is a later effect.
     case later(cost: Cost = .line)
     /// The effects, and then rows.
-    case rows(RowReply)
+    indirect case rows(RowReply)
     /// The reply to `QUIT`, the session's end, and then the effects.
     case bye
 }
@@ -34,6 +38,9 @@ enum Answer {
 extension Server {
     /// Whether something is due that is not done: what has ended, can be granted, or is to be told.
     public var hasDueWork: Bool { table.hasWork }
+
+    /// How many grants have a slot.
+    public var cachedCount: Int { table.cachedCount }
 
     /// When the rules have something to do at the earliest.
     public var nextDueWork: Instant? { table.nextDeadline }
@@ -89,7 +96,7 @@ extension Server {
     }
 
     /// Does what is due on the locks that a request is about. Returns false if it cannot be decided yet.
-    private mutating func settle(_ request: borrowing Request, _ client: ConversationIndex) -> Bool {
+    private mutating func settle(_ request: Request, _ client: ConversationIndex) -> Bool {
         let session = conversations[client].session
         defer { deliverEffects() }
         switch request.verb {
@@ -116,6 +123,9 @@ extension Server {
             conversations[client].write(reply, tag)
             deliverEffects()
             return cost
+        case .written(let cost):
+            deliverEffects()
+            return cost
         case .effectsFirst(let reply, let cost):
             deliverEffects()
             conversations[client].write(reply, tag)
@@ -137,7 +147,7 @@ extension Server {
 
     @inline(__always)
     private mutating func answer(
-        to request: borrowing Request, _ client: ConversationIndex, _ now: Instant
+        to request: Request, _ client: ConversationIndex, _ now: Instant
     ) -> Answer {
         let session = conversations[client].session
         let tag = request.tag
@@ -145,7 +155,12 @@ extension Server {
         switch request.verb {
         case .acquire(let asked): return acquire(asked, tag, client, now)
         case .release(let name, let choice):
-            return answer(table.release(name, choice, by: session, at: now)) { .released(name, $0) }
+            switch table.release(name, choice, by: session, at: now) {
+            case .success(let token):
+                conversations[client].writeReleased(name, token, tag)
+                return .written()
+            case .failure(let refusal): return .reply(.error(error(refusal)))
+            }
         case .releaseAtEnd(let name, let choice):
             return answer(table.releaseAtEnd(name, choice, by: session, at: now)) { _ in .ok }
         case .releaseAll(let owner):
@@ -156,9 +171,10 @@ extension Server {
         case .upgrade(let name, let choice, let wait):
             guard allow(.write, name, client) else { return denied("write", name, client) }
             let decision = table.upgrade(name, choice, wait: wait, tag: tag, by: session, at: now)
-            return answer(decision, name, .write, client)
+            return answer(decision, name, .write, tag, client)
         case .downgrade(let name, let choice, let mode):
-            return answer(table.downgrade(name, choice, to: mode, by: session, at: now), name, mode, client)
+            let decision = table.downgrade(name, choice, to: mode, by: session, at: now)
+            return answer(decision, name, mode, tag, client)
         case .renew(let name, let choice, let lease):
             return answer(table.renew(name, choice, lease: lease, by: session, at: now)) {
                 .renewed(name, $0.token, TimeLimit($0.lease))
@@ -196,7 +212,7 @@ extension Server {
 
     @inline(__always)
     private mutating func acquire(
-        _ asked: borrowing Acquire, _ tag: Tag?, _ client: ConversationIndex, _ now: Instant
+        _ asked: Acquire, _ tag: Tag?, _ client: ConversationIndex, _ now: Instant
     ) -> Answer {
         guard allow(asked.mode == .read ? .read : .write, asked.name, client) else {
             return denied("\(asked.mode)", asked.name, client)
@@ -209,22 +225,22 @@ extension Server {
                 return .reply(refusal, cost: cost)
             }
         }
-        let acquisition = Acquisition(
+        let decision = table.acquire(
             asked.name, asked.mode, owner: asked.owner, wait: asked.wait, lease: asked.lease,
-            note: asked.note, tag: tag)
-        let decision = table.acquire(acquisition, by: conversations[client].session, at: now)
-        guard cachePolicy.isOn else { return answer(decision, asked.name, asked.mode, client, cost: cost) }
-        return answer(decision, asked, client, cost: cost)
+            note: asked.note, tag: tag, by: conversations[client].session, at: now)
+        var slot: GrantedSlot?
+        if cachePolicy.isOn { slot = cache(decision, asked, client) }
+        return answer(decision, asked.name, asked.mode, tag, client, slot, cost: cost)
     }
 
-    /// The answer to a request for a lock while some grants are cached.
-    private mutating func answer(
-        _ decision: Decision, _ asked: borrowing Acquire, _ client: ConversationIndex, cost: Cost
-    ) -> Answer {
+    /// The slot of a grant that is cached from now on; nil for any other decision.
+    private mutating func cache(
+        _ decision: Decision, _ asked: Acquire, _ client: ConversationIndex
+    ) -> GrantedSlot? {
         let session = conversations[client].session
         guard case .granted(let granted) = decision else {
             _ = cachePolicy.note(asked.name, asked.mode, by: session, asked.owner, isGranted: false)
-            return answer(decision, asked.name, asked.mode, client, cost: cost)
+            return nil
         }
         let isWorthwhile = cachePolicy.note(
             asked.name, asked.mode, by: session, asked.owner, isGranted: true)
@@ -232,10 +248,8 @@ extension Server {
         guard isWorthwhile, asked.mayCache, table.hasSlots(session), policy.order.isEmpty,
             watchers.isEmpty || watchers.sessions(watching: asked.name).isEmpty,
             let slot = table.cache(granted.token, on: asked.name, of: session)
-        else { return .reply(reply(granted, asked.name), cost: cost) }
-        return .reply(
-            reply(granted, asked.name, GrantedSlot(index: slot.index, generation: slot.generation)),
-            cost: cost)
+        else { return nil }
+        return GrantedSlot(index: slot.index, generation: slot.generation)
     }
 
     /// Searches the owner's grants for a breach of the order of locks.
@@ -332,11 +346,15 @@ extension Server {
     // MARK: - Results
 
     private mutating func answer(
-        _ decision: Decision, _ name: LockName, _ mode: LockMode, _ client: ConversationIndex,
-        cost: Cost = .line
+        _ decision: Decision, _ name: LockName, _ mode: LockMode, _ tag: Tag?,
+        _ client: ConversationIndex, _ slot: GrantedSlot? = nil, cost: Cost = .line
     ) -> Answer {
         switch decision {
-        case .granted(let granted): return .reply(reply(granted, name), cost: cost)
+        case .granted(let granted):
+            statistics.grants += 1
+            conversations[client].writeGranted(
+                name, granted.mode, granted.token, ownerDied: granted.ownerDied, slot, tag)
+            return .written(cost: cost)
         case .waiting: return .later(cost: cost)
         case .refused(let refusal):
             if carriedOut != nil { noteLimit(refusal) }
@@ -346,7 +364,9 @@ extension Server {
 
     private mutating func noteLimit(_ refusal: Refusal) {
         guard case .limit(let limit) = refusal else { return }
-        if limit == .waits || table.hasWork { carriedOut?.append(.limited(isLate: limit != .waits)) }
+        if limit == .waits || table.hasWork || cachePolicy.isOn {
+            carriedOut?.append(.limited(isLate: limit != .waits))
+        }
     }
 
     private func answer<Value>(

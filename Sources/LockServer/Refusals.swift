@@ -4,9 +4,9 @@ import LockWire
 
 /// Makes replies from the rules' decisions.
 extension Server {
-    mutating func reply(_ granted: GrantSummary, _ name: LockName, _ slot: GrantedSlot? = nil) -> Reply {
+    mutating func reply(_ granted: GrantSummary, _ name: LockName) -> Reply {
         statistics.grants += 1
-        return .granted(name, granted.mode, granted.token, ownerDied: granted.ownerDied, slot: slot)
+        return .granted(name, granted.mode, granted.token, ownerDied: granted.ownerDied)
     }
 
     /// The reply to a request for a lock that is refused, now or after it waited. Counts and notes the refusal.

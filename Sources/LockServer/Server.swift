@@ -236,23 +236,22 @@ public struct Server: ~Copyable {
     public mutating func nextReadySession() -> SessionID? { conversations.nextReady() }
 
     /// Shows the output that is to be sent, which may be empty.
+    @inlinable
     public func withOutput<Result>(
         of session: SessionID, _ body: (UnsafeRawBufferPointer) -> Result
     ) -> Result {
-        guard let client = conversations.index(of: session) else {
-            return body(UnsafeRawBufferPointer(start: nil, count: 0))
-        }
-        let sent = conversations[client].sent
-        return conversations[client].output.withUnsafeBytes {
-            body(UnsafeRawBufferPointer(rebasing: $0[sent...]))
-        }
+        var result: Result?
+        showOutput(of: session) { result = body($0) }
+        guard let result else { preconditionFailure("the output was not shown") }
+        return result
     }
 
     /// Drops output that was sent. Goes on with rows and lines that had no room.
     public mutating func wrote(_ count: Int, to session: SessionID, at now: Instant) {
         guard let client = conversations.index(of: session) else { return }
+        let isUpToDate = conversations[client].isUpToDate
         conversations[client].dropSent(count, within: limits.unread)
-        goOn(client, now)
+        if !isUpToDate { goOn(client, now) }
     }
 
     /// What is to be done with a session's connection.

@@ -2,6 +2,18 @@ import LockCore
 import LockVocabulary
 import LockWire
 
+/// The lines of one session that are carried out together.
+private struct LinesInTurn {
+    let quota: Int
+    let workBefore: Int
+    var cost = Cost()
+    /// The bytes of the lines, with their line feeds.
+    var bytes = 0
+    /// A line that cannot be decided yet.
+    var postponed: [UInt8] = []
+    var goesOn = true
+}
+
 /// How far a session is served at once: its quota of lines, and rows as far as there is room. The rest follows in later
 /// rounds.
 extension Server {
@@ -16,35 +28,62 @@ extension Server {
         let quota = most ?? accounts.quota(of: payer, at: now)
         var count = 0
         if quota > 0 {
-            let workBefore = accounts.workDone
-            var cost = Cost()
-            var ofLines = 0
-            var postponed: [UInt8] = []
-            var reader = conversations.takeReader(of: client, LineReader(limit: limits.line))
-            count = reader.read(bytes) { line in
-                ofLines += line.count + 1
-                let ofLine = carryOut(line, client, now)
-                cost += .search(steps: table.takeSearchedSteps())
-                cost += .following(steps: table.takeCommandSteps())
-                guard let ofLine else {
-                    cost += .postponed
-                    postponed = line.bytes
-                    return false
+            var turn = LinesInTurn(quota: quota, workBefore: accounts.workDone)
+            let limit = conversations[client].lineLimit
+            var isBetweenLines = conversations[client].isBetweenLines
+            while turn.goesOn, count < bytes.count {
+                if isBetweenLines, let line = LineReader.wholeLine(in: bytes, from: count, limit: limit) {
+                    count = line.end
+                    if !line.text.isEmpty { carryOut(.text(line.text), client, &turn, now) }
+                } else {
+                    let rest = UnsafeRawBufferPointer(rebasing: bytes[count...])
+                    count += carryOutLine(throughReaderOf: client, rest, &turn, now)
+                    isBetweenLines = conversations[client].isBetweenLines
                 }
-                cost += ofLine
-                // Rows and notices to watchers are charged at once.
-                let work = cost.work + accounts.workDone - workBefore
-                return conversations[client].phase == .open && work < quota
-                    && !conversations.isBlocked(client)
             }
-            cost += .blank(bytes: count - ofLines)
-            conversations[client].exchange(&reader)
-            accounts.charge(cost, to: conversations[client].payer, at: now)
-            if !postponed.isEmpty { conversations[client].parkAgain(postponed) }
+            turn.cost += .blank(bytes: count - turn.bytes)
+            accounts.charge(turn.cost, to: conversations[client].payer, at: now)
+            if !turn.postponed.isEmpty { conversations[client].parkAgain(turn.postponed) }
         }
         guard conversations[client].phase == .open else { return }
         if count < bytes.count { conversations[client].park(bytes[count...]) }
         if conversations[client].hasParked, !conversations.isBlocked(client) { queue(client) }
+    }
+
+    /// Carries out the first line that these bytes complete, if it is not whole in them, or keeps its beginning. Returns how many
+    /// bytes were read.
+    @inline(never)
+    private mutating func carryOutLine(
+        throughReaderOf client: ConversationIndex, _ bytes: UnsafeRawBufferPointer,
+        _ turn: inout LinesInTurn, _ now: Instant
+    ) -> Int {
+        var reader = conversations.takeReader(of: client, LineReader(limit: limits.line))
+        defer { conversations[client].exchange(&reader) }
+        return reader.read(bytes) { line in
+            carryOut(line, client, &turn, now)
+            return false
+        }
+    }
+
+    /// Carries out a line in a turn. Ends the turn if the line cannot be decided yet, or no other may follow.
+    private mutating func carryOut(
+        _ line: LineReader.Line, _ client: ConversationIndex, _ turn: inout LinesInTurn, _ now: Instant
+    ) {
+        turn.bytes += line.count + 1
+        let cost = carryOut(line, client, now)
+        turn.cost += .search(steps: table.takeSearchedSteps())
+        turn.cost += .following(steps: table.takeCommandSteps())
+        guard let cost else {
+            turn.cost += .postponed
+            turn.postponed = line.bytes
+            turn.goesOn = false
+            return
+        }
+        turn.cost += cost
+        // Rows and notices to watchers are charged at once.
+        let work = turn.cost.work + accounts.workDone - turn.workBefore
+        turn.goesOn =
+            conversations[client].phase == .open && work < turn.quota && !conversations.isBlocked(client)
     }
 
     /// Carries out the parked lines, as far as the session does not pause again.

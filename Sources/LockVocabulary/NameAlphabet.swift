@@ -93,7 +93,7 @@ extension String {
     /// A string from ASCII bytes.
     init(asciiBytes bytes: UnsafeRawBufferPointer) {
         self.init(unsafeUninitializedCapacity: bytes.count) { buffer in
-            for index in 0..<bytes.count { buffer.initializeElement(at: index, to: bytes[index]) }
+            UnsafeMutableRawBufferPointer(buffer).copyMemory(from: bytes)
             return bytes.count
         }
     }

@@ -3,36 +3,41 @@ import LockVocabulary
 /// The words behind a verb: the operand, then options in any order, each at most once.
 struct Arguments: ~Copyable {
     private let form: RequestForm
+    private let line: LineWords
     private var operand: UnsafeRawBufferPointer?
     private var given = OptionKeys()
-    /// The values of the given options, by their keys' raw values.
-    private var values = InlineArray<12, UnsafeRawBufferPointer>(
-        repeating: UnsafeRawBufferPointer(start: nil, count: 0))
+    /// The positions in the line where the values of the given options begin, by their keys' raw values. Most requests have no
+    /// option, so this is small.
+    private var values = InlineArray<12, UInt32>(repeating: 0)
 
     init(_ words: consuming LineWords, of form: RequestForm) throws(WireError) {
         self.form = form
-        let shape = form.shape
+        line = words
         var next = words.next()
-        if let word = next, shape.needsOperand || word.offset(of: UInt8(ascii: "=")) == nil {
+        // A word without "=" is the operand, whatever the shape is.
+        if let word = next, word.offset(of: UInt8(ascii: "=")) == nil || form.shape.needsOperand {
             operand = word
             next = words.next()
         }
         while let word = next {
             guard let equals = word.offset(of: UInt8(ascii: "=")), let key = OptionKey(word.part(0, equals)),
-                shape.options.contains(key)
+                form.shape.options.contains(key)
             else { throw misfit(.unknownArgument) }
             guard !given.contains(key) else { throw misfit(.repeatedArgument) }
             given.insert(key)
-            values[key.rawValue] = word.part(equals + 1, word.count)
+            values[key.rawValue] = UInt32(words.end - word.count + equals + 1)
             next = words.next()
         }
     }
 
+    /// The value of an option that is given.
+    private func spelledValue(_ key: OptionKey) -> UnsafeRawBufferPointer {
+        line.word(from: Int(values[key.rawValue]))
+    }
+
     func verb() throws(WireError) -> Verb {
         switch form {
-        case .read: try acquire(.read)
-        case .update: try acquire(.update)
-        case .write: try acquire(.write)
+        case .read, .update, .write: try acquire(form == .write ? .write : form == .read ? .read : .update)
         case .release: try release()
         case .upgrade: try .upgrade(name(), choice(), wait: wait().limit)
         case .downgrade: try .downgrade(name(), choice(), to: weakerMode())
@@ -57,6 +62,7 @@ struct Arguments: ~Copyable {
 
     // MARK: Requests
 
+    @inline(__always)
     private func acquire(_ mode: LockMode) throws(WireError) -> Verb {
         .acquire(
             Acquire(
@@ -65,13 +71,14 @@ struct Arguments: ~Copyable {
                 mayCache: given.contains(.cache) ? try flag(.cache) ?? true : true))
     }
 
+    @inline(__always)
     private func release() throws(WireError) -> Verb {
         if let operand, operand.spells("*") {
             if given.contains(.token) || given.contains(.at) { throw misfit(.unknownArgument) }
             return .releaseAll(try required(owner()))
         }
         guard given.contains(.at) else { return .release(try name(), try choice()) }
-        guard values[OptionKey.at.rawValue].spells("end") else { throw misfit(.badValue) }
+        guard spelledValue(.at).spells("end") else { throw misfit(.badValue) }
         return .releaseAtEnd(try name(), try choice())
     }
 
@@ -92,6 +99,7 @@ struct Arguments: ~Copyable {
 
     // MARK: Operands and options
 
+    @inline(__always)
     private func name() throws(WireError) -> LockName {
         guard let operand else { throw misfit(.missingArgument) }
         guard let name = LockName(bytes: operand) else {
@@ -119,7 +127,7 @@ struct Arguments: ~Copyable {
     private func givenValue<Value: Spelled>(
         _ key: OptionKey, _ code: ErrorCode, _ explanation: String?
     ) throws(WireError) -> Value {
-        guard let value = Value(spelled: values[key.rawValue]) else {
+        guard let value = Value(spelled: spelledValue(key)) else {
             throw WireError(code, explanation ?? code.explanation)
         }
         return value

@@ -87,6 +87,20 @@ public struct LineReader: Sendable {
         return start
     }
 
+    /// The line that begins at `start`, if the chunk has all of it, and where the next one begins.
+    ///
+    /// For a reader between two lines. The line may be empty; nil if the reader has to read it: it continues in the next chunk,
+    /// or is too long. Most lines arrive whole, and this spares them a closure.
+    public static func wholeLine(
+        in chunk: UnsafeRawBufferPointer, from start: Int, limit: Int
+    ) -> (text: UnsafeRawBufferPointer, end: Int)? {
+        guard let end = chunk.offsetOfLineFeed(from: start), end - start < limit else { return nil }
+        return (trim(chunk.part(start, end)), end + 1)
+    }
+
+    /// The most bytes of a line, line feed included.
+    public var lineLimit: Int { limit }
+
     /// Reads a piece that has no line feed yet.
     private mutating func keep(_ piece: UnsafeRawBufferPointer, _ body: (Line) -> Bool) {
         if skipping { return }
@@ -124,12 +138,19 @@ public struct LineReader: Sendable {
 
     /// Calls the body with a line without its carriage return and outer spaces, unless nothing is left.
     private static func give(_ line: UnsafeRawBufferPointer, _ body: (Line) -> Bool) -> Bool {
+        let text = trim(line)
+        return text.isEmpty || body(.text(text))
+    }
+
+    /// The line without its carriage return and outer spaces.
+    @inline(__always)
+    private static func trim(_ line: UnsafeRawBufferPointer) -> UnsafeRawBufferPointer {
         var start = 0
         var end = line.count
         if end > 0, line[end - 1] == .carriageReturn { end -= 1 }
         while start < end, line[start] == .space { start += 1 }
         while start < end, line[end - 1] == .space { end -= 1 }
-        return start == end || body(.text(line.part(start, end)))
+        return line.part(start, end)
     }
 }
 
@@ -138,6 +159,7 @@ extension UnsafeRawBufferPointer {
     ///
     /// It reads eight bytes at a time. XOR turns each line feed into zero. The subtraction sets the high bit of the
     /// lowest zero byte ("Bit Twiddling Hacks", determine if a word has a zero byte).
+    @inline(__always)
     func offsetOfLineFeed(from start: Int) -> Int? {
         var index = start
         while index + 8 <= count {

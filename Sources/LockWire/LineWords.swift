@@ -17,6 +17,16 @@ struct LineWords {
         return line.part(start, position)
     }
 
+    /// Where the last word ends.
+    var end: Int { position }
+
+    /// What stands from a position on, up to the next space; nothing if a space stands there.
+    func word(from start: Int) -> UnsafeRawBufferPointer {
+        var end = start
+        while end < line.count, line[end] != .space { end += 1 }
+        return line.part(start, end)
+    }
+
     /// Whether the last word ends the line.
     var isAtEnd: Bool { position == line.count }
 
@@ -38,7 +48,7 @@ extension UnsafeRawBufferPointer {
     /// The bytes from one offset up to another. Both offsets are valid.
     @inline(__always)
     func part(_ start: Int, _ end: Int) -> UnsafeRawBufferPointer {
-        UnsafeRawBufferPointer(rebasing: self[start..<end])
+        UnsafeRawBufferPointer(start: baseAddress.map { $0 + start }, count: end - start)
     }
 
     /// Whether every byte is a space or a visible ASCII character.

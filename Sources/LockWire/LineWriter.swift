@@ -13,6 +13,7 @@ struct LineWriter {
     fileprivate var fits: Bool { count <= room.count }
 
     /// The place of a piece of so many bytes, which the caller fills; nil if the piece does not fit.
+    @inline(__always)
     private mutating func place(_ length: Int) -> UnsafeMutablePointer<UInt8>? {
         let start = count
         count += length
@@ -20,17 +21,26 @@ struct LineWriter {
         return base + start
     }
 
-    mutating func put(_ word: StaticString) {
+    mutating func put(_ word: StaticString) { put(word: word) }
+
+    /// The same where the word is known to the compiler: its bytes are then a few stores.
+    @inline(__always)
+    mutating func put(word: StaticString) {
         let length = word.utf8CodeUnitCount
         place(length)?.initialize(from: word.utf8Start, count: length)
     }
 
     mutating func put(text: String) {
+        let isWritten: Void? = text.utf8.withContiguousStorageIfAvailable { put($0) }
+        guard isWritten == nil else { return }
         var text = text
-        text.withUTF8 { bytes in
-            guard let start = bytes.baseAddress else { return }
-            place(bytes.count)?.initialize(from: start, count: bytes.count)
-        }
+        text.withUTF8 { put($0) }
+    }
+
+    @inline(__always)
+    private mutating func put(_ bytes: UnsafeBufferPointer<UInt8>) {
+        guard let start = bytes.baseAddress else { return }
+        place(bytes.count)?.initialize(from: start, count: bytes.count)
     }
 
     /// Writes a number in decimal.
@@ -71,6 +81,7 @@ extension [UInt8] {
     /// Appends one line with its line feed.
     ///
     /// Nearly every line fits into the first room. One that does not is written again, into as much as it needs.
+    @inline(__always)
     mutating func appendLine(_ write: (inout LineWriter) -> Void) {
         var room = 256
         var isWritten = false
@@ -79,7 +90,7 @@ extension [UInt8] {
                 span.withUnsafeMutableBufferPointer { bytes, initialized in
                     var line = LineWriter(bytes)
                     write(&line)
-                    line.put("\n")
+                    line.put(word: "\n")
                     isWritten = line.fits
                     initialized = isWritten ? line.count : 0
                     room = line.count

@@ -48,17 +48,39 @@ extension Reply {
     }
 }
 
+/// The most frequent replies, each without a `Reply`: a request makes one of them, and to pack and unpack it takes as long as to
+/// write it.
+extension Reply {
+    /// Appends the line that `granted` stands for.
+    public static func encodeGranted(
+        _ name: LockName, _ mode: LockMode, _ token: Token, ownerDied: Bool, _ slot: GrantedSlot?, tag: Tag?,
+        into output: inout [UInt8]
+    ) {
+        output.appendLine { line in
+            line.put(tag: tag)
+            line.putGranted(name, mode, token, ownerDied: ownerDied, slot)
+        }
+    }
+
+    /// Appends the line that `released` stands for.
+    public static func encodeReleased(
+        _ name: LockName, _ token: Token, tag: Tag?, into output: inout [UInt8]
+    ) {
+        output.appendLine { line in
+            line.put(tag: tag)
+            line.put(word: "RELEASED ")
+            line.put(text: name.text)
+            line.put(word: " token=")
+            line.put(number: token.rawValue)
+        }
+    }
+}
+
 extension LineWriter {
     fileprivate mutating func put(_ reply: Reply) {
         switch reply {
         case .granted(let name, let mode, let token, let ownerDied, let slot):
-            put("GRANTED", name, mode)
-            put(" token=", token)
-            if ownerDied { put(" ownerdied=1") }
-            if let slot {
-                put(" slot=", slot.index)
-                put(" gen=", slot.generation)
-            }
+            putGranted(name, mode, token, ownerDied: ownerDied, slot)
         case .busy(let name, let mode, let holders):
             put("BUSY", name, mode)
             put(" held-by=", holders)
@@ -104,6 +126,25 @@ extension LineWriter {
         case .ok: put("OK")
         case .end(let rows): put("END ", rows)
         case .error(let error): put(error)
+        }
+    }
+
+    @inline(__always)
+    fileprivate mutating func putGranted(
+        _ name: LockName, _ mode: LockMode, _ token: Token, ownerDied: Bool, _ slot: GrantedSlot?
+    ) {
+        put(word: "GRANTED ")
+        put(text: name.text)
+        switch mode {
+        case .read: put(word: " read token=")
+        case .update: put(word: " update token=")
+        case .write: put(word: " write token=")
+        }
+        put(number: token.rawValue)
+        if ownerDied { put(word: " ownerdied=1") }
+        if let slot {
+            put(" slot=", slot.index)
+            put(" gen=", slot.generation)
         }
     }
 

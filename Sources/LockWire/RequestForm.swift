@@ -61,14 +61,22 @@ enum RequestForm: Int, CaseIterable {
     /// The form of the requests with a verb, which matches in any case; nil if there is none.
     ///
     /// A `switch`, as a search costs every request as much as reading its name does.
+    @inline(__always)
     init?(verb: UnsafeRawBufferPointer) {
         switch verb.count {
+        case 5 where verb.spellsVerb("WRITE"): self = .write
+        case 7 where verb.spellsVerb("RELEASE"): self = .release
         case 4 where verb.spellsVerb("READ"): self = .read
+        default: self.init(rarerVerb: verb)
+        }
+    }
+
+    private init?(rarerVerb verb: UnsafeRawBufferPointer) {
+        switch verb.count {
         case 4 where verb.spellsVerb("PING"): self = .ping
         case 4 where verb.spellsVerb("LIST"): self = .list
         case 4 where verb.spellsVerb("QUIT"): self = .quit
         case 4 where verb.spellsVerb("HELP"): self = .help
-        case 5 where verb.spellsVerb("WRITE"): self = .write
         case 5 where verb.spellsVerb("RENEW"): self = .renew
         case 5 where verb.spellsVerb("HELLO"): self = .hello
         case 5 where verb.spellsVerb("STATS"): self = .stats
@@ -77,7 +85,6 @@ enum RequestForm: Int, CaseIterable {
         case 6 where verb.spellsVerb("CANCEL"): self = .cancel
         case 6 where verb.spellsVerb("STATUS"): self = .status
         case 6 where verb.spellsVerb("REVOKE"): self = .revoke
-        case 7 where verb.spellsVerb("RELEASE"): self = .release
         case 7 where verb.spellsVerb("UPGRADE"): self = .upgrade
         case 8 where verb.spellsVerb("VALIDATE"): self = .validate
         case 8 where verb.spellsVerb("SESSIONS"): self = .sessions

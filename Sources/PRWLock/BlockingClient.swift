@@ -15,6 +15,8 @@ public final class BlockingClient {
     /// The daemon's socket; nil if the rules that all clients share decide.
     let location: SocketLocation?
     private let greeting: Note
+    /// What the client keeps for its locks.
+    let cells: BlockingCells
     private var session: BlockingSession?
     private var backOff = BackOff()
     private var isClosed = false
@@ -22,11 +24,14 @@ public final class BlockingClient {
     /// A client with a session of its own.
     ///
     /// - Parameters:
-    ///   - socketPath: the path of the daemon's socket; see ``Client/init(socketPath:name:)`` for nil.
+    ///   - socketPath: the path of the daemon's socket; see ``Client/init(socketPath:name:caches:)`` for nil.
     ///   - name: the name of this client in the daemon's list of sessions; the program's name if nil.
-    public init(socketPath: String? = nil, name: String? = nil) {
+    ///   - caches: whether a grant may stay with this client after its release, until another request wants the lock
+    ///     (<doc:CachedGrants>).
+    public init(socketPath: String? = nil, name: String? = nil, caches: Bool = true) {
         location = socketPath.map(SocketLocation.init(path:))
         greeting = Client.greeting(name)
+        cells = BlockingCells(caches: caches)
     }
 
     /// A lock of this client's daemon, with any name.
@@ -50,11 +55,23 @@ public final class BlockingClient {
 
     /// - Parameter time: the time of the whole call; by default it begins now.
     func acquire(_ request: Acquire, _ time: CallTime? = nil) throws(LockError) -> BlockingGrant {
+        let cell = cells.cell(request.name)
+        if request.mayCache, let entered = cell.enter(request.mode) {
+            if let cached = cell.cached(entered) {
+                return BlockingGrant(cached.grant, of: cached.session, in: cell, entered)
+            }
+        }
         let time = time ?? CallTime(waiting: request.wait)
         while true {
             let session = try connected(by: Deadline(time.end))
             switch session.outcome(of: .acquire(request), time) {
-            case .granted(let grant): return BlockingGrant(grant, of: session)
+            case .granted(let grant):
+                guard let entered = cell.add(grant, of: session), let slot = session.terms(of: grant).slot
+                else {
+                    return BlockingGrant(grant, of: session)
+                }
+                cells.keep(cell, for: slot)
+                return BlockingGrant(grant, of: session, in: cell, entered)
             case .refused(let error): throw error
             case .unanswered: continue
             case .done, .answered, .lost, .cancelled: preconditionFailure("a lock is granted or refused")
@@ -69,10 +86,12 @@ public final class BlockingClient {
         let isAgain = session?.wasLost ?? false
         // A forked child closes its parent's socket before it connects.
         session = nil
+        cells.forgetSessions()
         var pauses = backOff.begin(at: .now)
         do throws(RendezvousError) {
             let socket = try pauses.connect(to: location, isAgain: isAgain, by: deadline)
-            let new = BlockingSession(BlockingConnection(over: socket), greeting: greeting)
+            let new = BlockingSession(
+                BlockingConnection(over: socket), greeting: greeting, memory: cells.memory)
             session = new
             return new
         } catch {

@@ -39,6 +39,12 @@ package struct BlockingConnection: ~Copyable {
         UnixSocket.peerPath(of: socket.rawValue).map { SocketLocation(naming: $0, in: surroundings) }
     }
 
+    /// From now on takes the files for cached grants as well.
+    mutating func awaitFiles() { receiver = LineReceiver(awaitsFiles: true) }
+
+    /// Hands over the files that have arrived.
+    mutating func takeFiles() -> SlotFiles? { receiver.takeFiles() }
+
     /// Sends one request, and waits until the deadline for the socket to take it.
     ///
     /// Bytes that the socket does not take by then precede the next request, so that no line is ever cut.

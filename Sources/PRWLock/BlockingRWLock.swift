@@ -17,6 +17,9 @@ public struct BlockingRWLock {
     public let name: LockName
     /// The client that asks the daemon for this lock.
     public let client: BlockingClient
+    /// What the client keeps for this lock.
+    private let cell: BlockingCell
+    @usableFromInline let entries: CachedEntries
 
     /// A lock with any name. Bytes that a lock's name cannot have are percent-encoded.
     ///
@@ -32,6 +35,8 @@ public struct BlockingRWLock {
     public init(_ name: LockName, client: BlockingClient = BlockingClient()) {
         self.name = name
         self.client = client
+        cell = client.cells.cell(name)
+        entries = cell.entries
     }
 
     /// Acquires the lock to read, beside other readers and one updater.
@@ -94,10 +99,14 @@ public struct BlockingRWLock {
     /// The body is not interrupted if the lock is lost.
     /// - Throws: `LockError` if the lock was not granted; `LockLost` if the lock was not held to the end, in preference to
     ///   what the body throws; what the body throws.
+    @inlinable
     public func withReadLock<Result>(
         timeout: Duration? = nil, lease: Duration? = nil, note: String = "", _ body: () throws -> Result
     ) throws -> Result {
-        try acquire(.read, timeout, lease, note).whileHeld { _ in try body() }
+        guard timeout == nil, lease == nil, note.isEmpty, let entered = entries.enterFirstToRead() else {
+            return try runAcquired(.read, timeout, lease, note, body)
+        }
+        return try runEntered(.read, entered, body)
     }
 
     /// Holds the lock to read while the body runs, which gets the grant; see ``acquireRead(timeout:lease:note:)`` for the
@@ -121,10 +130,14 @@ public struct BlockingRWLock {
     }
 
     /// Holds the lock alone while the body runs; see `withReadLock`.
+    @inlinable
     public func withWriteLock<Result>(
         timeout: Duration? = nil, lease: Duration? = nil, note: String = "", _ body: () throws -> Result
     ) throws -> Result {
-        try acquire(.write, timeout, lease, note).whileHeld { _ in try body() }
+        guard timeout == nil, lease == nil, note.isEmpty, let entered = entries.enterToWrite() else {
+            return try runAcquired(.write, timeout, lease, note, body)
+        }
+        return try runEntered(.write, entered, body)
     }
 
     /// Holds the lock alone while the body runs, which gets the grant; see `withReadLock`.
@@ -135,10 +148,56 @@ public struct BlockingRWLock {
         try acquire(.write, timeout, lease, note).whileHeld(body)
     }
 
+    @usableFromInline @inline(never)
+    func runAcquired<Value>(
+        _ mode: LockMode, _ timeout: Duration?, _ lease: Duration?, _ note: String, _ body: () throws -> Value
+    ) throws -> Value {
+        try acquire(mode, timeout, lease, note).whileHeld { _ in try body() }
+    }
+
+    @inlinable @inline(__always)
+    func runEntered<Value>(
+        _ mode: LockMode, _ entered: CachedEntries.Entered, _ body: () throws -> Value
+    ) throws -> Value {
+        guard entries.isServed else {
+            stepBack(entered)
+            return try runAcquired(mode, nil, nil, "", body)
+        }
+        let value: Value
+        do { value = try body() } catch {
+            try leaveAfterError(entered)
+            throw error
+        }
+        if !entries.leave(entered) { try releaseAtDaemon(entered) }
+        return value
+    }
+
+    @usableFromInline @inline(never)
+    func stepBack(_ entered: CachedEntries.Entered) { cell.stepBack(entered) }
+
+    /// Throws only the loss: it explains more than the error that the body made of it.
+    @usableFromInline @inline(never)
+    func leaveAfterError(_ entered: CachedEntries.Entered) throws {
+        if entries.leave(entered) { return }
+        do { try releaseAtDaemon(entered) } catch let lost as LockLost { throw lost } catch {}
+    }
+
+    /// Releases a grant that another request wants, or finds that it is lost.
+    @usableFromInline @inline(never)
+    func releaseAtDaemon(_ entered: CachedEntries.Entered) throws {
+        guard let cached = cell.take(entered) else {
+            throw LockLost(lock: name, token: entered.entry.token, cause: .disconnected)
+        }
+        let time = CallTime(asking: CallTime.patience)
+        try cached.session.outcome(of: .release(cached.grant), time).confirm()
+    }
+
     private func acquire(
         _ mode: LockMode, _ timeout: Duration?, _ lease: Duration?, _ note: String
     ) throws(LockError) -> BlockingGrant {
-        let terms = try Acquire(name, mode, timeout: timeout, lease: lease, note: note, owner: .session)
+        let terms = try Acquire(
+            name, mode, timeout: timeout, lease: lease, note: note, owner: .session,
+            mayCache: mode != .update && lease == nil && note.isEmpty)
         return try client.acquire(terms)
     }
 
@@ -158,13 +217,33 @@ public struct BlockingRWLock {
 public struct BlockingGrant: ~Copyable {
     private let grant: Session.GrantID
     private let session: BlockingSession
+    /// The cell of the lock, and the slot under which the grant is held; nil if the daemon has to release it.
+    private var slot: (cell: BlockingCell, entered: CachedEntries.Entered)?
+    /// Whether the grant was left under its slot, for the next call.
+    private var isLeft = false
 
     init(_ grant: Session.GrantID, of session: BlockingSession) {
         self.grant = grant
         self.session = session
     }
 
-    deinit { session.abandon(grant) }
+    /// A cached grant that is held under its slot.
+    init(
+        _ grant: Session.GrantID, of session: BlockingSession, in cell: BlockingCell,
+        _ entered: CachedEntries.Entered
+    ) {
+        self.init(grant, of: session)
+        slot = (cell, entered)
+    }
+
+    deinit {
+        if isLeft { return }
+        if let slot {
+            if slot.cell.entries.leave(slot.entered) { return }
+            _ = slot.cell.take(slot.entered)
+        }
+        session.abandon(grant)
+    }
 
     var terms: Session.Terms { session.terms(of: grant) }
 
@@ -190,6 +269,7 @@ public struct BlockingGrant: ~Copyable {
     /// - Throws: what ``Grant/upgrade(timeout:)`` throws, except `CancellationError`; `LockError.invalidArgument` for a timeout
     ///   that is negative or longer than 876,000 hours.
     public mutating func upgrade(timeout: Duration? = nil) throws {
+        endCaching()
         try perform(.upgrade(grant), CallTime(waiting: try TimeLimit(timeout: timeout)))
     }
 
@@ -198,6 +278,7 @@ public struct BlockingGrant: ~Copyable {
     /// The call waits at most 10 seconds for the daemon. If the daemon goes away, it throws `LockLost`.
     /// - Throws: what ``Grant/downgrade(to:)`` throws.
     public mutating func downgrade(to mode: LockMode = .read) throws {
+        endCaching()
         try perform(.downgrade(grant, to: mode))
     }
 
@@ -215,7 +296,22 @@ public struct BlockingGrant: ~Copyable {
     /// The call waits at most 10 seconds for the daemon. If the daemon goes away, it throws `LockLost`.
     /// - Throws: `LockLost` if the lock was not held to the end; `LockError.unreachable` if the daemon does not answer for
     ///   10 seconds: it releases the lock when it reads the request.
-    public consuming func release() throws { try perform(.release(grant)) }
+    public consuming func release() throws {
+        if let slot {
+            if slot.cell.entries.leave(slot.entered) {
+                (self.slot, isLeft) = (nil, true)
+                return
+            }
+            endCaching()
+        }
+        try perform(.release(grant))
+    }
+
+    /// From now on the daemon has to release the grant.
+    private mutating func endCaching() {
+        if let slot { _ = slot.cell.take(slot.entered) }
+        slot = nil
+    }
 
     private func perform(_ call: Session.Call, _ time: CallTime = CallTime(asking: CallTime.patience)) throws
     {

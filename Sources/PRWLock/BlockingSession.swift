@@ -14,13 +14,22 @@ final class BlockingSession {
     private var connection: BlockingConnection
     private var core: Session
     private let processID = getpid()
+    /// The memory for the session's slots, and the number of this session in it.
+    private let memory: SlotMemory
+    private var mapping: Int?
 
-    init(_ connection: consuming BlockingConnection, greeting: Note) {
+    /// - Parameter memory: where the session's slots go.
+    init(_ connection: consuming BlockingConnection, greeting: Note, memory: SlotMemory) {
         self.connection = connection
-        core = Session(greeting: greeting)
+        self.memory = memory
+        let caches = memory.isUsable
+        if caches { self.connection.awaitFiles() }
+        core = Session(greeting: greeting, caches: caches)
         core.opened(at: .now)
         flush(by: Deadline(after: Self.sendTime))
     }
+
+    deinit { if let mapping { memory.clear(mapping) } }
 
     /// Whether this process may use the session and the daemon is there.
     ///
@@ -55,9 +64,9 @@ final class BlockingSession {
     private func awaitUndoing(of id: Session.RequestID) {
         let end = Deadline(after: Self.undoingTime)
         while core.isOpen(id), advance(by: end) {}
-        guard core.isOpen(id), core.isForsaken else { return }
+        guard core.isOpen(id), core.isForsaken(besides: memory.isHeld) else { return }
         connection.close()
-        core.ended()
+        finish(because: .disconnected)
     }
 
     /// The terms of a grant.
@@ -69,6 +78,9 @@ final class BlockingSession {
         return core.loss(of: grant)
     }
 
+    /// Forgets a cached grant that the daemon took while it was not held.
+    func forgetTaken(_ grant: Session.GrantID) { core.forgetTaken(grant) }
+
     /// Releases a grant without waiting for the answer.
     func abandon(_ grant: Session.GrantID) {
         guard isUsable else { return }
@@ -79,7 +91,7 @@ final class BlockingSession {
     /// Ends the session now. Every grant is lost. In a forked child the parent's session stays.
     func close() {
         guard isUsable else { return }
-        core.ended(because: .closed)
+        finish(because: .closed)
         connection.close()
     }
 
@@ -93,11 +105,18 @@ final class BlockingSession {
         flush(by: end)
         do throws(ConnectionEnded) {
             guard let line = try connection.next(by: end) else { return false }
+            if let files = connection.takeFiles() { mapping = memory.map(files) }
             core.received(line, at: .now)
             return true
         } catch {
-            core.ended()
+            finish(because: .disconnected)
             return false
         }
+    }
+
+    private func finish(because reason: LockError) {
+        core.ended(because: reason)
+        if let mapping { memory.clear(mapping) }
+        mapping = nil
     }
 }

@@ -12,6 +12,9 @@ enum Checked {
         try checked(duration, "a timeout")
     }
 
+    /// Whether a timeout obeys the rule.
+    static func isTimeout(_ duration: Duration) -> Bool { duration >= .zero && duration <= longest }
+
     /// A lease: as a timeout, but not zero.
     static func lease(_ duration: Duration) throws(LockError) -> Duration {
         if duration == .zero { throw .invalidArgument("a lease must not be 0") }

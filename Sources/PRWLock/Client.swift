@@ -29,6 +29,8 @@ public final class Client: Sendable {
     /// The daemon's socket; nil if the rules that all clients share decide.
     let location: SocketLocation?
     let greeting: Note
+    /// What the client keeps for its locks.
+    let cells: LockCells
     private let current = Guarded(Current())
 
     /// A client with a session of its own.
@@ -37,9 +39,12 @@ public final class Client: Sendable {
     ///   - socketPath: the path of the daemon's socket. If nil, the client finds the daemon as every client does: by
     ///     `PRWLOCK_SOCKET`; else the system's daemon if there is one; else the user's own, which is started if needed.
     ///   - name: the name of this client in the daemon's list of sessions; the program's name if nil.
-    public init(socketPath: String? = nil, name: String? = nil) {
+    ///   - caches: whether a grant may stay with this process after its release, until another request wants the lock
+    ///     (<doc:CachedGrants>).
+    public init(socketPath: String? = nil, name: String? = nil, caches: Bool = true) {
         location = socketPath.map(SocketLocation.init(path:))
         greeting = Self.greeting(name)
+        cells = LockCells(caches: caches)
     }
 
     /// The name of a client in the daemon's list of sessions: the given one, or its program's.
@@ -48,7 +53,10 @@ public final class Client: Sendable {
         return Note(fitting: name ?? program ?? "")
     }
 
-    deinit { current.withLock { $0.connection }?.retire() }
+    deinit {
+        current.withLock { $0.connection }?.retire()
+        cells.releaseAll()
+    }
 
     /// A lock of this client's daemon, with any name.
     ///
@@ -57,6 +65,9 @@ public final class Client: Sendable {
 
     /// A lock of this client's daemon, with a name that is encoded already.
     public func lock(_ name: LockName) -> RWLock { RWLock(name, client: self) }
+
+    /// Whether the program has closed the client.
+    var isClosed: Bool { current.withLock { $0.isClosed } }
 
     /// Ends the session of the client, and its watches, at once. The client cannot be used again.
     ///
@@ -120,7 +131,7 @@ public final class Client: Sendable {
             if let connection = current.connection, connection.isUsable {
                 return (connection, nil, nil)
             }
-            let new = Connection(greeting: greeting)
+            let new = Connection(greeting: greeting, memory: cells.memory)
             defer { current.connection = new }
             return (new, current.connection, current.backOff.begin(at: .now))
         }

@@ -32,6 +32,8 @@ final class Connection: Sendable {
         var obstacle: RendezvousError?
         /// Whether the session ends as soon as nothing is asked or held.
         var isRetired = false
+        /// The number of this session in the memory for slots.
+        var mapping: Int?
 
         /// Whether the keeper sleeps beyond the session's alarm. It counts as woken then.
         mutating func wakesKeeper() -> Bool {
@@ -53,11 +55,15 @@ final class Connection: Sendable {
     /// Wakes the keeper; nil if there was no descriptor left for it.
     private let wake = try? WakeUp()
     private let observer: (@Sendable (Notice) -> Void)?
+    /// The memory for the session's slots; nil if it asks for none.
+    private let memory: SlotMemory?
     /// Fulfilled when the session has ended, with the reason.
     let end = Promise<LockError>()
 
-    init(greeting: Note, observer: (@Sendable (Notice) -> Void)? = nil) {
-        shared = Guarded(Shared(session: Session(greeting: greeting)))
+    /// - Parameter memory: where the session's slots go.
+    init(greeting: Note, memory: SlotMemory? = nil, observer: (@Sendable (Notice) -> Void)? = nil) {
+        self.memory = memory.flatMap { $0.isUsable ? $0 : nil }
+        shared = Guarded(Shared(session: Session(greeting: greeting, caches: self.memory != nil)))
         self.observer = observer
     }
 
@@ -130,6 +136,21 @@ final class Connection: Sendable {
         if let loss { fate.fulfil(loss) }
         return terms
     }
+
+    /// Reports the loss of a grant once more, unless it was let go.
+    func reportAgain(_ fate: Promise<LockLost?>, of grant: Session.GrantID) {
+        let loss = shared.withLock { shared in
+            shared.fates[grant] = fate
+            return shared.session.loss(of: grant)
+        }
+        if let loss { fate.fulfil(loss) }
+    }
+
+    /// Reports the loss of a grant no more, because another body may have it from now on.
+    func reportNoMore(_ grant: Session.GrantID) { shared.withLock { $0.fates[grant] = nil } }
+
+    /// Forgets a cached grant that the daemon took while it was not held.
+    func forgetTaken(_ grant: Session.GrantID) { shared.withLock { $0.session.forgetTaken(grant) } }
 
     /// Renews the lease of a grant again and again.
     func keepRenewed(_ grant: Session.GrantID, every interval: Duration) {
@@ -257,11 +278,12 @@ final class Connection: Sendable {
     }
 
     private func finish(_ reason: LockError) {
-        let socket = perform { shared in
+        let (socket, mapping) = perform { shared in
             defer { shared.socket = nil }
             shared.session.ended(because: reason)
-            return shared.socket
+            return (shared.socket, shared.mapping)
         }
+        if let mapping { memory?.clear(mapping) }
         // Another thread may still have the socket. The daemon learns of the end all the same.
         if let socket { shutdown(socket.rawValue, Int32(SHUT_RDWR)) }
         end.fulfil(shared.withLock { $0.session.failure } ?? reason)
@@ -271,7 +293,7 @@ final class Connection: Sendable {
     private func wakeKeeper() { if !isInChild { wake?.ring() } }
 
     private func keep(wokenBy wake: WakeUp) {
-        var receiver = LineReceiver()
+        var receiver = LineReceiver(awaitsFiles: memory != nil)
         while let (socket, hasLeftovers, alarm) = nextWait() {
             let isReadable = Self.wait(for: socket, hasLeftovers, orFor: wake, until: Deadline(alarm))
             if hasLeftovers { flush() }
@@ -279,11 +301,22 @@ final class Connection: Sendable {
             guard isReadable, let socket else { continue }
             do throws(ConnectionEnded) {
                 let lines = try receiver.receive(from: socket.rawValue)
+                if let files = receiver.takeFiles() { map(files) }
                 perform { shared in for line in lines { shared.session.received(line, at: .now) } }
             } catch {
                 return finish(.disconnected)
             }
         }
+    }
+
+    /// Maps the slots, before the lines that speak of them are handled.
+    private func map(_ files: SlotFiles) {
+        guard let memory, let mapping = memory.map(files) else { return }
+        let hasEnded = shared.withLock { shared in
+            shared.mapping = mapping
+            return shared.session.failure != nil
+        }
+        if hasEnded { memory.clear(mapping) }
     }
 
     /// What the keeper waits for; nil at the end.

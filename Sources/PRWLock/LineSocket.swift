@@ -1,3 +1,4 @@
+import CLinux
 import Glibc
 import LockWire
 package import Posix
@@ -8,13 +9,48 @@ struct LineReceiver {
     /// The answer to `PING` came before, as each connection begins with it.
     private var received = ReceivedBytes(after: "PONG\n".utf8.count)
     private var chunk = [UInt8](repeating: 0, count: 16_384)
+    /// Whether descriptors are expected. The kernel drops those that no one asks for.
+    private var awaitsFiles: Bool
+    /// The files for cached grants, for the shell to take.
+    private var files: SlotFiles?
+
+    /// - Parameter awaitsFiles: whether the session has asked for slots.
+    init(awaitsFiles: Bool = false) { self.awaitsFiles = awaitsFiles }
+
+    /// Hands over the files that have arrived.
+    mutating func takeFiles() -> SlotFiles? {
+        defer { files = nil }
+        return files
+    }
+
+    private mutating func receiveBytes(from descriptor: Int32) -> Int {
+        guard awaitsFiles else {
+            return chunk.withUnsafeMutableBytes {
+                recv(descriptor, $0.baseAddress, $0.count, Int32(MSG_DONTWAIT))
+            }
+        }
+        var arrived: (Int32, Int32) = (-1, -1)
+        var number: Int32 = 0
+        let count = chunk.withUnsafeMutableBytes { bytes in
+            withUnsafeMutableBytes(of: &arrived) {
+                linux_receive_bytes(
+                    descriptor, bytes.baseAddress, bytes.count,
+                    $0.baseAddress?.assumingMemoryBound(to: Int32.self), 2, &number)
+            }
+        }
+        if number == 2 {
+            files = SlotFiles(slots: arrived.0, serving: arrived.1)
+            awaitsFiles = false
+        } else if number == 1 {
+            close(arrived.0)
+        }
+        return Int(count)
+    }
 
     /// Receives what the socket has now, without waiting. Left out are lines of a newer protocol, and those
     /// that the daemon sends a second time.
     mutating func receive(from descriptor: Int32) throws(ConnectionEnded) -> [ServerLine] {
-        let count = chunk.withUnsafeMutableBytes {
-            recv(descriptor, $0.baseAddress, $0.count, Int32(MSG_DONTWAIT))
-        }
+        let count = receiveBytes(from: descriptor)
         guard count > 0 else {
             if count < 0, errno == EINTR || errno == EAGAIN { return [] }
             throw ConnectionEnded(count == 0 ? nil : .last("recv"))

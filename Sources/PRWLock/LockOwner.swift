@@ -18,16 +18,37 @@ import Synchronization
 public struct LockOwner: Hashable, Sendable {
     let id: OwnerID
 
+    /// For an owner that is used by one body after another: whether it must not be used again.
+    private let use: Use?
+
     /// A new owner, different from all others in this process.
-    public init() {
+    public init() { self.init(ofPool: false) }
+
+    /// - Parameter ofPool: whether one body after another uses the owner.
+    init(ofPool: Bool) {
         let number = Self.count.add(1, ordering: .relaxed).newValue
         guard let id = OwnerID("t\(number)") else {
             preconditionFailure("a letter and a number are an owner")
         }
         self.id = id
+        use = ofPool ? Use() : nil
     }
 
     private static let count = Atomic<UInt64>(0)
+
+    private final class Use: Sendable {
+        let isSpent = Atomic<Bool>(false)
+    }
+
+    /// Whether the owner may hold or request something that outlives the body that it was used for.
+    var isSpent: Bool { use?.isSpent.load(ordering: .relaxed) ?? false }
+
+    /// Notes that what the owner requests now may outlive the body.
+    func spend() { use?.isSpent.store(true, ordering: .relaxed) }
+
+    public static func == (left: LockOwner, right: LockOwner) -> Bool { left.id == right.id }
+
+    public func hash(into hasher: inout Hasher) { hasher.combine(id) }
 
     /// Runs the body, and all tasks that are started in it, as this owner, unless they name another.
     ///
@@ -67,10 +88,13 @@ public struct LockOwner: Hashable, Sendable {
         }
     }
 
-    private struct Binding {
+    /// A class, because a task-local value that is one word is read faster.
+    private final class Binding: Sendable {
         let owner: LockOwner
         /// The scope of the only task with this owner; nil if the tasks that inherit the binding have it too.
         let scope: TaskScope?
+
+        init(owner: LockOwner, scope: TaskScope?) { (self.owner, self.scope) = (owner, scope) }
 
         @TaskLocal static var current: Binding?
     }

@@ -23,6 +23,9 @@ public struct RWLock: Sendable {
     public let name: LockName
     /// The client that asks the daemon for this lock.
     public let client: Client
+    /// What the client keeps for this lock.
+    let cell: LockCell
+    @usableFromInline let entries: CachedEntries
 
     /// A lock with any name. Bytes that a lock's name cannot have are percent-encoded.
     ///
@@ -39,6 +42,8 @@ public struct RWLock: Sendable {
     public init(_ name: LockName, client: Client = .shared) {
         self.name = name
         self.client = client
+        cell = client.cells.cell(name)
+        entries = cell.entries
     }
 
     /// Acquires the lock to read, beside other readers and one updater.
@@ -126,6 +131,8 @@ public struct RWLock: Sendable {
     private func acquire(
         _ mode: LockMode, timeout: Duration?, lease: Duration?, note: String
     ) async throws -> Grant {
+        // The grant may outlive the body that requests it.
+        LockOwner.current?.spend()
         let request = try Acquire(name, mode, timeout: timeout, lease: lease, note: note)
         return Grant(try await client.acquire(request))
     }
@@ -150,11 +157,11 @@ extension Acquire {
     /// A request of the current owner; of a new one if there is none.
     init(
         _ name: LockName, _ mode: LockMode, timeout: Duration?, lease: Duration?, note: String,
-        owner: OwnerID = (LockOwner.current ?? LockOwner()).id
+        owner: OwnerID = (LockOwner.current ?? LockOwner()).id, mayCache: Bool = false
     ) throws(LockError) {
         self.init(
             name: name, mode: mode, wait: try TimeLimit(timeout: timeout),
-            lease: try TimeLimit(lease: lease), owner: owner, note: Note(fitting: note))
+            lease: try TimeLimit(lease: lease), owner: owner, note: Note(fitting: note), mayCache: mayCache)
     }
 }
 

@@ -91,15 +91,12 @@ extension RWLock {
         _ mode: LockMode, _ timeout: Duration?, _ lease: Lease, _ note: String, _ onLoss: LossHandling,
         _ body: (inout Grant) async throws -> Value
     ) async throws -> Value {
-        let owner = LockOwner.current ?? LockOwner()
-        let request = try Acquire(
-            name, mode, timeout: timeout, lease: lease.length, note: note, owner: owner.id)
-        let hold = try await client.acquire(request)
-        var scope = HeldScope(owner: owner, lease: lease)
-        scope.add(hold)
-        return try await scope.run(onLoss) {
-            var grant = Grant(lentBy: hold)
-            return try await body(&grant)
+        let held = try await acquireForBody(mode, timeout, lease, note)
+        return try await held.returningOwner(to: cell, for: mode) { scope in
+            try await scope.run(onLoss) {
+                var grant = Grant(lentBy: held.hold)
+                return try await body(&grant)
+            }
         }
     }
 }
@@ -150,13 +147,23 @@ struct HeldScope {
     ///
     /// - Throws: `LockLost` if a lock was not held to the end, in preference to what the body throws.
     func run<Value>(_ onLoss: LossHandling, _ body: () async throws -> Value) async throws -> Value {
+        try await releasing {
+            switch onLoss {
+            case .cancelBody: try await runCancellable(body)
+            case .letBodyFinish: try await owner.withOwnerOfThisTask(body)
+            }
+        }
+    }
+
+    /// Runs a body that does not wait, in the caller's task, and releases the grants.
+    func runHere<Value>(_ body: () throws -> Value) async throws -> Value {
+        try await releasing { try body() }
+    }
+
+    private func releasing<Value>(_ body: () async throws -> Value) async throws -> Value {
         let value: Value
         do {
-            value =
-                switch onLoss {
-                case .cancelBody: try await runCancellable(body)
-                case .letBodyFinish: try await owner.withOwnerOfThisTask(body)
-                }
+            value = try await body()
         } catch {
             // A loss explains more than the error that the body made of it.
             do { try await release() } catch let lost as LockLost { throw lost } catch {}
@@ -169,6 +176,7 @@ struct HeldScope {
     /// Releases all grants, the last one first, in the time of one release. Throws the first loss, or else the first error.
     private func release() async throws {
         let time = CallTime(asking: CallTime.patience)
+        if owner.isSpent { for hold in holds { hold.endCaching() } }
         var failure: (any Error)?
         for hold in holds.reversed() {
             do { try await hold.release(time) } catch {

@@ -70,9 +70,18 @@ struct Session {
     /// When the shell must call `timePassed`, at the latest; nil for never.
     private(set) var alarm: Instant?
 
+    /// Whether the daemon has given this session slots.
+    private var hasSlots = false
+
     /// A session that begins with `HELLO`.
-    init(greeting: Note? = nil) {
-        if let greeting { post(.other(.hello(client: greeting, recall: nil)), at: .zero) }
+    ///
+    /// - Parameter caches: whether it asks for slots.
+    init(greeting: Note? = nil, caches: Bool = false) {
+        if let greeting { greet(greeting, caches: caches, at: .zero) }
+    }
+
+    private mutating func greet(_ greeting: Note, caches: Bool, at now: Instant) {
+        post(.other(.hello(client: greeting, recall: nil, cache: caches ? true : nil)), at: now)
     }
 
     /// Hands over the events since the last call, in their order.
@@ -97,7 +106,11 @@ struct Session {
         lastNumber += 1
         let id = RequestID(number: lastNumber)
         requests[id] = request
-        if case .release(let grant) = request.call { _ = grants.beginRelease(of: grant) }
+        switch request.call {
+        case .release(let grant): _ = grants.beginRelease(of: grant)
+        case .upgrade(let grant), .downgrade(let grant, _), .renew(let grant, _): grants.endCaching(of: grant)
+        case .acquire, .other: break
+        }
         if let grant = request.call.grant, let loss = grants.loss(of: grant) {
             finish(id, .lost(loss))
             return id
@@ -110,6 +123,9 @@ struct Session {
         }
         return id
     }
+
+    /// Forgets a cached grant that the daemon took while it was not held.
+    mutating func forgetTaken(_ grant: GrantID) { grants.forgetTaken(grant) }
 
     /// Releases a grant without a caller that waits, unless its release was asked for already.
     mutating func abandon(_ grant: GrantID, at now: Instant) {
@@ -185,14 +201,6 @@ struct Session {
         }
     }
 
-    /// A choice of the grant that a request gets; nil if every one could choose another grant.
-    private func choiceOfNoOther(than id: RequestID, _ acquire: Acquire) -> GrantChoice? {
-        let (name, owner) = (acquire.name, acquire.owner)
-        let isAsked = requests.contains { $0 != id && $1.isSent(for: name, of: owner) }
-        if isAsked || grants.contains(name, of: owner) { return nil }
-        return GrantChoice(owner: owner.isSession ? nil : owner)
-    }
-
     private mutating func setAlarm(_ time: Instant?) {
         if let time { alarm = min(time, alarm ?? time) }
     }
@@ -249,6 +257,13 @@ struct Session {
         case .acquire(let acquire): answer(reply, refusal, to: acquire, request, as: id, at: now)
         case .upgrade(let grant), .downgrade(let grant, _), .renew(let grant, _), .release(let grant):
             answer(reply, refusal, about: grant, request, as: id, at: now)
+        case .other(.hello(let greeting?, _, cache: true)):
+            if case .hello(_, _, _, _, let slots?) = reply, slots > 0 { hasSlots = true }
+            // A daemon that does not know the word has not taken the name either.
+            if case .error(let error) = reply, error.code == .unknownArgument {
+                greet(greeting, caches: false, at: now)
+            }
+            finish(id, .answered(reply, []))
         case .other: finish(id, refusal.map(Outcome.refused) ?? .answered(reply, request.rows))
         }
     }
@@ -257,10 +272,11 @@ struct Session {
         _ reply: Reply, _ refusal: LockError?, to acquire: Acquire, _ request: OpenRequest, as id: RequestID,
         at now: Instant
     ) {
-        if case .granted(let name, let mode, let token, let ownerDied, _) = reply {
+        if case .granted(let name, let mode, let token, let ownerDied, let slot) = reply {
             let grant = GrantID(request: id)
             let terms = Terms(
-                name: name, owner: acquire.owner, mode: mode, token: token, ownerDied: ownerDied)
+                name: name, owner: acquire.owner, mode: mode, token: token, ownerDied: ownerDied,
+                slot: acquire.mayCache ? slot : nil)
             if request.isAttended {
                 grants.add(grant, terms)
             } else {
@@ -373,7 +389,8 @@ struct Session {
     private mutating func send(_ id: RequestID, at now: Instant) {
         guard let request = requests[id] else { return }
         let terms = request.call.grant.map(terms(of:))
-        let verb = request.call.verb(about: terms, waiting: request.time.wait(at: now))
+        let verb = request.call.verb(
+            about: terms, waiting: request.time.wait(at: now), knowsCaching: hasSlots)
         if verb.isAnsweredWithRows { listings.append(id) }
         requests[id]?.stage = .sent
         requests[id]?.token = terms?.token

@@ -26,8 +26,15 @@ extension Session {
         /// The grants by the tokens that notices name.
         private var ids: [Token: GrantID] = [:]
 
-        /// Whether no grant is held.
-        var areAllLost: Bool { records.values.allSatisfy { $0.loss != nil } }
+        /// The cached grants by their slots.
+        private var cached: [Int: GrantID] = [:]
+
+        /// Whether no grant is held. Those with a slot are, if the slot says so.
+        func areAllLost(besides isHeld: (GrantedSlot) -> Bool) -> Bool {
+            records.values.allSatisfy { record in
+                record.loss != nil || record.terms.slot.map { !isHeld($0) } ?? false
+            }
+        }
 
         /// All grants that were not let go, oldest first.
         var all: [GrantID] { records.keys.sorted() }
@@ -49,6 +56,24 @@ extension Session {
         mutating func add(_ grant: GrantID, _ terms: Terms) {
             records[grant] = Record(terms: terms)
             ids[terms.token] = grant
+            guard let slot = terms.slot else { return }
+            // The daemon has taken the former grant. A holder that lost it still has its record.
+            if let former = cached[slot.index] { forgetTaken(former) }
+            cached[slot.index] = grant
+        }
+
+        /// Forgets a cached grant that the daemon took while it was not held.
+        mutating func forgetTaken(_ grant: GrantID) {
+            guard let record = records[grant], let slot = record.terms.slot else { return }
+            if cached[slot.index] == grant { cached[slot.index] = nil }
+            if record.loss == nil, !record.isReleased { letGo(grant) }
+        }
+
+        /// A change of the grant ends its caching. It goes on as any other.
+        mutating func endCaching(of grant: GrantID) {
+            guard let slot = records[grant]?.terms.slot else { return }
+            if cached[slot.index] == grant { cached[slot.index] = nil }
+            records[grant]?.terms.slot = nil
         }
 
         mutating func change(_ grant: GrantID, _ mode: LockMode, _ token: Token, ownerDied: Bool) {
@@ -106,7 +131,9 @@ extension Session {
         }
 
         mutating func letGo(_ grant: GrantID) {
-            if let record = records.removeValue(forKey: grant) { ids[record.terms.token] = nil }
+            guard let record = records.removeValue(forKey: grant) else { return }
+            ids[record.terms.token] = nil
+            if let slot = record.terms.slot, cached[slot.index] == grant { cached[slot.index] = nil }
         }
     }
 }

@@ -28,6 +28,8 @@ extension Session {
         var mode: LockMode
         var token: Token
         var ownerDied: Bool
+        /// The slot under which the grant is cached; nil if it is not.
+        var slot: GrantedSlot?
     }
 
     /// A call of a client: what it asks of the daemon.
@@ -154,7 +156,8 @@ extension Session.Call {
     /// - Parameters:
     ///   - terms: of the grant that the request changes, if it changes one.
     ///   - wait: how long the request may wait.
-    func verb(about terms: Session.Terms?, waiting wait: TimeLimit) -> Verb {
+    ///   - knowsCaching: whether the daemon knows what a cached grant is. An older one would refuse the word.
+    func verb(about terms: Session.Terms?, waiting wait: TimeLimit, knowsCaching: Bool) -> Verb {
         func chosen(_ verb: (LockName, GrantChoice) -> Verb) -> Verb {
             guard let terms else { preconditionFailure("the request changes a grant") }
             return verb(terms.name, GrantChoice(token: terms.token))
@@ -162,6 +165,7 @@ extension Session.Call {
         switch self {
         case .acquire(var acquire):
             acquire.wait = wait
+            if !knowsCaching || acquire.mode == .update { acquire.mayCache = true }
             return .acquire(acquire)
         case .upgrade: return chosen { .upgrade($0, $1, wait: wait) }
         case .downgrade(_, let mode): return chosen { .downgrade($0, $1, to: mode) }

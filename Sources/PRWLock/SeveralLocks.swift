@@ -70,9 +70,15 @@ extension Client {
             try Acquire(name, mode, timeout: timeout, lease: lease.length, note: note, owner: owner.id)
         }
         var scope = HeldScope(owner: owner, lease: lease)
-        for request in requests { try await scope.acquire(request, time, from: self) }
-        let held = HeldLocks(scope.holds)
-        return try await scope.run(onLoss) { try await body(held) }
+        do {
+            for request in requests { try await scope.acquire(request, time, from: self) }
+            let held = HeldLocks(scope.holds)
+            return try await scope.run(onLoss) { try await body(held) }
+        } catch {
+            // What this call asked for may not be undone yet.
+            owner.spend()
+            throw error
+        }
     }
 
     /// Holds several locks while a body runs that needs to know nothing of them.
@@ -109,7 +115,9 @@ extension BlockingClient {
     ) throws -> Result {
         let time = try CallTime(waiting: TimeLimit(timeout: timeout))
         let requests = try LockOrder.sorted(reading: reading, writing: writing).map { name, mode in
-            try Acquire(name, mode, timeout: timeout, lease: lease, note: note, owner: .session)
+            try Acquire(
+                name, mode, timeout: timeout, lease: lease, note: note, owner: .session,
+                mayCache: lease == nil && note.isEmpty)
         }
         return try holding([:], requests[...], time, body)
     }

@@ -1,3 +1,4 @@
+import CLinux
 import Glibc
 
 /// The clock of the calendar (`CLOCK_REALTIME`); it can be set, also backwards.

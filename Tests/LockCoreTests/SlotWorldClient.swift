@@ -184,7 +184,7 @@ extension SlotWorld {
             clients[client].held = nil
             clients[client].phase = .resting
         } else {
-            releaseByMessage(client, held)
+            releaseByMessage(client, held, setting.fault)
         }
     }
 
@@ -193,12 +193,12 @@ extension SlotWorld {
         if held.isBySlot, isServed || fault == .ignoresWhoServes {
             clients[client].phase = .leaving(seen: SlotWord.generation(held.token, fault) << 16 + 1)
         } else {
-            releaseByMessage(client, held)
+            releaseByMessage(client, held, fault)
         }
     }
 
-    private mutating func releaseByMessage(_ client: Int, _ held: Held) {
-        clients[client].known[held.lock] = nil
+    private mutating func releaseByMessage(_ client: Int, _ held: Held, _ fault: SlotFault?) {
+        if fault != .remembersWhatItReleased { clients[client].known[held.lock] = nil }
         clients[client].held = nil
         send(.release(held.token), client)
         clients[client].phase = .waitingForRelease

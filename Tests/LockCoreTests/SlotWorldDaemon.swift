@@ -35,6 +35,8 @@ enum SlotFault: CaseIterable {
     case givesTooLate
     /// The daemon takes what is held as well.
     case takesWhatIsHeld
+    /// The client uses a slot again after `RELEASE`: a reader takes the hold that is in the word for its own.
+    case remembersWhatItReleased
 }
 
 /// The daemon's rules about two locks and their slots, in few lines: each client has one slot.

@@ -89,6 +89,8 @@ final class Room {
         return session
     }
 
+    func has(_ letter: Character) -> Bool { sessions[letter] != nil }
+
     /// Sends arbitrary bytes.
     func say(_ letter: Character, _ bytes: some Collection<UInt8>) {
         if sessions[letter] == nil { open(letter) }

@@ -32,6 +32,35 @@ struct LineReaderTests {
         lines([Array(text.utf8)], limit: limit)
     }
 
+    @Test("A whole line in a chunk is what the reader finds there; other lines are left to the reader")
+    func wholeLines() {
+        let texts = [
+            "PING\n", "  READ a \r\nX\n", "\n", " \r\n", "PI", "", "\r\n", "12345678\n", "1234567\n",
+            "1234567\r\n",
+        ]
+        for text in texts {
+            Array(text.utf8).withUnsafeBytes { chunk in
+                var reader = LineReader(limit: 9)
+                var first: String?
+                let count = reader.read(chunk) { line in
+                    first = Self.spell(line)
+                    return false
+                }
+                guard let whole = LineReader.wholeLine(in: chunk, from: 0, limit: 9) else {
+                    #expect(first == nil || first?.hasPrefix("<too long>") == true, "\(text)")
+                    return
+                }
+                let found = String(decoding: whole.text, as: UTF8.self)
+                // The reader passes over an empty line.
+                if found.isEmpty {
+                    #expect(first == nil)
+                } else {
+                    #expect(first == found && count == whole.end)
+                }
+            }
+        }
+    }
+
     @Test("Lines end with a line feed; carriage returns, outer spaces and empty lines are skipped")
     func plain() {
         #expect(lines("PING\nPONG\n") == ["PING", "PONG"])

@@ -32,6 +32,27 @@ struct RequestTests {
         }
     }
 
+    @Test("A line means the same with a tag and without, however it is spelled")
+    func plainLines() throws {
+        let verbs = [
+            "READ", "WRITE", "RELEASE", "UPDATE", "write", "Release", "rEAD", "WRITES", "REA", "WRI\u{14}E",
+        ]
+        let rests = [
+            "", " ", " a", " ab", " abc", "  a", " jobs", " jobs1 ", " a b", " jobs wait=0", " *", " =",
+            " a=b", " a%20b", " a%41",
+            " #t", " " + String(repeating: "n", count: 255), " " + String(repeating: "n", count: 256),
+            "\ta", " \u{7f}", " a owner=t1", "Xjobs", "0jobs",
+        ]
+        for line in verbs.flatMap({ verb in rests.map { verb + $0 } }) {
+            switch (parse(line), parse("#t \(line)")) {
+            case (.request(let plain), .request(let tagged)):
+                #expect(plain.verb == tagged.verb && plain.tag == nil, "\(line)")
+            case (.fault(nil, let plain), .fault(.some, let tagged)): #expect(plain == tagged, "\(line)")
+            case (let plain, let tagged): Issue.record("\(line) is \(plain), and with a tag \(tagged)")
+            }
+        }
+    }
+
     @Test("The form of each request names the options of its examples, and no others")
     func forms() {
         func keys(_ line: Substring) -> Set<Substring> {

@@ -1,3 +1,4 @@
+import Glibc
 import Posix
 import TestSupport
 import Testing
@@ -19,6 +20,38 @@ import Testing
     {
         #expect(
             try output(of: "fork-async") == ["child dropped it", "child ended with 0", "parent released"])
+    }
+
+    @Test("a child uses none of its parent's cached grants, and loses the one in which it was forked")
+    func cached() throws {
+        #expect(
+            try output(of: "fork-cached") == [
+                "child has it", "child ended with 0", "parent has it", "child: disconnected",
+                "parent held it to the end", "parent has it again",
+            ])
+    }
+
+    @Test("a process that is stopped keeps a cached grant that it holds, and loses one that it does not hold")
+    func stopped() throws {
+        let daemon = try DaemonProcess()
+        let pipe = try UnixSocket.pair()
+        let process = try ChildProcess(
+            executable: DaemonProcess.executable.replacing("prwlockd", with: "test-client"),
+            arguments: ["test-client", "stop-cached", "jobs"],
+            environment: ["PRWLOCK_SOCKET=\(daemon.socketPath)"],
+            descriptors: [pipe.second.rawValue, pipe.second.rawValue, pipe.second.rawValue]
+        ).spawn()
+        var status: Int32 = 0
+        waitpid(process, &status, WUNTRACED)
+        let session = try daemon.connect()
+        #expect(try session.ask("WRITE jobs wait=0")?.hasPrefix("BUSY") == true)
+        kill(process, SIGCONT)
+        waitpid(process, &status, WUNTRACED)
+        #expect(try session.ask("WRITE jobs wait=0")?.hasPrefix("GRANTED") == true)
+        #expect(try session.ask("RELEASE jobs")?.hasPrefix("RELEASED") == true)
+        kill(process, SIGCONT)
+        waitpid(process, &status, WUNTRACED)
+        #expect(status == 0)
     }
 
     /// The output of the test client when it forks.

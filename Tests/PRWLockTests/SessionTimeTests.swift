@@ -32,7 +32,7 @@ import Testing
             story.pass(.milliseconds(750))
                 == ["\(id) refused: no answer", "> #2 CANCEL #\(id)", "> #3 RELEASE jobs owner=t1"])
         #expect(story.session.alarm == nil)
-        #expect(story.session.isForsaken)
+        #expect(story.session.isForsaken())
         #expect(story.pass(.seconds(3600)) == [])
         // The daemon granted the request before it read the two lines.
         #expect(story.told("#\(id) GRANTED jobs write token=42") == ["> #4 RELEASE jobs token=42"])
@@ -64,7 +64,7 @@ import Testing
         _ = story.hold(.read, 42)
         let id = story.ask(story.read, timeout: .zero)
         #expect(story.giveUp() == ["\(id) refused: no answer", "> #3 CANCEL #\(id)"])
-        #expect(!story.session.isForsaken)
+        #expect(!story.session.isForsaken())
         #expect(story.told("#\(id) GRANTED jobs read token=43") == ["> #4 RELEASE jobs token=43"])
         #expect(story.told("! REVOKED jobs token=42") == ["lost 42 revoked"])
     }

@@ -1,4 +1,5 @@
 import LockVocabulary
+import SlotSupport
 
 /// A simulated client: what it has to send, what it is to receive, and how it behaves.
 struct Client {
@@ -26,6 +27,11 @@ struct Client {
     var isDone = false
     /// Whether the server ended it; replies may then be missing.
     var isEnded = false
+    /// Whether it makes no step any more.
+    var isDead = false
+    /// Its slots, and the cached grants that it knows.
+    var slots: ClientSlots?
+    var known: [Token: KnownSlot] = [:]
 
     init(session: SessionID, userID: UInt32) {
         self.session = session

@@ -23,6 +23,12 @@ struct Composer {
         return Line(id: said, tag: Model.tag(of: said), meaning, text)
     }
 
+    /// The number of a request that is no line.
+    mutating func number() -> Int {
+        said += 1
+        return said
+    }
+
     /// Draws the next line of a client; `others` are grants of any client.
     mutating func line(
         for client: Client, others: [(lock: String, token: Token)], _ generator: inout SeededGenerator

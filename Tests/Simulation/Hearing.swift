@@ -7,11 +7,13 @@ extension Simulation {
     /// Compares what the server did and sent since the last call with the model.
     mutating func observe() throws {
         try follow()
+        try useSlots()
         // The daemon continues work after other sessions' turns; here it may continue at once.
         while server.hasUnfinishedWork, generator.happens(80) {
             let now = now
             try call(.resume) { $0.resumeWork(at: now) }
             try follow()
+            try useSlots()
         }
         for index in clients.indices { try listen(index) }
         try referee.checkNotices(received: &received, ended: ended, hasDueWork: server.hasDueWork)
@@ -78,6 +80,7 @@ extension Simulation {
         switch words.first?.first {
         case "*":
             clients[index].rows += 1
+            if words.count > 1, words[1] == "cached" { count("rows of cached grants") }
             guard clients[index].owed.contains(where: \.isListing) else {
                 throw Violation("session \(number) receives a row of no list: \(line)")
             }
@@ -114,6 +117,7 @@ extension Simulation {
         {
             try referee.checkCircle(circle, asked)
         }
+        try hearSlots(words, expectation.id, Self.token(words), index)
         if words.first == "GRANTED", let token = Self.token(words) {
             clients[index].grants = clients[index].grants.suffix(5) + [(String(words[1]), token)]
             if let id = expectation.id { try referee.granted(id, token) }

@@ -7,7 +7,9 @@ import LockVocabulary
 struct Referee {
     private(set) var model: Model
     /// The request that made each grant.
-    private var ids: [Token: Int] = [:]
+    private(set) var ids: [Token: Int] = [:]
+    /// The tokens of grants that were cached.
+    private(set) var cachedTokens: Set<Token> = []
     private(set) var lastToken = Token(rawValue: 0)
     /// The session of each request and of each process.
     private var askers: [Int: Int] = [:]
@@ -58,6 +60,27 @@ struct Referee {
     }
 
     mutating func drain() { model.isDraining = true }
+
+    // MARK: - What clients did on their slots
+
+    /// Takes note that a grant has a slot.
+    mutating func cached(_ token: Token) { cachedTokens.insert(token) }
+
+    /// Takes over the model in which a client has taken its lock again, under the same token.
+    mutating func enter(_ model: Model, as id: Int, of session: Int, _ token: Token) {
+        self.model = model
+        askers[id] = session
+        ids[token] = id
+    }
+
+    /// Carries out a release. Returns whether there was such a grant.
+    mutating func carryOutRelease(
+        _ release: Command, as id: Int, of session: Int, _ clients: inout [Client]
+    ) -> Bool {
+        let answers = model.carryOut(release, of: session, as: id, ids)
+        takeEvents(&clients)
+        return answers == [.done]
+    }
 
     // MARK: - What the server did
 
@@ -112,7 +135,12 @@ struct Referee {
             clients[index].owed.append(Expectation(tag: line.tag, .error(code: code)))
             return
         }
-        if let expectation = answer(line, session) { clients[index].owed.append(expectation) }
+        // A lock that is only cached is no new one to the server, which reports each refusal for a limit where there are slots.
+        let limit = model.limits.locks
+        if clients.contains(where: { $0.slots != nil }) { model.limits.locks = .max }
+        let expectation = answer(line, session)
+        model.limits.locks = limit
+        if let expectation { clients[index].owed.append(expectation) }
         takeEvents(&clients)
     }
 
@@ -135,7 +163,8 @@ struct Referee {
     private mutating func answer(_ command: Command, _ line: Line, _ session: Int) -> Expectation? {
         let before = model
         let request = model.request(command, of: session, as: line.id, ids)
-        let answers = model.carryOut(command, of: session, as: line.id, ids)
+        let idle = answersAboutIdle(command)
+        let answers = model.carryOut(command, of: session, as: line.id, ids).union(idle)
         if answers == [.waiting] {
             if model.requests.contains(where: { $0.id == line.id }) { model.undecided.insert(line.id) }
             return nil

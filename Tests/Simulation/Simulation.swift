@@ -30,6 +30,10 @@ public struct Simulation: ~Copyable {
     /// The facts, and how often in a hundred steps the server is replaced by one that goes on from them.
     var kept = Kept()
     private let successions: Int
+    /// The memory of all slots.
+    let slotStore = SlotStore()
+    /// Whether a process has died since the daemon's start before it committed what it had done.
+    var hasLostBatch = false
     /// Sessions that ended since the last `observe`.
     var ended: Set<Int> = []
     public internal(set) var trace: Trace
@@ -49,14 +53,14 @@ public struct Simulation: ~Copyable {
         work = Work(Settings.turns(&generator), isPatient: patience != nil)
         work.set(settings.limits)
         server = Self.start(
-            settings, work.turns, after: Token(rawValue: 0), graceEnd: nil, patience: patience)
+            settings, work.turns, after: Token(rawValue: 0), graceEnd: nil, patience: patience, slotStore)
         referee = Referee(settings, patience: patience)
         trace.add(now, SessionID(slot: 0, serial: 0), "the rules are", Array(settings.rules.text.utf8))
     }
 
     static func start(
         _ settings: Settings, _ turns: ServerConfiguration.Turns, after token: Token, graceEnd: Instant?,
-        patience: Duration?
+        patience: Duration?, _ slotStore: SlotStore
     ) -> Server {
         var configuration = ServerConfiguration()
         if let policy = settings.rules.policy { configuration.policy = policy }
@@ -73,6 +77,7 @@ public struct Simulation: ~Copyable {
         server.carriedOut = []
         server.workOfUsers = [:]
         server.keepsFacts = true
+        server.slotMaker = { slotStore.make(for: $0) }
         return server
     }
 
@@ -112,6 +117,7 @@ public struct Simulation: ~Copyable {
             count("leaves")
             let now = now
             let session = clients[index].session
+            clients[index].isDead = true
             try beginEnd(index)
             try call(.end) { $0.endOfInput(session, at: now) }
             try observe()
@@ -160,6 +166,7 @@ public struct Simulation: ~Copyable {
         }
         clients.append(Client(session: session, userID: userID))
         referee.began(processes, Int(session.serial), of: userID)
+        if userID != Attack.userID, generator.happens(70) { askForSlots(clients.count - 1) }
         count("sessions")
         trace.add(now, session, "connects")
         try observe()
@@ -169,6 +176,7 @@ public struct Simulation: ~Copyable {
         guard let index = someone(), !clients[index].isDone, clients[index].outbox.count < 2_000 else {
             return
         }
+        if clients[index].slots != nil, generator.happens(50) { return repeatItself(index) }
         for _ in 0..<(generator.happens(30) ? generator.number(2...8) : 1) {
             let line = composer.line(
                 for: clients[index], others: clients.flatMap(\.grants), &generator)
@@ -193,6 +201,7 @@ public struct Simulation: ~Copyable {
         let bytes = Array(clients[index].outbox.prefix(length))
         clients[index].outbox.removeFirst(length)
         let (session, now) = (clients[index].session, now)
+        if generator.happens(successions / 4) { try dieBeforeCommit(bytes, from: session) }
         try call(.receive) { server in
             bytes.withUnsafeBytes { server.receive($0, from: session, at: now) }
         }
@@ -272,6 +281,7 @@ public struct Simulation: ~Copyable {
     /// Clients die in the same instant.
     mutating func kill(_ dead: [Int]) throws {
         count("deaths", dead.count)
+        for index in dead { countSlots(ofDead: index) }
         for index in dead where !clients[index].isDone {
             trace.add(now, clients[index].session, "dies")
             try beginEnd(index)
@@ -333,7 +343,8 @@ public struct Simulation: ~Copyable {
         work.set(referee.settings.limits)
         kept = Kept()
         server = Self.start(
-            referee.settings, work.turns, after: last, graceEnd: grace, patience: patience)
+            referee.settings, work.turns, after: last, graceEnd: grace, patience: patience, slotStore)
+        hasLostBatch = false
         referee.restart(graceEnd: grace, after: last)
         try pass(.zero)
     }
@@ -357,8 +368,9 @@ public struct Simulation: ~Copyable {
         try server.checkInvariants()
         if let fault = referee.model.fault { throw Violation(fault) }
         if !server.hasDueWork {
-            guard server.lockCount == referee.model.locks.count, server.sessionCount == clients.count else {
-                throw Violation("the server has locks or sessions of its own")
+            try checkLocks()
+            guard server.sessionCount == clients.count else {
+                throw Violation("the server has sessions of its own")
             }
         }
         var unread = 0

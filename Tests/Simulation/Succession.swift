@@ -2,6 +2,7 @@ import LockModel
 import LockServer
 import LockVocabulary
 import Seeded
+import SlotSupport
 
 /// The death of the serving process, after which another one goes on from the facts (G14). The clients do not notice, and
 /// neither does the model.
@@ -26,12 +27,37 @@ extension Simulation {
         if !left.isEmpty { _ = try successor(from: left) }
     }
 
+    /// The process dies after it has carried out some input, and before it commits. What it did is lost, but for its steps on
+    /// the slots: the clients see those, and the next process carries out the input again.
+    mutating func dieBeforeCommit(_ bytes: [UInt8], from session: SessionID) throws {
+        guard !referee.model.isDraining else { return }
+        count("kills before a commit")
+        try kept.commit(&server)
+        let next = try successor(from: kept.all)
+        try compare(next)
+        bytes.withUnsafeBytes { server.receive($0, from: session, at: now) }
+        for _ in 0..<generator.number(0...3) where server.hasUnfinishedWork { server.resumeWork(at: now) }
+        server = next
+        hasLostBatch = true
+        work.succeed()
+        try useSlots()
+        try kept.commit(&server)
+        try observe()
+    }
+
     /// A server that goes on from these facts.
     private func successor(from facts: Kept.Facts) throws -> Server {
         var next = Self.start(
-            referee.settings, work.turns, after: Token(rawValue: 0), graceEnd: nil, patience: patience)
+            referee.settings, work.turns, after: Token(rawValue: 0), graceEnd: nil, patience: patience,
+            slotStore)
         do {
             try next.restore(facts, at: now)
+            for session in next.sessionsWithoutSlots {
+                guard let slots = slotStore.slots(of: session) else {
+                    throw Violation("a session has no slots")
+                }
+                next.setSlots(slots.memory, of: session)
+            }
             try next.checkInvariants()
         } catch {
             throw Violation("G14: \(error)")

@@ -25,7 +25,8 @@ import Testing
             "ERROR limit-locks", "ERROR limit-watchers", "ERROR draining", "cut off", "deaths",
             "half-closes", "restarts", "reloads", "drains", "refused sessions",
             "refused sessions of a user", "out of descriptors", "own notes", "others' notes", "successions",
-            "kills before a store",
+            "kills before a store", "kills before a commit", "slots given", "steps on slots: enter",
+            "steps on slots: enter again", "steps on slots: leave", "steps on slots: leave, wanted",
         ] {
             #expect(histories[what, default: 0] > 1, "\(what)")
         }

@@ -1,4 +1,5 @@
-// A client in a process of its own. For tests: `turn NAME`, `timed NAME`, `fork NAME` or `fork-async NAME`. For the fault
+// A client in a process of its own. For tests: `turn NAME`, `timed NAME`, `fork NAME`, `fork-async NAME`,
+// `fork-cached NAME` or `stop-cached NAME`. For people: `pairs`. For the fault
 // drivers (`Tests/faults`): `history FOLDER SOCKET SEED` or `witness NAME FILE ROUNDS SEED`.
 
 import Glibc
@@ -17,6 +18,10 @@ if arguments.count == 6, arguments[1] == "witness", let rounds = Int(arguments[4
     var worker = WitnessWorker(
         name: arguments[2], witness: arguments[3], random: SeededGenerator(seed: seed))
     worker.run(rounds: rounds)
+    exit(0)
+}
+if arguments.count == 2, arguments[1] == "pairs" {
+    do { try await PairCost().measure() } catch { say("error: \(error)") }
     exit(0)
 }
 guard arguments.count == 3 else { exit(64) }
@@ -38,6 +43,24 @@ func inChild(_ body: () throws -> Void) rethrows {
     var status: Int32 = 0
     waitpid(child, &status, 0)
     say("child ended with \(status)")
+}
+
+/// Forks within a body under a cached grant: the child does not hold the lock, and does not release it.
+func inChild(from lock: BlockingRWLock) throws {
+    var isChild = false
+    do {
+        try lock.withWriteLock {
+            let child = fork()
+            isChild = child == 0
+            if isChild { return }
+            var status: Int32 = 0
+            waitpid(child, &status, 0)
+        }
+        say(isChild ? "child released it" : "parent held it to the end")
+    } catch let loss as LockLost {
+        say("child: \(loss.cause)")
+    }
+    if isChild { _exit(0) }
 }
 
 do {
@@ -95,6 +118,30 @@ do {
             try await grant.release()
             say("parent released")
         }
+
+    case "fork-cached":
+        let lock = BlockingClient().lock(name)
+        for _ in 0..<3 { try lock.withWriteLock {} }
+        try inChild {
+            // The daemon takes the lock from the parent, where no body holds it.
+            try lock.withWriteLock(timeout: .zero) { say("child has it") }
+        }
+        try lock.withWriteLock { say("parent has it") }
+        for _ in 0..<3 { try lock.withWriteLock {} }
+        try inChild(from: lock)
+        try lock.withWriteLock { say("parent has it again") }
+
+    case "stop-cached":
+        let lock = BlockingClient().lock(name)
+        for _ in 0..<3 { try lock.withWriteLock {} }
+        let grant = try lock.acquireWrite()
+        say("held")
+        kill(getpid(), SIGSTOP)
+        try grant.release()
+        for _ in 0..<3 { try lock.withWriteLock {} }
+        say("idle")
+        kill(getpid(), SIGSTOP)
+        try lock.withWriteLock { say("again") }
 
     default: exit(64)
     }

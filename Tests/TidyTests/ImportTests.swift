@@ -20,7 +20,8 @@ struct ImportTests {
         ],
         "prwlockd": ["LockDaemon", "Posix", "Rendezvous"],
         "PRWLock": [
-            "LockWire", "LockVocabulary", "Posix", "Rendezvous", "CLinux", "Glibc", "Synchronization",
+            "LockWire", "LockVocabulary", "Posix", "Rendezvous", "CLinux", "CSlot", "Glibc",
+            "Synchronization",
         ],
         "prwlock-tool": [
             "PRWLock", "LockWire", "LockVocabulary", "Posix", "Rendezvous", "CLinux", "CRun", "Glibc",

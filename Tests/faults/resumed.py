@@ -9,6 +9,10 @@ class Received:
         # The position of the next line, and the most that was ever received.
         self._position = self._received = 0
 
+    @property
+    def has_some(self) -> bool:
+        return self._received > 0
+
     def is_new(self, line: bytes) -> bool:
         """Takes a line without its LF. False if it came before, or is `! RESUMED` itself."""
         if line.startswith(b"! RESUMED from="):

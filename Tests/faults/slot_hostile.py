@@ -6,7 +6,7 @@ import fcntl
 import os
 import time
 
-from slot_clients import LOCKS, OWNERS, Client, World, connect
+from slot_clients import LOCKS, OWNERS, Client, World
 from slot_session import SLOTS_SIZE, Grant, Violation
 
 _F_ADD_SEALS, _F_SEAL_WRITE = 1033, 8
@@ -20,25 +20,27 @@ class HostileClient(Client):
     def __init__(self, world: World, client: int, life: int) -> None:
         super().__init__(world, client, life)
         self.old_words: list[int] = []
-
-    def run(self) -> None:
         self.check_protection()
-        while not self.world.is_ending:
-            # It waits only while it has nothing, so that a cycle of waiting owners is never its work.
-            grants = [self.take(milliseconds=20)] + [self.take(0) for _ in range(self.rng.randrange(5))]
-            given = [grant for grant in grants if grant is not None and grant.slot is not None]
-            for _ in range(self.rng.choice([1, 10, 100])):
-                self.attack(given)
-                self.count("attacks")
-            # It cannot know what it holds, so any answer is right.
-            for grant in grants:
-                if grant is not None and self.rng.random() < 0.8:
-                    self.ask(f"RELEASE {grant.name} token={grant.token}")
-            for owner in OWNERS:
-                self.ask(f"RELEASE *{owner or ' owner=-'}")
-            if self.rng.random() < 0.05:
-                self.session.close()
-                self.session = connect(self.world)
+
+    def turn(self) -> None:
+        # It waits only while it has nothing, so that a cycle of waiting owners is never its work.
+        grants = [self.take(milliseconds=20)] + [self.take(0) for _ in range(self.rng.randrange(5))]
+        given = [grant for grant in grants if grant is not None and grant.slot is not None]
+        for _ in range(self.rng.choice([1, 10, 100])):
+            self.attack(given)
+            self.count("attacks")
+        # It cannot know what it holds, so any answer is right.
+        for grant in grants:
+            if grant is not None and self.rng.random() < 0.8:
+                self.ask(f"RELEASE {grant.name} token={grant.token}")
+        for owner in OWNERS:
+            self.ask(f"RELEASE *{owner or ' owner=-'}")
+        if self.rng.random() < 0.05:
+            self.session.close()
+            self.session = self.connect()
+
+    def finish(self) -> None:
+        """It ends without a word."""
 
     def ask(self, request: str) -> str:
         """The answer; a notice may come first, as a lease has ended."""

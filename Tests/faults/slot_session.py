@@ -57,6 +57,8 @@ def load_shim(folder: Path) -> ctypes.CDLL:
             ("slots_is_served", flag, pointer),
             ("witness_size", ctypes.c_size_t),
             ("witness_condemn", None, pointer, number),
+            ("witness_begin_epoch", None, pointer),
+            ("witness_entry", number, pointer, number),
             ("witness_begin", number, pointer, number, number, number, flag, flag),
             ("witness_end", number, pointer, number, number, number, flag, flag),
             ("witness_bury", None, pointer, number),

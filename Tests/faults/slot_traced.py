@@ -16,6 +16,8 @@ from slot_session import PATIENCE, Daemon, Session, Violation, compile_c
 from tracer import DETACH, SEIZE, SINGLESTEP, ptrace
 
 _PROCESSES, _OWNERS = 100, 10
+# So few ask at a time, as the daemon forgets some of many owners between their first and their second request.
+_GROUP = 10
 _HOLDS, _WANTED = 0x7FFF, 0x8000
 # So many instructions are not between the markers.
 _MOST_INSTRUCTIONS = 2_000
@@ -221,13 +223,23 @@ class Stopped:
     NAME = "stopped"
 
     def __init__(self, program: Path, daemon: Daemon) -> None:
-        self.clients = [TestedClient(program, daemon.path, "READ", self.NAME, _OWNERS) for _ in range(_PROCESSES)]
+        self.clients: list[TestedClient] = []
+        self.program, self.path = program, daemon.path
         self.writer, self.witness = Session(daemon.path), Session(daemon.path)
 
+    def start(self) -> None:
+        while len(self.clients) < _PROCESSES:
+            for _ in range(_GROUP):
+                self.clients.append(TestedClient(self.program, self.path, "READ", self.NAME, _OWNERS))
+            for client in self.clients[-_GROUP:]:
+                client.wait_until_ready()
+
     def prepare(self) -> None:
-        for client in self.clients:
-            client.say("p")
-        self.expect(self.clients, "prepared")
+        for first in range(0, _PROCESSES, _GROUP):
+            group = self.clients[first:first + _GROUP]
+            for client in group:
+                client.say("p")
+            self.expect(group, "prepared")
         rows = self.witness.rows(f"STATUS {self.NAME}")
         if len(rows) != _PROCESSES * _OWNERS or not all(row.startswith("* cached ") for row in rows):
             raise Violation(f"not all are cached: {len(rows)} rows, {rows[:3]}")
@@ -311,8 +323,7 @@ def take_from_stopped(options: argparse.Namespace, folder: Path) -> str:
     stopped = None
     try:
         stopped = Stopped(program, daemon)
-        for client in stopped.clients:
-            client.wait_until_ready()
+        stopped.start()
         times = [stopped.take() for _ in range(options.rounds)]
         for holder in (stopped.clients[0], stopped.clients[_PROCESSES // 2], stopped.clients[-1]):
             stopped.take_from(holder)

@@ -151,6 +151,10 @@ int linux_send_descriptors(int socket, const void *bytes, size_t size, const int
 int linux_receive_descriptors(
     int socket, void *bytes, size_t size, int descriptors[LINUX_MOST_DESCRIPTORS], int *count, int peeks);
 
+/* Receives bytes of a stream without waiting, and the descriptors that come with them, at most `room`; further ones are
+   closed. If numbers for descriptors are short, fewer arrive, and all bytes. No program inherits them. */
+int linux_receive_bytes(int socket, void *bytes, size_t size, int *descriptors, int room, int *count);
+
 /* Removes the first messages with their descriptors, without receiving them. Returns how many it removed: maybe fewer than
    `count`. */
 int linux_drop_messages(int socket, int count);
