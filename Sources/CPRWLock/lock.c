@@ -245,6 +245,8 @@ static bool has_lost(const struct prw_record *record) {
 static int acquire(
     struct prw_thread *thread, prwlock_lock *lock, struct prw_record *record, uint32_t mode, int64_t milliseconds,
     prwlock_grant *grant) {
+    /* First: a reader would count one more hold in a slot that it believes not to hold. */
+    settle_slot(record, lock->name);
     if (enters(&record->slot, mode)) {
         if (grant != NULL) *grant = (prwlock_grant){.token = record->slot.token, .mode = (prwlock_mode)mode};
         return 0;

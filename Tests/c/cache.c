@@ -260,6 +260,22 @@ static void no_slot_is_entered_after_the_daemon_is_killed(void) {
     OK(prwlock_unlock(idle));
 }
 
+/* As if the worker had been killed between the two steps of an acquire, and the next one had wanted the lock. */
+static void a_slot_that_could_not_be_left_is_released(void) {
+    start_daemon(NULL);
+    uint64_t token;
+    int other = connect_by_hand();
+    prwlock_lock *jobs = cached("jobs", PRWLOCK_READ, &token);
+    struct prwlock_cached_ *entry = prwlock_place_(jobs);
+    CHECK(prwlock_slot_enter(entry->word, prwlock_slot_generation(token), true));
+    CHECK(strncmp(say(other, "WRITE jobs wait=0"), "BUSY", 4) == 0);
+    CHECK(!prwlock_slot_leave(entry->word, prwlock_slot_generation(token)));
+    entry->mode = 0;
+    OK(prwlock_try_read_lock(jobs, NULL));
+    OK(prwlock_unlock(jobs));
+    CHECK(strncmp(say(other, "WRITE jobs wait=0"), "GRANTED", 7) == 0);
+}
+
 /* The library's socket. */
 static int own_socket(void) {
     for (int descriptor = 3; descriptor < 100; descriptor++) {
@@ -346,6 +362,7 @@ int main(int argc, char **argv) {
         {"a worker that is killed is not noticed (G14)", a_killed_worker_is_not_noticed},
         {"no slot is entered after the daemon is killed (G1)", no_slot_is_entered_after_the_daemon_is_killed},
         {"no slot is entered after the end of its session (G1)", no_slot_is_entered_after_the_sessions_end},
+        {"a slot that could not be left again is released (G14)", a_slot_that_could_not_be_left_is_released},
         {"a daemon without slots serves as before", a_daemon_without_slots_serves},
         {"a client may do without slots", a_client_may_do_without_slots},
         {"the grant of a stopped process is taken (G13)", a_stopped_process_keeps_no_one_waiting},

@@ -180,7 +180,6 @@ static void a_daemon_that_serves_elsewhere_is_named(void) {
 /* Listens as another user, and answers like a server of another kind. */
 static void serve_as_another(int from, int to) {
     (void)from;
-    (void)to;
     struct sockaddr_un address = {.sun_family = AF_UNIX};
     snprintf(address.sun_path, sizeof address.sun_path, "%s", socket_path);
     int listener = socket(AF_UNIX, SOCK_STREAM, 0);
@@ -190,6 +189,7 @@ static void serve_as_another(int from, int to) {
     /* The kernel forgets it with a change of the user. */
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     CHECK(listen(listener, 8) == 0);
+    tell(to);
     for (;;) {
         int connection = accept(listener, NULL, NULL);
         CHECK(connection >= 0 && dprintf(connection, "220 ready\n") > 0);
@@ -205,11 +205,8 @@ static void check_trust(uid_t owner_of_folder, int code, const char *trusted) {
     CHECK(chown(place, owner_of_folder, 0) == 0);
     if (trusted != NULL) setenv("PRWLOCK_SERVER_UID", trusted, 1);
     struct process process = start_process(serve_as_another);
-    int result;
-    /* Until it listens. */
-    do result = prwlock_write_lock(own("jobs"), NULL);
-    while (result == PRWLOCK_UNAVAILABLE);
-    CHECK_CODE(result, code);
+    await_word(process.from);
+    CHECK_CODE(prwlock_write_lock(own("jobs"), NULL), code);
     kill(process.pid, SIGKILL);
     await_end(process.pid);
     unlink(socket_path);

@@ -230,8 +230,8 @@ static inline bool prwlock_enter_(prwlock_lock *lock, uint32_t mode, prwlock_gra
     uint64_t generation = prwlock_slot_generation(cached->token);
     if (!prwlock_slot_enter(cached->word, generation, mode == PRWLOCK_READ)) return false;
     if (__builtin_expect(!prwlock_slot_is_served(cached->serving), 0)) {
-        /* If this fails, the grant is lost in any case: no process serves it. */
-        (void)prwlock_slot_leave(cached->word, generation);
+        /* If another process serves by now and wants the lock, this fails. Then the slow path releases the grant. */
+        if (!prwlock_slot_leave(cached->word, generation)) cached->mode = 0;
         return false;
     }
     cached->holds++;
