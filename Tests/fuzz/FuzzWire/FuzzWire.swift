@@ -48,7 +48,9 @@ private func readAgain(_ line: Line) {
         if case .request(let request) = Request.parse(text) {
             if case .acquire(let asked) = request.verb {
                 // A client makes the request in this way.
-                var made = Acquire(name: asked.name, mode: asked.mode, owner: asked.owner, note: asked.note)
+                var made = Acquire(
+                    name: asked.name, mode: asked.mode, owner: asked.owner, note: asked.note,
+                    mayCache: asked.mayCache)
                 made.wait = asked.wait
                 made.lease = asked.lease
                 precondition(made == asked, "a request changes by being made anew")
