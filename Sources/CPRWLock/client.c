@@ -79,6 +79,8 @@ void prwlock_client_close(prwlock_client *client) {
     if (client == NULL || client == &default_client) return;
     /* In a forked child, this forgets the parent's session first. */
     (void)prw_era();
+    int state;
+    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &state);
     struct prw_session *session = client->session;
     if (session != NULL) {
         prw_session_end(session);
@@ -92,6 +94,7 @@ void prwlock_client_close(prwlock_client *client) {
     pthread_cond_destroy(&client->changed);
     free(client->socket);
     free(client);
+    pthread_setcancelstate(state, NULL);
 }
 
 /* ---- The session ---- */

@@ -102,6 +102,7 @@ struct prw_record {
     struct prw_slot slot;
     struct prw_hold *holds; /* the newest last */
     uint32_t count, capacity;
+    char name[]; /* two handles of one name are one owner's */
 };
 
 enum { PRW_BUCKETS = 16 };
@@ -125,6 +126,8 @@ struct prw_thread *prw_thread(void);
 struct prw_record *prw_find(struct prw_thread *thread, const prwlock_lock *lock, bool makes);
 /* Puts the slot where the fast path finds it, or frees a record that is empty. */
 void prw_publish(struct prw_thread *thread, const prwlock_lock *lock, struct prw_record *record);
+/* Whether the thread holds this lock, by whichever handle. */
+bool prw_holds(struct prw_thread *thread, const char *name);
 void prw_forget_slot(struct prw_record *record);
 /* Returns false without memory. The session gets another reference. */
 bool prw_push(struct prw_record *record, struct prw_session *session, uint64_t token, uint32_t mode, uint32_t count);

@@ -194,7 +194,7 @@ static enum step ask_once(
         return DONE;
     case PRW_UNANSWERED: {
         bool has_idle = slot->session == session && slot->holds == 0;
-        bool holds_others = record->count > 0 || slot->holds > 0;
+        bool holds_others = prw_holds(thread, lock->name);
         prw_session_give_up(session, thread, tag, lock->name, holds_others, has_idle ? slot->token : 0);
         if (has_idle) prw_forget_slot(record);
         *result = no_answer(thread, lock, session);
@@ -363,6 +363,8 @@ int prwlock_check(prwlock_lock *lock) {
 
 void prwlock_close(prwlock_lock *lock) {
     if (lock == NULL) return;
+    int state;
+    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &state);
     struct prw_thread *thread = prw_thread();
     struct prw_record *record = thread == NULL ? NULL : prw_find(thread, lock, false);
     if (record != NULL) {
@@ -380,4 +382,5 @@ void prwlock_close(prwlock_lock *lock) {
     free(lock->name);
     free(lock->note);
     free(lock);
+    pthread_setcancelstate(state, NULL);
 }

@@ -20,6 +20,8 @@
 enum {
     /* A reader looks at its clock at least so often, in seconds: the socket's receive timeout. */
     LOOK = 4,
+    /* How long a thread that waits for no reply sends for, in seconds. */
+    SEND_TIME = 2,
     READ_SIZE = 4096,
     /* Longer than any line of the daemon for this library. */
     MOST_INPUT = 1 << 17,
@@ -138,9 +140,12 @@ static void send_kept(struct prw_session *session) {
     memmove(session->output, session->output + sent, session->output_length);
 }
 
+static void take_time_to_send(struct prw_session *session);
+
 void prw_session_tell(struct prw_session *session, const char *line) {
     pthread_mutex_lock(&session->mutex);
     if (!session->has_ended) (void)send_line(session, line, strlen(line));
+    take_time_to_send(session);
     pthread_mutex_unlock(&session->mutex);
 }
 
@@ -297,6 +302,14 @@ static enum prw_outcome wait_for_answer(struct prw_session *session, struct prw_
     return session->has_ended ? PRW_CUT_OFF : PRW_UNANSWERED;
 }
 
+/* No thread may come that sends the rest. */
+static void take_time_to_send(struct prw_session *session) {
+    int64_t end = prw_now() + SEND_TIME * PRW_SECOND;
+    while (session->output_length > 0 && !session->has_reader && !session->has_ended && prw_now() < end)
+        read_once(session, end);
+    if (!session->has_reader && session->calls != NULL) pthread_cond_signal(&session->calls->thread->changed);
+}
+
 enum prw_outcome prw_session_ask(
     struct prw_session *session, struct prw_thread *thread, const char *request, int64_t end, uint64_t *tag) {
     pthread_mutex_lock(&session->mutex);
@@ -305,7 +318,8 @@ enum prw_outcome prw_session_ask(
     outcome = PRW_UNANSWERED;
     /* Nothing is sent, so there is nothing to give up. */
     *tag = 0;
-    if (session->output_length > MOST_OUTPUT) goto done;
+    /* A release is kept all the same: its thread forgets the grant. */
+    if (session->output_length > MOST_OUTPUT && !prw_begins(request, "RELEASE ")) goto done;
     struct prw_call call = {.tag = ++session->last_tag, .thread = thread};
     *tag = call.tag;
     char line[PRW_LINE];

@@ -187,12 +187,21 @@ struct prw_record *prw_find(struct prw_thread *thread, const prwlock_lock *lock,
     if (prwlock_is_for_(cached, lock)) withdraw(thread, cached);
     struct prw_record *record = record_of(thread, lock->serial);
     if (record != NULL || !makes) return record;
-    record = calloc(1, sizeof *record);
+    record = calloc(1, sizeof *record + strlen(lock->name) + 1);
     if (record == NULL) return NULL;
+    strcpy(record->name, lock->name);
     record->serial = lock->serial;
     record->next = *bucket(thread, lock->serial);
     *bucket(thread, lock->serial) = record;
     return record;
+}
+
+bool prw_holds(struct prw_thread *thread, const char *name) {
+    for (int i = 0; i < PRWLOCK_CACHED_COUNT_; i++) withdraw(thread, &prwlock_cached_[i]);
+    for (int i = 0; i < PRW_BUCKETS; i++)
+        for (const struct prw_record *record = thread->records[i]; record != NULL; record = record->next)
+            if ((record->count > 0 || record->slot.holds > 0) && strcmp(record->name, name) == 0) return true;
+    return false;
 }
 
 static void remove_record(struct prw_thread *thread, struct prw_record *record) {
@@ -279,6 +288,8 @@ void prw_release_thread(struct prw_thread *thread) {
 
 static void end_thread(void *value) {
     struct prw_thread *thread = value;
+    int state;
+    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &state);
     const uint32_t *page = __atomic_load_n(&era, __ATOMIC_ACQUIRE);
     if (thread->era == page && is_current(page))
         prw_release_thread(thread);
@@ -290,9 +301,13 @@ static void end_thread(void *value) {
     free(thread->cycle);
     free(thread);
     own = NULL;
+    pthread_setcancelstate(state, NULL);
 }
 
 void prwlock_release_all(void) {
     struct prw_thread *thread = prw_thread();
+    int state;
+    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &state);
     if (thread != NULL) prw_release_thread(thread);
+    pthread_setcancelstate(state, NULL);
 }
