@@ -80,7 +80,7 @@ extension RWLock {
     func runEntered<Value>(
         _ mode: LockMode, _ entered: CachedEntries.Entered, _ body: () throws -> Value
     ) async throws -> Value {
-        guard entries.isServed else {
+        guard entries.isServed, entries.isHeld(entered) else {
             stepBack(entered)
             return try await runAcquired(mode, nil, nil, false, "", body)
         }

@@ -90,6 +90,11 @@ final class CachedEntries: @unchecked Sendable {
         @inlinable @inline(__always) get { prwlock_pages_are_served(pages) }
     }
 
+    /// Whether a grant that was entered is held in the present session. Look after `isServed`, which may speak of another
+    /// session than `enter` did.
+    @inlinable @inline(__always)
+    func isHeld(_ entered: Entered) -> Bool { prwlock_entry_is_held(pages, entered.word) }
+
     /// Undoes an `enter` because no process serves; false if the daemon has to release the grant.
     func stepBack(_ entered: Entered) -> Bool { prwlock_entry_step_back(pages, entered.word) }
 

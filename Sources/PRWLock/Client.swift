@@ -137,6 +137,7 @@ public final class Client: Sendable {
         }
         guard let (connection, former, pauses) = found else { throw .closed }
         if let pauses {
+            cells.forgetSessions()
             former?.leaveToParent()
             start(connection, isAgain: former?.wasLost ?? false, pauses: pauses)
         }

@@ -62,6 +62,17 @@ final class LockCell: Sendable {
         }
     }
 
+    /// Forgets all cached grants, as their session has ended.
+    fileprivate func forgetSession() {
+        let former = state.withLock { state in
+            for place in state.cached.indices { entries.set(place, nil) }
+            defer { state.cached = Array(repeating: nil, count: CachedEntries.places) }
+            return state.cached
+        }
+        // Connections and owners must not end while the state is locked.
+        withExtendedLifetime(former) {}
+    }
+
     /// Removes the grants that the daemon has taken back.
     private func forgetTaken(_ state: inout State) -> [Cached] {
         var taken: [Cached] = []
@@ -82,7 +93,7 @@ final class LockCell: Sendable {
         guard let entered = mode == .write ? entries.enterToWrite() : entries.enterToRead() else {
             return nil
         }
-        if entries.isServed { return entered }
+        if entries.isServed, entries.isHeld(entered) { return entered }
         stepBack(entered)
         return nil
     }
@@ -185,6 +196,13 @@ final class LockCells: Sendable {
             state.bySlot[slot] === cell ? state.bySlot.removeValue(forKey: slot) : nil
         }
         withExtendedLifetime(former) {}
+    }
+
+    /// Forgets all cached grants before another session begins: a daemon that has lost its state begins with tokens that were
+    /// used before.
+    func forgetSessions() {
+        let all = state.withLock { $0.byName.values.compactMap(\.cell) }
+        for cell in all { cell.forgetSession() }
     }
 
     /// Keeps no cell any more. Without this, the cells and this object would keep each other.
