@@ -57,6 +57,10 @@ int linux_own_until_the_end(void *page) {
     return error == 0 ? 0 : -1;
 }
 
+int linux_empty_memory(int memory, int64_t size) {
+    return fallocate(memory, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, size);
+}
+
 void linux_unmap_memory(void *address, size_t size) { munmap(address, size); }
 
 void *linux_map_memory(int memory, size_t size) {

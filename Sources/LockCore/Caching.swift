@@ -36,6 +36,9 @@ extension LockTable {
     /// The number of grants with a slot.
     public var cachedCount: Int { caches.count }
 
+    /// How many places `stopCaching(prefix:at:)` looks at.
+    public var cachedBound: Int { Int(caches.bound) }
+
     /// What the sessions of an account have of the limits on cached grants.
     struct CacheUsage {
         var rooms = 0
@@ -84,6 +87,7 @@ extension LockTable {
     }
 
     mutating func removeRoom(of session: Slot<Session>) {
+        if keepsFacts, let room = rooms[session] { leaving.append(room) }
         rooms[session] = nil
         charge(session, rooms: -1)
     }
@@ -94,6 +98,12 @@ extension LockTable {
     /// Whether a session had slots under a former server, and its memory is missing.
     public func missesSlots(_ session: SessionID) -> Bool {
         rooms[slot(of: session)].map { $0.memory == nil } ?? false
+    }
+
+    /// Releases the memory of sessions that have ended: their ends are committed, so no later process looks at it.
+    @inline(__always)
+    public mutating func noteCommitted() {
+        if !leaving.isEmpty { leaving.removeAll() }
     }
 
     // MARK: - Begin
@@ -234,12 +244,13 @@ extension LockTable {
     /// Frees the slot of a grant that ends. Its client can no more enter, and its last `leave` fails.
     mutating func endCache(of grant: Slot<Grant>) {
         guard let cache = grants[grant].cache else { return }
-        let isHeld = word(of: cache).map { prwlock_slot_want($0, generation(of: cache)) } ?? true
+        if let word = word(of: cache) { _ = prwlock_slot_want(word, generation(of: cache)) }
         unlink(cache, from: grants[grant].lock)
         let session = owners[grants[grant].owner].session
         _ = rooms[session]?.set(caches[cache].index, to: nil)
         charge(session, cached: -1)
-        if isHeld, keepsFacts {
+        // The word may have the generation of a former token, so it does not tell whether the grant is held (G10).
+        if keepsFacts {
             rooms[session]?.rest(caches[cache].index)
             resting.append(session)
         }

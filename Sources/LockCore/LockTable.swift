@@ -40,6 +40,8 @@ public struct LockTable: ~Copyable {
     var cachedOn: [Slot<Lock>: LinkedList<CachedGrant.OnLock>] = [:]
     /// The slots of each session that shares memory for them.
     var rooms: [Slot<Session>: SlotRoom] = [:]
+    /// The slots of sessions that have ended, until that is committed.
+    var leaving: [SlotRoom] = []
     var cacheUsage: [AccountID: CacheUsage] = [:]
     private let anchor = Anchor()
 

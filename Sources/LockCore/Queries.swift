@@ -10,6 +10,8 @@ public struct LockSummary: Sendable, Equatable {
     public let ownerDied: Bool
     /// How many grants are cached and not held. They are not among the holders.
     public let cached: Int
+    /// How many slots were looked at for that.
+    public var looked = 0
 }
 
 /// A grant in an answer to its session.
@@ -121,7 +123,8 @@ extension LockTable {
         let holders = Int(locks[lock].holders.count) - cached
         return LockSummary(
             name: name(of: lock), mode: holders == 0 ? nil : locks[lock].mode, holders: holders,
-            waiters: locks[lock].waiters, ownerDied: locks[lock].ownerDied, cached: cached)
+            waiters: locks[lock].waiters, ownerDied: locks[lock].ownerDied, cached: cached,
+            looked: locks[lock].hasCached ? Int(cachedOn[lock]?.count ?? 0) : 0)
     }
 
     /// Calls the body with the grants that an owner holds, the newest first, until it returns false.

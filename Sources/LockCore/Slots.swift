@@ -49,8 +49,8 @@ struct SlotRoom {
     var memory: SlotMemory?
     /// The grant of each slot.
     private var users: [Slot<CachedGrant>?] = Array(repeating: nil, count: SlotMemory.slotCount)
-    /// The slots of grants that ended while they were held, since the facts were last taken. Another generation in such a slot
-    /// would hide from the next process that the grant was held, if this one dies before its commit (G14).
+    /// The slots of grants that ended since the facts were last taken. Another generation in such a slot
+    /// would hide from the next process whether the grant was held, if this one dies before its commit (G14).
     private var resting: UInt64 = 0
     /// Where the search for a slot that can be taken back begins.
     private var hand = 0

@@ -104,12 +104,16 @@ final class Connection {
     }
 
     private func sendWithDescriptors(_ bytes: UnsafeRawBufferPointer) -> SendOutcome {
-        Self.outcome(of: bytes) { [descriptors] in
+        Self.outcome(of: bytes) {
             Int(
                 linux_send_descriptors(
                     socket.rawValue, bytes.baseAddress, bytes.count, descriptors, Int32(descriptors.count)))
         } sent: {
             descriptors = []
+        } refused: {
+            // The kernel lets no more descriptors be in flight. Without them the client goes on by the socket.
+            defer { descriptors = [] }
+            return !descriptors.isEmpty
         }
     }
 
@@ -126,12 +130,14 @@ final class Connection {
         return outcome(of: bytes) {
             Glibc.send(number, bytes.baseAddress, bytes.count, flags)
         } sent: {
+        } refused: {
+            false
         }
     }
 
     @inline(__always)
     private static func outcome(
-        of bytes: UnsafeRawBufferPointer, _ send: () -> Int, sent: () -> Void
+        of bytes: UnsafeRawBufferPointer, _ send: () -> Int, sent: () -> Void, refused: () -> Bool
     ) -> SendOutcome {
         while true {
             let count = send()
@@ -140,6 +146,7 @@ final class Connection {
             switch errno {
             case EINTR: continue
             case EAGAIN: return .part(0)
+            case ETOOMANYREFS where refused(): continue
             default: return .broken
             }
         }

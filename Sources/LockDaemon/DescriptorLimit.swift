@@ -28,6 +28,14 @@ enum DescriptorLimit {
         return UInt64(descriptor) < soft - min(mostForHouse, soft / 8)
     }
 
+    /// Whether the memory of a session's slots may have this descriptor, beside so many in the parcel. Sessions need the rest:
+    /// each has a socket, perhaps a process watch, and a socket in the parcel.
+    static func leavesRoomForSessions(_ descriptor: Int32, inFlight: Int) -> Bool {
+        var (soft, hard): (UInt64, UInt64) = (0, 0)
+        guard linux_limit(Int32(RLIMIT_NOFILE.rawValue), &soft, &hard) == 0 else { return true }
+        return UInt64(descriptor) < soft / 2 && UInt64(inFlight) < soft / 4
+    }
+
     /// To read rules takes one descriptor. To bind the socket again, with its folder and lock file, takes a few.
     private static let mostForHouse: UInt64 = 16
 }

@@ -99,6 +99,7 @@ extension Reactor {
         for session in lost {
             server.died(session, at: now)
             server.close(session, at: now)
+            slots.forget(session)
         }
         lost = []
     }

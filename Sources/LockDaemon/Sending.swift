@@ -40,7 +40,10 @@ extension Reactor {
                 continuity?.bindServing(to: $0)
             }
         }
-        if isKept, let hasRoom = continuity?.commit(&server) { server.isFull = !hasRoom }
+        if isKept, let hasRoom = continuity?.commit(&server) {
+            server.isFull = !hasRoom
+            server.noteCommitted()
+        }
     }
 
     mutating func collectVisits() {

@@ -19,7 +19,7 @@ final class SharedFile {
         let number = linux_make_memory(name)
         guard number >= 0 else { throw .last("memfd_create") }
         let file = OwnedDescriptor(owning: number)
-        guard DescriptorLimit.leavesRoomForHouse(number) else {
+        guard DescriptorLimit.leavesRoomForSessions(number, inFlight: parcel?.inFlight ?? 0) else {
             throw SystemError(code: EMFILE, call: "memfd_create")
         }
         guard linux_extend_memory(number, Int64(size)) == 0 else { throw .last("fallocate") }
@@ -47,6 +47,8 @@ final class SharedFile {
     }
 
     deinit {
+        // A client may keep the file. The memory is the daemon's, and what the client sees from now on are zeros.
+        linux_empty_memory(file.rawValue, Int64(size))
         linux_unmap_memory(base, size)
         parcel?.remove(file.rawValue)
     }
@@ -101,8 +103,9 @@ final class SlotMappings {
     private func serve(_ page: SharedFile) throws(SystemError) {
         let number = linux_reopen_for_reading(page.descriptor)
         guard number >= 0 else { throw .last("open", "the page for clients") }
-        servingForClients = OwnedDescriptor(owning: number)
+        let forClients = OwnedDescriptor(owning: number)
         guard linux_own_until_the_end(page.base) == 0 else { throw .last("pthread_mutex_lock") }
+        servingForClients = consume forClients
         serving = page
     }
 
@@ -142,8 +145,8 @@ final class SlotMappings {
 
     /// Goes on with the memory of a session. The client gets it again with the next output, as it may not have got it.
     func restore(_ file: consuming OwnedDescriptor, of session: SessionID, isUnsent: Bool) -> SlotMemory? {
-        guard let parcel, servingForClients != nil,
-            let file = SharedFile(file, size: SlotMemory.size, outOf: parcel)
+        guard let parcel, let file = SharedFile(file, size: SlotMemory.size, outOf: parcel),
+            servingForClients != nil
         else { return nil }
         if isUnsent { unsent[session] = file }
         return memory(file)

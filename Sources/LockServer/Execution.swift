@@ -299,10 +299,11 @@ extension Server {
             return .reply(.error(WireError(.limitWatchers)))
         }
         // A watcher sees each change from now on, so no grant that it watches changes without the daemon.
+        let looked = table.cachedCount > 0 ? table.cachedBound : 0
         let taken = table.cachedCount > 0 ? table.stopCaching(prefix: prefix, at: table.now) : 0
         table.isObserved = true
         conversations[client].hasNewStanding = true
-        return .reply(.ok, cost: .line(extraWork: taken / 8))
+        return .reply(.ok, cost: .line(extraWork: looked / 8 + taken))
     }
 
     private mutating func hello(

@@ -38,6 +38,9 @@ public struct KeptKey: Hashable, Sendable {
 /// verdicts, and the indices of the rules. The counters of `STATS`, the events that are not logged yet, and what an account
 /// owes for work beyond its quotas begin again.
 extension Server {
+    /// Notes that the changed facts are committed.
+    public mutating func noteCommitted() { table.noteCommitted() }
+
     /// Whether the server notes which of its facts change. Set it before the first session.
     public var keepsFacts: Bool {
         get { table.keepsFacts }

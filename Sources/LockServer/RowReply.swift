@@ -68,7 +68,7 @@ struct RowReply {
             if most > 0 {
                 table.forEachLock(prefix: prefix, after: last) { lock in
                     guard page.rows < most else { return false }
-                    page.examined += 1
+                    page.examined += 1 + lock.looked / 8
                     last = lock.name
                     isComplete = rights.allow(.look, lock.name) ? page.write(Self.row(lock)) : true
                     isComplete = isComplete && page.examined < page.most

@@ -73,6 +73,9 @@ int linux_reopen_for_reading(int memory);
    its id, which the kernel removes when the thread ends, in whatever way. The address is that of a whole page. */
 int linux_own_until_the_end(void *page);
 
+/* Frees the first `size` bytes, which are zero then. */
+int linux_empty_memory(int memory, int64_t size);
+
 void linux_unmap_memory(void *address, size_t size);
 
 /* Maps a range of such memory, which may be longer than what is usable. Returns NULL on failure. */
