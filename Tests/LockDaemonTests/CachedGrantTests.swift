@@ -24,6 +24,7 @@ private final class CachingSession {
             session.descriptor, &bytes, bytes.count, &numbers, &count, 0)
         let reply = String(decoding: bytes.prefix(max(0, Int(length))), as: UTF8.self)
         try #require(reply.hasSuffix(" slots=64\n") && count == 2, "\(reply) with \(count) descriptors")
+        session.count(received: Int(length))
         let file = OwnedDescriptor(owning: numbers[0])
         page = OwnedDescriptor(owning: numbers[1])
         slots = try Self.map(file.rawValue, PROT_READ | PROT_WRITE)

@@ -66,6 +66,9 @@ public final class RawSession {
         return nil
     }
 
+    /// Counts bytes that the caller has read from the socket itself, so that `! RESUMED` is understood.
+    public func count(received: Int) { self.received += received }
+
     private func readLine() throws -> String? {
         while true {
             if let end = buffer.firstIndex(of: UInt8(ascii: "\n")) {
