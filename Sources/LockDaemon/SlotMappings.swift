@@ -33,12 +33,14 @@ final class SharedFile {
         (self.base, self.size, self.parcel) = (base, size, parcel)
     }
 
-    /// Memory that came out of the parcel, and stays in it; nil if it cannot be mapped, and then it is closed.
+    /// Memory that came out of the parcel, and stays in it; nil if it cannot be mapped. Then it is emptied, so that its client
+    /// can enter no slot, and closed.
     init?(_ file: consuming OwnedDescriptor, size: Int, outOf parcel: SocketParcel) {
         var status = stat()
         guard fstat(file.rawValue, &status) == 0, Int(status.st_size) == size,
             let base = linux_map_memory(file.rawValue, size)
         else {
+            linux_empty_memory(file.rawValue, Int64(size))
             parcel.remove(file.rawValue)
             return nil
         }

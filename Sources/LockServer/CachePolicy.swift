@@ -72,8 +72,8 @@ struct CachePolicy {
         return former > disturbed
     }
 
-    /// Where an owner is remembered: one of two places, and if others have both, the older one. So two owners whose hashes
-    /// meet do not drive each other out when they take turns.
+    /// The place of an owner in the table: one of two. If other owners have both, it is the older one. So two owners with
+    /// the same places do not drive each other out when they take turns.
     private func ownPlace(_ own: UInt64) -> Int {
         // The lower bits of FNV-1a depend on the lower bits of each number only; a product's upper bits depend on all.
         let first = 2 * Int((own &* 0x9E37_79B9_7F4A_7C15) >> (64 - Self.ownSetBits))

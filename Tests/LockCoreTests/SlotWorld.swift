@@ -76,7 +76,7 @@ struct SlotWorld: Hashable {
     var sent: [[SlotMessage]] = [[], [], []]
     var committed = SlotDaemon()
     var working = SlotDaemon()
-    /// Whose message the daemon carries out, and what it has found in the slots so far.
+    /// The client that sent the message that the daemon carries out, and what it has found in the slots so far.
     var current: Int?
     var found: [Bool] = []
     var inBatch = 0

@@ -67,7 +67,7 @@ struct SlotDaemon: Hashable {
     var done = [0, 0, 0]
     /// Replies since the last commit.
     var out: [[SlotReply]] = [[], []]
-    /// Grants whose words are still to be written (`givesTooLate`).
+    /// Grants that are not written into their slots yet (`givesTooLate`).
     var late: [UInt64: Int] = [:]
 
     /// Carries out a message of a client. Each step on a slot may be the last before other steps in the world.

@@ -4,7 +4,7 @@ import LockVocabulary
 import SlotSupport
 import Testing
 
-/// A room whose server gives slots, and the clients' steps on them.
+/// A room with a server that gives slots, and the steps of its clients on them.
 final class CacheRoom {
     let room: Room
     private let made: Made

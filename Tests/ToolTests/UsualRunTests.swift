@@ -105,7 +105,7 @@ import Testing
             received += bytes
         }
         send(peer.rawValue, answers, answers.utf8.count, Int32(MSG_NOSIGNAL))
-        // The command's end, or that of a connection whose answers are not the usual ones.
+        // The command ends, or the program drops the connection because the answers are not the usual ones.
         request.fd = peer.rawValue
         #expect(poll(&request, 1, 30_000) == 1)
         return String(decoding: received, as: UTF8.self).split(separator: "\n").map(String.init)

@@ -143,7 +143,10 @@ PRWLOCK_PUBLIC int prwlock_set_note(prwlock_lock *lock, const char *note);
 /* The general request: the functions below are this one with fewer arguments. `grant` may be NULL. */
 static inline int prwlock_acquire(prwlock_lock *lock, prwlock_mode mode, int64_t milliseconds, prwlock_grant *grant);
 
-/* Wait until the lock is granted. A thread that reads may read again (G4): each needs an unlock. */
+/*
+ * Wait until the lock is granted. A thread that reads may read again (G4): each needs an unlock. If the first
+ * grant was revoked meanwhile, the further ones under its slot are lost with it, and the last unlock says so.
+ */
 static inline int prwlock_read_lock(prwlock_lock *lock, prwlock_grant *grant);
 static inline int prwlock_write_lock(prwlock_lock *lock, prwlock_grant *grant);
 
