@@ -135,11 +135,12 @@ extension LockTable {
             && record.cache == nil
     }
 
-    /// Whether at most half of each limit on grants is used: what is cached must not keep others out.
+    /// Whether at most half of each limit on grants and locks is used: what is cached must not keep others out.
     private func isHalfFree(_ session: Slot<Session>) -> Bool {
         let all = grants.count + waiters.count
         let own = accounts[sessions[session].account.rawValue].grantsToBe
         return 2 * sessions[session].usage.grantsToBe <= limits.sessionGrants && 2 * all <= limits.grants
+            && 2 * locks.count <= limits.locks
             && own <= sessions[session].share.grants.most(besides: all - own, of: limits.grants) / 2
     }
 

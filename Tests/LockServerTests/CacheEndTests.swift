@@ -130,6 +130,13 @@ import Testing
         #expect(room.room.send("a", "READ last\n").first?.hasPrefix("ERROR limit-grants") == true)
     }
 
+    @Test("what is cached takes at most half of the locks there may be") func lockShare() throws {
+        let room = CacheRoom { $0.limits.rules.locks = 4 }
+        for number in 0..<2 { _ = try room.cacheIdle("a", "READ jobs\(number)") }
+        #expect(CacheRoom.number("slot", in: room.request("a", "READ jobs2")) == nil)
+        #expect(room.room.send("b", "WRITE more\n").first?.hasPrefix("GRANTED") == true)
+    }
+
     @Test("a lock has at most 1,024, and a writer takes them all back at once") func lockLimit() throws {
         let room = CacheRoom()
         var given = 0
