@@ -14,6 +14,9 @@ struct Cost {
     /// Bytes that complete no line with a request: empty lines, and the beginning of a line.
     static func blank(bytes: Int) -> Cost { Cost(work: max(0, bytes) / 64) }
 
+    /// A line that asks for slots: the daemon makes a file and maps it, which costs some twenty lines.
+    static var slots: Cost { line(extraWork: 20) }
+
     /// A line with work that grows with the state that it examines or changes.
     static func line(extraWork: Int) -> Cost { Cost(lines: 1, work: 1 + extraWork) }
 

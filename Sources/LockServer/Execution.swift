@@ -314,10 +314,11 @@ extension Server {
         if let recall { table.setRecall(recall, of: session) }
         let limits = SessionLimits(
             line: limits.line, grants: limits.rules.sessionGrants, waiters: limits.rules.sessionWaiters)
+        let cost = wantsSlots && !table.hasSlots(session) ? Cost.slots : .line
         return .reply(
             .hello(
                 version: Reply.protocolVersion, server: program, session: UInt64(session.serial),
-                limits: limits, slots: wantsSlots ? slotCount(of: session) : nil))
+                limits: limits, slots: wantsSlots ? slotCount(of: session) : nil), cost: cost)
     }
 
     /// Gives a session slots, unless it has some. Returns how many it has.

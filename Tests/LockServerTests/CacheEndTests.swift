@@ -159,6 +159,18 @@ import Testing
         #expect(throws: Never.self) { try room.room.server.checkInvariants() }
     }
 
+    @Test("who asks for slots that cannot be made pays for the attempts") func attempts() {
+        let room = Room()
+        room.server.slotMaker = { _ in nil }
+        room.open("a", userID: 1_001)
+        room.open("b", userID: 1_002)
+        room.server.advance(to: room.now)
+        room.say("a", String(repeating: "HELLO cache=1\n", count: 20))
+        let answers = room.server.withOutput(of: room.session("a")) { $0.count { $0 == 10 } }
+        #expect((1..<10).contains(answers), "of lines without such work, a turn has 32")
+        #expect(room.hear("a").count == 20)
+    }
+
     // MARK: - Hostile clients
 
     @Test("whatever a client writes into its slots harms only itself", arguments: SeededGenerator.newSeeds)
