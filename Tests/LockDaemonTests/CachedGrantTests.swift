@@ -1,5 +1,6 @@
 import CLinux
 import CSlot
+import CTestSupport
 import Glibc
 import Posix
 import TestSupport
@@ -192,5 +193,35 @@ private final class CachingSession {
         #expect(!others.leave())
         #expect(try other.session.ask("RELEASE theirs token=\(others.token)")?.hasPrefix("RELEASED") == true)
         daemon.kill()
+    }
+
+    @Test(
+        "the memory of a session that has ended is freed, also if its client keeps the file",
+        arguments: [[], ["--keep"]])
+    func freed(options: [String]) throws {
+        let daemon = try DaemonProcess(arguments: options)
+        let client = try CachingSession(daemon)
+        let cached = try client.cached("WRITE", "jobs")
+        #expect(cached.leave())
+        try client.session.send("QUIT")
+        _ = try client.session.linesToEnd()
+        // A worker carries this out after it has committed the session's end.
+        #expect(try daemon.connect().ask("PING") == "PONG")
+        #expect(cached.word.pointee == 0)
+        #expect(!cached.enter())
+    }
+
+    @Test("slots yield where descriptors are short, and sessions go on") func fewDescriptors() throws {
+        let daemon = try DaemonProcess()
+        try #require(support_limit_descriptors(daemon.processID, 64) == 0)
+        var sessions: [RawSession] = []
+        var answers: [Bool] = []
+        for _ in 0..<16 {
+            let session = try daemon.connect()
+            answers.append(try session.ask("HELLO cache=1")?.hasSuffix(" slots=64") == true)
+            sessions.append(session)
+        }
+        #expect(answers.first == true && answers.last == false)
+        #expect(try sessions.allSatisfy { try $0.ask("PING") == "PONG" })
     }
 }

@@ -264,6 +264,20 @@ static void a_late_grant_of_a_holder_is_released(void) {
     await_free(eye, "jobs");
 }
 
+static void a_late_answer_to_another_handle_takes_nothing_along(void) {
+    start_daemon(NULL);
+    int eye = connect_by_hand();
+    prwlock_lock *jobs = own("jobs"), *again = own("jobs");
+    OK(prwlock_read_lock(jobs, NULL));
+    stop(daemon_process);
+    CHECK_CODE(prwlock_timed_write_lock(again, 20, NULL), PRWLOCK_SILENT);
+    /* The daemon refuses the request, as its owner holds the lock, and that hold stays. */
+    kill_daemon(SIGCONT);
+    OK(prwlock_check(jobs));
+    OK(prwlock_unlock(jobs));
+    await_free(eye, "jobs");
+}
+
 static void a_stopped_daemon_takes_no_connection(void) {
     start_daemon(NULL);
     prwlock_lock *jobs = own("jobs");
@@ -310,6 +324,8 @@ int main(int argc, char **argv) {
         {"a daemon that is stopped is reported, and grants nothing late (G5)",
             a_stopped_daemon_is_reported_and_grants_nothing_late},
         {"a late grant of an owner that holds is released", a_late_grant_of_a_holder_is_released},
+        {"a late answer to another handle of the name takes nothing along",
+            a_late_answer_to_another_handle_takes_nothing_along},
         {"a daemon that is stopped accepts no new client", a_stopped_daemon_takes_no_connection},
         {"what is no daemon is an error", what_is_no_daemon_is_an_error},
     };
