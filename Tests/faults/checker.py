@@ -5,6 +5,9 @@ A history of a reader-writer lock is correct if each grant and each release has 
 its reply, such that the points obey the lock's rules (linearizability; Herlihy and Wing, 1990). In general this needs a
 search. Here tokens give the order of the grants, and the earliest possible point for each grant is the best one: a later
 grant never needs an earlier one to be later.
+
+A cached grant is held several times in a row, each time by a request of its owner. The first of them has its place among
+all grants by its token. Each of the others must obey the same rules on its own lock.
 """
 
 from __future__ import annotations
@@ -18,102 +21,12 @@ from collections import Counter, defaultdict
 from typing import Any
 
 import history
+from operation import MILLISECOND, Life, Operation
 
-MILLISECOND = 1_000_000
 # The daemon forgot a request that timed out although its lock was free for so long before.
 PATIENCE = 500 * MILLISECOND
 # The daemon rounds times to milliseconds.
 PRECISION = 2 * MILLISECOND
-
-
-@dataclasses.dataclass
-class Operation:
-    """A request for a lock, and its results."""
-
-    process: int
-    op: Any
-    session: Any
-    lock: str
-    mode: str
-    owner: str
-    ask: int
-    wait: int | None = None
-    lease: int | None = None
-    of: Any = None
-    queued: int | None = None
-    granted: int | None = None
-    token: int = 0
-    died: bool = False
-    refused: int | None = None
-    how: str = ""
-    releasing: int | None = None
-    released: int | None = None
-    not_held: int | None = None
-    downgrading: int | None = None
-    downgraded: int | None = None
-    to: str = ""
-    # The end of the session or process: the earliest and the latest time.
-    gone: int | None = None
-    gone_at_last: int | None = None
-    life: int | None = None
-    upgrade: Operation | None = None
-    # The earliest start of the lease; an upgrade keeps the lease of its grant.
-    lease_from: int | None = None
-
-    @property
-    def held_until(self) -> float:
-        """The time until which the grant was held at least."""
-        ends: list[float] = [time for time in (self.releasing, self.gone) if time is not None]
-        if self.lease is not None:
-            begin = self.ask if self.lease_from is None else self.lease_from
-            ends.append(begin + self.lease * MILLISECOND)
-        if self.upgrade is not None:
-            ends.append(self.upgrade.ask)
-        return min(ends, default=math.inf)
-
-    @property
-    def held_at_most_until(self) -> float:
-        """The time from which the grant was no longer held."""
-        ends: list[float] = [time for time in (self.released, self.not_held, self.gone_at_last) if time is not None]
-        return min(ends, default=math.inf)
-
-    def kept_out_until(self, mode: str) -> float:
-        """The time until which the daemon could not grant that mode beside it."""
-        if not conflicts(mode, self.mode):
-            return 0
-        if self.downgrading is None or conflicts(mode, self.to):
-            return self.held_until
-        return min(self.held_until, self.downgrading)
-
-    @property
-    def ended_cleanly(self) -> bool | None:
-        """Whether it ended by RELEASE or DOWNGRADE; None if that is unknown, or it has not ended."""
-        if self.downgraded is not None:
-            return True
-        if self.released is not None:
-            return True
-        if self.not_held is not None:
-            return False
-        if self.releasing is not None or self.downgrading is not None:
-            return None
-        return False if self.gone is not None or self.lease is not None else None
-
-    def __str__(self) -> str:
-        return f"{self.process}/{self.op} {self.mode} {self.lock}" + (f" token {self.token}" if self.token else "")
-
-
-def conflicts(one: str, other: str) -> bool:
-    return "write" in (one, other) or one == other == "update"
-
-
-@dataclasses.dataclass
-class Life:
-    """A daemon, from its start to its end."""
-
-    start: int
-    grace: int
-    end: int | None = None
-    ended: int | None = None
 
 
 class Checker:
@@ -126,14 +39,14 @@ class Checker:
         self.lives: list[Life] = []
         self.finished: int | None = None
         self._connected: dict[tuple[int, Any], int] = {}
-        self._earliest: dict[int, float] = {}
         self._read(events)
         self._asks: dict[str, list[int]] = defaultdict(list)
         self._by_lock: dict[str, list[Operation]] = defaultdict(list)
         for one in self.operations:
             self._by_lock[one.lock].append(one)
             self._asks[one.lock].append(one.ask)
-        self.grants = sorted((one for one in self.operations if one.granted is not None), key=lambda one: one.token)
+        self.grants = sorted(
+            (one for one in self.operations if one.granted is not None), key=lambda one: (one.token, one.granted))
 
     def _read(self, events: list[dict[str, Any]]) -> None:
         by_name: dict[tuple[int, Any], Operation] = {}
@@ -230,12 +143,13 @@ class Checker:
     def _check_points(self) -> None:
         """G1, G5 and G7: each grant and each release has a point in time."""
         now = 0.0
-        last = 0
+        last: Operation | None = None
         held: dict[str, list[Operation]] = defaultdict(list)
         for one in self.grants:
-            if one.token == last:
+            is_again = last is not None and one.token == last.token
+            if last is not None and is_again and not self._may_follow(one, last):
                 self.fail("token", f"{one} was given twice")
-            last = one.token
+            last = one
             if now > one.granted:
                 self.fail("token", f"{one} was granted before a grant with a lower token could be asked for")
             earliest = max(now, one.ask)
@@ -254,10 +168,18 @@ class Checker:
                 deadline = one.queued + one.wait * MILLISECOND + PRECISION
                 if earliest > deadline:
                     self.fail("deadline", f"{one} was granted {(earliest - deadline) / MILLISECOND:.0f} ms too late")
-            self._earliest[one.token] = earliest
-            now = max(now, min(earliest, one.granted))
-            held[one.lock] = [other for other in held[one.lock] if other.held_at_most_until > one.ask]
+            one.earliest = earliest
+            if not is_again:
+                now = max(now, min(earliest, one.granted))
+                held[one.lock] = [other for other in held[one.lock] if other.held_at_most_until > one.ask]
             held[one.lock].append(one)
+
+    @staticmethod
+    def _may_follow(one: Operation, last: Operation) -> bool:
+        """Whether a grant may be held again: it is cached, with a clean release before, and nothing else than that."""
+        is_same = all(getattr(one, name) == getattr(last, name) for name in ("process", "session", "owner", "lock", "mode"))
+        is_plain = one.mode != "update" and one.lease is None and one.of is None and last.downgrading is None
+        return is_same and is_plain and last.released is not None and last.released <= one.ask and not one.died
 
     def _check_order(self) -> None:
         """G2 and G3: writers and updaters in their order, and no new reader before a waiting writer."""
@@ -300,7 +222,7 @@ class Checker:
                     end = min(end, reader.ask + reader.wait * MILLISECOND - PRECISION)
                 # If it was granted, its token shows that it waited until after the writer.
                 still_waited = reader.granted is not None or writer.granted < end
-                if still_waited and self._earliest[writer.token] > impatient:
+                if still_waited and writer.earliest > impatient:
                     self.fail("patience", f"{writer} was granted before {reader}, which had lost patience")
 
     def _held_before(self, one: Operation) -> bool:

@@ -4,50 +4,9 @@
 from __future__ import annotations
 
 import unittest
-from typing import Any
 
-from checker import MILLISECOND, Checker
-
-WRITER, READER, THIRD = 11, 12, 13
-
-
-class Story:
-    """A history with times in milliseconds."""
-
-    def __init__(self, grace: int = 0) -> None:
-        self.events: list[dict[str, Any]] = []
-        self.number = 0
-        self.note(0, 1, "daemon-starting", grace=grace)
-
-    def note(self, time: float, process: int, event: str, **fields: Any) -> Story:
-        self.events.append({"t": int(time * MILLISECOND), "p": process, "e": event, **fields})
-        return self
-
-    def ask(self, time: float, process: int, mode: str, **more: Any) -> int:
-        self.number += 1
-        fields = {"s": 1, "lock": "jobs", "mode": mode, "owner": "-", "wait": 10_000, "lease": None} | more
-        self.note(time, process, "ask", op=self.number, **fields)
-        return self.number
-
-    def get(self, time: float, process: int, mode: str, token: int, seen: float = 0, **more: Any) -> int:
-        """Add a request at a time that is granted a millisecond later, or when `granted` says."""
-        died = more.pop("died", False)
-        number = self.ask(time, process, mode, **more)
-        self.note(seen or time + 1, process, "granted", op=number, token=token, died=died)
-        return number
-
-    def give(self, time: float, process: int, number: int) -> None:
-        self.note(time, process, "releasing", op=number)
-        self.note(time + 1, process, "released", op=number)
-
-    def kill(self, time: float, process: int) -> None:
-        self.note(time, 1, "killing", pid=process)
-        self.note(time + 1, 1, "killed", pid=process)
-
-    def violations(self, reader_patience: int | None = None) -> list[str]:
-        """The kinds of violations that the checker finds."""
-        found = Checker(sorted(self.events, key=lambda event: event["t"]), reader_patience).check()
-        return [text.split(":")[0] for text in found]
+from operation import MILLISECOND
+from story import READER, THIRD, WRITER, Story
 
 
 class Exclusion(unittest.TestCase):
@@ -197,6 +156,61 @@ class Tokens(unittest.TestCase):
         story.note(23, READER, "connected", s=1)
         story.get(24, READER, "write", 3)
         self.assertIn("token", story.violations())
+
+
+class Cached(unittest.TestCase):
+    """A grant that is held again under its token."""
+
+    def again(self, mode: str) -> Story:
+        story = Story()
+        story.give(20, WRITER, story.get(10, WRITER, mode, 1))
+        story.give(120, WRITER, story.get(110, WRITER, mode, 1))
+        return story
+
+    def test_held_again(self) -> None:
+        for mode, expected in [("read", []), ("write", []), ("update", ["token"])]:
+            self.assertEqual(self.again(mode).violations(), expected)
+
+    def test_grants_of_other_locks_come_between(self) -> None:
+        story = self.again("write")
+        story.give(60, READER, story.get(50, READER, "write", 2, lock="mail"))
+        story.give(140, READER, story.get(130, READER, "write", 3, lock="mail"))
+        self.assertEqual(story.violations(), [])
+
+    def test_held_again_beside_a_conflicting_grant(self) -> None:
+        for mode, expected in [("write", ["exclusion"]), ("read", [])]:
+            story = self.again("read")
+            story.get(50, READER, mode, 2)
+            self.assertEqual(story.violations(), expected)
+
+    def test_held_again_after_a_conflicting_request(self) -> None:
+        story = self.again("read")
+        number = story.ask(15, READER, "write")
+        story.note(16, READER, "queued", op=number)
+        story.note(125, READER, "granted", op=number, token=2, died=False)
+        self.assertEqual(story.violations(), ["order"])
+
+    def test_only_its_owner_holds_it_again_and_in_its_mode(self) -> None:
+        for process, mode, owner in [(READER, "read", "-"), (WRITER, "write", "-"), (WRITER, "read", "t1")]:
+            story = Story()
+            story.give(20, WRITER, story.get(10, WRITER, "read", 1))
+            story.give(120, process, story.get(110, process, mode, 1, owner=owner))
+            self.assertEqual(story.violations(), ["token"])
+
+    def test_only_what_was_released_is_held_again(self) -> None:
+        story = Story()
+        story.get(10, WRITER, "read", 1)
+        story.get(110, WRITER, "read", 1)
+        self.assertEqual(story.violations(), ["token"])
+
+    def test_a_death_while_it_is_held_again(self) -> None:
+        for died, expected in [(True, []), (False, ["owner-died"])]:
+            story = Story()
+            story.give(20, WRITER, story.get(10, WRITER, "write", 1))
+            story.get(110, WRITER, "write", 1)
+            story.kill(120, WRITER)
+            story.get(130, READER, "write", 2, died=died)
+            self.assertEqual(story.violations(), expected)
 
 
 class Lives(unittest.TestCase):

@@ -228,6 +228,8 @@ class Package:
         self.ending = False
         self.number = 0
         self.session = 0
+        # The lock and mode of the last turn: in most turns it is the same, so that grants are cached.
+        self.last = (LOCKS[0], MODES[0])
 
     def run(self) -> None:
         parent = os.getppid()
@@ -237,7 +239,9 @@ class Package:
     def turn(self) -> None:
         self.number += 1
         op, wait = self.number, self.random.choice(WAITS)
-        lock, mode = self.random.choice(LOCKS), self.random.choice(MODES)
+        if self.random.random() < 0.25:
+            self.last = (self.random.choice(LOCKS), self.random.choice(MODES))
+        lock, mode = self.last
         handle = self.client.lock(lock)
         self.recorder.note(
             "ask", op=op, s=self.session, lock=lock, mode=mode, owner="-", wait=wait, lease=None)
