@@ -183,6 +183,7 @@ struct Reactor: ~Copyable {
             server.resumeWork(at: now)
         }
         send()
+        checkInvariants()
     }
 
     /// The descriptor of the deadline's timer.

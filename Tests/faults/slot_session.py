@@ -78,7 +78,9 @@ class Daemon:
                    # So that no stream of writers keeps a reader waiting for longer than the patience of its client.
                    "--reader-patience", "5s", *(["--keep"] if keeps else [])]
         with open(self.log, "ab") as log:
-            self.process = subprocess.Popen(command, stdout=log, stderr=log)
+            # A debug build checks its invariants after each batch.
+            environment = os.environ | {"PRWLOCK_TEST_INVARIANTS": "1", "SWIFT_BACKTRACE": "enable=no"}
+            self.process = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
         end = time.monotonic() + PATIENCE
         while True:
             try:
@@ -105,6 +107,12 @@ class Daemon:
         self.process.send_signal(signal.SIGTERM)
         if (status := self.process.wait(timeout=60)) != 0:
             raise Violation(f"the daemon ended with {status}")
+        self.check_log()
+
+    def check_log(self) -> None:
+        """A worker that crashes is replaced, so only the log tells."""
+        if "Fatal error" in (log := self.log.read_text()):
+            raise Violation(f"a process crashed: {log[log.index('Fatal error'):][:300]}")
 
     def kill(self) -> None:
         if self.process.poll() is None:
