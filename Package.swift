@@ -142,7 +142,7 @@ let package = Package(
             path: "Tests/prwlock-sim"),
         .testTarget(name: "SimulationTests", dependencies: ["Simulation"]),
         .testTarget(name: "LedgerTests", dependencies: ["Ledger", "LedgerSupport", "Seeded"]),
-        .testTarget(name: "PosixTests", dependencies: ["Posix"]),
+        .testTarget(name: "PosixTests", dependencies: ["CLinux", "Posix"]),
         .executableTarget(
             name: "kept-worker", dependencies: ["CLinux", "Keeping", "Posix"], path: "Tests/KeptWorker"),
         .testTarget(

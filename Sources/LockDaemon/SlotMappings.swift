@@ -11,6 +11,8 @@ final class SharedFile {
     private let file: OwnedDescriptor
     private let size: Int
     private let parcel: SocketParcel?
+    /// Where it is among the guarded pages; nil if it is not guarded.
+    private var guardedAt: Int32?
 
     var descriptor: Int32 { file.rawValue }
 
@@ -48,7 +50,16 @@ final class SharedFile {
         (self.base, self.size, self.parcel) = (base, size, parcel)
     }
 
+    /// Has an access succeed although the client has freed the page and the kernel has no other one, as with a strict limit on
+    /// memory (`vm.overcommit_memory=2`). The file must have one page.
+    func guardAccesses() throws(SystemError) {
+        let place = linux_guard_page(base)
+        guard place >= 0 else { throw .last("mmap", "the spare page") }
+        guardedAt = place
+    }
+
     deinit {
+        if let guardedAt { linux_unguard_page(guardedAt) }
         // A client may keep the file. The memory is the daemon's, and what the client sees from now on are zeros.
         linux_empty_memory(file.rawValue, Int64(size))
         linux_unmap_memory(base, size)
@@ -80,6 +91,7 @@ final class SlotMappings {
         guard isServing() else { return nil }
         do throws(SystemError) {
             let file = try SharedFile("prwlock-slots", size: SlotMemory.size, puttingInto: parcel)
+            try file.guardAccesses()
             unsent[session] = file
             unnoted[session] = file
             return memory(file)
@@ -148,7 +160,7 @@ final class SlotMappings {
     /// Goes on with the memory of a session. The client gets it again with the next output, as it may not have got it.
     func restore(_ file: consuming OwnedDescriptor, of session: SessionID, isUnsent: Bool) -> SlotMemory? {
         guard let parcel, let file = SharedFile(file, size: SlotMemory.size, outOf: parcel),
-            servingForClients != nil
+            servingForClients != nil, (try? file.guardAccesses()) != nil
         else { return nil }
         if isUnsent { unsent[session] = file }
         return memory(file)

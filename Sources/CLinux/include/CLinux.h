@@ -76,6 +76,13 @@ int linux_own_until_the_end(void *page);
 /* Frees the first `size` bytes, which are zero then. */
 int linux_empty_memory(int memory, int64_t size);
 
+/* Guards a mapped page of memory that another process can change. If an access finds that the page is gone and the kernel has
+   none for it (SIGBUS), all such pages get one in common, and the access goes on. Returns its place, for
+   `linux_unguard_page`, or -1. One thread only makes these calls and the accesses. */
+#define LINUX_MOST_GUARDED 16384
+int linux_guard_page(void *page);
+void linux_unguard_page(int place);
+
 void linux_unmap_memory(void *address, size_t size);
 
 /* Maps a range of such memory, which may be longer than what is usable. Returns NULL on failure. */
