@@ -60,13 +60,18 @@ final class BlockingSession {
     /// Waits a moment for the reply to a request that was given up.
     ///
     /// No thread of this session reads on. If the daemon does not reply, the session ends, unless that would lose a
-    /// grant: then the daemon undoes the request when it reads on, and the next call reads the replies.
+    /// grant: then the daemon undoes the request when it reads on, and the next call reads the replies. That call comes at
+    /// the latest when the grant is released, so no release must be made in a slot.
     private func awaitUndoing(of id: Session.RequestID) {
         let end = Deadline(after: Self.undoingTime)
         while core.isOpen(id), advance(by: end) {}
-        guard core.isOpen(id), core.isForsaken(besides: memory.isHeld) else { return }
-        connection.close()
-        finish(because: .disconnected)
+        guard core.isOpen(id) else { return }
+        if core.isForsaken(besides: memory.isHeld) {
+            connection.close()
+            finish(because: .disconnected)
+        } else if let mapping {
+            memory.stopUsing(mapping)
+        }
     }
 
     /// The terms of a grant.

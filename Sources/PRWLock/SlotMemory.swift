@@ -77,11 +77,26 @@ final class SlotMemory: @unchecked Sendable {
         }
     }
 
+    /// Lets no more grants of a session be entered or left: each acquire and release asks the daemon. Slots still say what is
+    /// held.
+    func stopUsing(_ session: Int) {
+        sessions.withLock { sessions in
+            guard sessions.current == session, isUsable else { return }
+            // No process serves on a page of zeros.
+            clear(from: 2)
+        }
+    }
+
     /// Puts zeros in place of the session. The kernel does it in one step for every thread that looks.
     private func clear() {
         guard isMapped, isUsable else { return }
+        clear(from: 1)
+    }
+
+    private func clear(from page: Int) {
         let flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED
-        mmap(pages + Self.pageSize, 2 * Self.pageSize, PROT_READ | PROT_WRITE, flags, -1, 0)
+        let size = (3 - page) * Self.pageSize
+        mmap(pages + page * Self.pageSize, size, PROT_READ | PROT_WRITE, flags, -1, 0)
     }
 
     private static func map(_ file: Int32, _ access: Int32, at place: UnsafeMutableRawPointer) -> Bool {

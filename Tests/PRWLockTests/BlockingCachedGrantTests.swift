@@ -111,6 +111,22 @@ import Testing
         }
     }
 
+    @Test("a grant that comes when its request was given up is released, also if its owner uses a slot (G5)")
+    func late() throws {
+        try cache(lock)
+        try lock.withReadLock {}
+        try lock.withReadLock {}
+        let session = try daemon.connect()
+        try lock.withReadLock {
+            daemon.signal(SIGSTOP)
+            // A recursion asks the daemon.
+            let failure = failure { try lock.withReadLock(timeout: .zero) {} }
+            if case .unreachable? = failure as? LockError {} else { Issue.record("\(failure as Any)") }
+            daemon.signal(SIGCONT)
+        }
+        #expect(try session.ask("WRITE jobs wait=30s")?.hasPrefix("GRANTED") == true)
+    }
+
     @Test("cached grants go on with the next worker (G14)") func worker() throws {
         let daemon = try DaemonProcess("--keep")
         let lock = BlockingClient(socketPath: daemon.socketPath).lock("jobs")
