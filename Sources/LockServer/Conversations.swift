@@ -171,7 +171,13 @@ struct Conversations: ~Copyable {
 
     // MARK: - Ready
 
+    /// Whether the shell may have to visit a session.
+    var hasReady: Bool { !ready.isEmpty }
+
     /// The next session that the shell has to visit, each once.
+    ///
+    /// The session that became ready last comes first: a waiting request that a release grants is answered before the release. The
+    /// waiter has waited longer, and goes on sooner than if the holder, which does not wait for the lock, were woken first.
     @inline(__always)
     mutating func nextReady() -> SessionID? {
         while let session = ready.popLast() {

@@ -323,7 +323,9 @@ extension Server {
     /// Gives a session slots, unless it has some. Returns how many it has.
     private mutating func slotCount(of session: SessionID) -> Int {
         if table.hasSlots(session) { return SlotMemory.slotCount }
-        guard !isFull, table.mayHaveSlots(session), let memory = slotMaker?(session) else { return 0 }
+        guard !isFull, table.mayHaveSlots(session), let slotMaker else { return 0 }
+        hasCalledSlotMaker = true
+        guard let memory = slotMaker(session) else { return 0 }
         cachePolicy.begin()
         table.setSlots(memory, of: session)
         return SlotMemory.slotCount
