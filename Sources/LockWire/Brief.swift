@@ -104,7 +104,7 @@ extension UnsafeRawBufferPointer {
     @inline(__always)
     fileprivate func value(of key: StaticString, at start: Int) -> UnsafeRawBufferPointer? {
         let length = key.utf8CodeUnitCount
-        guard start + length <= count, part(start, start + length).spells(key) else { return nil }
+        guard start + length < count, part(start, start + length).spells(key) else { return nil }
         return part(start + length, offset(of: .space, from: start + length))
     }
 }
