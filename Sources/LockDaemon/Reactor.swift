@@ -284,7 +284,7 @@ struct Reactor: ~Copyable {
         if case .bytes(let count) = outcome { taken = count }
         if !isKept { arena.giveBack(count - taken) } else { continuity?.endInput(count: taken) }
         return switch outcome {
-        case .bytes(let count): .bytes(UnsafeRawBufferPointer(rebasing: room[..<count]))
+        case .bytes(let count): .bytes(UnsafeRawBufferPointer(start: room.baseAddress, count: count))
         case .nothing: .nothing
         case .end: .end
         }

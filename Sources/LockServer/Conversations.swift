@@ -37,10 +37,10 @@ struct Conversations: ~Copyable {
 
     // MARK: - Sessions
 
-    mutating func open(_ conversation: Conversation) {
+    mutating func open(_ conversation: consuming Conversation) {
         let place = Int(conversation.session.slot)
         while records.count <= place { records.append(.vacant) }
-        records[place] = conversation
+        records[place] = consume conversation
         list(ConversationIndex(raw: place))
     }
 
@@ -112,6 +112,15 @@ struct Conversations: ~Copyable {
     @inline(__always)
     mutating func count(received count: Int, from client: ConversationIndex) {
         records[client.raw].count(received: count)
+    }
+
+    /// Drops all output, because it was sent, if that is all that is to be done for the session. Returns false if not.
+    @inline(__always)
+    mutating func dropLast(_ count: Int, of client: ConversationIndex) -> Bool {
+        guard records[client.raw].dropLast(count) else { return false }
+        buffered -= count
+        list(client)
+        return true
     }
 
     @inline(__always)
