@@ -14,9 +14,9 @@ import LockVocabulary
 /// Invariants:
 /// 1. An account is in `busy`, once, if and only if it `isBusy`.
 /// 2. An account at rest has no work but deadlines, and is in `order` with the first of them.
-struct Agenda {
+struct Agenda: ~Copyable {
     /// What one account has to do.
-    private struct Share {
+    private struct Share: ~Copyable {
         var deadlines = DeadlineHeap<Due>()
         /// Sessions that have ended, and still have grants or requests.
         var ended = Queue<Slot<Session>>()
@@ -31,10 +31,13 @@ struct Agenda {
         var hasTasks: Bool { !ended.isEmpty || !unsettled.isEmpty || !recalls.isEmpty }
     }
 
-    private var shares: [Share] = []
+    private var shares = OwnedArray<Share>()
     private var busy = Queue<AccountID>()
     /// The accounts at rest with deadlines, by the first of them.
     private var order = DeadlineHeap<AccountID>()
+
+    // Without this `deinit` other files destroy the fields themselves, for which Swift 6.3 emits invalid code in debug builds.
+    deinit {}
 
     mutating func addAccount(_ account: AccountID) {
         while shares.count <= account.rawValue { shares.append(Share()) }
@@ -57,8 +60,8 @@ struct Agenda {
 
     /// Whether an account has something that is due by now, or to be done.
     func isBehind(_ account: AccountID, at now: Instant) -> Bool {
-        let share = shares[account.rawValue]
-        return share.hasTasks || share.deadlines.first.map { $0 <= now } ?? false
+        shares[account.rawValue].hasTasks
+            || shares[account.rawValue].deadlines.first.map { $0 <= now } ?? false
     }
 
     // MARK: - Deadlines
@@ -90,10 +93,15 @@ struct Agenda {
     }
 
     private mutating func setPlace(of account: AccountID) {
-        if let place = shares[account.rawValue].place.take() { order.remove(place) }
-        guard !shares[account.rawValue].isBusy, let first = shares[account.rawValue].deadlines.first
-        else { return }
-        shares[account.rawValue].place = order.insert(account, due: first)
+        let first = shares[account.rawValue].isBusy ? nil : shares[account.rawValue].deadlines.first
+        switch (shares[account.rawValue].place, first) {
+        case (let place?, let first?): order.setDue(first, of: place)
+        case (let place?, nil):
+            order.remove(place)
+            shares[account.rawValue].place = nil
+        case (nil, let first?): shares[account.rawValue].place = order.insert(account, due: first)
+        case (nil, nil): break
+        }
     }
 
     // MARK: - Tasks
@@ -154,17 +162,29 @@ struct Agenda {
 
     // MARK: - Checks
 
-    var deadlineCount: Int { shares.reduce(0) { $0 + $1.deadlines.count } }
+    var deadlineCount: Int {
+        var count = 0
+        for account in 0..<shares.count { count += shares[account].deadlines.count }
+        return count
+    }
 
     /// Whether the invariants hold.
     var isSound: Bool {
-        order.isSound && busy.count == shares.count { $0.isBusy }
-            && shares.allSatisfy { share in
-                share.deadlines.isSound
-                    && (share.isBusy
-                        ? share.place == nil
-                        : !share.hasTasks && share.place.map(order.due) == share.deadlines.first)
+        guard order.isSound else { return false }
+        var busyCount = 0
+        for account in 0..<shares.count {
+            guard shares[account].deadlines.isSound else { return false }
+            let first = shares[account].deadlines.first
+            if shares[account].isBusy {
+                busyCount += 1
+                guard shares[account].place == nil else { return false }
+            } else if let place = shares[account].place {
+                guard !shares[account].hasTasks, order.due(place) == first else { return false }
+            } else {
+                guard !shares[account].hasTasks, first == nil else { return false }
             }
+        }
+        return busyCount == busy.count
     }
 }
 

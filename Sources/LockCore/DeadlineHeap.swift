@@ -7,7 +7,7 @@ import LockVocabulary
 /// Invariants:
 /// 1. No entry is due before its parent.
 /// 2. `positions[handle]` is the index of the entry with that handle.
-struct DeadlineHeap<Item> {
+struct DeadlineHeap<Item>: ~Copyable {
     typealias Handle = Slot<Entry>
 
     struct Entry {
@@ -16,14 +16,15 @@ struct DeadlineHeap<Item> {
         var item: Item
     }
 
-    private var entries: [Entry] = []
-    private var positions: [Int32] = []
-    private var free: [Handle] = []
+    private var entries = OwnedArray<Entry>()
+    private var positions = OwnedArray<Int32>()
+    private var free = OwnedArray<Handle>()
 
     var count: Int { entries.count }
 
     /// The earliest deadline; nil for an empty heap.
-    var first: Instant? { entries.first?.due }
+    @inline(__always)
+    var first: Instant? { entries.isEmpty ? nil : entries[0].due }
 
     mutating func insert(_ item: Item, due: Instant) -> Handle {
         let handle: Handle
@@ -41,25 +42,33 @@ struct DeadlineHeap<Item> {
     mutating func remove(_ handle: Handle) {
         let position = Int(positions[Int(handle.raw)])
         precondition(entries[position].handle == handle, "the handle is of another entry")
-        let last = entries.removeLast()
         free.append(handle)
-        guard position < entries.count else { return }
+        guard let last = entries.popLast(), position < entries.count else { return }
         entries[position] = last
+        sink(position)
+        rise(position)
+    }
+
+    /// Changes the deadline of the entry with this handle.
+    mutating func setDue(_ due: Instant, of handle: Handle) {
+        let position = Int(positions[Int(handle.raw)])
+        precondition(entries[position].handle == handle, "the handle is of another entry")
+        entries[position].due = due
         sink(position)
         rise(position)
     }
 
     /// Removes and returns the first item if it is due by `now`.
     mutating func popFirst(by now: Instant) -> Item? {
-        guard let item = first(by: now), let handle = entries.first?.handle else { return nil }
-        remove(handle)
+        guard let item = first(by: now) else { return nil }
+        remove(entries[0].handle)
         return item
     }
 
     /// The first item if it is due by `now`.
     func first(by now: Instant) -> Item? {
-        guard let first = entries.first, first.due <= now else { return nil }
-        return first.item
+        guard let first, first <= now else { return nil }
+        return entries[0].item
     }
 
     /// The deadline of the entry with this handle.
@@ -98,7 +107,7 @@ struct DeadlineHeap<Item> {
 
     /// Whether the invariants hold.
     var isSound: Bool {
-        entries.indices.allSatisfy { position in
+        (0..<entries.count).allSatisfy { position in
             Int(positions[Int(entries[position].handle.raw)]) == position
                 && (position == 0 || entries[(position - 1) / 2].due <= entries[position].due)
         }

@@ -26,9 +26,9 @@ struct Arena: ~Copyable {
 
     /// Takes room for bytes that are to be read; nil if so much is not left.
     mutating func takeRoom(_ count: Int) -> UnsafeMutableRawBufferPointer? {
-        guard memory.count - used >= count else { return nil }
+        guard memory.count - used >= count, let base = memory.baseAddress else { return nil }
         defer { used += count }
-        return UnsafeMutableRawBufferPointer(rebasing: memory[used..<used + count])
+        return UnsafeMutableRawBufferPointer(start: base + used, count: count)
     }
 
     /// Gives the end of the last room back, where nothing was read.

@@ -35,7 +35,7 @@ struct Polling {
     private static var most: Int64 { 1_000_000 }
 
     /// Not with one processor: no client could send anything meanwhile.
-    private let isPossible: Bool
+    let isPossible: Bool
     private var account = most
     private var filled = Instant.zero
     private var quickInARow = 0

@@ -18,9 +18,8 @@ import Posix
 ///   there waits for the next batch, and is then first.
 /// - POLL finds the sessions that have ended: sockets hung up, processes dead. It ignores all other events. The loop omits
 ///   it if no end could make a difference.
-/// - CARRY OUT first completes the sessions that have ended (`Ends`): the lines in the arena, the rest in the socket, the end;
-///   in turns, where it is much. Then come the lines of the other sessions, in the order in which their sockets became ready,
-///   and then all that is due by now.
+/// - CARRY OUT first completes the sessions that have ended (`Ends`): the lines in the arena, the rest in the socket, the end.
+///   Then come the lines of the others, in the order in which their sockets became ready, and then all that is due by now.
 /// - COMMIT, if there is a keeper, writes to the ledger what the batch has changed (`Continuity`). It comes before each SEND.
 /// - SEND sends once to every session that has output. Lists continue in the next batch.
 ///
@@ -82,6 +81,8 @@ struct Reactor: ~Copyable {
     var connections: Connections
     /// The memory for cached grants.
     let slots: SlotMappings
+    /// Whether `slots` may have something to note or to send. To ask it, which is an object, costs more.
+    var mayHaveNewSlots = true
     private var timer: DeadlineTimer
     var arena = Arena()
     /// How much the sockets took of each session's output in this batch.
@@ -161,9 +162,10 @@ struct Reactor: ~Copyable {
         if connections.waitingCount > 0, !mustFindEnds { admit() }
         timer.cover(server.nextDeadline)
         batch += 1
-        sort(wait())
+        let hasWork = server.hasUnfinishedWork
+        sort(wait(hasWork: hasWork))
         read()
-        if mayEndMatter { pollForEnds() }
+        if mayEndMatter(hasWork: hasWork) { pollForEnds() }
         mustFindEnds = false
         tick()
         waiting.ended(at: now)
@@ -176,10 +178,10 @@ struct Reactor: ~Copyable {
         carryOutLines()
         // The replies to these lines do not wait for work that has its turns.
         if server.hasUnfinishedWork { send() }
-        server.advance(to: now)
+        let isUnfinished = server.advance(to: now)
         if care.isOn {
             carryOutWithCare()
-        } else if server.hasUnfinishedWork {
+        } else if isUnfinished {
             server.resumeWork(at: now)
         }
         send()
@@ -196,14 +198,13 @@ struct Reactor: ~Copyable {
 
     // MARK: - Wait
 
-    /// Whether there is work without any new event.
+    /// Whether the shell has work without any new event.
     private var hasLeftOvers: Bool {
-        !readable.isEmpty || !ends.isEmpty || !visits.isEmpty || server.hasUnfinishedWork
-            || connections.waitingCount > 0 || care.isOn
+        !readable.isEmpty || !ends.isEmpty || !visits.isEmpty || connections.waitingCount > 0 || care.isOn
     }
 
-    private mutating func wait() -> Int {
-        if mainQueueHasWork || hasLeftOvers {
+    private mutating func wait(hasWork: Bool) -> Int {
+        if mainQueueHasWork || hasWork || hasLeftOvers {
             mainQueueHasWork = false
             return waiting.poll()
         }
@@ -284,7 +285,7 @@ struct Reactor: ~Copyable {
         if case .bytes(let count) = outcome { taken = count }
         if !isKept { arena.giveBack(count - taken) } else { continuity?.endInput(count: taken) }
         return switch outcome {
-        case .bytes(let count): .bytes(UnsafeRawBufferPointer(rebasing: room[..<count]))
+        case .bytes(let count): .bytes(UnsafeRawBufferPointer(start: room.baseAddress, count: count))
         case .nothing: .nothing
         case .end: .end
         }
@@ -292,10 +293,10 @@ struct Reactor: ~Copyable {
 
     /// Whether an end could make a difference to the lines of this batch.
     ///
-    /// It could not if one session sent all of them and no other session holds or waits. Lines that are left from an earlier
-    /// batch count too. If WAIT has found an end, only the poll notes it.
-    private var mayEndMatter: Bool {
-        guard !hasSeenEnd, !mustFindEnds, !server.hasUnfinishedWork, arena.slices.count <= 1
+    /// It could not if one session sent all of them, no other session holds or waits, and no line is left from an earlier batch
+    /// (`hasWork`). If WAIT has found an end, only the poll notes it.
+    private func mayEndMatter(hasWork: Bool) -> Bool {
+        guard !hasSeenEnd, !mustFindEnds, !hasWork, arena.slices.count <= 1
         else { return true }
         return !arena.slices.isEmpty && !server.isAlone(arena.slices[0].session)
     }

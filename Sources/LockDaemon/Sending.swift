@@ -29,11 +29,12 @@ extension Reactor {
         }
         visited.removeAll()
         // A session that has room for more rows gets them in the next batch, after the other sessions.
-        collectVisits()
+        if server.hasReadySessions { collectVisits() }
     }
 
     mutating func commit() {
-        if isKept, slots.hasUnnoted {
+        noteNewSlots()
+        if isKept, mayHaveNewSlots {
             slots.takeUnnoted {
                 continuity?.bindSlots(of: $0, to: $1)
             } serving: {
@@ -43,6 +44,16 @@ extension Reactor {
         if isKept, let hasRoom = continuity?.commit(&server) {
             server.isFull = !hasRoom
             server.noteCommitted()
+        }
+    }
+
+    /// Takes note of whether there are new slots.
+    private mutating func noteNewSlots() {
+        if server.hasCalledSlotMaker {
+            server.hasCalledSlotMaker = false
+            mayHaveNewSlots = true
+        } else if mayHaveNewSlots, slots.unsent.isEmpty, !isKept || !slots.hasUnnoted {
+            mayHaveNewSlots = false
         }
     }
 
@@ -71,12 +82,12 @@ extension Reactor {
         let session = connection.session
         let outcome: Connection.SendOutcome? = server.withOutput(of: session) { output in
             guard !output.isEmpty else { return nil }
-            if !slots.unsent.isEmpty { connection.descriptors = slots.descriptors(for: session) ?? [] }
+            if mayHaveNewSlots { connection.descriptors = slots.descriptors(for: session) ?? [] }
             if !isKept { return connection.send(output) }
             return Self.sendLines(output, to: connection, noting: &continuity)
         }
         guard let outcome else { return false }
-        if !slots.unsent.isEmpty, connection.descriptors.isEmpty { slots.noteSent(to: session) }
+        if mayHaveNewSlots, connection.descriptors.isEmpty { slots.noteSent(to: session) }
         if case .all(let count) = outcome, connection.awaitsOnlyLines, server.wroteLast(count, to: session) {
             return true
         }

@@ -21,6 +21,7 @@ struct Waiting: ~Copyable {
 
     /// Polls for a moment before it sleeps, if that has been worth it.
     mutating func waitAfterWork() -> Int {
+        guard polling.isPossible else { return sleep() }
         let start = Self.now
         let way = polling.choose(at: start)
         choice = (way, start)

@@ -19,6 +19,20 @@ struct BytePieces {
         let range: Range<Int>
     }
 
+    /// What is left of a stream, in two parts. Valid only while the body runs that gets it.
+    struct Rest {
+        let first: UnsafeRawBufferPointer
+        let second: UnsafeRawBufferPointer
+
+        init(
+            _ first: UnsafeRawBufferPointer,
+            _ second: UnsafeRawBufferPointer = UnsafeRawBufferPointer(start: nil, count: 0)
+        ) {
+            self.first = first
+            self.second = second
+        }
+    }
+
     /// The slots of the pieces, from the one with the number `first` on.
     private(set) var slots: [UInt32] = []
     private var first: UInt64 = 0
@@ -80,20 +94,19 @@ struct SlotPool {
 }
 
 extension FactWriter {
-    /// - Parameters:
-    ///   - bytes: what is left of the stream, in two parts.
     mutating func write(
-        _ part: BytePieces.Part, of stream: BytePieces.Stream,
-        _ bytes: (ArraySlice<UInt8>, ArraySlice<UInt8>), ofSessionAt slot: UInt32
+        _ part: BytePieces.Part, of stream: BytePieces.Stream, _ rest: BytePieces.Rest,
+        ofSessionAt slot: UInt32
     ) {
         write(slot)
         write(stream.rawValue)
         write(part.start)
         write(part.range.count)
-        let first = part.range.clamped(to: 0..<bytes.0.count)
-        append(bytes.0.dropFirst(first.lowerBound).prefix(first.count))
-        let rest = part.range.count - first.count
-        append(bytes.1.dropFirst(max(0, part.range.lowerBound - bytes.0.count)).prefix(rest))
+        let count = rest.first.count
+        let first = part.range.clamped(to: 0..<count)
+        let second = max(0, part.range.lowerBound - count)..<max(0, part.range.upperBound - count)
+        append(UnsafeRawBufferPointer(rebasing: rest.first[first]))
+        append(UnsafeRawBufferPointer(rebasing: rest.second[second]))
     }
 }
 

@@ -14,7 +14,7 @@ import LockWire
 /// 2. `unread` exceeds the hard limit by at most one reply: then the session is cut off.
 ///
 /// What only reads is inlined, because a call would copy the whole value (500 instructions).
-struct Conversation {
+struct Conversation: ~Copyable {
     enum Phase {
         /// No session has this place.
         case vacant
@@ -43,9 +43,7 @@ struct Conversation {
     private var parked: [UInt8] = []
     /// Lists that are to be written, the first of them begun.
     private(set) var rowReplies: [RowReply] = []
-    private(set) var output: [UInt8] = []
-    /// How much of the output was sent.
-    private(set) var sent = 0
+    private(set) var output = OutputBuffer()
     /// How many bytes the session was sent before them, without the lines of `resumed`: such a line that is not sent yet counts
     /// below zero, modulo 2^64.
     private var position: UInt64 = 0
@@ -92,13 +90,13 @@ struct Conversation {
     }
 
     /// What stands at a place that no session has.
-    static let vacant = {
+    static var vacant: Conversation {
         var vacant = Conversation(
             session: SessionID(slot: 0, serial: 0), peer: Peer(processID: nil, userID: 0, groupID: 0),
             since: .zero, account: AccountID(rawValue: 0), verdict: .none, lineLimit: 1)
         vacant.phase = .vacant
         return vacant
-    }()
+    }
 
     // MARK: - Facts
 
@@ -125,10 +123,9 @@ struct Conversation {
     /// - Parameter most: the bytes beyond which output and input are in facts of their own.
     @inline(__always)
     func writeTraffic(into writer: inout FactWriter, atMost most: Int) {
-        let (output, position, received) = (self.output[sent...], factPosition, self.received)
         let (input, count) = (reader.rest, unfinished)
-        writer.write(output.count > most ? [] : output)
-        writer.write(position)
+        writer.write(unread > most ? UnsafeRawBufferPointer(start: nil, count: 0) : output.bytes)
+        writer.write(factPosition)
         writer.write(input.partial.count)
         writer.write(input.isSkipping)
         writer.write(count > most ? 0 : count)
@@ -146,22 +143,23 @@ struct Conversation {
     @inline(__always)
     mutating func updatePieces(
         of stream: BytePieces.Stream, size: Int, _ pool: inout SlotPool,
-        _ give: (UInt32, BytePieces.Part?, (ArraySlice<UInt8>, ArraySlice<UInt8>)) -> Void
+        _ give: (UInt32, BytePieces.Part?, BytePieces.Rest) -> Void
     ) {
         switch stream {
         case .output:
             let count = unread > size ? unread : 0
             guard count > 0 || !outputPieces.slots.isEmpty else { return }
-            let rest = output[sent...]
-            outputPieces.update(count: count, at: factPosition, size: size, &pool) {
-                give($0, $1, (rest, []))
-            }
+            let rest = BytePieces.Rest(output.bytes)
+            outputPieces.update(count: count, at: factPosition, size: size, &pool) { give($0, $1, rest) }
         case .input:
             let count = unfinished > size ? unfinished : 0
             guard count > 0 || !inputPieces.slots.isEmpty else { return }
-            let rest = (reader.rest.partial[...], parked[...])
-            inputPieces.update(count: count, at: received - UInt64(count), size: size, &pool) {
-                give($0, $1, rest)
+            let (position, partial, parked) = (received - UInt64(count), reader.rest.partial, self.parked)
+            partial.withUnsafeBytes { partial in
+                parked.withUnsafeBytes { parked in
+                    let rest = BytePieces.Rest(partial, parked)
+                    inputPieces.update(count: count, at: position, size: size, &pool) { give($0, $1, rest) }
+                }
             }
         }
     }
@@ -173,7 +171,8 @@ struct Conversation {
     mutating func restore(_ traffic: Traffic, lineLimit: Int) {
         reader = LineReader(limit: lineLimit, goingOnWith: traffic.input)
         parked = traffic.parked
-        output = traffic.output
+        output.removeAll()
+        output.append(traffic.output)
         missed = traffic.missed
         rowReplies = traffic.rowReplies
         position = traffic.position &- Self.origin
@@ -186,14 +185,16 @@ struct Conversation {
         output.removeFirst(count)
         position &+= UInt64(count)
         guard inDoubt > 0, !output.isEmpty else { return }
+        var rest = Array(output.bytes)
         // A notice that is in doubt itself makes way for the new one.
-        if output.starts(with: "! RESUMED ".utf8), let end = output.firstIndex(of: UInt8(ascii: "\n")) {
-            output.removeFirst(end + 1)
+        if rest.starts(with: "! RESUMED ".utf8), let end = rest.firstIndex(of: UInt8(ascii: "\n")) {
+            rest.removeFirst(end + 1)
             position &+= UInt64(end + 1)
         }
         var line: [UInt8] = []
         Notice.resumed(from: position).encode(into: &line)
-        output = line + output
+        output.removeAll()
+        output.append(line + rest)
         position &-= UInt64(line.count)
     }
 
@@ -264,11 +265,11 @@ struct Conversation {
 
     /// How many bytes are written and not sent.
     @inline(__always)
-    var unread: Int { output.count - sent }
+    var unread: Int { output.count }
 
     @inline(__always)
     mutating func write(_ reply: Reply, _ tag: Tag?) {
-        if !isMute { reply.encode(tag: tag, into: &output) }
+        if !isMute { output.appendLine { reply.encode(tag: tag, in: $0) } }
     }
 
     /// Writes the reply to a request that is granted.
@@ -276,25 +277,26 @@ struct Conversation {
         _ name: LockName, _ mode: LockMode, _ token: Token, ownerDied: Bool, _ slot: GrantedSlot?, _ tag: Tag?
     ) {
         if !isMute {
-            Reply.encodeGranted(name, mode, token, ownerDied: ownerDied, slot, tag: tag, into: &output)
+            output.appendLine {
+                Reply.encodeGranted(name, mode, token, ownerDied: ownerDied, slot, tag: tag, in: $0)
+            }
         }
     }
 
     /// Writes the reply to a release.
     mutating func writeReleased(_ name: LockName, _ token: Token, _ tag: Tag?) {
-        if !isMute { Reply.encodeReleased(name, token, tag: tag, into: &output) }
+        if !isMute { output.appendLine { Reply.encodeReleased(name, token, tag: tag, in: $0) } }
     }
 
     mutating func write(_ notice: Notice) {
-        if !isMute { notice.encode(into: &output) }
+        if !isMute { output.appendLine { notice.encode(in: $0) } }
     }
 
     /// Drops all output, and writes no more of it.
     mutating func mute() {
         isMute = true
         rowReplies = []
-        output = []
-        sent = 0
+        output.removeAll()
         missed = 0
     }
 
@@ -316,18 +318,20 @@ struct Conversation {
 
     /// Drops bytes that were sent. Then writes the number of missed notices, unless still too much is unread.
     mutating func dropSent(_ count: Int, within limit: Int) {
-        sent += count
+        output.removeFirst(count)
         position &+= UInt64(count)
-        precondition(sent <= output.count, "more was sent than was written")
-        if sent == output.count {
-            // Memory that only a burst needed is given back.
-            output.removeAll(keepingCapacity: output.capacity <= 2_048)
-            sent = 0
-        } else if sent >= 65_536 {
-            output.removeFirst(sent)
-            sent = 0
-        }
         if missed > 0, phase == .open, unread <= limit { writeMissed() }
+    }
+
+    /// Drops all output, because it was sent. Returns false, and drops nothing, if that is not all of it, or if anything waited for
+    /// this, or if the shell is to visit the session.
+    @inline(__always)
+    mutating func dropLast(_ count: Int) -> Bool {
+        guard isUpToDate, unread == count, !isReady, !isKnownAsPaused else { return false }
+        output.removeFirst(count)
+        position &+= UInt64(count)
+        counted -= count
+        return true
     }
 
     // MARK: - Rows
@@ -338,7 +342,7 @@ struct Conversation {
 
     /// Writes a page of the first reply of rows, and its last line if it is complete.
     mutating func write(_ page: RowReply.Page, of reply: RowReply, isComplete: Bool) {
-        output.append(contentsOf: page.bytes)
+        output.append(page.bytes)
         if isComplete {
             write(.end(rows: reply.count), reply.tag)
             rowReplies.removeFirst()

@@ -21,7 +21,7 @@ struct Standing {
         let prefix: String
     }
 
-    init(_ conversation: Conversation, _ watch: Watch?) {
+    init(_ conversation: borrowing Conversation, _ watch: Watch?) {
         serial = conversation.session.serial
         peer = conversation.peer
         since = conversation.since

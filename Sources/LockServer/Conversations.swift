@@ -37,10 +37,10 @@ struct Conversations: ~Copyable {
 
     // MARK: - Sessions
 
-    mutating func open(_ conversation: Conversation) {
+    mutating func open(_ conversation: consuming Conversation) {
         let place = Int(conversation.session.slot)
         while records.count <= place { records.append(.vacant) }
-        records[place] = conversation
+        records[place] = consume conversation
         list(ConversationIndex(raw: place))
     }
 
@@ -114,6 +114,15 @@ struct Conversations: ~Copyable {
         records[client.raw].count(received: count)
     }
 
+    /// Drops all output, because it was sent, if that is all that is to be done for the session. Returns false if not.
+    @inline(__always)
+    mutating func dropLast(_ count: Int, of client: ConversationIndex) -> Bool {
+        guard records[client.raw].dropLast(count) else { return false }
+        buffered -= count
+        list(client)
+        return true
+    }
+
     @inline(__always)
     private mutating func takeChange(of client: ConversationIndex) {
         let change = records[client.raw].takeChange(unreadLimit: unreadLimit)
@@ -171,7 +180,13 @@ struct Conversations: ~Copyable {
 
     // MARK: - Ready
 
+    /// Whether the shell may have to visit a session.
+    var hasReady: Bool { !ready.isEmpty }
+
     /// The next session that the shell has to visit, each once.
+    ///
+    /// The session that became ready last comes first: a waiting request that a release grants is answered before the release. The
+    /// waiter has waited longer, and goes on sooner than if the holder, which does not wait for the lock, were woken first.
     @inline(__always)
     mutating func nextReady() -> SessionID? {
         while let session = ready.popLast() {

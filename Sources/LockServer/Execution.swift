@@ -73,13 +73,20 @@ extension Server {
             conversations[client].write(.error(WireError(.lineTooLong)), tag)
             return .line
         case .text(let text):
-            switch Request.parse(text) {
+            table.advance(to: now)
+            if !table.isBehind, let brief = Request.Brief(text) {
+                #if DEBUG
+                    plantedFaults?.strike(line: text)
+                #endif
+                noteLine(of: client)
+                return give(answer(to: brief, client, now), to: nil, client, now)
+            }
+            switch Request.parseInFull(text) {
             case .fault(let tag, let error):
                 noteLine(of: client)
                 conversations[client].write(.error(error), tag)
                 return .line
             case .request(let request):
-                table.advance(to: now)
                 if table.isBehind, !settle(request, client) { return nil }
                 #if DEBUG
                     plantedFaults?.strike(line: text)
@@ -147,20 +154,27 @@ extension Server {
 
     @inline(__always)
     private mutating func answer(
+        to brief: borrowing Request.Brief, _ client: ConversationIndex, _ now: Instant
+    ) -> Answer {
+        guard let mode = brief.mode else { return release(brief.name, .only, nil, client, now) }
+        return acquire(
+            brief.name, mode, owner: .session, wait: brief.wait, lease: brief.lease, note: .none,
+            mayCache: true, nil, client, now)
+    }
+
+    @inline(__always)
+    private mutating func answer(
         to request: Request, _ client: ConversationIndex, _ now: Instant
     ) -> Answer {
         let session = conversations[client].session
         let tag = request.tag
         if let tag, table.isOpen(tag, in: session) { return .reply(.error(WireError(.tagInUse))) }
         switch request.verb {
-        case .acquire(let asked): return acquire(asked, tag, client, now)
-        case .release(let name, let choice):
-            switch table.release(name, choice, by: session, at: now) {
-            case .success(let token):
-                conversations[client].writeReleased(name, token, tag)
-                return .written()
-            case .failure(let refusal): return .reply(.error(error(refusal)))
-            }
+        case .acquire(let asked):
+            return acquire(
+                asked.name, asked.mode, owner: asked.owner, wait: asked.wait, lease: asked.lease,
+                note: asked.note, mayCache: asked.mayCache, tag, client, now)
+        case .release(let name, let choice): return release(name, choice, tag, client, now)
         case .releaseAtEnd(let name, let choice):
             return answer(table.releaseAtEnd(name, choice, by: session, at: now)) { _ in .ok }
         case .releaseAll(let owner):
@@ -210,75 +224,6 @@ extension Server {
 
     // MARK: - Requests
 
-    @inline(__always)
-    private mutating func acquire(
-        _ asked: Acquire, _ tag: Tag?, _ client: ConversationIndex, _ now: Instant
-    ) -> Answer {
-        guard allow(asked.mode == .read ? .read : .write, asked.name, client) else {
-            return denied("\(asked.mode)", asked.name, client)
-        }
-        var cost = Cost.line
-        // Checked first, because few hosts have an order of locks.
-        if !policy.order.isEmpty, let search = searchOrder(asked, client) {
-            cost = .line(extraWork: search.examined / 8)
-            if let breach = search.breach, let refusal = reply(breach, asked, client) {
-                return .reply(refusal, cost: cost)
-            }
-        }
-        let decision = table.acquire(
-            asked.name, asked.mode, owner: asked.owner, wait: asked.wait, lease: asked.lease,
-            note: asked.note, tag: tag, by: conversations[client].session, at: now)
-        var slot: GrantedSlot?
-        if cachePolicy.isOn { slot = cache(decision, asked, client) }
-        return answer(decision, asked.name, asked.mode, tag, client, slot, cost: cost)
-    }
-
-    /// The slot of a grant that is cached from now on; nil for any other decision.
-    private mutating func cache(
-        _ decision: Decision, _ asked: Acquire, _ client: ConversationIndex
-    ) -> GrantedSlot? {
-        let session = conversations[client].session
-        guard case .granted(let granted) = decision else {
-            _ = cachePolicy.note(asked.name, asked.mode, by: session, asked.owner, isGranted: false)
-            return nil
-        }
-        let isWorthwhile = cachePolicy.note(
-            asked.name, asked.mode, by: session, asked.owner, isGranted: true)
-        // The order of locks is checked at each request.
-        guard isWorthwhile, asked.mayCache, table.hasSlots(session), policy.order.isEmpty,
-            watchers.isEmpty || watchers.sessions(watching: asked.name).isEmpty,
-            let slot = table.cache(granted.token, on: asked.name, of: session)
-        else { return nil }
-        return GrantedSlot(index: slot.index, generation: slot.generation)
-    }
-
-    /// Searches the owner's grants for a breach of the order of locks.
-    private func searchOrder(_ asked: borrowing Acquire, _ client: ConversationIndex) -> LockOrder.Search? {
-        // A request that does not wait closes no cycle.
-        guard asked.wait != .upTo(.zero), var search = LockOrder.Search(policy.order, asking: asked.name)
-        else { return nil }
-        table.forEachGrant(of: asked.owner, in: conversations[client].session) { held, note in
-            search.examine(held, note)
-            return search.needsMore
-        }
-        return search
-    }
-
-    /// Counts and notes a breach. Returns the reply if the request is refused for it.
-    private mutating func reply(
-        _ breach: LockOrder.Breach, _ asked: borrowing Acquire, _ client: ConversationIndex
-    ) -> Reply? {
-        let isRefused = breach.measure == .refuse
-        statistics.orderBroken += 1
-        note(
-            .orderBroken(
-                holding: breach.held, heldNote: breach.note, note: asked.note, isRefused: isRefused),
-            asked.name, by: client)
-        guard isRefused else { return nil }
-        statistics.denied += 1
-        return .denied(asked.name, what: "\(asked.mode)", reason: "lock-order:\(breach.held)")
-    }
-
     private mutating func revoke(
         _ name: LockName, _ token: Token, _ client: ConversationIndex, _ now: Instant
     ) -> Answer {
@@ -324,7 +269,9 @@ extension Server {
     /// Gives a session slots, unless it has some. Returns how many it has.
     private mutating func slotCount(of session: SessionID) -> Int {
         if table.hasSlots(session) { return SlotMemory.slotCount }
-        guard !isFull, table.mayHaveSlots(session), let memory = slotMaker?(session) else { return 0 }
+        guard !isFull, table.mayHaveSlots(session), let slotMaker else { return 0 }
+        hasCalledSlotMaker = true
+        guard let memory = slotMaker(session) else { return 0 }
         cachePolicy.begin()
         table.setSlots(memory, of: session)
         return SlotMemory.slotCount
@@ -333,11 +280,11 @@ extension Server {
     // MARK: - Rights
 
     @inline(__always)
-    private func allow(_ right: Policy.Right, _ name: LockName, _ client: ConversationIndex) -> Bool {
+    func allow(_ right: Policy.Right, _ name: LockName, _ client: ConversationIndex) -> Bool {
         conversations[client].verdict.rights.allow(right, name)
     }
 
-    private mutating func denied(
+    mutating func denied(
         _ what: String, _ name: LockName, _ client: ConversationIndex
     ) -> Answer {
         statistics.denied += 1
@@ -347,7 +294,8 @@ extension Server {
 
     // MARK: - Results
 
-    private mutating func answer(
+    @inline(__always)
+    mutating func answer(
         _ decision: Decision, _ name: LockName, _ mode: LockMode, _ tag: Tag?,
         _ client: ConversationIndex, _ slot: GrantedSlot? = nil, cost: Cost = .line
     ) -> Answer {

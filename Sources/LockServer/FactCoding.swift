@@ -109,9 +109,6 @@ struct FactWriter: ~Copyable {
     mutating func write(_ data: [UInt8]) { data.withUnsafeBytes { write($0) } }
 
     @inline(__always)
-    mutating func write(_ data: ArraySlice<UInt8>) { data.withUnsafeBytes { write($0) } }
-
-    @inline(__always)
     mutating func append(_ data: ArraySlice<UInt8>) { data.withUnsafeBytes { append($0) } }
 
     @inline(__always)

@@ -175,8 +175,9 @@ extension Server {
     /// Queues the sessions that have lines or rows left. The shell visits all of them.
     private mutating func resumeSessions() {
         for client in conversations.indices {
-            let conversation = conversations[client]
-            if conversation.hasRest { accounts.queue(conversation.session, of: conversation.account) }
+            if conversations[client].hasRest {
+                accounts.queue(conversations[client].session, of: conversations[client].account)
+            }
             conversations[client].hasNewStanding = true
         }
     }

@@ -131,7 +131,7 @@ struct RowReply {
     }
 
     private static func row(
-        _ conversation: Conversation, _ table: borrowing LockTable, _ rights: Rights, _ now: Instant
+        _ conversation: borrowing Conversation, _ table: borrowing LockTable, _ rights: Rights, _ now: Instant
     ) -> Row {
         let usage = table.usage(of: conversation.session)
         let user = conversation.peer.userID

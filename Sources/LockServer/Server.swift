@@ -31,6 +31,8 @@ public struct Server: ~Copyable {
     /// Makes memory for the slots of a session, and has its client mapped to it with the reply to `HELLO`; nil if there is no
     /// room for more. Without a maker no grant is cached.
     public var slotMaker: ((SessionID) -> SlotMemory?)?
+    /// Whether `slotMaker` was called since the caller last reset this.
+    public var hasCalledSlotMaker = false
     /// Kept for its memory.
     var factWriter = FactWriter()
     var isFullNow = false
@@ -175,13 +177,16 @@ public struct Server: ~Copyable {
         Instant.earliest(table.nextDeadline, accounts.nextThrottleEnd)
     }
 
-    /// Carries out what is due by now, and begins a round of service.
-    public mutating func advance(to now: Instant) {
+    /// Carries out what is due by now, and begins a round of service. Returns whether there is unfinished work.
+    @discardableResult
+    public mutating func advance(to now: Instant) -> Bool {
         table.advance(to: now)
         accounts.beginRound(at: now)
         table.beginBatch()
         dueStepsLeft = turns.batch
-        if table.hasWork { doDueWork() }
+        guard table.hasWork else { return accounts.haveWork }
+        doDueWork()
+        return hasUnfinishedWork
     }
 
     private mutating func doDueWork() {
@@ -244,14 +249,6 @@ public struct Server: ~Copyable {
         showOutput(of: session) { result = body($0) }
         guard let result else { preconditionFailure("the output was not shown") }
         return result
-    }
-
-    /// Drops output that was sent. Goes on with rows and lines that had no room.
-    public mutating func wrote(_ count: Int, to session: SessionID, at now: Instant) {
-        guard let client = conversations.index(of: session) else { return }
-        let isUpToDate = conversations[client].isUpToDate
-        conversations[client].dropSent(count, within: limits.unread)
-        if !isUpToDate { goOn(client, now) }
     }
 
     /// What is to be done with a session's connection.

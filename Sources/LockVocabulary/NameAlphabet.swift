@@ -12,10 +12,41 @@ public enum NameAlphabet {
     /// The bits of `@ A-Z _ a-z ~`, with 64 subtracted from each code.
     private static var high: UInt64 { 0x47FF_FFFE_87FF_FFFF }
 
+    /// Whether each of eight bytes is a letter, a digit or one of `- . / :`, so that it stands for itself.
+    ///
+    /// Each byte is added to so that its highest bit says whether it reaches a bound. Without its own highest bit there is no carry.
+    @inline(__always)
+    private static func areUsual(_ eight: UInt64) -> Bool {
+        let ones: UInt64 = 0x0101_0101_0101_0101
+        let highest = ones &* 0x80
+        func reach(_ bound: UInt8, _ bytes: UInt64) -> UInt64 { bytes &+ ones &* UInt64(0x80 - bound) }
+        let codes = eight & ~highest
+        // `- . / 0-9 :` are in a row.
+        let signs = reach(UInt8(ascii: "-"), codes) & ~reach(UInt8(ascii: ":") + 1, codes)
+        // This bit makes small letters of capitals, and of no other byte.
+        let small = codes | ones &* 0x20
+        let letters = reach(UInt8(ascii: "a"), small) & ~reach(UInt8(ascii: "z") + 1, small)
+        return (signs | letters) & ~eight & highest == highest
+    }
+
     /// Whether the bytes are a text of one byte or more in its only spelling.
     public static func isWellFormed(_ bytes: UnsafeRawBufferPointer) -> Bool {
         guard !bytes.isEmpty else { return false }
         var index = 0
+        // Most names have no other bytes.
+        if bytes.count >= 8 {
+            while index + 8 <= bytes.count,
+                areUsual(bytes.loadUnaligned(fromByteOffset: index, as: UInt64.self))
+            {
+                index += 8
+            }
+            // The last eight, of which some were looked at before.
+            if index < bytes.count, index + 8 > bytes.count,
+                areUsual(bytes.loadUnaligned(fromByteOffset: bytes.count - 8, as: UInt64.self))
+            {
+                return true
+            }
+        }
         while index < bytes.count {
             let byte = bytes[index]
             if contains(byte) {

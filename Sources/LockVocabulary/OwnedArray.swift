@@ -3,7 +3,7 @@
 /// `Array` checks at every change whether another value shares its memory, and removes elements by replacing a range. Where
 /// each request makes dozens of changes, these checks cost as much as the changes. Here one value has the memory, so it
 /// checks only the index.
-public struct OwnedArray<Element>: ~Copyable {
+public struct OwnedArray<Element: ~Copyable>: ~Copyable {
     @usableFromInline var memory: UnsafeMutablePointer<Element>
     @usableFromInline var capacity: Int
     @usableFromInline var length: Int

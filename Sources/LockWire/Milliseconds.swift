@@ -27,18 +27,26 @@ struct Milliseconds: Hashable, Sendable {
     /// The limit that the bytes spell; nil if they spell none.
     init?(spelled bytes: UnsafeRawBufferPointer) {
         var digits = 0
-        while digits < bytes.count, bytes[digits] &- UInt8(ascii: "0") <= 9 { digits += 1 }
-        let unit = bytes.part(digits, bytes.count)
-        guard let number = bytes.part(0, digits).decimal() else {
-            guard unit.spells("forever") else { return nil }
+        var number: UInt64 = 0
+        while digits < bytes.count {
+            let digit = bytes[digits] &- UInt8(ascii: "0")
+            guard digit <= 9 else { break }
+            number = number &* 10 &+ UInt64(digit)
+            digits += 1
+        }
+        guard digits > 0 else {
+            guard bytes.spells("forever") else { return nil }
             self = .forever
             return
         }
-        if unit.isEmpty, digits == 1, number == 0 {
+        // A number has one spelling, without leading zeros. So one that overflows has more digits than the longest limit.
+        guard digits <= 18, digits == 1 || bytes[0] != UInt8(ascii: "0") else { return nil }
+        if digits == bytes.count {
+            guard digits == 1, number == 0 else { return nil }
             self = .zero
             return
         }
-        guard let unit = TimeUnit(unit) else { return nil }
+        guard let unit = TimeUnit(bytes.part(digits, bytes.count)) else { return nil }
         let (product, overflow) = number.multipliedReportingOverflow(by: UInt64(unit.milliseconds))
         guard !overflow, product <= UInt64(Self.longest.count) else { return nil }
         self.init(count: Int64(product))

@@ -71,6 +71,9 @@ extension Notice {
 
     /// Appends the line that says this.
     public func encode(into output: inout [UInt8]) { output.appendLine { $0.put(self) } }
+
+    /// Writes the line that says this, if it fits. Returns its length in any case.
+    public func encode(in room: UnsafeMutableBufferPointer<UInt8>) -> Int { room.writeLine { $0.put(self) } }
 }
 
 extension Notice.Changed {

@@ -41,32 +41,39 @@ extension Reply {
 
     /// Appends the line that says this, under the request's tag.
     public func encode(tag: Tag?, into output: inout [UInt8]) {
-        output.appendLine { line in
-            line.put(tag: tag)
-            line.put(self)
-        }
+        output.appendLine { put(tag, into: &$0) }
+    }
+
+    /// Writes the line that says this, if it fits. Returns its length in any case.
+    public func encode(tag: Tag?, in room: UnsafeMutableBufferPointer<UInt8>) -> Int {
+        room.writeLine { put(tag, into: &$0) }
+    }
+
+    private func put(_ tag: Tag?, into line: inout LineWriter) {
+        line.put(tag: tag)
+        line.put(self)
     }
 }
 
 /// The most frequent replies, each without a `Reply`: a request makes one of them, and to pack and unpack it takes as long as to
 /// write it.
 extension Reply {
-    /// Appends the line that `granted` stands for.
+    /// Writes the line that `granted` stands for, if it fits. Returns its length in any case.
     public static func encodeGranted(
         _ name: LockName, _ mode: LockMode, _ token: Token, ownerDied: Bool, _ slot: GrantedSlot?, tag: Tag?,
-        into output: inout [UInt8]
-    ) {
-        output.appendLine { line in
+        in room: UnsafeMutableBufferPointer<UInt8>
+    ) -> Int {
+        room.writeLine { line in
             line.put(tag: tag)
             line.putGranted(name, mode, token, ownerDied: ownerDied, slot)
         }
     }
 
-    /// Appends the line that `released` stands for.
+    /// Writes the line that `released` stands for, if it fits. Returns its length in any case.
     public static func encodeReleased(
-        _ name: LockName, _ token: Token, tag: Tag?, into output: inout [UInt8]
-    ) {
-        output.appendLine { line in
+        _ name: LockName, _ token: Token, tag: Tag?, in room: UnsafeMutableBufferPointer<UInt8>
+    ) -> Int {
+        room.writeLine { line in
             line.put(tag: tag)
             line.put(word: "RELEASED ")
             line.put(text: name.text)

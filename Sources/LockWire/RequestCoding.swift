@@ -3,7 +3,12 @@ public import LockVocabulary
 extension Request {
     /// Reads a line, without its line end.
     public static func parse(_ line: UnsafeRawBufferPointer) -> Parsed {
-        if let verb = plain(line) { return .request(Request(verb: verb)) }
+        if let brief = Brief(line) { return .request(brief.whole) }
+        return parseInFull(line)
+    }
+
+    /// The same word by word, for a caller that has tried `Brief`.
+    public static func parseInFull(_ line: UnsafeRawBufferPointer) -> Parsed {
         var words = LineWords(line)
         guard var word = words.next() else { return fault(nil, .noVerb, in: line) }
         var tag: Tag?
@@ -22,37 +27,6 @@ extension Request {
             return fault(tag, error, in: line)
         }
     }
-
-    /// The request for a lock, or the release of one, without a tag and options; nil for all other lines.
-    ///
-    /// Most lines are a verb and a name, and this reads them eight bytes at a time.
-    @inline(__always)
-    private static func plain(_ line: UnsafeRawBufferPointer) -> Verb? {
-        guard let beginning = line.firstEight else { return nil }
-        let mode: LockMode
-        let length: Int
-        // The masks turn letters into capitals, and no other byte into a letter.
-        if beginning & 0x0000_FFDF_DFDF_DFDF == Self.write {
-            (mode, length) = (.write, 6)
-        } else if beginning & 0xFFDF_DFDF_DFDF_DFDF == Self.release {
-            guard line.count > 8, let name = LockName(bytes: line.part(8, line.count)) else { return nil }
-            return .release(name, .only)
-        } else if beginning & 0x0000_00FF_DFDF_DFDF == Self.read {
-            (mode, length) = (.read, 5)
-        } else {
-            return nil
-        }
-        guard let name = LockName(bytes: line.part(length, line.count)) else { return nil }
-        return .acquire(
-            Acquire(
-                name: name, mode: mode, roundedWait: .forever, roundedLease: .forever, owner: .session,
-                note: .none, mayCache: true))
-    }
-
-    /// `WRITE `, `READ ` and `RELEASE `, the first byte lowest.
-    private static var write: UInt64 { 0x2045_5449_5257 }
-    private static var read: UInt64 { 0x20_4441_4552 }
-    private static var release: UInt64 { 0x2045_5341_454C_4552 }
 
     /// The tag of a line that is too long, by its beginning; nil if it has none that is well formed, or none that ends
     /// within the beginning.
@@ -75,19 +49,6 @@ extension Request {
             line.put(tag: tag)
             line.put(verb)
         }
-    }
-}
-
-extension UnsafeRawBufferPointer {
-    /// The first eight bytes as a number, the first byte lowest; zeros stand for those that a line of six or seven lacks. Nil for
-    /// a shorter one, which is no verb and name.
-    @inline(__always)
-    fileprivate var firstEight: UInt64? {
-        if count >= 8 { return UInt64(littleEndian: loadUnaligned(as: UInt64.self)) }
-        guard count >= 6 else { return nil }
-        let first = UInt64(UInt32(littleEndian: loadUnaligned(as: UInt32.self)))
-        let last = UInt64(UInt32(littleEndian: loadUnaligned(fromByteOffset: count - 4, as: UInt32.self)))
-        return first | last << UInt64(8 * (count - 4))
     }
 }
 

@@ -51,7 +51,7 @@ enum Scenario: String, CaseIterable, ExpressibleByArgument {
             """
         case .handOver:
             """
-            Two processes take turns; each holds for 20 µs after the other is known to wait, and the time runs from \
+            Two processes take turns; each holds for 20 µs after the other waits and sleeps, and the time runs from \
             before its RELEASE is sent until the other has read its grant. It is compared with a round trip to echo, \
             which also wakes two processes.
             """

@@ -225,6 +225,18 @@ import Testing
         #expect(room.server.takeEvents().isEmpty)
     }
 
+    @Test("the session of a granted request is sent to before the one that released the lock") func handOver()
+    {
+        let room = Room()
+        room.say("a", "WRITE jobs\n")
+        room.say("b", "WRITE jobs\n")
+        room.hear("a")
+        while room.server.nextReadySession() != nil {}
+        room.say("a", "RELEASE jobs\n")
+        #expect(room.server.nextReadySession() == room.session("b"))
+        #expect(room.server.nextReadySession() == room.session("a"))
+    }
+
     @Test("each session that has something to be sent is told of once") func readySessions() {
         let room = Room()
         room.say("a", "WRITE jobs\nPING\n")

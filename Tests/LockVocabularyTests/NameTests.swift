@@ -26,6 +26,20 @@ import Testing
         #expect(LockName(encoding: "") == nil)
     }
 
+    @Test("each byte is judged alike at each place of a name of each length") func places() {
+        let alphabet = Set("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~/:@+".utf8)
+        for count in 1...20 {
+            for place in 0..<count {
+                for byte in UInt8.min...UInt8.max {
+                    var bytes = Array("jobs/of:An_hour-9.30".utf8.prefix(count))
+                    bytes[place] = byte
+                    let name = bytes.withUnsafeBytes { LockName(bytes: $0) }
+                    #expect((name != nil) == alphabet.contains(byte), "\(byte) at \(place) of \(count)")
+                }
+            }
+        }
+    }
+
     @Test("every byte can be encoded and decoded") func everyByte() {
         for scalar in UInt8.min...UInt8.max {
             let bytes = [UInt8(ascii: "a"), scalar]

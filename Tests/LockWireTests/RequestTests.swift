@@ -42,6 +42,14 @@ struct RequestTests {
             " a=b", " a%20b", " a%41",
             " #t", " " + String(repeating: "n", count: 255), " " + String(repeating: "n", count: 256),
             "\ta", " \u{7f}", " a owner=t1", "Xjobs", "0jobs",
+            " a wait=1s", " a lease=1s", " a wait=1s lease=250ms", " a lease=30s wait=5s", " a wait=0 ",
+            " a  wait=0",
+            " a wait=1s  lease=1s", " a wait=forever lease=forever", " a lease=0", " a wait=",
+            " a lease= wait=1s",
+            " a wait=1s wait=1s", " a wait=1s lease=1s lease=1s", " a wait=1s note=n", " a wait",
+            " a wait=01s",
+            " a Wait=1s", " a wait=1s lease=1s\u{7f}", " wait=1s", " lease=1s", " a%41 wait=0",
+            " a wait=1slease=1s",
         ]
         for line in verbs.flatMap({ verb in rests.map { verb + $0 } }) {
             switch (parse(line), parse("#t \(line)")) {

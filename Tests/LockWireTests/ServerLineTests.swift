@@ -25,6 +25,37 @@ struct ServerLineTests {
         }
     }
 
+    @Test("A number of each length is written in decimal")
+    func numbers() throws {
+        var numbers: [UInt64] = [.max]
+        var power: UInt64 = 1
+        for digit: UInt64 in 0..<20 {
+            numbers += [power, power - 1, power + 1, power / 9 * (digit % 9 + 1)]
+            power = power < .max / 10 ? power * 10 : power
+        }
+        let jobs = try name("jobs")
+        for number in numbers where number > 0 {
+            let line = try text { Reply.valid(jobs, token(number)).encode(tag: nil, into: &$0) }
+            #expect(line == "VALID jobs token=\(number)")
+        }
+        #expect(try text { Reply.end(rows: 0).encode(tag: nil, into: &$0) } == "END 0")
+    }
+
+    @Test("A line that does not fit into its room is not written beyond it, and its length is known")
+    func narrowRoom() throws {
+        let reply = Reply.valid(try name("jobs"), token(1_234_567_890_123))
+        let whole = "VALID jobs token=1234567890123\n"
+        for size in 0...whole.utf8.count + 9 {
+            var bytes = [UInt8](repeating: 0xFF, count: size + 8)
+            let length = bytes.withUnsafeMutableBufferPointer {
+                reply.encode(tag: nil, in: UnsafeMutableBufferPointer(rebasing: $0[..<size]))
+            }
+            #expect(length == whole.utf8.count)
+            #expect(bytes[size...].allSatisfy { $0 == 0xFF }, "\(size)")
+            if size >= length { #expect(bytes.prefix(length) == Array(whole.utf8)[...]) }
+        }
+    }
+
     @Test("A greeting without limits is accepted")
     func helloWithoutLimits() {
         #expect(

@@ -235,9 +235,9 @@ public struct Simulation: ~Copyable {
         try finishDueWork()
         now = now.advanced(by: duration)
         let now = now
-        try call(.round) { $0.advance(to: now) }
+        try call(.round) { _ = $0.advance(to: now) }
         // A request that came before a late loss of patience could be part of a circle that the model does not know.
-        while server.hasLateReaders { try call(.round) { $0.advance(to: now) } }
+        while server.hasLateReaders { try call(.round) { _ = $0.advance(to: now) } }
         referee.timeHasPassed = true
         referee.advance(to: now, &clients)
         try observe()
