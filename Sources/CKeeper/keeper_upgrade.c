@@ -8,7 +8,8 @@
 
    In a trial a child executes the program with the options of this one, and an option by which it only checks them. The
    worker serves meanwhile. So a file that is not there yet, half written, or without its libraries costs nothing, and
-   neither does a version that refuses its options.
+   neither does a version that refuses its options. A file of another user is not executed: in a folder such as /tmp, any
+   user can make one where the program was.
 
    The new program gets what is kept as from a service manager, in LISTEN_FDS, and PRWLOCK_BEFORE. It counts crashes anew: a
    new version may have no part in those of the present one.
@@ -34,10 +35,16 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { TRIAL_SECONDS = 10 };
+enum {
+    TRIAL_SECONDS = 10,
+    /* Exit statuses of a trial that has executed nothing. */
+    NOT_TRUSTED = 125,
+    NOT_EXECUTED = 127,
+};
 
 /* 0: there is none. */
 static pid_t trial;
@@ -51,6 +58,19 @@ static void report(const char *reason, int number) {
     if (poll(&output, 1, 0) == 1 && write(STDERR_FILENO, text, (size_t)length) < 0) return;
 }
 
+/* Whether the owner of a file, who may replace it in a folder that all users share, decides what this process runs. */
+static int may_decide(const struct stat *file, const struct stat *present) {
+    return file->st_uid == 0 || file->st_uid == geteuid() || file->st_uid == present->st_uid;
+}
+
+/* Whether the program is there and no other user's, nor behind a link of another user. Sets errno. */
+static int is_trusted(const char *program) {
+    struct stat entry, file, present;
+    if (lstat(program, &entry) != 0 || stat(program, &file) != 0 || stat("/proc/self/exe", &present) != 0) return 0;
+    errno = EPERM;
+    return may_decide(&entry, &present) && may_decide(&file, &present);
+}
+
 int keeper_try(const struct keeper_configuration *configuration) {
     if (trial != 0) return 0;
     pid_t child = vfork();
@@ -60,8 +80,11 @@ int keeper_try(const struct keeper_configuration *configuration) {
         dup2(nothing, STDOUT_FILENO);
         linux_unblock_signals();
         alarm(TRIAL_SECONDS);
-        execve(configuration->program, configuration->trial_arguments, configuration->environment);
-        _exit(127);
+        if (is_trusted(configuration->program)) {
+            execve(configuration->program, configuration->trial_arguments, configuration->environment);
+            errno = ENOEXEC;
+        }
+        _exit(errno == EPERM ? NOT_TRUSTED : NOT_EXECUTED);
     }
     /* For lack of memory or processes, which comes to an end. */
     if (child < 0) return 0;
@@ -74,8 +97,10 @@ int keeper_has_passed(void) {
     if (trial == 0 || waitpid(trial, &status, WNOHANG) != trial) return 0;
     trial = 0;
     if (WIFEXITED(status) && WEXITSTATUS(status) == 0) return 1;
-    if (WIFEXITED(status) && WEXITSTATUS(status) == 127) {
+    if (WIFEXITED(status) && WEXITSTATUS(status) == NOT_EXECUTED) {
         report("cannot be executed", -1);
+    } else if (WIFEXITED(status) && WEXITSTATUS(status) == NOT_TRUSTED) {
+        report("belongs to another user", -1);
     } else if (WIFEXITED(status)) {
         report("failed its check with exit status", WEXITSTATUS(status));
     } else {
@@ -104,7 +129,8 @@ void keeper_become(
         for (int j = 0; j < keeper_kept[i].count; j++) is_lifted &= keeper_lift(&keeper_kept[i].descriptors[j], lowest);
     for (int i = 0; is_lifted && i < KEEPER_MOST_NAMES; i++)
         for (int j = 0; j < keeper_kept[i].count; j++) is_lifted &= dup2(keeper_kept[i].descriptors[j], next++) >= 0;
-    if (is_lifted) execve(configuration->program, configuration->arguments, keeper_environment_of_successor(last));
+    if (is_lifted && is_trusted(configuration->program))
+        execve(configuration->program, configuration->arguments, keeper_environment_of_successor(last));
     report("cannot be executed: error", errno);
     for (int descriptor = first; descriptor < next; descriptor++) close(descriptor);
 }

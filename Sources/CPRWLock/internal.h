@@ -276,7 +276,10 @@ struct prw_folder {
 void prw_look_at_folder(struct prw_folder *folder, const char *path, enum prw_origin origin);
 /* Whether the user at the other end is trusted. */
 bool prw_trusts(struct prw_folder *folder, uid_t user, const char *path);
-/* Whether only root and the client's own user could replace this program. */
+/*
+ * Whether only root, the client's own user and users who could replace the running program could replace this
+ * program, which exists.
+ */
 bool prw_trusts_program(const char *path, char *reason, size_t capacity);
 bool prw_is_ambiguous(uid_t user);
 /* Whether the kernel takes this process for the owner of the file. */

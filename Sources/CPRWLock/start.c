@@ -14,6 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -23,44 +24,59 @@ enum {
     LOOK_MILLISECONDS = 5,
 };
 
-static bool is_executable(const char *path) { return access(path, X_OK) == 0; }
+/* The program that is found, and the first that is passed over because another user could replace it. */
+struct search {
+    char program[PATH_MAX], refused[PATH_MAX], reason[PRW_MESSAGE / 2];
+};
 
-/* A program beside the running one, or beside this library, is as good as those. */
-static bool find_beside(char program[PATH_MAX]) {
-    ssize_t length = readlink("/proc/self/exe", program, PATH_MAX - 16);
-    Dl_info library;
-    for (int i = 0; i < 2; i++) {
-        if (i == 1) {
-            length = -1;
-            if (dladdr((const void *)(uintptr_t)prwlock_acquire_, &library) == 0 || library.dli_fname[0] != '/') break;
-            length = (ssize_t)strlen(library.dli_fname);
-            if (length >= PATH_MAX - 16) break;
-            strcpy(program, library.dli_fname);
-        }
-        if (length <= 0) continue;
-        program[length] = 0;
-        strcpy(strrchr(program, '/') + 1, "prwlock");
-        if (is_executable(program)) return true;
+/* Whether the program can be run, and no other user could have put it there. */
+static bool is_found(struct search *search) {
+    char reason[sizeof search->reason];
+    struct stat status;
+    if (stat(search->program, &status) != 0 || !S_ISREG(status.st_mode) || access(search->program, X_OK) != 0)
+        return false;
+    if (prw_trusts_program(search->program, reason, sizeof reason)) return true;
+    if (search->refused[0] == 0) {
+        strcpy(search->refused, search->program);
+        strcpy(search->reason, reason);
     }
     return false;
 }
 
-/* The environment may be another user's (`sudo -E`), so a program on PATH must be of a trusted user. */
-static bool find_on_path(char program[PATH_MAX], char *reason, size_t capacity) {
+/* Looks beside a file. The file was found where it is, but in a folder such as /tmp others can add a program. */
+static bool finds_beside(struct search *search, const char *file) {
+    const char *slash = strrchr(file, '/');
+    if (file[0] != '/' || slash == NULL) return false;
+    int length = snprintf(search->program, PATH_MAX, "%.*s/prwlock", (int)(slash - file), file);
+    return length < PATH_MAX && is_found(search);
+}
+
+/* The environment may be another user's (`sudo -E`). */
+static bool finds_on_path(struct search *search) {
     char of_packages[PATH_MAX];
-    snprintf(of_packages, sizeof of_packages, "%s/usr/libexec:%s/usr/bin", prw_root(), prw_root());
-    const char *places[] = {secure_getenv("PATH"), of_packages};
+    int whole = snprintf(of_packages, sizeof of_packages, "%s/usr/libexec:%s/usr/bin", prw_root(), prw_root());
+    const char *places[] = {secure_getenv("PATH"), whole < (int)sizeof of_packages ? of_packages : NULL};
     for (int i = 0; i < 2; i++) {
         for (const char *folder = places[i]; folder != NULL; folder = strchr(folder, ':')) {
             if (*folder == ':') folder++;
             /* A relative folder is another one in every working directory. */
             if (*folder != '/') continue;
-            int length = snprintf(program, PATH_MAX, "%.*s/prwlock", (int)strcspn(folder, ":"), folder);
-            if (length >= PATH_MAX || !is_executable(program)) continue;
-            if (prw_trusts_program(program, reason, capacity)) return true;
+            int length = snprintf(search->program, PATH_MAX, "%.*s/prwlock", (int)strcspn(folder, ":"), folder);
+            if (length < PATH_MAX && is_found(search)) return true;
         }
     }
     return false;
+}
+
+static bool finds(struct search *search) {
+    char own[PATH_MAX];
+    Dl_info library;
+    ssize_t length = readlink("/proc/self/exe", own, sizeof own - 1);
+    own[length < 0 ? 0 : length] = 0;
+    if (finds_beside(search, own)) return true;
+    if (dladdr((const void *)(uintptr_t)prwlock_acquire_, &library) != 0 && finds_beside(search, library.dli_fname))
+        return true;
+    return finds_on_path(search);
 }
 
 static pid_t spawn(const char *program, int output) {
@@ -118,27 +134,27 @@ static bool reap(pid_t child, int64_t end) {
 }
 
 int prw_start(struct prw_thread *thread, int64_t end, char *said, size_t capacity) {
-    char program[PATH_MAX], reason[PRW_MESSAGE / 2] = "";
+    struct search search = {.refused = ""};
     int64_t patience = prw_now() + PATIENCE * PRW_SECOND;
     if (patience < end) end = patience;
     said[0] = 0;
-    if (!find_beside(program) && !find_on_path(program, reason, sizeof reason)) {
-        if (reason[0] != 0)
+    if (!finds(&search)) {
+        if (search.refused[0] != 0)
             return prw_fail(thread, PRWLOCK_REFUSED,
-                "no lock daemon runs, and %.200s is not run, because another user could replace it: %s", program,
-                reason);
+                "no lock daemon runs, and %.200s is not run, because another user could replace it: %s", search.refused,
+                search.reason);
         return prw_fail(thread, PRWLOCK_UNAVAILABLE,
             "no lock daemon runs, and no program prwlock was found that starts one: install it, or run prwlockd");
     }
     int output[2];
     if (pipe2(output, O_CLOEXEC) != 0)
         return prw_fail(thread, PRWLOCK_MEMORY, "no pipe can be made: %s", strerror(errno));
-    pid_t child = spawn(program, output[1]);
+    pid_t child = spawn(search.program, output[1]);
     int error = errno;
     close(output[1]);
     bool has_ended = child > 0 && read_to_end(output[0], end, said, capacity) && reap(child, end);
     close(output[0]);
-    if (child < 0) return prw_fail(thread, PRWLOCK_UNAVAILABLE, "%.200s cannot be run: %s", program, strerror(error));
+    if (child < 0) return prw_fail(thread, PRWLOCK_UNAVAILABLE, "%.200s cannot be run: %s", search.program, strerror(error));
     if (has_ended) return 0;
     /* It is this call's own child. Another process may be waiting for the daemon that it has begun to start. */
     kill(child, SIGKILL);

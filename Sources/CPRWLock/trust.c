@@ -19,10 +19,15 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/auxv.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { MOST_LINKS = 40 };
+enum {
+    MOST_LINKS = 40,
+    /* Users that are trusted besides root and the client's own. */
+    MOST_OTHERS = 8,
+};
 
 /* ---- Numbers of users in a user namespace, where one number may stand for several users ---- */
 
@@ -60,6 +65,9 @@ struct walk {
     bool follows;        /* a link in the place of the last part is followed */
     bool is_shared;      /* others may write to the present folder */
     uid_t user;
+    uid_t others[MOST_OTHERS]; /* further users who count as trusted */
+    int count;
+    uid_t stranger;      /* the user because of which the walk ended; `user` if it ended for another reason */
     int folder;          /* the present folder, open */
     struct stat last;    /* of the last part; its mode is 0 if it is missing */
     char name[NAME_MAX + 1];
@@ -77,6 +85,10 @@ __attribute__((format(printf, 2, 3))) static bool refuse(struct walk *walk, cons
 
 static bool checks_owner(struct walk *walk, const struct stat *status, const char *name, int parent) {
     if (status->st_uid == 0) return true;
+    bool is_other = false;
+    for (int i = 0; i < walk->count; i++) is_other |= walk->others[i] == status->st_uid;
+    if (is_other && !prw_is_ambiguous(status->st_uid)) return true;
+    if (status->st_uid != walk->user) walk->stranger = status->st_uid;
     if (status->st_uid != walk->user) return refuse(walk, "%.60s on its path belongs to user %u", name, status->st_uid);
     if (!prw_is_ambiguous(status->st_uid) || prw_acts_as_owner(parent, name)) return true;
     return refuse(walk, "%.60s on its path belongs to a user without a number", name);
@@ -170,7 +182,9 @@ static bool walks(struct walk *walk, const char *path) {
 }
 
 static struct walk begin_walk(char *reason, size_t capacity) {
-    return (struct walk){.writers = 022, .user = geteuid(), .folder = -1, .reason = reason, .capacity = capacity};
+    uid_t user = geteuid();
+    return (struct walk){
+        .writers = 022, .user = user, .stranger = user, .folder = -1, .reason = reason, .capacity = capacity};
 }
 
 /* ---- Sockets ---- */
@@ -220,15 +234,49 @@ bool prw_trusts(struct prw_folder *folder, uid_t user, const char *path) {
 
 /* ---- Programs ---- */
 
-bool prw_trusts_program(const char *path, char *reason, size_t capacity) {
-    struct walk walk = begin_walk(reason, capacity);
+static bool walks_to_program(struct walk *walk, const char *path) {
     /* Which groups may write to a folder on PATH is the administrator's choice. */
-    walk.writers = 002;
-    walk.follows = true;
-    bool is_good = walks(&walk, path);
-    if (is_good && !S_ISREG(walk.last.st_mode)) is_good = refuse(&walk, "it is no program");
-    if (is_good) is_good = checks_owner(&walk, &walk.last, walk.name, walk.folder);
-    if (is_good && (walk.last.st_mode & walk.writers) != 0) is_good = refuse(&walk, "it is open to other users");
-    if (walk.folder >= 0) close(walk.folder);
+    walk->writers = 002;
+    walk->follows = true;
+    bool is_good = walks(walk, path);
+    if (is_good && !S_ISREG(walk->last.st_mode)) is_good = refuse(walk, "it is no program");
+    if (is_good) is_good = checks_owner(walk, &walk->last, walk->name, walk->folder);
+    if (is_good && (walk->last.st_mode & walk->writers) != 0) is_good = refuse(walk, "it is open to other users");
+    if (walk->folder >= 0) close(walk->folder);
     return is_good;
+}
+
+/*
+ * Adds the users who could replace the running program: they decide what this process runs anyway. That is not so of a
+ * program with more rights than its caller, who chose its path; nor if the program is gone, as its path may be that
+ * of another user's file.
+ */
+static void trust_users_of_own_program(struct walk *walk) {
+    char own[PATH_MAX], reason[PRW_MESSAGE / 2];
+    struct stat status;
+    struct walk look;
+    ssize_t length = readlink("/proc/self/exe", own, sizeof own - 1);
+    if (getauxval(AT_SECURE) != 0 || length <= 0 || stat("/proc/self/exe", &status) != 0) return;
+    own[length] = 0;
+    uid_t found[MOST_OTHERS] = {0};
+    for (int count = 0; count < MOST_OTHERS; count++) {
+        look = begin_walk(reason, sizeof reason);
+        memcpy(look.others, found, sizeof found);
+        look.count = count;
+        if (walks_to_program(&look, own)) break;
+        if (look.stranger == look.user) return;
+        found[count] = look.stranger;
+    }
+    if (look.last.st_dev != status.st_dev || look.last.st_ino != status.st_ino) return;
+    memcpy(walk->others, look.others, sizeof found);
+    walk->count = look.count;
+}
+
+bool prw_trusts_program(const char *path, char *reason, size_t capacity) {
+    char ignored[PRW_MESSAGE / 2];
+    struct walk walk = begin_walk(reason, capacity);
+    if (walks_to_program(&walk, path)) return true;
+    struct walk again = begin_walk(ignored, sizeof ignored);
+    trust_users_of_own_program(&again);
+    return again.count > 0 && walks_to_program(&again, path);
 }

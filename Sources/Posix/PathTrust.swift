@@ -56,13 +56,14 @@ public struct PathTrust: Sendable {
         return file
     }
 
-    /// Checks that no other user can replace a file or write to it.
-    public func checkFile(_ path: String) throws(PathFault) {
+    /// Checks that no other user can replace a file or write to it, and returns its status.
+    @discardableResult public func checkFile(_ path: String) throws(PathFault) -> FileStatus {
         var walk = try PathWalk(self, path, making: false)
         let name = try walk.enterParent()
         let status = try walk.status(of: name)
         try check(status, path)
         try walk.checkOwner(status, name)
+        return status
     }
 
     private func check(_ status: FileStatus, _ path: String) throws(PathFault) {

@@ -6,8 +6,8 @@ import Posix
 /// It is the first that exists of: `PRWLOCK_DAEMON`; `prwlockd` beside the running program or the calling library, so
 /// that both are from one build; `prwlockd` on `PATH`; `prwlockd` in the folders that packages use.
 ///
-/// The environment may be another user's (`sudo -E`). So a program that another user could replace is not started, unless
-/// that user could replace the running program too.
+/// The environment may be another user's (`sudo -E`), and others may add a program beside one in `/tmp`. So a program that
+/// another user could replace is not started, unless that user could replace the running program too.
 struct DaemonProgram {
     static let name = "prwlockd"
 
@@ -29,10 +29,7 @@ struct DaemonProgram {
         var refusal: RendezvousError?
         for folder in folders where isExecutable("\(folder)/\(name)") {
             let path = "\(folder)/\(name)"
-            guard folder != surroundings.programDirectory, let fault = fault(of: path, in: surroundings)
-            else {
-                return DaemonProgram(path: path)
-            }
+            guard let fault = fault(of: path, in: surroundings) else { return DaemonProgram(path: path) }
             refusal = refusal ?? .untrustedProgram(path, part: "\(fault)")
         }
         if let refusal { throw refusal }
@@ -54,10 +51,10 @@ struct DaemonProgram {
         // Who may write to a folder on PATH is the administrator's choice.
         trust.groups = .any
         guard let fault = trust.fault(of: path) else { return nil }
-        while case .replaceable(_, .belongs(let user)) = trust.fault(
-            of: Surroundings.executablePath() ?? path),
-            !trust.users.contains(user)
-        { trust.users.append(user) }
+        guard let program = surroundings.program,
+            let users = trust.usersThatCouldReplace(running: program), !users.isEmpty
+        else { return fault }
+        trust.users += users
         return trust.fault(of: path).map { _ in fault }
     }
 
@@ -68,6 +65,19 @@ struct DaemonProgram {
 }
 
 extension PathTrust {
+    /// The users, besides the trusted ones, who could replace the running program, and so decide what this process runs
+    /// anyway; nil if the path does not name the running program, as it may then be that of another user's file.
+    fileprivate func usersThatCouldReplace(running path: String) -> [UInt32]? {
+        var trust = self
+        while case .replaceable(_, .belongs(let user)) = trust.fault(of: path), !trust.users.contains(user) {
+            trust.users.append(user)
+        }
+        guard let file = try? trust.checkFile(path), let own = try? FileStatus(following: "/proc/self/exe"),
+            file.isSameFile(as: own)
+        else { return nil }
+        return Array(trust.users.dropFirst(users.count))
+    }
+
     /// The reason why the file cannot be found, or another user could replace it; nil if there is none.
     fileprivate func fault(of path: String) -> PathFault? {
         do throws(PathFault) {

@@ -22,6 +22,8 @@ public struct Surroundings: Sendable {
     public var systemDirectory: String { runtimeRoot + "/prwlock" }
     /// The folder of the running program; nil if the kernel does not report it.
     public var programDirectory: String?
+    /// The running program, if its caller has no fewer rights than it and so may choose what it runs.
+    var program: String?
     /// The folders in which packages install the daemon.
     public var packageDirectories = ["/usr/libexec", "/usr/bin"]
     /// The folders in which packages and administrators install units for users' service managers.
@@ -43,7 +45,9 @@ public struct Surroundings: Sendable {
     /// The surroundings of this process at this moment.
     public static func current() -> Surroundings {
         var surroundings = Surroundings(environment: processEnvironment(), userID: geteuid())
-        surroundings.programDirectory = executablePath().flatMap(folder(of:))
+        let program = executablePath()
+        surroundings.programDirectory = program.flatMap(folder(of:))
+        surroundings.program = linux_environment() == nil ? nil : program
         return surroundings
     }
 

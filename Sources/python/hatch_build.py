@@ -22,6 +22,8 @@ HERE = Path(__file__).resolve().parent
 SOURCES = (HERE.parent.parent, HERE / "swift")
 #: One daemon without libsystemd, which does not have to be there.
 BUILD = ["-c", "release", "--static-swift-stdlib", "--disable-default-traits", "--product", "prwlockd"]
+#: It loads no library from its own folder, in which another user may have put one.
+NOT_BESIDE = ["--disable-local-rpath"]
 #: Nothing of the machine that built it gets into the program.
 NAMELESS = ["-Xlinker", "--build-id=none", "-Xlinker", "-s"]
 
@@ -72,9 +74,9 @@ def build(folder: Path) -> Path:
     if sources is None:
         sys.exit("prwlock: the sources of the lock daemon are missing: build from a clone or a source distribution")
     scratch = folder / "build"
-    command = ["swift", "build", "--package-path", str(sources), "--scratch-path", str(scratch), *BUILD, *NAMELESS]
+    command = ["swift", "build", "--package-path", str(sources), "--scratch-path", str(scratch), *BUILD, *NOT_BESIDE]
     prefix_map = ["-Xswiftc", "-file-prefix-map", "-Xswiftc", f"{sources}=."]
-    subprocess.run([*command, *prefix_map], check=True, stdout=sys.stderr)
+    subprocess.run([*command, *NAMELESS, *prefix_map], check=True, stdout=sys.stderr)
     return scratch / "release" / "prwlockd"
 
 

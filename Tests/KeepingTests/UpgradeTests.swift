@@ -107,6 +107,29 @@ struct UpgradeTests {
         #expect(keeper.ask("read ledger") == "facts")
     }
 
+    @Test(
+        "a program of another user, or behind another user's link, is neither tried nor executed",
+        .enabled(if: geteuid() == 0, "needs two users"), arguments: [false, true])
+    func stranger(isLink: Bool) throws {
+        let version = try NextVersion(": > $folder/started", check: ": > $folder/tried")
+        if isLink {
+            rename(version.path, version.path + "-of-root")
+            symlink(version.path + "-of-root", version.path)
+        }
+        lchown(version.path, 65_534, 65_534)
+        let (keeper, output) = try upgrading(to: version)
+        #expect(output.line() == "prwlock-keeper: no upgrade: the program on disk belongs to another user")
+        #expect(keeper.ask("pid") == "pid \(keeper.worker)")
+        #expect(!version.exists("tried") && !version.exists("started"))
+        // The owner changes after the check.
+        try version.write(": > $folder/started", check: "chown 65534 $0")
+        keeper.signal(SIGUSR2)
+        #expect(try keeper.started().prefix(2) == ["restarts=1", "signal=9"])
+        #expect(
+            output.line() == "prwlock-keeper: no upgrade: the program on disk cannot be executed: error 1")
+        #expect(!version.exists("started"))
+    }
+
     @Test("if the program vanishes after its check, the present one goes on with what is kept")
     func vanishing() throws {
         let version = try NextVersion(check: "rm $0")

@@ -63,6 +63,31 @@ import Testing
         #expect(throws: RendezvousError.self) { try DaemonProgram.find(in: surroundings) }
     }
 
+    @Test(
+        "in a folder such as /tmp, a program beside the running one is started only if root or the user put it there",
+        .enabled(if: geteuid() == 0, "needs two users"))
+    mutating func sharedFolder() throws {
+        let program = folder("beside/prwlockd")
+        chmod(folder("beside"), 0o1777)
+        #expect(try found() == "beside")
+        chown(program, 4242, 4242)
+        #expect(try found() == "path1")
+        surroundings.environment["PATH"] = nil
+        surroundings.packageDirectories = []
+        let refusal = RendezvousError.untrustedProgram(program, part: "\(program) belongs to user 4242")
+        #expect(throws: refusal) { try DaemonProgram.find(in: surroundings) }
+        // A link of another user leads where that user likes, also if it leads to a program of root now.
+        unlink(program)
+        symlink(folder("path1/prwlockd"), program)
+        lchown(program, 4242, 4242)
+        #expect(throws: refusal) { try DaemonProgram.find(in: surroundings) }
+        // Without the sticky bit, any user could replace root's own program.
+        lchown(program, 0, 0)
+        #expect(try found() == "beside")
+        chmod(folder("beside"), 0o777)
+        #expect(throws: RendezvousError.self) { try DaemonProgram.find(in: surroundings) }
+    }
+
     private func install(in place: String) throws {
         close(creat(try folder.make(place) + "/prwlockd", 0o700))
     }

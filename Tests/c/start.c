@@ -5,6 +5,7 @@
 
 #include <pthread.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
@@ -122,6 +123,105 @@ static void what_the_program_complains_about_is_reported(void) {
     CHECK(strstr(prwlock_last_error()->message, "open to other users") != NULL);
 }
 
+/* ---- A program beside the running one, which others may have put there ---- */
+
+static char in_shared[64];
+
+static const char *shared(const char *name) {
+    snprintf(in_shared, sizeof in_shared, "%s/shared/%s", folder, name);
+    return in_shared;
+}
+
+/* A script that says that it was run. */
+static void install(const char *name, uid_t owner) {
+    FILE *program = fopen(shared(name), "w");
+    CHECK(program != NULL && fputs("#!/bin/sh\necho 'I was run' >&2\nexit 69\n", program) > 0);
+    CHECK(fclose(program) == 0 && chmod(in_shared, 0755) == 0 && lchown(in_shared, owner, owner) == 0);
+}
+
+/* Runs a copy of this program in the shared folder: it requests a lock, and its error is read. */
+static void ask_there(const char *mode, uid_t owner, char said[512]) {
+    char command[128];
+    snprintf(command, sizeof command, "cp /proc/%d/exe %s", getpid(), shared("asks"));
+    CHECK(system(command) == 0 && chmod(in_shared, 0755) == 0 && chown(in_shared, owner, owner) == 0);
+    snprintf(command, sizeof command, "exec %s %s", shared("asks"), mode);
+    FILE *asks = popen(command, "r");
+    CHECK(asks != NULL);
+    said[fread(said, 1, 511, asks)] = 0;
+    CHECK(pclose(asks) == 0);
+    unlink(shared("asks"));
+}
+
+/* In that copy. */
+static int ask(const char *mode) {
+    if (strcmp(mode, "ask-removed") == 0) {
+        char own[512];
+        ssize_t length = readlink("/proc/self/exe", own, sizeof own - 16);
+        CHECK(length > 0);
+        own[length] = 0;
+        CHECK(unlink(own) == 0);
+        /* The name that the kernel reports from now on. */
+        strcat(own, " (deleted)");
+        FILE *file = fopen(own, "w");
+        CHECK(file != NULL && fclose(file) == 0 && chown(own, NO_USER, NO_USER) == 0);
+    }
+    prwlock_lock *jobs;
+    OK(prwlock_open(&jobs, NULL, "jobs"));
+    if (prwlock_write_lock(jobs, NULL) == 0) printf("granted\n");
+    else printf("%s\n", prwlock_last_error()->message);
+    return 0;
+}
+
+static bool is_not_run(const char *said) {
+    return strstr(said, "I was run") == NULL && strstr(said, "another user could replace it") != NULL &&
+        strstr(said, "belongs to user 65534") != NULL && strstr(said, "shared/prwlock is not run") != NULL;
+}
+
+static void a_program_of_another_user_beside_this_one_is_not_run(void) {
+    char said[512], *programs;
+    if (geteuid() != 0) {
+        printf("  skipped: only root can install programs of another user\n");
+        return;
+    }
+    begin_host();
+    programs = strdup(getenv("PATH"));
+    setenv("PATH", "/nowhere:/usr/bin:/bin", 1);
+    make_folder("shared", 0700);
+    CHECK(chmod(shared("."), 01777) == 0);
+    install("prwlock", NO_USER);
+    ask_there("ask", 0, said);
+    CHECK(is_not_run(said));
+    /* A file at the path of a program that is gone is not the running program. */
+    ask_there("ask-removed", 0, said);
+    CHECK(is_not_run(said));
+    /* The owner of the running program decides what it runs. */
+    ask_there("ask", NO_USER, said);
+    CHECK(strstr(said, "I was run") != NULL);
+    /* The next one is run. */
+    setenv("PATH", programs, 1);
+    free(programs);
+    char path[2048];
+    snprintf(path, sizeof path, "%s:/usr/bin:/bin", getenv("PATH"));
+    setenv("PATH", path, 1);
+    ask_there("ask", 0, said);
+    CHECK(strstr(said, "granted") != NULL);
+    end_started_daemon();
+    setenv("PATH", "/nowhere:/usr/bin:/bin", 1);
+    /* A link of another user leads where that user likes, also if it leads to a program of root now. */
+    CHECK(unlink(shared("prwlock")) == 0 && symlink("/usr/bin/env", in_shared) == 0);
+    CHECK(lchown(in_shared, NO_USER, NO_USER) == 0);
+    ask_there("ask", 0, said);
+    CHECK(is_not_run(said));
+    /* No other user can replace a file of root in a sticky folder; in another one any user can. */
+    CHECK(unlink(shared("prwlock")) == 0);
+    install("prwlock", 0);
+    ask_there("ask", 0, said);
+    CHECK(strstr(said, "I was run") != NULL);
+    CHECK(chmod(shared("."), 0777) == 0);
+    ask_there("ask", 0, said);
+    CHECK(strstr(said, "I was run") == NULL && strstr(said, "open to other users") != NULL);
+}
+
 static void the_systems_daemon_goes_first(void) {
     begin_host();
     make_folder("run/prwlock", 0755);
@@ -237,10 +337,13 @@ int main(int argc, char **argv) {
         {"without a program that starts it there is an error", without_a_program_there_is_an_error},
         {"what that program complains about is reported, and another user's is not run",
             what_the_program_complains_about_is_reported},
+        {"another user's program is not run where others may add one beside this one",
+            a_program_of_another_user_beside_this_one_is_not_run},
         {"the system's daemon goes before one that is started", the_systems_daemon_goes_first},
         {"a folder that is open to others holds no daemon of this user", a_folder_that_is_open_holds_no_daemon},
         {"a daemon that serves elsewhere is named", a_daemon_that_serves_elsewhere_is_named},
         {"another user's server is trusted only where root has put it", another_users_server_is_not_trusted},
     };
+    if (argc == 2 && strncmp(argv[1], "ask", 3) == 0) return ask(argv[1]);
     return run_tests(argc, argv, tests, sizeof tests / sizeof tests[0]);
 }

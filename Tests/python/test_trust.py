@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import pickle
+import shutil
 import socket
 import subprocess
 import sys
@@ -16,7 +17,7 @@ from typing import Callable
 import prwlock
 import prwlock.aio
 import pytest
-from prwlock import _launch, _location, _rendezvous
+from prwlock import _bench, _launch, _location, _rendezvous
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root can start processes of another user")
 
@@ -228,6 +229,73 @@ def test_root_starts_no_program_that_another_user_could_replace(
     monkeypatch.setenv(variable, str(program if variable == "PRWLOCK_DAEMON" else program.parent))
     with pytest.raises(prwlock.AccessRefused, match=f"bin/prwlockd is not started.*bin belongs to user {OTHER}"):
         prwlock.RWLock("jobs").acquire_write()
+
+
+@pytest.fixture
+def shared_package(home: Path) -> Path:
+    """A copy of the package, in a folder in which every user may make files, and with a daemon that one has made."""
+    package = home / "site" / "prwlock"
+    shutil.copytree(Path(prwlock.__file__).parent, package, ignore=shutil.ignore_patterns("_bin", "__pycache__"))
+    package.chmod(0o1777)
+    program = give(package / "_bin") / "prwlockd"
+    program.write_text(f"#!/bin/sh\n: >{home}/ran\n")
+    program.chmod(0o755)
+    os.chown(program, OTHER, OTHER)
+    return package
+
+
+def ask_with(package: Path, path: str = "/nowhere") -> str:
+    """What a client that uses this package says."""
+    program = f"import prwlock._launch as l; l._PACKAGE_FOLDERS = (); assert l.__file__.startswith({str(package)!r})"
+    program += "; import prwlock; prwlock.RWLock('jobs').acquire_write(); print('granted')"
+    done = subprocess.run(
+        [sys.executable, "-B", "-c", program],
+        env={name: os.environ[name] for name in ("HOME", "PRWLOCK_TEST_ROOT")}
+        | {"PYTHONPATH": str(package.parent), "PATH": path},
+        cwd="/",
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    return done.stdout + done.stderr
+
+
+def test_a_daemon_of_another_user_in_the_package_is_not_started(home: Path, shared_package: Path) -> None:
+    said = ask_with(shared_package)
+    assert f"prwlockd is not started, because another user could replace it: {shared_package}/_bin belongs" in said
+    assert f"belongs to user {OTHER}" in said
+    # The next one is.
+    assert "granted" in ask_with(shared_package, os.path.dirname(_launch.daemon_program()))
+    assert not (home / "ran").exists()
+
+
+def test_a_user_who_owns_the_package_decides_what_it_starts(home: Path, shared_package: Path) -> None:
+    for path in (shared_package, *shared_package.rglob("*")):
+        os.chown(path, OTHER, OTHER)
+    ask_with(shared_package)
+    assert (home / "ran").exists()
+
+
+def test_the_benchmark_takes_no_module_and_no_program_from_where_others_put_them(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ran = home / "ran"
+    shared = home / "shared"
+    shared.mkdir()
+    shared.chmod(0o1777)
+    for name in ("socket.py", "time.py"):
+        (shared / name).write_text(f"open({str(ran)!r}, 'w')\n")
+    program = shared / "prwlock-bench"
+    program.write_text(f"#!/bin/sh\n: >{ran}\n")
+    program.chmod(0o755)
+    os.chown(program, OTHER, OTHER)
+    monkeypatch.chdir(shared)
+    monkeypatch.setattr(_bench, "daemon_program", lambda: str(shared / "prwlockd"))
+    with _bench._echo_server(None, str(home)) as (_, kind):
+        assert kind.startswith("echo in Python")
+    assert _bench._imports(1)["ratio"] > 0
+    assert not ran.exists()
 
 
 def test_a_program_is_trusted_behind_links_of_root_and_not_behind_links_of_others(home: Path) -> None:

@@ -22,6 +22,7 @@ from typing import Any, Callable, NamedTuple, Optional
 from ._bench_peers import Contender, await_listener, echo_pair, peers, prwlock_pair
 from ._launch import daemon_program
 from ._private_daemon import PrivateDaemon
+from ._trust import program_fault
 
 _TURNS = 20
 _IMPORTS = 15
@@ -120,7 +121,7 @@ def _echo_server(program: Optional[str], folder: str) -> Iterator[tuple[str, str
     """The path of an echo server's socket, and what it is written in."""
     path = f"{folder}/echo"
     found = program or _echo_program()
-    command = [found, "--serve-echo", path] if found else [sys.executable, "-c", _PYTHON_ECHO, path]
+    command = [found, "--serve-echo", path] if found else [sys.executable, "-I", "-c", _PYTHON_ECHO, path]
     server = subprocess.Popen(command, stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         await_listener(path, server)
@@ -132,12 +133,16 @@ def _echo_server(program: Optional[str], folder: str) -> Iterator[tuple[str, str
 
 def _echo_program() -> Optional[str]:
     beside = os.path.join(os.path.dirname(daemon_program()), "prwlock-bench")
-    return beside if os.access(beside, os.X_OK) else shutil.which("prwlock-bench")
+    found = beside if os.access(beside, os.X_OK) else shutil.which("prwlock-bench")
+    # Others can add a program beside a daemon in `/tmp`.
+    return found if found and program_fault(found) is None else None
 
 
 def _imports(runs: int) -> dict[str, Any]:
     """How long `import prwlock` takes, beside `import socket`, each in a new interpreter, in turns."""
-    program = "import time; t = time.perf_counter(); import {}; print(time.perf_counter() - t)"
+    # Without the working directory, in which another user may have put a module.
+    program = "import sys; sys.path = [folder for folder in sys.path if folder]\n"
+    program += "import time; t = time.perf_counter(); import {}; print(time.perf_counter() - t)"
     taken: dict[str, list[float]] = {"socket": [], "prwlock": []}
     for _ in range(max(3, _IMPORTS * runs // 5)):
         for module, times in taken.items():

@@ -142,7 +142,7 @@ def _redis(folder: str) -> Iterator[list[Contender]]:
 def _original(folder: str) -> Iterator[Contender]:
     """Yields prwlock 0.4, in a separate process, because it has the same name as this package."""
     process = subprocess.Popen(
-        [sys.executable, "-c", _ORIGINAL, folder], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        [sys.executable, "-I", "-c", _ORIGINAL, folder], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     )
     assert process.stdin is not None
     assert process.stdout is not None

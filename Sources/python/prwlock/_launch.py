@@ -260,7 +260,7 @@ def daemon_program() -> str:
         program = f"{folder}/prwlockd"
         if not _is_executable(program):
             continue
-        fault = None if folder == folders[0] else program_fault(program)
+        fault = program_fault(program)
         if fault is None:
             return program
         refusal = refusal or _untrusted(program, fault)
