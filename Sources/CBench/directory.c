@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "CBench.h"
@@ -29,7 +30,11 @@ pid_t bench_sweeper_start(const char *path, int *lifeline) {
     close(ends[1]);
     char byte;
     while (read(ends[0], &byte, 1) < 0) continue;
-    nftw(path, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+    /* A server that ends meanwhile may still write into it. */
+    for (int attempt = 0; attempt < 500 && access(path, F_OK) == 0; attempt += 1) {
+        if (attempt > 0) nanosleep(&(struct timespec){.tv_nsec = 20000000}, NULL);
+        nftw(path, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+    }
     _exit(0);
 }
 

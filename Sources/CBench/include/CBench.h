@@ -154,6 +154,23 @@ void bench_unpin(void);
 /* Gives this process and its later children real-time or normal priority; false if this is not permitted. */
 bool bench_set_real_time(bool);
 
+/* -- participant.c: processes that are driven by lines, and the processors of processes ---------------------------- */
+
+/* Starts a program that ends with the caller. `lines` is a socket to its standard input and output; its errors are
+ * appended to a file. Returns a negated errno on failure. */
+pid_t bench_spawn_participant(
+    const char *program, char *const arguments[], char *const environment[], const char *output, int *lines);
+/* Reads one line without its LF, and nothing after it; ETIMEDOUT if it does not end before the deadline. */
+int bench_read_line_until(int descriptor, char *line, size_t room, int64_t deadline);
+
+/* The number of the processor with this index, of those that this process was given; -1 if there is none. */
+int bench_processor(int index);
+/* Keeps all threads of a process and of the processes that it has started on one processor; -1: on all of the caller. */
+void bench_place(pid_t, int processor);
+
+/* A port of loopback that is free now; a negated errno on failure. */
+int bench_free_port(void);
+
 /* -- directory.c ------------------------------------------------------------------------------------------------- */
 
 /* Starts a process that removes a directory and its contents when the caller calls bench_sweeper_end or ends for any
