@@ -27,9 +27,11 @@ pid_t bench_sweeper_start(const char *path, int *lifeline) {
     }
     /* Leave the terminal's session: its signals are for the benchmark only. */
     setsid();
-    close(ends[1]);
+    /* The lifelines of other sweepers too: otherwise those wait for this one. */
+    dup2(ends[0], STDIN_FILENO);
+    closefrom(STDERR_FILENO + 1);
     char byte;
-    while (read(ends[0], &byte, 1) < 0) continue;
+    while (read(STDIN_FILENO, &byte, 1) < 0) continue;
     /* A server that ends meanwhile may still write into it. */
     for (int attempt = 0; attempt < 500 && access(path, F_OK) == 0; attempt += 1) {
         if (attempt > 0) nanosleep(&(struct timespec){.tv_nsec = 20000000}, NULL);

@@ -69,13 +69,15 @@ struct Peer {
             remark: "a transaction of SQLite, from Python; no order"),
         Peer(
             id: "redis", name: "Redis, redis-py Lock", part: .python, needs: .redis, hasReaders: false,
-            isSlow: true, remark: "SET NX PX: who waits tries again after 100 ms; free when its time is over; no order"),
+            isSlow: true,
+            remark: "SET NX PX: who waits tries again after 100 ms; free when its time is over; no order"),
         Peer(
             id: "postgresql", name: "PostgreSQL advisory lock", part: .python, needs: .postgreSQL,
-            isSlow: true, remark: "by psycopg2, on a Unix socket: in turn; free when the connection ends"),
+            remark: "by psycopg2, on a Unix socket: in turn; free when the connection ends"),
         Peer(
             id: "etcd", name: "etcd lock", part: .python, needs: .etcd, hasReaders: false, isSlow: true,
-            remark: "one member on loopback, by its JSON gateway from Python, written to disk: in turn; free when "
+            remark:
+                "one member on loopback, by its JSON gateway from Python, written to disk: in turn; free when "
                 + "the lease ends"),
     ]
 }
@@ -93,7 +95,7 @@ enum PeerScenario: String, CaseIterable {
     var heading: String {
         switch self {
         case .alone: "alone"
-        case .readers: "2 read"
+        case .readers: "2 processes read"
         case .turns: "2 write in turns"
         case .mixed: "2, one in 10 writes"
         }
@@ -119,7 +121,8 @@ enum PeerScenario: String, CaseIterable {
             two processes write, each as fast as it can, and only a grant counts that follows a grant of the other \
             process. So a lock that lets a process take it ten times in a row gets no credit for nine of them.
             """
-        case .mixed: "two processes, each as fast as it can; of ten pairs of each process one writes and nine read."
+        case .mixed:
+            "two processes, each as fast as it can; of ten pairs of each process one writes and nine read."
         }
     }
 }

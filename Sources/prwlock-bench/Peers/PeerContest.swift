@@ -41,7 +41,8 @@ struct PeerContest {
     var placement: String {
         if !settings.isPinned { return "unpinned" }
         if processors[0] == processors[1] { return "all on processor \(processors[0])" }
-        return "alone: with its server on processor \(processors[0]); two: on processors \(processors[0]) and "
+        return
+            "alone: with its server on processor \(processors[0]); two: on processors \(processors[0]) and "
             + "\(processors[1]), and servers where the scheduler puts them"
     }
 
@@ -113,7 +114,9 @@ struct PeerContest {
     private func command(
         _ peer: Peer, _ index: Int, _ folder: String, _ servers: PeerServers, _ workplace: Workplace
     ) throws -> [String]? {
-        if peer.part == .native { return ["/proc/self/exe", NativePart.argument, peer.id, "\(index)", folder] }
+        if peer.part == .native {
+            return ["/proc/self/exe", NativePart.argument, peer.id, "\(index)", folder]
+        }
         guard let python = installedProgram(settings.python) else { return nil }
         let script = workplace.file("peers.py")
         if access(script, F_OK) != 0 { try write(PackageResources.peers_py, to: script) }
@@ -123,7 +126,9 @@ struct PeerContest {
 
     /// A participant's environment: what an interpreter needs to find its packages, and the daemon's socket.
     private func environment(_ servers: PeerServers) -> [String] {
-        let kept = ["PATH", "HOME", "PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV", "LD_LIBRARY_PATH", "LANG", "LC_ALL"]
+        let kept = [
+            "PATH", "HOME", "PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV", "LD_LIBRARY_PATH", "LANG", "LC_ALL",
+        ]
         let inherited = kept.compactMap { name in getenv(name).map { "\(name)=\(String(cString: $0))" } }
         let socket = servers.places[.daemon].map { ["PRWLOCK_SOCKET=\($0)"] } ?? []
         return inherited + ["PYTHONDONTWRITEBYTECODE=1"] + socket
@@ -158,7 +163,11 @@ struct PeerContest {
             for participant in active { try participant.begin(scenario, at: begin, for: length) }
             let counts = try active.map { try $0.outcome(by: begin + length + .seconds(20)) }
             var runs = entrant.counts[scenario] ?? []
-            if runs.count < run { runs.append(counts) } else { runs[run - 1] = zip(runs[run - 1], counts).map(+) }
+            if runs.count < run {
+                runs.append(counts)
+            } else {
+                runs[run - 1] = zip(runs[run - 1], counts).map(+)
+            }
             entrant.counts[scenario] = runs
         } catch {
             entrant.state = .failed("\(scenario.heading): \(error)")

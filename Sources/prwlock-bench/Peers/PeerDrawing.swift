@@ -6,8 +6,8 @@ import Glibc
 /// README.
 struct PeerDrawing {
     let results: [PeerResult]
-    /// The machine, and where the processes ran.
-    let caption: String
+    /// The machine, and where the processes ran: a line each.
+    let captions: [String]
 
     private static let width = 830
     private static let labels = 192
@@ -15,11 +15,12 @@ struct PeerDrawing {
     /// The room behind the longest bar, for its figure.
     private static let figure = 66
     private static let row = 21
-    private static let top = 92
+    private static let top = 94
+    private static let gap = 8
 
     var text: String {
-        let bottom = Self.top + results.count * Self.row
-        let height = bottom + 62
+        let bottom = top(of: results.count)
+        let height = bottom + 28 + captions.count * 17
         var parts = [
             """
             <svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 \(Self.width) \(height)" width="\(Self.width)" \
@@ -46,30 +47,39 @@ struct PeerDrawing {
             </style>
             <text class="title" x="0" y="18">\(Self.title)</text>
             <text class="quiet" x="0" y="37">The time of one pair as each process sees it; shorter is better. \
-            The scale is logarithmic: each line is ten times the one before.</text>
+            The scale is logarithmic: from one line to the next, the time is \(Self.step) times as long.</text>
             """
         ]
         for (index, scenario) in PeerScenario.allCases.enumerated() {
             parts += axis(scenario, at: Self.labels + index * Self.column, to: bottom)
         }
         for (index, result) in results.enumerated() {
-            parts += bars(of: result, at: Self.top + index * Self.row)
+            parts += bars(of: result, at: top(of: index))
         }
-        parts += [
-            Self.text("Outlined: the lock has no way to read, so readers exclude each other.", 0, bottom + 22, "quiet"),
-            Self.text(caption, 0, bottom + 39, "quiet"),
-            "</svg>",
-        ]
+        let remarks = ["Outlined: the lock has no way to read, so readers exclude each other."] + captions
+        for (index, remark) in remarks.enumerated() {
+            parts.append(Self.text(remark, 0, bottom + 22 + index * 17, "quiet"))
+        }
+        parts.append("</svg>")
         return parts.joined(separator: "\n") + "\n"
     }
 
+    /// What lies between two lines, which have the names of units.
+    private static let step = 1000
+
     private static let title = "An acquire and a release, by the locks of one host"
 
-    /// The powers of ten at both ends of the scale, in nanoseconds.
+    /// The upper edge of a row. There is a gap behind the project's own rows.
+    private func top(of index: Int) -> Int {
+        let ours = results.prefix { $0.peer.isOurs }.count
+        return Self.top + index * Self.row + (index >= ours && ours > 0 ? Self.gap : 0)
+    }
+
+    /// The powers of ten at both ends of the scale, in nanoseconds. The first one has a line.
     private var ends: (least: Int, most: Int) {
         let figures = results.flatMap { $0.cells.values }.map(\.runs.median).filter { $0.isFinite && $0 > 0 }
         let logarithms = figures.map { log10($0) }
-        let least = Int((logarithms.min() ?? 0).rounded(.down))
+        let least = Int((logarithms.min() ?? 0).rounded(.down)) / 3 * 3
         return (least, max(least + 1, Int((logarithms.max() ?? 1).rounded(.up))))
     }
 
@@ -81,13 +91,14 @@ struct PeerDrawing {
     }
 
     private func axis(_ scenario: PeerScenario, at left: Int, to bottom: Int) -> [String] {
-        var parts = [Self.text(scenario.heading, left, 62, "heading")]
-        for power in ends.least...ends.most {
+        var parts = [Self.text(scenario.heading, left, 64, "heading")]
+        for power in stride(from: ends.least, through: ends.most, by: 3) {
             let x = Self.tenths(left * 10 + length(pow(10, Double(power))))
-            parts.append("<path class=\"line\" d=\"M\(x) \(Self.top - 8)V\(bottom)\"/>")
-            guard power.isMultiple(of: 3), power < ends.most else { continue }
+            parts.append("<path class=\"line\" d=\"M\(x) \(Self.top - 4)V\(bottom)\"/>")
+            let anchor = power == ends.least ? "" : " text-anchor=\"middle\""
             parts.append(
-                "<text class=\"quiet\" x=\"\(x)\" y=\"\(Self.top - 13)\">\(Self.unit(ofPower: power))</text>")
+                "<text class=\"quiet\" x=\"\(x)\" y=\"\(Self.top - 9)\"\(anchor)>\(Self.unit(ofPower: power))</text>"
+            )
         }
         return parts
     }
@@ -108,7 +119,8 @@ struct PeerDrawing {
             let length = max(length(figure), 10)
             let kind = result.isExclusive(scenario) ? "\(colour) outline" : colour
             parts.append(
-                "<rect class=\"\(kind)\" x=\"\(left)\" y=\"\(top + 4)\" width=\"\(Self.tenths(length))\" height=\"12\"/>")
+                "<rect class=\"\(kind)\" x=\"\(left)\" y=\"\(top + 4)\" width=\"\(Self.tenths(length))\" height=\"12\"/>"
+            )
             parts.append(
                 "<text x=\"\(Self.tenths(left * 10 + length + 50))\" y=\"\(baseline)\">"
                     + "\(Unit.nanoseconds.text(figure))</text>")

@@ -93,7 +93,8 @@ final class PeerServers {
         }
         try spawn(
             asUser + [
-                postgres, "-D", data, "-c", "listen_addresses=", "-c", "unix_socket_directories=\(place.path)",
+                postgres, "-D", data, "-c", "listen_addresses=", "-c",
+                "unix_socket_directories=\(place.path)",
                 "-c", "dynamic_shared_memory_type=mmap",
             ], log: log)
         return place.path

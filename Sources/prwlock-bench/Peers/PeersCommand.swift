@@ -56,7 +56,8 @@ struct PeersCommand: ParsableCommand {
     @Option(help: ArgumentHelp("Write the figures as a drawing, too.", valueName: "file"))
     var svg: String?
 
-    @Option(help: ArgumentHelp("How long each lock is measured in each scenario and run.", valueName: "seconds"))
+    @Option(
+        help: ArgumentHelp("How long each lock is measured in each scenario and run.", valueName: "seconds"))
     var seconds = 0.5
 
     @Option(help: ArgumentHelp("How many runs; the median counts.", valueName: "number"))
@@ -102,7 +103,8 @@ struct PeersCommand: ParsableCommand {
                 daemon: try daemonPath(daemon), python: python, original: original, runs: runs,
                 duration: .nanoseconds(Int64(seconds * 1e9)), isPinned: !unpinned),
             progress: Progress())
-        let results = try contest.measure(locks.isEmpty ? Peer.all : Peer.all.filter { locks.contains($0.id) })
+        let results = try contest.measure(
+            locks.isEmpty ? Peer.all : Peer.all.filter { locks.contains($0.id) })
         let report = PeerReport(results: results, placement: contest.placement)
         if json {
             print(JSON.object([("machine", machine.json), ("results", .array([report.json]))]).text)
@@ -110,7 +112,7 @@ struct PeersCommand: ParsableCommand {
             print("\(machine.text)\n\n\(report.table)")
         }
         if let svg {
-            let drawing = PeerDrawing(results: results, caption: "\(machine.text); \(contest.placement)")
+            let drawing = PeerDrawing(results: results, captions: [machine.text, contest.placement])
             try write(drawing.text, to: svg)
         }
         return results
