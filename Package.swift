@@ -185,7 +185,7 @@ let package = Package(
             exclude: ["box.sh", "sessions.pl"]),
         .testTarget(name: "CBenchTests", dependencies: ["CBench"]),
         .testTarget(
-            name: "PeersTests", dependencies: ["CBench", "TestSupport", "prwlock-bench", "prwlockd"]),
+            name: "PeersTests", dependencies: ["CPeers", "TestSupport", "prwlock-bench", "prwlockd"]),
         .testTarget(name: "TidyTests", dependencies: ["TestSupport", "prwlockd"]),
     ]
 )

@@ -5,11 +5,9 @@
 #include <netinet/in.h>
 #include <poll.h>
 #include <sched.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -30,9 +28,7 @@ pid_t bench_spawn_participant(
         *lines = ends[0];
         return child;
     }
-    prctl(PR_SET_PDEATHSIG, SIGKILL);
-    /* The parent may have ended before the call above. */
-    if (getppid() != parent) _exit(1);
+    bench_begin_child(parent);
     dup2(ends[1], STDIN_FILENO);
     dup2(ends[1], STDOUT_FILENO);
     dup2(log, STDERR_FILENO);

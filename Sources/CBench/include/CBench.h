@@ -131,6 +131,8 @@ void bench_attack_end(pid_t);
 /* Starts a program that ends with the caller, and appends both of its outputs to a file. Returns a negated errno on
  * failure. */
 pid_t bench_spawn(const char *program, char *const arguments[], char *const environment[], const char *output);
+/* To be called by a child: it ends with its parent, and blocks no signal, whatever the caller of the program blocks. */
+void bench_begin_child(pid_t parent);
 /* Returns whether the child has ended, and reaps it if it has. */
 bool bench_has_ended(pid_t);
 /* Ends a child with TERM, after `patience` with KILL, and reaps it. */

@@ -20,7 +20,7 @@ struct PeerDrawing {
 
     var text: String {
         let bottom = top(of: results.count)
-        let height = bottom + 28 + captions.count * 17
+        let height = bottom + 11 + (Self.remarks.count + captions.count) * 17
         var parts = [
             """
             <svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 \(Self.width) \(height)" width="\(Self.width)" \
@@ -56,13 +56,18 @@ struct PeerDrawing {
         for (index, result) in results.enumerated() {
             parts += bars(of: result, at: top(of: index))
         }
-        let remarks = ["Outlined: the lock has no way to read, so readers exclude each other."] + captions
+        let remarks = Self.remarks + captions
         for (index, remark) in remarks.enumerated() {
             parts.append(Self.text(remark, 0, bottom + 22 + index * 17, "quiet"))
         }
         parts.append("</svg>")
         return parts.joined(separator: "\n") + "\n"
     }
+
+    private static let remarks = [
+        "Outlined: the lock has no way to read, so readers exclude each other. In turns: a grant counts only if it "
+            + "follows one of the other process."
+    ]
 
     /// What lies between two lines, which have the names of units.
     private static let step = 1000
@@ -95,10 +100,9 @@ struct PeerDrawing {
         for power in stride(from: ends.least, through: ends.most, by: 3) {
             let x = Self.tenths(left * 10 + length(pow(10, Double(power))))
             parts.append("<path class=\"line\" d=\"M\(x) \(Self.top - 4)V\(bottom)\"/>")
-            let anchor = power == ends.least ? "" : " text-anchor=\"middle\""
             parts.append(
-                "<text class=\"quiet\" x=\"\(x)\" y=\"\(Self.top - 9)\"\(anchor)>\(Self.unit(ofPower: power))</text>"
-            )
+                "<text class=\"quiet\" x=\"\(x)\" y=\"\(Self.top - 9)\" text-anchor=\"middle\">"
+                    + "\(Self.unit(ofPower: power))</text>")
         }
         return parts
     }

@@ -1,7 +1,7 @@
 """A participant of `prwlock-bench peers` that uses a Python package: PEER INDEX FOLDER [WHERE].
 
-It speaks the lines of CPeers.h and has the same rules. WHERE is the server's socket, folder or port, or the folder of the
-original prwlock. A PEER that this interpreter lacks is answered by `missing` and the way to install it.
+It speaks the lines of CPeers.h and has the same rules. WHERE is the server's socket, folder or port, or the folder of
+the original prwlock. A PEER that this interpreter lacks is answered by `missing` and the way to install it.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from typing import Any, NamedTuple
 # As in serve.c.
 _SHORT_CHUNK = 20_000
 _LONG_CHUNK = 100_000
+_LONGEST_CHUNK = {"write": 1 << 20, "read": 1 << 20, "turns": 1, "mixed": 16}
 _WAKE_EARLY = 100_000
 
 _PATIENCE = 20  # seconds for a server to start
@@ -55,7 +56,7 @@ class Part:
 
     def window(self, kind: str, begin: int, length: int) -> tuple[int, int]:
         """Carries out one order. Returns how many pairs count, and the time that they took."""
-        pairs, clock = self._pairs[kind], time.monotonic_ns
+        pairs, longest, clock = self._pairs[kind], _LONGEST_CHUNK[kind], time.monotonic_ns
         time.sleep(max(0, begin - _WAKE_EARLY - clock()) / 1e9)
         while clock() < begin:
             pass
@@ -68,7 +69,7 @@ class Part:
                 last = end
                 break
             count += made
-            if last - then < _SHORT_CHUNK:
+            if last - then < _SHORT_CHUNK and chunk < longest:
                 chunk *= 2
             elif last - then > _LONG_CHUNK and chunk > 1:
                 chunk //= 2
@@ -124,13 +125,18 @@ def _prwlock(peer: str) -> Lock:
         raise Missing("this project's package: pip install Sources/python") from None
     if prwlock.__version__.startswith("0."):
         raise Missing("this project's package: here, prwlock is the original (--original is for that)")
-    if is_cached:
-        try:
-            import prwlock._fast  # noqa: F401
-        except ImportError:
-            raise Missing("this project's package with its extension module, which caches grants") from None
+    if is_cached and not _can_cache():
+        raise Missing("this project's package with its extension module, which caches grants")
     lock = prwlock.RWLock(peer)
     return Lock(prwlock.__version__, lock.acquire_write, lock.release, lock.acquire_read, lock.release)
+
+
+def _can_cache() -> bool:
+    try:
+        from prwlock import _cached
+    except ImportError:
+        return False
+    return bool(_cached.is_possible())
 
 
 def _original(folder: str, index: int, where: str) -> Lock:
@@ -268,9 +274,12 @@ def _patiently(attempt: Callable[[], Any], refused: type[Exception]) -> Any:
 
 
 def _version(package: str) -> str:
-    from importlib.metadata import version
+    from importlib.metadata import PackageNotFoundError, version
 
-    return version(package)
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return ""
 
 
 def _open(peer: str, index: int, folder: str, where: str) -> Lock:
