@@ -9,11 +9,14 @@ private struct PeersRun {
     let errors = Pipe()
     let folder: TemporaryDirectory
 
-    init(_ arguments: [String], in folder: TemporaryDirectory, environment: [String: String] = [:]) throws {
+    init(
+        _ arguments: [String], of command: String? = "peers", in folder: TemporaryDirectory,
+        environment: [String: String] = [:]
+    ) throws {
         self.folder = folder
         let daemon = URL(filePath: DaemonProcess.executable)
         process.executableURL = daemon.deletingLastPathComponent().appending(path: "prwlock-bench")
-        process.arguments = ["peers"] + arguments
+        process.arguments = (command.map { [$0] } ?? []) + arguments
         process.environment = ["PATH": "/usr/bin:/bin", "TMPDIR": folder.path].merging(environment) { $1 }
         process.standardOutput = output
         process.standardError = errors
@@ -150,6 +153,19 @@ struct PeersCommandTests {
         let said = try run.errors.fileHandleForReading.readToEnd() ?? Data()
         #expect(String(decoding: said, as: UTF8.self).contains("there are c-cached, swift-cached"))
         #expect(run.process.terminationStatus == 64)
+    }
+
+    @Test("every option of prwlock-bench and of peers is in the manual, and no other is")
+    func manual() throws {
+        let root = URL(filePath: #filePath).deletingLastPathComponent().appending(path: "../..")
+        let manual = try String(
+            contentsOf: root.appending(path: "Sources/manual/prwlock-bench.1"), encoding: .utf8)
+        let help =
+            try PeersRun(["--help"], in: temporary).printed()
+            + PeersRun(["--help"], of: nil, in: temporary).printed()
+        let options = Set(help.matches(of: /\n {2}(?:-h, )?--([a-z-]+)/).map { String($0.1) })
+        let described = Set(manual.matches(of: /\.It .*?Fl -([a-z-]+)/).map { String($0.1) })
+        #expect(options == described)
     }
 
     private func script(_ text: String, at name: String) throws {

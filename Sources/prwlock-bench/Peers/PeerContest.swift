@@ -39,11 +39,13 @@ struct PeerContest {
 
     /// The words for where the processes run.
     var placement: String {
-        if !settings.isPinned { return "unpinned" }
-        if processors[0] == processors[1] { return "all on processor \(processors[0])" }
+        let priority = sched_getscheduler(0) == SCHED_OTHER ? "" : ", with real-time priority"
+        if !settings.isPinned { return "unpinned\(priority)" }
+        let (first, second) = (processors[0], processors[1])
+        if first == second { return "all on processor \(first)\(priority)" }
         return
-            "alone: with its server on processor \(processors[0]); two: on processors \(processors[0]) and "
-            + "\(processors[1]), and servers where the scheduler puts them"
+            "alone: with its server on processor \(first); two: on processors \(first) and \(second), and servers "
+            + "where the scheduler puts them\(priority)"
     }
 
     func measure(_ peers: [Peer]) throws -> [PeerResult] {

@@ -26,11 +26,13 @@ struct PeersCommand: ParsableCommand {
             begin at the same instant, count their pairs for a time, and answer. A lock that takes micro- or \
             nanoseconds has five short windows in each run and scenario, in turns with the others, so that whatever \
             else the machine does meets all alike. A lock that is polled or written to disk has one window, which is \
-            five times as long. Of a window of writers in turns, the end counts for both processes: a grant that comes \
-            later does not count. A process that does not answer within 20 s is killed, and the lock is out.
+            five times as long; with few grants in it, a figure is rough. Two writers in turns end together: a grant \
+            that comes after the window does not count. A process that does not answer within 20 s is killed, and the \
+            lock is out.
 
             A process that is alone shares one processor with its server. Two processes have a processor each, if \
-            there are two, and servers are where the scheduler puts them. --unpinned leaves all to the scheduler.
+            there are two, and servers are where the scheduler puts them. --unpinned leaves all to the scheduler. \
+            As root, chrt --rr 10 prwlock-bench peers keeps other programs off the processors.
 
             WHAT IS MEASURED
 
