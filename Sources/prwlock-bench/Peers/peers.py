@@ -14,6 +14,8 @@ import os
 import sys
 import time
 from collections.abc import Callable
+from importlib import import_module
+from importlib.metadata import PackageNotFoundError, version
 from itertools import repeat
 from typing import Any, NamedTuple
 
@@ -119,10 +121,7 @@ def _prwlock(peer: str) -> Lock:
     is_cached = peer == "python-cached"
     if not is_cached:
         os.environ["PRWLOCK_NO_EXTENSION"] = "1"
-    try:
-        import prwlock
-    except ImportError:
-        raise Missing("this project's package: pip install Sources/python") from None
+    prwlock = _imported("prwlock", "pip install Sources/python, this project's package")
     if prwlock.__version__.startswith("0."):
         raise Missing("this project's package: here, prwlock is the original (--original is for that)")
     if is_cached and not _can_cache():
@@ -133,10 +132,10 @@ def _prwlock(peer: str) -> Lock:
 
 def _can_cache() -> bool:
     try:
-        from prwlock import _cached
+        cached = import_module("prwlock._cached")
     except ImportError:
         return False
-    return bool(_cached.is_possible())
+    return bool(cached.is_possible())
 
 
 def _original(folder: str, index: int, where: str) -> Lock:
@@ -144,10 +143,7 @@ def _original(folder: str, index: int, where: str) -> Lock:
     if where == "":
         raise Missing("pip install --target FOLDER 'prwlock<1', and --original FOLDER")
     sys.path.insert(0, where)
-    try:
-        import prwlock
-    except ImportError:
-        raise Missing(f"there is no prwlock in {where}") from None
+    prwlock = _imported("prwlock", f"pip install --target {where} 'prwlock<1'")
     if not prwlock.__version__.startswith("0."):
         raise Missing(f"in {where} is not the original")
     if index == 0:
@@ -163,11 +159,7 @@ def _original(folder: str, index: int, where: str) -> Lock:
 
 
 def _fasteners(folder: str) -> Lock:
-    try:
-        import fasteners
-    except ImportError:
-        raise Missing("pip install fasteners") from None
-    lock = fasteners.InterProcessReaderWriterLock(f"{folder}/file")
+    lock = _imported("fasteners", "pip install fasteners").InterProcessReaderWriterLock(f"{folder}/file")
     return Lock(
         _version("fasteners"),
         lock.acquire_write_lock,
@@ -178,28 +170,20 @@ def _fasteners(folder: str) -> Lock:
 
 
 def _filelock(folder: str) -> Lock:
-    try:
-        import filelock
-    except ImportError:
-        raise Missing("pip install filelock") from None
-    lock = filelock.FileLock(f"{folder}/file")
+    lock = _imported("filelock", "pip install filelock").FileLock(f"{folder}/file")
     return Lock(_version("filelock"), lock.acquire, lock.release)
 
 
 def _filelock_read_write(folder: str) -> Lock:
-    try:
-        from filelock import ReadWriteLock
-    except ImportError:
-        raise Missing("pip install 'filelock>=3.21'") from None
-    lock = ReadWriteLock(f"{folder}/file")
+    filelock = _imported("filelock", "pip install filelock")
+    if not hasattr(filelock, "ReadWriteLock"):
+        raise Missing("pip install 'filelock>=3.21'")
+    lock = filelock.ReadWriteLock(f"{folder}/file")
     return Lock(_version("filelock"), lock.acquire_write, lock.release, lock.acquire_read, lock.release)
 
 
 def _redis(where: str) -> Lock:
-    try:
-        import redis
-    except ImportError:
-        raise Missing("pip install redis") from None
+    redis = _imported("redis", "pip install redis")
     if where == "":
         raise Missing("apt-get install redis-server")
     lock = redis.Redis(unix_socket_path=where).lock("peers", timeout=30)
@@ -207,10 +191,7 @@ def _redis(where: str) -> Lock:
 
 
 def _postgresql(where: str) -> Lock:
-    try:
-        import psycopg2
-    except ImportError:
-        raise Missing("pip install psycopg2-binary") from None
+    psycopg2 = _imported("psycopg2", "pip install psycopg2-binary")
     if where == "":
         raise Missing("apt-get install postgresql")
     connection = _patiently(
@@ -261,6 +242,13 @@ def _etcd(where: str) -> Lock:
     return Lock(version, acquire, release)
 
 
+def _imported(module: str, install: str) -> Any:
+    try:
+        return import_module(module)
+    except ImportError as error:
+        raise Missing(f"{install} ({error})") from None
+
+
 def _patiently(attempt: Callable[[], Any], refused: type[Exception]) -> Any:
     """The result of an attempt that fails until its server has started."""
     end = time.monotonic() + _PATIENCE
@@ -274,8 +262,6 @@ def _patiently(attempt: Callable[[], Any], refused: type[Exception]) -> Any:
 
 
 def _version(package: str) -> str:
-    from importlib.metadata import PackageNotFoundError, version
-
     try:
         return version(package)
     except PackageNotFoundError:
