@@ -15,9 +15,14 @@ static int remove_one(const char *path, const struct stat *status, int kind, str
     return remove(path);
 }
 
+static void nap(long milliseconds) {
+    nanosleep(&(struct timespec){.tv_nsec = milliseconds * 1000000}, NULL);
+}
+
 pid_t bench_sweeper_start(const char *path, int *lifeline) {
     int ends[2];
     if (pipe2(ends, O_CLOEXEC) != 0) return -errno;
+    pid_t parent = getpid();
     pid_t sweeper = fork();
     if (sweeper < 0) return -errno;
     if (sweeper > 0) {
@@ -31,16 +36,24 @@ pid_t bench_sweeper_start(const char *path, int *lifeline) {
     dup2(ends[0], STDIN_FILENO);
     closefrom(STDERR_FILENO + 1);
     char byte;
-    while (read(STDIN_FILENO, &byte, 1) < 0) continue;
-    /* A server that ends meanwhile may still write into it. */
+    ssize_t got;
+    while ((got = read(STDIN_FILENO, &byte, 1)) < 0) continue;
+    if (got == 0) {
+        /* The kernel closes a dying process's files before it kills the children. A daemon that lives makes a removed
+         * socket anew, with its folder. */
+        while (getppid() == parent) nap(1);
+        nap(20);
+    }
     for (int attempt = 0; attempt < 500 && access(path, F_OK) == 0; attempt += 1) {
-        if (attempt > 0) nanosleep(&(struct timespec){.tv_nsec = 20000000}, NULL);
+        if (attempt > 0) nap(20);
         nftw(path, remove_one, 16, FTW_DEPTH | FTW_PHYS);
     }
     _exit(0);
 }
 
 void bench_sweeper_end(pid_t sweeper, int lifeline) {
+    /* All servers have ended by now. */
+    while (write(lifeline, "", 1) < 0 && errno == EINTR) continue;
     close(lifeline);
     waitpid(sweeper, NULL, 0);
 }
