@@ -70,7 +70,7 @@ struct PeerDrawing {
     ]
 
     /// What lies between two lines, which have the names of units.
-    private static let step = 1000
+    private static let step = "1,000"
 
     private static let title = "An acquire and a release, by the locks of one host"
 
