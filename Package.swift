@@ -103,12 +103,14 @@ let package = Package(
 
         // The benchmark, with the servers it compares with
         .target(name: "CBench"),
+        .target(name: "CPeers", dependencies: ["CPRWLock"]),
         .executableTarget(
             name: "prwlock-bench",
             dependencies: [
-                "CBench",
+                "CBench", "CPeers", "PRWLock",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
-            ]),
+            ],
+            resources: [.embedInCode("Peers/peers.py")]),
 
         // Tests, and what they share: a daemon and its peers as real processes
         .target(name: "CTestSupport", path: "Tests/CTestSupport"),
@@ -182,6 +184,8 @@ let package = Package(
             name: "SystemdTests", dependencies: ["Systemd", "TestSupport", "prwlockd", "prwlock-tool"],
             exclude: ["box.sh", "sessions.pl"]),
         .testTarget(name: "CBenchTests", dependencies: ["CBench"]),
+        .testTarget(
+            name: "PeersTests", dependencies: ["CPeers", "TestSupport", "prwlock-bench", "prwlockd"]),
         .testTarget(name: "TidyTests", dependencies: ["TestSupport", "prwlockd"]),
     ]
 )

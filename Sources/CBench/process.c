@@ -15,6 +15,15 @@
 
 #include "CBench.h"
 
+void bench_begin_child(pid_t parent) {
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    /* The parent may have ended before the call above. */
+    if (getppid() != parent) _exit(1);
+    sigset_t none;
+    sigemptyset(&none);
+    sigprocmask(SIG_SETMASK, &none, NULL);
+}
+
 pid_t bench_spawn(
     const char *program, char *const arguments[], char *const environment[], const char *output) {
     int log = open(output, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
@@ -26,9 +35,7 @@ pid_t bench_spawn(
         close(log);
         return child < 0 ? -error : child;
     }
-    prctl(PR_SET_PDEATHSIG, SIGKILL);
-    /* The parent may have ended before the call above. */
-    if (getppid() != parent) _exit(1);
+    bench_begin_child(parent);
     int input = open("/dev/null", O_RDONLY | O_CLOEXEC);
     dup2(input, STDIN_FILENO);
     dup2(log, STDOUT_FILENO);

@@ -29,6 +29,11 @@ struct Benchmark: ParsableCommand {
             SCENARIOS
 
             \(Scenario.allCases.map { "\($0.rawValue): \($0.summary). \($0.method)" }.joined(separator: "\n\n"))
+
+            PEERS
+
+            prwlock-bench peers measures an acquire and a release by all kinds of locks that are installed; see \
+            prwlock-bench peers --help.
             """)
 
     @Argument(help: ArgumentHelp("What to measure; everything if nothing is named.", valueName: "scenario"))
@@ -80,7 +85,7 @@ struct Benchmark: ParsableCommand {
     private func measure() throws -> Bool {
         bench_raise_descriptor_limit()
         let bench = Bench(
-            daemon: LockDaemon(program: try daemonPath(), addressSpace: addressSpace),
+            daemon: LockDaemon(program: try daemonPath(daemon), addressSpace: addressSpace),
             attacks: attacks.isEmpty ? Attack.allCases : attacks, redis: Redis(), runs: runs,
             duration: .nanoseconds(Int64(seconds * 1e9)), workplace: try Workplace(), progress: Progress())
         let machine = Machine()
@@ -108,20 +113,5 @@ struct Benchmark: ParsableCommand {
             print(JSON.object([("machine", machine.json), ("results", results)]).text)
         }
         return reports.allSatisfy { $0.outcome.claims.allSatisfy(\.holds) }
-    }
-
-    private func daemonPath() throws -> String {
-        if let daemon { return daemon }
-        var buffer = [CChar](repeating: 0, count: Int(PATH_MAX))
-        guard readlink("/proc/self/exe", &buffer, buffer.count - 1) > 0 else {
-            throw Failure("/proc/self/exe", errno: errno)
-        }
-        let path =
-            text(buffer).split(separator: "/", omittingEmptySubsequences: false).dropLast()
-            .joined(separator: "/") + "/prwlockd"
-        if access(path, X_OK) != 0 {
-            throw Failure("no \(path): build it (swift build -c release), or name one with --daemon")
-        }
-        return path
     }
 }

@@ -6,21 +6,26 @@ struct Machine {
     /// The load at the beginning: runnable threads, averaged over the last minute.
     let load: Double
     let system: String
+    /// The kind of processor; empty if the system does not say.
+    let model: String
 
     init() {
         var averages = [0.0]
         load = getloadavg(&averages, 1) == 1 ? averages[0] : .nan
         system =
             contents(of: "/proc/sys/kernel/osrelease").split(separator: "\n").first.map(String.init) ?? "?"
+        let line = contents(of: "/proc/cpuinfo").split(separator: "\n").first { $0.hasPrefix("model name") }
+        model = line?.split(separator: ": ", maxSplits: 1).last.map(String.init) ?? ""
     }
 
     var text: String {
-        "\(processors) processors, Linux \(system), load \(Unit.ratio.text(load)) at the beginning"
+        "\(processors) processors\(model.isEmpty ? "" : " (\(model))"), Linux \(system), load \(Unit.ratio.text(load)) at the beginning"
     }
 
     var json: JSON {
         .object([
-            ("processors", .number(Double(processors))), ("linux", .string(system)), ("load", .number(load)),
+            ("processors", .number(Double(processors))), ("model", .string(model)),
+            ("linux", .string(system)), ("load", .number(load)),
         ])
     }
 }

@@ -102,10 +102,3 @@ extension Claim {
         ])
     }
 }
-
-extension String {
-    fileprivate func padded(to width: Int, right: Bool) -> String {
-        let padding = String(repeating: " ", count: max(0, width - count))
-        return right ? padding + self : self + padding
-    }
-}

@@ -41,6 +41,22 @@ struct LockDaemon: Service {
     }
 }
 
+/// The daemon's program: the one that was named, or `prwlockd` beside this program.
+func daemonPath(_ named: String?) throws -> String {
+    if let named { return named }
+    var buffer = [CChar](repeating: 0, count: Int(PATH_MAX))
+    guard readlink("/proc/self/exe", &buffer, buffer.count - 1) > 0 else {
+        throw Failure("/proc/self/exe", errno: errno)
+    }
+    let path =
+        text(buffer).split(separator: "/", omittingEmptySubsequences: false).dropLast()
+        .joined(separator: "/") + "/prwlockd"
+    if access(path, X_OK) != 0 {
+        throw Failure("no \(path): build it (swift build -c release), or name one with --daemon")
+    }
+    return path
+}
+
 /// A C program that sends back the daemon's own requests, as the baseline: a socket, epoll and a copy.
 struct EchoServer: Service {
     static let argument = "--serve-echo"
@@ -75,9 +91,7 @@ struct Redis: Service {
 
     /// Returns nil if Redis is not installed.
     init?() {
-        let path = getenv("PATH").map { String(cString: $0) } ?? ""
-        let candidates = path.split(separator: ":").map { "\($0)/redis-server" }
-        guard let program = candidates.first(where: { access($0, X_OK) == 0 }) else { return nil }
+        guard let program = installedProgram("redis-server") else { return nil }
         self.program = program
     }
 

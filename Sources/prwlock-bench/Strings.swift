@@ -25,3 +25,19 @@ func contents(of path: String) -> String {
 func writeError(_ text: String) {
     _ = text.utf8.withContiguousStorageIfAvailable { write(STDERR_FILENO, $0.baseAddress, $0.count) }
 }
+
+/// The path of a program in one of the folders of `PATH`, or in one of these; nil if there is none. A path is itself.
+func installedProgram(_ name: String, orIn folders: [String] = []) -> String? {
+    let path = getenv("PATH").map { String(cString: $0) } ?? ""
+    let places = path.split(separator: ":").map(String.init) + folders
+    let candidates = name.contains("/") ? [name] : places.map { "\($0)/\(name)" }
+    return candidates.first { access($0, X_OK) == 0 }
+}
+
+extension String {
+    /// The string with spaces behind it, or before it, up to a width.
+    func padded(to width: Int, right: Bool) -> String {
+        let padding = String(repeating: " ", count: max(0, width - count))
+        return right ? padding + self : self + padding
+    }
+}

@@ -131,6 +131,8 @@ void bench_attack_end(pid_t);
 /* Starts a program that ends with the caller, and appends both of its outputs to a file. Returns a negated errno on
  * failure. */
 pid_t bench_spawn(const char *program, char *const arguments[], char *const environment[], const char *output);
+/* To be called by a child: it ends with its parent, and blocks no signal, whatever the caller of the program blocks. */
+void bench_begin_child(pid_t parent);
 /* Returns whether the child has ended, and reaps it if it has. */
 bool bench_has_ended(pid_t);
 /* Ends a child with TERM, after `patience` with KILL, and reaps it. */
@@ -153,6 +155,23 @@ void bench_unpin(void);
 
 /* Gives this process and its later children real-time or normal priority; false if this is not permitted. */
 bool bench_set_real_time(bool);
+
+/* -- participant.c: processes that are driven by lines, and the processors of processes ---------------------------- */
+
+/* Starts a program that ends with the caller. `lines` is a socket to its standard input and output; its errors are
+ * appended to a file. Returns a negated errno on failure. */
+pid_t bench_spawn_participant(
+    const char *program, char *const arguments[], char *const environment[], const char *output, int *lines);
+/* Reads one line without its LF, and nothing after it; ETIMEDOUT if it does not end before the deadline. */
+int bench_read_line_until(int descriptor, char *line, size_t room, int64_t deadline);
+
+/* The number of the processor with this index, of those that this process was given; -1 if there is none. */
+int bench_processor(int index);
+/* Keeps all threads of a process and of the processes that it has started on one processor; -1: on all of the caller. */
+void bench_place(pid_t, int processor);
+
+/* A port of loopback that is free now; a negated errno on failure. */
+int bench_free_port(void);
 
 /* -- directory.c ------------------------------------------------------------------------------------------------- */
 
