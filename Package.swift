@@ -80,6 +80,7 @@ let package = Package(
 
         // Shells
         .systemLibrary(name: "CMainQueue"),
+        .systemLibrary(name: "CTask"),
         .target(
             name: "LockDaemon",
             dependencies: [
@@ -88,7 +89,7 @@ let package = Package(
             ]),
         .target(
             name: "PRWLock",
-            dependencies: ["CLinux", "CSlot", "LockWire", "LockVocabulary", "Posix", "Rendezvous"],
+            dependencies: ["CLinux", "CSlot", "CTask", "LockWire", "LockVocabulary", "Posix", "Rendezvous"],
             swiftSettings: [onCallersActor]),
         .executableTarget(
             name: "prwlockd", dependencies: ["LockDaemon", "Posix", "Rendezvous"],

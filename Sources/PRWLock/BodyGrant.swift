@@ -1,3 +1,4 @@
+public import CTask
 public import LockVocabulary
 import LockWire
 
@@ -43,7 +44,7 @@ extension RWLock {
     ///
     /// If this client has the lock cached (<doc:CachedGrants>), the call waits for nothing and asks no daemon. See
     /// `withReadLock` for the parameters and errors.
-    @inlinable
+    @inlinable @inline(__always)
     public func withReadLock<Result>(
         timeout: Duration? = nil, lease: Duration? = nil, renewsLease: Bool = true, note: String = "",
         _ body: () throws -> Result
@@ -61,7 +62,7 @@ extension RWLock {
     ///
     /// If this client has the lock cached (<doc:CachedGrants>), the call waits for nothing and asks no daemon. See
     /// `withReadLock` for the parameters and errors.
-    @inlinable
+    @inlinable @inline(__always)
     public func withWriteLock<Result>(
         timeout: Duration? = nil, lease: Duration? = nil, renewsLease: Bool = true, note: String = "",
         _ body: () throws -> Result
@@ -74,7 +75,15 @@ extension RWLock {
     }
 
     /// Whether the task is to use cached grants: it is not cancelled, and has no owner as which it must ask.
-    @usableFromInline var mayEnter: Bool { !Task.isCancelled && LockOwner.current == nil }
+    @usableFromInline var mayEnter: Bool {
+        @inlinable @inline(__always) get {
+            (entries.owners.areNone || !currentTaskHasOwner) && !current_task_is_cancelled()
+        }
+    }
+
+    @usableFromInline var currentTaskHasOwner: Bool {
+        @inline(never) get { LockOwner.current != nil }
+    }
 
     @inlinable @inline(__always)
     func runEntered<Value>(

@@ -19,6 +19,8 @@ final class CachedEntries: @unchecked Sendable {
     let memory: SlotMemory
     @usableFromInline let pages: UnsafeMutableRawPointer
     @usableFromInline let words: UnsafeMutablePointer<UInt64>
+    /// Those of the process. An inlined call reaches them through this object; a static property would cost it a call.
+    @usableFromInline let owners = BoundOwners.ofProcess
 
     init(in memory: SlotMemory) {
         self.memory = memory

@@ -1,5 +1,5 @@
 import LockVocabulary
-import Synchronization
+public import Synchronization
 
 /// The party within this process that requests a lock.
 ///
@@ -94,10 +94,34 @@ public struct LockOwner: Hashable, Sendable {
         /// The scope of the only task with this owner; nil if the tasks that inherit the binding have it too.
         let scope: TaskScope?
 
-        init(owner: LockOwner, scope: TaskScope?) { (self.owner, self.scope) = (owner, scope) }
+        init(owner: LockOwner, scope: TaskScope?) {
+            (self.owner, self.scope) = (owner, scope)
+            BoundOwners.ofProcess.add()
+        }
+
+        deinit { BoundOwners.ofProcess.remove() }
 
         @TaskLocal static var current: Binding?
     }
+}
+
+/// How many bindings of owners to tasks there are in this process.
+///
+/// A task can have an owner only while its binding lives. So if there is none, the current task has no owner, and that costs
+/// one load instead of the search for a task-local value. A task with an owner never reads zero: its binding was added before
+/// the task got it, and is removed after the last task with it has ended.
+@usableFromInline
+final class BoundOwners: Sendable {
+    static let ofProcess = BoundOwners()
+
+    @usableFromInline let count = Atomic<Int>(0)
+
+    @usableFromInline var areNone: Bool {
+        @inlinable @inline(__always) get { count.load(ordering: .relaxed) == 0 }
+    }
+
+    fileprivate func add() { count.add(1, ordering: .relaxed) }
+    fileprivate func remove() { count.subtract(1, ordering: .relaxed) }
 }
 
 /// A call in which one task is an owner.

@@ -244,6 +244,21 @@ import Testing
         for _ in 0..<3 { try await asks { try await uncached.withWriteLock {} } }
     }
 
+    @Test("a task has its owner to its end, also after the call that gave it") func inherited() async throws {
+        try await cache(.write)
+        let (lock, mayGoOn) = (lock, Promise<Void>())
+        let task = await LockOwner().withOwner {
+            Task {
+                await mayGoOn.value
+                try await lock.withWriteLock {}
+            }
+        }
+        try await asks {
+            mayGoOn.fulfil(())
+            try await task.value
+        }
+    }
+
     @Test("an upgrade ends the caching, and its end is as always (G10)") func upgrade() async throws {
         try await cache(.read)
         try await lock.withReadLock { grant in

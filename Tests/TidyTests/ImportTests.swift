@@ -20,8 +20,8 @@ struct ImportTests {
         ],
         "prwlockd": ["LockDaemon", "Posix", "Rendezvous"],
         "PRWLock": [
-            "LockWire", "LockVocabulary", "Posix", "Rendezvous", "CLinux", "CSlot", "Glibc",
-            "Synchronization",
+            "LockWire", "LockVocabulary", "Posix", "Rendezvous", "CLinux", "CSlot", "CTask",
+            "Glibc", "Synchronization",
         ],
         "prwlock-tool": [
             "PRWLock", "LockWire", "LockVocabulary", "Posix", "Rendezvous", "CLinux", "CRun", "Glibc",
