@@ -4,6 +4,7 @@
  * text.c      names, replies and errors as text
  * thread.c    what a thread holds, its end, and forks
  * lock.c      handles and requests: the slow path of prwlock.h
+ * slot.c      the slow path's steps on a slot
  * session.c   one connection for all threads: who reads, and requests that were given up
  * client.c    which session a request uses, and when it connects again
  * greeting.c  from a path to a session: connect, look at who serves, ask for slots
@@ -128,12 +129,25 @@ struct prw_record *prw_find(struct prw_thread *thread, const prwlock_lock *lock,
 void prw_publish(struct prw_thread *thread, const prwlock_lock *lock, struct prw_record *record);
 /* Whether the thread holds this lock, by whichever handle. */
 bool prw_holds(struct prw_thread *thread, const char *name);
-void prw_forget_slot(struct prw_record *record);
 /* Returns false without memory. The session gets another reference. */
 bool prw_push(struct prw_record *record, struct prw_session *session, uint64_t token, uint32_t mode, uint32_t count);
 void prw_pop(struct prw_record *record);
 /* Releases all that a thread has, and waits for no reply. */
 void prw_release_thread(struct prw_thread *thread);
+
+/* ---- The slot of a record: slot.c ---- */
+
+/* Enters, and counts the hold. Returns false if the slot cannot be entered. */
+bool prw_enters(struct prw_slot *slot, uint32_t mode);
+/* Gives up one hold in the word, which the caller counts. Returns false if that is the daemon's to do. */
+bool prw_leaves(struct prw_slot *slot);
+/* Forgets a slot that the daemon has taken, unless it is held. */
+void prw_settle_slot(struct prw_record *record);
+/* A slot that is held becomes a grant by the socket, below a newer one. Without memory it stays. */
+void prw_demote_slot(struct prw_record *record);
+void prw_forget_slot(struct prw_record *record);
+/* Releases a grant, and waits for no reply. */
+void prw_release_soon(struct prw_session *session, const char *name, uint64_t token);
 
 /* What is the same for all clients of this process. */
 struct prw_process {

@@ -1,10 +1,4 @@
-/*
- * Handles and requests: what the fast path of prwlock.h cannot do.
- *
- * 1. A slot that is held has the thread's newest grant of its lock; `holds` of the record are older.
- * 2. A thread's grants of one lock that it holds at once are all for reading (G4), unless some of them are
- *    lost.
- */
+/* Handles and requests: what the fast path of prwlock.h cannot do. */
 #include "internal.h"
 
 #include <stdio.h>
@@ -64,54 +58,6 @@ int prwlock_set_note(prwlock_lock *lock, const char *note) {
     return 0;
 }
 
-/* ---- Slots ---- */
-
-static uint64_t generation(const struct prw_slot *slot) { return prwlock_slot_generation(slot->token); }
-
-/* Whether the daemon has taken the grant, or is about to. */
-static bool is_wanted(const struct prw_slot *slot) {
-    uint64_t word = __atomic_load_n(slot->word, __ATOMIC_ACQUIRE);
-    return word >> PRWLOCK_SLOT_GENERATION_SHIFT != generation(slot) || (word & PRWLOCK_SLOT_WANTED) != 0;
-}
-
-static bool is_served(const struct prw_slot *slot) { return prwlock_slot_is_served(slot->session->serving); }
-
-static bool enters(struct prw_slot *slot, uint32_t mode) {
-    if (slot->session == NULL || slot->mode != mode || slot->is_stale) return false;
-    if (!prwlock_slot_enter(slot->word, generation(slot), mode == PRWLOCK_READ)) return false;
-    if (is_served(slot)) {
-        slot->holds++;
-        return true;
-    }
-    (void)prwlock_slot_leave(slot->word, generation(slot));
-    return false;
-}
-
-static void release_soon(struct prw_session *session, const char *name, uint64_t token) {
-    char line[PRW_LINE];
-    snprintf(line, sizeof line, "RELEASE %s token=%llu\n", name, (unsigned long long)token);
-    prw_session_tell(session, line);
-}
-
-/*
- * The fast path enters, then finds that no process serves, and cannot leave if another one serves by then and
- * wants the lock. Then the daemon waits for a release.
- */
-static void settle_slot(struct prw_record *record, const char *name) {
-    struct prw_slot *slot = &record->slot;
-    if (slot->session == NULL || slot->holds > 0 || !is_wanted(slot)) return;
-    if (prwlock_slot_is_held(slot->word, generation(slot))) release_soon(slot->session, name, slot->token);
-    prw_forget_slot(record);
-}
-
-/* A slot that is held becomes a grant by the socket, below a newer one. Without memory it stays. */
-static void demote_slot(struct prw_record *record) {
-    struct prw_slot *slot = &record->slot;
-    if (slot->session == NULL) return;
-    if (slot->holds > 0 && !prw_push(record, slot->session, slot->token, slot->mode, slot->holds)) return;
-    prw_forget_slot(record);
-}
-
 /* ---- Acquiring ---- */
 
 static int take_grant(
@@ -122,13 +68,13 @@ static int take_grant(
     if (!prw_number(prw_field(reply, "token"), &token))
         return prw_fail(thread, PRWLOCK_PROTOCOL, "%s: the lock daemon says: %.200s", lock->name, reply);
     bool has_slot = prw_number(prw_field(reply, "slot"), &number) && number < session->slot_count;
-    if (record->slot.holds > 0 || has_slot) demote_slot(record);
+    if (record->slot.holds > 0 || has_slot) prw_demote_slot(record);
     if (has_slot && record->slot.session == NULL) {
         prw_session_keep(session);
         uint64_t *word = prwlock_slot_word(session->slots, (uint32_t)number);
         record->slot = (struct prw_slot){.session = session, .word = word, .token = token, .mode = mode, .holds = 1};
     } else if (!prw_push(record, session, token, mode, 1)) {
-        release_soon(session, lock->name, token);
+        prw_release_soon(session, lock->name, token);
         return prw_fail(thread, PRWLOCK_MEMORY, "no memory is left");
     }
     if (grant != NULL) {
@@ -210,7 +156,7 @@ static enum step ask_once(
     *result = prw_judge(thread, lock->name, thread->reply);
     if (*result == PRWLOCK_BUSY && !time->is_try) *result = thread->error.code = PRWLOCK_TIMEOUT;
     if (*result == 0) *result = take_grant(thread, lock, record, session, mode, grant);
-    settle_slot(record, lock->name);
+    prw_settle_slot(record);
     return DONE;
 }
 
@@ -246,14 +192,14 @@ static int acquire(
     struct prw_thread *thread, prwlock_lock *lock, struct prw_record *record, uint32_t mode, int64_t milliseconds,
     prwlock_grant *grant) {
     /* First: a reader would count one more hold in a slot that it believes not to hold. */
-    settle_slot(record, lock->name);
-    if (enters(&record->slot, mode)) {
+    prw_settle_slot(record);
+    if (prw_enters(&record->slot, mode)) {
         if (grant != NULL) *grant = (prwlock_grant){.token = record->slot.token, .mode = (prwlock_mode)mode};
         return 0;
     }
     if (has_lost(record))
         return prw_fail(thread, PRWLOCK_LOST, "the grant on %s was lost with its session: unlock it first", lock->name);
-    settle_slot(record, lock->name);
+    prw_settle_slot(record);
     struct prw_time time = prw_time(milliseconds);
     return request(thread, lock, record, mode, &time, grant);
 }
@@ -298,7 +244,7 @@ static int ask_about(
 
 static int unlock_slot(struct prw_thread *thread, const prwlock_lock *lock, struct prw_record *record) {
     struct prw_slot *slot = &record->slot;
-    bool has_left = !slot->is_stale && is_served(slot) && prwlock_slot_leave(slot->word, generation(slot));
+    bool has_left = prw_leaves(slot);
     if (has_left || slot->holds > 1) {
         /* From here on the word has more holds than the thread, so it no longer counts. */
         if (!has_left) slot->is_stale = true;
@@ -370,11 +316,11 @@ void prwlock_close(prwlock_lock *lock) {
     if (record != NULL) {
         while (record->count > 0) {
             struct prw_hold *newest = &record->holds[record->count - 1];
-            release_soon(newest->session, lock->name, newest->token);
+            prw_release_soon(newest->session, lock->name, newest->token);
             prw_pop(record);
         }
         if (record->slot.session != NULL) {
-            release_soon(record->slot.session, lock->name, record->slot.token);
+            prw_release_soon(record->slot.session, lock->name, record->slot.token);
             prw_forget_slot(record);
         }
         prw_publish(thread, lock, record);

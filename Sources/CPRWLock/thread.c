@@ -232,12 +232,6 @@ void prw_publish(struct prw_thread *thread, const prwlock_lock *lock, struct prw
     };
 }
 
-void prw_forget_slot(struct prw_record *record) {
-    struct prw_session *session = record->slot.session;
-    record->slot = (struct prw_slot){0};
-    if (session != NULL) prw_session_drop(session);
-}
-
 bool prw_push(struct prw_record *record, struct prw_session *session, uint64_t token, uint32_t mode, uint32_t count) {
     if (record->count == record->capacity) {
         uint32_t capacity = record->capacity * 2 + 1;
