@@ -186,6 +186,7 @@ struct prw_session {
     pid_t server;
     pthread_mutex_t mutex;
     bool has_ended, has_reader;
+    bool has_sender; /* a thread that sends what is left has been started */
     struct prw_call *calls; /* the oldest first */
     struct prw_orphan *orphans;
     uint64_t last_tag;

@@ -5,11 +5,15 @@
  * threads that wait reads for all. It holds no mutex meanwhile. When it leaves, it wakes the oldest of the
  * others, which then reads. No wake-up is lost: `has_reader`, the replies and the list of calls change only
  * under the mutex.
+ *
+ * While the socket has no room for all lines, some thread of the process is at the session: one that waits, or
+ * one that is started for it. So each line is sent when the daemon reads again.
  */
 #include "internal.h"
 
 #include <errno.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,8 +24,6 @@
 enum {
     /* A reader looks at its clock at least so often, in seconds: the socket's receive timeout. */
     LOOK = 4,
-    /* How long a thread that waits for no reply sends for, in seconds. */
-    SEND_TIME = 2,
     READ_SIZE = 4096,
     /* Longer than any line of the daemon for this library. */
     MOST_INPUT = 1 << 17,
@@ -140,12 +142,12 @@ static void send_kept(struct prw_session *session) {
     memmove(session->output, session->output + sent, session->output_length);
 }
 
-static void take_time_to_send(struct prw_session *session);
+static void leave(struct prw_session *session);
 
 void prw_session_tell(struct prw_session *session, const char *line) {
     pthread_mutex_lock(&session->mutex);
     if (!session->has_ended) (void)send_line(session, line, strlen(line));
-    take_time_to_send(session);
+    leave(session);
     pthread_mutex_unlock(&session->mutex);
 }
 
@@ -270,6 +272,45 @@ static void read_once(struct prw_session *session, int64_t end) {
     if (!session->has_ended) send_kept(session);
 }
 
+static void *send_rest(void *value) {
+    struct prw_session *session = value;
+    pthread_mutex_lock(&session->mutex);
+    while (session->output_length > 0 && !session->has_reader && !session->has_ended) read_once(session, PRW_NEVER);
+    session->has_sender = false;
+    leave(session);
+    pthread_mutex_unlock(&session->mutex);
+    prw_session_drop(session);
+    return NULL;
+}
+
+/* The program's signals are for its own threads. */
+static bool start_sender(struct prw_session *session) {
+    sigset_t all, former;
+    pthread_attr_t attributes;
+    pthread_t sender;
+    if (pthread_attr_init(&attributes) != 0) return false;
+    pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
+    sigfillset(&all);
+    pthread_sigmask(SIG_BLOCK, &all, &former);
+    prw_session_keep(session);
+    session->has_sender = pthread_create(&sender, &attributes, send_rest, session) == 0;
+    /* The caller has a reference. */
+    if (!session->has_sender) prw_session_drop(session);
+    pthread_sigmask(SIG_SETMASK, &former, NULL);
+    pthread_attr_destroy(&attributes);
+    return session->has_sender;
+}
+
+/* With the mutex. Each thread that was at the session calls this last. */
+static void leave(struct prw_session *session) {
+    if (session->has_ended || session->has_reader) return;
+    if (session->calls != NULL)
+        pthread_cond_signal(&session->calls->thread->changed);
+    else if (session->output_length > 0 && !session->has_sender && !start_sender(session))
+        /* Otherwise a lock whose release is not sent would be held until the process ends. */
+        finish(session);
+}
+
 static void wait_for_reader(struct prw_session *session, struct prw_call *call, int64_t end) {
     if (end == PRW_NEVER) {
         pthread_cond_wait(&call->thread->changed, &session->mutex);
@@ -296,18 +337,9 @@ static enum prw_outcome wait_for_answer(struct prw_session *session, struct prw_
             read_once(session, end);
     }
     if (!call->is_answered) remove_call(session, call);
-    /* The next one reads. */
-    if (!session->has_reader && session->calls != NULL) pthread_cond_signal(&session->calls->thread->changed);
+    leave(session);
     if (call->is_answered) return PRW_ANSWERED;
     return session->has_ended ? PRW_CUT_OFF : PRW_UNANSWERED;
-}
-
-/* No thread may come that sends the rest. */
-static void take_time_to_send(struct prw_session *session) {
-    int64_t end = prw_now() + SEND_TIME * PRW_SECOND;
-    while (session->output_length > 0 && !session->has_reader && !session->has_ended && prw_now() < end)
-        read_once(session, end);
-    if (!session->has_reader && session->calls != NULL) pthread_cond_signal(&session->calls->thread->changed);
 }
 
 enum prw_outcome prw_session_ask(
@@ -371,5 +403,6 @@ void prw_session_give_up(
         }
         (void)send_line(session, line, (size_t)length);
     }
+    leave(session);
     pthread_mutex_unlock(&session->mutex);
 }
