@@ -119,6 +119,20 @@ static int no_answer(struct prw_thread *thread, const prwlock_lock *lock, const 
         thread, PRWLOCK_SILENT, "%s: the lock daemon at %s does not answer", lock->name, session->path);
 }
 
+/* A reply to a later line comes behind the reply to the orphan, and its reader has released by then what was granted. */
+static enum prw_outcome await_orphan(
+    struct prw_thread *thread, const prwlock_lock *lock, struct prw_session *session, int64_t end) {
+    if (!prw_session_has_orphan(session, thread, lock->name)) return PRW_ANSWERED;
+    return prw_session_ask(session, thread, "PING", end, NULL);
+}
+
+/* For a thread that may hold nothing of the lock any more. */
+static void end_orphan(struct prw_thread *thread, const prwlock_lock *lock, struct prw_session *session) {
+    if (!prw_session_has_orphan(session, thread, lock->name) || prw_holds(thread, session, lock->name)) return;
+    prw_forget_slots(thread, session, lock->name);
+    prw_session_end_orphan(session, thread, lock->name);
+}
+
 enum step { DONE, AGAIN, AT_NEXT_DAEMON };
 
 /* Sends one request and takes its reply. */
@@ -126,10 +140,12 @@ static enum step ask_once(
     struct prw_thread *thread, prwlock_lock *lock, struct prw_record *record, struct prw_session *session,
     uint32_t mode, struct prw_time *time, prwlock_grant *grant, int *result) {
     char line[PRW_LINE];
-    uint64_t tag;
-    struct prw_slot *slot = &record->slot;
-    write_request(line, lock, thread, mode, time);
-    switch (prw_session_ask(session, thread, line, time->end, &tag)) {
+    enum prw_outcome outcome = await_orphan(thread, lock, session, time->end);
+    if (outcome == PRW_ANSWERED) {
+        write_request(line, lock, thread, mode, time);
+        outcome = prw_session_ask(session, thread, line, time->end, lock->name);
+    }
+    switch (outcome) {
     case PRW_SENT_NOT:
         *result = prw_fail(thread, PRWLOCK_ENDED, "%s: the session with the lock daemon has ended", lock->name);
         return AT_NEXT_DAEMON;
@@ -138,14 +154,10 @@ static enum step ask_once(
         *result = prw_fail(thread, PRWLOCK_ENDED,
             "%s: the session with the lock daemon ended while the request waited: request again", lock->name);
         return DONE;
-    case PRW_UNANSWERED: {
-        bool has_idle = slot->session == session && slot->holds == 0;
-        bool holds_others = prw_holds(thread, lock->name);
-        prw_session_give_up(session, thread, tag, lock->name, holds_others, has_idle ? slot->token : 0);
-        if (has_idle) prw_forget_slot(record);
+    case PRW_UNANSWERED:
+        end_orphan(thread, lock, session);
         *result = no_answer(thread, lock, session);
         return DONE;
-    }
     case PRW_ANSWERED: break;
     }
     if (prw_begins(thread->reply, "ERROR draining")) {
@@ -228,9 +240,8 @@ static int ask_about(
     struct prw_thread *thread, const prwlock_lock *lock, struct prw_session *session, const char *verb,
     uint64_t token) {
     char line[PRW_LINE];
-    uint64_t tag;
     snprintf(line, sizeof line, "%s %s token=%llu", verb, lock->name, (unsigned long long)token);
-    switch (prw_session_ask(session, thread, line, prw_now() + PATIENCE * PRW_SECOND, &tag)) {
+    switch (prw_session_ask(session, thread, line, prw_now() + PATIENCE * PRW_SECOND, NULL)) {
     case PRW_ANSWERED: return prw_judge(thread, lock->name, thread->reply);
     case PRW_UNANSWERED:
         return no_answer(thread, lock, session);
@@ -256,7 +267,7 @@ static int unlock_slot(struct prw_thread *thread, const prwlock_lock *lock, stru
     return result;
 }
 
-static int unlock(struct prw_thread *thread, const prwlock_lock *lock, struct prw_record *record) {
+static int unlock_newest(struct prw_thread *thread, const prwlock_lock *lock, struct prw_record *record) {
     if (record->slot.holds > 0) return unlock_slot(thread, lock, record);
     struct prw_hold *newest = &record->holds[record->count - 1];
     if (newest->count > 1) {
@@ -270,6 +281,19 @@ static int unlock(struct prw_thread *thread, const prwlock_lock *lock, struct pr
 
 static bool is_held(const struct prw_record *record) {
     return record != NULL && (record->slot.holds > 0 || record->count > 0);
+}
+
+static struct prw_session *session_of_newest(const struct prw_record *record) {
+    return record->slot.holds > 0 ? record->slot.session : record->holds[record->count - 1].session;
+}
+
+static int unlock(struct prw_thread *thread, const prwlock_lock *lock, struct prw_record *record) {
+    struct prw_session *session = session_of_newest(record);
+    prw_session_keep(session);
+    int result = unlock_newest(thread, lock, record);
+    end_orphan(thread, lock, session);
+    prw_session_drop(session);
+    return result;
 }
 
 int prwlock_unlock_(prwlock_lock *lock) {
@@ -298,13 +322,26 @@ int prwlock_check(prwlock_lock *lock) {
     }
     int state;
     pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &state);
-    bool is_cached = record->slot.holds > 0;
-    const struct prw_hold *newest = is_cached ? NULL : &record->holds[record->count - 1];
-    struct prw_session *session = is_cached ? record->slot.session : newest->session;
-    int result = ask_about(thread, lock, session, "VALIDATE", is_cached ? record->slot.token : newest->token);
+    uint64_t token = record->slot.holds > 0 ? record->slot.token : record->holds[record->count - 1].token;
+    int result = ask_about(thread, lock, session_of_newest(record), "VALIDATE", token);
     prw_publish(thread, lock, record);
     pthread_setcancelstate(state, NULL);
     return result;
+}
+
+/* Releases a grant of the record, or its slot. */
+static void give_back(struct prw_thread *thread, const prwlock_lock *lock, struct prw_record *record) {
+    bool is_slot = record->count == 0;
+    const struct prw_hold *newest = is_slot ? NULL : &record->holds[record->count - 1];
+    struct prw_session *session = is_slot ? record->slot.session : newest->session;
+    prw_session_keep(session);
+    prw_release_soon(session, lock->name, is_slot ? record->slot.token : newest->token);
+    if (is_slot)
+        prw_forget_slot(record);
+    else
+        prw_pop(record);
+    end_orphan(thread, lock, session);
+    prw_session_drop(session);
 }
 
 void prwlock_close(prwlock_lock *lock) {
@@ -314,15 +351,7 @@ void prwlock_close(prwlock_lock *lock) {
     struct prw_thread *thread = prw_thread();
     struct prw_record *record = thread == NULL ? NULL : prw_find(thread, lock, false);
     if (record != NULL) {
-        while (record->count > 0) {
-            struct prw_hold *newest = &record->holds[record->count - 1];
-            prw_release_soon(newest->session, lock->name, newest->token);
-            prw_pop(record);
-        }
-        if (record->slot.session != NULL) {
-            prw_release_soon(record->slot.session, lock->name, record->slot.token);
-            prw_forget_slot(record);
-        }
+        while (record->count > 0 || record->slot.session != NULL) give_back(thread, lock, record);
         prw_publish(thread, lock, record);
     }
     free(lock->name);

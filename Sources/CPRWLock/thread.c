@@ -196,12 +196,26 @@ struct prw_record *prw_find(struct prw_thread *thread, const prwlock_lock *lock,
     return record;
 }
 
-bool prw_holds(struct prw_thread *thread, const char *name) {
+bool prw_holds(struct prw_thread *thread, const struct prw_session *session, const char *name) {
     for (int i = 0; i < PRWLOCK_CACHED_COUNT_; i++) withdraw(thread, &prwlock_cached_[i]);
-    for (int i = 0; i < PRW_BUCKETS; i++)
-        for (const struct prw_record *record = thread->records[i]; record != NULL; record = record->next)
-            if ((record->count > 0 || record->slot.holds > 0) && strcmp(record->name, name) == 0) return true;
+    for (int i = 0; i < PRW_BUCKETS; i++) {
+        for (const struct prw_record *record = thread->records[i]; record != NULL; record = record->next) {
+            if (strcmp(record->name, name) != 0) continue;
+            if (record->slot.session == session && record->slot.holds > 0) return true;
+            for (uint32_t j = 0; j < record->count; j++)
+                if (record->holds[j].session == session) return true;
+        }
+    }
     return false;
+}
+
+void prw_forget_slots(struct prw_thread *thread, const struct prw_session *session, const char *name) {
+    for (int i = 0; i < PRW_BUCKETS; i++)
+        for (struct prw_record *record = thread->records[i]; record != NULL; record = record->next)
+            if (record->slot.session == session && strcmp(record->name, name) == 0) {
+                prw_settle_slot(record);
+                prw_forget_slot(record);
+            }
 }
 
 static void remove_record(struct prw_thread *thread, struct prw_record *record) {
@@ -217,7 +231,8 @@ void prw_publish(struct prw_thread *thread, const prwlock_lock *lock, struct prw
         if (record->count == 0) remove_record(thread, record);
         return;
     }
-    if (slot->is_stale) return;
+    /* The fast path would not end what the orphan may have been granted. */
+    if (slot->is_stale || prw_session_has_orphan(slot->session, thread, record->name)) return;
     struct prwlock_cached_ *cached = prwlock_place_(lock);
     withdraw(thread, cached);
     *cached = (struct prwlock_cached_){
