@@ -182,11 +182,36 @@ static void withdraw(struct prw_thread *thread, struct prwlock_cached_ *cached) 
     memset(cached, 0, sizeof *cached);
 }
 
+static bool has_place(const struct prw_record *record) {
+    for (int i = 0; i < PRWLOCK_CACHED_COUNT_; i++)
+        if (prwlock_cached_[i].lock != NULL && prwlock_cached_[i].serial == record->serial) return true;
+    return false;
+}
+
+/*
+ * Frees records without a grant. If another thread has closed the handle, no call comes for the record any more.
+ * Its slot is taken when the session's slots are used up, so at most as many records stay.
+ */
+static void free_empty_records(struct prw_record **link) {
+    while (*link != NULL) {
+        struct prw_record *record = *link;
+        /* In the fast path, `holds` is not up to date. */
+        if (!has_place(record)) prw_settle_slot(record);
+        if (record->count > 0 || record->slot.session != NULL) {
+            link = &record->next;
+            continue;
+        }
+        *link = record->next;
+        free_record(record);
+    }
+}
+
 struct prw_record *prw_find(struct prw_thread *thread, const prwlock_lock *lock, bool makes) {
     struct prwlock_cached_ *cached = prwlock_place_(lock);
     if (prwlock_is_for_(cached, lock)) withdraw(thread, cached);
     struct prw_record *record = record_of(thread, lock->serial);
     if (record != NULL || !makes) return record;
+    free_empty_records(bucket(thread, lock->serial));
     record = calloc(1, sizeof *record + strlen(lock->name) + 1);
     if (record == NULL) return NULL;
     strcpy(record->name, lock->name);
