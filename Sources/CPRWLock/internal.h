@@ -4,7 +4,9 @@
  * text.c      names, replies and errors as text
  * thread.c    what a thread holds, its end, and forks
  * lock.c      handles and requests: the slow path of prwlock.h
- * session.c   one connection for all threads: who reads, and requests that were given up
+ * slot.c      the slow path's steps on a slot
+ * session.c   one connection for all threads: who reads, and who sends
+ * orphan.c    requests that were given up
  * client.c    which session a request uses, and when it connects again
  * greeting.c  from a path to a session: connect, look at who serves, ask for slots
  * place.c     where the daemon is, and its guard
@@ -126,14 +128,29 @@ struct prw_thread *prw_thread(void);
 struct prw_record *prw_find(struct prw_thread *thread, const prwlock_lock *lock, bool makes);
 /* Puts the slot where the fast path finds it, or frees a record that is empty. */
 void prw_publish(struct prw_thread *thread, const prwlock_lock *lock, struct prw_record *record);
-/* Whether the thread holds this lock, by whichever handle. */
-bool prw_holds(struct prw_thread *thread, const char *name);
-void prw_forget_slot(struct prw_record *record);
+/* Whether the thread holds this lock in the session, by whichever handle. Ends the fast path of all its slots. */
+bool prw_holds(struct prw_thread *thread, const struct prw_session *session, const char *name);
+/* Forgets the slots of this lock in the session. None of them is held. */
+void prw_forget_slots(struct prw_thread *thread, const struct prw_session *session, const char *name);
 /* Returns false without memory. The session gets another reference. */
 bool prw_push(struct prw_record *record, struct prw_session *session, uint64_t token, uint32_t mode, uint32_t count);
 void prw_pop(struct prw_record *record);
 /* Releases all that a thread has, and waits for no reply. */
 void prw_release_thread(struct prw_thread *thread);
+
+/* ---- The slot of a record: slot.c ---- */
+
+/* Enters, and counts the hold. Returns false if the slot cannot be entered. */
+bool prw_enters(struct prw_slot *slot, uint32_t mode);
+/* Gives up one hold in the word, which the caller counts. Returns false if that is the daemon's to do. */
+bool prw_leaves(struct prw_slot *slot);
+/* Forgets a slot that the daemon has taken, unless it is held. */
+void prw_settle_slot(struct prw_record *record);
+/* A slot that is held becomes a grant by the socket, below a newer one. Without memory it stays. */
+void prw_demote_slot(struct prw_record *record);
+void prw_forget_slot(struct prw_record *record);
+/* Releases a grant, and waits for no reply. */
+void prw_release_soon(struct prw_session *session, const char *name, uint64_t token);
 
 /* What is the same for all clients of this process. */
 struct prw_process {
@@ -159,10 +176,10 @@ struct prw_call {
     bool is_answered;
 };
 
-/* A request that was given up, and may still be granted. */
+/* A request that was given up, and may still be granted. An owner has one for a lock at most. */
 struct prw_orphan {
     struct prw_orphan *next;
-    uint64_t tag;
+    uint64_t tag, owner;
     char name[];
 };
 
@@ -172,6 +189,7 @@ struct prw_session {
     pid_t server;
     pthread_mutex_t mutex;
     bool has_ended, has_reader;
+    bool has_sender; /* a thread that sends what is left has been started */
     struct prw_call *calls; /* the oldest first */
     struct prw_orphan *orphans;
     uint64_t last_tag;
@@ -197,27 +215,41 @@ enum prw_outcome {
     PRW_ANSWERED,  /* the reply is in `thread->reply` */
     PRW_SENT_NOT,  /* the session had ended before: nothing was sent */
     PRW_CUT_OFF,   /* the session ended before the reply */
-    PRW_UNANSWERED /* the time was over; the request is not undone yet */
+    PRW_UNANSWERED /* the time was over */
 };
 
 /*
  * Sends a request, without tag and line end, and waits for its reply until `end`.
  *
- * `tag` gets the request's tag. After PRW_UNANSWERED, call `prw_session_give_up` for a request that may be
- * granted.
+ * A request for a lock has the lock's `name`: after PRW_UNANSWERED it is an orphan, unless it was not sent. For
+ * another request, `name` is NULL.
  */
 enum prw_outcome prw_session_ask(
-    struct prw_session *session, struct prw_thread *thread, const char *request, int64_t end, uint64_t *tag);
-/* Undoes a request for a lock. `cached` is an idle grant of the owner on that lock, or 0. */
-void prw_session_give_up(
-    struct prw_session *session, struct prw_thread *thread, uint64_t tag, const char *name, bool holds_others,
-    uint64_t cached);
+    struct prw_session *session, struct prw_thread *thread, const char *request, int64_t end, const char *name);
 /* Sends a line, with its end, and waits for no reply. */
 void prw_session_tell(struct prw_session *session, const char *line);
 /* Ends the session at once. Its waiting threads get PRW_CUT_OFF. */
 void prw_session_end(struct prw_session *session);
 /* Carries out the lines in the input. Used by the reader, and after the greeting. */
 bool prw_session_receive(struct prw_session *session, const char *bytes, size_t length);
+
+/* Those below are called with the session's mutex. */
+void prw_finish(struct prw_session *session);
+/* Returns false if the daemon can have read nothing of it. */
+bool prw_send_line(struct prw_session *session, const char *line, size_t length);
+/* Each thread that was at the session calls this last: another one reads, and sends what is left. */
+void prw_leave(struct prw_session *session);
+
+/* ---- Requests that were given up: orphan.c ---- */
+
+/* Both with the session's mutex. The first one makes the orphan, or ends the session if there is no memory. */
+void prw_give_up(struct prw_session *session, uint64_t tag, uint64_t owner, const char *name);
+/* Takes a reply, without its tag: what it grants to an orphan is released. */
+void prw_settle(struct prw_session *session, uint64_t tag, const char *reply);
+bool prw_session_has_orphan(struct prw_session *session, const struct prw_thread *thread, const char *name);
+/* Releases what the orphan may have been granted. The thread neither holds nor caches another grant of the lock. */
+void prw_session_end_orphan(struct prw_session *session, const struct prw_thread *thread, const char *name);
+void prw_free_orphans(struct prw_session *session);
 
 /* ---- Clients: client.c, greeting.c, place.c, trust.c, start.c ---- */
 

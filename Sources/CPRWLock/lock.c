@@ -1,10 +1,4 @@
-/*
- * Handles and requests: what the fast path of prwlock.h cannot do.
- *
- * 1. A slot that is held has the thread's newest grant of its lock; `holds` of the record are older.
- * 2. A thread's grants of one lock that it holds at once are all for reading (G4), unless some of them are
- *    lost.
- */
+/* Handles and requests: what the fast path of prwlock.h cannot do. */
 #include "internal.h"
 
 #include <stdio.h>
@@ -64,54 +58,6 @@ int prwlock_set_note(prwlock_lock *lock, const char *note) {
     return 0;
 }
 
-/* ---- Slots ---- */
-
-static uint64_t generation(const struct prw_slot *slot) { return prwlock_slot_generation(slot->token); }
-
-/* Whether the daemon has taken the grant, or is about to. */
-static bool is_wanted(const struct prw_slot *slot) {
-    uint64_t word = __atomic_load_n(slot->word, __ATOMIC_ACQUIRE);
-    return word >> PRWLOCK_SLOT_GENERATION_SHIFT != generation(slot) || (word & PRWLOCK_SLOT_WANTED) != 0;
-}
-
-static bool is_served(const struct prw_slot *slot) { return prwlock_slot_is_served(slot->session->serving); }
-
-static bool enters(struct prw_slot *slot, uint32_t mode) {
-    if (slot->session == NULL || slot->mode != mode || slot->is_stale) return false;
-    if (!prwlock_slot_enter(slot->word, generation(slot), mode == PRWLOCK_READ)) return false;
-    if (is_served(slot)) {
-        slot->holds++;
-        return true;
-    }
-    (void)prwlock_slot_leave(slot->word, generation(slot));
-    return false;
-}
-
-static void release_soon(struct prw_session *session, const char *name, uint64_t token) {
-    char line[PRW_LINE];
-    snprintf(line, sizeof line, "RELEASE %s token=%llu\n", name, (unsigned long long)token);
-    prw_session_tell(session, line);
-}
-
-/*
- * The fast path enters, then finds that no process serves, and cannot leave if another one serves by then and
- * wants the lock. Then the daemon waits for a release.
- */
-static void settle_slot(struct prw_record *record, const char *name) {
-    struct prw_slot *slot = &record->slot;
-    if (slot->session == NULL || slot->holds > 0 || !is_wanted(slot)) return;
-    if (prwlock_slot_is_held(slot->word, generation(slot))) release_soon(slot->session, name, slot->token);
-    prw_forget_slot(record);
-}
-
-/* A slot that is held becomes a grant by the socket, below a newer one. Without memory it stays. */
-static void demote_slot(struct prw_record *record) {
-    struct prw_slot *slot = &record->slot;
-    if (slot->session == NULL) return;
-    if (slot->holds > 0 && !prw_push(record, slot->session, slot->token, slot->mode, slot->holds)) return;
-    prw_forget_slot(record);
-}
-
 /* ---- Acquiring ---- */
 
 static int take_grant(
@@ -122,13 +68,13 @@ static int take_grant(
     if (!prw_number(prw_field(reply, "token"), &token))
         return prw_fail(thread, PRWLOCK_PROTOCOL, "%s: the lock daemon says: %.200s", lock->name, reply);
     bool has_slot = prw_number(prw_field(reply, "slot"), &number) && number < session->slot_count;
-    if (record->slot.holds > 0 || has_slot) demote_slot(record);
+    if (record->slot.holds > 0 || has_slot) prw_demote_slot(record);
     if (has_slot && record->slot.session == NULL) {
         prw_session_keep(session);
         uint64_t *word = prwlock_slot_word(session->slots, (uint32_t)number);
         record->slot = (struct prw_slot){.session = session, .word = word, .token = token, .mode = mode, .holds = 1};
     } else if (!prw_push(record, session, token, mode, 1)) {
-        release_soon(session, lock->name, token);
+        prw_release_soon(session, lock->name, token);
         return prw_fail(thread, PRWLOCK_MEMORY, "no memory is left");
     }
     if (grant != NULL) {
@@ -173,6 +119,20 @@ static int no_answer(struct prw_thread *thread, const prwlock_lock *lock, const 
         thread, PRWLOCK_SILENT, "%s: the lock daemon at %s does not answer", lock->name, session->path);
 }
 
+/* A reply to a later line comes behind the reply to the orphan, and its reader has released by then what was granted. */
+static enum prw_outcome await_orphan(
+    struct prw_thread *thread, const prwlock_lock *lock, struct prw_session *session, int64_t end) {
+    if (!prw_session_has_orphan(session, thread, lock->name)) return PRW_ANSWERED;
+    return prw_session_ask(session, thread, "PING", end, NULL);
+}
+
+/* For a thread that may hold nothing of the lock any more. */
+static void end_orphan(struct prw_thread *thread, const prwlock_lock *lock, struct prw_session *session) {
+    if (!prw_session_has_orphan(session, thread, lock->name) || prw_holds(thread, session, lock->name)) return;
+    prw_forget_slots(thread, session, lock->name);
+    prw_session_end_orphan(session, thread, lock->name);
+}
+
 enum step { DONE, AGAIN, AT_NEXT_DAEMON };
 
 /* Sends one request and takes its reply. */
@@ -180,10 +140,12 @@ static enum step ask_once(
     struct prw_thread *thread, prwlock_lock *lock, struct prw_record *record, struct prw_session *session,
     uint32_t mode, struct prw_time *time, prwlock_grant *grant, int *result) {
     char line[PRW_LINE];
-    uint64_t tag;
-    struct prw_slot *slot = &record->slot;
-    write_request(line, lock, thread, mode, time);
-    switch (prw_session_ask(session, thread, line, time->end, &tag)) {
+    enum prw_outcome outcome = await_orphan(thread, lock, session, time->end);
+    if (outcome == PRW_ANSWERED) {
+        write_request(line, lock, thread, mode, time);
+        outcome = prw_session_ask(session, thread, line, time->end, lock->name);
+    }
+    switch (outcome) {
     case PRW_SENT_NOT:
         *result = prw_fail(thread, PRWLOCK_ENDED, "%s: the session with the lock daemon has ended", lock->name);
         return AT_NEXT_DAEMON;
@@ -192,14 +154,10 @@ static enum step ask_once(
         *result = prw_fail(thread, PRWLOCK_ENDED,
             "%s: the session with the lock daemon ended while the request waited: request again", lock->name);
         return DONE;
-    case PRW_UNANSWERED: {
-        bool has_idle = slot->session == session && slot->holds == 0;
-        bool holds_others = prw_holds(thread, lock->name);
-        prw_session_give_up(session, thread, tag, lock->name, holds_others, has_idle ? slot->token : 0);
-        if (has_idle) prw_forget_slot(record);
+    case PRW_UNANSWERED:
+        end_orphan(thread, lock, session);
         *result = no_answer(thread, lock, session);
         return DONE;
-    }
     case PRW_ANSWERED: break;
     }
     if (prw_begins(thread->reply, "ERROR draining")) {
@@ -210,7 +168,7 @@ static enum step ask_once(
     *result = prw_judge(thread, lock->name, thread->reply);
     if (*result == PRWLOCK_BUSY && !time->is_try) *result = thread->error.code = PRWLOCK_TIMEOUT;
     if (*result == 0) *result = take_grant(thread, lock, record, session, mode, grant);
-    settle_slot(record, lock->name);
+    prw_settle_slot(record);
     return DONE;
 }
 
@@ -246,14 +204,14 @@ static int acquire(
     struct prw_thread *thread, prwlock_lock *lock, struct prw_record *record, uint32_t mode, int64_t milliseconds,
     prwlock_grant *grant) {
     /* First: a reader would count one more hold in a slot that it believes not to hold. */
-    settle_slot(record, lock->name);
-    if (enters(&record->slot, mode)) {
+    prw_settle_slot(record);
+    if (prw_enters(&record->slot, mode)) {
         if (grant != NULL) *grant = (prwlock_grant){.token = record->slot.token, .mode = (prwlock_mode)mode};
         return 0;
     }
     if (has_lost(record))
         return prw_fail(thread, PRWLOCK_LOST, "the grant on %s was lost with its session: unlock it first", lock->name);
-    settle_slot(record, lock->name);
+    prw_settle_slot(record);
     struct prw_time time = prw_time(milliseconds);
     return request(thread, lock, record, mode, &time, grant);
 }
@@ -282,9 +240,8 @@ static int ask_about(
     struct prw_thread *thread, const prwlock_lock *lock, struct prw_session *session, const char *verb,
     uint64_t token) {
     char line[PRW_LINE];
-    uint64_t tag;
     snprintf(line, sizeof line, "%s %s token=%llu", verb, lock->name, (unsigned long long)token);
-    switch (prw_session_ask(session, thread, line, prw_now() + PATIENCE * PRW_SECOND, &tag)) {
+    switch (prw_session_ask(session, thread, line, prw_now() + PATIENCE * PRW_SECOND, NULL)) {
     case PRW_ANSWERED: return prw_judge(thread, lock->name, thread->reply);
     case PRW_UNANSWERED:
         return no_answer(thread, lock, session);
@@ -298,7 +255,7 @@ static int ask_about(
 
 static int unlock_slot(struct prw_thread *thread, const prwlock_lock *lock, struct prw_record *record) {
     struct prw_slot *slot = &record->slot;
-    bool has_left = !slot->is_stale && is_served(slot) && prwlock_slot_leave(slot->word, generation(slot));
+    bool has_left = prw_leaves(slot);
     if (has_left || slot->holds > 1) {
         /* From here on the word has more holds than the thread, so it no longer counts. */
         if (!has_left) slot->is_stale = true;
@@ -310,7 +267,7 @@ static int unlock_slot(struct prw_thread *thread, const prwlock_lock *lock, stru
     return result;
 }
 
-static int unlock(struct prw_thread *thread, const prwlock_lock *lock, struct prw_record *record) {
+static int unlock_newest(struct prw_thread *thread, const prwlock_lock *lock, struct prw_record *record) {
     if (record->slot.holds > 0) return unlock_slot(thread, lock, record);
     struct prw_hold *newest = &record->holds[record->count - 1];
     if (newest->count > 1) {
@@ -324,6 +281,19 @@ static int unlock(struct prw_thread *thread, const prwlock_lock *lock, struct pr
 
 static bool is_held(const struct prw_record *record) {
     return record != NULL && (record->slot.holds > 0 || record->count > 0);
+}
+
+static struct prw_session *session_of_newest(const struct prw_record *record) {
+    return record->slot.holds > 0 ? record->slot.session : record->holds[record->count - 1].session;
+}
+
+static int unlock(struct prw_thread *thread, const prwlock_lock *lock, struct prw_record *record) {
+    struct prw_session *session = session_of_newest(record);
+    prw_session_keep(session);
+    int result = unlock_newest(thread, lock, record);
+    end_orphan(thread, lock, session);
+    prw_session_drop(session);
+    return result;
 }
 
 int prwlock_unlock_(prwlock_lock *lock) {
@@ -352,13 +322,26 @@ int prwlock_check(prwlock_lock *lock) {
     }
     int state;
     pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &state);
-    bool is_cached = record->slot.holds > 0;
-    const struct prw_hold *newest = is_cached ? NULL : &record->holds[record->count - 1];
-    struct prw_session *session = is_cached ? record->slot.session : newest->session;
-    int result = ask_about(thread, lock, session, "VALIDATE", is_cached ? record->slot.token : newest->token);
+    uint64_t token = record->slot.holds > 0 ? record->slot.token : record->holds[record->count - 1].token;
+    int result = ask_about(thread, lock, session_of_newest(record), "VALIDATE", token);
     prw_publish(thread, lock, record);
     pthread_setcancelstate(state, NULL);
     return result;
+}
+
+/* Releases a grant of the record, or its slot. */
+static void give_back(struct prw_thread *thread, const prwlock_lock *lock, struct prw_record *record) {
+    bool is_slot = record->count == 0;
+    const struct prw_hold *newest = is_slot ? NULL : &record->holds[record->count - 1];
+    struct prw_session *session = is_slot ? record->slot.session : newest->session;
+    prw_session_keep(session);
+    prw_release_soon(session, lock->name, is_slot ? record->slot.token : newest->token);
+    if (is_slot)
+        prw_forget_slot(record);
+    else
+        prw_pop(record);
+    end_orphan(thread, lock, session);
+    prw_session_drop(session);
 }
 
 void prwlock_close(prwlock_lock *lock) {
@@ -368,15 +351,7 @@ void prwlock_close(prwlock_lock *lock) {
     struct prw_thread *thread = prw_thread();
     struct prw_record *record = thread == NULL ? NULL : prw_find(thread, lock, false);
     if (record != NULL) {
-        while (record->count > 0) {
-            struct prw_hold *newest = &record->holds[record->count - 1];
-            release_soon(newest->session, lock->name, newest->token);
-            prw_pop(record);
-        }
-        if (record->slot.session != NULL) {
-            release_soon(record->slot.session, lock->name, record->slot.token);
-            prw_forget_slot(record);
-        }
+        while (record->count > 0 || record->slot.session != NULL) give_back(thread, lock, record);
         prw_publish(thread, lock, record);
     }
     free(lock->name);

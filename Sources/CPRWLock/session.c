@@ -5,11 +5,15 @@
  * threads that wait reads for all. It holds no mutex meanwhile. When it leaves, it wakes the oldest of the
  * others, which then reads. No wake-up is lost: `has_reader`, the replies and the list of calls change only
  * under the mutex.
+ *
+ * While the socket has no room for all lines, some thread of the process is at the session: one that waits, or
+ * one that is started for it. So each line is sent when the daemon reads again.
  */
 #include "internal.h"
 
 #include <errno.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,8 +24,6 @@
 enum {
     /* A reader looks at its clock at least so often, in seconds: the socket's receive timeout. */
     LOOK = 4,
-    /* How long a thread that waits for no reply sends for, in seconds. */
-    SEND_TIME = 2,
     READ_SIZE = 4096,
     /* Longer than any line of the daemon for this library. */
     MOST_INPUT = 1 << 17,
@@ -62,19 +64,14 @@ void prw_session_drop(struct prw_session *session) {
         munmap(session->slots, session->slots_size);
         munmap((void *)(uintptr_t)session->serving, session->serving_size);
     }
-    while (session->orphans != NULL) {
-        struct prw_orphan *orphan = session->orphans;
-        session->orphans = orphan->next;
-        free(orphan);
-    }
+    prw_free_orphans(session);
     pthread_mutex_destroy(&session->mutex);
     free(session->input);
     free(session->output);
     free(session);
 }
 
-/* With the mutex. */
-static void finish(struct prw_session *session) {
+void prw_finish(struct prw_session *session) {
     if (session->has_ended) return;
     session->has_ended = true;
     shutdown(session->descriptor, SHUT_RDWR);
@@ -87,7 +84,7 @@ static void finish(struct prw_session *session) {
 
 void prw_session_end(struct prw_session *session) {
     pthread_mutex_lock(&session->mutex);
-    finish(session);
+    prw_finish(session);
     pthread_mutex_unlock(&session->mutex);
 }
 
@@ -106,7 +103,7 @@ static void keep_output(struct prw_session *session, const char *bytes, size_t l
         char *grown = realloc(session->output, needed * 2);
         if (grown == NULL) {
             /* Half a line may have been sent. */
-            finish(session);
+            prw_finish(session);
             return;
         }
         session->output = grown;
@@ -116,14 +113,13 @@ static void keep_output(struct prw_session *session, const char *bytes, size_t l
     session->output_length = needed;
 }
 
-/* Returns false if the daemon can have read nothing of it. */
-static bool send_line(struct prw_session *session, const char *line, size_t length) {
+bool prw_send_line(struct prw_session *session, const char *line, size_t length) {
     ssize_t sent = 0;
     if (session->output_length == 0) {
         sent = send(session->descriptor, line, length, MSG_NOSIGNAL | MSG_DONTWAIT);
         if (sent < 0 && errno != EAGAIN && errno != EINTR) {
             /* Replies from before the end can still be read, if a thread waits for one. */
-            if (session->calls == NULL && !session->has_reader) finish(session);
+            if (session->calls == NULL && !session->has_reader) prw_finish(session);
             return false;
         }
         if (sent < 0) sent = 0;
@@ -140,12 +136,10 @@ static void send_kept(struct prw_session *session) {
     memmove(session->output, session->output + sent, session->output_length);
 }
 
-static void take_time_to_send(struct prw_session *session);
-
 void prw_session_tell(struct prw_session *session, const char *line) {
     pthread_mutex_lock(&session->mutex);
-    if (!session->has_ended) (void)send_line(session, line, strlen(line));
-    take_time_to_send(session);
+    if (!session->has_ended) (void)prw_send_line(session, line, strlen(line));
+    prw_leave(session);
     pthread_mutex_unlock(&session->mutex);
 }
 
@@ -169,24 +163,6 @@ static void answer(struct prw_call *call, const char *reply, size_t length) {
     pthread_cond_signal(&thread->changed);
 }
 
-/* A request that was given up has its reply. If that is a grant, it ends at once. */
-static void settle(struct prw_session *session, uint64_t tag, const char *reply) {
-    for (struct prw_orphan **link = &session->orphans; *link != NULL; link = &(*link)->next) {
-        struct prw_orphan *orphan = *link;
-        if (orphan->tag != tag) continue;
-        *link = orphan->next;
-        uint64_t token;
-        if (prw_begins(reply, "GRANTED ") && prw_number(prw_field(reply, "token"), &token)) {
-            char line[PRW_LINE];
-            int length = snprintf(
-                line, sizeof line, "RELEASE %s token=%llu\n", orphan->name, (unsigned long long)token);
-            (void)send_line(session, line, (size_t)length);
-        }
-        free(orphan);
-        return;
-    }
-}
-
 /* `line` ends with a zero in place of its line end. */
 static void take_line(struct prw_session *session, const char *line, size_t length) {
     uint64_t tag;
@@ -202,7 +178,7 @@ static void take_line(struct prw_session *session, const char *line, size_t leng
         answer(call, reply, length - (size_t)(reply - line));
         return;
     }
-    settle(session, tag, reply);
+    prw_settle(session, tag, reply);
 }
 
 static void count_line(struct prw_session *session, const char *line, size_t length) {
@@ -266,8 +242,46 @@ static void read_once(struct prw_session *session, int64_t end) {
     ssize_t count = wait_for_bytes(session, bytes, end, has_output);
     pthread_mutex_lock(&session->mutex);
     session->has_reader = false;
-    if (count == 0 || (count > 0 && !prw_session_receive(session, bytes, (size_t)count))) finish(session);
+    if (count == 0 || (count > 0 && !prw_session_receive(session, bytes, (size_t)count))) prw_finish(session);
     if (!session->has_ended) send_kept(session);
+}
+
+static void *send_rest(void *value) {
+    struct prw_session *session = value;
+    pthread_mutex_lock(&session->mutex);
+    while (session->output_length > 0 && !session->has_reader && !session->has_ended) read_once(session, PRW_NEVER);
+    session->has_sender = false;
+    prw_leave(session);
+    pthread_mutex_unlock(&session->mutex);
+    prw_session_drop(session);
+    return NULL;
+}
+
+/* The program's signals are for its own threads. */
+static bool start_sender(struct prw_session *session) {
+    sigset_t all, former;
+    pthread_attr_t attributes;
+    pthread_t sender;
+    if (pthread_attr_init(&attributes) != 0) return false;
+    pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
+    sigfillset(&all);
+    pthread_sigmask(SIG_BLOCK, &all, &former);
+    prw_session_keep(session);
+    session->has_sender = pthread_create(&sender, &attributes, send_rest, session) == 0;
+    /* The caller has a reference. */
+    if (!session->has_sender) prw_session_drop(session);
+    pthread_sigmask(SIG_SETMASK, &former, NULL);
+    pthread_attr_destroy(&attributes);
+    return session->has_sender;
+}
+
+void prw_leave(struct prw_session *session) {
+    if (session->has_ended || session->has_reader) return;
+    if (session->calls != NULL)
+        pthread_cond_signal(&session->calls->thread->changed);
+    else if (session->output_length > 0 && !session->has_sender && !start_sender(session))
+        /* Otherwise a lock whose release is not sent would be held until the process ends. */
+        prw_finish(session);
 }
 
 static void wait_for_reader(struct prw_session *session, struct prw_call *call, int64_t end) {
@@ -287,7 +301,8 @@ static void remove_call(struct prw_session *session, struct prw_call *call) {
     }
 }
 
-static enum prw_outcome wait_for_answer(struct prw_session *session, struct prw_call *call, int64_t end) {
+static enum prw_outcome wait_for_answer(
+    struct prw_session *session, struct prw_call *call, int64_t end, const char *name) {
     while (!call->is_answered && !session->has_ended) {
         if (end != PRW_NEVER && prw_now() >= end) break;
         if (session->has_reader)
@@ -295,81 +310,35 @@ static enum prw_outcome wait_for_answer(struct prw_session *session, struct prw_
         else
             read_once(session, end);
     }
-    if (!call->is_answered) remove_call(session, call);
-    /* The next one reads. */
-    if (!session->has_reader && session->calls != NULL) pthread_cond_signal(&session->calls->thread->changed);
+    if (!call->is_answered) {
+        remove_call(session, call);
+        if (name != NULL && !session->has_ended) prw_give_up(session, call->tag, call->thread->owner, name);
+    }
+    prw_leave(session);
     if (call->is_answered) return PRW_ANSWERED;
     return session->has_ended ? PRW_CUT_OFF : PRW_UNANSWERED;
 }
 
-/* No thread may come that sends the rest. */
-static void take_time_to_send(struct prw_session *session) {
-    int64_t end = prw_now() + SEND_TIME * PRW_SECOND;
-    while (session->output_length > 0 && !session->has_reader && !session->has_ended && prw_now() < end)
-        read_once(session, end);
-    if (!session->has_reader && session->calls != NULL) pthread_cond_signal(&session->calls->thread->changed);
-}
-
 enum prw_outcome prw_session_ask(
-    struct prw_session *session, struct prw_thread *thread, const char *request, int64_t end, uint64_t *tag) {
+    struct prw_session *session, struct prw_thread *thread, const char *request, int64_t end, const char *name) {
     pthread_mutex_lock(&session->mutex);
     enum prw_outcome outcome = PRW_SENT_NOT;
     if (session->has_ended) goto done;
     outcome = PRW_UNANSWERED;
-    /* Nothing is sent, so there is nothing to give up. */
-    *tag = 0;
     /* A release is kept all the same: its thread forgets the grant. */
     if (session->output_length > MOST_OUTPUT && !prw_begins(request, "RELEASE ")) goto done;
     struct prw_call call = {.tag = ++session->last_tag, .thread = thread};
-    *tag = call.tag;
     char line[PRW_LINE];
     int length = snprintf(line, sizeof line, "#%llu %s\n", (unsigned long long)call.tag, request);
-    if (!send_line(session, line, (size_t)length)) {
+    if (!prw_send_line(session, line, (size_t)length)) {
         outcome = PRW_SENT_NOT;
         goto done;
     }
     struct prw_call **link = &session->calls;
     while (*link != NULL) link = &(*link)->next;
     *link = &call;
-    outcome = wait_for_answer(session, &call, end);
+    outcome = wait_for_answer(session, &call, end, name);
 done:
     pthread_mutex_unlock(&session->mutex);
     return outcome;
-}
-
-/* ---- Requests that were given up ---- */
-
-/*
- * The daemon may read the request later, and grant it. `CANCEL` and `RELEASE` together end it in one step, and
- * no thread has to read the replies. But a `RELEASE` by the owner could end another grant of the thread on the
- * same lock. Then the thread that reads the late grant releases it by its token (`settle`): a holder calls
- * again, at the latest to unlock.
- */
-void prw_session_give_up(
-    struct prw_session *session, struct prw_thread *thread, uint64_t tag, const char *name, bool holds_others,
-    uint64_t cached) {
-    char line[3 * PRW_LINE];
-    int length = 0;
-    if (tag == 0) return;
-    if (cached != 0)
-        length = snprintf(line, sizeof line, "RELEASE %s token=%llu\n", name, (unsigned long long)cached);
-    length += snprintf(line + length, sizeof line - (size_t)length, "CANCEL #%llu\n", (unsigned long long)tag);
-    if (!holds_others)
-        length += snprintf(line + length, sizeof line - (size_t)length, "RELEASE %s owner=t%llu\n", name,
-            (unsigned long long)thread->owner);
-    struct prw_orphan *orphan = malloc(sizeof *orphan + strlen(name) + 1);
-    pthread_mutex_lock(&session->mutex);
-    if (orphan == NULL && holds_others) finish(session);
-    if (session->has_ended) {
-        free(orphan);
-    } else {
-        if (orphan != NULL) {
-            orphan->tag = tag;
-            memcpy(orphan->name, name, strlen(name) + 1);
-            orphan->next = session->orphans;
-            session->orphans = orphan;
-        }
-        (void)send_line(session, line, (size_t)length);
-    }
-    pthread_mutex_unlock(&session->mutex);
 }

@@ -182,11 +182,36 @@ static void withdraw(struct prw_thread *thread, struct prwlock_cached_ *cached) 
     memset(cached, 0, sizeof *cached);
 }
 
+static bool has_place(const struct prw_record *record) {
+    for (int i = 0; i < PRWLOCK_CACHED_COUNT_; i++)
+        if (prwlock_cached_[i].lock != NULL && prwlock_cached_[i].serial == record->serial) return true;
+    return false;
+}
+
+/*
+ * Frees records without a grant. If another thread has closed the handle, no call comes for the record any more.
+ * Its slot is taken when the session's slots are used up, so at most as many records stay.
+ */
+static void free_empty_records(struct prw_record **link) {
+    while (*link != NULL) {
+        struct prw_record *record = *link;
+        /* In the fast path, `holds` is not up to date. */
+        if (!has_place(record)) prw_settle_slot(record);
+        if (record->count > 0 || record->slot.session != NULL) {
+            link = &record->next;
+            continue;
+        }
+        *link = record->next;
+        free_record(record);
+    }
+}
+
 struct prw_record *prw_find(struct prw_thread *thread, const prwlock_lock *lock, bool makes) {
     struct prwlock_cached_ *cached = prwlock_place_(lock);
     if (prwlock_is_for_(cached, lock)) withdraw(thread, cached);
     struct prw_record *record = record_of(thread, lock->serial);
     if (record != NULL || !makes) return record;
+    free_empty_records(bucket(thread, lock->serial));
     record = calloc(1, sizeof *record + strlen(lock->name) + 1);
     if (record == NULL) return NULL;
     strcpy(record->name, lock->name);
@@ -196,12 +221,26 @@ struct prw_record *prw_find(struct prw_thread *thread, const prwlock_lock *lock,
     return record;
 }
 
-bool prw_holds(struct prw_thread *thread, const char *name) {
+bool prw_holds(struct prw_thread *thread, const struct prw_session *session, const char *name) {
     for (int i = 0; i < PRWLOCK_CACHED_COUNT_; i++) withdraw(thread, &prwlock_cached_[i]);
-    for (int i = 0; i < PRW_BUCKETS; i++)
-        for (const struct prw_record *record = thread->records[i]; record != NULL; record = record->next)
-            if ((record->count > 0 || record->slot.holds > 0) && strcmp(record->name, name) == 0) return true;
+    for (int i = 0; i < PRW_BUCKETS; i++) {
+        for (const struct prw_record *record = thread->records[i]; record != NULL; record = record->next) {
+            if (strcmp(record->name, name) != 0) continue;
+            if (record->slot.session == session && record->slot.holds > 0) return true;
+            for (uint32_t j = 0; j < record->count; j++)
+                if (record->holds[j].session == session) return true;
+        }
+    }
     return false;
+}
+
+void prw_forget_slots(struct prw_thread *thread, const struct prw_session *session, const char *name) {
+    for (int i = 0; i < PRW_BUCKETS; i++)
+        for (struct prw_record *record = thread->records[i]; record != NULL; record = record->next)
+            if (record->slot.session == session && strcmp(record->name, name) == 0) {
+                prw_settle_slot(record);
+                prw_forget_slot(record);
+            }
 }
 
 static void remove_record(struct prw_thread *thread, struct prw_record *record) {
@@ -217,7 +256,8 @@ void prw_publish(struct prw_thread *thread, const prwlock_lock *lock, struct prw
         if (record->count == 0) remove_record(thread, record);
         return;
     }
-    if (slot->is_stale) return;
+    /* The fast path would not end what the orphan may have been granted. */
+    if (slot->is_stale || prw_session_has_orphan(slot->session, thread, record->name)) return;
     struct prwlock_cached_ *cached = prwlock_place_(lock);
     withdraw(thread, cached);
     *cached = (struct prwlock_cached_){
@@ -230,12 +270,6 @@ void prw_publish(struct prw_thread *thread, const prwlock_lock *lock, struct prw
         .mode = slot->mode,
         .holds = slot->holds,
     };
-}
-
-void prw_forget_slot(struct prw_record *record) {
-    struct prw_session *session = record->slot.session;
-    record->slot = (struct prw_slot){0};
-    if (session != NULL) prw_session_drop(session);
 }
 
 bool prw_push(struct prw_record *record, struct prw_session *session, uint64_t token, uint32_t mode, uint32_t count) {

@@ -3,6 +3,7 @@
 
 #include "test.h"
 
+#include <malloc.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
@@ -126,6 +127,46 @@ static void handles_come_and_go(void) {
     await_free(eye, "shared");
 }
 
+enum { WARM_UP = 500, HANDLES = 3000, MOST_GROWTH = 1 << 16 };
+
+struct handover {
+    pthread_barrier_t barrier;
+    prwlock_lock *lock;
+};
+
+static void *use_handles_of_another(void *value) {
+    struct handover *handover = value;
+    for (int i = 0; i < HANDLES; i++) {
+        pthread_barrier_wait(&handover->barrier);
+        for (int j = 0; j < 3; j++) {
+            OK(prwlock_write_lock(handover->lock, NULL));
+            OK(prwlock_unlock(handover->lock));
+        }
+        pthread_barrier_wait(&handover->barrier);
+    }
+    return NULL;
+}
+
+static void handles_that_another_thread_closes_leave_nothing(void) {
+    start_daemon(NULL);
+    struct handover handover;
+    pthread_t thread;
+    char name[16];
+    size_t used = 0;
+    CHECK(pthread_barrier_init(&handover.barrier, NULL, 2) == 0);
+    CHECK(pthread_create(&thread, NULL, use_handles_of_another, &handover) == 0);
+    for (int i = 0; i < HANDLES; i++) {
+        if (i == WARM_UP) used = mallinfo2().uordblks;
+        if (i == HANDLES - 1) CHECK(mallinfo2().uordblks <= used + MOST_GROWTH);
+        snprintf(name, sizeof name, "job-%d", i);
+        OK(prwlock_open(&handover.lock, NULL, name));
+        pthread_barrier_wait(&handover.barrier);
+        pthread_barrier_wait(&handover.barrier);
+        prwlock_close(handover.lock);
+    }
+    CHECK(pthread_join(thread, NULL) == 0);
+}
+
 static void *first_request(void *lock) {
     OK(prwlock_read_lock(lock, NULL));
     OK(prwlock_unlock(lock));
@@ -174,6 +215,7 @@ int main(int argc, char **argv) {
         {"a worker is killed meanwhile (G14)", a_worker_is_killed_meanwhile},
         {"readers are cached side by side", readers_are_cached_side_by_side},
         {"handles come and go", handles_come_and_go},
+        {"handles that another thread closes leave no memory", handles_that_another_thread_closes_leave_nothing},
         {"threads that begin at once share a session", threads_connect_at_once},
         {"all that wait get their replies", all_that_wait_get_their_replies},
     };
