@@ -6,14 +6,14 @@ import os
 from os import getpid
 from time import monotonic, sleep
 
-from . import _forking, _location
+from . import _cached, _forking, _location
 from ._connection import Connection, SentInVain, Sleeper
 from ._deadline import PATIENCE, Deadline, retry_pause
 from ._errors import Closed, DaemonUnavailable
 from ._grant import Grant
 from ._location import Location
 from ._log import log
-from ._once import Link, shared
+from ._once import Link, once, shared
 from ._owner import call, threads
 from ._prompt import attend_prompt
 from ._rendezvous import connect
@@ -25,12 +25,15 @@ if TYPE_CHECKING:
     from typing import Any, List, Optional, Union
 
     from ._rwlock import RWLock
+    from ._slots import Cell
     from ._status import LockStatus, LockSummary, SessionStatus
     from ._watch import Watch
     from ._wire import Mode, Seconds, Text
 
 #: How often a request begins again if the daemon ends or drains before it reads the request.
 _ATTEMPTS = 3
+#: The most locks that are cached by name.
+_MOST_CELLS = 256
 _shared: dict[tuple[str, str], Link] = {}
 
 
@@ -81,11 +84,14 @@ class Client:
         #: The newest connection, or an older one that leads to it. Each connection replaces an unusable one.
         self._place = Link(None)
         self._is_closed = False
+        #: What is cached of each lock, by its name; for a while, as each `RWLock` keeps its own cell.
+        self._cells: dict[bytes, Cell] = {}
         _forking.remember(self)
 
     def after_fork(self) -> None:
         """Drops the parent's connection."""
         self._place = Link(None)
+        self._cells = {}
 
     @property
     def _connection(self) -> Optional[Connection]:
@@ -164,11 +170,12 @@ class Client:
         deadline: Optional[Deadline],
         grants: dict[Grant, int],
         alone: bytes = b"",
+        is_cacheable: bool = False,
     ) -> None:
         """Requests a lock, and as its last step stores the grant in `grants`.
 
         With `alone`, the request has an owner of its own, which begins with that word. So the daemon never counts it
-        as a part of a deadlock.
+        as a part of a deadlock. With `is_cacheable`, the grant may be cached.
 
         After an exception, at whatever step, there is neither a grant nor a request.
         """
@@ -186,10 +193,13 @@ class Client:
                 own.request = own
                 if deadline is None:
                     connection = self._connected(None)
-                    request = Sleeper(connection, own, text, None)
+                    wait, patience = b"", None
                 else:
                     connection = self._connected(deadline.end)
-                    request = Sleeper(connection, own, text + deadline.wait, deadline.left)
+                    wait, patience = deadline.wait, deadline.left
+                if connection.memory is not None and not is_cacheable:
+                    wait += b" cache=0"
+                request = Sleeper(connection, own, text + wait, patience)
                 own.request = request
                 try:
                     words = connection.exchange(request).split(b" ")
@@ -197,6 +207,8 @@ class Client:
                     continue
                 if words[1] == b"GRANTED" and len(words) > 4:
                     grant = Grant(connection, words, own, owner)
+                    if is_cacheable and len(words) > 5:
+                        self._cache(name, grant)
                     own.request = None
                     grants[grant] = 1
                     return
@@ -217,6 +229,26 @@ class Client:
                 grant._disown()
             own.request = None
             raise
+
+    # Cached grants
+
+    def _cell(self, name: bytes) -> Optional[Cell]:
+        """Returns what is cached of a lock, for all its objects; None if this client can cache nothing."""
+        connection = self._connection
+        if connection is None or connection.memory is None:
+            return None
+        if len(self._cells) >= _MOST_CELLS:
+            self._cells = {}
+        return once(self._cells, name, _cached.new_cell)
+
+    def _cache(self, name: bytes, grant: Grant) -> None:
+        """Takes a grant of this thread into the cell of its lock, if it has a slot."""
+        memory = grant._connection.memory
+        slot = None if memory is None else _cached.slot_of(memory, grant._words)
+        cell = self._cell(name)
+        if slot is not None and cell is not None:
+            grant._slot = slot
+            cell.add(slot, grant._thread, grant._words[3] == b"write")
 
     # The connection
 
@@ -261,7 +293,19 @@ class Client:
     def _connect_behind(self, before: Optional[Connection], end: Optional[float]) -> Connection:
         if before is not None and before.pid == getpid():
             log("WARNING", f"connecting anew to the lock daemon at {self.path}: {before.fault or 'it is leaving'}")
-        return Connection(*connect(self._location, end), self.path)
+        # The grants of an earlier session would keep its socket open.
+        cells, self._cells = self._cells, {}
+        for cell in cells.values():
+            cell.clear()
+        connected, received = connect(self._location, end)
+        if not _cached.is_possible():
+            return Connection(connected, received, self.path)
+        try:
+            memory, more = _cached.ask(connected, self.path, end)
+        except BaseException:
+            connected.close()
+            raise
+        return Connection(connected, received + more, self.path, memory)
 
     @call
     def _ready(self, end: float) -> Connection:

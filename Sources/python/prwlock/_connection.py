@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 
     from ._notices import Listening
     from ._owner import Thread
+    from ._slots import Memory
 
 #: A request is one small line, so the kernel accepts all of it or nothing.
 _FLAGS = socket.MSG_NOSIGNAL | socket.MSG_DONTWAIT
@@ -104,8 +105,12 @@ class Sleeper(Request):
 class Connection(Session):
     """A connection of this process to a daemon that has answered on it."""
 
-    def __init__(self, connected: socket.socket, received: bytes, path: str) -> None:
+    def __init__(
+        self, connected: socket.socket, received: bytes, path: str, memory: Optional[Memory] = None
+    ) -> None:
         super().__init__(received, path)
+        #: The slots of cached grants; None without them.
+        self.memory = memory
         self._socket = connected
         self._send = connected.send
         self._receive = connected.recv
@@ -339,6 +344,12 @@ class Connection(Session):
             self.flush(self._send_at_once)
 
     # The end
+
+    def end(self, fault: str) -> None:
+        # First, so that no grant is released by its slot after the end.
+        if self.memory is not None:
+            self.memory.end()
+        super().end(fault)
 
     def keep(self, lowest: int) -> int:
         """Keeps the session open across ``exec``, on a descriptor with that number or a higher one."""

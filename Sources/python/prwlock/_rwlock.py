@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from ._book import Book
     from ._client import Client
     from ._grant import Grant
+    from ._slots import Cell
     from ._status import LockStatus
     from ._wire import Seconds, Text
 
@@ -68,6 +69,8 @@ class RWLock:
         self._client: Optional[Client] = client
         self._books: dict[int, Book] = {}
         self._book: Optional[Book] = None
+        #: What is cached of the lock; None as long as nothing is.
+        self._cell: Optional[Cell] = None
 
     @property
     def name(self) -> str:
@@ -127,10 +130,14 @@ class RWLock:
             DaemonUnavailable: no daemon runs and none could be started, or the daemon went away during the wait.
             LockError: another reason that the class names.
         """
+        if timeout is None and self._cell is not None and self._cell.enter_read(self._book.grants):  # type: ignore[union-attr]
+            return True
         return self._acquire(b"READ", timeout)
 
     def acquire_write(self, timeout: Optional[Seconds] = None) -> bool:
         """Waits for the write lock; as `acquire_read`."""
+        if timeout is None and self._cell is not None and self._cell.enter_write(self._book.grants):  # type: ignore[union-attr]
+            return True
         return self._acquire(b"WRITE", timeout)
 
     def try_acquire_read(self) -> bool:
@@ -155,12 +162,17 @@ class RWLock:
         book = self._book
         if book is None or book.pid != getpid():
             book = self._own_book
+        cell = None if alone else self._cell
+        if cell is not None and (cell.enter_write if verb == b"WRITE" else cell.enter_read)(book.grants):
+            return True
         try:
-            client._acquire(verb, self._name, b"", deadline, book.grants, alone)
+            client._acquire(verb, self._name, b"", deadline, book.grants, alone, not alone)
         except (AcquireTimeout, Deadlock):
             if deadline is None:
                 raise
             return False
+        if cell is None and not alone:
+            self._cell = client._cell(self._name)
         return True
 
     def release(self) -> None:
@@ -176,6 +188,8 @@ class RWLock:
         book = self._book
         if book is None:
             raise NotHeld("it is not held")
+        if self._cell is not None and self._cell.leave(book.grants):
+            return
         if book.pid != getpid():
             book = self._own_book
         book.take()._release()
@@ -259,6 +273,7 @@ class RWLock:
         self._name = encode_name(state["name"])
         self._location = _location.Location(state["socket"], state["origin"])
         self._client = None
+        self._cell = None
         # In the process that pickled it, the copy shares the grants. In any other process it begins without grants.
         self._book = Book.find(state["book"]) if state["pid"] == getpid() else None
         self._books = {} if self._book is None else {0: self._book}
