@@ -8,6 +8,7 @@ from __future__ import annotations
 import gc
 import os
 import pickle
+import random
 import signal
 import threading
 from pathlib import Path
@@ -537,6 +538,64 @@ def test_a_release_that_another_request_waits_for_is_interrupted_anywhere(client
             lock.release()
         step += 1
     assert step > 50
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("action", ["with", "a timeout", "a second object", "nlocks"])
+def test_other_actions_that_are_interrupted_anywhere(mode: str, action: str, client: prwlock.Client) -> None:
+    lock = cached(mode)
+
+    def act() -> None:
+        if action == "with":
+            with lock.reader_lock(1) if mode == "read" else lock.writer_lock():
+                pass
+        elif action == "a timeout":
+            assert lock.acquire_read(1) if mode == "read" else lock.acquire_write(1)
+        elif action == "a second object":
+            acquire(prwlock.RWLock("jobs"), mode)
+        else:
+            acquire(lock, mode)
+            assert lock.nlocks == 1
+
+    def check() -> None:
+        gc.collect()
+        wait_until(lambda: len(client.status("jobs").holders) == lock.nlocks)
+        while lock.nlocks:
+            lock.release()
+        acquire(lock, mode)
+        lock.release()
+
+    assert until_complete(act, check) > 10
+
+
+def test_thousands_of_signals_leave_nothing(client: prwlock.Client) -> None:
+    lock = cached("write")
+    randomly = random.Random(1)
+    interrupted = 0
+
+    def handle(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGALRM, handle)
+    try:
+        for _ in range(3_000):
+            try:
+                signal.setitimer(signal.ITIMER_REAL, randomly.uniform(1e-6, 20e-6))
+                for _ in range(200):
+                    if lock.acquire_write():
+                        lock.release()
+                signal.setitimer(signal.ITIMER_REAL, 0)
+            except KeyboardInterrupt:
+                interrupted += 1
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            while lock.nlocks:
+                lock.release()
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+    assert interrupted > 300
+    wait_until(lambda: not client.status("jobs").holders)
+    assert prwlock.Client().lock("jobs").try_acquire_write()
 
 
 def test_a_handler_takes_a_cached_lock_in_the_middle_of_a_wait(client: prwlock.Client, peer: Any) -> None:

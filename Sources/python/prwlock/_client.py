@@ -13,21 +13,20 @@ from ._errors import Closed, DaemonUnavailable
 from ._grant import Grant
 from ._location import Location
 from ._log import log
+from ._looking import Looking
 from ._once import Link, once, shared
 from ._owner import call, threads
 from ._prompt import attend_prompt
 from ._rendezvous import connect
-from ._wire import acquire_options, check, encode_name
+from ._wire import acquire_options, encode_name
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-    from typing import Any, List, Optional, Union
+    from collections.abc import Callable
+    from typing import Any, Optional, Union
 
     from ._rwlock import RWLock
     from ._slots import Cell
-    from ._status import LockStatus, LockSummary, SessionStatus
-    from ._watch import Watch
     from ._wire import Mode, Seconds, Text
 
 #: How often a request begins again if the daemon ends or drains before it reads the request.
@@ -37,7 +36,7 @@ _MOST_CELLS = 256
 _shared: dict[tuple[str, str], Link] = {}
 
 
-class Client:
+class Client(Looking):
     """The locks of one daemon.
 
     All threads share one connection, which is made at the first request. If no daemon runs, this starts one where that
@@ -63,9 +62,11 @@ class Client:
 
     Args:
         socket: The path of the daemon's socket; by default the place that `protocol.md` defines.
+        cache: Whether a thread may take a lock again without the daemon, while no other request wants it.
     """
 
-    def __init__(self, socket: Optional[Union[str, os.PathLike[str]]] = None) -> None:
+    def __init__(self, socket: Optional[Union[str, os.PathLike[str]]] = None, *, cache: bool = True) -> None:
+        self._caches = cache
         self._setup(_location.find() if socket is None else Location(os.fspath(socket)))
 
     @classmethod
@@ -74,6 +75,7 @@ class Client:
 
         def make() -> Client:
             client = cls.__new__(cls)
+            client._caches = True
             client._setup(location)
             return client
 
@@ -197,7 +199,7 @@ class Client:
                 else:
                     connection = self._connected(deadline.end)
                     wait, patience = deadline.wait, deadline.left
-                if connection.memory is not None and not is_cacheable:
+                if connection.memory is not None and not is_cacheable and verb != b"UPDATE":
                     wait += b" cache=0"
                 request = Sleeper(connection, own, text + wait, patience)
                 own.request = request
@@ -298,7 +300,7 @@ class Client:
         for cell in cells.values():
             cell.clear()
         connected, received = connect(self._location, end)
-        if not _cached.is_possible():
+        if not self._caches or not _cached.is_possible():
             return Connection(connected, received, self.path)
         try:
             memory, more = _cached.ask(connected, self.path, end)
@@ -319,10 +321,6 @@ class Client:
         finally:
             own.request = None
 
-    def _ask(self, text: bytes) -> list[bytes]:
-        """Sends a request that changes nothing, and returns the words of the reply."""
-        return self._asked(text).words
-
     def _asked(self, text: bytes) -> Sleeper:
         end = monotonic() + PATIENCE
         for _ in range(_ATTEMPTS):
@@ -331,11 +329,6 @@ class Client:
             except SentInVain:
                 continue
         raise DaemonUnavailable(f"the lock daemon at {self.path} ends again and again")
-
-    def _rows(self, text: bytes) -> Sequence[bytes]:
-        request = self._asked(text)
-        check(request.words, b"END")
-        return request.rows
 
     def close(self) -> None:
         """Ends the session and all its grants; it never waits. Later calls raise ``Closed``.
@@ -355,79 +348,3 @@ class Client:
 
     def __exit__(self, *_: object) -> None:
         self.close()
-
-    # Looking
-
-    def ping(self) -> None:
-        """Waits for an answer of the daemon, ten seconds at most; starts a daemon if none runs and that is allowed.
-
-        Raises:
-            DaemonTimeout: no daemon answered.
-            DaemonUnavailable: none runs and none could be started, or it went away before it answered.
-        """
-        self._ask(b"PING")
-
-    def status(self, name: Text) -> LockStatus:
-        """Returns the holders and waiters of a lock, within ten seconds; the errors are those of `ping`."""
-        from . import _status
-
-        return _status.lock_status(name, self._rows(b"STATUS " + encode_name(name)))
-
-    def list(self, prefix: Text = "") -> List[LockSummary]:
-        """Returns all locks with names that begin with a prefix, in the order of names.
-
-        It requests a thousand locks at a time, so a lock that is acquired or released meanwhile may be in it or not.
-        The daemon has ten seconds for each thousand; the errors are those of `ping`.
-        """
-        from . import _status
-
-        locks: List[LockSummary] = []
-        after: Optional[bytes] = b""
-        while after is not None:
-            rows = self._rows(_status.list_request(prefix, after))
-            locks += map(_status.lock_summary, rows)
-            after = _status.next_page(rows)
-        return locks
-
-    def sessions(self) -> List[SessionStatus]:
-        """Returns all sessions, in no order, within ten seconds; the errors are those of `ping`."""
-        from . import _status
-
-        return _status.sessions(self._rows(b"SESSIONS"))
-
-    def stats(self) -> dict[str, int]:
-        """Returns the daemon's counters, within ten seconds; the errors are those of `ping`."""
-        from . import _status
-
-        return _status.stats(self._rows(b"STATS"))
-
-    def watch(self, prefix: Text = "") -> Watch:
-        """Iterates over the changes, from now on, of all locks with names that begin with a prefix.
-
-        This waits for the daemon's answer, so no change after it is missed; the errors are those of `ping`. After an
-        error or an interrupt there is no watch. The iteration can wait for ever; see `Watch`.
-        """
-        from ._watch import Watch
-
-        return Watch(self._location, prefix)
-
-    def validate(self, name: Text, token: int) -> bool:
-        """Returns whether a grant of any session on that lock has this token now.
-
-        It ends within ten seconds; the errors are those of `ping`.
-        """
-        words = self._ask(b"VALIDATE %s token=%d" % (encode_name(name), token))
-        return check(words, b"VALID", b"STALE") == b"VALID"
-
-    def revoke(self, name: Text, token: int) -> None:
-        """Revokes a grant of any session. For root and the daemon's own user.
-
-        It ends within ten seconds. If it was interrupted, or raises ``DaemonTimeout`` or ``DaemonUnavailable``, the
-        grant may have been revoked or not; `validate` says it.
-
-        Raises:
-            Denied: this user may not revoke it.
-            LockLost: the grant has ended before.
-            DaemonUnavailable: as `ping`.
-        """
-        check(self._ask(b"REVOKE %s token=%d" % (encode_name(name), token)), b"REVOKED")
