@@ -139,7 +139,8 @@ class Grant(Granted):
     def __del__(self) -> None:
         # Not at the interpreter's exit: a program that exits within its critical section must leave a mark (G11).
         if self._live and not is_finalizing():
-            self._live.clear()
+            if self._slot is not None:
+                self._slot.forget()
             self._connection.release_soon(self._words[2], self._words[4])
 
     # Changes

@@ -237,6 +237,15 @@ static PyObject *slot_leave(PyObject *self, PyObject *live) {
     Py_RETURN_TRUE;
 }
 
+/* forget(): the grant goes without `leave`, so the daemon is to release it. */
+static PyObject *slot_forget(PyObject *self, PyObject *nothing) {
+    Slot *slot = (Slot *)self;
+    (void)nothing;
+    Place *place = slot->cell == NULL ? NULL : place_with(slot->cell, slot);
+    if (place != NULL) clear_place(place);
+    Py_RETURN_NONE;
+}
+
 /* keep(grant, live): makes an ended grant the next hold, unless there is one already or the slot has no place. */
 static PyObject *slot_keep(PyObject *self, PyObject *arguments) {
     Slot *slot = (Slot *)self;
@@ -391,6 +400,7 @@ static PyType_Slot memory_slots[] = {
 };
 
 static PyMethodDef slot_methods[] = {
+    {"forget", slot_forget, METH_NOARGS, NULL},
     {"leave", slot_leave, METH_O, NULL},
     {"keep", slot_keep, METH_VARARGS, NULL},
     {NULL, NULL, 0, NULL},
