@@ -33,6 +33,7 @@ BUILD = ["-c", "release", "--static-swift-stdlib", "--disable-default-traits", "
 #: Nothing of the machine that built it gets into the program.
 NAMELESS = ["-Xlinker", "--build-id=none", "-Xlinker", "-s"]
 EXTENSION = "_slots.abi3.so"
+C_FILES = ("_slots", "_cells", "_wire")
 C_FLAGS = ["-std=gnu11", "-O2", "-Wall", "-Wextra", "-fPIC", "-fvisibility=hidden"]
 C_FLAGS += ["-shared", "-Wl,--build-id=none", "-s"]
 
@@ -111,7 +112,7 @@ def build_extension(folder: Path) -> Optional[Path]:
     else:
         built = folder / EXTENSION
         # Named as it stands here, so that no path of this machine gets into the program.
-        source = [f"-I{headers}", f"-I{python}", "prwlock/_slots.c", "-o", str(built)]
+        source = [f"-I{headers}", f"-I{python}", *(f"prwlock/{name}.c" for name in C_FILES), "-o", str(built)]
         done = subprocess.run([*compiler.split(), *C_FLAGS, *source], cwd=HERE, check=False, stdout=sys.stderr)
         if done.returncode == 0:
             return built

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import Any, Optional
 
-    from ._slots import Cell, Memory, Slot
+    from ._slots import Cell, Memory, Slot, Wire
 
 #: How long the daemon may take to hand over the slots, in seconds.
 _PATIENCE = 1.5
@@ -54,6 +54,15 @@ def new_cell() -> Cell:
     from ._slots import new_cell
 
     return new_cell()
+
+
+def new_wire(
+    connection: socket.socket, open: dict[bytes, Any], waiting: list[Any], queued: dict[bytes, Any]
+) -> Wire:
+    """Returns what sends the requests of a session and reads their replies, each in one call."""
+    from ._slots import new_wire
+
+    return new_wire(connection.fileno(), open, waiting, queued)
 
 
 def ask(connection: socket.socket, path: str, end: Optional[float]) -> tuple[Optional[Memory], bytes]:

@@ -7,7 +7,7 @@ from os import getpid
 from time import monotonic, sleep
 
 from . import _cached, _forking, _location
-from ._connection import Connection, SentInVain, Sleeper
+from ._connection import Connection, SentInVain
 from ._deadline import PATIENCE, Deadline, retry_pause
 from ._errors import Closed, DaemonUnavailable
 from ._grant import Grant
@@ -18,6 +18,7 @@ from ._once import Link, once, shared
 from ._owner import call, threads
 from ._prompt import attend_prompt
 from ._rendezvous import connect
+from ._sleeper import Sleeper
 from ._wire import acquire_options, encode_name
 
 TYPE_CHECKING = False
@@ -300,14 +301,15 @@ class Client(Looking):
         for cell in cells.values():
             cell.clear()
         connected, received = connect(self._location, end)
-        if not self._caches or not _cached.is_possible():
-            return Connection(connected, received, self.path)
+        is_quick = _cached.is_possible()
+        if not is_quick or not self._caches:
+            return Connection(connected, received, self.path, None, is_quick)
         try:
             memory, more = _cached.ask(connected, self.path, end)
         except BaseException:
             connected.close()
             raise
-        return Connection(connected, received + more, self.path, memory)
+        return Connection(connected, received + more, self.path, memory, is_quick)
 
     @call
     def _ready(self, end: float) -> Connection:

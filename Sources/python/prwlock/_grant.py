@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from sys import is_finalizing
 
-from ._connection import Connection, Sleeper
+from ._connection import Connection
 from ._deadline import PATIENCE, Deadline
 from ._errors import DaemonUnavailable, NestedUse, NotHeld
 from ._granted import Granted, downgrade_option
 from ._owner import Thread, call, threads
+from ._sleeper import Sleeper
 from ._wire import lease_option
 
 TYPE_CHECKING = False
