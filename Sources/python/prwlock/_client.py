@@ -16,6 +16,7 @@ from ._log import log
 from ._looking import Looking
 from ._once import Link, once, shared
 from ._owner import call, threads
+from ._process import process_id
 from ._prompt import attend_prompt
 from ._rendezvous import connect
 from ._sleeper import Sleeper
@@ -194,16 +195,13 @@ class Client(Looking):
             while attempts < _ATTEMPTS:
                 attempts += 1
                 own.request = own
-                if deadline is None:
-                    connection = self._connected(None)
-                    wait, patience = b"", None
-                else:
-                    connection = self._connected(deadline.end)
-                    wait, patience = deadline.wait, deadline.left
+                connection = self._connected(None if deadline is None else deadline.end)
+                line, patience = text, None
+                if deadline is not None:
+                    line, patience = text + deadline.wait, deadline.left
                 if connection.memory is not None and not is_cacheable and verb != b"UPDATE":
-                    wait += b" cache=0"
-                request = Sleeper(connection, own, text + wait, patience)
-                own.request = request
+                    line += b" cache=0"
+                own.request = request = Sleeper(connection, own, line, patience)
                 try:
                     words = connection.exchange(request).split(b" ")
                 except SentInVain:
@@ -263,7 +261,7 @@ class Client(Looking):
             connection is not None
             and connection.fault is None
             and not connection.is_draining
-            and connection.pid == getpid()
+            and connection.pid == process_id()
         ):
             return connection
         return self._connect(end)
@@ -302,7 +300,9 @@ class Client(Looking):
             cell.clear()
         connected, received = connect(self._location, end)
         is_quick = _cached.is_possible()
-        if not is_quick or not self._caches:
+        if not is_quick:
+            self._caches = False
+        if not self._caches:
             return Connection(connected, received, self.path, None, is_quick)
         try:
             memory, more = _cached.ask(connected, self.path, end)

@@ -8,6 +8,7 @@ from os import getpid
 from . import _location
 from ._errors import AcquireTimeout, Deadlock, NotHeld
 from ._once import once
+from ._process import process_id
 from ._wire import decode_name, encode_name
 
 TYPE_CHECKING = False
@@ -130,13 +131,13 @@ class RWLock:
             DaemonUnavailable: no daemon runs and none could be started, or the daemon went away during the wait.
             LockError: another reason that the class names.
         """
-        if timeout is None and self._cell is not None and self._cell.enter_read(self._book.grants):  # type: ignore[union-attr]
+        if self._cell is not None and timeout is None and self._cell.enter_read(self._book.grants):  # type: ignore[union-attr]
             return True
         return self._acquire(b"READ", timeout)
 
     def acquire_write(self, timeout: Optional[Seconds] = None) -> bool:
         """Waits for the write lock; as `acquire_read`."""
-        if timeout is None and self._cell is not None and self._cell.enter_write(self._book.grants):  # type: ignore[union-attr]
+        if self._cell is not None and timeout is None and self._cell.enter_write(self._book.grants):  # type: ignore[union-attr]
             return True
         return self._acquire(b"WRITE", timeout)
 
@@ -160,7 +161,7 @@ class RWLock:
             deadline = Deadline.of(timeout)
         client = self._client or self.client
         book = self._book
-        if book is None or book.pid != getpid():
+        if book is None or book.pid != process_id():
             book = self._own_book
         cell = None if alone else self._cell
         if cell is not None and (cell.enter_write if verb == b"WRITE" else cell.enter_read)(book.grants):
@@ -171,7 +172,7 @@ class RWLock:
             if deadline is None:
                 raise
             return False
-        if cell is None and not alone:
+        if cell is None and client._caches and not alone:
             self._cell = client._cell(self._name)
         return True
 
@@ -190,7 +191,7 @@ class RWLock:
             raise NotHeld("it is not held")
         if self._cell is not None and self._cell.leave(book.grants):
             return
-        if book.pid != getpid():
+        if book.pid != process_id():
             book = self._own_book
         book.take()._release()
 
