@@ -8,12 +8,14 @@ from __future__ import annotations
 import gc
 import os
 import pickle
+import subprocess
 import threading
 from typing import Any
 
 import prwlock
 import pytest
 from prwlock import _cached
+from prwlock._launch import daemon_program
 
 from processes import descriptors, wait_until
 from test_threads import together
@@ -52,15 +54,13 @@ def requests(client: prwlock.Client) -> int:
 @pytest.mark.parametrize("mode", MODES)
 def test_a_lock_that_is_taken_again_asks_the_daemon_nothing(mode: str, client: prwlock.Client) -> None:
     lock = cached(mode)
-    own = requests(client)
-    own = requests(client) - own
-    before = requests(client)
+    first, before = requests(client), requests(client)
     for _ in range(1_000):
         acquire(lock, mode)
         lock.release()
         with lock.reader_lock() if mode == "read" else lock.writer_lock():
             pass
-    assert requests(client) == before + own
+    assert requests(client) - before == before - first
 
 
 @pytest.mark.parametrize("mode", MODES)
@@ -352,10 +352,47 @@ def test_the_extension_is_switched_off(run: Any, daemon: Any, monkeypatch: pytes
     assert run(NOTHING_CACHED) == "4\n"
 
 
+def test_a_client_caches_nothing_if_it_is_told_so(daemon: Any) -> None:
+    with prwlock.Client(daemon.socket, cache=False) as own:
+        tokens = set()
+        for _ in range(4):
+            with own.lock("jobs").writer_lock():
+                tokens.add(held_token(own))
+        assert len(tokens) == 4
+
+
+def test_greenlets_are_owners_that_the_extension_cannot_tell_apart(run: Any, daemon: Any) -> None:
+    """gevent puts a class of its own in place of `_thread._local`, so that each greenlet has its values."""
+    patch = """
+import _thread
+class local(_thread._local):
+    __module__ = "gevent.local"
+_thread._local = local
+"""
+    assert run(patch + NOTHING_CACHED) == "4\n"
+
+
+def test_a_daemon_without_slots_serves_all_the_same(daemon: Any, home: Any) -> None:
+    socket = home / "other"
+    command = [daemon_program(), "--socket", str(socket), "--state-directory", str(home / "state"), "--no-cache"]
+    other = subprocess.Popen(command, stderr=subprocess.DEVNULL)
+    try:
+        wait_until(socket.exists)
+        own = prwlock.Client(socket)
+        lock, tokens = own.lock("jobs"), set()
+        for _ in range(4):
+            with lock.writer_lock(timeout=5):
+                tokens.add(held_token(own))
+        assert len(tokens) == 4
+        own.close()
+    finally:
+        other.kill()
+        other.wait()
+
+
 def test_a_grant_has_a_token_of_its_own(client: prwlock.Client) -> None:
     """G7: tokens rise from grant to grant, so what shows its token is not cached."""
-    lock = cached("write")
-    tokens = []
+    lock, tokens = cached("write"), []
     for _ in range(4):
         with lock.write() as grant:
             tokens.append(grant.token)

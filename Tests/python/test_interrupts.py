@@ -57,7 +57,7 @@ def is_clean(client: prwlock.Client) -> Callable[[prwlock.RWLock], None]:
 
 @pytest.fixture
 def uncached(daemon: Any) -> Iterator[prwlock.Client]:
-    """A client whose locks are all requested from the daemon, in many more steps."""
+    """A client that requests each lock from the daemon, in many more steps."""
     with prwlock.Client(daemon.socket, cache=False) as client:
         yield client
 

@@ -6,7 +6,7 @@
  * live. So no signal handler and no other thread comes between its steps: they need the global lock of the interpreter.
  * Only a round trip gives the lock up, while it waits for bytes.
  *
- *   _slots.c     Memory   the slots of one session, and the page that says who serves; the module
+ *   _slots.c     Memory   the slots of one session, and the page that says whether a daemon serves; the module
  *   _cells.c     Slot     one cached grant; each `Grant` under it refers to it
  *                Cell     what a client has cached of one lock: a slot for each thread, and the grant that is its next hold
  *   _wire.c      Wire     a connection: a request and its reply in one call
