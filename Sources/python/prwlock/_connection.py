@@ -25,7 +25,7 @@ from . import _cached, _forking
 from ._deadline import LOOK, PATIENCE, SLACK, look_within
 from ._errors import DaemonUnavailable
 from ._owner import call, threads
-from ._session import Session
+from ._session import MOST_PIECES, Session
 from ._sleeper import Sleeper
 from ._sockets import bound_wait, no_answer
 
@@ -42,6 +42,7 @@ _FLAGS = socket.MSG_NOSIGNAL | socket.MSG_DONTWAIT
 _SIZE = (16_384,)
 #: What `_wire.c` leaves to be done besides waiting.
 LOOK_FIRST, END_FIRST = 1, 2
+_LAST = (-1,)
 #: How often an interrupted caller checks that there is a keeper, in seconds.
 _A_MOMENT = 0.02
 #: How often `abandon` repeats an interrupted step. The limit is for interrupts that never stop.
@@ -141,7 +142,33 @@ class Connection(Session):
             self._send_late(request, line)
         except OSError as error:
             self._refuse(error)
-        self._waiting.append(request)
+        waiting = self._waiting
+        waiting.append(request)
+        chunks, lines, received = self._input
+        # The usual case without a call in Python: no other thread waits, and one line comes, the reply.
+        is_usual = waiting[0] is request and request.reply is None and request.look >= self._look_of_socket
+        if is_usual and not (chunks or lines or self._rows or received.repeats):
+            try:
+                chunks.extend(map(self._receive, _SIZE))
+            except BlockingIOError:
+                self._look(request)
+            except OSError:
+                # It comes again.
+                pass
+            else:
+                chunk = chunks[0]
+                if chunk.startswith(tag) and chunk.find(b"\n") == len(chunk) - 1:
+                    request.reply = reply = chunk[:-1]
+                    self._open.pop(tag, None)
+                    received.pieces.extend(map(chunks.pop, _LAST))
+                    if len(received.pieces) > MOST_PIECES:
+                        self._input = (chunks, lines, received.counted())
+                    if self._queued:
+                        self.flush(self._send_at_once)
+                    waiting.remove(request)
+                    if waiting:
+                        self._leave(request)
+                    return reply
         self._wait(request)
         if not request.reply:
             raise self.gone()
