@@ -33,7 +33,7 @@ BUILD = ["-c", "release", "--static-swift-stdlib", "--disable-default-traits", "
 #: Nothing of the machine that built it gets into the program.
 NAMELESS = ["-Xlinker", "--build-id=none", "-Xlinker", "-s"]
 EXTENSION = "_slots.abi3.so"
-C_FILES = ("_slots", "_cells", "_wire")
+C_FILES = ("_slots", "_cells", "_exchange")
 C_FLAGS = ["-std=gnu11", "-O2", "-Wall", "-Wextra", "-fPIC", "-fvisibility=hidden"]
 C_FLAGS += ["-shared", "-Wl,--build-id=none", "-s"]
 

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 #: A request is one small line, so the kernel accepts all of it or nothing.
 _FLAGS = socket.MSG_NOSIGNAL | socket.MSG_DONTWAIT
 _SIZE = (16_384,)
-#: What `_wire.c` leaves to be done besides waiting.
+#: What `_exchange.c` leaves to be done besides waiting.
 LOOK_FIRST, END_FIRST = 1, 2
 _LAST = (-1,)
 #: How often an interrupted caller checks that there is a keeper, in seconds.

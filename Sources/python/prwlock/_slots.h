@@ -9,7 +9,7 @@
  *   _slots.c     Memory   the slots of one session, and the page that says whether a daemon serves; the module
  *   _cells.c     Slot     one cached grant; each `Grant` under it refers to it
  *                Cell     what a client has cached of one lock: a slot for each thread, and the grant that is its next hold
- *   _wire.c      Wire     a connection: a request and its reply in one call
+ *   _exchange.c  Wire     a connection: a request and its reply in one call
  *
  * A slot does not own its cell, and no slot owns a grant, so there are no cycles of references.
  */
