@@ -1,6 +1,10 @@
 """Puts the daemon into the wheel: built from the sources around this package, stripped, and tagged by what it needs.
 
 A source distribution is given those sources, below `swift`, so that it can do the same.
+
+With the daemon comes the extension for cached grants, if there is a C compiler. It uses the stable ABI from Python 3.9
+on. An interpreter that cannot load it uses the package without it. So one wheel is for all of them, with the tag
+`py3-none`. `python3 hatch_build.py` builds the extension beside its source, for work on the package.
 """
 
 from __future__ import annotations
@@ -11,11 +15,15 @@ import re
 import shutil
 import subprocess
 import sys
+import sysconfig
 import tempfile
 from pathlib import Path
-from typing import Any
+from typing import Any, Optional
 
-from hatchling.builders.hooks.plugin.interface import BuildHookInterface
+try:
+    from hatchling.builders.hooks.plugin.interface import BuildHookInterface
+except ImportError:  # This file is run as a program.
+    BuildHookInterface = object  # type: ignore[assignment,misc]
 
 HERE = Path(__file__).resolve().parent
 #: Where SwiftPM's manifest is: in a clone of the project, or in a source distribution.
@@ -26,6 +34,10 @@ BUILD = ["-c", "release", "--static-swift-stdlib", "--disable-default-traits", "
 NOT_BESIDE = ["--disable-local-rpath"]
 #: Nothing of the machine that built it gets into the program.
 NAMELESS = ["-Xlinker", "--build-id=none", "-Xlinker", "-s"]
+EXTENSION = "_slots.abi3.so"
+C_FILES = ("_slots", "_cells", "_exchange")
+C_FLAGS = ["-std=gnu11", "-O2", "-Wall", "-Wextra", "-fPIC", "-fvisibility=hidden"]
+C_FLAGS += ["-shared", "-Wl,--build-id=none", "-s"]
 
 
 def release() -> str:
@@ -63,7 +75,12 @@ class DaemonHook(BuildHookInterface):  # type: ignore[type-arg]
         daemon.chmod(0o755)
         build_data["force_include"][str(daemon)] = "prwlock/_bin/prwlockd"
         build_data["pure_python"] = False
-        build_data["tag"] = f"py3-none-manylinux_2_{glibc_minor(daemon)}_{platform.machine()}"
+        programs = [daemon]
+        extension = build_extension(Path(self._folder.name))
+        if extension is not None:
+            build_data["force_include"][str(extension)] = f"prwlock/{EXTENSION}"
+            programs.append(extension)
+        build_data["tag"] = f"py3-none-manylinux_2_{max(map(glibc_minor, programs))}_{platform.machine()}"
 
 
 def build(folder: Path) -> Path:
@@ -80,7 +97,42 @@ def build(folder: Path) -> Path:
     return scratch / "release" / "prwlockd"
 
 
+def build_extension(folder: Path) -> Optional[Path]:
+    """Builds the extension for cached grants, and returns its path; None if it is not wanted or cannot be built."""
+    if os.environ.get("PRWLOCK_NO_EXTENSION"):
+        return None
+    compiler = os.environ.get("CC") or shutil.which("cc") or shutil.which("gcc") or shutil.which("clang")
+    headers = next((place / "Sources" / "CSlot" / "include" for place in SOURCES if (place / "Sources").is_dir()), None)
+    python = Path(sysconfig.get_paths()["include"])
+    reason = None
+    if not compiler:
+        reason = "there is no C compiler"
+    elif headers is None or not (python / "Python.h").is_file():
+        reason = "there are no header files of Python or of the slots"
+    elif sysconfig.get_config_var("Py_GIL_DISABLED"):
+        reason = "this Python has no global lock"
+    else:
+        built = folder / EXTENSION
+        # Named as it stands here, so that no path of this machine gets into the program.
+        source = [f"-I{headers}", f"-I{python}", *(f"prwlock/{name}.c" for name in C_FILES), "-o", str(built)]
+        done = subprocess.run([*compiler.split(), *C_FLAGS, *source], cwd=HERE, check=False, stdout=sys.stderr)
+        if done.returncode == 0:
+            return built
+        reason = "the compiler failed"
+    print(f"prwlock: no extension for cached grants, as {reason}; each request goes to the daemon", file=sys.stderr)
+    return None
+
+
 def glibc_minor(program: Path) -> int:
     """Returns the x of the newest glibc 2.x that a program's symbols need."""
     versions = subprocess.run(["readelf", "--version-info", str(program)], check=True, capture_output=True, text=True)
     return max(int(minor) for minor in re.findall(r"Name: GLIBC_2\.(\d+)", versions.stdout))
+
+
+if __name__ == "__main__":
+    # Beside the other one first: a process may be running it.
+    with tempfile.TemporaryDirectory(dir=HERE) as beside:
+        made = build_extension(Path(beside))
+        if made is None:
+            sys.exit(1)
+        made.replace(HERE / "prwlock" / EXTENSION)

@@ -12,6 +12,7 @@ from typing import Any, Optional
 
 import prwlock
 import pytest
+from prwlock import _cached
 
 from processes import wait_until
 
@@ -225,7 +226,9 @@ def test_the_benchmark_prints_a_table_and_json(home: Any) -> None:
     words = ("bench", "--runs", "1", "--seconds", "0.1", "--pin")
     table = command(*words).splitlines()
     assert table[0].startswith("an acquire and a release")
-    assert any(line.startswith("prwlock ") for line in table)
+    assert any(line.startswith("prwlock, not cached ") for line in table)
+    is_cached = any(line.startswith("prwlock, cached, write ") for line in table)
+    assert is_cached is _cached.is_possible()
     values = json.loads(command(*words, "--json"))
     assert values["pairs"][0]["ratio"] == 1
     assert values["import"]["ratio"] > 0

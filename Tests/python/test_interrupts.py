@@ -55,6 +55,13 @@ def is_clean(client: prwlock.Client) -> Callable[[prwlock.RWLock], None]:
     return check
 
 
+@pytest.fixture
+def uncached(daemon: Any) -> Iterator[prwlock.Client]:
+    """A client that requests each lock from the daemon, in many more steps."""
+    with prwlock.Client(daemon.socket, cache=False) as client:
+        yield client
+
+
 def until_complete(action: Callable[[], object], is_clean: Callable[[], object], *more: int) -> int:
     """Interrupts an action at its first step, at its second, and so on, until the action has no more steps."""
     step = 1
@@ -81,23 +88,29 @@ ACTIONS = {
 
 
 @pytest.mark.parametrize("action", ACTIONS)
-def test_an_acquire_that_is_interrupted_anywhere_leaves_nothing(action: str, is_clean: Any) -> None:
-    lock = prwlock.RWLock()
+def test_an_acquire_that_is_interrupted_anywhere_leaves_nothing(
+    action: str, is_clean: Any, uncached: prwlock.Client
+) -> None:
+    lock = prwlock.RWLock(client=uncached)
     is_clean(lock)
     assert until_complete(lambda: ACTIONS[action](lock), lambda: is_clean(lock)) > 100
 
 
 @pytest.mark.parametrize("distance", [1, 2, 3, 5, 8, 13, 21, 34, 55, 89, 144, 233])
-def test_a_second_interrupt_during_the_clean_up_changes_nothing(distance: int, is_clean: Any) -> None:
-    lock = prwlock.RWLock()
+def test_a_second_interrupt_during_the_clean_up_changes_nothing(
+    distance: int, is_clean: Any, uncached: prwlock.Client
+) -> None:
+    lock = prwlock.RWLock(client=uncached)
     is_clean(lock)
     until_complete(lock.acquire_write, lambda: is_clean(lock), distance)
 
 
 @pytest.mark.parametrize("distance", [1, 2, 5, 13])
-def test_a_thread_that_ends_after_two_interrupts_leaves_nothing(distance: int, client: prwlock.Client) -> None:
+def test_a_thread_that_ends_after_two_interrupts_leaves_nothing(
+    distance: int, client: prwlock.Client, uncached: prwlock.Client
+) -> None:
     """No later call of the thread can abandon the request."""
-    lock = prwlock.RWLock("jobs")
+    lock = uncached.lock("jobs")
     step = 0
     raised = 1
     while raised:
@@ -178,9 +191,9 @@ def test_an_interrupted_attempt_to_connect_does_not_stop_other_threads(daemon: A
             return
 
 
-def test_a_release_that_is_interrupted_has_released(client: prwlock.Client) -> None:
+def test_a_release_that_is_interrupted_has_released(client: prwlock.Client, uncached: prwlock.Client) -> None:
     """Or the release has not begun: then the lock reports that it is held."""
-    lock = prwlock.RWLock("jobs")
+    lock = uncached.lock("jobs")
     step = 0
     interrupter = Interrupter(0)
     while step == 0 or interrupter.raised:
@@ -231,9 +244,9 @@ def alarms() -> Iterator[None]:
 
 @pytest.mark.parametrize("contended", [False, True])
 def test_thousands_of_signals_leave_nothing(
-    contended: bool, alarms: None, client: prwlock.Client, peer: Any, is_clean: Any
+    contended: bool, alarms: None, client: prwlock.Client, uncached: prwlock.Client, is_clean: Any
 ) -> None:
-    lock = prwlock.RWLock("jobs")
+    lock = uncached.lock("jobs")
     stop = threading.Event()
     noise = threading.Thread(target=churn, args=(stop,)) if contended else None
     if noise:
@@ -270,9 +283,9 @@ def churn(stop: threading.Event) -> None:
 
 
 def test_an_exception_that_another_thread_sets_leaves_nothing(
-    client: prwlock.Client, is_clean: Any, monkeypatch: pytest.MonkeyPatch
+    client: prwlock.Client, uncached: prwlock.Client, is_clean: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    lock = prwlock.RWLock("jobs")
+    lock = uncached.lock("jobs")
     raised = 0
     done = threading.Event()
 

@@ -15,7 +15,9 @@ ARCHITECTURE = Path(__file__).parents[2] / "Sources/ARCHITECTURE.md"
 
 
 def module_names() -> list[str]:
-    names = [".".join(path.relative_to(PACKAGE).with_suffix("").parts) for path in PACKAGE.rglob("*.py")]
+    # An extension is named by its `.pyi`.
+    paths = [*PACKAGE.rglob("*.py"), *PACKAGE.rglob("*.pyi")]
+    names = [".".join(path.relative_to(PACKAGE).with_suffix("").parts) for path in paths]
     return sorted(name.removesuffix(".__init__") for name in names)
 
 
@@ -35,6 +37,8 @@ def imports(module: str) -> set[str]:
     parts = module.split(".")
     is_folder = (PACKAGE.joinpath(*parts)).is_dir()
     path = PACKAGE.joinpath(*parts, "__init__.py") if is_folder else PACKAGE.joinpath(*parts).with_suffix(".py")
+    if not path.exists():
+        path = path.with_suffix(".pyi")
     folder = parts if is_folder else parts[:-1]
     found: set[str] = set()
     pending: list[ast.AST] = [ast.parse(path.read_text())]

@@ -19,7 +19,8 @@ from contextlib import ExitStack, contextmanager
 from time import perf_counter
 from typing import Any, Callable, NamedTuple, Optional
 
-from ._bench_peers import Contender, await_listener, echo_pair, peers, prwlock_pair
+from ._bench_peers import Contender, await_listener, echo_pair, peers, prwlock_pairs
+from ._client import Client
 from ._launch import daemon_program
 from ._private_daemon import PrivateDaemon
 from ._trust import program_fault
@@ -60,7 +61,8 @@ def bench(options: argparse.Namespace) -> int:
         daemon = stack.enter_context(PrivateDaemon())
         folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="prw"))
         echo, what = stack.enter_context(_echo_server(options.echo, folder))
-        contenders = [echo_pair(echo, f"two bare round trips, {what}"), prwlock_pair(daemon.client.lock("bench"))]
+        contenders = [echo_pair(echo, f"two bare round trips, {what}")]
+        contenders += prwlock_pairs(daemon.client, stack.enter_context(Client(daemon.socket, cache=False)))
         contenders += stack.enter_context(peers(folder, options.original))
         rows = _contest(contenders, options.runs, options.seconds)
     imports = _imports(options.runs)
@@ -121,7 +123,7 @@ def _echo_server(program: Optional[str], folder: str) -> Iterator[tuple[str, str
     """The path of an echo server's socket, and what it is written in."""
     path = f"{folder}/echo"
     found = program or _echo_program()
-    command = [found, "--serve-echo", path] if found else [sys.executable, "-I", "-c", _PYTHON_ECHO, path]
+    command = [found, "--serve-echo", path, "128"] if found else [sys.executable, "-I", "-c", _PYTHON_ECHO, path]
     server = subprocess.Popen(command, stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         await_listener(path, server)
@@ -160,7 +162,7 @@ def _print(rows: list[Row], imports: dict[str, Any]) -> None:
     print(f"{'an acquire and a release':{width}}  {'p50 µs':>9}  {'p99 µs':>9}  {'times echo':>10}  in single runs")
     for row in rows:
         spread = f"{row.ratios[0]:.2f} to {row.ratios[-1]:.2f}"
-        print(f"{row.name:{width}}  {row.p50:9.1f}  {row.p99:9.1f}  {row.ratio:10.2f}  {spread}")
+        print(f"{row.name:{width}}  {row.p50:9.2f}  {row.p99:9.2f}  {row.ratio:10.2f}  {spread}")
     print(
         f"import prwlock {imports['prwlock_ms']:.2f} ms, import socket {imports['socket_ms']:.2f} ms: "
         f"{imports['ratio']:.2f} times"

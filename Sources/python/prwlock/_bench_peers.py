@@ -13,19 +13,25 @@ from importlib.util import find_spec
 from time import monotonic, sleep
 from typing import Any, Callable, NamedTuple, Optional
 
+from ._cached import is_possible
+from ._client import Client
 from ._rwlock import RWLock
 
+MODES = ("write", "read")
 _ORIGINAL = """
 import json, sys, time
 sys.path.insert(0, sys.argv[1])
 import prwlock
 assert prwlock.__version__.startswith("0."), prwlock.__file__
 lock = prwlock.RWLock()
+acquire, release = getattr(lock, "acquire_" + sys.argv[2]), lock.release
+def pair():
+    acquire()
+    release()
 for line in sys.stdin:
     end, taken, now = time.perf_counter() + float(line), [], time.perf_counter()
     while now < end:
-        lock.acquire_write()
-        lock.release()
+        pair()
         then, now = now, time.perf_counter()
         taken.append(now - then)
     print(json.dumps(taken[: 20000]), flush=True)
@@ -41,15 +47,22 @@ class Contender(NamedTuple):
     measure: Optional[Callable[[float], list[float]]] = None
 
 
-def prwlock_pair(lock: RWLock) -> Contender:
-    """Returns this package's write lock."""
-    acquire, release = lock.acquire_write, lock.release
+def prwlock_pairs(cached: Client, uncached: Client) -> list[Contender]:
+    """Returns this package's locks. A lock is cached from its second acquisition on, if there is the extension."""
+    pairs = [_pair("prwlock, not cached", uncached.lock("bench"), "write")]
+    if is_possible():
+        pairs += [_pair(f"prwlock, cached, {mode}", cached.lock(f"bench/{mode}"), mode) for mode in MODES]
+    return pairs
+
+
+def _pair(name: str, lock: RWLock, mode: str) -> Contender:
+    acquire, release = getattr(lock, f"acquire_{mode}"), lock.release
 
     def pair() -> None:
         acquire()
         release()
 
-    return Contender("prwlock", pair)
+    return Contender(name, pair)
 
 
 def echo_pair(path: str, name: str) -> Contender:
@@ -88,7 +101,7 @@ def peers(folder: str, original: Optional[str]) -> Iterator[list[Contender]]:
         found = [*_fasteners(folder), *_filelock(folder)]
         found += stack.enter_context(_redis(folder))
         if original is not None:
-            found.append(stack.enter_context(_original(original)))
+            found += [stack.enter_context(_original(original, mode)) for mode in MODES]
         yield found
 
 
@@ -139,10 +152,10 @@ def _redis(folder: str) -> Iterator[list[Contender]]:
 
 
 @contextmanager
-def _original(folder: str) -> Iterator[Contender]:
+def _original(folder: str, mode: str) -> Iterator[Contender]:
     """Yields prwlock 0.4, in a separate process, because it has the same name as this package."""
     process = subprocess.Popen(
-        [sys.executable, "-I", "-c", _ORIGINAL, folder], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        [sys.executable, "-I", "-c", _ORIGINAL, folder, mode], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     )
     assert process.stdin is not None
     assert process.stdout is not None
@@ -155,7 +168,7 @@ def _original(folder: str) -> Iterator[Contender]:
         return taken
 
     try:
-        yield Contender("prwlock 0.4", lambda: None, measure)
+        yield Contender(f"prwlock 0.4, {mode}", lambda: None, measure)
     finally:
         process.kill()
         process.wait()

@@ -6,35 +6,39 @@ import os
 from os import getpid
 from time import monotonic, sleep
 
-from . import _forking, _location
-from ._connection import Connection, SentInVain, Sleeper
+from . import _cached, _forking, _location
+from ._connection import Connection, SentInVain
 from ._deadline import PATIENCE, Deadline, retry_pause
 from ._errors import Closed, DaemonUnavailable
 from ._grant import Grant
 from ._location import Location
 from ._log import log
-from ._once import Link, shared
+from ._looking import Looking
+from ._once import Link, once, shared
 from ._owner import call, threads
+from ._process import process_id
 from ._prompt import attend_prompt
 from ._rendezvous import connect
-from ._wire import acquire_options, check, encode_name
+from ._sleeper import Sleeper
+from ._wire import acquire_options, encode_name
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-    from typing import Any, List, Optional, Union
+    from collections.abc import Callable
+    from typing import Any, Optional, Union
 
     from ._rwlock import RWLock
-    from ._status import LockStatus, LockSummary, SessionStatus
-    from ._watch import Watch
+    from ._slots import Cell
     from ._wire import Mode, Seconds, Text
 
 #: How often a request begins again if the daemon ends or drains before it reads the request.
 _ATTEMPTS = 3
+#: The most locks that are cached by name.
+_MOST_CELLS = 256
 _shared: dict[tuple[str, str], Link] = {}
 
 
-class Client:
+class Client(Looking):
     """The locks of one daemon.
 
     All threads share one connection, which is made at the first request. If no daemon runs, this starts one where that
@@ -60,9 +64,11 @@ class Client:
 
     Args:
         socket: The path of the daemon's socket; by default the place that `protocol.md` defines.
+        cache: Whether a thread may take a lock again without the daemon, while no other request wants it.
     """
 
-    def __init__(self, socket: Optional[Union[str, os.PathLike[str]]] = None) -> None:
+    def __init__(self, socket: Optional[Union[str, os.PathLike[str]]] = None, *, cache: bool = True) -> None:
+        self._caches = cache
         self._setup(_location.find() if socket is None else Location(os.fspath(socket)))
 
     @classmethod
@@ -71,6 +77,7 @@ class Client:
 
         def make() -> Client:
             client = cls.__new__(cls)
+            client._caches = True
             client._setup(location)
             return client
 
@@ -81,11 +88,14 @@ class Client:
         #: The newest connection, or an older one that leads to it. Each connection replaces an unusable one.
         self._place = Link(None)
         self._is_closed = False
+        #: What is cached of each lock, by its name; for a while, as each `RWLock` keeps its own cell.
+        self._cells: dict[bytes, Cell] = {}
         _forking.remember(self)
 
     def after_fork(self) -> None:
         """Drops the parent's connection."""
         self._place = Link(None)
+        self._cells = {}
 
     @property
     def _connection(self) -> Optional[Connection]:
@@ -164,11 +174,12 @@ class Client:
         deadline: Optional[Deadline],
         grants: dict[Grant, int],
         alone: bytes = b"",
+        is_cacheable: bool = False,
     ) -> None:
         """Requests a lock, and as its last step stores the grant in `grants`.
 
         With `alone`, the request has an owner of its own, which begins with that word. So the daemon never counts it
-        as a part of a deadlock.
+        as a part of a deadlock. With `is_cacheable`, the grant may be cached.
 
         After an exception, at whatever step, there is neither a grant nor a request.
         """
@@ -184,19 +195,21 @@ class Client:
             while attempts < _ATTEMPTS:
                 attempts += 1
                 own.request = own
-                if deadline is None:
-                    connection = self._connected(None)
-                    request = Sleeper(connection, own, text, None)
-                else:
-                    connection = self._connected(deadline.end)
-                    request = Sleeper(connection, own, text + deadline.wait, deadline.left)
-                own.request = request
+                connection = self._connected(None if deadline is None else deadline.end)
+                line, patience = text, None
+                if deadline is not None:
+                    line, patience = text + deadline.wait, deadline.left
+                if connection.memory is not None and not is_cacheable and verb != b"UPDATE":
+                    line += b" cache=0"
+                own.request = request = Sleeper(connection, own, line, patience)
                 try:
                     words = connection.exchange(request).split(b" ")
                 except SentInVain:
                     continue
                 if words[1] == b"GRANTED" and len(words) > 4:
                     grant = Grant(connection, words, own, owner)
+                    if is_cacheable and len(words) > 5:
+                        self._cache(name, grant)
                     own.request = None
                     grants[grant] = 1
                     return
@@ -218,6 +231,26 @@ class Client:
             own.request = None
             raise
 
+    # Cached grants
+
+    def _cell(self, name: bytes) -> Optional[Cell]:
+        """Returns what is cached of a lock, for all its objects; None if this client can cache nothing."""
+        connection = self._connection
+        if connection is None or connection.memory is None:
+            return None
+        if len(self._cells) >= _MOST_CELLS:
+            self._cells = {}
+        return once(self._cells, name, _cached.new_cell)
+
+    def _cache(self, name: bytes, grant: Grant) -> None:
+        """Takes a grant of this thread into the cell of its lock, if it has a slot."""
+        memory = grant._connection.memory
+        slot = None if memory is None else _cached.slot_of(memory, grant._words)
+        cell = self._cell(name)
+        if slot is not None and cell is not None:
+            grant._slot = slot
+            cell.add(slot, grant._thread, grant._words[3] == b"write")
+
     # The connection
 
     def _connected(self, end: Optional[float]) -> Connection:
@@ -228,7 +261,7 @@ class Client:
             connection is not None
             and connection.fault is None
             and not connection.is_draining
-            and connection.pid == getpid()
+            and connection.pid == process_id()
         ):
             return connection
         return self._connect(end)
@@ -261,7 +294,22 @@ class Client:
     def _connect_behind(self, before: Optional[Connection], end: Optional[float]) -> Connection:
         if before is not None and before.pid == getpid():
             log("WARNING", f"connecting anew to the lock daemon at {self.path}: {before.fault or 'it is leaving'}")
-        return Connection(*connect(self._location, end), self.path)
+        # The grants of an earlier session would keep its socket open.
+        cells, self._cells = self._cells, {}
+        for cell in cells.values():
+            cell.clear()
+        connected, received = connect(self._location, end)
+        is_quick = _cached.is_possible()
+        if not is_quick:
+            self._caches = False
+        if not self._caches:
+            return Connection(connected, received, self.path, None, is_quick)
+        try:
+            memory, more = _cached.ask(connected, self.path, end)
+        except BaseException:
+            connected.close()
+            raise
+        return Connection(connected, received + more, self.path, memory, is_quick)
 
     @call
     def _ready(self, end: float) -> Connection:
@@ -275,10 +323,6 @@ class Client:
         finally:
             own.request = None
 
-    def _ask(self, text: bytes) -> list[bytes]:
-        """Sends a request that changes nothing, and returns the words of the reply."""
-        return self._asked(text).words
-
     def _asked(self, text: bytes) -> Sleeper:
         end = monotonic() + PATIENCE
         for _ in range(_ATTEMPTS):
@@ -287,11 +331,6 @@ class Client:
             except SentInVain:
                 continue
         raise DaemonUnavailable(f"the lock daemon at {self.path} ends again and again")
-
-    def _rows(self, text: bytes) -> Sequence[bytes]:
-        request = self._asked(text)
-        check(request.words, b"END")
-        return request.rows
 
     def close(self) -> None:
         """Ends the session and all its grants; it never waits. Later calls raise ``Closed``.
@@ -311,79 +350,3 @@ class Client:
 
     def __exit__(self, *_: object) -> None:
         self.close()
-
-    # Looking
-
-    def ping(self) -> None:
-        """Waits for an answer of the daemon, ten seconds at most; starts a daemon if none runs and that is allowed.
-
-        Raises:
-            DaemonTimeout: no daemon answered.
-            DaemonUnavailable: none runs and none could be started, or it went away before it answered.
-        """
-        self._ask(b"PING")
-
-    def status(self, name: Text) -> LockStatus:
-        """Returns the holders and waiters of a lock, within ten seconds; the errors are those of `ping`."""
-        from . import _status
-
-        return _status.lock_status(name, self._rows(b"STATUS " + encode_name(name)))
-
-    def list(self, prefix: Text = "") -> List[LockSummary]:
-        """Returns all locks with names that begin with a prefix, in the order of names.
-
-        It requests a thousand locks at a time, so a lock that is acquired or released meanwhile may be in it or not.
-        The daemon has ten seconds for each thousand; the errors are those of `ping`.
-        """
-        from . import _status
-
-        locks: List[LockSummary] = []
-        after: Optional[bytes] = b""
-        while after is not None:
-            rows = self._rows(_status.list_request(prefix, after))
-            locks += map(_status.lock_summary, rows)
-            after = _status.next_page(rows)
-        return locks
-
-    def sessions(self) -> List[SessionStatus]:
-        """Returns all sessions, in no order, within ten seconds; the errors are those of `ping`."""
-        from . import _status
-
-        return _status.sessions(self._rows(b"SESSIONS"))
-
-    def stats(self) -> dict[str, int]:
-        """Returns the daemon's counters, within ten seconds; the errors are those of `ping`."""
-        from . import _status
-
-        return _status.stats(self._rows(b"STATS"))
-
-    def watch(self, prefix: Text = "") -> Watch:
-        """Iterates over the changes, from now on, of all locks with names that begin with a prefix.
-
-        This waits for the daemon's answer, so no change after it is missed; the errors are those of `ping`. After an
-        error or an interrupt there is no watch. The iteration can wait for ever; see `Watch`.
-        """
-        from ._watch import Watch
-
-        return Watch(self._location, prefix)
-
-    def validate(self, name: Text, token: int) -> bool:
-        """Returns whether a grant of any session on that lock has this token now.
-
-        It ends within ten seconds; the errors are those of `ping`.
-        """
-        words = self._ask(b"VALIDATE %s token=%d" % (encode_name(name), token))
-        return check(words, b"VALID", b"STALE") == b"VALID"
-
-    def revoke(self, name: Text, token: int) -> None:
-        """Revokes a grant of any session. For root and the daemon's own user.
-
-        It ends within ten seconds. If it was interrupted, or raises ``DaemonTimeout`` or ``DaemonUnavailable``, the
-        grant may have been revoked or not; `validate` says it.
-
-        Raises:
-            Denied: this user may not revoke it.
-            LockLost: the grant has ended before.
-            DaemonUnavailable: as `ping`.
-        """
-        check(self._ask(b"REVOKE %s token=%d" % (encode_name(name), token)), b"REVOKED")

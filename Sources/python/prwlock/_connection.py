@@ -17,30 +17,32 @@ Finalizers may run in the middle of this code. They only queue and send lines (`
 from __future__ import annotations
 
 import socket
-from _thread import allocate_lock
 from errno import EPIPE
 from os import getpid
 from time import monotonic
 
-from . import _forking
+from . import _cached, _forking
 from ._deadline import LOOK, PATIENCE, SLACK, look_within
 from ._errors import DaemonUnavailable
 from ._owner import call, threads
-from ._session import Request, Session
+from ._session import MOST_PIECES, Session
+from ._sleeper import Sleeper
 from ._sockets import bound_wait, no_answer
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from _thread import LockType
     from collections.abc import Callable
     from typing import Optional
 
     from ._notices import Listening
-    from ._owner import Thread
+    from ._slots import Memory
 
 #: A request is one small line, so the kernel accepts all of it or nothing.
 _FLAGS = socket.MSG_NOSIGNAL | socket.MSG_DONTWAIT
 _SIZE = (16_384,)
+#: What `_exchange.c` leaves to be done besides waiting.
+LOOK_FIRST, END_FIRST = 1, 2
+_LAST = (-1,)
 #: How often an interrupted caller checks that there is a keeper, in seconds.
 _A_MOMENT = 0.02
 #: How often `abandon` repeats an interrupted step. The limit is for interrupts that never stop.
@@ -51,67 +53,28 @@ class SentInVain(DaemonUnavailable):
     """The connection had ended before the request was sent, so no daemon can have read the request."""
 
 
-class Sleeper(Request):
-    """A request of a thread, which sleeps while another thread reads."""
-
-    #: A lock that `wake` releases; None as long as the thread has not slept.
-    bell: Optional[LockType] = None
-    #: How often to check the clock, in seconds.
-    look = LOOK
-
-    def __init__(
-        self,
-        connection: Connection,
-        thread: Thread,
-        text: bytes,
-        patience: Optional[float],
-        accept: Optional[Callable[[bytes], None]] = None,
-    ) -> None:
-        self.tag = b"#%s.%d " % (thread.owner, next(thread.numbers))
-        self.text = text
-        self.connection = connection
-        if accept is not None:
-            self.accept = accept
-        if patience is not None:
-            self.end = monotonic() + patience
-            if patience < LOOK:
-                self.look = look_within(patience)
-
-    def sleep(self, seconds: float) -> bool:
-        """Sleeps until `wake` is called; returns False after so many seconds. The first call returns at once.
-
-        After the first call there is a bell, so the caller checks again whether there is a reason to sleep.
-        """
-        if self.bell is None:
-            bell = allocate_lock()
-            bell.acquire()
-            self.bell = bell
-            return True
-        return self.bell.acquire(True, seconds)
-
-    def wake(self) -> None:
-        if self.bell is not None:
-            try:
-                self.bell.release()
-            except RuntimeError:  # It was released before, and the thread has not run since.
-                pass
-
-    def abandon(self) -> None:
-        """Calls `Connection.abandon` for this request."""
-        self.connection.abandon(self)
-
-
 class Connection(Session):
     """A connection of this process to a daemon that has answered on it."""
 
-    def __init__(self, connected: socket.socket, received: bytes, path: str) -> None:
+    def __init__(
+        self,
+        connected: socket.socket,
+        received: bytes,
+        path: str,
+        memory: Optional[Memory] = None,
+        is_quick: bool = False,
+    ) -> None:
         super().__init__(received, path)
+        #: The slots of cached grants; None without them.
+        self.memory = memory
         self._socket = connected
         self._send = connected.send
         self._receive = connected.recv
         #: An upper bound of the socket's receive timeout, which the reader sets.
         self._look_of_socket = LOOK
         self._waiting: list[Sleeper] = []
+        #: The usual exchange in one call of C; None without the extension.
+        self._wire = _cached.new_wire(connected, self._open, self._waiting, self._queued) if is_quick else None
         #: The callables for lost grants; see `_notices`.
         self.losses: dict[int, Listening] = {}
         #: Whether a keeper thread runs; see `_keeper`.
@@ -156,7 +119,17 @@ class Connection(Session):
             DaemonUnavailable: the connection ended before the reply.
             DaemonTimeout: the daemon did not answer in time.
         """
-        line = self.open(request)
+        if self._wire is not None and request.look >= self._look_of_socket:
+            outcome = self._wire.exchange(self, request, request.tag, request.text)
+            if isinstance(outcome, bytes):
+                if self._queued:
+                    self.flush(self._send_at_once)
+                return outcome
+            if outcome is not None:
+                return self._end_exchange(request, outcome)
+        tag = request.tag
+        line = tag + request.text + b"\n"
+        self._open[tag] = request
         if self.fault is not None:
             # The session ended after the caller chose it. `end` may have missed this request.
             raise SentInVain(f"the connection to the lock daemon at {self.path} has ended")
@@ -169,6 +142,44 @@ class Connection(Session):
             self._send_late(request, line)
         except OSError as error:
             self._refuse(error)
+        waiting = self._waiting
+        waiting.append(request)
+        chunks, lines, received = self._input
+        # The usual case without a call in Python: no other thread waits, and one line comes, the reply.
+        is_usual = waiting[0] is request and request.reply is None and request.look >= self._look_of_socket
+        if is_usual and not (chunks or lines or self._rows or received.repeats):
+            try:
+                chunks.extend(map(self._receive, _SIZE))
+            except BlockingIOError:
+                self._look(request)
+            except OSError:
+                # It comes again.
+                pass
+            else:
+                chunk = chunks[0]
+                if chunk.startswith(tag) and chunk.find(b"\n") == len(chunk) - 1:
+                    request.reply = reply = chunk[:-1]
+                    self._open.pop(tag, None)
+                    received.pieces.extend(map(chunks.pop, _LAST))
+                    if len(received.pieces) > MOST_PIECES:
+                        self._input = (chunks, lines, received.counted())
+                    if self._queued:
+                        self.flush(self._send_at_once)
+                    waiting.remove(request)
+                    if waiting:
+                        self._leave(request)
+                    return reply
+        self._wait(request)
+        if not request.reply:
+            raise self.gone()
+        return request.reply
+
+    def _end_exchange(self, request: Sleeper, outcome: int) -> bytes:
+        """Ends an exchange that `_wire` has begun, with the request in the queue."""
+        if outcome == LOOK_FIRST:
+            self._look(request)
+        elif outcome == END_FIRST:
+            self.end("a line could not be sent whole")
         self._wait(request)
         if not request.reply:
             raise self.gone()
@@ -248,13 +259,12 @@ class Connection(Session):
     # The queue of those that wait
 
     def _wait(self, request: Sleeper) -> None:
-        """Waits for the reply. If this raises, call `_leave`.
+        """Waits for the reply of a request that is in the queue. If this raises, call `_leave`.
 
         Raises:
             DaemonTimeout: the request reached its timeout.
         """
         waiting = self._waiting
-        waiting.append(request)
         while True:
             is_first = waiting[0] is request
             # Check in this order: only the first thread stores replies, so a missing reply can only come by reading.
@@ -328,6 +338,7 @@ class Connection(Session):
                 return self.notices.pop(0)
             if self.fault is not None or self.pid != getpid():
                 return None
+            self._waiting.append(listener)
             self._wait(listener)
 
     # Releases without a waiting caller
@@ -339,6 +350,12 @@ class Connection(Session):
             self.flush(self._send_at_once)
 
     # The end
+
+    def end(self, fault: str) -> None:
+        # First, so that no grant is released by its slot after the end.
+        if self.memory is not None:
+            self.memory.end()
+        super().end(fault)
 
     def keep(self, lowest: int) -> int:
         """Keeps the session open across ``exec``, on a descriptor with that number or a higher one."""

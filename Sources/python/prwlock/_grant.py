@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from sys import is_finalizing
 
-from ._connection import Connection, Sleeper
+from ._connection import Connection
 from ._deadline import PATIENCE, Deadline
 from ._errors import DaemonUnavailable, NestedUse, NotHeld
 from ._granted import Granted, downgrade_option
 from ._owner import Thread, call, threads
+from ._sleeper import Sleeper
 from ._wire import lease_option
 
 TYPE_CHECKING = False
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Any, Literal, Optional
 
+    from ._slots import Slot
     from ._wire import Seconds
 
 
@@ -38,6 +40,8 @@ class Grant(Granted):
     """
 
     _connection: Connection
+    #: The slot, if the grant is cached.
+    _slot: Optional[Slot] = None
 
     def __init__(self, connection: Connection, words: list[bytes], thread: Thread, owner: bytes) -> None:
         self._words = words
@@ -69,6 +73,13 @@ class Grant(Granted):
         Raises:
             NotHeld: another thread has released it.
         """
+        slot = self._slot
+        if slot is not None:
+            if slot.leave(self._live):
+                if slot.needs_grant:
+                    self._keep(slot)
+                return
+            self._slot = None
         connection = self._connection
         own = threads.own
         words = self._words
@@ -115,6 +126,13 @@ class Grant(Granted):
         if not self._is_over:
             self.release()
 
+    def _keep(self, slot: Slot) -> None:
+        """Makes the grant that is live when the slot is entered the next time."""
+        grant = Grant(self._connection, self._words, self._thread, self._owner)
+        grant._live.clear()
+        grant._slot = slot
+        slot.keep(grant, grant._live)
+
     def _disown(self) -> None:
         """Marks the grant as ended, because other code releases it."""
         self._live.clear()
@@ -122,6 +140,8 @@ class Grant(Granted):
     def __del__(self) -> None:
         # Not at the interpreter's exit: a program that exits within its critical section must leave a mark (G11).
         if self._live and not is_finalizing():
+            if self._slot is not None:
+                self._slot.forget()
             self._connection.release_soon(self._words[2], self._words[4])
 
     # Changes

@@ -42,12 +42,14 @@ def call(function: Function) -> Function:
 class Thread:
     """A thread as an owner: its word within the session, and the request of its call."""
 
-    __slots__ = ("numbers", "owner", "request")
+    __slots__ = ("numbers", "owner", "request", "tag")
 
     _numbers = Numbers()
 
     def __init__(self) -> None:
         self.owner = b"t%d" % Thread._numbers.next()
+        #: The tag of its requests, for `%` with a number.
+        self.tag = b"#%s.%%d " % self.owner
         #: The numbers of its requests. Only this thread uses them.
         self.numbers = count(1)
         #: The request of the call; the thread itself before the call has a request; None between two calls.

@@ -21,18 +21,15 @@ class Received:
     the daemon `repeats`.
     """
 
-    __slots__ = ("_count", "_known", "pieces")
+    __slots__ = ("_count", "_known", "pieces", "repeats")
 
     def __init__(self, count: int = 0, known: int = 0) -> None:
         self._count = count
         self._known = known
         #: Lines, each with its end, that are not counted yet.
         self.pieces: list[bytes] = []
-
-    @property
-    def repeats(self) -> bool:
-        """Whether the next line came before."""
-        return self._count < self._known
+        #: Whether the next line came before.
+        self.repeats = count < known
 
     def counted(self) -> Received:
         """Returns the same without pieces. Use it now and then, as the pieces take memory."""

@@ -8,6 +8,7 @@ from os import getpid
 from . import _location
 from ._errors import AcquireTimeout, Deadlock, NotHeld
 from ._once import once
+from ._process import process_id
 from ._wire import decode_name, encode_name
 
 TYPE_CHECKING = False
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from ._book import Book
     from ._client import Client
     from ._grant import Grant
+    from ._slots import Cell
     from ._status import LockStatus
     from ._wire import Seconds, Text
 
@@ -68,6 +70,8 @@ class RWLock:
         self._client: Optional[Client] = client
         self._books: dict[int, Book] = {}
         self._book: Optional[Book] = None
+        #: What is cached of the lock; None as long as nothing is.
+        self._cell: Optional[Cell] = None
 
     @property
     def name(self) -> str:
@@ -127,10 +131,14 @@ class RWLock:
             DaemonUnavailable: no daemon runs and none could be started, or the daemon went away during the wait.
             LockError: another reason that the class names.
         """
+        if self._cell is not None and timeout is None and self._cell.enter_read(self._book.grants):  # type: ignore[union-attr]
+            return True
         return self._acquire(b"READ", timeout)
 
     def acquire_write(self, timeout: Optional[Seconds] = None) -> bool:
         """Waits for the write lock; as `acquire_read`."""
+        if self._cell is not None and timeout is None and self._cell.enter_write(self._book.grants):  # type: ignore[union-attr]
+            return True
         return self._acquire(b"WRITE", timeout)
 
     def try_acquire_read(self) -> bool:
@@ -153,14 +161,19 @@ class RWLock:
             deadline = Deadline.of(timeout)
         client = self._client or self.client
         book = self._book
-        if book is None or book.pid != getpid():
+        if book is None or book.pid != process_id():
             book = self._own_book
+        cell = None if alone else self._cell
+        if cell is not None and (cell.enter_write if verb == b"WRITE" else cell.enter_read)(book.grants):
+            return True
         try:
-            client._acquire(verb, self._name, b"", deadline, book.grants, alone)
+            client._acquire(verb, self._name, b"", deadline, book.grants, alone, not alone)
         except (AcquireTimeout, Deadlock):
             if deadline is None:
                 raise
             return False
+        if cell is None and client._caches and not alone:
+            self._cell = client._cell(self._name)
         return True
 
     def release(self) -> None:
@@ -176,7 +189,9 @@ class RWLock:
         book = self._book
         if book is None:
             raise NotHeld("it is not held")
-        if book.pid != getpid():
+        if self._cell is not None and self._cell.leave(book.grants):
+            return
+        if book.pid != process_id():
             book = self._own_book
         book.take()._release()
 
@@ -259,6 +274,7 @@ class RWLock:
         self._name = encode_name(state["name"])
         self._location = _location.Location(state["socket"], state["origin"])
         self._client = None
+        self._cell = None
         # In the process that pickled it, the copy shares the grants. In any other process it begins without grants.
         self._book = Book.find(state["book"]) if state["pid"] == getpid() else None
         self._books = {} if self._book is None else {0: self._book}

@@ -39,7 +39,7 @@ _PIECE = 30
 _ONCE_MORE = 0.05
 _LAST = (-1,)
 #: The most replies that are kept until they are counted.
-_MOST_PIECES = 200
+MOST_PIECES = 200
 
 
 def move(take: Callable[[int], bytes], argument: Sequence[int], into: list[bytes]) -> None:
@@ -233,7 +233,7 @@ class Session:
                 expected.reply = chunk[:-1]
                 self._open.pop(expected.tag, None)
                 move(chunks.pop, _LAST, received.pieces)
-                if len(received.pieces) > _MOST_PIECES:
+                if len(received.pieces) > MOST_PIECES:
                     self._input = (chunks, lines, received.counted())
                 return
         if not lines:

@@ -172,6 +172,12 @@ def lock_summary(row: bytes) -> LockSummary:
         )
 
 
+def lock_summaries(rows: Sequence[bytes]) -> list[LockSummary]:
+    """Parses the rows of ``LIST``, without the locks that are only cached: nothing holds them or waits for them."""
+    summaries = map(lock_summary, rows)
+    return [lock for lock in summaries if lock.holders or lock.waiters or lock.owner_died or lock.mode]
+
+
 def stats(rows: Sequence[bytes]) -> dict[str, int]:
     """Parses the rows of ``STATS``."""
     with PARSING:

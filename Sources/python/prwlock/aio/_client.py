@@ -268,7 +268,7 @@ class Client:
         after: Optional[bytes] = b""
         while after is not None:
             rows = await self._rows(_status.list_request(prefix, after))
-            locks += map(_status.lock_summary, rows)
+            locks += _status.lock_summaries(rows)
             after = _status.next_page(rows)
         return locks
 

@@ -1,0 +1,68 @@
+"""A request of a thread, which sleeps while another thread reads for it."""
+
+from __future__ import annotations
+
+from _thread import allocate_lock
+from time import monotonic
+
+from ._deadline import LOOK, look_within
+from ._session import Request
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from _thread import LockType
+    from collections.abc import Callable
+    from typing import Optional
+
+    from ._connection import Connection
+    from ._owner import Thread
+
+
+class Sleeper(Request):
+    """A request of a thread, which sleeps while another thread reads."""
+
+    #: A lock that `wake` releases; None as long as the thread has not slept.
+    bell: Optional[LockType] = None
+    #: How often to check the clock, in seconds.
+    look = LOOK
+
+    def __init__(
+        self,
+        connection: Connection,
+        thread: Thread,
+        text: bytes,
+        patience: Optional[float],
+        accept: Optional[Callable[[bytes], None]] = None,
+    ) -> None:
+        self.tag = thread.tag % next(thread.numbers)
+        self.text = text
+        self.connection = connection
+        if accept is not None:
+            self.accept = accept
+        if patience is not None:
+            self.end = monotonic() + patience
+            if patience < LOOK:
+                self.look = look_within(patience)
+
+    def sleep(self, seconds: float) -> bool:
+        """Sleeps until `wake` is called; returns False after so many seconds. The first call returns at once.
+
+        After the first call there is a bell, so the caller checks again whether there is a reason to sleep.
+        """
+        if self.bell is None:
+            bell = allocate_lock()
+            bell.acquire()
+            self.bell = bell
+            return True
+        return self.bell.acquire(True, seconds)
+
+    def wake(self) -> None:
+        if self.bell is not None:
+            try:
+                self.bell.release()
+            except RuntimeError:  # It was released before, and the thread has not run since.
+                pass
+
+    def abandon(self) -> None:
+        """Calls `Connection.abandon` for this request."""
+        self.connection.abandon(self)
