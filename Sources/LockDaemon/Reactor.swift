@@ -109,8 +109,7 @@ struct Reactor: ~Copyable {
 
     init(
         _ server: consuming Server, _ continuity: consuming Continuity?, polling: Polling,
-        watching support: ProcessWatch.Support,
-        reporting reportedFacts: Policy.Facts, mainQueue: Int32
+        watching support: ProcessWatch.Support, reporting reportedFacts: Policy.Facts, mainQueue: Int32
     ) throws(SystemError) {
         let events = try EventSet()
         let timer = try DeadlineTimer()
