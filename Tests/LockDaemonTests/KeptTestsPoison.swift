@@ -119,7 +119,7 @@ import Testing
         let sessions = try (0..<20).map { _ in try daemon.connect() }
         for session in sessions { #expect(try session.ask("PING") == "PONG") }
         let worker = try #require(daemon.worker)
-        kill(worker, SIGSTOP)
+        stopProcess(worker)
         for (number, session) in sessions.enumerated() {
             try session.send("#1 WRITE lock/\(number)", number == 7 ? "#2 WRITE poison" : "#2 PING")
         }
@@ -150,7 +150,7 @@ import Testing
         let sessions = try (0..<2).map { _ in try daemon.connect() }
         for session in sessions { #expect(try session.ask("PING") == "PONG") }
         let worker = try #require(daemon.worker)
-        kill(worker, SIGSTOP)
+        stopProcess(worker)
         for session in sessions { try session.send("WRITE poison") }
         kill(worker, SIGCONT)
         for session in sessions { #expect(try session.nextLine() == nil) }
@@ -232,7 +232,7 @@ import Testing
         let fatal = try daemon.connect()
         #expect(try fatal.ask("PING") == "PONG")
         let worker = try #require(daemon.worker)
-        kill(worker, SIGSTOP)
+        stopProcess(worker)
         // More than is read at once.
         try holder.session.send(bytes: String(repeating: "PING\n", count: 5_000).utf8)
         try holder.session.send("RELEASE jobs", "WRITE mail")
@@ -270,7 +270,7 @@ import Testing
         let sessions = try (0..<2).map { _ in try daemon.connect() }
         for session in sessions { #expect(try session.ask("PING") == "PONG") }
         let worker = try #require(daemon.worker)
-        kill(worker, SIGSTOP)
+        stopProcess(worker)
         // Carried out with care, these lines take longer than the lease.
         let pings = String(repeating: "PING\n", count: 1_000)
         try sessions[0].send(bytes: "WRITE late lease=1ms\n\(pings)".utf8)

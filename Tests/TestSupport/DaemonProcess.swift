@@ -151,8 +151,10 @@ public final class DaemonProcess {
     /// Opens a session of this process.
     public func connect() throws -> RawSession { try RawSession(connectingTo: socketPath) }
 
-    /// Sends a signal.
-    public func signal(_ number: Int32) { Glibc.kill(processID, number) }
+    /// Sends a signal. After SIGSTOP it has stopped.
+    public func signal(_ number: Int32) {
+        if number == SIGSTOP { stopProcess(processID) } else { Glibc.kill(processID, number) }
+    }
 
     /// Kills it, and waits for its end.
     public func kill() {
@@ -222,5 +224,13 @@ func waitForEnd(of process: Int32) throws {
         guard errno == EINTR else {
             throw RawSession.TimedOut(description: "process \(process) does not end")
         }
+    }
+}
+
+/// Stops a process, and returns once it has stopped: the signal alone lets it go on for a moment.
+public func stopProcess(_ process: Int32) {
+    Glibc.kill(process, SIGSTOP)
+    while !ProcessFacts.isStopped(process), Glibc.kill(process, 0) == 0 {
+        usleep(200)
     }
 }
