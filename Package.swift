@@ -177,7 +177,8 @@ let package = Package(
         .testTarget(
             name: "ToolTests",
             dependencies: [
-                "prwlock-tool", "prwlockd", "LockWire", "LockVocabulary", "CRun", "Posix", "Rendezvous",
+                "prwlock-tool", "prwlockd", "PRWLock", "LockWire", "LockVocabulary", "CRun", "Posix",
+                "Rendezvous",
                 "CTestSupport", "Seeded", "TestSupport", "WireExamples",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ]),

@@ -26,33 +26,36 @@ const char *peers_kind_word(int kind) {
     return kind >= 0 && kind < PEERS_KINDS ? words[kind] : NULL;
 }
 
-static int64_t now(void) {
+static int64_t now(void *context) {
+    (void)context;
     struct timespec time;
     clock_gettime(CLOCK_MONOTONIC, &time);
     return (int64_t)time.tv_sec * 1000000000 + time.tv_nsec;
 }
 
-static int64_t await(int64_t instant) {
+static int64_t await(void *context, int64_t instant) {
     int64_t early = instant - WAKE_EARLY;
     struct timespec time = {.tv_sec = early / 1000000000, .tv_nsec = early % 1000000000};
     if (early > 0)
         while (clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &time, NULL) == EINTR) continue;
-    int64_t time_now = now();
-    while (time_now < instant) time_now = now();
+    int64_t time_now = now(context);
+    while (time_now < instant) time_now = now(context);
     return time_now;
 }
 
+static const struct peers_clock monotonic = {.now = now, .await = await};
+
 int peers_window(
-    const struct peers_part *part, enum peers_kind kind, int64_t begin, int64_t length, uint64_t *count,
-    int64_t *elapsed) {
-    int64_t start = await(begin), end = begin + length, last = start;
+    const struct peers_part *part, const struct peers_clock *clock, enum peers_kind kind, int64_t begin, int64_t length,
+    uint64_t *count, int64_t *elapsed) {
+    int64_t start = clock->await(clock->context, begin), end = begin + length, last = start;
     uint64_t chunk = 1;
     *count = 0;
     while (last < end) {
         int64_t made = part->pairs(part->context, kind, chunk);
         if (made < 0) return errno != 0 ? errno : EPROTO;
         int64_t then = last;
-        last = now();
+        last = clock->now(clock->context);
         /* The other participant has ended by now, so this may be a turn that would not have come otherwise. */
         if (kind == PEERS_TURNS && last > end) {
             last = end;
@@ -94,7 +97,7 @@ int peers_serve(const struct peers_part *part) {
         uint64_t count;
         int error = EINVAL;
         if (sscanf(line, "go %15s %" SCNd64 " %" SCNd64, word, &begin, &length) == 3 && kind_of(word) >= 0)
-            error = peers_window(part, (enum peers_kind)kind_of(word), begin, length, &count, &elapsed);
+            error = peers_window(part, &monotonic, (enum peers_kind)kind_of(word), begin, length, &count, &elapsed);
         if (error != 0) {
             printf("failed %s\n", strerror(error));
             fflush(stdout);

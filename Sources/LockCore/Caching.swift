@@ -50,8 +50,8 @@ extension LockTable {
         cacheUsage[sessions[session].account, default: CacheUsage()].grants += cached
     }
 
-    /// Whether the account of a session may have one more of what there are so many of. Where it gets a share of all grants, it
-    /// gets the same share here.
+    /// Whether the account of a session is below its share of a limit. Where it gets a share of all grants, it gets the same
+    /// share here.
     private func mayHaveMore(
         _ session: Slot<Session>, _ count: KeyPath<CacheUsage, Int>, of all: Int, atMost limit: Int
     ) -> Bool {

@@ -2,7 +2,7 @@ import LockCore
 import LockVocabulary
 import LockWire
 
-/// The two most frequent requests: for a lock, and for the release of one. They come in parts, as a `Request.Brief` has no others.
+/// The two most frequent requests: for a lock, and for the release of one. Their parameters are the parts of a `Request.Brief`.
 extension Server {
     @inline(__always)
     mutating func acquire(

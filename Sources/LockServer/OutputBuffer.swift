@@ -5,7 +5,7 @@
 /// Invariant: the bytes from `start` up to `end` are initialized, and `end` is within the memory.
 struct OutputBuffer: ~Copyable {
     private var memory: UnsafeMutablePointer<UInt8>?
-    private var capacity = 0
+    private(set) var capacity = 0
     private var start = 0
     private var end = 0
 
@@ -76,7 +76,7 @@ struct OutputBuffer: ~Copyable {
         if start == end {
             (start, end) = (0, 0)
             if capacity > Self.usualCapacity { giveBack() }
-        } else if start >= Self.mostSent {
+        } else if start >= Self.mostSent || isMostlyUnused {
             moveToBeginning()
         }
     }
@@ -92,10 +92,23 @@ struct OutputBuffer: ~Copyable {
         (memory, capacity) = (nil, 0)
     }
 
+    /// Otherwise a client that reads all but a byte would keep the memory of its longest output, and count as a byte (G12).
+    @inline(__always)
+    private var isMostlyUnused: Bool { capacity > Self.usualCapacity && count < capacity / 4 }
+
+    /// Gives memory back too, if little of it is used.
     @inline(never)
     private mutating func moveToBeginning() {
         guard let memory else { return }
         let count = count
+        if isMostlyUnused {
+            let smaller = max(2 * count, Self.usualCapacity)
+            let target = UnsafeMutablePointer<UInt8>.allocate(capacity: smaller)
+            target.initialize(from: memory + start, count: count)
+            memory.deallocate()
+            (self.memory, capacity, start, end) = (target, smaller, 0, count)
+            return
+        }
         memory.update(from: memory + start, count: count)
         (start, end) = (0, count)
     }

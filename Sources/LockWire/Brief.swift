@@ -3,7 +3,7 @@ public import LockVocabulary
 extension Request {
     /// A request as most clients make it: for a lock, or for the release of one, with no words but `wait=` and `lease=`.
     ///
-    /// The daemon carries it out without making a `Request` of it, as to pack that and to unpack it takes longer than to read it.
+    /// The daemon carries it out without making a `Request` of it, because making a `Request` costs more than reading the line.
     public struct Brief {
         public let name: LockName
         /// The mode of a request for a lock; nil for a release.

@@ -57,14 +57,17 @@ extension LockReport {
     private var summary: String {
         let modes = Set(holders.map(\.row.mode))
         guard let strongest = modes.max() else {
-            if cached > 0 { return "free, cached by \(cached == 1 ? "1 owner" : "\(cached) owners")" }
-            return waiters.isEmpty ? "free" : "free, \(waiting)"
+            return waiters.isEmpty ? "free\(caching)" : "free, \(waiting)\(caching)"
         }
         let held = holders.count == 1 ? "1 holder" : "\(holders.count) holders"
-        return "held (\(strongest)), \(held), \(waiting)"
+        return "held (\(strongest)), \(held), \(waiting)\(caching)"
     }
 
-    private var waiting: String { waiters.isEmpty ? "nobody waits" : "\(waiters.count) waiting" }
+    private var waiting: String { waiters.isEmpty ? "no request waits" : "\(waiters.count) waiting" }
+
+    private var caching: String {
+        cached == 0 ? "" : ", cached by \(cached == 1 ? "1 owner" : "\(cached) owners")"
+    }
 
     private func holderTable(_ style: Style, _ clock: DisplayClock) -> Shown {
         var table = Table(

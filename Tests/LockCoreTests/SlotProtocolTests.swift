@@ -106,6 +106,15 @@ import Testing
     }
 
     @Test(
+        "does so with a client that never holds twice, whose steps are one swap each",
+        arguments: settings.indices)
+    func entries(number: Int) throws {
+        var setting = Self.settings[number].1
+        (setting.usesEntries, setting.recurses) = (true, false)
+        print("slot protocol, entries, \(Self.settings[number].0): \(try Self.explore(setting)) states")
+    }
+
+    @Test(
         "the steps that are written out are those of the header, from every word", arguments: [true, false])
     func sameSteps(isRead: Bool) {
         let words = [1, 2].flatMap { generation in

@@ -68,6 +68,8 @@ struct SlotWorld: Hashable {
         var fault: SlotFault?
         /// Whether a client's step is a whole function of the header.
         var usesFunctions = false
+        /// Whether a client's step is a whole function of `prwlock_cached.h`. Such a client never holds twice.
+        var usesEntries = false
     }
 
     var clients: [Client]

@@ -1,7 +1,7 @@
 import CSlot
 
 /// The steps of a client in `SlotWorld`: those of `prwlock_slot.h`, written out so that other steps may come between a look and
-/// a swap, or the functions themselves; and the client's rules of `protocol.md`.
+/// a swap, or the functions themselves; or the functions of `prwlock_cached.h`, which are one swap each; and the client's rules of `protocol.md`.
 extension SlotWorld {
     func clientSteps(_ client: Int, _ setting: Setting) -> [(String, SlotWorld)] {
         func step(_ name: String, _ change: (inout SlotWorld) -> Void) -> [(String, SlotWorld)] {
@@ -77,13 +77,31 @@ extension SlotWorld {
         return nil
     }
 
+    /// A step of `prwlock_cached.h` on the client's word, in pages as a client maps them.
+    private mutating func entryStep(
+        _ client: Int, _ generation: UInt64, _ body: (UnsafeMutableRawPointer, UInt64) -> Bool
+    ) -> Bool {
+        let entry = prwlock_entry_of(generation, UInt32(client))
+        return withUnsafeTemporaryAllocation(byteCount: 3 * 4096, alignment: 64) { pages in
+            guard let base = pages.baseAddress, let word = prwlock_entry_word(base, entry) else {
+                return false
+            }
+            base.storeBytes(of: 1, as: UInt32.self)
+            word.initialize(to: words[client])
+            defer { words[client] = word.pointee }
+            return body(base, entry)
+        }
+    }
+
     private mutating func enter(_ client: Int, _ lock: Int, _ seen: UInt64, _ setting: Setting) {
         guard let known = clients[client].known[lock] else { return }
         let generation = SlotWord.generation(known.token, setting.fault)
-        if setting.usesFunctions {
-            guard prwlock_slot_enter(&words[client], generation, known.isRead) else {
-                return giveUp(client, lock, known.isRead)
-            }
+        if setting.usesFunctions || setting.usesEntries {
+            let isEntered =
+                setting.usesEntries
+                ? entryStep(client, generation) { prwlock_entry_enter($0, $1) }
+                : prwlock_slot_enter(&words[client], generation, known.isRead)
+            guard isEntered else { return giveUp(client, lock, known.isRead) }
             clients[client].phase = .checking(lock: lock)
             return
         }
@@ -149,6 +167,8 @@ extension SlotWorld {
     ) -> Bool? {
         let generation = SlotWord.generation(token, setting.fault)
         if setting.usesFunctions { return prwlock_slot_leave(&words[client], generation) }
+        // `prwlock_entry_leave` looks who serves before this swap: that is a step of its own, in `beginLeave`.
+        if setting.usesEntries { return entryStep(client, generation) { prwlock_entry_step_back($0, $1) } }
         guard let now = swap(client, seen, to: seen - 1) else { return true }
         seen = now
         let isOwn = now >> 16 == generation || setting.fault == .comparesNoGeneration

@@ -46,4 +46,23 @@ import Testing
             #expect(count == model.count && isEmpty == model.isEmpty && isEqual, "seed \(seed)")
         }
     }
+
+    @Test("a client that leaves a byte unread keeps no more memory than a quiet one (G12)")
+    func memoryOfTheUnread() {
+        var buffer = OutputBuffer()
+        for length in [10_000, 60_000, 1_000_000] {
+            buffer.append([UInt8](repeating: 1, count: length))
+            let most = buffer.capacity
+            #expect(most >= length)
+            while buffer.count > 1 {
+                buffer.removeFirst(min(buffer.count - 1, 4_096))
+                let (count, capacity) = (buffer.count, buffer.capacity)
+                #expect(capacity <= max(2_048, 4 * count + 3) && capacity <= most)
+            }
+        }
+        let capacity = buffer.capacity
+        #expect(capacity == 2_048)
+        let bytes = Array(buffer.bytes)
+        #expect(bytes == [1])
+    }
 }

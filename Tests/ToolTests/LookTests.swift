@@ -2,6 +2,7 @@ import Foundation
 import Glibc
 import LockVocabulary
 import LockWire
+import PRWLock
 import Posix
 import TestSupport
 import Testing
@@ -106,7 +107,7 @@ import Testing
         }
         #expect(
             try ToolProcess(["status", "a/1"], at: daemon).rest().hasPrefix(
-                "a/1: held (write), 1 holder, nobody waits\n"))
+                "a/1: held (write), 1 holder, no request waits\n"))
         #expect(try ToolProcess(["status", "a/1"], at: daemon).rest().contains(String(getpid())))
         #expect(try ToolProcess(["status", "free"], at: daemon).rest() == "free: free\n")
 
@@ -144,6 +145,36 @@ import Testing
         let data = Data(try ToolProcess(["status", "--json"], at: daemon).rest().utf8)
         let locks = try JSONSerialization.jsonObject(with: data) as? [[String: Any]]
         #expect(locks?.count == 2)
+    }
+
+    @Test("status says how many owners have a lock cached, whether or not another one holds it")
+    func statusOfCached() throws {
+        let daemon = try DaemonProcess()
+        let lock = BlockingClient(socketPath: daemon.socketPath).lock("jobs")
+        for _ in 0..<3 { try lock.withReadLock {} }
+        func text() throws -> String { try ToolProcess(["status", "jobs"], at: daemon).rest() }
+        func cached() throws -> Int? {
+            let data = Data(try ToolProcess(["status", "jobs", "--json"], at: daemon).rest().utf8)
+            return (try JSONSerialization.jsonObject(with: data) as? [String: Any])?["cached"] as? Int
+        }
+        #expect(try text() == "jobs: free, cached by 1 owner\n")
+        #expect(try cached() == 1)
+
+        let other = BlockingClient(socketPath: daemon.socketPath).lock("jobs")
+        for _ in 0..<3 { try other.withReadLock {} }
+        #expect(try text() == "jobs: free, cached by 2 owners\n")
+        #expect(try cached() == 2)
+
+        let session = try daemon.connect()
+        #expect(try session.ask("READ jobs")?.hasPrefix("GRANTED") == true)
+        #expect(try text().hasPrefix("jobs: held (read), 1 holder, no request waits, cached by 2 owners\n"))
+        #expect(try cached() == 2)
+        #expect(try session.ask("RELEASE jobs")?.hasPrefix("RELEASED") == true)
+
+        // This ends the caching.
+        #expect(try session.ask("WRITE jobs")?.hasPrefix("GRANTED") == true)
+        #expect(try text().hasPrefix("jobs: held (write), 1 holder, no request waits\n"))
+        #expect(try cached() == 0)
     }
 
     @Test(

@@ -68,8 +68,17 @@ int peers_open(const char *name, const char *folder, int index, struct peers_par
 /* Says that the participant is ready, and carries out orders until there are no more. Returns an exit status. */
 int peers_serve(const struct peers_part *);
 
+/* The clock of a window, in nanoseconds. A test passes one of its own, so that it depends on no real time. */
+struct peers_clock {
+    int64_t (*now)(void *context);
+    /* Returns when the instant has come, with the time. */
+    int64_t (*await)(void *context, int64_t instant);
+    void *context;
+};
+
 /* Carries out one order. Returns 0 or an errno. */
 int peers_window(
-    const struct peers_part *, enum peers_kind, int64_t begin, int64_t length, uint64_t *count, int64_t *elapsed);
+    const struct peers_part *, const struct peers_clock *, enum peers_kind, int64_t begin, int64_t length,
+    uint64_t *count, int64_t *elapsed);
 
 #endif

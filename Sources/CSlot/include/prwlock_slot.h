@@ -2,8 +2,8 @@
  * The slots of cached grants: the words that a client and the daemon share.
  *
  * README.md, beside the folder of this file, has the states and the interleavings; `protocol.md` says how a client gets
- * the memory. Both sides use these functions, so this file is the one statement of the protocol. Nothing here waits, calls
- * the system, or loops for longer than another processor changes the same word.
+ * the memory. Both sides use these functions, so this file and `prwlock_cached.h` are the one statement of the protocol.
+ * Nothing here waits, calls the system, or loops for longer than another processor changes the same word.
  *
  * C11 or later, or C++11 or later, with GCC or Clang.
  */
