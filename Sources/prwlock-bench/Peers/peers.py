@@ -119,14 +119,12 @@ class Part:
 def _prwlock(peer: str) -> Lock:
     """This project's package; its socket is that of PRWLOCK_SOCKET."""
     is_cached = peer == "python-cached"
-    if not is_cached:
-        os.environ["PRWLOCK_NO_EXTENSION"] = "1"
     prwlock = _imported("prwlock", "pip install Sources/python, this project's package")
     if prwlock.__version__.startswith("0."):
         raise Missing("this project's package: here, prwlock is the original (--original is for that)")
     if is_cached and not _can_cache():
         raise Missing("this project's package with its extension module, which caches grants")
-    lock = prwlock.RWLock(peer)
+    lock = prwlock.Client(cache=is_cached).lock(peer)
     return Lock(prwlock.__version__, lock.acquire_write, lock.release, lock.acquire_read, lock.release)
 
 

@@ -11,6 +11,8 @@ by a slot is a grant in the lock's `Book` as any other one:
     acquire by a slot   the swap, and the same grant in the book again: one call of C
 
 No signal handler runs in such a call. If it returns False, the request goes to the daemon, as without a cache.
+
+The extension also has the usual exchange of a request, with or without a cache: its line and its reply in one call.
 """
 
 from __future__ import annotations

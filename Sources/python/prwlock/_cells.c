@@ -12,16 +12,23 @@ static uint64_t this_thread(void) {
 
 /* ---- Places ---- */
 
-/* The finalizer of a live grant releases it at the daemon. So this may run Python code, and comes last. */
-static void clear_place(Place *place) {
+/* Frees a place, and returns what it had, which is to be dropped. */
+static Place empty_place(Place *place) {
     Place old = *place;
     *place = (Place){0};
     if (old.slot != NULL) old.slot->cell = NULL;
+    return old;
+}
+
+/* The finalizer of a live grant releases it at the daemon. So this may run Python code, and comes last. */
+static void drop(Place old) {
     Py_XDECREF(old.slot);
     Py_XDECREF(old.thread);
     Py_XDECREF(old.live);
     if (!old.is_lent) Py_XDECREF(old.grant);
 }
+
+static void clear_place(Place *place) { drop(empty_place(place)); }
 
 static Place *place_of(Cell *cell, uint64_t number) {
     for (Place *place = cell->places; place < cell->places + MOST; place++)
@@ -58,11 +65,15 @@ static void slot_dealloc(PyObject *self) {
     free_object(self);
 }
 
+/* Marks a grant as ended. A list of one element is emptied without memory. */
+static void end_grant(PyObject *live) {
+    if (PyList_SetSlice(live, 0, PyList_Size(live), NULL) != 0) PyErr_Clear();
+}
+
 /* Ends a hold, if that is one swap. */
 static int leave(Slot *slot, PyObject *live) {
     if (!is_live(live) || !prwlock_entry_leave(slot->memory->pages, slot->entry)) return 0;
-    if (PyList_SetSlice(live, 0, PyList_Size(live), NULL) == 0) return 1;
-    PyErr_Clear();
+    end_grant(live);
     return 1;
 }
 
@@ -159,7 +170,9 @@ static int cell_traverse(PyObject *self, visitproc visit, void *arg) {
 
 static int cell_clear(PyObject *self) {
     Cell *cell = (Cell *)self;
-    for (Place *place = cell->places; place < cell->places + MOST; place++) clear_place(place);
+    Place old[MOST];
+    for (int index = 0; index < MOST; index++) old[index] = empty_place(&cell->places[index]);
+    for (int index = 0; index < MOST; index++) drop(old[index]);
     return 0;
 }
 
@@ -186,16 +199,43 @@ static PyObject *cell_add(PyObject *self, PyObject *arguments) {
     Place *place = place_of(cell, number);
     if (place == NULL) place = place_of(cell, 0);
     if (place == NULL) place = &cell->places[cell->next++ % MOST];
-    clear_place(place);
+    Place old = empty_place(place);
     Py_INCREF(slot);
     Py_INCREF(thread);
     *place = (Place){.slot = (Slot *)slot, .number = number, .thread = thread, .is_write = is_write};
     ((Slot *)slot)->cell = cell;
+    drop(old);
     Py_RETURN_NONE;
 }
 
 /*
- * Takes the lock under the cached grant of this thread. Its grant becomes live, and the last one in `grants`.
+ * Makes the grant of a place live and the last one in `grants`, and takes the lock. Returns 1; 0 if the daemon has to be
+ * asked; -1 after an error.
+ *
+ * What needs memory comes before the swap, so no hold is left that no grant stands for.
+ */
+static int hold(Place *place, PyObject *grants) {
+    if (PyList_Append(place->live, Py_True) != 0) return -1;
+    if (PyDict_SetItem(grants, place->grant, module_of.one) != 0) {
+        end_grant(place->live);
+        return -1;
+    }
+    void *pages = place->slot->memory->pages;
+    uint64_t entry = place->slot->entry;
+    int is_entered = prwlock_entry_enter(pages, entry);
+    if (is_entered && prwlock_pages_are_served(pages)) {
+        place->is_lent = 1;
+        Py_DECREF(place->grant);
+        return 1;
+    }
+    if (PyDict_DelItem(grants, place->grant) != 0) PyErr_Clear();
+    /* If this step back fails, another process serves by now and waits for a release: the finalizer of the grant. */
+    if (!is_entered || prwlock_entry_step_back(pages, entry)) end_grant(place->live);
+    return 0;
+}
+
+/*
+ * Takes the lock under the cached grant of this thread.
  *
  * If this returns False, the caller asks the daemon, which ends the caching. So the place is cleared.
  */
@@ -206,23 +246,9 @@ static PyObject *enter(Cell *cell, PyObject *grants, int is_write) {
     }
     Place *place = place_of(cell, this_thread());
     if (place == NULL || !is_between_calls(place)) Py_RETURN_FALSE;
-    if (place->is_write == is_write && has_grant(place)) {
-        void *pages = place->slot->memory->pages;
-        uint64_t entry = place->slot->entry;
-        if (prwlock_entry_enter(pages, entry)) {
-            int is_served = prwlock_pages_are_served(pages);
-            if (is_served || !prwlock_entry_step_back(pages, entry)) {
-                /* Either it is held, or another process serves by now and waits for a release: see `clear_place`. */
-                if (PyList_Append(place->live, Py_True) != 0) return NULL;
-            }
-            if (is_served) {
-                if (PyDict_SetItem(grants, place->grant, module_of.one) != 0) return NULL;
-                place->is_lent = 1;
-                Py_DECREF(place->grant);
-                Py_RETURN_TRUE;
-            }
-        }
-    }
+    int outcome = place->is_write == is_write && has_grant(place) ? hold(place, grants) : 0;
+    if (outcome < 0) return NULL;
+    if (outcome > 0) Py_RETURN_TRUE;
     clear_place(place);
     Py_RETURN_FALSE;
 }

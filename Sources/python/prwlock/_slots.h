@@ -2,9 +2,10 @@
  * The extension of the client for threads: the steps that are too quick for Python. `_cached.py` says how they are used, and
  * CSlot/README.md what the words of the slots mean.
  *
- * Each function is one call of C that runs no Python code, unless it drops the last reference to a grant that is still
- * live. So no signal handler and no other thread comes between its steps: they need the global lock of the interpreter.
- * Only a round trip gives the lock up, while it waits for bytes.
+ * Each function is one call of C. No signal handler and no other thread comes between its steps: they need the global lock
+ * of the interpreter, and only Python code or a round trip gives that up. Python code runs where the last reference to a
+ * grant goes: a live grant has a finalizer, which may use the same cell. So references are dropped last, when the places
+ * and slots are whole again. A grant has no hash and no comparison of its own, so a dictionary of grants runs no Python code.
  *
  *   _slots.c     Memory   the slots of one session, and the page that says whether a daemon serves; the module
  *   _cells.c     Slot     one cached grant; each `Grant` under it refers to it
