@@ -52,7 +52,7 @@ class Report:
 
     @property
     def _summary(self) -> str:
-        waiting = f"{len(self._waiters)} waiting" if self._waiters else "nobody waits"
+        waiting = f"{len(self._waiters)} waiting" if self._waiters else "no request waits"
         if not self._holders:
             return f"free, {waiting}" if self._waiters else "free"
         # The alphabetical order of the modes is the order of their strength.
