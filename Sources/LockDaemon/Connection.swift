@@ -63,7 +63,7 @@ final class Connection {
     /// Reads once.
     func read(into room: UnsafeMutableRawBufferPointer) -> ReadOutcome {
         while true {
-            let count = recv(socket.rawValue, room.baseAddress, room.count, Int32(MSG_DONTWAIT))
+            let count = linux_recv(socket.rawValue, room.baseAddress, room.count, Int32(MSG_DONTWAIT))
             if count > 0 { return .bytes(count) }
             if count == 0 { return .end }
             switch errno {
@@ -128,7 +128,7 @@ final class Connection {
         let flags = Int32(MSG_DONTWAIT | MSG_NOSIGNAL)
         let number = socket.rawValue
         return outcome(of: bytes) {
-            Glibc.send(number, bytes.baseAddress, bytes.count, flags)
+            linux_send(number, bytes.baseAddress, bytes.count, flags)
         } sent: {
         } refused: {
             false

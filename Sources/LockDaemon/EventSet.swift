@@ -25,7 +25,7 @@ struct EventSet: ~Copyable {
     mutating func wait(_ milliseconds: Int32) -> Int {
         var milliseconds = milliseconds
         while true {
-            let count = epoll_wait(descriptor.rawValue, &events, Int32(events.count), milliseconds)
+            let count = linux_epoll_wait(descriptor.rawValue, &events, Int32(events.count), milliseconds)
             // An error means an interruption by a debugger or a stop; the caller waits again.
             found = max(0, Int(count))
             if found < events.count { return found }

@@ -15,7 +15,23 @@
 #include <sys/file.h>
 #include <sys/inotify.h>
 #include <sys/signalfd.h>
+#include <sys/syscall.h>
 #include <sys/timerfd.h>
+#include <unistd.h>
+
+/* recv, send and epoll_wait of each batch. In a process with threads, those of glibc are points at which a thread can be
+   cancelled, for 30 instructions each time. No thread of the daemon is ever cancelled. */
+static inline ssize_t linux_recv(int socket, void *buffer, size_t size, int flags) {
+    return syscall(SYS_recvfrom, socket, buffer, size, flags, NULL, NULL);
+}
+
+static inline ssize_t linux_send(int socket, const void *bytes, size_t size, int flags) {
+    return syscall(SYS_sendto, socket, bytes, size, flags, NULL, 0);
+}
+
+static inline int linux_epoll_wait(int set, struct epoll_event *events, int most, int milliseconds) {
+    return (int)syscall(SYS_epoll_pwait, set, events, most, milliseconds, NULL, 8);
+}
 
 /* Accepts a connection, with a descriptor that does not block and that no program inherits. */
 int linux_accept(int listener);
