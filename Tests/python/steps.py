@@ -67,3 +67,35 @@ class AtSteps:
         if self.count in self.steps:
             self.called += 1
             self.action()
+
+
+class AtChecks:
+    """Calls something where Python may run signal handlers: at the beginning of a function, and after a call of C.
+
+    What is raised there comes out of that call, unlike what `AtSteps` raises. The beginning of an `__exit__` is left
+    out: no class in Python can survive an exception there.
+    """
+
+    def __init__(self, action: Callable[[], object], *checks: int) -> None:
+        self.action = action
+        self.checks = set(checks)
+        self.count = 0
+        #: How often `action` was called.
+        self.called = 0
+
+    def __enter__(self) -> AtChecks:
+        sys.setprofile(self._check)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        sys.setprofile(None)
+
+    def _check(self, frame: FrameType, event: str, argument: object) -> None:
+        if event not in ("call", "c_return") or not frame.f_code.co_filename.startswith(FOLDER):
+            return
+        if event == "call" and frame.f_code.co_name == "__exit__":
+            return
+        self.count += 1
+        if self.count in self.checks:
+            self.called += 1
+            self.action()

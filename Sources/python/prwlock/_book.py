@@ -9,10 +9,11 @@ from weakref import WeakValueDictionary
 from . import _forking
 from ._errors import NotHeld
 from ._once import once
-from ._owner import threads
+from ._owner import MOST_INTERRUPTS, threads
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from typing import Any, Optional
 
     from ._grant import Grant
@@ -99,6 +100,24 @@ class Book:
                 grant = held[-1]
             if grants.pop(grant, None) is not None:
                 return grant
+
+    def give_back(self, kept: Sequence[Grant]) -> None:
+        """Ends the grants of this thread besides these, for a call that an interrupt ends."""
+        for _ in range(MOST_INTERRUPTS):
+            try:
+                for grant in list(self.grants):
+                    if grant not in kept and grant._thread is threads.own:
+                        grant._give_back()
+                        self.grants.pop(grant, None)
+                return
+            except BaseException:  # Another interrupt. The call already ends because of the first one.
+                continue
+
+    def give_back_last(self, held: Optional[Sequence[Grant]]) -> None:
+        """Ends the last grant of this thread of these, by default of all, unless a release has taken it."""
+        own = [grant for grant in list(self.grants if held is None else held) if grant._thread is threads.own]
+        if own and own[-1] in self.grants:
+            self.give_back([grant for grant in list(self.grants) if grant is not own[-1]])
 
     def descriptor(self) -> int:
         """Returns a descriptor for programs that use the original's; open as long as the book, unless they close it."""

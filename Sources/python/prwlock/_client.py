@@ -239,7 +239,7 @@ class Client(Looking):
         if connection is None or connection.memory is None:
             return None
         if len(self._cells) >= _MOST_CELLS:
-            self._cells = {}
+            self._forget_cells()
         return once(self._cells, name, _cached.new_cell)
 
     def _cache(self, name: bytes, grant: Grant) -> None:
@@ -250,6 +250,16 @@ class Client(Looking):
         if slot is not None and cell is not None:
             grant._slot = slot
             cell.add(slot, grant._thread, grant._words[3] == b"write")
+            connection = grant._connection
+            # Another thread has closed or replaced the session meanwhile, and did not find this grant.
+            if connection.fault is not None or connection is not self._connection:
+                cell.clear()
+
+    def _forget_cells(self) -> None:
+        """Drops what is cached. What only a lock object keeps would also keep its session's socket open."""
+        cells, self._cells = self._cells, {}
+        for cell in cells.values():
+            cell.clear()
 
     # The connection
 
@@ -294,10 +304,7 @@ class Client(Looking):
     def _connect_behind(self, before: Optional[Connection], end: Optional[float]) -> Connection:
         if before is not None and before.pid == getpid():
             log("WARNING", f"connecting anew to the lock daemon at {self.path}: {before.fault or 'it is leaving'}")
-        # The grants of an earlier session would keep its socket open.
-        cells, self._cells = self._cells, {}
-        for cell in cells.values():
-            cell.clear()
+        self._forget_cells()
         connected, received = connect(self._location, end)
         is_quick = _cached.is_possible()
         if not is_quick:

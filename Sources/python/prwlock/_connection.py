@@ -17,6 +17,7 @@ Finalizers may run in the middle of this code. They only queue and send lines (`
 from __future__ import annotations
 
 import socket
+from contextlib import suppress
 from errno import EPIPE
 from os import getpid
 from time import monotonic
@@ -24,7 +25,7 @@ from time import monotonic
 from . import _cached, _forking
 from ._deadline import LOOK, PATIENCE, SLACK, look_within
 from ._errors import DaemonUnavailable
-from ._owner import call, threads
+from ._owner import MOST_INTERRUPTS, call, threads
 from ._session import MOST_PIECES, Session
 from ._sleeper import Sleeper
 from ._sockets import bound_wait, no_answer
@@ -45,8 +46,6 @@ LOOK_FIRST, END_FIRST = 1, 2
 _LAST = (-1,)
 #: How often an interrupted caller checks that there is a keeper, in seconds.
 _A_MOMENT = 0.02
-#: How often `abandon` repeats an interrupted step. The limit is for interrupts that never stop.
-_MOST_INTERRUPTS = 100
 
 
 class SentInVain(DaemonUnavailable):
@@ -227,7 +226,7 @@ class Connection(Session):
         """
         if self.pid != getpid():
             return
-        for _ in range(_MOST_INTERRUPTS):
+        for _ in range(MOST_INTERRUPTS):
             try:
                 self._begin_to_settle(request)
                 break
@@ -356,6 +355,9 @@ class Connection(Session):
         if self.memory is not None:
             self.memory.end()
         super().end(fault)
+        # Again: the daemon may have filled a slot since. A grant that comes from now on finds the fault.
+        if self.memory is not None:
+            self.memory.end()
 
     def keep(self, lowest: int) -> int:
         """Keeps the session open across ``exec``, on a descriptor with that number or a higher one."""
@@ -378,11 +380,12 @@ class Connection(Session):
             return
         self.send_last_words(is_all=True)
         self.end(fault)
-        try:
+        with suppress(OSError):
             # A child may have a copy of the descriptor, so `close` alone would not end the session.
             self._socket.shutdown(socket.SHUT_RDWR)
-        except OSError:
-            pass
+        if self._wire is not None:
+            # Not while a thread reads: another file may get the number of the descriptor.
+            self._wire.close(super(socket.socket, self._socket).detach)
         self._socket.close()
 
     def after_fork(self) -> None:

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 enum {
     /* As in `_connection.py`. */
@@ -17,7 +18,13 @@ enum outcome { WAIT, LOOK, END };
 
 typedef struct {
     PyObject_HEAD
+    /* -1 after `close`. */
     int descriptor;
+    /*
+     * The threads within `converse`, and the descriptor that the last one of them closes; -1 if there is none. Closed earlier,
+     * its number could be another file's by the time a thread reads.
+     */
+    int users, closing;
     /* The session's own: `_open`, `_waiting`, `_queued`. */
     PyObject *open, *waiting, *queued;
 } Wire;
@@ -33,6 +40,7 @@ PyObject *new_wire(PyObject *module, PyObject *arguments) {
     Wire *wire = (Wire *)make(module_of.wire);
     if (wire == NULL) return NULL;
     wire->descriptor = descriptor;
+    wire->closing = -1;
     wire->open = open;
     wire->waiting = waiting;
     wire->queued = queued;
@@ -140,8 +148,16 @@ struct text {
     Py_ssize_t length;
 };
 
+/* A thread leaves `converse`. */
+static void leave(Wire *wire) {
+    wire->users--;
+    if (wire->users > 0 || wire->closing < 0) return;
+    close(wire->closing);
+    wire->closing = -1;
+}
+
 static PyObject *converse(
-    const Wire *wire, const struct input *input, PyObject *request, PyObject *tag, struct text first, struct text second) {
+    Wire *wire, const struct input *input, PyObject *request, PyObject *tag, struct text first, struct text second) {
     char bytes[READ_SIZE];
     memcpy(bytes, first.bytes, (size_t)first.length);
     memcpy(bytes + first.length, second.bytes, (size_t)second.length);
@@ -152,11 +168,13 @@ static PyObject *converse(
     if (count < 0) Py_RETURN_NONE;
     if (PyList_Append(wire->waiting, request) != 0) return NULL;
     if ((size_t)count != size) return left(END);
-    int error;
+    int error, descriptor = wire->descriptor;
+    wire->users++;
     Py_BEGIN_ALLOW_THREADS
-    count = recv(wire->descriptor, bytes, sizeof bytes, 0);
+    count = recv(descriptor, bytes, sizeof bytes, 0);
     error = errno;
     Py_END_ALLOW_THREADS
+    leave(wire);
     /* The end of input and errors come again. */
     if (count <= 0) return left(count < 0 && (error == EAGAIN || error == EWOULDBLOCK) ? LOOK : WAIT);
     return take(wire, input, request, tag, bytes, count);
@@ -181,13 +199,36 @@ static PyObject *wire_exchange(PyObject *self, PyObject *arguments) {
     if (PyBytes_AsStringAndSize(tag, &first, &length) != 0 || PyBytes_AsStringAndSize(text, &second, &more) != 0)
         return NULL;
     struct input input;
-    if (length + more >= MOST_LINE || !is_usual(wire, connection, &input)) Py_RETURN_NONE;
+    if (wire->descriptor < 0 || length + more >= MOST_LINE || !is_usual(wire, connection, &input)) Py_RETURN_NONE;
     PyObject *result = converse(wire, &input, request, tag, (struct text){first, length}, (struct text){second, more});
     release(&input);
     return result;
 }
 
+/*
+ * close(detach): takes the descriptor from the socket whose method that is, and closes it once no thread reads from it. The
+ * caller has shut the socket down, so that no thread waits.
+ */
+static PyObject *wire_close(PyObject *self, PyObject *detach) {
+    Wire *wire = (Wire *)self;
+    PyObject *number = PyObject_CallObject(detach, NULL);
+    if (number == NULL) return NULL;
+    int descriptor = (int)PyLong_AsLong(number);
+    Py_DECREF(number);
+    if (descriptor < 0) {
+        /* It was closed before. */
+        PyErr_Clear();
+        Py_RETURN_NONE;
+    }
+    wire->descriptor = -1;
+    wire->closing = descriptor;
+    wire->users++;
+    leave(wire);
+    Py_RETURN_NONE;
+}
+
 static PyMethodDef wire_methods[] = {
+    {"close", wire_close, METH_O, NULL},
     {"exchange", wire_exchange, METH_VARARGS, NULL},
     {NULL, NULL, 0, NULL},
 };

@@ -133,6 +133,18 @@ class Grant(Granted):
         grant._slot = slot
         slot.keep(grant, grant._live)
 
+    def _give_back(self) -> None:
+        """Ends the grant of a call that an interrupt ends; may be repeated. It waits as `Connection.abandon` does."""
+        slot = self._slot
+        if slot is not None and slot.leave(self._live):
+            if slot.needs_grant:
+                self._keep(slot)
+        elif self._live:
+            request = Sleeper(self._connection, self._thread, b"", None)
+            request.reply = b" ".join(self._words)
+            self._connection.abandon(request)
+            self._disown()
+
     def _disown(self) -> None:
         """Marks the grant as ended, because other code releases it."""
         self._live.clear()

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
             """Stops waiting for a request, and undoes it at the daemon."""
 
 
+#: How often the end of a request or a grant is repeated after an interrupt. The limit is for those that never stop.
+MOST_INTERRUPTS = 100
 _calls: set[CodeType] = set()
 
 

@@ -13,7 +13,7 @@ from ._wire import decode_name, encode_name
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from types import TracebackType
     from typing import Any, Optional, Union
 
@@ -131,15 +131,27 @@ class RWLock:
             DaemonUnavailable: no daemon runs and none could be started, or the daemon went away during the wait.
             LockError: another reason that the class names.
         """
-        if self._cell is not None and timeout is None and self._cell.enter_read(self._book.grants):  # type: ignore[union-attr]
-            return True
-        return self._acquire(b"READ", timeout)
+        book = self._book
+        before = list(book.grants) if book is not None and book.grants else ()
+        try:
+            if self._cell is not None and timeout is None and self._cell.enter_read(book.grants):  # type: ignore[union-attr]
+                return True
+            return self._request(b"READ", timeout)
+        except BaseException:
+            self._give_back(before)
+            raise
 
     def acquire_write(self, timeout: Optional[Seconds] = None) -> bool:
         """Waits for the write lock; as `acquire_read`."""
-        if self._cell is not None and timeout is None and self._cell.enter_write(self._book.grants):  # type: ignore[union-attr]
-            return True
-        return self._acquire(b"WRITE", timeout)
+        book = self._book
+        before = list(book.grants) if book is not None and book.grants else ()
+        try:
+            if self._cell is not None and timeout is None and self._cell.enter_write(book.grants):  # type: ignore[union-attr]
+                return True
+            return self._request(b"WRITE", timeout)
+        except BaseException:
+            self._give_back(before)
+            raise
 
     def try_acquire_read(self) -> bool:
         """Acquires a read lock if that needs no wait; returns whether it was granted.
@@ -154,6 +166,23 @@ class RWLock:
         return self._acquire(b"WRITE", 0)
 
     def _acquire(self, verb: bytes, timeout: Optional[Seconds], alone: bytes = b"") -> bool:
+        before: Sequence[Grant] = () if self._book is None else list(self._book.grants)
+        try:
+            return self._request(verb, timeout, alone)
+        except BaseException:
+            self._give_back(before)
+            raise
+
+    def _give_back(self, before: Sequence[Grant]) -> None:
+        """Gives back what this thread has acquired besides these grants, after an exception.
+
+        Python runs signal handlers after each call of C. So one may raise when the call that acquires has succeeded.
+        """
+        if self._book is not None:
+            self._book.give_back(before)
+
+    def _request(self, verb: bytes, timeout: Optional[Seconds], alone: bytes = b"") -> bool:
+        """Acquires the lock; the caller gives it back after an exception."""
         deadline = None
         if timeout is not None:
             from ._deadline import Deadline
@@ -172,7 +201,8 @@ class RWLock:
             if deadline is None:
                 raise
             return False
-        if cell is None and client._caches and not alone:
+        # The client has another cell after a reconnection or a fork, and if it has had very many locks.
+        if client._caches and not alone:
             self._cell = client._cell(self._name)
         return True
 
@@ -305,4 +335,14 @@ class GenericLockContextManager:
     ) -> None:
         if self.locked:
             self.locked = False
-            self.lock.release()
+            book = self.lock._book
+            before: Optional[Sequence[Grant]] = None
+            try:
+                if book is not None:
+                    before = list(book.grants)
+                self.lock.release()
+            except BaseException:
+                # A signal handler may have raised before the release has begun.
+                if book is not None:
+                    book.give_back_last(before)
+                raise
