@@ -89,7 +89,35 @@ def test_a_lock_that_was_cached_long_ago_keeps_no_session(client: prwlock.Client
     own.close()
 
 
-# Closing while a thread is in the middle of a request
+# A session that is replaced or closed while a thread is in the middle of a request
+
+
+def test_a_grant_that_comes_as_its_session_is_replaced_does_not_keep_it(
+    client: prwlock.Client, daemon: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = prwlock.Client(daemon.socket)
+    lock = own.lock("jobs")
+    lock.acquire_write()
+    lock.release()
+    sessions = len(client.sessions())
+    slot_of = _cached.slot_of
+
+    def replace(memory: Any, words: list[bytes]) -> Any:
+        assert own._connection is not None
+        # As if its daemon were leaving.
+        own._connection.is_draining = True
+        thread = threading.Thread(target=own.ping)
+        thread.start()
+        thread.join()
+        return slot_of(memory, words)
+
+    monkeypatch.setattr(_cached, "slot_of", replace)
+    lock.acquire_write()
+    monkeypatch.undo()
+    lock.release()
+    gc.collect()
+    wait_until(lambda: len(client.sessions()) == sessions)
+    own.close()
 
 
 def test_a_descriptor_is_closed_when_no_thread_reads_it(

@@ -20,6 +20,7 @@ from ._process import process_id
 from ._prompt import attend_prompt
 from ._rendezvous import connect
 from ._sleeper import Sleeper
+from ._sockets import no_answer
 from ._wire import acquire_options, encode_name
 
 TYPE_CHECKING = False
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
 
 #: How often a request begins again if the daemon ends or drains before it reads the request.
 _ATTEMPTS = 3
+#: How often a thread that waits for the keeper checks the clock, in seconds.
+_A_MOMENT = 0.02
 #: The most locks that are cached by name.
 _MOST_CELLS = 256
 _shared: dict[tuple[str, str], Link] = {}
@@ -196,6 +199,8 @@ class Client(Looking):
                 attempts += 1
                 own.request = own
                 connection = self._connected(None if deadline is None else deadline.end)
+                if connection._unanswered or connection._queued:
+                    self._await_given_up(connection, name, owner, deadline)
                 line, patience = text, None
                 if deadline is not None:
                     line, patience = text + deadline.wait, deadline.left
@@ -230,6 +235,21 @@ class Client(Looking):
                 grant._disown()
             own.request = None
             raise
+
+    def _await_given_up(
+        self, connection: Connection, name: bytes, owner: bytes, deadline: Optional[Deadline]
+    ) -> None:
+        """Waits until what this owner has given up for the lock is settled: a late grant would refuse its next request.
+
+        Raises:
+            DaemonTimeout: the daemon did not answer in time.
+        """
+        for request in connection.given_up(name, owner):
+            while isinstance(request, Sleeper) and not request.is_settled and connection.fault is None:
+                if deadline is not None and deadline.left <= 0:
+                    raise no_answer(connection._socket, self.path)
+                request.sleep(_A_MOMENT)
+                connection.keep_until_settled(request)
 
     # Cached grants
 

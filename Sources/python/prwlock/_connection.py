@@ -236,7 +236,7 @@ class Connection(Session):
         while request.is_given_up and not request.is_settled and self.fault is None and monotonic() < end:
             request.sleep(_A_MOMENT)
             # Before Python 3.12 an exception that another thread sets for this thread may hit a new keeper instead.
-            self._keep(request)
+            self.keep_until_settled(request)
 
     def _begin_to_settle(self, request: Sleeper) -> None:
         """Gives a request up. This never waits, and may be repeated."""
@@ -246,9 +246,9 @@ class Connection(Session):
         self.give_up(request)
         if not request.is_settled:
             self.flush(self._send_at_once)
-            self._keep(request)
+            self.keep_until_settled(request)
 
-    def _keep(self, request: Sleeper) -> None:
+    def keep_until_settled(self, request: Sleeper) -> None:
         """Makes sure that there is a keeper, unless the request is settled."""
         if not request.is_settled and not self.has_keeper:
             from ._keeper import keep

@@ -206,7 +206,7 @@ static PyObject *wire_exchange(PyObject *self, PyObject *arguments) {
 }
 
 /*
- * close(detach): takes the descriptor from the socket whose method that is, and closes it once no thread reads from it. The
+ * close(detach): takes the descriptor by that method of the socket, and closes it once no thread reads from it. The
  * caller has shut the socket down, so that no thread waits.
  */
 static PyObject *wire_close(PyObject *self, PyObject *detach) {

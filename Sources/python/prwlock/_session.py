@@ -173,6 +173,16 @@ class Session:
         """Whether no line is queued, and all requests that were given up are settled."""
         return not self._queued and not any(list(self._unanswered.values()))
 
+    def given_up(self, name: bytes, owner: bytes) -> list[Request]:
+        """Returns the requests of an owner for a lock that were given up and are not settled."""
+        found = []
+        for settled in [*list(self._unanswered.values()), *(settled for _, settled in list(self._queued.values()))]:
+            if settled is not None and not settled.is_settled:
+                words = settled.text.split(b" ", 3)
+                if words[1:3] == [name, b"owner=" + owner]:
+                    found.append(settled)
+        return found
+
     # Lines without a waiting caller
 
     def release_later(self, name: bytes, token: bytes) -> None:
