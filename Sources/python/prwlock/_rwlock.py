@@ -131,10 +131,11 @@ class RWLock:
             DaemonUnavailable: no daemon runs and none could be started, or the daemon went away during the wait.
             LockError: another reason that the class names.
         """
+        cell = self._cell  # Before the book, without which no thread sets it.
         book = self._book
         before = list(book.grants) if book is not None and book.grants else ()
         try:
-            if self._cell is not None and timeout is None and self._cell.enter_read(book.grants):  # type: ignore[union-attr]
+            if cell is not None and timeout is None and cell.enter_read(book.grants):  # type: ignore[union-attr]
                 return True
             return self._request(b"READ", timeout)
         except BaseException:
@@ -143,10 +144,11 @@ class RWLock:
 
     def acquire_write(self, timeout: Optional[Seconds] = None) -> bool:
         """Waits for the write lock; as `acquire_read`."""
+        cell = self._cell  # Before the book, without which no thread sets it.
         book = self._book
         before = list(book.grants) if book is not None and book.grants else ()
         try:
-            if self._cell is not None and timeout is None and self._cell.enter_write(book.grants):  # type: ignore[union-attr]
+            if cell is not None and timeout is None and cell.enter_write(book.grants):  # type: ignore[union-attr]
                 return True
             return self._request(b"WRITE", timeout)
         except BaseException:
