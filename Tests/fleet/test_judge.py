@@ -1,0 +1,261 @@
+#!/usr/bin/env python3
+"""The judge must report wrong histories of a fleet, and accept correct ones that look wrong."""
+
+from __future__ import annotations
+
+import sys
+import unittest
+from pathlib import Path
+from typing import Any
+
+sys.path[:0] = [str(Path(__file__).resolve().parent), str(Path(__file__).resolve().parent.parent / "faults")]
+
+from judge import SECOND, Judge  # noqa: E402
+from operation import MILLISECOND  # noqa: E402
+from story import READER, THIRD, WRITER, Story  # noqa: E402
+
+HOSTS = {WRITER: "host1", READER: "host2", THIRD: "host3"}
+
+
+class FleetStory(Story):
+    """A history with times in milliseconds; each client is on a host of its own. `until=` is far away unless it is said."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        for process, host in HOSTS.items():
+            self.note(0, process, "of-host", s=1, host=host)
+
+    def get(self, time: float, process: int, mode: str, token: int, seen: float = 0, **more: Any) -> int:
+        until = more.pop("until", 60_000)
+        died = more.pop("died", "")
+        number = self.ask(time, process, mode, **{"lock": "f/jobs"} | more)
+        self.note(
+            seen or time + 1, process, "granted", op=number, token=token, died=died, until=until and until * MILLISECOND)
+        return number
+
+    def fault(self, begin: float, end: float, loses: bool = True) -> FleetStory:
+        self.note(begin, 1, "fault-begins", fault="test", loses=loses)
+        self.note(end, 1, "fault-ends", fault="test")
+        return self
+
+    def found(self) -> list[str]:
+        judge = Judge(sorted(self.events, key=lambda event: event["t"]), settled=8 * SECOND, grace=500)
+        return [text.split(":")[0] for text in judge.judge()]
+
+
+class Exclusion(unittest.TestCase):
+    def test_modes(self) -> None:
+        for first, second, expected in [
+            ("write", "write", ["exclusion"]), ("write", "read", ["exclusion"]), ("read", "write", ["exclusion"]),
+            ("update", "update", ["exclusion"]), ("read", "read", []), ("read", "update", []), ("update", "read", []),
+        ]:
+            story = FleetStory()
+            story.get(10, WRITER, first, 1)
+            story.get(20, READER, second, 2)
+            self.assertEqual(story.found(), expected, (first, second))
+
+    def test_a_hold_ends_when_its_release_is_sent(self) -> None:
+        for seen, expected in [(19, ["exclusion"]), (21, [])]:
+            story = FleetStory()
+            story.give(20, WRITER, story.get(10, WRITER, "write", 1))
+            story.get(15, READER, "write", 2, seen=seen)
+            self.assertEqual(story.found(), expected)
+
+    def test_a_hold_ends_at_its_until(self) -> None:
+        for seen, expected in [(99, ["exclusion"]), (101, [])]:
+            story = FleetStory()
+            story.get(10, WRITER, "write", 1, until=100)
+            story.get(20, READER, "write", 2, seen=seen, died="maybe")
+            self.assertEqual(story.found(), expected)
+
+    def test_until_moves_and_never_comes_back(self) -> None:
+        for extended, expected in [(90, ["exclusion"]), (110, [])]:
+            story = FleetStory()
+            story.get(10, WRITER, "write", 1, until=100)
+            story.note(extended, WRITER, "extended", s=1, until=300 * MILLISECOND)
+            story.get(20, READER, "write", 2, seen=200, died="maybe")
+            self.assertEqual(story.found(), expected)
+
+    def test_who_is_stopped_holds_until_its_until(self) -> None:
+        for seen, expected in [(99, ["exclusion"]), (101, [])]:
+            story = FleetStory()
+            story.get(10, WRITER, "write", 1, until=100)
+            story.note(12, 1, "stopping", pid=WRITER)
+            story.get(20, READER, "read", 2, seen=seen, died="maybe")
+            self.assertEqual(story.found(), expected)
+
+    def test_a_hold_ends_when_its_loss_is_read(self) -> None:
+        for seen, expected in [(29, ["exclusion"]), (31, [])]:
+            story = FleetStory().fault(5, 50)
+            first = story.get(10, WRITER, "write", 1)
+            story.note(30, WRITER, "revoked", op=first, how="REVOKED")
+            story.get(20, READER, "write", 2, seen=seen, died="maybe")
+            self.assertEqual(story.found(), expected)
+
+    def test_the_daemon_of_a_holder_is_killed(self) -> None:
+        """A shared name stays held, as other hosts do not see the kill; a local one is free after the grace."""
+        for lock, process, seen, expected in [
+            ("f/jobs", READER, 200, ["exclusion"]), ("local", WRITER, 200, ["exclusion"]), ("local", WRITER, 700, []),
+        ]:
+            story = FleetStory()
+            story.get(10, WRITER, "write", 1, lock=lock, until=None if lock == "local" else 60_000)
+            story.note(100, 1, "host-killing", host="host1")
+            story.get(
+                150, process, "write", 2, lock=lock, until=None if lock == "local" else 60_000, seen=seen, died="maybe")
+            story.note(900, WRITER, "lost", s=1)
+            self.assertEqual(story.found(), expected, (lock, seen))
+
+    def test_a_local_name_is_another_lock_on_each_host(self) -> None:
+        story = FleetStory()
+        story.get(10, WRITER, "write", 1, lock="local", until=None)
+        story.get(20, READER, "write", 2, lock="local", until=None)
+        self.assertEqual(story.found(), [])
+
+    def test_downgrade_lets_readers_in_when_it_is_sent(self) -> None:
+        for seen, expected in [(11, ["exclusion"]), (13, [])]:
+            story = FleetStory()
+            first = story.get(5, WRITER, "write", 1)
+            story.note(12, WRITER, "downgrading", op=first, to="read")
+            story.note(14, WRITER, "downgraded", op=first)
+            story.get(8, READER, "read", 2, seen=seen)
+            self.assertEqual(story.found(), expected)
+
+    def test_upgrade_takes_the_place_of_its_grant(self) -> None:
+        for others, expected in [(False, []), (True, ["exclusion"])]:
+            story = FleetStory()
+            if others:
+                story.get(5, READER, "read", 1)
+            first = story.get(10, WRITER, "update", 2)
+            story.get(12, WRITER, "write", 3, of=first)
+            self.assertEqual(story.found(), expected)
+
+
+class Tokens(unittest.TestCase):
+    def one_after_the_other(self, first: str, second: str) -> list[str]:
+        story = FleetStory()
+        story.give(12, WRITER, story.get(10, WRITER, first, 7))
+        story.get(20, READER, second, 6)
+        return story.found()
+
+    def test_a_writer_has_a_higher_one_than_all_before(self) -> None:
+        for first, second in [("write", "write"), ("read", "write"), ("write", "read"), ("update", "read")]:
+            self.assertEqual(self.one_after_the_other(first, second), ["token"], (first, second))
+
+    def test_readers_of_two_hosts_have_no_order(self) -> None:
+        self.assertEqual(self.one_after_the_other("read", "read"), [])
+
+    def test_a_writer_is_compared_with_all_before_and_not_only_the_last(self) -> None:
+        story = FleetStory()
+        story.give(12, WRITER, story.get(10, WRITER, "read", 9))
+        story.give(22, THIRD, story.get(20, THIRD, "read", 3))
+        story.get(30, READER, "write", 5)
+        self.assertEqual(story.found(), ["token"])
+
+    def test_requests_at_the_same_time_have_no_order(self) -> None:
+        story = FleetStory()
+        story.give(31, WRITER, story.get(10, WRITER, "write", 7, seen=30))
+        story.get(11, READER, "write", 6, seen=40)
+        self.assertEqual(story.found(), [])
+
+    def test_twice(self) -> None:
+        story = FleetStory()
+        story.get(10, WRITER, "read", 7)
+        story.get(10, READER, "read", 7)
+        self.assertEqual(story.found(), ["token"])
+
+
+class Marks(unittest.TestCase):
+    def after(self, end: str, told: str) -> list[str]:
+        story = FleetStory().fault(5, 10)
+        first = story.get(10, WRITER, "write", 1)
+        if end == "killed":
+            story.kill(20, WRITER)
+        elif end == "closed":
+            story.note(20, WRITER, "closing", s=1)
+        elif end == "revoked":
+            story.note(20, WRITER, "revoked", op=first, how="REVOKED")
+        elif end == "released":
+            story.give(20, WRITER, first)
+        elif end == "killed in the release":
+            story.note(20, WRITER, "releasing", op=first)
+            story.kill(21, WRITER)
+        story.get(30, READER, "read", 2, died=told)
+        return story.found()
+
+    def test_told_or_not(self) -> None:
+        for end in ("killed", "closed", "revoked"):
+            for told in ("1", "maybe"):
+                self.assertEqual(self.after(end, told), [], end)
+            self.assertEqual(self.after(end, ""), ["owner-died"], end)
+        self.assertEqual(self.after("released", ""), [])
+        self.assertEqual(self.after("released", "1"), ["owner-died"])
+        self.assertEqual(self.after("killed in the release", "1"), [])
+        self.assertEqual(self.after("killed in the release", ""), [])
+
+    def test_a_host_that_dies_may_leave_a_mark_without_a_writer(self) -> None:
+        self.assertEqual(self.after("released", "maybe"), [])
+
+
+class Answers(unittest.TestCase):
+    def refused(self, at: float, how: str, wait: int, story: FleetStory | None = None) -> list[str]:
+        story = story or FleetStory()
+        number = story.ask(10, READER, "read", lock="f/jobs", wait=wait)
+        story.note(at, READER, "refused", op=number, how=how)
+        return story.found()
+
+    def test_early(self) -> None:
+        self.assertEqual(self.refused(100, "TIMEOUT", 300), ["early"])
+        self.assertEqual(self.refused(310, "TIMEOUT", 300), [])
+
+    def test_late(self) -> None:
+        self.assertEqual(self.refused(2_500, "BUSY", 0), ["late"])
+        self.assertEqual(self.refused(1_500, "BUSY", 0), [])
+        story = FleetStory()
+        story.get(10, READER, "read", 1, seen=5_000, wait=300)
+        self.assertEqual(story.found(), ["late"])
+
+    def test_a_stopped_host_or_client_is_late(self) -> None:
+        story = FleetStory().note(5, 1, "host-stopping", host="host2").note(2_000, 1, "host-continued", host="host2")
+        self.assertEqual(self.refused(2_500, "BUSY", 0, story), [])
+        story = FleetStory().note(5, 1, "stopping", pid=READER).note(2_000, 1, "continuing", pid=READER)
+        self.assertEqual(self.refused(2_500, "BUSY", 0, story), [])
+
+    def test_starved(self) -> None:
+        self.assertEqual(self.refused(20_010, "TIMEOUT", 20_000), ["starved"])
+        self.assertEqual(self.refused(20_010, "TIMEOUT", 20_000, FleetStory().fault(100, 200)), [])
+
+    def test_unavailable_without_a_reason(self) -> None:
+        self.assertEqual(self.refused(20, "cluster-unavailable", 300), ["unavailable"])
+        self.assertEqual(self.refused(20, "cluster-unavailable", 300, FleetStory().fault(1, 5)), [])
+        self.assertEqual(self.refused(9_020, "cluster-unavailable", 10_000, FleetStory().fault(1, 5)), [])
+
+    def test_never_answered(self) -> None:
+        story = FleetStory()
+        story.ask(10, WRITER, "write", lock="f/jobs")
+        story.note(5_000, 1, "finished")
+        self.assertEqual(story.found(), ["unanswered"])
+
+
+class Losses(unittest.TestCase):
+    def revoked(self, story: FleetStory, at: float = 30) -> list[str]:
+        first = story.get(10, WRITER, "read", 1)
+        story.note(at, WRITER, "revoked", op=first, how="REVOKED")
+        return story.found()
+
+    def test_revoked_without_a_fault_of_the_lease(self) -> None:
+        self.assertEqual(self.revoked(FleetStory()), ["revoked"])
+        self.assertEqual(self.revoked(FleetStory().fault(5, 50, loses=False)), ["revoked"])
+        self.assertEqual(self.revoked(FleetStory().fault(5, 50)), [])
+        self.assertEqual(self.revoked(FleetStory().fault(5, 50), at=8_100), ["revoked"])
+
+    def test_session_that_ends_while_its_daemon_lives(self) -> None:
+        for killed, expected in [(False, ["session"]), (True, [])]:
+            story = FleetStory()
+            if killed:
+                story.note(15, 1, "host-killing", host="host1").note(30, 1, "host-serving", host="host1")
+            story.note(20, WRITER, "lost", s=1)
+            self.assertEqual(story.found(), expected)
+
+
+if __name__ == "__main__":
+    unittest.main()
