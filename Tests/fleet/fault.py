@@ -229,7 +229,7 @@ ALL = [
 ]
 
 
-def tolerated(error: subprocess.CalledProcessError) -> str:
+def complaint(error: subprocess.CalledProcessError) -> str:
     """The last line of what a command of etcd's complained of."""
     lines = (error.stderr or b"").decode(errors="replace").strip().splitlines()
     return lines[-1] if lines else f"status {error.returncode}"
