@@ -34,6 +34,10 @@ struct Benchmark: ParsableCommand {
 
             prwlock-bench peers measures an acquire and a release by all kinds of locks that are installed; see \
             prwlock-bench peers --help.
+
+            FLEET
+
+            prwlock-bench fleet measures locks that hosts share through etcd; see prwlock-bench fleet --help.
             """)
 
     @Argument(help: ArgumentHelp("What to measure; everything if nothing is named.", valueName: "scenario"))
@@ -103,7 +107,8 @@ struct Benchmark: ParsableCommand {
             let outcome = try scenario.measure(bench)
             bench_unpin()
             if isRealTime { bench_set_real_time(false) }
-            let report = Report(scenario: scenario, placement: placement, outcome: outcome)
+            let report = Report(
+                name: scenario.rawValue, summary: scenario.summary, placement: placement, outcome: outcome)
             bench.progress.clear()
             if !json { print("\n\(report.table)") }
             reports.append(report)

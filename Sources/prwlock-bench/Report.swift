@@ -18,13 +18,15 @@ enum Placement: Equatable {
 
 /// A scenario and its outcome, as a table or as JSON.
 struct Report {
-    let scenario: Scenario
+    let name: String
+    /// The measured quantity, for the table's heading.
+    let summary: String
     let placement: Placement
     let outcome: Outcome
 
     /// The figures in columns, each the median of its runs. Below them are the claims with the range of their runs.
     var table: String {
-        var lines = ["\(scenario.rawValue): \(scenario.summary) (\(placement.text))"]
+        var lines = ["\(name): \(summary) (\(placement.text))"]
         let header = outcome.rows.first.map { [""] + $0.figures.map(\.label) } ?? []
         let rows = outcome.rows.map { row in [row.subject] + row.figures.map { $0.unit.text($0.median) } }
         let widths = header.indices.map { column in
@@ -62,7 +64,7 @@ struct Report {
 
     var json: JSON {
         .object([
-            ("scenario", .string(scenario.rawValue)),
+            ("scenario", .string(name)),
             ("processor", processor),
             ("real-time", .bool(placement == .realTime)),
             ("rows", .array(outcome.rows.map(\.json))),

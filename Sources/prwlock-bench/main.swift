@@ -14,8 +14,8 @@ if CommandLine.arguments.count == 5, CommandLine.arguments[1] == NativePart.argu
 {
     exit(NativePart.serve(CommandLine.arguments[2], index: index, folder: CommandLine.arguments[4]))
 }
-if CommandLine.arguments.dropFirst().first == PeersCommand.name {
-    PeersCommand.main(Array(CommandLine.arguments.dropFirst(2)))
-} else {
-    Benchmark.main()
+switch CommandLine.arguments.dropFirst().first {
+case PeersCommand.name: PeersCommand.main(Array(CommandLine.arguments.dropFirst(2)))
+case FleetCommand.name: FleetCommand.main(Array(CommandLine.arguments.dropFirst(2)))
+default: Benchmark.main()
 }

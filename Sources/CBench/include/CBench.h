@@ -173,6 +173,22 @@ void bench_place(pid_t, int processor);
 /* A port of loopback that is free now; a negated errno on failure. */
 int bench_free_port(void);
 
+/* -- etcd.c: a transaction of etcd, and nothing else of it -------------------------------------------------------- */
+
+struct bench_etcd;
+/* Connects to a member on loopback. The caller must free the result, even after an error. */
+int bench_etcd_connect(int port, struct bench_etcd **);
+void bench_etcd_free(struct bench_etcd *);
+/* Puts the key if it is absent; EEXIST if it is not. Key and value have at most 50 bytes. */
+int bench_etcd_put_if_absent(struct bench_etcd *, const char *key, const char *value);
+
+/* -- postgresql.c: a query of PostgreSQL ---------------------------------------------------------------------------- */
+
+/* Returns a connected descriptor, or a negated errno. The server, with its socket in the folder, must trust the user. */
+int bench_postgresql_connect(const char *folder, const char *user);
+/* Returns when the query has been carried out; EPROTO if it failed. */
+int bench_postgresql_query(int descriptor, const char *query);
+
 /* -- directory.c ------------------------------------------------------------------------------------------------- */
 
 /* Starts a process that removes a directory and its contents when the caller calls bench_sweeper_end or ends for any
