@@ -1,4 +1,4 @@
-"""The faults that a fleet must survive: how each begins and ends, and what may be expected of whom meanwhile."""
+"""The faults that a fleet must survive: how each begins and ends, and which hosts are to make progress meanwhile."""
 
 from __future__ import annotations
 

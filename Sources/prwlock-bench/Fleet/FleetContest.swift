@@ -3,7 +3,7 @@ import Glibc
 
 /// The measurements of `prwlock-bench fleet`, with the servers that they share.
 final class FleetContest {
-    /// How many claims a daemon has for whose lease the keep-alives are counted.
+    /// How many claims the daemon has of which the keep-alives are counted.
     static let claims = 10_000
     /// The lease of that daemon, in seconds, and how many thirds of it are counted.
     private static let lease = 3
