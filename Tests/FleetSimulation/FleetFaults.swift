@@ -1,3 +1,4 @@
+import LockClaims
 import LockVocabulary
 import Seeded
 import SimulatedStore

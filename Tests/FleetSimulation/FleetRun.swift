@@ -1,4 +1,6 @@
+import LockClaims
 import LockVocabulary
+import SimulatedStore
 
 /// One history of a fleet, from a seed.
 public struct FleetRun: Sendable {

@@ -67,7 +67,7 @@ extension StandIn {
     func settle(_ name: LockName) {
         guard var lock = locks[name] else { return }
         let isShared = configuration.isShared(name)
-        var place = 0
+        let place = 0
         while place <= lock.waiters.count {
             if isShared, lock.recall != .none, place == min(lock.recallPlace, lock.waiters.count) {
                 let isFree =
