@@ -147,11 +147,18 @@ let package = Package(
                 "SlotSupport",
             ],
             path: "Tests/Simulation"),
+        .target(
+            name: "FleetSimulation",
+            dependencies: ["LockClaims", "LockServer", "LockVocabulary", "Seeded", "SimulatedStore"],
+            path: "Tests/FleetSimulation"),
         .executableTarget(
             name: "prwlock-sim",
-            dependencies: ["Simulation", .product(name: "ArgumentParser", package: "swift-argument-parser")],
+            dependencies: [
+                "FleetSimulation", "Simulation",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+            ],
             path: "Tests/prwlock-sim"),
-        .testTarget(name: "SimulationTests", dependencies: ["Simulation"]),
+        .testTarget(name: "SimulationTests", dependencies: ["FleetSimulation", "Simulation"]),
         .testTarget(name: "LedgerTests", dependencies: ["Ledger", "LedgerSupport", "Seeded"]),
         .testTarget(name: "PosixTests", dependencies: ["CLinux", "Posix"]),
         .executableTarget(

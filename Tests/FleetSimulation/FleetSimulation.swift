@@ -151,6 +151,7 @@ struct FleetSimulation {
             }
         }
         daemon.advance(to: local)
+        daemon.commit()
         if isStorm, generator.happens(settings.kills) { try killWorker(index) }
         try send(index)
         try daemon.check()
@@ -161,6 +162,7 @@ struct FleetSimulation {
     private mutating func send(_ index: Int) throws {
         guard let daemon = hosts[index].daemon else { return }
         let local = local(index)
+        daemon.commit()
         var count = 0
         while let (id, request, deadline) = daemon.nextRequest(at: local) {
             trace.add(now, hosts[index].name, "-> \(id.rawValue) \(request)")

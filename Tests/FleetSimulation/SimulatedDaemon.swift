@@ -15,6 +15,8 @@ protocol SimulatedDaemon: AnyObject {
     /// Does all that is due.
     func advance(to now: Instant)
     var nextDeadline: Instant? { get }
+    /// Keeps what a next process needs. Nothing is sent before.
+    func commit()
     func nextRequest(at now: Instant) -> (id: StoreRequestID, request: StoreRequest, deadline: Instant)?
     /// What it has sent to its clients since the last call.
     func takeLines(at now: Instant) -> [(session: SessionID, line: String)]

@@ -38,8 +38,6 @@ final class StandIn: SimulatedDaemon {
         var unavailable: String?
     }
 
-    struct LocalLocks {}
-
     var claims: Claims
     let configuration: ClaimsConfiguration
     var locks: [LockName: Lock] = [:]
@@ -205,6 +203,8 @@ final class StandIn: SimulatedDaemon {
         }
         return next
     }
+
+    func commit() {}
 
     func nextRequest(
         at now: Instant
