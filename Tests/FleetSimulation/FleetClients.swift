@@ -120,7 +120,7 @@ extension FleetSimulation {
         let died = words.first { $0.hasPrefix("ownerdied=") }?.dropFirst(10)
         try oracle.granted(
             request, Token(rawValue: token), died: died.map(String.init), until: until, at: now)
-        if let hold = oracle.holds.last, hold.token.rawValue == token {
+        if let hold = oracle.holds.last, hold.token.rawValue == token, hold.party == request.party {
             try registers.checkCover(of: hold, oracle)
         }
     }
@@ -130,7 +130,7 @@ extension FleetSimulation {
         switch words[1] {
         case "REVOKED", "EXPIRED":
             guard let token = Self.number("token", words) else { throw Violation("no token: \(words)") }
-            oracle.lost(Token(rawValue: token), words[1], at: now)
+            oracle.lost(GrantKey(host: host, token: Token(rawValue: token)), words[1], at: now)
         case "UNTIL": try oracle.extended(client, until: until(words, host, isShared: true), at: now)
         default: oracle.count("! \(words[1])")
         }

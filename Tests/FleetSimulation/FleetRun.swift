@@ -18,7 +18,7 @@ public struct FleetRun: Sendable {
         var step = 0
         do {
             var simulation = try FleetSimulation(
-                seed: seed, hosts: hosts, maker: StandIn.init(_:_:_:), isTold: isTold)
+                seed: seed, hosts: hosts, maker: ServerDaemon.init(_:_:_:), isTold: isTold)
             var failure: (step: Int, what: String)?
             do {
                 while step < steps {

@@ -46,6 +46,12 @@ struct Asked {
     }
 }
 
+/// What names a grant: readers on several hosts may have the same token.
+struct GrantKey: Hashable {
+    let host: Int
+    let token: Token
+}
+
 /// A grant as its client knows it: it counts from `GRANTED` until its release, its loss or its `until`.
 struct Hold {
     let party: Party
@@ -55,6 +61,7 @@ struct Hold {
     /// The end that the daemon has promised last, in true time.
     var until: Instant
     let since: Instant
+    var key: GrantKey { GrantKey(host: party.host, token: token) }
     /// Whether it may write since it was granted, or upgraded.
     var isWriter: Bool { mode == .write }
 

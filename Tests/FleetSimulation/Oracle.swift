@@ -13,8 +13,8 @@ struct Oracle {
     /// Holds that ended by their `until`, which the daemon must still revoke; and those that a client has released without an
     /// answer so far.
     var lapsed: [Hold] = []
-    private var releasing: [Token: Hold] = [:]
-    private var lost: Set<Token> = []
+    private var releasing: [GrantKey: Hold] = [:]
+    private var lost: Set<GrantKey> = []
     /// The highest token of a writer or updater on each name, and the highest of all.
     private var highestWriter: [String: Token] = [:]
     private var highest: [String: Token] = [:]
@@ -42,15 +42,16 @@ struct Oracle {
         asked[request.id] = request
         switch request.verb {
         case .release(let token), .downgrade(let token):
-            guard let place = holds.firstIndex(where: { $0.token == token }) else { return }
+            let key = GrantKey(host: request.party.host, token: token)
+            guard let place = holds.firstIndex(where: { $0.key == key }) else { return }
             // What it does not protect any more does not count. A downgrade keeps the lock, as a reader.
             if case .release = request.verb {
-                releasing[token] = holds.remove(at: place)
+                releasing[key] = holds.remove(at: place)
             } else {
-                releasing[token] = holds[place]
+                releasing[key] = holds[place]
                 holds[place].mode = request.mode
             }
-            if releasing[token]?.isWriter == true, marks[request.name] == .required {
+            if releasing[key]?.isWriter == true, marks[request.name] == .required {
                 marks[request.name] = .possible
             }
         case .acquire, .upgrade, .validate, .renew, .cancel: break
@@ -99,7 +100,7 @@ struct Oracle {
     private mutating func endsUnreleased(_ hold: Hold) {
         if hold.isWriter {
             raiseMark(hold.name, .required)
-        } else if releasing[hold.token]?.isWriter == true {
+        } else if releasing[hold.key]?.isWriter == true {
             raiseMark(hold.name, .possible)
         }
     }
@@ -144,10 +145,11 @@ struct Oracle {
         switch request.verb {
         case .downgrade(let old):
             guard token == old else { throw Violation("G7: a downgrade changed the token: \(request)") }
-            if releasing.removeValue(forKey: old)?.isWriter == true { clearMark(request.name) }
+            if releasing.removeValue(forKey: hold.key)?.isWriter == true { clearMark(request.name) }
             return
         case .upgrade(let old):
-            if let place = holds.firstIndex(where: { $0.token == old }) {
+            let key = GrantKey(host: request.party.host, token: old)
+            if let place = holds.firstIndex(where: { $0.key == key }) {
                 hold = holds.remove(at: place)
                 (hold.mode, hold.token, hold.until) = (.write, token, until)
             }
@@ -213,13 +215,16 @@ struct Oracle {
         case (.acquire, "DEADLOCK"), (.upgrade, "DEADLOCK"): try checkDeadlock(request, words)
         case (.acquire, "CANCELLED"), (.upgrade, "CANCELLED"): break
         case (.release(let token), "RELEASED"):
-            if releasing.removeValue(forKey: token)?.isWriter == true { clearMark(request.name) }
+            let key = GrantKey(host: request.party.host, token: token)
+            if releasing.removeValue(forKey: key)?.isWriter == true { clearMark(request.name) }
         case (.validate(let token), "VALID"):
-            if let over = lapsed.first(where: { $0.token == token }) { throw Violation("VALID: \(over)") }
+            let key = GrantKey(host: request.party.host, token: token)
+            if let over = lapsed.first(where: { $0.key == key }) { throw Violation("VALID: \(over)") }
         case (.validate(let token), "STALE"):
-            if let hold = holds.first(where: { $0.token == token }) { throw Violation("STALE: \(hold)") }
-        case (_, "ERROR"): try checkError(request, words, at: now)
+            let key = GrantKey(host: request.party.host, token: token)
+            if let hold = holds.first(where: { $0.key == key }) { throw Violation("STALE: \(hold)") }
         case (.renew, "RENEWED"), (.cancel, _): break
+        case (_, "ERROR"): try checkError(request, words, at: now)
         default: throw Violation("\(words) answers \(request)")
         }
     }
@@ -249,25 +254,24 @@ struct Oracle {
             }
             guard !isCalm(at: now) else { throw Violation("the cluster is there: \(words) answers \(request)") }
         case (.validate, "cluster-unavailable"): break
-        case (.release(let token), "not-held"):
-            guard lost.contains(token) else { throw Violation("\(words) answers \(request)") }
-            releasing[token] = nil
-        case (.downgrade(let token), "not-held"), (.renew(let token), "not-held"), (.upgrade(let token), "not-held"):
-            guard lost.contains(token) else { throw Violation("\(words) answers \(request)") }
-            releasing[token] = nil
+        case (.release(let token), "not-held"), (.downgrade(let token), "not-held"),
+            (.renew(let token), "not-held"), (.upgrade(let token), "not-held"):
+            let key = GrantKey(host: request.party.host, token: token)
+            guard lost.contains(key) else { throw Violation("\(words) answers \(request)") }
+            releasing[key] = nil
         default: throw Violation("\(words) answers \(request)")
         }
     }
 
     /// The daemon has taken a grant.
-    mutating func lost(_ token: Token, _ word: Substring, at now: Instant) {
+    mutating func lost(_ key: GrantKey, _ word: Substring, at now: Instant) {
         count("! \(word)")
         lastProgress = now
-        lost.insert(token)
-        if let hold = holds.first(where: { $0.token == token }) { endsUnreleased(hold) }
-        if let hold = releasing[token] { raiseMark(hold.name, .possible) }
-        holds.removeAll { $0.token == token }
-        lapsed.removeAll { $0.token == token }
+        lost.insert(key)
+        if let hold = holds.first(where: { $0.key == key }) { endsUnreleased(hold) }
+        if let hold = releasing[key] { raiseMark(hold.name, .possible) }
+        holds.removeAll { $0.key == key }
+        lapsed.removeAll { $0.key == key }
     }
 
     /// All shared holds of a client count until then now.
