@@ -91,7 +91,10 @@ struct StatsCommand: ParsableCommand {
 
 extension Row.Lock {
     var cells: [String] {
-        [mode?.description ?? "", String(holders), String(waiters), ownerDied == nil ? "" : "died", name.shown]
+        [
+            mode?.description ?? "", String(holders), String(waiters), ownerDied == nil ? "" : "died",
+            name.shown,
+        ]
     }
 
     var json: JSON {
