@@ -87,8 +87,8 @@ let package = Package(
         .target(
             name: "LockDaemon",
             dependencies: [
-                "CLinux", "CMainQueue", "Keeping", "Ledger", "LockCore", "LockServer", "LockVocabulary",
-                "Posix", "Rendezvous", "Systemd",
+                "CLinux", "CMainQueue", "Keeping", "Ledger", "LockClaims", "LockCore", "LockServer",
+                "LockVocabulary", "Posix", "Rendezvous", "Systemd",
             ]),
         .target(
             name: "PRWLock",

@@ -122,7 +122,7 @@ struct Option: Sendable {
         limit("max-unread-hard", \.unreadAtMost, "unread bytes of replies before a session is cut off"),
         limit("max-buffers", \.buffers, "bytes kept for all sessions together"),
         limit("max-marks", \.rules.marks, "locks that remember that their writer died"),
-    ]
+    ] + cluster
 
     private static func limit(
         _ name: String, _ path: any WritableKeyPath<ServerConfiguration.Limits, Int> & Sendable,
