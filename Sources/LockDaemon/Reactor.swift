@@ -1,4 +1,5 @@
 import Glibc
+import LockClaims
 import LockServer
 import LockVocabulary
 import Posix
@@ -75,6 +76,8 @@ struct Reactor: ~Copyable {
     private(set) var hasUnkeptSocket = false
     /// The changes that are news for the daemon.
     var news = News()
+    /// What the server asks of the cluster: taken before a commit, to be sent after it.
+    private var storeRequests: [(id: StoreRequestID, request: StoreRequest, deadline: Instant)] = []
     /// Whether the main queue may have work.
     private(set) var mainQueueHasWork = true
 
@@ -151,7 +154,22 @@ struct Reactor: ~Copyable {
 
     private var hasNews: Bool {
         server.hasEvents || hasClosedSome || server.tokensLeft < news.tokens || news.isEveryBatch
-            || news.counts.map { $0 != counts } ?? false
+            || news.counts.map { $0 != counts } ?? false || !storeRequests.isEmpty
+    }
+
+    /// Removes and returns what is to be sent to the cluster.
+    mutating func takeStoreRequests() -> [(id: StoreRequestID, request: StoreRequest, deadline: Instant)] {
+        guard !storeRequests.isEmpty else { return [] }
+        defer { storeRequests = [] }
+        return storeRequests
+    }
+
+    /// Notes what the server asks of the cluster. What follows from it is committed next.
+    mutating func noteStoreRequests() {
+        guard server.isInFleet else { return }
+        // The process may have been stopped since the batch began.
+        tick()
+        while let request = server.nextStoreRequest(at: now) { storeRequests.append(request) }
     }
 
     var counts: Counts { Counts(sessions: server.sessionCount, locks: server.lockCount) }

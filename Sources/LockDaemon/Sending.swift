@@ -5,6 +5,7 @@ import Posix
 /// SEND: what a batch has brought about is committed, and then goes to the clients.
 extension Reactor {
     mutating func send() {
+        noteStoreRequests()
         collectVisits()
         // What is sent must not be forgotten: the next worker goes on from here.
         commit()

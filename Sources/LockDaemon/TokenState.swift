@@ -128,6 +128,15 @@ import Systemd
     /// The last token that the daemon may give out.
     var last: Token { reserve?.reserved ?? Token(rawValue: .max) }
 
+    /// What the state directory says of the daemon's place in a fleet; nil without the directory.
+    func fleetFolder() throws(Departure) -> FleetFolder? {
+        // A copy of the optional would be a second owner.
+        guard directory != nil else { return nil }
+        do throws(SystemError) { return try FleetFolder(directory!.directory) } catch {
+            throw Departure(.noState, "\(error)")
+        }
+    }
+
     /// Writes that the daemon ends in order with so many tokens left, and then calls `next`.
     func finish(left: UInt64, _ next: @escaping @MainActor () -> Void) {
         guard let reserve else { return next() }

@@ -61,6 +61,9 @@ struct Conversation: ~Copyable {
     /// Whether the session waits for a visit of the shell.
     private var isReady = false
 
+    /// Whether the session may have grants on names that hosts share.
+    var mayHoldShared = false
+
     /// Whether what its fact says of the session has changed, but for input and output (`ConversationFacts`).
     var hasNewStanding = true
     /// Whether `Conversations` lists it as changed.
@@ -275,11 +278,12 @@ struct Conversation: ~Copyable {
     /// Writes the reply to a request that is granted.
     mutating func writeGranted(
         _ name: LockName, _ mode: LockMode, _ token: Token, ownerDied: Mark?, _ slot: GrantedSlot?,
-        _ tag: Tag?
+        _ until: Until?, _ tag: Tag?
     ) {
+        if until != nil { mayHoldShared = true }
         if !isMute {
             output.appendLine {
-                Reply.encodeGranted(name, mode, token, ownerDied: ownerDied, slot, tag: tag, in: $0)
+                Reply.encodeGranted(name, mode, token, ownerDied: ownerDied, slot, until, tag: tag, in: $0)
             }
         }
     }

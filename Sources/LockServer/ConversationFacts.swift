@@ -104,6 +104,10 @@ extension FactWriter {
             write(3)
             write(lines.count)
             for line in lines { write(line) }
+        case .claims(let name, let written):
+            write(4)
+            write(name)
+            write(written)
         }
     }
 
@@ -189,6 +193,7 @@ extension FactReader {
                 })
         case 3:
             rest = .rows(try list { reader throws(UnreadableFact) in Array(try reader.data()) }[...])
+        case 4: rest = .claims(try name(), try self.count())
         default: throw UnreadableFact()
         }
         return RowReply(tag, rest, count: count)

@@ -4,9 +4,11 @@ import LockWire
 
 /// Makes replies from the rules' decisions.
 extension Server {
-    mutating func reply(_ granted: GrantSummary, _ name: LockName) -> Reply {
+    mutating func reply(_ granted: GrantSummary, _ name: LockName, _ client: ConversationIndex) -> Reply {
         statistics.grants += 1
-        return .granted(name, granted.mode, granted.token, ownerDied: granted.ownerDied ? .yes : nil)
+        let until = until(name)
+        if until != nil { conversations[client].mayHoldShared = true }
+        return .granted(name, granted.mode, granted.token, ownerDied: granted.ownerDied, until: until)
     }
 
     /// The reply to a request for a lock that is refused, now or after it waited. Counts and notes the refusal.
@@ -16,10 +18,10 @@ extension Server {
         switch refusal {
         case .busy(let blockers):
             statistics.busy += 1
-            return .busy(name, mode, heldBy(blockers))
+            return .busy(name, mode, heldBy(blockers, of: name))
         case .timeout(let waited, let blockers):
             statistics.timeouts += 1
-            return .timeout(name, mode, waited: waited, heldBy(blockers))
+            return .timeout(name, mode, waited: waited, heldBy(blockers, of: name))
         case .deadlock(let circle):
             statistics.deadlocks += 1
             let cycle = cycle(circle)
@@ -30,6 +32,8 @@ extension Server {
             let error = error(refusal)
             note(.limitHit(error.code.rawValue), name, by: client)
             return .error(error.about(name, mode))
+        case .unavailable:
+            return .error(unavailable(name).about(name, mode))
         case .noToken:
             note(.noToken, name, by: client)
             return .error(error(refusal).about(name, mode))
@@ -48,6 +52,7 @@ extension Server {
         case .limit(.waits): WireError(.limitWaits)
         case .noToken: WireError(.noToken)
         case .draining: WireError(.draining)
+        case .unavailable: WireError(.clusterUnavailable)
         case .notHeld: WireError(.notHeld)
         case .notWaiting: WireError(.notWaiting)
         case .ambiguous: WireError(.ambiguous)
@@ -58,9 +63,13 @@ extension Server {
         }
     }
 
-    private func heldBy(_ blockers: Blockers) -> HeldBy {
+    private func heldBy(_ blockers: Blockers, of name: LockName) -> HeldBy {
         var heldBy = HeldBy()
         for blocker in blockers.first {
+            if fleet != nil, blocker.session == table.fleetSession {
+                for holder in hosts(holding: name) { heldBy.add(holder) }
+                continue
+            }
             let process = conversations.processID(of: blocker.session)
             heldBy.add(HeldBy.Holder(processID: process, mode: blocker.mode))
         }
@@ -71,6 +80,10 @@ extension Server {
     private func cycle(_ circle: Circle) -> Cycle {
         var cycle = Cycle([])
         for hop in circle.hops {
+            if let host = hop.host {
+                cycle.add(Cycle.Hop(host: host, lock: hop.lock))
+                continue
+            }
             let process = conversations.processID(of: hop.session)
             cycle.add(Cycle.Hop(processID: process, owner: hop.owner, lock: hop.lock))
         }

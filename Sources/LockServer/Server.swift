@@ -28,6 +28,12 @@ public struct Server: ~Copyable {
     /// An empty array that keeps its memory, to exchange for the rules' effects.
     var spareEffects: [Effect] = []
     var cachePolicy = CachePolicy()
+    /// What the server has of a fleet; nil if it shares no names.
+    var fleet: Fleet?
+    /// When the claims of this host no longer count, and with them all grants on shared names; never without claims.
+    var claimsEnd = Instant.never
+    /// Whether `nextStoreRequest` may have one.
+    var mayHaveStoreRequests = false
     /// Makes memory for the slots of a session, and has its client mapped to it with the reply to `HELLO`; nil if there is no
     /// room for more. Without a maker no grant is cached.
     public var slotMaker: ((SessionID) -> SlotMemory?)?
@@ -61,6 +67,11 @@ public struct Server: ~Copyable {
             limits: configuration.limits.rules, firstToken: configuration.firstToken,
             lastToken: configuration.lastToken, graceEnd: configuration.graceEnd,
             patience: configuration.patience)
+        if let claims = configuration.fleet {
+            fleet = Fleet(claims)
+            table.sharedNames = SharedNames(prefixes: claims.namePrefixes)
+            mayHaveStoreRequests = true
+        }
         table.completesAtOnce = false
         table.stepsInTurn = turns.steps
     }
@@ -143,6 +154,7 @@ public struct Server: ~Copyable {
     private mutating func endOfInput(
         _ session: SessionID, as phase: Conversation.Phase, wasKilled: () -> Bool, at now: Instant
     ) {
+        endClaimsIfOver(at: now)
         guard let client = conversations.index(of: session) else { return }
         guard conversations[client].phase == .open else {
             if phase == .cutOff { end(client, as: .cutOff, now) }
@@ -174,18 +186,20 @@ public struct Server: ~Copyable {
 
     /// The earliest instant at which something happens without input; nil for never.
     public var nextDeadline: Instant? {
-        Instant.earliest(table.nextDeadline, accounts.nextThrottleEnd)
+        let own = Instant.earliest(table.nextDeadline, accounts.nextThrottleEnd)
+        return fleet == nil ? own : Instant.earliest(own, nextFleetDeadline)
     }
 
     /// Carries out what is due by now, and begins a round of service. Returns whether there is unfinished work.
     @discardableResult
     public mutating func advance(to now: Instant) -> Bool {
+        endClaimsIfOver(at: now)
         table.advance(to: now)
         accounts.beginRound(at: now)
         table.beginBatch()
         dueStepsLeft = turns.batch
-        guard table.hasWork else { return accounts.haveWork }
-        doDueWork()
+        if table.hasWork { doDueWork() }
+        if fleet != nil { advanceFleet(to: now) }
         return hasUnfinishedWork
     }
 
@@ -209,20 +223,25 @@ public struct Server: ~Copyable {
 
     /// Does what has become due since the batch began, so that lines come after it wherever it is little.
     private mutating func catchUp(at now: Instant) {
+        endClaimsIfOver(at: now)
         table.advance(to: now)
         if table.hasWork { doDueWork() }
     }
 
     /// Whether there is work left that waits for a turn, and not for room in a socket.
-    public var hasUnfinishedWork: Bool { accounts.haveWork || table.hasWork }
+    public var hasUnfinishedWork: Bool {
+        accounts.haveWork || table.hasWork || (fleet != nil && hasFleetWork)
+    }
 
     /// Goes on with rows and lines: one turn for each account with work left, and in it for each of its sessions.
     public mutating func resumeWork(at now: Instant) {
+        endClaimsIfOver(at: now)
         accounts.beginTurns()
         if table.hasWork { doDueWork() }
         while let session = nextInTurn(at: now) {
             if let client = conversations.index(of: session) { goOn(client, now) }
         }
+        if hasUnsettledFleet { settleFleet(at: now) }
         dueStepsLeft = turns.batch
     }
 
