@@ -43,13 +43,13 @@ public struct SimulatedNetwork {
         case arrival(Int, StoreRequestID, StoreRequest, incarnation: Int)
         case answer(Int, StoreRequestID, StoreAnswer, incarnation: Int)
         case deadline(Int, StoreRequestID, incarnation: Int)
-        case watched(Int, StoreEvent, connection: Int)
+        case watched(Int, StoreEvent, watch: Int)
         case connection(Int, connection: Int)
         case election
     }
 
     private struct Link {
-        var isConnected = true
+        var isConnected = false
         /// Rises when the host's process ends: what was sent to the former one is not delivered.
         var incarnation = 0
         /// Rises when a connection ends: what was on its way to the host on it is lost.
@@ -60,12 +60,16 @@ public struct SimulatedNetwork {
         /// Nothing passes until then, in either direction.
         var silentUntil = Instant.zero
         var watched: (prefix: [UInt8], next: Revision)?
+        /// Rises when a watch begins: what the former one has under way is lost.
+        var watches = 0
         var watch: SimulatedWatch?
         /// When the last event of the watch is delivered.
         var lastEvent = Instant.zero
     }
 
     public var store: SimulatedStore
+    /// The hosts that asked for the changes of each revision; the ends of leases have none.
+    public private(set) var authors: [Revision: Int] = [:]
     public var faults: Faults
     private var generator: SeededGenerator
     private var agenda = Agenda<Event>()
@@ -78,6 +82,7 @@ public struct SimulatedNetwork {
         links = Array(repeating: Link(), count: hosts)
         generator = SeededGenerator(seed: seed)
         (self.faults, self.store) = (faults, store)
+        for host in links.indices { agenda.note(.connection(host, connection: 0), at: .zero) }
     }
 
     // MARK: - A host's side
@@ -89,8 +94,7 @@ public struct SimulatedNetwork {
         if case .watch(let prefix, let revision) = request {
             links[host].watched = (prefix, revision)
             links[host].watch = nil
-            // What the former watch has under way is lost.
-            links[host].connection += 1
+            links[host].watches += 1
             if links[host].isConnected { beginWatch(host, at: now) }
             return
         }
@@ -117,14 +121,17 @@ public struct SimulatedNetwork {
         Instant.earliest(agenda.next, electionEnd == nil ? store.nextDeadline : nil)
     }
 
-    /// The host's process ends: nothing more is delivered to it, and what it has asked may still be carried out.
-    public mutating func restart(_ host: Int) {
+    /// The host's process ends, and the next one connects: nothing more is delivered to the former one, and what it has asked
+    /// may still be carried out.
+    public mutating func restart(_ host: Int, at now: Instant) {
         links[host].incarnation += 1
         links[host].connection += 1
+        links[host].watches += 1
         links[host].asked = [:]
         links[host].unsent = []
         (links[host].watched, links[host].watch) = (nil, nil)
-        links[host].isConnected = true
+        links[host].isConnected = false
+        agenda.note(.connection(host, connection: links[host].connection), at: now.advanced(by: delay()))
     }
 
     // MARK: - Faults
@@ -139,6 +146,7 @@ public struct SimulatedNetwork {
         guard links[host].isConnected else { return }
         links[host].isConnected = false
         links[host].connection += 1
+        links[host].watches += 1
         links[host].watch = nil
         for id in links[host].asked.keys.sorted(by: { $0.rawValue < $1.rawValue }) {
             give(host, id, .unknown("the connection was lost"))
@@ -153,6 +161,14 @@ public struct SimulatedNetwork {
         guard electionEnd == nil else { return }
         electionEnd = now.advanced(by: duration)
         agenda.note(.election, at: now.advanced(by: duration))
+    }
+
+    /// The cluster is replaced by one that was restored from a backup: all connections end.
+    public mutating func restore(_ backup: SimulatedStore, at now: Instant) {
+        store = backup
+        store.changeLeader(at: now)
+        authors = authors.filter { $0.key <= backup.revision }
+        for host in links.indices { disconnect(host, for: .milliseconds(generator.number(1...100)), at: now) }
     }
 
     /// Ends all faults of the network: what is silent speaks again.
@@ -172,7 +188,10 @@ public struct SimulatedNetwork {
                 let at = later.advanced(by: delay())
                 return agenda.note(.arrival(host, id, request, incarnation: incarnation), at: at)
             }
+            store.advance(to: now)
+            let before = store.revision
             guard let answer = store.carryOut(request, at: now) else { return }
+            if store.revision > before { authors[store.revision] = host }
             watch(at: now)
             if happens(faults.lostAnswers) { return }
             let late = happens(faults.late) ? Duration.milliseconds(generator.number(10...9_000)) : .zero
@@ -189,15 +208,16 @@ public struct SimulatedNetwork {
             guard incarnation == links[host].incarnation else { return }
             links[host].unsent.removeAll { $0.id == id }
             give(host, id, .unknown("no answer in time"))
-        case .watched(let host, let event, let connection):
-            guard connection == links[host].connection else { return }
+        case .watched(let host, let event, let watch):
+            guard watch == links[host].watches else { return }
             if let later = silence(of: host, at: now) {
-                return agenda.note(.watched(host, event, connection: connection), at: later)
+                return agenda.note(.watched(host, event, watch: watch), at: later)
             }
             if case .changes(_, let revision) = event { links[host].watched?.next = revision + 1 }
             deliveries.append((host, .event(event)))
         case .connection(let host, let connection):
-            guard connection == links[host].connection || !links[host].isConnected else { return }
+            guard connection == links[host].connection else { return }
+            if let later = silence(of: host, at: now) { return agenda.note(event, at: later) }
             connect(host, at: now)
         case .election:
             electionEnd = nil
@@ -232,7 +252,7 @@ public struct SimulatedNetwork {
                 let late = happens(faults.late) ? Duration.milliseconds(generator.number(10...3_000)) : .zero
                 let at = max(links[host].lastEvent, now.advanced(by: delay()).advanced(by: late))
                 links[host].lastEvent = at
-                agenda.note(.watched(host, event, connection: links[host].connection), at: at)
+                agenda.note(.watched(host, event, watch: links[host].watches), at: at)
             }
             if links[host].watch != nil { links[host].watch = watch }
         }
