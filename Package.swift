@@ -51,7 +51,7 @@ let package = Package(
         .target(name: "LockWire", dependencies: ["LockVocabulary"]),
 
         // What a host has of the locks that a fleet shares: no I/O either
-        .target(name: "LockClaims", dependencies: ["LockVocabulary"]),
+        .target(name: "LockClaims", dependencies: ["LockVocabulary"], exclude: ["README.md"]),
 
         // Composition: the daemon without I/O
         .target(
