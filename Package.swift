@@ -136,6 +136,11 @@ let package = Package(
             dependencies: ["LockServer", "LockCore", "LockWire", "LockVocabulary", "Seeded", "SlotSupport"]),
         .target(name: "LedgerSupport", dependencies: ["Ledger"], path: "Tests/LedgerSupport"),
         .target(
+            name: "SimulatedStore", dependencies: ["LockClaims", "LockVocabulary", "Seeded"],
+            path: "Tests/SimulatedStore"),
+        .testTarget(
+            name: "SimulatedStoreTests", dependencies: ["LockClaims", "LockVocabulary", "SimulatedStore"]),
+        .target(
             name: "Simulation",
             dependencies: [
                 "Ledger", "LedgerSupport", "LockServer", "LockCore", "LockVocabulary", "LockModel", "Seeded",
