@@ -228,6 +228,7 @@ import Systemd
         _ = tellKeeper { channel throws(SystemError) in try channel.ready() }
         // Another process may have removed the socket before the watch began.
         lookAtPlace()
+        keepHouse()
         while true {
             turn()
             if case .ended = phase { return }

@@ -73,6 +73,7 @@ extension Daemon {
             case .live, .leaving, .left: return
             }
             turn()
+            if case .ended = phase { return }
         }
         let reason = membership.link.fault ?? reactor.server.fleetState?.unavailable ?? "no answer"
         journal.write(

@@ -303,7 +303,7 @@ extension Server {
         case .granted(let granted):
             statistics.grants += 1
             conversations[client].writeGranted(
-                name, granted.mode, granted.token, ownerDied: granted.ownerDied, slot,
+                name, granted.mode, granted.token, ownerDied: granted.mark, slot,
                 until(name), tag)
             return .written(cost: cost)
         case .waiting: return .later(cost: cost)

@@ -62,7 +62,7 @@ extension Server {
     public var isInFleet: Bool { fleet != nil }
 
     /// How this host stands in its fleet; nil without one.
-    public var fleetState: FleetState? { fleet?.claims.state }
+    public var fleetState: FleetState? { fleet.inspect { $0.claims.state } }
 
     /// Takes the events of the fleet since the last call that an administrator should see.
     public mutating func takeFleetEvents() -> [FleetEvent] { fleet?.claims.takeEvents() ?? [] }
@@ -84,8 +84,7 @@ extension Server {
 
     /// When the claims have something to do without input.
     var nextFleetDeadline: Instant? {
-        guard fleet != nil else { return nil }
-        let due = fleet?.claims.nextDeadline ?? nil
+        let due = fleet.inspect { $0.claims.nextDeadline } ?? nil
         return Instant.earliest(due, claimsEnd == .never ? nil : claimsEnd)
     }
 
@@ -154,8 +153,7 @@ extension Server {
         case .none: break
         case .busy: table.refuseProbes(name, at: now)
         case .deadlock(let host):
-            let circle = circle(through: [(host, name)])
-            table.refuseUpgrade(name, circle, at: now)
+            refuse(through: [Cycle.Hop(host: host, lock: name)]) { $0.table.refuseUpgrade(name, $1, at: now) }
         case .unavailable: table.refuseUnavailable(name, onlyEndless: true, at: now)
         }
     }
@@ -207,15 +205,26 @@ extension Server {
 
     private mutating func endCircles(at now: Instant) {
         if fleet?.claims.takeWaitsWanted() ?? false {
-            let edges = table.fleetDependencies().map {
-                WaitEdge(held: $0.held, wanted: $0.wanted, waiter: $0.waiter)
+            // The request that waits for this host's claim is the last one on the way.
+            let edges = table.fleetDependencies().compactMap { part in
+                part.path.last.map { WaitEdge(held: part.awaited, wanted: part.awaits, waiter: $0.number) }
             }
             fleet?.claims.updateWaits(edges, at: now)
         }
         for circle in fleet?.claims.takeCircles() ?? [] {
             guard let name = circle.hops.first?.lock else { continue }
-            table.refuse(circle.waiter, on: name, self.circle(through: circle.hops), at: now)
+            let hops = circle.hops.dropFirst().map { Cycle.Hop(host: $0.host, lock: $0.lock) }
+            refuse(through: hops) { $0.table.refuse(circle.waiter, on: name, $1, at: now) }
         }
+    }
+
+    /// Refuses requests for a circle over hosts. The rules know none, so the answers take it from here.
+    private mutating func refuse(through hops: [Cycle.Hop], _ body: (inout Server, Circle) -> Void) {
+        deliverEffects()
+        fleetHops = hops
+        body(&self, Circle(hops: []))
+        deliverEffects()
+        fleetHops = []
     }
 }
 

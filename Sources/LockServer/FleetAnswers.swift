@@ -9,7 +9,7 @@ extension Server {
 
     /// The other hosts that claim a name, as holders.
     func hosts(holding name: LockName) -> [HeldBy.Holder] {
-        let own = fleet?.configuration.host
+        let own = fleet.inspect { $0.configuration.host }
         return fleetClaims(on: name).holders.filter { $0.host != own }.map {
             HeldBy.Holder(host: $0.host, mode: LockMode($0.mode))
         }
@@ -23,7 +23,7 @@ extension Server {
         return WireError(.clusterUnavailable)
     }
 
-    func fleetClaims(on name: LockName) -> Directive { fleet?.claims.directive(for: name) ?? Directive() }
+    func fleetClaims(on name: LockName) -> Directive { fleet.inspect { $0.claims.directive(for: name) } ?? Directive() }
 
     // MARK: - Validation
 
@@ -43,7 +43,7 @@ extension Server {
     private func doubt(about token: Token, on name: LockName) -> String? {
         // A token from before the name was shared.
         guard token.isShared else { return nil }
-        guard claimsEnd != .never, let gate = fleet?.claims.tokens.gate, token < gate else {
+        guard claimsEnd != .never, let gate = fleet.inspect({ $0.claims.tokens.gate }), token < gate else {
             return "whether another host has this grant is not known here now; ask again"
         }
         guard let host = hosts(holding: name).first?.host else { return nil }
@@ -68,12 +68,6 @@ extension Server {
         ]
     }
 
-    // MARK: - Circles
-
-    /// A circle through hosts, of which this one comes first.
-    func circle(through hops: [(host: HostName, lock: LockName)]) -> Circle {
-        Circle(hosts: hops)
-    }
 }
 
 extension Row.Lock.SharedClaim {

@@ -1,3 +1,4 @@
+import LockClaims
 import LockCore
 import LockVocabulary
 import LockWire

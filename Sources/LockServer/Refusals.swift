@@ -1,3 +1,4 @@
+import LockClaims
 import LockCore
 import LockVocabulary
 import LockWire
@@ -8,7 +9,7 @@ extension Server {
         statistics.grants += 1
         let until = until(name)
         if until != nil { conversations[client].mayHoldShared = true }
-        return .granted(name, granted.mode, granted.token, ownerDied: granted.ownerDied, until: until)
+        return .granted(name, granted.mode, granted.token, ownerDied: granted.mark, until: until)
     }
 
     /// The reply to a request for a lock that is refused, now or after it waited. Counts and notes the refusal.
@@ -24,7 +25,7 @@ extension Server {
             return .timeout(name, mode, waited: waited, heldBy(blockers, of: name))
         case .deadlock(let circle):
             statistics.deadlocks += 1
-            let cycle = cycle(circle)
+            let cycle = fleetHops.isEmpty ? cycle(circle) : cycle(overHostsFrom: client, name)
             note(.deadlockRefused(circle: spell(cycle)), name, by: client)
             return .deadlock(name, mode, cycle)
         case .cancelled: return .cancelled(name, mode)
@@ -80,7 +81,7 @@ extension Server {
     private func cycle(_ circle: Circle) -> Cycle {
         var cycle = Cycle([])
         for hop in circle.hops {
-            if let host = hop.host {
+            if fleet != nil, hop.session == table.fleetSession, let host = hosts(holding: hop.lock).first?.host {
                 cycle.add(Cycle.Hop(host: host, lock: hop.lock))
                 continue
             }
@@ -90,9 +91,16 @@ extension Server {
         return cycle
     }
 
+    /// The cycle over hosts that is being ended, from the session of the refused request on.
+    private func cycle(overHostsFrom client: ConversationIndex, _ name: LockName) -> Cycle {
+        let process = conversations[client].peer.processID
+        return Cycle([Cycle.Hop(processID: process, owner: .session, lock: name)] + fleetHops)
+    }
+
     /// A cycle as the operator's log shows it.
     private func spell(_ cycle: Cycle) -> String {
         let hops = cycle.named.map { hop in
+            if let host = hop.host { return "host:\(host):\(hop.lock)" }
             let process = hop.processID.map(String.init) ?? "?"
             return hop.owner.isSession ? "\(process):\(hop.lock)" : "\(process)/\(hop.owner):\(hop.lock)"
         }

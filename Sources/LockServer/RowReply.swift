@@ -1,3 +1,4 @@
+import LockClaims
 import LockCore
 import LockVocabulary
 import LockWire
@@ -68,7 +69,7 @@ struct RowReply {
             rest = .claims(name, 0)
             return false
         case .claims(let name, var written):
-            let rows = (fleet?.claims.directive(for: name)).map(Row.claims) ?? []
+            let rows = fleet.inspect { Row.claims($0.claims.directive(for: name)) } ?? []
             var hasRoom = true
             while hasRoom, written < rows.count {
                 hasRoom = page.write(rows[written])
@@ -143,16 +144,16 @@ struct RowReply {
         .lock(
             Row.Lock(
                 name: lock.name, mode: lock.mode, holders: lock.holders, waiters: lock.waiters,
-                ownerDied: lock.ownerDied, cached: lock.cached, claim: Self.claim(on: lock.name, table, fleet)))
+                ownerDied: lock.mark, cached: lock.cached, claim: Self.claim(on: lock.name, table, fleet)))
     }
 
     private static func claim(
         on name: LockName, _ table: borrowing LockTable, _ fleet: borrowing Fleet?
     ) -> Row.Lock.SharedClaim? {
-        guard let host = fleet?.configuration.host, table.isShared(name),
-            let claims = fleet?.claims.directive(for: name)
-        else { return nil }
-        return Row.Lock.SharedClaim(claims, from: host)
+        guard table.isShared(name) else { return nil }
+        return fleet.inspect {
+            Row.Lock.SharedClaim($0.claims.directive(for: name), from: $0.configuration.host)
+        }
     }
 
     private static func row(

@@ -1,3 +1,4 @@
+import LockClaims
 public import LockCore
 public import LockVocabulary
 import LockWire
@@ -32,6 +33,8 @@ public struct Server: ~Copyable {
     var fleet: Fleet?
     /// When the claims of this host no longer count, and with them all grants on shared names; never without claims.
     var claimsEnd = Instant.never
+    /// The circle over hosts for which requests are being refused: the hops after that of this host.
+    var fleetHops: [Cycle.Hop] = []
     /// Whether `nextStoreRequest` may have one.
     var mayHaveStoreRequests = false
     /// Makes memory for the slots of a session, and has its client mapped to it with the reply to `HELLO`; nil if there is no
@@ -66,10 +69,10 @@ public struct Server: ~Copyable {
         table = LockTable(
             limits: configuration.limits.rules, firstToken: configuration.firstToken,
             lastToken: configuration.lastToken, graceEnd: configuration.graceEnd,
-            patience: configuration.patience)
+            patience: configuration.patience,
+            sharedNames: configuration.fleet.map { SharedNames(prefixes: $0.namePrefixes) })
         if let claims = configuration.fleet {
             fleet = Fleet(claims)
-            table.sharedNames = SharedNames(prefixes: claims.namePrefixes)
             mayHaveStoreRequests = true
         }
         table.completesAtOnce = false

@@ -1,7 +1,7 @@
-/// The mark that a lock keeps after a writer died or lost it (G11). A lock without a mark has none of these.
-public enum Mark: UInt8, Sendable, Hashable {
-    /// A writer died, or lost the lock.
+/// The mark of a lock: its last writer died, or may have died, while it held the lock (G11).
+public enum Mark: UInt8, Sendable, CaseIterable {
+    /// The writer held the lock when it died.
     case yes = 1
-    /// A host died that had the name for itself, and only that host knew whether one of its sessions held the lock.
-    case maybe = 2
+    /// The host that could have a writer died, so no other host knows whether a session held the lock.
+    case maybe
 }
