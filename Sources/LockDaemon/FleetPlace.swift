@@ -32,11 +32,9 @@ extension ClaimsConfiguration {
     }
 
     private static var systemName: String {
-        var bytes = [UInt8](repeating: 0, count: 256)
-        let result = bytes.withUnsafeMutableBytes { room in
-            room.withMemoryRebound(to: CChar.self) { gethostname($0.baseAddress, $0.count - 1) }
-        }
-        return result == 0 ? String(decoding: bytes.prefix { $0 != 0 }, as: UTF8.self) : ""
+        var name = [CChar](repeating: 0, count: 256)
+        guard gethostname(&name, name.count - 1) == 0 else { return "" }
+        return String(decoding: name.prefix { $0 != 0 }.map(UInt8.init(bitPattern:)), as: UTF8.self)
     }
 }
 
@@ -94,14 +92,16 @@ extension ClusterSettings {
         guard let path = passwordFile else { return nil }
         let bytes: [UInt8]
         let permissions: UInt32
-        do throws(SystemError) {
-            let file = try OwnedDescriptor(checking: "open", path) {
-                open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY)
+        do throws(PathFault) {
+            let file = try PathTrust.own().file(path, flags: O_RDONLY | O_NONBLOCK)
+            do throws(SystemError) {
+                permissions = try FileStatus(of: file, path).permissions
+                bytes = try FileContents.read(file, path, limit: 4_096)
+            } catch {
+                throw .system(error)
             }
-            permissions = try FileStatus(of: file, path).permissions
-            bytes = try FileContents.read(file, path, limit: 4_096)
         } catch {
-            throw Departure(.usage, "cluster-password-file: \(error)")
+            throw Departure(.usage, "cluster-password-file: \(ConfigurationFault(error, at: path))")
         }
         guard permissions & 0o077 == 0 else {
             throw Departure(

@@ -130,10 +130,13 @@ import Systemd
 
     /// What the state directory says of the daemon's place in a fleet; nil without the directory.
     func fleetFolder() throws(Departure) -> FleetFolder? {
-        // A copy of the optional would be a second owner.
-        guard directory != nil else { return nil }
-        do throws(SystemError) { return try FleetFolder(directory!.directory) } catch {
-            throw Departure(.noState, "\(error)")
+        let folder = directory.inspect { directory in
+            Result { () throws(SystemError) in try FleetFolder(directory.directory) }
+        }
+        switch folder {
+        case nil: return nil
+        case .success(let folder): return folder
+        case .failure(let fault): throw Departure(.noState, "\(fault)")
         }
     }
 
