@@ -128,6 +128,8 @@ extension Server {
 
     /// Does what the claims direct about a name.
     private mutating func follow(_ name: LockName, at now: Instant) {
+        // The rules do not note each use of a lock under a claim, so the claims decide anew with what is true now.
+        fleet?.claims.update(name, Situation(table.situation(of: name)), at: now)
         guard let directive = fleet?.claims.directive(for: name) else { return }
         let (hold, wanted) = (table.situation(of: name).fleet, SharedHold(directive.allowed))
         if wanted.rawValue > hold.rawValue {
