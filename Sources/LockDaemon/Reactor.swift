@@ -218,6 +218,7 @@ struct Reactor: ~Copyable {
     /// Whether the shell has work without any new event.
     private var hasLeftOvers: Bool {
         !readable.isEmpty || !ends.isEmpty || !visits.isEmpty || connections.waitingCount > 0 || care.isOn
+            || server.mayHaveStoreRequests
     }
 
     private mutating func wait(hasWork: Bool) -> Int {

@@ -88,9 +88,6 @@ extension Server {
         return Instant.earliest(due, claimsEnd == .never ? nil : claimsEnd)
     }
 
-    /// Whether the next batch has something to do for the fleet.
-    var hasFleetWork: Bool { mayHaveStoreRequests || table.hasChangedShared }
-
     /// Whether the claims do not know yet what has changed in the rules.
     var hasUnsettledFleet: Bool { fleet != nil && table.hasChangedShared }
 

@@ -35,8 +35,8 @@ public struct Server: ~Copyable {
     var claimsEnd = Instant.never
     /// The circle over hosts for which requests are being refused: the hops after that of this host.
     var fleetHops: [Cycle.Hop] = []
-    /// Whether `nextStoreRequest` may have one.
-    var mayHaveStoreRequests = false
+    /// Whether `nextStoreRequest` may have one: to be called until it has none before anything waits.
+    public internal(set) var mayHaveStoreRequests = false
     /// Makes memory for the slots of a session, and has its client mapped to it with the reply to `HELLO`; nil if there is no
     /// room for more. Without a maker no grant is cached.
     public var slotMaker: ((SessionID) -> SlotMemory?)?
@@ -233,7 +233,7 @@ public struct Server: ~Copyable {
 
     /// Whether there is work left that waits for a turn, and not for room in a socket.
     public var hasUnfinishedWork: Bool {
-        accounts.haveWork || table.hasWork || (fleet != nil && hasFleetWork)
+        accounts.haveWork || table.hasWork || hasUnsettledFleet
     }
 
     /// Goes on with rows and lines: one turn for each account with work left, and in it for each of its sessions.
