@@ -133,7 +133,10 @@ let package = Package(
             dependencies: ["LockWire", "LockVocabulary", "Seeded", "WireExamples"]),
         .testTarget(
             name: "LockServerTests",
-            dependencies: ["LockServer", "LockCore", "LockWire", "LockVocabulary", "Seeded", "SlotSupport"]),
+            dependencies: [
+                "LockClaims", "LockServer", "LockCore", "LockWire", "LockVocabulary", "Seeded", "SimulatedStore",
+                "SlotSupport",
+            ]),
         .target(name: "LedgerSupport", dependencies: ["Ledger"], path: "Tests/LedgerSupport"),
         .target(
             name: "SimulatedStore", dependencies: ["LockClaims", "LockVocabulary", "Seeded"],

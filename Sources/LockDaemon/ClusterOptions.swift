@@ -76,7 +76,8 @@ extension Option {
     static func hostName(_ text: String) throws(ConfigurationFault) -> HostName {
         guard let name = HostName(text) else {
             throw ConfigurationFault(
-                description: "`\(text)` is not the name of a host: 1 to 64 letters, digits, dashes, underscores or points"
+                description:
+                    "`\(text)` is not the name of a host: 1 to 64 letters, digits, dashes, underscores or points"
             )
         }
         return name

@@ -277,7 +277,9 @@ import Systemd
         }
     }
 
-    var status: Supervision.Status { Supervision.Status(counts: reactor.counts, fleet: fleetStatus, fault: settingsFault) }
+    var status: Supervision.Status {
+        Supervision.Status(counts: reactor.counts, fleet: fleetStatus, fault: settingsFault)
+    }
 
     /// The number of tokens below which the disk is to reserve more. A worker that goes on begins with those that the disk had
     /// before the last write, and these should be a block.

@@ -22,7 +22,8 @@
             do throws(EtcdFault) {
                 // The claims count from when they gave out a request, which is earlier than when its bytes left.
                 link = try EtcdLink(
-                    url, credentials: credentials, answer: { id, reply, _ in answer(id, reply) }, event: event)
+                    url, credentials: credentials, answer: { id, reply, _ in answer(id, reply) }, event: event
+                )
             } catch {
                 throw Departure(.usage, "cluster: \(error)")
             }

@@ -78,7 +78,8 @@ extension Daemon {
         let reason = membership.link.fault ?? reactor.server.fleetState?.unavailable ?? "no answer"
         journal.write(
             .warning,
-            "the cluster does not answer (\(reason)): names that are not shared are served, and the others as soon as it does")
+            "the cluster does not answer (\(reason)): names that are not shared are served, and the others as soon as it does"
+        )
     }
 
     // MARK: - The end
@@ -126,10 +127,12 @@ extension JournalEntry {
         case .sessionBegan(let session, let lease, let seconds):
             self.init(
                 .info,
-                "in the fleet as \(session.host), session \(session.number), with the lease \(Self.hex(lease)) of \(seconds) s")
+                "in the fleet as \(session.host), session \(session.number), with the lease \(Self.hex(lease)) of \(seconds) s"
+            )
         case .leaseLost(let reason):
             self.init(
-                .error, "all grants on shared names have ended, as the lease was lost: \(reason)", event: .clusterLost)
+                .error, "all grants on shared names have ended, as the lease was lost: \(reason)",
+                event: .clusterLost)
         case .unreachable(let reason):
             self.init(
                 .error,
@@ -144,7 +147,8 @@ extension JournalEntry {
         case .failed(let fault): self.init(.error, Self.reason(fault), event: .clusterRefused)
         case .damagedRegister(let name):
             self.init(
-                .error, "the key of \(name) in etcd is not one of a prwlockd: the name is refused until it is removed",
+                .error,
+                "the key of \(name) in etcd is not one of a prwlockd: the name is refused until it is removed",
                 event: .clusterRefused, fields: [.lock(name.text)])
         case .noRoom:
             self.init(

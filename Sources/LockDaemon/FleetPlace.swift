@@ -11,7 +11,8 @@ extension ClaimsConfiguration {
         _ settings: ClusterSettings, _ url: String, in state: FleetFolder?
     ) throws(Departure) {
         guard let state else {
-            throw Departure(.noState, "a daemon of a fleet needs a state directory: set --state-directory, or HOME")
+            throw Departure(
+                .noState, "a daemon of a fleet needs a state directory: set --state-directory, or HOME")
         }
         let name: HostName
         if let given = settings.host.flatMap({ HostName($0) }) {
@@ -20,7 +21,8 @@ extension ClaimsConfiguration {
             name = own
         } else {
             throw Departure(
-                .usage, "the host's name `\(Self.systemName)` is none for a fleet: name the host with --cluster-host")
+                .usage,
+                "the host's name `\(Self.systemName)` is none for a fleet: name the host with --cluster-host")
         }
         self.init(
             host: name, instance: state.instance, keyPrefix: Cluster.keyPrefix(ofURL: url),
@@ -105,7 +107,8 @@ extension ClusterSettings {
         }
         guard permissions & 0o077 == 0 else {
             throw Departure(
-                .usage, "other users may read the password in \(path): make its mode 0600 (cluster-password-file)")
+                .usage,
+                "other users may read the password in \(path): make its mode 0600 (cluster-password-file)")
         }
         let line = String(decoding: bytes.prefix { $0 != UInt8(ascii: "\n") }, as: UTF8.self)
         guard !line.isEmpty else {

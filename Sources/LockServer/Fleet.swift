@@ -21,6 +21,8 @@ struct Fleet: ~Copyable {
     let configuration: ClaimsConfiguration
     /// The end of the claims that sessions know of.
     var toldEnd = Instant.never
+    /// The names for which requests wait that a claim would help.
+    var wanted: Set<LockName> = []
 
     init(_ configuration: ClaimsConfiguration, from facts: FleetFacts? = nil) {
         self.configuration = configuration
@@ -110,10 +112,9 @@ extension Server {
         guard fleet != nil else { return }
         repeat {
             if fleet?.claims.takeSeizure() ?? false { table.seizeAllShared(at: now) }
-            while let name = table.nextChangedShared() {
-                fleet?.claims.update(name, Situation(table.situation(of: name)), at: now)
-            }
+            while let name = table.nextChangedShared() { _ = tellSituation(of: name, at: now) }
             while let name = fleet?.claims.nextChanged() ?? nil { follow(name, at: now) }
+            refuseUnavailable(at: now)
             endCircles(at: now)
             setTokens(at: now)
             deliverEffects()
@@ -123,12 +124,25 @@ extension Server {
         tellEnd(at: now)
     }
 
+    private mutating func tellSituation(of name: LockName, at now: Instant) -> SharedSituation {
+        let situation = table.situation(of: name)
+        if situation.demand == .none {
+            fleet?.wanted.remove(name)
+        } else {
+            fleet?.wanted.insert(name)
+        }
+        fleet?.claims.update(name, Situation(situation), at: now)
+        return situation
+    }
+
     /// Does what the claims direct about a name.
     private mutating func follow(_ name: LockName, at now: Instant) {
         // The rules do not note each use of a lock under a claim, so the claims decide anew with what is true now.
-        fleet?.claims.update(name, Situation(table.situation(of: name)), at: now)
+        let hold = tellSituation(of: name, at: now).fleet
         guard let directive = fleet?.claims.directive(for: name) else { return }
-        let (hold, wanted) = (table.situation(of: name).fleet, SharedHold(directive.allowed))
+        let wanted = SharedHold(directive.allowed)
+        // A grant under a new claim has a token above those of the claim before it.
+        if wanted.rawValue < hold.rawValue { setTokens(at: now) }
         if wanted.rawValue > hold.rawValue {
             // The claim has ended at once.
             table.seize(name, at: now)
@@ -155,6 +169,12 @@ extension Server {
             refuse(through: [Cycle.Hop(host: host, lock: name)]) { $0.table.refuseUpgrade(name, $1, at: now) }
         case .unavailable: table.refuseUnavailable(name, onlyEndless: true, at: now)
         }
+    }
+
+    /// Refuses what waits for claims while the cluster cannot be asked, but for requests that have a deadline.
+    private mutating func refuseUnavailable(at now: Instant) {
+        guard let wanted = fleet?.wanted, !wanted.isEmpty, fleetState?.unavailable != nil else { return }
+        for name in wanted { table.refuseUnavailable(name, onlyEndless: true, at: now) }
     }
 
     // MARK: - Tokens

@@ -7,12 +7,13 @@ import LockWire
 extension Server {
     // MARK: - Refusals
 
-    /// The other hosts that claim a name, as holders.
-    func hosts(holding name: LockName) -> [HeldBy.Holder] {
+    /// The other hosts that claim a name, as holders; only those that keep this mode from this host, if one is given.
+    func hosts(holding name: LockName, against mode: LockMode? = nil) -> [HeldBy.Holder] {
+        guard fleet != nil, table.isShared(name) else { return [] }
         let own = fleet.inspect { $0.configuration.host }
-        return fleetClaims(on: name).holders.filter { $0.host != own }.map {
-            HeldBy.Holder(host: $0.host, mode: LockMode($0.mode))
-        }
+        return fleetClaims(on: name).holders.filter { claim in
+            claim.host != own && (mode != .read || claim.mode == .write)
+        }.map { HeldBy.Holder(host: $0.host, mode: LockMode($0.mode)) }
     }
 
     /// Why a name cannot be had.
@@ -20,10 +21,15 @@ extension Server {
         if case .unavailable(let reason) = fleetClaims(on: name).refusal {
             return WireError(.clusterUnavailable, Harmless.show(reason))
         }
+        if let reason = fleetState?.unavailable {
+            return WireError(.clusterUnavailable, Harmless.show(reason))
+        }
         return WireError(.clusterUnavailable)
     }
 
-    func fleetClaims(on name: LockName) -> Directive { fleet.inspect { $0.claims.directive(for: name) } ?? Directive() }
+    func fleetClaims(on name: LockName) -> Directive {
+        fleet.inspect { $0.claims.directive(for: name) } ?? Directive()
+    }
 
     // MARK: - Validation
 

@@ -19,10 +19,10 @@ extension Server {
         switch refusal {
         case .busy(let blockers):
             statistics.busy += 1
-            return .busy(name, mode, heldBy(blockers, of: name))
+            return .busy(name, mode, heldBy(blockers, of: name, mode))
         case .timeout(let waited, let blockers):
             statistics.timeouts += 1
-            return .timeout(name, mode, waited: waited, heldBy(blockers, of: name))
+            return .timeout(name, mode, waited: waited, heldBy(blockers, of: name, mode))
         case .deadlock(let circle):
             statistics.deadlocks += 1
             let cycle = fleetHops.isEmpty ? cycle(circle) : cycle(overHostsFrom: client, name)
@@ -64,16 +64,13 @@ extension Server {
         }
     }
 
-    private func heldBy(_ blockers: Blockers, of name: LockName) -> HeldBy {
+    private func heldBy(_ blockers: Blockers, of name: LockName, _ mode: LockMode) -> HeldBy {
         var heldBy = HeldBy()
         for blocker in blockers.first {
-            if fleet != nil, blocker.session == table.fleetSession {
-                for holder in hosts(holding: name) { heldBy.add(holder) }
-                continue
-            }
             let process = conversations.processID(of: blocker.session)
             heldBy.add(HeldBy.Holder(processID: process, mode: blocker.mode))
         }
+        if fleet != nil { for host in hosts(holding: name, against: mode) { heldBy.add(host) } }
         heldBy.addUnnamed(blockers.more)
         return heldBy
     }
@@ -81,7 +78,9 @@ extension Server {
     private func cycle(_ circle: Circle) -> Cycle {
         var cycle = Cycle([])
         for hop in circle.hops {
-            if fleet != nil, hop.session == table.fleetSession, let host = hosts(holding: hop.lock).first?.host {
+            if fleet != nil, hop.session == table.fleetSession,
+                let host = hosts(holding: hop.lock).first?.host
+            {
                 cycle.add(Cycle.Hop(host: host, lock: hop.lock))
                 continue
             }

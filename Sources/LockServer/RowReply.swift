@@ -85,7 +85,8 @@ struct RowReply {
                     guard page.rows < most else { return false }
                     page.examined += 1 + lock.looked / 8
                     last = lock.name
-                    isComplete = rights.allow(.look, lock.name) ? page.write(Self.row(lock, table, fleet)) : true
+                    isComplete =
+                        rights.allow(.look, lock.name) ? page.write(Self.row(lock, table, fleet)) : true
                     isComplete = isComplete && page.examined < page.most
                     return isComplete
                 }

@@ -31,7 +31,10 @@ final class FleetRoom {
     var network: SimulatedNetwork
     private var step = Duration.milliseconds(20)
 
-    init(hosts count: Int = 2, prefixes: [String] = [""], _ change: (inout ServerConfiguration) -> Void = { _ in }) {
+    init(
+        hosts count: Int = 2, prefixes: [String] = [""],
+        _ change: (inout ServerConfiguration) -> Void = { _ in }
+    ) {
         network = SimulatedNetwork(hosts: count, seed: 1)
         hosts = (1...count).map { number in
             var configuration = ServerConfiguration()
@@ -93,7 +96,8 @@ final class FleetRoom {
         pass(step)
     }
 
-    private func compare(_ expected: [String: [String]], after line: String, _ sourceLocation: SourceLocation) {
+    private func compare(_ expected: [String: [String]], after line: String, _ sourceLocation: SourceLocation)
+    {
         for (index, host) in hosts.enumerated() where !host.isGone {
             for letter in host.sessions.keys.sorted() {
                 let heard = host.heard.removeValue(forKey: letter) ?? []

@@ -1,5 +1,6 @@
 import LockServer
 import LockVocabulary
+import SimulatedStore
 import Testing
 
 @Suite("Names that hosts share") struct FleetTests {
@@ -45,11 +46,16 @@ import Testing
         _ = room.ask(1, "a", "WRITE jobs")
         _ = room.ask(1, "a", "RELEASE jobs")
         let revision = room.network.store.revision
-        for _ in 0..<100 { room.play("1a> WRITE jobs\n1a< GRANTED jobs write token=T until\n1a> RELEASE jobs\n1a< RELEASED jobs token=T") }
+        for _ in 0..<100 {
+            room.play(
+                "1a> WRITE jobs\n1a< GRANTED jobs write token=T until\n1a> RELEASE jobs\n1a< RELEASED jobs token=T"
+            )
+        }
         #expect(room.network.store.revision == revision)
     }
 
-    @Test("names that are not shared do not wait for the store, and have neither claim nor until") func local() {
+    @Test("names that are not shared do not wait for the store, and have neither claim nor until")
+    func local() {
         let room = FleetRoom(prefixes: ["fleet/"])
         room.play(
             """
@@ -81,7 +87,8 @@ import Testing
             """)
     }
 
-    @Test("a host that was stopped finds its claims ended before it answers anything (G1, G9)") func stopped() {
+    @Test("a host that was stopped finds its claims ended before it answers anything (G1, G9)") func stopped()
+    {
         FleetRoom().play(
             """
             1a> WRITE jobs
@@ -116,7 +123,9 @@ import Testing
         for round in 0..<10 {
             let host = round % 2 + 1
             let line = room.ask(host, "a", "WRITE jobs").first ?? ""
-            let token = line.split(separator: " ").first { $0.hasPrefix("token=") }.flatMap { UInt64($0.dropFirst(6)) }
+            let token = line.split(separator: " ").first { $0.hasPrefix("token=") }.flatMap {
+                UInt64($0.dropFirst(6))
+            }
             #expect(token.map { $0 > last } ?? false, "\(line)")
             last = token ?? last
             _ = room.ask(host, "a", "RELEASE jobs")
@@ -151,7 +160,8 @@ import Testing
         #expect(heard.first?.contains(">host:web") ?? false, "\(heard)")
     }
 
-    @Test("without the cluster, a request with a deadline waits for it, and another one is refused") func unavailable() {
+    @Test("without the cluster, a request with a deadline waits for it, and another one is refused")
+    func unavailable() {
         let room = FleetRoom()
         room.play("1 is cut off")
         room.pass(.seconds(30))
