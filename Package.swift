@@ -100,6 +100,7 @@ let package = Package(
         .target(
             name: "LockDaemon",
             dependencies: [
+                .target(name: "EtcdClient", condition: .when(traits: ["Etcd"])),
                 "CLinux", "CMainQueue", "Keeping", "Ledger", "LockClaims", "LockCore", "LockServer",
                 "LockVocabulary", "Posix", "Rendezvous", "Systemd",
             ]),
@@ -147,7 +148,8 @@ let package = Package(
         .testTarget(
             name: "LockServerTests",
             dependencies: [
-                "LockClaims", "LockServer", "LockCore", "LockWire", "LockVocabulary", "Seeded", "SimulatedStore",
+                "LockClaims", "LockServer", "LockCore", "LockWire", "LockVocabulary", "Seeded",
+                "SimulatedStore",
                 "SlotSupport",
             ]),
         .target(name: "LedgerSupport", dependencies: ["Ledger"], path: "Tests/LedgerSupport"),
