@@ -20,6 +20,8 @@ extension Daemon {
         var epochNoted = Instant.zero
         /// What follows when the daemon has left the fleet; nil while it does not leave.
         var afterEnd: (@MainActor () -> Void)?
+        /// Whether the start waits for the cluster. It reports a failure itself.
+        var isStarting = false
 
         init(_ link: any StoreLink, _ folder: FleetFolder) { (self.link, self.folder) = (link, folder) }
     }
@@ -42,7 +44,10 @@ extension Daemon {
         let requests = reactor.takeStoreRequests()
         for asked in requests { membership.link.send(asked.id, asked.request, deadline: asked.deadline) }
         if !requests.isEmpty { membership.link.flush() }
-        for event in reactor.server.takeFleetEvents() { journal.write(JournalEntry(event, membership.link)) }
+        for event in reactor.server.takeFleetEvents() {
+            if membership.isStarting, case .failed = event { continue }
+            journal.write(JournalEntry(event, membership.link))
+        }
         guard let state = reactor.server.fleetState else { return }
         if membership.epochNoted.advanced(by: .seconds(1)) < reactor.now {
             membership.epochNoted = reactor.now
@@ -61,9 +66,14 @@ extension Daemon {
     /// The cluster may merely be away: then the daemon serves the names that are not shared, and goes on trying.
     func awaitFleet() throws(Departure) {
         guard let membership else { return }
+        membership.isStarting = true
+        defer { membership.isStarting = false }
+        var isLate = false
         var isOver = false
-        MainQueue.after(Self.startPatience) { isOver = true }
-        while !isOver, let state = reactor.server.fleetState {
+        MainQueue.after(Self.startPatience) { isLate = true }
+        // A cluster that answers may still have a session of another daemon with this host's name, which may end with its lease.
+        MainQueue.after(configuration.cluster.lease + Self.startPatience * 2) { isOver = true }
+        while !isOver, !isLate || membership.link.fault == nil, let state = reactor.server.fleetState {
             switch state.phase {
             case .beginning: break
             case .failed(let fault):
@@ -75,10 +85,10 @@ extension Daemon {
             turn()
             if case .ended = phase { return }
         }
-        let reason = membership.link.fault ?? reactor.server.fleetState?.unavailable ?? "no answer"
+        let reason = membership.link.fault ?? reactor.server.fleetState?.unavailable ?? "no session yet"
         journal.write(
             .warning,
-            "the cluster does not answer (\(reason)): names that are not shared are served, and the others as soon as it does"
+            "not in the fleet yet (\(reason)): names that are not shared are served, and the others as soon as it is"
         )
     }
 
