@@ -117,6 +117,26 @@ import Testing
             """)
     }
 
+    @Test("a writer under an idle claim that loses the cluster leaves a mark, also for its own host (G11)")
+    func ownMark() {
+        FleetRoom(hosts: 1).play(
+            """
+            1a> WRITE jobs
+            1a< GRANTED jobs write token=T until
+            1a> RELEASE jobs
+            1a< RELEASED jobs token=T
+            1a> WRITE jobs
+            1a< GRANTED jobs write token=T until
+            1 is cut off
+            + 9s
+            1a< ! REVOKED jobs token=T
+            1 is back
+            + 20s
+            1a> WRITE jobs
+            1a< GRANTED jobs write token=T ownerdied=maybe until
+            """)
+    }
+
     @Test("tokens rise from host to host (G7)") func tokens() {
         let room = FleetRoom()
         var last: UInt64 = 1 << 62
