@@ -77,7 +77,7 @@ struct Reactor: ~Copyable {
     /// The changes that are news for the daemon.
     var news = News()
     /// What the server asks of the cluster: taken before a commit, to be sent after it.
-    private var storeRequests: [(id: StoreRequestID, request: StoreRequest, deadline: Instant)] = []
+    var storeRequests: [(id: StoreRequestID, request: StoreRequest, deadline: Instant)] = []
     /// Whether the main queue may have work.
     private(set) var mainQueueHasWork = true
 
@@ -129,22 +129,6 @@ struct Reactor: ~Copyable {
         now = Instant(nanoseconds: BootClock.now())
     }
 
-    /// The numbers of sessions and locks.
-    struct Counts: Equatable {
-        var sessions: Int
-        var locks: Int
-    }
-
-    /// The changes that make `serve` return. The reactor checks for them itself, because that costs each batch less.
-    struct News {
-        /// Fewer tokens left than this.
-        var tokens: UInt64 = 0
-        /// Other counts than these; nil for none.
-        var counts: Counts?
-        /// Whether the end of every batch is news.
-        var isEveryBatch = false
-    }
-
     /// Serves until the main queue has work, or there is news.
     ///
     /// The first batch after a drain does not sleep, because the drain may have left work.
@@ -156,23 +140,6 @@ struct Reactor: ~Copyable {
         server.hasEvents || hasClosedSome || server.tokensLeft < news.tokens || news.isEveryBatch
             || news.counts.map { $0 != counts } ?? false || !storeRequests.isEmpty
     }
-
-    /// Removes and returns what is to be sent to the cluster.
-    mutating func takeStoreRequests() -> [(id: StoreRequestID, request: StoreRequest, deadline: Instant)] {
-        guard !storeRequests.isEmpty else { return [] }
-        defer { storeRequests = [] }
-        return storeRequests
-    }
-
-    /// Notes what the server asks of the cluster. What follows from it is committed next.
-    mutating func noteStoreRequests() {
-        guard server.isInFleet else { return }
-        // The process may have been stopped since the batch began.
-        tick()
-        while let request = server.nextStoreRequest(at: now) { storeRequests.append(request) }
-    }
-
-    var counts: Counts { Counts(sessions: server.sessionCount, locks: server.lockCount) }
 
     private mutating func runBatch() {
         // What a former worker had read comes first: it is void after a commit.
@@ -211,7 +178,7 @@ struct Reactor: ~Copyable {
     /// Notes that a deadline may have come.
     mutating func acknowledgeTimer() { timer.acknowledge() }
 
-    private mutating func tick() { now = Instant(nanoseconds: BootClock.now()) }
+    mutating func tick() { now = Instant(nanoseconds: BootClock.now()) }
 
     // MARK: - Wait
 

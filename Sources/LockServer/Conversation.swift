@@ -103,17 +103,6 @@ struct Conversation: ~Copyable {
 
     // MARK: - Facts
 
-    /// Input that is not carried out, and output that is not sent: what facts keep of it.
-    struct Traffic {
-        var output: [UInt8]
-        /// The bytes that the session was sent before it, and more, so that it is above zero.
-        var position: UInt64
-        var input: LineReader.Rest
-        var parked: [UInt8]
-        var missed: Int
-        var rowReplies: [RowReply]
-    }
-
     /// Whether there is neither input nor output, and never was output.
     var isQuiet: Bool {
         position == 0 && unread == 0 && parked.isEmpty && missed == 0 && rowReplies.isEmpty

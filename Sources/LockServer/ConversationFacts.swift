@@ -48,6 +48,19 @@ struct Standing {
     }
 }
 
+extension Conversation {
+    /// Input that is not carried out, and output that is not sent: what facts keep of it.
+    struct Traffic {
+        var output: [UInt8]
+        /// The bytes that the session was sent before it, and more, so that it is above zero.
+        var position: UInt64
+        var input: LineReader.Rest
+        var parked: [UInt8]
+        var missed: Int
+        var rowReplies: [RowReply]
+    }
+}
+
 extension FactWriter {
     mutating func write(_ standing: Standing) {
         write(standing.serial)

@@ -7,7 +7,7 @@ import LockVocabulary
 extension Server {
     /// Goes on with the session of a former server in its fleet.
     ///
-    /// What its claims were in use for is in the rules, whose shared locks are all listed as changed.
+    /// What its claims were in use for is in the rules, which list all their shared locks as changed.
     mutating func restoreFleet(
         _ facts: borrowing some KeptFacts & ~Copyable
     ) throws(UnbelievableFacts) {
