@@ -1,3 +1,5 @@
+import LockServer
+
 /// What makes the reactor return to the daemon.
 extension Reactor {
     /// The numbers of sessions and locks.
