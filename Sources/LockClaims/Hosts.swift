@@ -1,3 +1,4 @@
+<<<<<<< HEAD
 /// The name of a host in its fleet: 1 to 64 letters, digits, dots, dashes and underscores.
 public struct HostName: Hashable, Sendable, Comparable, CustomStringConvertible {
     /// The spelling, also in keys of the store.
@@ -26,6 +27,9 @@ public struct HostName: Hashable, Sendable, Comparable, CustomStringConvertible 
         }
     }
 }
+=======
+public import LockVocabulary
+>>>>>>> a4dbc182ee383b7f97e7dd6debf12b6d28f2c1f4
 
 /// One life of a host in the fleet, as long as its lease: the host, and the revision at which its key came into being.
 ///
