@@ -236,7 +236,7 @@ extension Claims {
         guard record.content != .damaged else { return nil }
         let register = record.register ?? Register()
         let isNamed = register.sessions.contains { $0.host == configuration.host }
-        let swept = register.sessions.filter(isDead)
+        let swept = register.sessions.filter { isDead($0) }
         guard isNamed || record.situation.demand != .none || isOldest && !swept.isEmpty else { return nil }
 
         var swap = Swap(name: name, modified: record.modified, next: register)
@@ -264,7 +264,7 @@ extension Claims {
     /// What this host leaves behind on a name when its session ends at once.
     func left(_ record: Record, by session: HostSession) -> (session: HostSession, mark: ClaimMark?)? {
         guard record.held == .write else { return nil }
-        if record.situation.isUsed, record.situation.fleet == .nothing { return (session, .maybe) }
+        if record.situation.fleet == .nothing { return (session, .maybe) }
         return (session, record.isMarkLocal ? record.situation.mark : record.register?.mark)
     }
 

@@ -1,3 +1,5 @@
+public import LockVocabulary
+
 /// What the rules have on a shared name. The caller states it after each change; a name about which it has said nothing
 /// is unused.
 public struct Situation: Sendable, Equatable {

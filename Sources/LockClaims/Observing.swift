@@ -111,7 +111,8 @@ extension Claims {
             settings.prefixes == configuration.namePrefixes
         else { return }
         settingsModified = pair.modified
-        self.settings?.offset = max(offset, settings.offset)
+        let higher = max(offset, settings.offset)
+        self.settings?.offset = higher
         see(newestRevision)
     }
 

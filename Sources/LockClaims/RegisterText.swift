@@ -1,3 +1,5 @@
+import LockVocabulary
+
 /// The spelling of a register: lines in a fixed order, of which each ends with a newline.
 ///
 /// It is read as strictly as it is written: a value that breaks a rule or an invariant is no register, and its name is refused until an

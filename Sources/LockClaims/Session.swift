@@ -1,4 +1,4 @@
-import LockVocabulary
+public import LockVocabulary
 
 /// How far the making of a session is.
 enum SessionStep: Equatable {
@@ -100,7 +100,7 @@ extension Claims {
         guard key.lease != 0, let record = HostRecord(text: key.value) else {
             return fail(.damagedKey(String(decoding: key.key, as: UTF8.self)))
         }
-        guard record.instance == configuration.instance else { return await(record) }
+        guard record.instance == configuration.instance else { return waitFor(record) }
         // That was this daemon: now, if an answer was lost, or in a former life, which has ended.
         if key.lease == lease, leaseSentAt != nil { return begin(key.created) }
         step = .revoking
@@ -131,7 +131,7 @@ extension Claims {
     }
 
     /// Another daemon has the host name: it may have ended a moment ago.
-    private mutating func await(_ other: HostRecord) {
+    private mutating func waitFor(_ other: HostRecord) {
         let since = takenSince ?? now
         takenSince = since
         if now >= since.advanced(by: .seconds(other.leaseSeconds) + .seconds(5)) {
