@@ -1,8 +1,5 @@
-<<<<<<< HEAD
-=======
 public import LockVocabulary
 
->>>>>>> a4dbc182ee383b7f97e7dd6debf12b6d28f2c1f4
 /// What the rules have on a shared name. The caller states it after each change; a name about which it has said nothing
 /// is unused.
 public struct Situation: Sendable, Equatable {
