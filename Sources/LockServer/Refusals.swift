@@ -33,7 +33,7 @@ extension Server {
         case .noToken:
             note(.noToken, name, by: client)
             return .error(error(refusal).about(name, mode))
-        case .draining, .notHeld, .notWaiting, .ambiguous, .wrongMode, .noLease:
+        case .unavailable, .draining, .notHeld, .notWaiting, .ambiguous, .wrongMode, .noLease:
             return .error(error(refusal).about(name, mode))
         }
     }
@@ -48,6 +48,7 @@ extension Server {
         case .limit(.waits): WireError(.limitWaits)
         case .noToken: WireError(.noToken)
         case .draining: WireError(.draining)
+        case .unavailable: WireError(.draining, "the hosts of the fleet cannot agree now")
         case .notHeld: WireError(.notHeld)
         case .notWaiting: WireError(.notWaiting)
         case .ambiguous: WireError(.ambiguous)

@@ -13,6 +13,7 @@ extension FactWriter {
         case .mark(let fact):
             write(fact.lock)
             write(fact.number)
+            if fact.mark == .maybe { write(true) }
         }
     }
 
@@ -23,6 +24,12 @@ extension FactWriter {
         write(fact.nextMark)
         write(fact.graceEnd) { $0.write($1) }
         write(fact.isOpening)
+        // Only with a fleet: other facts are as in versions that know none.
+        if let fleet = fact.fleet {
+            write(UInt64(fleet.slot))
+            write(UInt64(fleet.serial))
+            write(fleet.nextToken)
+        }
     }
 
     private mutating func write(_ fact: Fact.Session) {
@@ -93,16 +100,24 @@ extension FactReader {
         case .session: .session(try session(account))
         case .grant: .grant(try grant())
         case .waiter: .waiter(try waiter())
-        case .mark: .mark(Fact.Mark(lock: try name(), number: try number()))
+        case .mark:
+            .mark(
+                Fact.Mark(
+                    lock: try name(), number: try number(), mark: try !isAtEnd && flag() ? .maybe : .yes))
         }
     }
 
     private mutating func counters() throws(UnreadableFact) -> Fact.Counters {
-        Fact.Counters(
+        var fact = Fact.Counters(
             nextToken: try token(), nextNumber: try number(), nextSerial: try number32(),
             nextMark: try number(),
             graceEnd: try optional { reader throws(UnreadableFact) in try reader.instant() },
             isOpening: try flag())
+        if !isAtEnd {
+            fact.fleet = Fact.Counters.Fleet(
+                slot: try number32(), serial: try number32(), nextToken: try token())
+        }
+        return fact
     }
 
     private mutating func session(_ account: AccountID) throws(UnreadableFact) -> Fact.Session {
