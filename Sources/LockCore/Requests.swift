@@ -187,7 +187,10 @@ extension LockTable {
         nextNumber += 1
         noteFact(.waiter, waiter.raw)
         owners[owner].waiters.prepend(waiter, in: &waiters)
-        if !waiters[waiter].isProbe, let due = request.wait.deadline(from: now) {
+        // Only the fleet blocks a request that must not wait, and other hosts have a moment to answer it.
+        let due =
+            waiters[waiter].isProbe ? now.advanced(by: Self.probeLimit) : request.wait.deadline(from: now)
+        if let due {
             waiters[waiter].deadline = agenda.insert(.waiter(waiter), due: due, of: sessions[session].account)
         }
         if let tag = request.tag { labels[labels(of: session)].tags[tag] = waiter }

@@ -94,6 +94,9 @@ struct FleetStake: BitwiseCopyable {
 
 /// What the fleet shares, and which of it has changed.
 extension LockTable {
+    /// How long a request that must not wait (`wait=0`) waits for other hosts.
+    static var probeLimit: Duration { .seconds(1) }
+
     /// The session of the fleet; nil before the first shared lock.
     public var fleetSession: SessionID? { fleet.map { id(of: $0) } }
 
