@@ -41,8 +41,9 @@ extension LockTable {
             locks[lock].readers.forEach(in: waiters) { count($0) }
             if let upgrade = locks[lock].upgrade { count(upgrade) }
             changeStake(of: lock) { $0.probes = probes }
-            // The caller is told of all of them, and tells what they are to be.
-            noteShared(lock)
+            // The caller is told of all of them, and tells what they are to be. One that only the fleet holds was recalled: it is as
+            // one that is not there.
+            if locks[lock].isUnused { removeLock(lock) } else { noteShared(lock) }
         }
     }
 
