@@ -51,7 +51,7 @@ extension Claims {
         if session != nil {
             if !isKeepingAlive { next = Instant.earliest(next, nextKeepAlive) }
             next = Instant.earliest(next, waits.nextDeadline(isRecalling: recalls > 0))
-        } else if storedState.isReachable, let lastAnswer {
+        } else if storedState.isReachable, step != .ended, let lastAnswer {
             next = Instant.earliest(next, lastAnswer.advanced(by: .seconds(configuration.leaseSeconds)))
         }
         return next
