@@ -50,6 +50,7 @@ extension Claims {
         if held != record.held {
             if let held, record.held.map({ $0 < held }) ?? true {
                 record.gainedAt = now
+                record.hasReachedRules = false
                 record.isMarkLocal = held == .write && record.situation.fleet == .nothing
                 storedState.totalClaims += 1
                 floorEpoch = max(floorEpoch, record.modified + offset)
@@ -63,6 +64,7 @@ extension Claims {
             }
             record.held = held
         }
+        if let held, let permits = record.situation.fleet.permits, permits >= held { record.hasReachedRules = true }
         noteIdle(&record, name)
     }
 
@@ -118,6 +120,8 @@ extension Claims {
         let since = record.blockedSince ?? now
         record.blockedSince = since
         if isLeaving { return (.all, now >= since.advanced(by: configuration.maximumTurn), false) }
+        // What was gained for local requests reaches them first, or two hosts would pass it to and fro unused.
+        guard record.hasReachedRules || record.situation.demand == .none else { return (.none, false, false) }
         let kind = first.mode == .read && held == .write ? Recall.share : .all
         if first.isProbe {
             guard record.situation.isUsed else { return (kind, false, false) }

@@ -31,6 +31,8 @@ struct Record: Sendable {
     /// The claim of this host, by the register.
     var held: ClaimMode?
     var gainedAt = Instant.zero
+    /// Whether the rules have had the claim since it was gained.
+    var hasReachedRules = false
     /// Whether the rules have used the write claim, so that their mark counts and no longer the register's.
     var isMarkLocal = false
     /// Since when a living waiter of another host waits for this host's claim.
