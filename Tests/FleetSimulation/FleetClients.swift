@@ -150,7 +150,7 @@ extension FleetSimulation {
         return hosts[host].clock.world(written.advanced(by: .milliseconds(until)))
     }
 
-    private static func number(_ key: String, _ words: [Substring]) -> UInt64? {
+    static func number(_ key: String, _ words: [Substring]) -> UInt64? {
         words.first { $0.hasPrefix(key + "=") }.flatMap { UInt64($0.dropFirst(key.count + 1)) }
     }
 }

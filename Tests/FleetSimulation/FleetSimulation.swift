@@ -186,11 +186,19 @@ struct FleetSimulation {
 
     private mutating func hear(_ index: Int) throws {
         guard let daemon = hosts[index].daemon else { return }
-        for (session, line) in daemon.takeLines(at: local(index)) {
+        let lines = daemon.takeLines(at: local(index)).enumerated().map { (Self.rank($1.line), $0, $1) }
+        for (_, _, (session, line)) in lines.sorted(by: { ($0.0, $0.1) < ($1.0, $1.1) }) {
             trace.add(now, hosts[index].name, "\(session) receives \(line)")
             guard let client = hosts[index].clients.first(where: { $0.session == session }) else { continue }
             try hear(line, client.number, of: index)
         }
+    }
+
+    /// The order of lines that were written at once: what is lost comes before what is granted, and grants come by their tokens.
+    private static func rank(_ line: String) -> UInt64 {
+        if line.hasPrefix("! REVOKED") || line.hasPrefix("! EXPIRED") { return 0 }
+        guard line.contains(" GRANTED ") else { return 1 }
+        return number("token", line.split(separator: " ")).map { $0 + 2 } ?? 2
     }
 
     /// Each request with a deadline is decided by then.

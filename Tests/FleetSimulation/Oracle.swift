@@ -156,6 +156,8 @@ struct Oracle {
         case .acquire: break
         case .release, .validate, .renew, .cancel: throw Violation("GRANTED answers \(request)")
         }
+        // It was lost in the same moment.
+        guard !lost.contains(hold.key) else { return raiseMark(hold.name, .possible) }
         try checkExclusion(hold, at: now)
         try checkToken(hold)
         try checkMark(hold, died)

@@ -97,6 +97,11 @@ struct RegisterOracle {
             .joined(separator: ", ")
     }
 
+    /// The names of which nothing but a mark is left.
+    var marked: [String] {
+        registers.filter { $0.value.mark != nil && $0.value.holders.isEmpty && $0.value.waiters.isEmpty }.map(\.key)
+    }
+
     private mutating func see(
         _ change: StoreChange, by author: String?, _ revision: Revision, isChecked: Bool = true
     ) throws {
@@ -172,7 +177,8 @@ struct RegisterOracle {
         guard holder.host == author || isDead(holder) else {
             throw Violation("\(author) has removed the claim of \(holder.host), which lives")
         }
-        if isDead(holder), holder.mode == "write", new.mark == nil {
+        // A host knows itself whether its former session held for a writer.
+        if isDead(holder), holder.host != author, holder.mode == "write", new.mark == nil {
             throw Violation("a dead writer has left no mark")
         }
     }
