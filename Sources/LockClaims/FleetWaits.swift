@@ -113,7 +113,7 @@ struct FleetWaits {
         let own = published.map { Edge(host: host, edge: $0.key, stamp: $0.value) }
         for edge in own { before[edge.edge.held, default: []].append(edge) }
         var still: [WaitEdge: (circle: [Edge], since: Instant)] = [:]
-        for edge in own {
+        for edge in own.sorted(by: { $0.isOlder(than: $1) }) {
             guard let circle = Self.circle(from: edge, before) else { continue }
             let former = seen[edge.edge]
             let since = former?.circle == circle ? former?.since ?? now : now

@@ -45,8 +45,8 @@ extension Claims {
         if restoredUpTo == .max { restoredUpTo = first }
         watchedTo = max(watchedTo, first)
         let gone = known.filter { $0.value.listing != listingNumber && $0.value.asOf <= first && !$0.value.text.isEmpty }
-        for name in gone.keys { note(name, text: [], modified: 0, asOf: first) }
-        for name in records.filter({ $0.value.content == .unknown }).keys {
+        for name in gone.keys.sorted() { note(name, text: [], modified: 0, asOf: first) }
+        for name in names where records[name]?.content == .unknown {
             note(name, text: [], modified: 0, asOf: first)
         }
         for (host, knowledge) in hosts where knowledge.number != nil && knowledge.asOf < first {
@@ -154,10 +154,10 @@ extension Claims {
         let wasOldest = isOldest
         isOldest = hosts.values.allSatisfy { $0.number.map { $0 >= session.number } ?? true }
         guard mayHaveEnded || isOldest && !wasOldest else { return }
-        for name in Array(records.keys) where namesDeadSession(records[name]?.register) { settle(name) }
+        for name in names where namesDeadSession(records[name]?.register) { settle(name) }
         guard isOldest else { return }
-        for name in Array(known.keys) where records[name] == nil {
-            guard namesDeadSession(known[name].flatMap { Register(text: $0.text) }) else { continue }
+        let dead = known.filter { records[$0.key] == nil && namesDeadSession(Register(text: $0.value.text)) }
+        for name in dead.keys.sorted() {
             records[name] = newRecord(name)
             settle(name)
         }
@@ -167,6 +167,9 @@ extension Claims {
         guard let register else { return false }
         return register.holders.contains { isDead($0.session) } || register.waiters.contains { isDead($0.session) }
     }
+
+    /// The names of all records, in one order: what follows from a history must not depend on how a table is laid out.
+    var names: [LockName] { records.keys.sorted() }
 
     // MARK: - Registers
 

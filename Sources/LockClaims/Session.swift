@@ -174,7 +174,7 @@ extension Claims {
         events.append(.sessionBegan(session, lease: lease, seconds: leaseSeconds))
         hosts[session.host] = HostKnowledge(number: number, asOf: number)
         beginListing()
-        for name in Array(records.keys) { settle(name) }
+        for name in names { settle(name) }
     }
 
     private func validity(from sentAt: Instant, seconds: Int64) -> Instant {
@@ -216,7 +216,7 @@ extension Claims {
         isSeized = true
         lastAnswer = max(lastAnswer ?? now, now)
         leaveSession()
-        for name in Array(records.keys) {
+        for name in names {
             if let record = records[name], let left = left(record, by: session) { records[name]?.left = left }
             records[name]?.doubt = nil
             settle(name)
@@ -248,7 +248,7 @@ extension Claims {
         settingsModified = 0
         known = [:]
         absent = Fifo()
-        for name in Array(records.keys) {
+        for name in names {
             records[name]?.content = .register(Register())
             records[name]?.modified = 0
             settle(name)
@@ -281,7 +281,7 @@ extension Claims {
         guard !isLeaving else { return }
         isLeaving = true
         storedState.phase = .leaving
-        for name in Array(records.keys) { settle(name) }
+        for name in names { settle(name) }
         advance(to: now)
     }
 
@@ -302,7 +302,7 @@ extension Claims {
     /// No claim is left that could be seized.
     private mutating func endQuietly() {
         leaveSession()
-        for name in Array(records.keys) { settle(name) }
+        for name in names { settle(name) }
     }
 
     mutating func end() {

@@ -174,7 +174,7 @@ extension Server {
     /// Refuses what waits for claims while the cluster cannot be asked, but for requests that have a deadline.
     private mutating func refuseUnavailable(at now: Instant) {
         guard let wanted = fleet?.wanted, !wanted.isEmpty, fleetState?.unavailable != nil else { return }
-        for name in wanted { table.refuseUnavailable(name, onlyEndless: true, at: now) }
+        for name in wanted.sorted() { table.refuseUnavailable(name, onlyEndless: true, at: now) }
     }
 
     // MARK: - Tokens
