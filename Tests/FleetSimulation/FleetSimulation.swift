@@ -175,6 +175,7 @@ struct FleetSimulation {
 
     private mutating func killWorker(_ index: Int) throws {
         oracle.count("killed workers")
+        oracle.isUnsure = true
         trace.add(now, hosts[index].name, "the worker is killed")
         network.restart(index, at: now)
         do {

@@ -21,8 +21,9 @@ struct Oracle {
     var marks: [String: MarkState] = [:]
     /// Hosts of which the lease was revoked, until they have another session: nothing protects what they grant.
     var unprotected: Set<Int> = []
-    /// Whether a host has died or lost its claims: a next holder may be told of a death for which there is no proof.
-    var hasLostHosts = false
+    /// Whether a host has died or lost its claims, or a worker was killed: a next holder may be told of a death for which there is
+    /// no proof.
+    var isUnsure = false
     /// Since when there are no faults; nil while there are.
     var calmSince: Instant?
     /// When a request was last decided or a lock released, anywhere.
@@ -70,7 +71,7 @@ struct Oracle {
 
     /// A daemon dies with all that it knows.
     mutating func daemonDies(_ host: Int) {
-        hasLostHosts = true
+        isUnsure = true
         for hold in holds where hold.party.host == host { endsUnreleased(hold) }
         for request in asked.values where request.party.host == host {
             raiseMark(request.name, .possible)
@@ -84,7 +85,7 @@ struct Oracle {
 
     /// A host's lease was revoked.
     mutating func losesProtection(_ host: Int) {
-        hasLostHosts = true
+        isUnsure = true
         // Its marks may be lost with its claims, and it may grant to writers.
         for name in settings.names where settings.isShared(name) { marks[name] = .possible }
         holds.removeAll { $0.party.host == host && settings.isShared($0.name) }
@@ -93,7 +94,7 @@ struct Oracle {
 
     /// A store that was restored from a backup knows older marks.
     mutating func forgetMarks() {
-        hasLostHosts = true
+        isUnsure = true
         for name in settings.names where settings.isShared(name) { marks[name] = .possible }
     }
 
@@ -122,7 +123,7 @@ struct Oracle {
         for hold in holds where hold.until <= now {
             count("holds that ended by until=")
             endsUnreleased(hold)
-            hasLostHosts = true
+            isUnsure = true
             lapsed.append(hold)
         }
         holds.removeAll { $0.until <= now }
@@ -195,7 +196,7 @@ struct Oracle {
         if state == .required, died == nil {
             throw Violation("G11: \(hold) is not told of the writer that died")
         }
-        if state == .none, let died, died == "1" || !hasLostHosts {
+        if state == .none, let died, died == "1" || !isUnsure {
             throw Violation("G11: \(hold) is told ownerdied=\(died), and no writer died")
         }
         if let died { count("ownerdied=\(died)") }
