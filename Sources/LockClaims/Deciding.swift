@@ -15,7 +15,10 @@ extension Claims {
         let recall = recall(&record)
         noteProbe(&record)
         let directive = directive(record, recall)
-        if directive != record.directive {
+        let permits = record.situation.fleet.permits
+        let isShort = directive.allowed != nil && weaker(directive.allowed, permits) != directive.allowed
+        // Also if the rules have not done it, or have taken back by themselves what they may let sessions have.
+        if directive != record.directive || isShort {
             recalls += (directive.recall == .none ? 0 : 1) - (record.directive.recall == .none ? 0 : 1)
             record.directive = directive
             if !record.isChanged { changed.append(name) }
@@ -56,6 +59,7 @@ extension Claims {
                 floorEpoch = max(floorEpoch, record.modified + offset)
             } else {
                 storedState.totalHandovers += 1
+                record.isMarkDoubtful = false
             }
             if record.held == nil { storedState.claims += 1 }
             if held == nil {
@@ -192,9 +196,7 @@ extension Claims {
     /// The mark of a name under this host's claim.
     private func mark(_ record: Record) -> ClaimMark? {
         if record.isMarkLocal { return record.situation.mark }
-        guard record.held == .write, restoredUpTo > 0, record.modified <= restoredUpTo else {
-            return record.register?.mark
-        }
+        guard record.held == .write, record.isMarkDoubtful else { return record.register?.mark }
         // A former process may have had the claim in use. The rules have kept a mark, but not that a writer has removed one.
         return record.situation.mark ?? record.register?.mark.map { _ in .maybe }
     }
