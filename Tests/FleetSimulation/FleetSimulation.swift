@@ -120,6 +120,7 @@ struct FleetSimulation {
             try happen(event)
         }
         try registers.look(at: network, oracle, at: now)
+        if registers.hasLostSessions { oracle.isUnsure = true }
         oracle.unprotected = oracle.unprotected.filter { !registers.hasSession(hosts[$0].name) }
     }
 
@@ -127,6 +128,7 @@ struct FleetSimulation {
         var all: [[Input]] = Array(repeating: [], count: hosts.count)
         for (host, delivery) in network.take(until: now) { all[host].append(.delivery(delivery)) }
         try registers.look(at: network, oracle, at: now)
+        if registers.hasLostSessions { oracle.isUnsure = true }
         for (host, inputs) in all.enumerated() where !inputs.isEmpty { try batch(host, inputs) }
     }
 

@@ -242,11 +242,16 @@ struct Oracle {
         }
     }
 
+    /// Only an owner for which others wait can be in a circle: it holds something, or its request is before that of another.
     private func checkDeadlock(_ request: Asked, _ words: [Substring]) throws {
         if case .upgrade = request.verb { return }
-        guard holds.contains(where: { $0.party == request.party }) || !lapsed.isEmpty
-            || asked.values.contains(where: { $0.party == request.party && $0.id != request.id })
-        else { throw Violation("G8: an owner that holds nothing is in a circle: \(request) \(words)") }
+        let party = request.party
+        let isWaitedFor =
+            holds.contains { $0.party == party } || !lapsed.isEmpty || unprotected.contains(party.host)
+            || asked.values.contains { $0.party.host == party.host && $0.name == request.name && $0.id != request.id }
+        guard isWaitedFor else {
+            throw Violation("G8: an owner for which no other waits is in a circle: \(request) \(words)")
+        }
     }
 
     private mutating func checkError(_ request: Asked, _ words: [Substring], at now: Instant) throws {
