@@ -33,6 +33,9 @@ let package = Package(
         .trait(
             name: "Systemd",
             description: "Readiness, watchdog, socket activation and the journal, through libsystemd."),
+        .trait(
+            name: "Etcd",
+            description: "Locks of a fleet of hosts, through libnghttp2 and OpenSSL to etcd."),
         .default(enabledTraits: ["Systemd"]),
     ],
     dependencies: [
@@ -51,7 +54,7 @@ let package = Package(
         .target(name: "LockWire", dependencies: ["LockVocabulary"]),
 
         // What a host has of the locks that a fleet shares: no I/O either
-        .target(name: "LockClaims", dependencies: ["LockVocabulary"]),
+        .target(name: "LockClaims", dependencies: ["LockVocabulary"], exclude: ["README.md"]),
 
         // Composition: the daemon without I/O
         .target(
@@ -74,6 +77,16 @@ let package = Package(
             dependencies: [
                 .target(name: "CSystemd", condition: .when(traits: ["Systemd"])), "LockVocabulary",
             ]),
+        .systemLibrary(name: "CNghttp2"),
+        .systemLibrary(name: "COpenSSL"),
+        .target(
+            name: "EtcdClient",
+            dependencies: [
+                .target(name: "CNghttp2", condition: .when(traits: ["Etcd"])),
+                .target(name: "COpenSSL", condition: .when(traits: ["Etcd"])),
+                "CLinux", "LockClaims", "LockVocabulary", "Posix",
+            ],
+            exclude: ["README.md"]),
         .target(name: "Rendezvous", dependencies: ["CLinux", "LockVocabulary", "Posix"]),
 
         // The client for C: it needs nothing of the rest, and has a Makefile of its own
@@ -87,8 +100,9 @@ let package = Package(
         .target(
             name: "LockDaemon",
             dependencies: [
-                "CLinux", "CMainQueue", "Keeping", "Ledger", "LockCore", "LockServer", "LockVocabulary",
-                "Posix", "Rendezvous", "Systemd",
+                .target(name: "EtcdClient", condition: .when(traits: ["Etcd"])),
+                "CLinux", "CMainQueue", "Keeping", "Ledger", "LockClaims", "LockCore", "LockServer",
+                "LockVocabulary", "Posix", "Rendezvous", "Systemd",
             ]),
         .target(
             name: "PRWLock",
@@ -133,8 +147,17 @@ let package = Package(
             dependencies: ["LockWire", "LockVocabulary", "Seeded", "WireExamples"]),
         .testTarget(
             name: "LockServerTests",
-            dependencies: ["LockServer", "LockCore", "LockWire", "LockVocabulary", "Seeded", "SlotSupport"]),
+            dependencies: [
+                "LockClaims", "LockServer", "LockCore", "LockWire", "LockVocabulary", "Seeded",
+                "SimulatedStore",
+                "SlotSupport",
+            ]),
         .target(name: "LedgerSupport", dependencies: ["Ledger"], path: "Tests/LedgerSupport"),
+        .target(
+            name: "SimulatedStore", dependencies: ["LockClaims", "LockVocabulary", "Seeded"],
+            path: "Tests/SimulatedStore"),
+        .testTarget(
+            name: "SimulatedStoreTests", dependencies: ["LockClaims", "LockVocabulary", "SimulatedStore"]),
         .target(
             name: "Simulation",
             dependencies: [
@@ -142,11 +165,18 @@ let package = Package(
                 "SlotSupport",
             ],
             path: "Tests/Simulation"),
+        .target(
+            name: "FleetSimulation",
+            dependencies: ["LockClaims", "LockServer", "LockVocabulary", "Seeded", "SimulatedStore"],
+            path: "Tests/FleetSimulation"),
         .executableTarget(
             name: "prwlock-sim",
-            dependencies: ["Simulation", .product(name: "ArgumentParser", package: "swift-argument-parser")],
+            dependencies: [
+                "FleetSimulation", "Simulation",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+            ],
             path: "Tests/prwlock-sim"),
-        .testTarget(name: "SimulationTests", dependencies: ["Simulation"]),
+        .testTarget(name: "SimulationTests", dependencies: ["FleetSimulation", "Simulation"]),
         .testTarget(name: "LedgerTests", dependencies: ["Ledger", "LedgerSupport", "Seeded"]),
         .testTarget(name: "PosixTests", dependencies: ["CLinux", "Posix"]),
         .executableTarget(
@@ -188,6 +218,9 @@ let package = Package(
         .testTarget(
             name: "SystemdTests", dependencies: ["Systemd", "TestSupport", "prwlockd", "prwlock-tool"],
             exclude: ["box.sh", "sessions.pl"]),
+        .testTarget(
+            name: "EtcdClientTests",
+            dependencies: ["EtcdClient", "LockClaims", "LockVocabulary", "Posix", "Seeded", "TestSupport"]),
         .testTarget(name: "CBenchTests", dependencies: ["CBench"]),
         .testTarget(
             name: "PeersTests", dependencies: ["CPeers", "TestSupport", "prwlock-bench", "prwlockd"]),

@@ -116,6 +116,7 @@ extension LockTable {
         guard let memory = rooms[session]?.memory, sessions[session].phase == .open, !isDraining,
             mayHaveMore(session, \.grants, of: caches.count, atMost: Self.cachedInAll), isHalfFree(session),
             let lock = names.look(for: name), !locks[lock].ownerDied, !locks[lock].hasWaiters,
+            !locks[lock].isShared,
             let grant = findGrant(token, on: lock), isCacheable(grant),
             locks[lock].holders.count == 1 || held(by: grants[grant].owner, on: lock).count == 1,
             (cachedOn[lock]?.count ?? 0) < Self.cachedOnOneLock,
@@ -137,7 +138,7 @@ extension LockTable {
 
     /// Whether at most half of each limit on grants and locks is used: what is cached must not keep others out.
     private func isHalfFree(_ session: Slot<Session>) -> Bool {
-        let all = grants.count + waiters.count
+        let all = grants.count + waiters.count - fleetRecords
         let own = accounts[sessions[session].account.rawValue].grantsToBe
         return 2 * sessions[session].usage.grantsToBe <= limits.sessionGrants && 2 * all <= limits.grants
             && 2 * locks.count <= limits.locks

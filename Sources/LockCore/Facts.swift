@@ -31,6 +31,21 @@ public enum Fact: Sendable, Equatable {
         public var graceEnd: Instant?
         /// Whether locks are still to be opened after the grace.
         public var isOpening: Bool
+        /// What a table with shared names has besides; nil before the first shared lock.
+        public var fleet: Fleet?
+
+        /// The fleet's session, which is no fact of its own, and the tokens of shared locks.
+        public struct Fleet: Sendable, Equatable {
+            public var slot: UInt32
+            public var serial: UInt32
+            public var nextToken: Token
+
+            public init(slot: UInt32, serial: UInt32, nextToken: Token) {
+                self.slot = slot
+                self.serial = serial
+                self.nextToken = nextToken
+            }
+        }
 
         public init(
             nextToken: Token, nextNumber: UInt64, nextSerial: UInt32, nextMark: UInt64, graceEnd: Instant?,
@@ -96,7 +111,7 @@ public enum Fact: Sendable, Equatable {
         }
     }
 
-    /// A grant, at its slot.
+    /// A grant, at its slot. That of the fleet has the token 0.
     public struct Grant: Sendable, Equatable {
         public var lock: LockName
         /// The slot of its session.
@@ -188,10 +203,12 @@ public enum Fact: Sendable, Equatable {
         public var lock: LockName
         /// Its number among all marks: the lowest is the first to be forgotten.
         public var number: UInt64
+        public var mark: LockVocabulary.Mark
 
-        public init(lock: LockName, number: UInt64) {
+        public init(lock: LockName, number: UInt64, mark: LockVocabulary.Mark = .yes) {
             self.lock = lock
             self.number = number
+            self.mark = mark
         }
     }
 }
@@ -268,7 +285,9 @@ extension LockTable {
         case .counters: body(key, .counters(counters))
         case .session:
             let slot = Slot<Session>(raw: key.slot)
-            guard sessions.reaches(slot), !sessions[slot].isVacant else { return body(key, nil) }
+            guard sessions.reaches(slot), !sessions[slot].isVacant, slot != fleet else {
+                return body(key, nil)
+            }
             body(key, .session(fact(slot)))
         case .grant:
             let slot = Slot<Grant>(raw: key.slot)
@@ -280,17 +299,22 @@ extension LockTable {
             body(key, .waiter(fact(slot)))
         case .mark:
             let slot = Slot<Lock>(raw: key.slot)
-            guard locks.reaches(slot), !locks[slot].isVacant, locks[slot].ownerDied else {
+            guard locks.reaches(slot), !locks[slot].isVacant, let mark = locks[slot].mark else {
                 return body(key, nil)
             }
-            body(key, .mark(Fact.Mark(lock: name(of: slot), number: markNumbers[slot] ?? 0)))
+            body(key, .mark(Fact.Mark(lock: name(of: slot), number: markNumbers[slot] ?? 0, mark: mark)))
         }
     }
 
     private var counters: Fact.Counters {
-        Fact.Counters(
+        var counters = Fact.Counters(
             nextToken: nextToken, nextNumber: nextNumber, nextSerial: nextSerial, nextMark: nextMark,
             graceEnd: graceEnd, isOpening: opened != nil)
+        if let fleet {
+            counters.fleet = Fact.Counters.Fleet(
+                slot: fleet.raw, serial: sessions[fleet].serial, nextToken: nextSharedToken)
+        }
+        return counters
     }
 
     private func fact(_ slot: Slot<Session>) -> Fact.Session {

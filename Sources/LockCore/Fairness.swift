@@ -75,8 +75,10 @@ extension LockTable {
     /// gone. Cost: the requests that are granted, and one look at each row. Where no steps are left, the rest goes on the
     /// agenda; until then no command is decided on the lock (`settle`).
     mutating func reconcile(_ lock: Slot<Lock>) {
+        if locks[lock].sharing.contains(.deferred) { pursueRecall(lock) }
         let isServed = locks[lock].hasWaiters && graceEnd == nil
         setUnsettled(lock, isServed ? serve(lock) : nil)
+        if locks[lock].isShared { return reconcileShared(lock) }
         if locks[lock].isUnused { removeLock(lock) }
     }
 
@@ -108,6 +110,10 @@ extension LockTable {
                 losePatience(through: reader)
             } else if let next = next(on: lock) {
                 guard stepsLeft > 0 else { return next }
+                if locks[lock].isShared, !hasSharedToken, !isFleet(next) {
+                    shut(lock)
+                    return nil
+                }
                 grant(next)
             } else {
                 return nil
@@ -143,15 +149,37 @@ extension LockTable {
         guard graceEnd == nil else { return .unknown }
         if mode != .write, let exclusive = locks[lock].exclusive, mode.conflicts(with: grants[exclusive].mode)
         {
-            return Blockers(first: [blocker(exclusive)], more: 0)
+            return isFleet(exclusive)
+                ? Blockers(first: [], more: 0, hasHosts: true)
+                : Blockers(first: [blocker(exclusive)], more: 0)
         }
         var first: [Blockers.Blocker] = []
         var holders = locks[lock].holders.walk()
         while first.count < Blockers.most, let holder = holders.next(in: grants) {
-            if holder != grant { first.append(blocker(holder)) }
+            if holder != grant, !isFleet(holder) { first.append(blocker(holder)) }
         }
-        let others = Int(locks[lock].holders.count) - (grant == nil ? 0 : 1)
-        return Blockers(first: first, more: others - first.count)
+        let others = Int(locks[lock].holders.count - locks[lock].fleetHolders) - (grant == nil ? 0 : 1)
+        return Blockers(
+            first: first, more: others - first.count, hasHosts: locks[lock].sharing.contains(.holds))
+    }
+
+    /// Whether a request of a session waits for the fleet, and for no session: the claims of other hosts decide.
+    func waitsOnlyForFleet(_ mode: LockMode, on lock: Slot<Lock>, upgrading grant: Slot<Grant>?) -> Bool {
+        let record = locks[lock]
+        guard record.isShared, graceEnd == nil else { return false }
+        // Without a token for shared locks, the fleet is waited for as well.
+        guard record.sharing.contains(.holds) else {
+            return record.sharing.contains(.shut) && !record.hasWaiters
+        }
+        if grant != nil { return record.upgrade == nil && record.holders.count == 2 }
+        guard let exclusive = record.exclusive, isFleet(exclusive), record.upgrade == nil else {
+            return false
+        }
+        switch mode {
+        case .read: return record.waitingWriters == 0
+        case .update: return record.contenders.isEmpty
+        case .write: return record.contenders.isEmpty && record.holders.count == 1
+        }
     }
 
     private func blocker(_ grant: Slot<Grant>) -> Blockers.Blocker {

@@ -7,6 +7,10 @@ extension LockTable {
     /// Whether a reserved token is left.
     var hasToken: Bool { nextToken <= lastToken }
 
+    /// Whether a token is left for a grant of this lock: shared locks have tokens of their own.
+    @inline(__always)
+    func hasToken(for lock: Slot<Lock>) -> Bool { locks[lock].isShared ? hasSharedToken : hasToken }
+
     /// Grants a waiting request, or refuses it if no token is left.
     mutating func grant(_ waiter: Slot<Waiter>) {
         if isBehind {
@@ -17,7 +21,8 @@ extension LockTable {
             }
         }
         takeStep()
-        guard hasToken else {
+        if locks[waiters[waiter].lock].sharing.contains(.waits), isFleet(waiter) { return grantFleet(waiter) }
+        guard hasToken(for: waiters[waiter].lock) else {
             refuse(waiter, .noToken, as: .refused)
             return
         }
@@ -46,7 +51,7 @@ extension LockTable {
     ) -> Slot<Grant> {
         let grant = grants.insert(
             Grant(
-                token: takeToken(), since: now, lease: lease, lock: lock, owner: owner,
+                token: takeToken(for: lock), since: now, lease: lease, lock: lock, owner: owner,
                 note: note.isEmpty ? nil : notes.insert(note), mode: mode))
         noteFact(.grant, grant.raw)
         owners[owner].grants.prepend(grant, in: &grants)
@@ -67,7 +72,7 @@ extension LockTable {
         let former = isObserved ? change(.upgraded, grant) : nil
         let lock = grants[grant].lock
         if locks[lock].isIndexed { tokens.remove(grants[grant].token.rawValue) }
-        grants[grant].token = takeToken()
+        grants[grant].token = takeToken(for: lock)
         if locks[lock].isIndexed { tokens.set(grants[grant].token.rawValue, to: grant) }
         grants[grant].since = now
         grants[grant].mode = .write
@@ -77,8 +82,13 @@ extension LockTable {
         return former
     }
 
-    private mutating func takeToken() -> Token {
-        precondition(hasToken, "no token is reserved")
+    @inline(__always)
+    private mutating func takeToken(for lock: Slot<Lock>) -> Token {
+        precondition(hasToken(for: lock), "no token is reserved")
+        if locks[lock].isShared {
+            defer { nextSharedToken = nextSharedToken.next }
+            return nextSharedToken
+        }
         let token = nextToken
         nextToken = token.next
         return token
@@ -97,7 +107,7 @@ extension LockTable {
     func summary(_ grant: Slot<Grant>) -> GrantSummary {
         GrantSummary(
             mode: grants[grant].mode, token: grants[grant].token,
-            ownerDied: locks[grants[grant].lock].ownerDied)
+            mark: locks[grants[grant].lock].mark)
     }
 
     // MARK: - Ending
@@ -131,6 +141,6 @@ extension LockTable {
         grants.remove(grant)
         noteFact(.grant, grant.raw)
         if !keepingOwner { removeIfIdle(record.owner) }
-        if record.mode == .write { setMark(!cleanly, lock) }
+        if record.mode == .write { setMark(cleanly ? nil : .yes, lock) }
     }
 }

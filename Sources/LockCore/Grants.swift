@@ -80,7 +80,7 @@ extension LockTable {
                 return .refused(.wrongMode)
             }
             let lock = grants[grant].lock
-            if grants[grant].mode == .write { setMark(false, lock) }
+            if grants[grant].mode == .write { setMark(nil, lock) }
             grants[grant].mode = mode
             noteFact(.grant, grant.raw)
             locks[lock].setMode(mode, of: grant)

@@ -38,6 +38,8 @@ struct Stake<Record>: BitwiseCopyable {
 extension LockTable {
     /// The grant with this token on this lock.
     func findGrant(_ token: Token, on lock: Slot<Lock>) -> Slot<Grant>? {
+        // The grants of the fleet have no token.
+        guard token > .ofFleet else { return nil }
         if locks[lock].isIndexed {
             guard let grant = tokens[token.rawValue], grants[grant].lock == lock else { return nil }
             return grant
@@ -84,13 +86,13 @@ extension LockTable {
 
     private mutating func addToIndex(_ grant: Slot<Grant>) {
         let record = grants[grant]
-        tokens.set(record.token.rawValue, to: grant)
+        if record.token > .ofFleet { tokens.set(record.token.rawValue, to: grant) }
         Self.changeStake(in: &holds, of: record.owner, owners, on: record.lock) { $0.add(grant) }
     }
 
     /// Removes an ended grant from the index, and with the last grant its lock.
     mutating func removeFromIndex(_ grant: Slot<Grant>, _ record: Grant) {
-        tokens.remove(record.token.rawValue)
+        if record.token > .ofFleet { tokens.remove(record.token.rawValue) }
         Self.changeStake(in: &holds, of: record.owner, owners, on: record.lock) { $0.remove(grant) }
         if locks[record.lock].holders.isEmpty { locks[record.lock].isIndexed = false }
     }

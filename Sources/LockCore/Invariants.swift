@@ -43,6 +43,7 @@ extension LockTable {
         try expect(tokens.count == seen.indexed, "9: a token without a grant")
         try checkMarks(seen.marked)
         try checkCached()
+        try checkFleet()
         try expect(
             agenda.deadlineCount == seen.deadlines && agenda.isSound, "10: the deadlines are out of order")
         try expect(
@@ -73,7 +74,8 @@ extension LockTable {
     private func checkMarks(_ marked: Int) throws(BrokenInvariant) {
         try expect(marks.isSound(in: locks) && marks.count == marked, "8: marks are linked wrongly")
         try expect(
-            !marks.contains(in: locks) { !locks[$0].ownerDied }, "8: a lock without a mark is among the marks"
+            !marks.contains(in: locks) { locks[$0].mark == nil },
+            "8: a lock without a mark is among the marks"
         )
     }
 
@@ -87,8 +89,14 @@ extension LockTable {
         try record.holders.forEach(in: grants) { (slot) throws(BrokenInvariant) in
             let grant = grants[slot]
             try expect(grant.lock == lock, "12: a holder of another lock")
-            try expect(grant.token > last && grant.token < nextToken, "9: tokens do not rise")
-            if record.isIndexed {
+            if isFleet(slot) {
+                try expect(grant.token == .ofFleet && record.isShared, "9: the fleet has a token")
+            } else {
+                let bound = record.isShared ? nextSharedToken : nextToken
+                try expect(grant.token > last && grant.token < bound, "9: tokens do not rise")
+                last = grant.token
+            }
+            if record.isIndexed, !isFleet(slot) {
                 try expect(tokens[grant.token.rawValue] == slot, "9: a grant is not to be found by its token")
             }
             if grant.mode != .read {
@@ -101,11 +109,10 @@ extension LockTable {
             if grant.deadline != nil { seen.deadlines += 1 }
             writers += grant.mode == .write ? 1 : 0
             updaters += grant.mode == .update ? 1 : 0
-            last = grant.token
         }
         let count = Int(record.holders.count)
         seen.held += count
-        seen.indexed += record.isIndexed ? count : 0
+        seen.indexed += record.isIndexed ? count - Int(record.fleetHolders) : 0
         try expect(writers == 0 || count == 1, "1: a writer is not alone")
         try expect(updaters <= 1, "1: two updaters")
         try expect((record.exclusive == nil) == (writers + updaters == 0), "2: the exclusive grant is wrong")
@@ -113,13 +120,13 @@ extension LockTable {
             record.exclusiveMode == (writers > 0 ? .write : updaters > 0 ? .update : .read),
             "2: the exclusive mode is wrong")
         try expect(recallers == record.recallers, "12: those to recall are miscounted")
-        try expect(graceEnd == nil || count == 0, "7: a grant within the grace")
+        try expect(graceEnd == nil || count == Int(record.fleetHolders), "7: a grant within the grace")
     }
 
     private func checkQueue(of lock: Slot<Lock>, _ seen: inout Seen) throws(BrokenInvariant) {
         let record = locks[lock]
         // What can be granted waits for its turn.
-        let isServed = !record.isUnsettled && opened == nil
+        let isServed = !record.isUnsettled && opened == nil && !record.sharing.contains(.shut)
         if let upgrade = record.upgrade {
             let waiter = waiters[upgrade]
             seen.queued += 1
@@ -195,7 +202,8 @@ extension LockTable {
                 record.session == slot && (!record.isIdle || record.isSession || session.phase != .open),
                 "12: an owner with nothing is there")
             try expect(
-                findOwner(id(of: owner), of: slot) == owner, "12: an owner is not to be found by its id")
+                slot == fleet || findOwner(id(of: owner), of: slot) == owner,
+                "12: an owner is not to be found by its id")
             try expect(
                 record.grants.isSound(in: grants) && record.waiters.isSound(in: waiters),
                 "12: what an owner has is linked wrongly")
@@ -225,15 +233,17 @@ extension LockTable {
             // A circle by time is found when the reader loses patience.
             if !record.waiters.isEmpty, !hasLateReaders { try goEveryWay(from: owner, &seen) }
         }
-        for (lock, count) in heldOnIndexed {
+        for (lock, count) in heldOnIndexed where slot != fleet {
             try expect(held(by: nil, of: slot, on: lock).count == count, "12: a session's stake is wrong")
         }
         try expect(usage == session.usage, "12: a session is miscounted")
         try expect(
             tagged == session.labels.map { labels[$0].tags.count } ?? 0, "12: the tags are miscounted")
         seen.owners += Int(session.owners.count)
-        seen.accounts[session.account, default: Usage()].grants += usage.grants
-        seen.accounts[session.account, default: Usage()].waiters += usage.waiters
+        if slot != fleet {
+            seen.accounts[session.account, default: Usage()].grants += usage.grants
+            seen.accounts[session.account, default: Usage()].waiters += usage.waiters
+        }
         seen.owned += usage.grants
         seen.asked += usage.waiters
     }

@@ -107,7 +107,7 @@ extension LockTable {
     /// The limit that one more grant or waiting request would exceed.
     @inline(__always)
     func limitOnOneMoreGrant(of session: Slot<Session>) -> ExceededLimit? {
-        let all = grants.count + waiters.count
+        let all = grants.count + waiters.count - fleetRecords
         let own = accounts[sessions[session].account.rawValue].grantsToBe
         let isWithin =
             sessions[session].usage.grantsToBe < limits.sessionGrants && all < limits.grants
@@ -119,8 +119,8 @@ extension LockTable {
     func limitOnOneMoreWaiter(of session: Slot<Session>) -> ExceededLimit? {
         let own = accounts[sessions[session].account.rawValue].waiters
         let isWithin =
-            sessions[session].usage.waiters < limits.sessionWaiters && waiters.count < limits.waiters
-            && own < sessions[session].share.waiters.most(besides: waiters.count - own, of: limits.waiters)
+            sessions[session].usage.waiters < limits.sessionWaiters && waiterCount < limits.waiters
+            && own < sessions[session].share.waiters.most(besides: waiterCount - own, of: limits.waiters)
         return isWithin ? nil : .waiters
     }
 }

@@ -28,10 +28,12 @@ struct Lock: Placeable {
     var hasRecalledAll = false
     /// The next holder to tell that a request waits; nil if no holder is still to be told.
     @Compact private(set) var nextToRecall: Slot<Grant>? = nil
-    /// Whether the lock has a mark: its last write grant ended without a release (G11).
-    var ownerDied = false
+    /// Its mark, if its last write grant ended without a release (G11).
+    var mark: Mark? = nil
     /// Whether some of its grants are cached: `cachedOn` has them.
     var hasCached = false
+    /// What it is to the fleet, if its name is shared.
+    var sharing = Sharing()
     /// The number of holders in sessions that want recalls.
     var recallers: UInt32 = 0
     /// The waiting upgrade. There is at most one, as two would wait for each other.
@@ -63,11 +65,18 @@ struct Lock: Placeable {
     /// Whether a request to write waits, which keeps new readers out (G2, G10).
     var keepsReadersOut: Bool { waitingWriters > 0 || upgrade != nil }
 
-    /// Whether the record can be removed.
-    var isUnused: Bool { holders.isEmpty && !ownerDied && !hasWaiters }
+    /// Whether the lock has a mark.
+    var ownerDied: Bool { mark != nil }
 
-    /// The strongest mode of the holders; nil without holders.
-    var mode: LockMode? { holders.isEmpty ? nil : exclusiveMode }
+    var isShared: Bool { !sharing.isEmpty }
+
+    /// The number of grants of the fleet's session: 0 or 1.
+    var fleetHolders: UInt32 { UInt32(sharing.intersection(.holds).rawValue) }
+
+    /// Whether the record can be removed.
+    var isUnused: Bool {
+        holders.count == fleetHolders && !ownerDied && !hasWaiters && !sharing.contains(.claimed)
+    }
 
     /// Adds the newest grant.
     @inline(__always)
@@ -126,6 +135,18 @@ struct Lock: Placeable {
             contenders.append(waiter, in: &waiters)
             if mode == .write { waitingWriters += 1 }
         }
+    }
+
+    /// Adds a contender behind another one, or as the first.
+    mutating func insertContender(
+        _ waiter: Slot<Waiter>, _ mode: LockMode, behind other: Slot<Waiter>?, in waiters: inout Slab<Waiter>
+    ) {
+        if let other {
+            contenders.insert(waiter, behind: other, in: &waiters)
+        } else {
+            contenders.prepend(waiter, in: &waiters)
+        }
+        if mode == .write { waitingWriters += 1 }
     }
 
     /// Moves a waiting reader to the place directly behind another one.

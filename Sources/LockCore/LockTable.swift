@@ -43,11 +43,25 @@ public struct LockTable: ~Copyable {
     /// The slots of sessions that have ended, until that is committed.
     var leaving: [SlotRoom] = []
     var cacheUsage: [AccountID: CacheUsage] = [:]
+    /// The session that holds on shared locks what sessions of this host must not have; nil before the first one.
+    var fleet: Slot<Session>?
+    /// What it has on each shared lock.
+    var stakes = IntegerTable<FleetStake>(vacant: FleetStake())
+    /// The number of its grants and requests, which no limit counts.
+    var fleetRecords = 0
+    /// The names of shared locks that are different from what the caller was told.
+    var changedShared = Queue<LockName>()
+    /// The shared locks on which requests wait for a token.
+    var shutLocks: [Slot<Lock>] = []
     private let anchor = Anchor()
 
     var nextToken: Token
     var lastToken: Token
-    var nextNumber: UInt64 = 0
+    /// The next token of shared locks, and the first that they may not have. Until both are set, there is none.
+    var nextSharedToken = Token(rawValue: 1 << 62)
+    var sharedGate = Token(rawValue: 1 << 62)
+    /// The number of the next request; 0 is the place before all requests.
+    var nextNumber: UInt64 = 1
     var nextSerial: UInt32 = 0
     var nextMark: UInt64 = 0
     /// How many sessions have ended, and are not taken apart.
@@ -137,6 +151,12 @@ public struct LockTable: ~Copyable {
     /// Whether new requests are refused.
     public var isDraining = false
 
+    /// The names that a fleet shares; nil without a fleet.
+    let sharedNames: SharedNames?
+
+    /// Whether new requests for shared locks are refused where they would have to wait for the fleet.
+    public var isFleetUnavailable = false
+
     /// An empty table.
     ///
     /// - Parameters:
@@ -144,11 +164,13 @@ public struct LockTable: ~Copyable {
     ///   - lastToken: the last token that is reserved; `allowTokens(through:)` raises it.
     ///   - graceEnd: the end of the grace, in which nothing is granted.
     ///   - patience: how long a reader waits behind writers that came after it; nil for as long as they come.
+    ///   - sharedNames: the names that a fleet shares; nil without a fleet.
     public init(
         limits: Limits = Limits(), firstToken: Token, lastToken: Token, graceEnd: Instant? = nil,
-        patience: Duration? = nil
+        patience: Duration? = nil, sharedNames: SharedNames? = nil
     ) {
         self.limits = limits
+        self.sharedNames = sharedNames
         self.patience = patience
         nextToken = firstToken
         self.lastToken = lastToken
@@ -176,7 +198,7 @@ public struct LockTable: ~Copyable {
     public mutating func openSession(
         account: AccountID = AccountID(rawValue: 0), share: Share = Share()
     ) -> SessionID? {
-        guard sessions.count < limits.sessions else { return nil }
+        guard sessionCount < limits.sessions else { return nil }
         addAccount(account)
         nextSerial = max(1, nextSerial &+ 1)
         let session = sessions.insert(Session(serial: nextSerial, account: account, share: share))
@@ -212,13 +234,13 @@ public struct LockTable: ~Copyable {
     }
 
     /// The number of sessions.
-    public var sessionCount: Int { sessions.count }
-    /// The number of locks that are held, waited for or marked.
+    public var sessionCount: Int { sessions.count - (fleet == nil ? 0 : 1) }
+    /// The number of locks that are held, waited for or marked, or that this host claims.
     public var lockCount: Int { locks.count }
     /// The number of grants.
-    public var grantCount: Int { grants.count }
+    public var grantCount: Int { grants.count - (fleet.map { sessions[$0].usage.grants } ?? 0) }
     /// The number of waiting requests.
-    public var waiterCount: Int { waiters.count }
+    public var waiterCount: Int { waiters.count - (fleet.map { sessions[$0].usage.waiters } ?? 0) }
     /// The number of marked locks (G11).
     public var markCount: Int { Int(marks.count) }
 
@@ -249,6 +271,7 @@ public struct LockTable: ~Copyable {
     }
 
     mutating func removeLock(_ lock: Slot<Lock>) {
+        if locks[lock].isShared { forgetShared(lock) }
         names.remove(locks[lock].name)
         locks.remove(lock)
     }

@@ -3,10 +3,11 @@ import LockVocabulary
 /// The marks of locks with a dead writer (G11).
 extension LockTable {
     /// Marks a lock as the newest, or removes its mark.
-    mutating func setMark(_ marked: Bool, _ lock: Slot<Lock>) {
+    mutating func setMark(_ mark: Mark?, _ lock: Slot<Lock>) {
         if locks[lock].ownerDied { removeMark(lock) }
-        guard marked else { return }
-        locks[lock].ownerDied = true
+        guard let mark else { return }
+        locks[lock].mark = mark
+        if locks[lock].isShared { noteShared(lock) }
         markNumbers[lock] = nextMark
         nextMark += 1
         noteFact(.mark, lock.raw)
@@ -25,7 +26,8 @@ extension LockTable {
 
     private mutating func removeMark(_ lock: Slot<Lock>) {
         marks.remove(lock, in: &locks)
-        locks[lock].ownerDied = false
+        locks[lock].mark = nil
+        if locks[lock].isShared { noteShared(lock) }
         markNumbers[lock] = nil
         noteFact(.mark, lock.raw)
     }

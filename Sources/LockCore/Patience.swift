@@ -6,7 +6,7 @@ import LockVocabulary
 
 extension Waiter {
     /// Whether this waiting reader goes before a writer.
-    func goesBefore(_ writer: Waiter) -> Bool { isImpatient && place < writer.number }
+    func goesBefore(_ writer: Waiter) -> Bool { isImpatient && place < writer.place }
 
     /// The order of the requests in one row. Reads that share a place are in the order of arrival.
     struct Order: Comparable, Sendable {

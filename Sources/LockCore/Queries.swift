@@ -7,19 +7,24 @@ public struct LockSummary: Sendable, Equatable {
     public let mode: LockMode?
     public let holders: Int
     public let waiters: Int
-    public let ownerDied: Bool
+    /// The mark of a dead writer (G11).
+    public let mark: Mark?
     /// How many grants are cached and not held. They are not among the holders.
     public let cached: Int
     /// How many slots were looked at for that.
     public var looked = 0
+
+    public var ownerDied: Bool { mark != nil }
 }
 
 /// A grant in an answer to its session.
 public struct GrantSummary: Sendable, Equatable {
     public let mode: LockMode
     public let token: Token
-    /// Whether the lock has the mark of a dead writer (G11).
-    public let ownerDied: Bool
+    /// The mark of a dead writer on the lock (G11).
+    public let mark: Mark?
+
+    public var ownerDied: Bool { mark != nil }
 }
 
 /// One row of a lock's status.
@@ -120,10 +125,12 @@ extension LockTable {
 
     private func summary(_ lock: Slot<Lock>) -> LockSummary {
         let cached = locks[lock].hasCached ? idleCount(on: lock) : 0
-        let holders = Int(locks[lock].holders.count) - cached
+        let holders = Int(locks[lock].holders.count - locks[lock].fleetHolders) - cached
+        // Beside what the fleet holds, sessions only read.
+        let mode = locks[lock].sharing.contains(.holds) ? .read : locks[lock].exclusiveMode
         return LockSummary(
-            name: name(of: lock), mode: holders == 0 ? nil : locks[lock].mode, holders: holders,
-            waiters: locks[lock].waiters, ownerDied: locks[lock].ownerDied, cached: cached,
+            name: name(of: lock), mode: holders == 0 ? nil : mode, holders: holders,
+            waiters: sessionWaiters(of: lock), mark: locks[lock].mark, cached: cached,
             looked: locks[lock].hasCached ? Int(cachedOn[lock]?.count ?? 0) : 0)
     }
 
@@ -170,7 +177,9 @@ extension LockTable {
                 if record.token > after, !body(row(of: grant, record, at: now)) { return looked }
             case .upgrade:
                 cursor.place = .waiters(contenders: StatusCursor.InRow(), readers: StatusCursor.InRow())
-                if let upgrade = locks[lock].upgrade, !body(waiting(waiters[upgrade], at: now)) {
+                if let upgrade = locks[lock].upgrade, !isFleet(upgrade),
+                    !body(waiting(waiters[upgrade], at: now))
+                {
                     return looked
                 }
             case .waiters(var contenders, var readers):
@@ -227,6 +236,7 @@ extension LockTable {
         cursor.at = waiter
         if let after = cursor.after, record.order <= after { return nil }
         cursor.after = record.order
+        guard !isFleet(waiter) else { return nil }
         return waiting(record, at: now)
     }
 

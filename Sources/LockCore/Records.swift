@@ -75,6 +75,9 @@ struct Waiter: Placeable {
 
     var isVacant: Bool { lock == .nowhere }
 
+    /// Whether it was not to wait, and waits only until the fleet has decided (`wait=0`).
+    var isProbe: Bool { timeout == .zero }
+
     enum InRow: Membership {
         static var links: WritableKeyPath<Waiter, Links<Waiter>> { \.rowLinks }
     }

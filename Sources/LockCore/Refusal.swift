@@ -14,6 +14,8 @@ public enum Refusal: Error, Equatable {
     case limit(ExceededLimit)
     /// No reserved token is left (G7).
     case noToken
+    /// The hosts of the fleet cannot agree now, because their store does not answer.
+    case unavailable
     /// The daemon is about to exit.
     case draining
     /// The session has no such grant.
@@ -43,6 +45,8 @@ public struct Blockers: Sendable, Equatable {
     public let first: [Blocker]
     /// The number of blockers that are not listed.
     public let more: Int
+    /// Whether claims of other hosts block the request as well, or may do so: only they know.
+    public var hasHosts = false
 
     /// No holder is known: during the grace nothing is granted (G1).
     public static let unknown = Blockers(first: [], more: 0)
@@ -52,11 +56,20 @@ public struct Blockers: Sendable, Equatable {
 public struct Circle: Sendable, Equatable {
     /// An owner, and the lock for which it waits.
     public struct Hop: Sendable, Equatable {
+        /// The session of the owner. That of the fleet stands for the other hosts that wait for the lock, or have claims on it.
         public let session: SessionID
         public let owner: OwnerID
         public let lock: LockName
+
+        public init(session: SessionID, owner: OwnerID, lock: LockName) {
+            self.session = session
+            self.owner = owner
+            self.lock = lock
+        }
     }
 
     /// From the owner of the refused request to the owner that waits for it.
     public let hops: [Hop]
+
+    public init(hops: [Hop]) { self.hops = hops }
 }

@@ -36,13 +36,19 @@ extension LockTable {
             }
         } else {
             guard locks.count < limits.locks else { return .refused(.limit(.locks)) }
-            if graceEnd != nil {
+            if graceEnd != nil || isShared(name) {
                 let request = Acquisition(
                     name, mode, owner: id, wait: wait, lease: lease, note: note, tag: tag)
                 return waitForUnused(request, owner: owner, of: session, at: now)
             }
         }
-        guard hasToken else {
+        if let found, locks[found].isShared, !hasSharedToken {
+            let request = Acquisition(
+                name, mode, owner: id, wait: wait, lease: lease, note: note, tag: tag)
+            shut(found)
+            return self.wait(request, on: found, upgrading: nil, owner: owner, of: session, at: now)
+        }
+        guard found.map({ hasToken(for: $0) }) ?? hasToken else {
             // What was cached may have been all that the lock had.
             if let found, locks[found].isUnused { removeLock(found) }
             return .refused(.noToken)
@@ -55,11 +61,11 @@ extension LockTable {
         return .granted(summary(grant))
     }
 
-    /// Queues a request for a lock that is not used, because nothing is granted in the grace.
+    /// Queues a request for a lock that is not used, because nothing is granted in the grace, or because the host has no claim.
     private mutating func waitForUnused(
         _ request: Acquisition, owner: Slot<Owner>?, of session: Slot<Session>, at now: Instant
     ) -> Decision {
-        let lock = addLock(request.name)
+        let lock = isShared(request.name) ? addSharedLock(request.name) : addLock(request.name)
         let decision = wait(request, on: lock, upgrading: nil, owner: owner, of: session, at: now)
         if locks[lock].isUnused { removeLock(lock) }
         return decision
@@ -82,8 +88,10 @@ extension LockTable {
         guard grants[grant].mode != .write, waitingUpgrade(of: grant) == nil else {
             return .refused(.wrongMode)
         }
-        if graceEnd == nil, locks[lock].holders.count == 1 {
-            guard hasToken else { return .refused(.noToken) }
+        let isShut = locks[lock].isShared && !hasSharedToken
+        if isShut { shut(lock) }
+        if graceEnd == nil, locks[lock].holders.count == 1, !isShut {
+            guard hasToken(for: lock) else { return .refused(.noToken) }
             let former = promote(grant, at: now)
             emitGranted(grant, tag, request: nil, former: former)
             recallLastHolder(of: lock)
@@ -93,8 +101,11 @@ extension LockTable {
             return .refused(.deadlock(circleOfOne(owner, lock)))
         }
         let request = Acquisition(name, .write, owner: id(of: owner), wait: wait, tag: tag)
-        return self.wait(
+        let fleetWaited = stepBack(on: lock)
+        let decision = self.wait(
             request, on: lock, upgrading: grant, owner: owner, of: owners[owner].session, at: now)
+        if fleetWaited, locks[lock].upgrade == nil { reconcile(lock) }
+        return decision
     }
 
     /// Cancels the only waiting request on a lock of the session, or of one owner.
@@ -143,9 +154,12 @@ extension LockTable {
     ) -> Decision {
         // No cached grant stands beside a request that waits, so all rules about waiting know only what is held.
         if locks[lock].hasCached { stopCaching(on: lock) }
-        if case .upTo(let timeout) = request.wait, timeout <= .zero {
+        if case .upTo(let timeout) = request.wait, timeout <= .zero,
+            !waitsOnlyForFleet(request.mode, on: lock, upgrading: grant)
+        {
             return .refused(.busy(blockers(of: request.mode, on: lock, upgrading: grant)))
         }
+        if isFleetUnavailable, locks[lock].sharing.contains(.holds) { return .refused(.unavailable) }
         if let exceeded = limitOnOneMoreWaiter(of: session) { return .refused(.limit(exceeded)) }
         switch searchCircle(closedBy: request, on: lock, upgrading: grant, owner: owner, of: session) {
         case .none: break
@@ -166,13 +180,17 @@ extension LockTable {
     ) -> Slot<Waiter> {
         let waiter = waiters.insert(
             Waiter(
-                number: nextNumber, place: nextNumber, since: now, timeout: request.wait.duration,
+                number: nextNumber, place: nextNumber, since: now,
+                timeout: request.wait.duration.map { max($0, .zero) },
                 mode: request.mode, lock: lock, owner: owner, upgrades: grant, lease: Lease(request.lease),
                 note: request.note, tag: request.tag))
         nextNumber += 1
         noteFact(.waiter, waiter.raw)
         owners[owner].waiters.prepend(waiter, in: &waiters)
-        if let due = request.wait.deadline(from: now) {
+        // Only the fleet blocks a request that must not wait, and other hosts have a moment to answer it.
+        let due =
+            waiters[waiter].isProbe ? now.advanced(by: Self.probeLimit) : request.wait.deadline(from: now)
+        if let due {
             waiters[waiter].deadline = agenda.insert(.waiter(waiter), due: due, of: sessions[session].account)
         }
         if let tag = request.tag { labels[labels(of: session)].tags[tag] = waiter }
@@ -180,6 +198,7 @@ extension LockTable {
         Self.changeStake(in: &waits, of: owner, owners, on: lock) { $0.add(waiter) }
         locks[lock].addWaiter(waiter, request.mode, isUpgrade: grant != nil, in: &waiters)
         if patience != nil, request.mode == .read { beginPatience(waiter) }
+        if locks[lock].isShared { noteWaiter(1, waiter) }
         return waiter
     }
 
@@ -188,6 +207,7 @@ extension LockTable {
         let record = waiters[waiter]
         let lock = record.lock
         let session = owners[record.owner].session
+        if locks[lock].isShared { noteWaiter(-1, waiter) }
         forgetFirstWriter(waiter, record)
         endPatience(waiter)
         locks[lock].removeWaiter(waiter, record.mode, isUpgrade: record.upgrades != nil, in: &waiters)

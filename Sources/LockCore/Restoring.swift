@@ -26,7 +26,7 @@ extension LockTable {
         for kind in [FactKey.Kind.counters, .session, .mark, .grant, .waiter] {
             try forEachFact(kind) { (slot, fact) throws(BrokenInvariant) in
                 switch fact {
-                case .counters(let fact): restore(fact)
+                case .counters(let fact): try restore(fact)
                 case .session(let fact): try restore(fact, at: Slot(raw: slot))
                 case .mark(let fact): try restore(fact, at: Slot(raw: slot))
                 case .grant(let fact): try restore(fact, at: Slot(raw: slot))
@@ -50,11 +50,12 @@ extension LockTable {
                 linkWaiters()
             }
         }
+        try restoreSharing()
         resumeWork()
         try checkInvariants()
     }
 
-    private mutating func restore(_ fact: Fact.Counters) {
+    private mutating func restore(_ fact: Fact.Counters) throws(BrokenInvariant) {
         nextToken = fact.nextToken
         nextNumber = fact.nextNumber
         nextSerial = fact.nextSerial
@@ -62,6 +63,7 @@ extension LockTable {
         graceEnd = fact.graceEnd
         opened = fact.isOpening ? .beginning : nil
         keptCounters = fact
+        if let shared = fact.fleet { try restoreFleet(shared) }
     }
 
     private mutating func restore(_ fact: Fact.Session, at session: Slot<Session>) throws(BrokenInvariant) {
@@ -88,7 +90,7 @@ extension LockTable {
         let isPlaced = locks.place(Lock(name: .nowhere), at: lock) { $0.isVacant }
         try expect(isPlaced, "two marks at one slot")
         locks[lock].name = names.insert(fact.lock, for: lock)
-        locks[lock].ownerDied = true
+        locks[lock].mark = fact.mark
         markNumbers[lock] = fact.number
     }
 
@@ -97,10 +99,11 @@ extension LockTable {
     }
 
     private mutating func restore(_ fact: Fact.Grant, at grant: Slot<Grant>) throws(BrokenInvariant) {
-        let owner = try owner(fact.owner, ofSessionAt: fact.session)
+        let lock = lock(named: fact.lock)
+        let owner = try owner(fact.owner, ofSessionAt: fact.session, on: lock)
         var record = Grant(
-            token: fact.token, since: fact.since, lease: Lease(fact.lease), lock: lock(named: fact.lock),
-            owner: owner, mode: fact.mode)
+            token: fact.token, since: fact.since, lease: Lease(fact.lease), lock: lock, owner: owner,
+            mode: fact.mode)
         record.isRecalled = fact.isRecalled
         record.isReleasedAtEnd = fact.isReleasedAtEnd
         if !fact.note.isEmpty { record.note = notes.insert(fact.note) }
@@ -118,6 +121,10 @@ extension LockTable {
         for (_, grant) in grants.sorted(by: { $0.isVacant ? nil : $0.token }) {
             let (lock, owner) = (grants[grant].lock, grants[grant].owner)
             let session = owners[owner].session
+            guard session != fleet else {
+                linkFleetGrant(grant, on: lock)
+                continue
+            }
             owners[owner].grants.prepend(grant, in: &grants)
             charge(session, grants: 1)
             locks[lock].addHolder(
@@ -127,11 +134,12 @@ extension LockTable {
     }
 
     private mutating func restore(_ fact: Fact.Waiter, at waiter: Slot<Waiter>) throws(BrokenInvariant) {
-        let owner = try owner(fact.owner, ofSessionAt: fact.session)
+        let lock = lock(named: fact.lock)
+        let owner = try owner(fact.owner, ofSessionAt: fact.session, on: lock)
         var record = Waiter(
             number: fact.number, place: fact.place, since: fact.since, timeout: fact.timeout,
-            mode: fact.mode, lock: lock(named: fact.lock), owner: owner, lease: Lease(fact.lease),
-            note: fact.note, tag: fact.tag)
+            mode: fact.mode, lock: lock, owner: owner, lease: Lease(fact.lease), note: fact.note,
+            tag: fact.tag)
         record.isImpatient = fact.isImpatient
         record.isPatient = fact.isPatient
         record.deadline = fact.due.map { agenda.insert(.waiter(waiter), due: $0, of: account(of: owner)) }
@@ -144,7 +152,8 @@ extension LockTable {
 
     private mutating func restoreUpgrade(_ waiter: Slot<Waiter>, of token: Token) throws(BrokenInvariant) {
         let lock = waiters[waiter].lock
-        waiters[waiter].upgrades = findGrant(token, on: lock)
+        let grant = isFleet(waiter) ? stake(of: lock).grant : findGrant(token, on: lock)
+        waiters[waiter].upgrades = grant
         try expect(waiters[waiter].upgrades != nil, "an upgrade without its grant")
         try expect(locks[lock].upgrade == nil, "two upgrades of one lock")
         locks[lock].addWaiter(waiter, waiters[waiter].mode, isUpgrade: true, in: &waiters)
@@ -153,6 +162,10 @@ extension LockTable {
     private mutating func linkWaiters() {
         for (_, waiter) in waiters.sorted(by: { $0.isVacant ? nil : $0.number }) {
             let owner = waiters[waiter].owner
+            guard !isFleet(owner) else {
+                linkFleetWaiter(waiter)
+                continue
+            }
             owners[owner].waiters.prepend(waiter, in: &waiters)
             charge(owners[owner].session, waiters: 1)
             Self.changeStake(in: &waits, of: owner, owners, on: waiters[waiter].lock) { $0.add(waiter) }
@@ -165,10 +178,11 @@ extension LockTable {
         }
     }
 
-    private mutating func owner(_ id: OwnerID, ofSessionAt slot: UInt32) throws(BrokenInvariant) -> Slot<
-        Owner
-    > {
+    private mutating func owner(
+        _ id: OwnerID, ofSessionAt slot: UInt32, on lock: Slot<Lock>
+    ) throws(BrokenInvariant) -> Slot<Owner> {
         let session = Slot<Session>(raw: slot)
+        if session == fleet { return fleetOwner(of: lock) }
         try expect(sessions.reaches(session) && !sessions[session].isVacant, "an owner without a session")
         return findOwner(id, of: session) ?? addOwner(id, to: session)
     }

@@ -224,6 +224,9 @@ extension LockTable {
     private mutating func timeOut(_ waiter: Slot<Waiter>, keepingOwner: Bool = false) {
         let record = waiters[waiter]
         let blockers = blockers(of: record.mode, on: record.lock, upgrading: record.upgrades)
+        guard !record.isProbe else {
+            return refuse(waiter, .busy(blockers), as: .refused, keepingOwner: keepingOwner)
+        }
         let waited = record.since.duration(to: clock)
         refuse(waiter, .timeout(waited: waited, blockers), as: .timeout, keepingOwner: keepingOwner)
     }

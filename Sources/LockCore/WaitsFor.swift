@@ -29,6 +29,8 @@ struct WaitsFor: ~Copyable {
         let upgrades: Slot<Grant>?
         /// The number of the reader; nil for a new request.
         var reader: UInt64?
+        /// Whether it goes before all contenders.
+        var isFirst = false
 
         var hasLostPatience: Bool { reader != nil }
     }
@@ -37,6 +39,8 @@ struct WaitsFor: ~Copyable {
     private struct Step {
         let lock: Slot<Lock>
         let next: Slot<Owner>?
+        /// The number of the owner's request.
+        var number: UInt64 = 0
     }
 
     private let request: Request
@@ -92,16 +96,19 @@ struct WaitsFor: ~Copyable {
         return table.owners[owner].waiters.contains(in: table.waiters) { waiter in
             let record = table.waiters[waiter]
             // A waiting reader is ahead of no request that conflicts with it, unless it is impatient.
-            return record.lock == request.lock && (record.mode != .read || isImpatient(record, table))
+            return record.lock == request.lock && (!request.isFirst || record.upgrades != nil)
+                && (record.mode != .read || isImpatient(record, table))
                 && record.mode.conflicts(with: request.mode)
         }
     }
 
     /// Adds the owners of the waiting requests that the new request would pass.
     private mutating func addWaitersForRequest(_ table: borrowing LockTable) {
-        guard request.mode == .write else { return }
-        addReaders(of: request.lock, behind: request.upgrades == nil ? .max : 0, for: nil, table)
-        if request.upgrades != nil {
+        let passesContenders = request.upgrades != nil || request.isFirst
+        if request.mode == .write {
+            addReaders(of: request.lock, behind: passesContenders ? 0 : .max, for: nil, table)
+        }
+        if passesContenders {
             addContender(table.locks[request.lock].contenders.first, for: nil, table)
         }
     }
@@ -137,7 +144,7 @@ struct WaitsFor: ~Copyable {
             addContender(behind, for: next, table)
             if mode == .write {
                 addReaders(
-                    of: lock, behind: isUpgrade ? 0 : table.waiters[waiter].number, for: next, table)
+                    of: lock, behind: isUpgrade ? 0 : table.waiters[waiter].place, for: next, table)
             }
         }
     }
@@ -209,7 +216,7 @@ struct WaitsFor: ~Copyable {
     ) {
         var left = contendersLeft[lock] ?? table.locks[lock].contenders.last
         var writer: Slot<Waiter>?
-        while budget > 0, let contender = left, table.waiters[contender].number > place {
+        while budget > 0, let contender = left, table.waiters[contender].place > place {
             budget -= 1
             if table.waiters[contender].mode == .write, !isOver(contender, table) { writer = contender }
             left = table.waiters[contender].rowLinks.previous
@@ -240,12 +247,36 @@ struct WaitsFor: ~Copyable {
         budget -= 1
         if isOver(waiter, table) { return }
         let owner = table.waiters[waiter].owner
-        let step = Step(lock: table.waiters[waiter].lock, next: next)
+        let step = Step(
+            lock: table.waiters[waiter].lock, next: next, number: table.waiters[waiter].number)
         if owner == request.owner {
             closing = closing ?? step
         } else if steps[owner] == nil {
             steps.set(owner, to: step)
             frontier.append(owner)
+        }
+    }
+
+    // MARK: - The fleet
+
+    /// Calls the body with each request of the fleet that waits, over owners of this host, for the asking owner, and with the
+    /// requests on the way to it.
+    mutating func reach(
+        _ table: borrowing LockTable, _ body: (Slot<Owner>, [(lock: Slot<Lock>, number: UInt64)]) -> Void
+    ) {
+        guard let start = request.owner else { return }
+        addWaiters(for: start, as: nil, table)
+        while budget > 0, let owner = frontier.popLast() {
+            if table.isFleet(owner) {
+                var path: [(lock: Slot<Lock>, number: UInt64)] = []
+                var next = steps[owner]?.next
+                while let owner = next, let step = steps[owner] {
+                    path.append((step.lock, step.number))
+                    next = step.next
+                }
+                body(owner, path)
+            }
+            addWaiters(for: owner, as: owner, table)
         }
     }
 
@@ -280,10 +311,13 @@ extension LockTable {
         // It shares the place of a request of the same owner, and so every edge.
         if let owner, joinsImpatient(request.mode, owner, lock) { return .none }
         let asking = Circle.Hop(session: id(of: session), owner: request.owner, lock: name(of: lock))
-        var search = WaitsFor(
-            WaitsFor.Request(
-                owner: owner, asking: asking, lock: lock, mode: request.mode, upgrades: grant),
-            budget: limits.searchSteps, isBehind: isBehind)
+        return searchCircle(
+            closedBy: WaitsFor.Request(
+                owner: owner, asking: asking, lock: lock, mode: request.mode, upgrades: grant))
+    }
+
+    mutating func searchCircle(closedBy request: WaitsFor.Request) -> WaitsFor.Finding {
+        var search = WaitsFor(request, budget: limits.searchSteps, isBehind: isBehind)
         let finding = search.search(self)
         noteSearched(limits.searchSteps - search.budget)
         return finding

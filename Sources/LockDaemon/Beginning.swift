@@ -2,6 +2,7 @@ import CLinux
 import Glibc
 import Keeping
 import Ledger
+import LockClaims
 import LockServer
 import LockVocabulary
 import Posix
@@ -12,10 +13,11 @@ extension Daemon {
     /// Makes the reactor. If there is a keeper, it goes on with what the keeper has kept.
     static func makeReactor(
         _ configuration: Configuration, _ state: borrowing TokenState, _ policy: Policy,
-        _ facts: Policy.Facts,
+        _ facts: Policy.Facts, _ claims: ClaimsConfiguration?,
         watching support: ProcessWatch.Support, _ kept: inout KeptDescriptors?, _ journal: Journal
     ) throws(SystemError) -> Reactor {
         var settings = serverConfiguration(configuration, state, policy, watching: support)
+        settings.fleet = claims
         if let restarts = kept.inspect({ $0.before?.restarts ?? 0 }) {
             settings.hostRows.append(ServerConfiguration.HostRow("restarts", Int(clamping: restarts)))
             settings.hostRows.append(ServerConfiguration.HostRow("ledger-format", Ledger.format))

@@ -32,6 +32,8 @@ public struct Configuration: Sendable {
     /// The file of rules; nil for the default rules.
     public var rules: String?
     public var limits = ServerConfiguration.Limits()
+    /// Of a fleet, if it is in one.
+    var cluster = ClusterSettings()
     /// The origins of the values.
     var sources = Sources()
 

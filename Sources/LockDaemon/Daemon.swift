@@ -1,6 +1,7 @@
 import CLinux
 import Glibc
 import Keeping
+import LockClaims
 import LockCore
 import LockServer
 import LockVocabulary
@@ -58,6 +59,8 @@ import Systemd
     private var keeperEnd: ReadSource?
     private var hasReportedTokenFault = false
     private var hasReportedUnkept = false
+    /// What the daemon has of its fleet; nil if it shares no names.
+    var membership: Membership?
     private var signals: Signals?
     private var deadline: ReadSource?
 
@@ -101,12 +104,16 @@ import Systemd
             endpoint.turnAway(socket)
             throw error
         }
+        let folder = configuration.cluster.url == nil ? nil : try state.fleetFolder()
+        let claims = try configuration.cluster.url.map { url throws(Departure) in
+            try ClaimsConfiguration(configuration.cluster, url, in: folder)
+        }
         do throws(SystemError) {
             // To end here would end the sessions of a daemon that goes on. Without the check, libdispatch waits for a thread; for
             // lack of a descriptor it ends the process, and the keeper tries again.
             if !goesOn { try DispatchRoom.checkStart() }
             reactor = try Self.makeReactor(
-                configuration, state, settings.policy, facts, watching: support, &kept, journal)
+                configuration, state, settings.policy, facts, claims, watching: support, &kept, journal)
         } catch {
             throw Departure(.cannotListen, "\(error)")
         }
@@ -116,6 +123,7 @@ import Systemd
         if let fault = keepState() { throw Departure(.cannotListen, "the keeper: \(fault)") }
         beginSources()
         listen(on: socket)
+        try join(folder)
         settings.remember()
         if let fault = settings.fault {
             journal.write(.refused("started with the last good options and rules", because: fault))
@@ -200,7 +208,9 @@ import Systemd
     private func accept() { listener?.accept(into: &reactor, journal) }
 
     /// The loop. `Reactor` describes a batch, and the interleavings of batches and drains.
-    func serve() {
+    func serve() throws(Departure) {
+        // One that goes on has served before.
+        if kept.inspect({ $0.before }) ?? nil == nil { try awaitFleet() }
         journal.write(.info, "serving \(endpoint.path ?? "a socket without a name")")
         // The keeper acts before the manager does, which would end the keeper as well.
         supervision.whenAlive = { period in
@@ -218,12 +228,18 @@ import Systemd
         _ = tellKeeper { channel throws(SystemError) in try channel.ready() }
         // Another process may have removed the socket before the watch began.
         lookAtPlace()
+        keepHouse()
         while true {
-            keepHouse()
+            turn()
             if case .ended = phase { return }
-            reactor.serve()
-            if reactor.mainQueueHasWork { MainQueue.drain() }
         }
+    }
+
+    /// Serves until the main queue has work or there is news, and does what follows.
+    func turn() {
+        reactor.serve()
+        if reactor.mainQueueHasWork { MainQueue.drain() }
+        keepHouse()
     }
 
     /// Acts on what a batch or a drain has changed.
@@ -242,6 +258,7 @@ import Systemd
             hasReportedUnkept = true
             journal.write(.notKept)
         }
+        keepMembership()
         switch phase {
         case .serving: lookWhetherIdle()
         case .draining: if reactor.server.isIdle || isDrainOver { end() }
@@ -260,7 +277,9 @@ import Systemd
         }
     }
 
-    var status: Supervision.Status { Supervision.Status(counts: reactor.counts, fault: settingsFault) }
+    var status: Supervision.Status {
+        Supervision.Status(counts: reactor.counts, fleet: fleetStatus, fault: settingsFault)
+    }
 
     /// The number of tokens below which the disk is to reserve more. A worker that goes on begins with those that the disk had
     /// before the last write, and these should be a block.

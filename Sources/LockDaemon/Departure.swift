@@ -7,6 +7,8 @@ struct Departure: Error {
         /// The state directory cannot be used.
         case noState = 73
         case cannotListen = 71
+        /// The fleet does not take this daemon.
+        case cannotJoin = 69
         /// Standard output takes nothing.
         case noOutput = 74
         /// Another daemon has the socket or the state directory.

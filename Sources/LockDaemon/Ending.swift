@@ -39,7 +39,7 @@ extension Daemon {
             self.phase = .ended
         }
         guard reactor.server.isIdle else { return end() }
-        state.finish(left: reactor.server.tokensLeft, end)
+        leaveFleet { self.state.finish(left: self.reactor.server.tokensLeft, end) }
     }
 
     // MARK: - Leaving

@@ -1,3 +1,4 @@
+import LockVocabulary
 import Posix
 import Rendezvous
 import Systemd

@@ -1,5 +1,6 @@
 import CLinux
 import Glibc
+import LockVocabulary
 import Posix
 
 /// The watch over the daemon's place: whether its path still names its socket, and whether the system's daemon appears.

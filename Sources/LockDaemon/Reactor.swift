@@ -1,4 +1,5 @@
 import Glibc
+import LockClaims
 import LockServer
 import LockVocabulary
 import Posix
@@ -75,6 +76,8 @@ struct Reactor: ~Copyable {
     private(set) var hasUnkeptSocket = false
     /// The changes that are news for the daemon.
     var news = News()
+    /// What the server asks of the cluster: taken before a commit, to be sent after it.
+    var storeRequests: [(id: StoreRequestID, request: StoreRequest, deadline: Instant)] = []
     /// Whether the main queue may have work.
     private(set) var mainQueueHasWork = true
 
@@ -126,22 +129,6 @@ struct Reactor: ~Copyable {
         now = Instant(nanoseconds: BootClock.now())
     }
 
-    /// The numbers of sessions and locks.
-    struct Counts: Equatable {
-        var sessions: Int
-        var locks: Int
-    }
-
-    /// The changes that make `serve` return. The reactor checks for them itself, because that costs each batch less.
-    struct News {
-        /// Fewer tokens left than this.
-        var tokens: UInt64 = 0
-        /// Other counts than these; nil for none.
-        var counts: Counts?
-        /// Whether the end of every batch is news.
-        var isEveryBatch = false
-    }
-
     /// Serves until the main queue has work, or there is news.
     ///
     /// The first batch after a drain does not sleep, because the drain may have left work.
@@ -151,10 +138,8 @@ struct Reactor: ~Copyable {
 
     private var hasNews: Bool {
         server.hasEvents || hasClosedSome || server.tokensLeft < news.tokens || news.isEveryBatch
-            || news.counts.map { $0 != counts } ?? false
+            || news.counts.map { $0 != counts } ?? false || !storeRequests.isEmpty
     }
-
-    var counts: Counts { Counts(sessions: server.sessionCount, locks: server.lockCount) }
 
     private mutating func runBatch() {
         // What a former worker had read comes first: it is void after a commit.
@@ -193,13 +178,14 @@ struct Reactor: ~Copyable {
     /// Notes that a deadline may have come.
     mutating func acknowledgeTimer() { timer.acknowledge() }
 
-    private mutating func tick() { now = Instant(nanoseconds: BootClock.now()) }
+    mutating func tick() { now = Instant(nanoseconds: BootClock.now()) }
 
     // MARK: - Wait
 
     /// Whether the shell has work without any new event.
     private var hasLeftOvers: Bool {
         !readable.isEmpty || !ends.isEmpty || !visits.isEmpty || connections.waitingCount > 0 || care.isOn
+            || server.mayHaveStoreRequests
     }
 
     private mutating func wait(hasWork: Bool) -> Int {

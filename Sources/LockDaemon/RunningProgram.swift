@@ -36,7 +36,7 @@ extension Daemon {
             // libdispatch reports to syslog, which may wait (D20).
             setenv("LIBDISPATCH_LOG", "NO", 0)
             let daemon = try Daemon(configuration, journal, kept.take())
-            daemon.serve()
+            try daemon.serve()
             // The end of the process frees the memory faster than deinitializers would.
             exit(Departure.Status.done.rawValue)
         } catch {

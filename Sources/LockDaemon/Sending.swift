@@ -1,3 +1,4 @@
+import LockClaims
 import LockServer
 import LockVocabulary
 import Posix
@@ -5,6 +6,7 @@ import Posix
 /// SEND: what a batch has brought about is committed, and then goes to the clients.
 extension Reactor {
     mutating func send() {
+        noteStoreRequests()
         collectVisits()
         // What is sent must not be forgotten: the next worker goes on from here.
         commit()
@@ -124,5 +126,24 @@ extension Reactor {
             server.wrote(count, to: session, at: now)
         case .broken: note(.closed, of: session)
         }
+    }
+}
+
+// MARK: - The cluster
+
+extension Reactor {
+    /// Removes and returns what is to be sent to the cluster.
+    mutating func takeStoreRequests() -> [(id: StoreRequestID, request: StoreRequest, deadline: Instant)] {
+        guard !storeRequests.isEmpty else { return [] }
+        defer { storeRequests = [] }
+        return storeRequests
+    }
+
+    /// Notes what the server asks of the cluster. What follows from it is committed next.
+    mutating func noteStoreRequests() {
+        guard server.isInFleet else { return }
+        // The process may have been stopped since the batch began.
+        tick()
+        while let request = server.nextStoreRequest(at: now) { storeRequests.append(request) }
     }
 }

@@ -10,6 +10,8 @@ import Systemd
     /// What `systemctl status` shows.
     struct Status: Equatable, CustomStringConvertible {
         var counts: Reactor.Counts
+        /// How the daemon stands in its fleet; nil without one.
+        var fleet: String?
         /// The fault of the last options and rules; nil if the daemon uses them.
         var fault: String?
 
@@ -17,7 +19,7 @@ import Systemd
             let (sessions, locks) = (counts.sessions, counts.locks)
             let words =
                 "\(sessions) \(sessions == 1 ? "session" : "sessions"), \(locks) \(locks == 1 ? "lock" : "locks")"
-            return fault.map { "\(words); \($0)" } ?? words
+            return [words, fleet, fault].compactMap(\.self).joined(separator: "; ")
         }
     }
 

@@ -128,6 +128,18 @@ import Systemd
     /// The last token that the daemon may give out.
     var last: Token { reserve?.reserved ?? Token(rawValue: .max) }
 
+    /// What the state directory says of the daemon's place in a fleet; nil without the directory.
+    func fleetFolder() throws(Departure) -> FleetFolder? {
+        let folder = directory.inspect { directory in
+            Result { () throws(SystemError) in try FleetFolder(directory.directory) }
+        }
+        switch folder {
+        case nil: return nil
+        case .success(let folder): return folder
+        case .failure(let fault): throw Departure(.noState, "\(fault)")
+        }
+    }
+
     /// Writes that the daemon ends in order with so many tokens left, and then calls `next`.
     func finish(left: UInt64, _ next: @escaping @MainActor () -> Void) {
         guard let reserve else { return next() }

@@ -54,8 +54,9 @@ extension Server {
             return nil
         }
         let isWorthwhile = cachePolicy.note(name, mode, by: session, owner, isGranted: true)
-        // The order of locks is checked at each request.
+        // The order of locks is checked at each request, and a client does not look whether a claim has ended when it enters a slot.
         guard isWorthwhile, mayCache, table.hasSlots(session), policy.order.isEmpty,
+            fleet == nil || !table.isShared(name),
             watchers.isEmpty || watchers.sessions(watching: name).isEmpty,
             let slot = table.cache(granted.token, on: name, of: session)
         else { return nil }

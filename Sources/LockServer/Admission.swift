@@ -86,3 +86,35 @@ extension ServerConfiguration.Limits {
         return limits
     }
 }
+
+/// Who may do what.
+extension Server {
+    /// The rules that the administrator made.
+    public var policy: Policy { verdicts.policy }
+
+    /// Sets another policy; no session loses what it holds.
+    ///
+    /// - Parameter identity: the identity of a session's process. The new policy may need facts that the old one did not.
+    public mutating func setPolicy(
+        _ policy: Policy, identity: (SessionID) -> Peer.Identity? = { _ in nil }
+    ) {
+        verdicts.policy = policy
+        // Who may do what is asked again with the next request.
+        table.stopCaching(at: table.now)
+        accounts.forgiveDebts()
+        for client in conversations.indices {
+            if let identity = identity(conversations[client].session) {
+                conversations[client].peer.identity = identity
+            }
+            decide(on: client)
+        }
+    }
+
+    private mutating func decide(on client: ConversationIndex) {
+        let verdict = verdicts.verdict(on: conversations[client].peer)
+        conversations[client].verdict = verdict
+        if conversations[client].phase == .open {
+            table.setShare(verdict.share, of: conversations[client].session)
+        }
+    }
+}

@@ -61,6 +61,9 @@ struct Conversation: ~Copyable {
     /// Whether the session waits for a visit of the shell.
     private var isReady = false
 
+    /// Whether the session may have grants on names that hosts share.
+    var mayHoldShared = false
+
     /// Whether what its fact says of the session has changed, but for input and output (`ConversationFacts`).
     var hasNewStanding = true
     /// Whether `Conversations` lists it as changed.
@@ -99,17 +102,6 @@ struct Conversation: ~Copyable {
     }
 
     // MARK: - Facts
-
-    /// Input that is not carried out, and output that is not sent: what facts keep of it.
-    struct Traffic {
-        var output: [UInt8]
-        /// The bytes that the session was sent before it, and more, so that it is above zero.
-        var position: UInt64
-        var input: LineReader.Rest
-        var parked: [UInt8]
-        var missed: Int
-        var rowReplies: [RowReply]
-    }
 
     /// Whether there is neither input nor output, and never was output.
     var isQuiet: Bool {
@@ -274,11 +266,13 @@ struct Conversation: ~Copyable {
 
     /// Writes the reply to a request that is granted.
     mutating func writeGranted(
-        _ name: LockName, _ mode: LockMode, _ token: Token, ownerDied: Bool, _ slot: GrantedSlot?, _ tag: Tag?
+        _ name: LockName, _ mode: LockMode, _ token: Token, ownerDied: Mark?, _ slot: GrantedSlot?,
+        _ until: Until?, _ tag: Tag?
     ) {
+        if until != nil { mayHoldShared = true }
         if !isMute {
             output.appendLine {
-                Reply.encodeGranted(name, mode, token, ownerDied: ownerDied, slot, tag: tag, in: $0)
+                Reply.encodeGranted(name, mode, token, ownerDied: ownerDied, slot, until, tag: tag, in: $0)
             }
         }
     }

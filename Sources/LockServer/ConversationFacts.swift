@@ -48,6 +48,19 @@ struct Standing {
     }
 }
 
+extension Conversation {
+    /// Input that is not carried out, and output that is not sent: what facts keep of it.
+    struct Traffic {
+        var output: [UInt8]
+        /// The bytes that the session was sent before it, and more, so that it is above zero.
+        var position: UInt64
+        var input: LineReader.Rest
+        var parked: [UInt8]
+        var missed: Int
+        var rowReplies: [RowReply]
+    }
+}
+
 extension FactWriter {
     mutating func write(_ standing: Standing) {
         write(standing.serial)
@@ -104,6 +117,10 @@ extension FactWriter {
             write(3)
             write(lines.count)
             for line in lines { write(line) }
+        case .claims(let name, let written):
+            write(4)
+            write(name)
+            write(written)
         }
     }
 
@@ -189,6 +206,7 @@ extension FactReader {
                 })
         case 3:
             rest = .rows(try list { reader throws(UnreadableFact) in Array(try reader.data()) }[...])
+        case 4: rest = .claims(try name(), try self.count())
         default: throw UnreadableFact()
         }
         return RowReply(tag, rest, count: count)

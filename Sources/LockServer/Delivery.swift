@@ -33,7 +33,7 @@ extension Server {
         switch effect {
         case .granted(let session, let tag, let name, let granted):
             guard let client = conversations.openIndex(of: session) else { return }
-            conversations[client].write(reply(granted, name), tag)
+            conversations[client].write(reply(granted, name, client), tag)
             enforceBounds(on: client)
         case .refused(let session, let tag, let name, let mode, let refusal):
             guard let client = conversations.openIndex(of: session) else { return }

@@ -204,7 +204,7 @@ extension Server {
         case .revoke(let name, let token): return revoke(name, token, client, now)
         case .validate(let name, let token):
             guard allow(.look, name, client) else { return denied("look", name, client) }
-            return .reply(table.validate(name, token, at: now) ? .valid(name, token) : .stale(name, token))
+            return .reply(validate(name, token, now))
         case .status(let name):
             guard allow(.look, name, client) else { return denied("look", name, client) }
             table.advance(to: now)
@@ -303,7 +303,8 @@ extension Server {
         case .granted(let granted):
             statistics.grants += 1
             conversations[client].writeGranted(
-                name, granted.mode, granted.token, ownerDied: granted.ownerDied, slot, tag)
+                name, granted.mode, granted.token, ownerDied: granted.mark, slot,
+                until(name), tag)
             return .written(cost: cost)
         case .waiting: return .later(cost: cost)
         case .refused(let refusal):

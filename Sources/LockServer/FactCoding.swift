@@ -177,7 +177,7 @@ struct FactReader {
         return byte == 1
     }
 
-    private mutating func wholeNumber() throws(UnreadableFact) -> Int64 {
+    mutating func wholeNumber() throws(UnreadableFact) -> Int64 {
         guard bytes.count - position >= 8 else { throw UnreadableFact() }
         defer { position += 8 }
         return Int64(littleEndian: bytes.loadUnaligned(fromByteOffset: position, as: Int64.self))

@@ -60,6 +60,7 @@ extension Server {
             try restore(standing, at: slot, of: account)
         }
         table.isObserved = !watchers.isEmpty
+        try restoreFleet(facts)
         try restoreInputAndOutput(facts, at: now)
         deliverEffects()
         resumeSessions()

@@ -1,3 +1,4 @@
+import LockClaims
 import LockCore
 import LockVocabulary
 import LockWire
@@ -7,7 +8,8 @@ import LockWire
 /// The kinds are part of the ledger's format.
 public struct KeptKey: Hashable, Sendable {
     /// 1 to 5: a fact of the rules (`FactKey.Kind`). 6: a session, by its slot. 7: a session's input and output, by its slot.
-    /// 8: what all users owe for lines. 9: a piece of a session's output or input. The shell has the kinds from 16 on.
+    /// 8: what all users owe for lines. 9: a piece of a session's output or input. 10: the session of this host in its fleet. The
+    /// shell has the kinds from 16 on.
     public let kind: UInt8
     public let slot: UInt32
 
@@ -23,13 +25,14 @@ public struct KeptKey: Hashable, Sendable {
 
     /// Whether a server has facts of this kind.
     static func isKnown(_ kind: UInt8) -> Bool {
-        FactKey.Kind(rawValue: kind) != nil || (standing...piece).contains(kind)
+        FactKey.Kind(rawValue: kind) != nil || (standing...fleet).contains(kind)
     }
 
     static let standing: UInt8 = 6
     static let traffic: UInt8 = 7
     static let debts: UInt8 = 8
     static let piece: UInt8 = 9
+    static let fleet: UInt8 = 10
 }
 
 /// The facts of a server: a new server that gets them goes on where this one is (G14).
@@ -64,6 +67,16 @@ extension Server {
             writer.empty()
             writer.write(fact)
             body(key, writer.bytes)
+        }
+        if fleet?.claims.takeFactsChanged() ?? false {
+            let key = KeptKey(kind: KeptKey.fleet, slot: 0)
+            writer.empty()
+            if let facts = fleet?.claims.facts ?? nil {
+                writer.write(facts)
+                body(key, writer.bytes)
+            } else {
+                body(key, nil)
+            }
         }
         for slot in conversations.takeLeftPieces() { body(KeptKey(kind: KeptKey.piece, slot: slot), nil) }
         conversations.forEachChanged { client, conversation, pool in

@@ -1,3 +1,4 @@
+import LockClaims
 import LockCore
 import LockVocabulary
 import LockWire
@@ -14,6 +15,8 @@ struct RowReply {
 
     enum Rest {
         case status(LockName, StatusCursor)
+        /// The hosts that claim a shared name, after the rows of `status`; so many were written.
+        case claims(LockName, Int)
         case locks(prefix: String, after: LockName?, atMost: Int)
         case sessions(after: ConversationIndex?)
         /// Rows that are made in advance, as lines.
@@ -52,7 +55,7 @@ struct RowReply {
     /// Writes the next page of rows; returns whether the reply is complete.
     mutating func write(
         on page: inout Page, _ table: borrowing LockTable, _ conversations: borrowing Conversations,
-        for reader: ConversationIndex, at now: Instant
+        _ fleet: borrowing Fleet?, for reader: ConversationIndex, at now: Instant
     ) -> Bool {
         let rights = conversations[reader].verdict.rights
         defer { count += page.rows }
@@ -62,7 +65,19 @@ struct RowReply {
                 page.write(Self.row($0, of: name, conversations, rights))
             }
             rest = .status(name, cursor)
-            return cursor.isAtEnd
+            guard cursor.isAtEnd, fleet != nil, table.isShared(name) else { return cursor.isAtEnd }
+            rest = .claims(name, 0)
+            return false
+        case .claims(let name, var written):
+            let rows = fleet.inspect { Row.claims($0.claims.directive(for: name)) } ?? []
+            var hasRoom = true
+            while hasRoom, written < rows.count {
+                hasRoom = page.write(rows[written])
+                written += 1
+            }
+            page.examined = page.rows
+            rest = .claims(name, written)
+            return written >= rows.count
         case .locks(let prefix, var last, let most):
             var isComplete = true
             if most > 0 {
@@ -70,7 +85,8 @@ struct RowReply {
                     guard page.rows < most else { return false }
                     page.examined += 1 + lock.looked / 8
                     last = lock.name
-                    isComplete = rights.allow(.look, lock.name) ? page.write(Self.row(lock)) : true
+                    isComplete =
+                        rights.allow(.look, lock.name) ? page.write(Self.row(lock, table, fleet)) : true
                     isComplete = isComplete && page.examined < page.most
                     return isComplete
                 }
@@ -123,11 +139,22 @@ struct RowReply {
         }
     }
 
-    private static func row(_ lock: LockSummary) -> Row {
+    private static func row(
+        _ lock: LockSummary, _ table: borrowing LockTable, _ fleet: borrowing Fleet?
+    ) -> Row {
         .lock(
             Row.Lock(
                 name: lock.name, mode: lock.mode, holders: lock.holders, waiters: lock.waiters,
-                ownerDied: lock.ownerDied, cached: lock.cached))
+                ownerDied: lock.mark, cached: lock.cached, claim: Self.claim(on: lock.name, table, fleet)))
+    }
+
+    private static func claim(
+        on name: LockName, _ table: borrowing LockTable, _ fleet: borrowing Fleet?
+    ) -> Row.Lock.SharedClaim? {
+        guard table.isShared(name) else { return nil }
+        return fleet.inspect {
+            Row.Lock.SharedClaim($0.claims.directive(for: name), from: $0.configuration.host)
+        }
     }
 
     private static func row(

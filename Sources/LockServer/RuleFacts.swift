@@ -13,6 +13,8 @@ extension FactWriter {
         case .mark(let fact):
             write(fact.lock)
             write(fact.number)
+            // Only where it is so, as other versions go on from the others.
+            if fact.mark != .yes { write(UInt64(fact.mark.rawValue)) }
         }
     }
 
@@ -23,6 +25,11 @@ extension FactWriter {
         write(fact.nextMark)
         write(fact.graceEnd) { $0.write($1) }
         write(fact.isOpening)
+        if let fleet = fact.fleet {
+            write(fleet.slot)
+            write(fleet.serial)
+            write(fleet.nextToken)
+        }
     }
 
     private mutating func write(_ fact: Fact.Session) {
@@ -93,16 +100,31 @@ extension FactReader {
         case .session: .session(try session(account))
         case .grant: .grant(try grant())
         case .waiter: .waiter(try waiter())
-        case .mark: .mark(Fact.Mark(lock: try name(), number: try number()))
+        case .mark: .mark(try mark())
         }
     }
 
+    private mutating func mark() throws(UnreadableFact) -> Fact.Mark {
+        var fact = Fact.Mark(lock: try name(), number: try number())
+        if !isAtEnd {
+            guard let raw = UInt8(exactly: try number()), let mark = Mark(rawValue: raw)
+            else { throw UnreadableFact() }
+            fact.mark = mark
+        }
+        return fact
+    }
+
     private mutating func counters() throws(UnreadableFact) -> Fact.Counters {
-        Fact.Counters(
+        var fact = Fact.Counters(
             nextToken: try token(), nextNumber: try number(), nextSerial: try number32(),
             nextMark: try number(),
             graceEnd: try optional { reader throws(UnreadableFact) in try reader.instant() },
             isOpening: try flag())
+        if !isAtEnd {
+            fact.fleet = Fact.Counters.Fleet(
+                slot: try number32(), serial: try number32(), nextToken: try token())
+        }
+        return fact
     }
 
     private mutating func session(_ account: AccountID) throws(UnreadableFact) -> Fact.Session {

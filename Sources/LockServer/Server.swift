@@ -1,3 +1,4 @@
+import LockClaims
 public import LockCore
 public import LockVocabulary
 import LockWire
@@ -28,6 +29,14 @@ public struct Server: ~Copyable {
     /// An empty array that keeps its memory, to exchange for the rules' effects.
     var spareEffects: [Effect] = []
     var cachePolicy = CachePolicy()
+    /// What the server has of a fleet; nil if it shares no names.
+    var fleet: Fleet?
+    /// When the claims of this host no longer count, and with them all grants on shared names; never without claims.
+    var claimsEnd = Instant.never
+    /// The circle over hosts for which requests are being refused: the hops after that of this host.
+    var fleetHops: [Cycle.Hop] = []
+    /// Whether `nextStoreRequest` may have one: to be called until it has none before anything waits.
+    public internal(set) var mayHaveStoreRequests = false
     /// Makes memory for the slots of a session, and has its client mapped to it with the reply to `HELLO`; nil if there is no
     /// room for more. Without a maker no grant is cached.
     public var slotMaker: ((SessionID) -> SlotMemory?)?
@@ -60,7 +69,12 @@ public struct Server: ~Copyable {
         table = LockTable(
             limits: configuration.limits.rules, firstToken: configuration.firstToken,
             lastToken: configuration.lastToken, graceEnd: configuration.graceEnd,
-            patience: configuration.patience)
+            patience: configuration.patience,
+            sharedNames: configuration.fleet.map { SharedNames(prefixes: $0.namePrefixes) })
+        if let claims = configuration.fleet {
+            fleet = Fleet(claims)
+            mayHaveStoreRequests = true
+        }
         table.completesAtOnce = false
         table.stepsInTurn = turns.steps
     }
@@ -143,6 +157,7 @@ public struct Server: ~Copyable {
     private mutating func endOfInput(
         _ session: SessionID, as phase: Conversation.Phase, wasKilled: () -> Bool, at now: Instant
     ) {
+        endClaimsIfOver(at: now)
         guard let client = conversations.index(of: session) else { return }
         guard conversations[client].phase == .open else {
             if phase == .cutOff { end(client, as: .cutOff, now) }
@@ -174,18 +189,20 @@ public struct Server: ~Copyable {
 
     /// The earliest instant at which something happens without input; nil for never.
     public var nextDeadline: Instant? {
-        Instant.earliest(table.nextDeadline, accounts.nextThrottleEnd)
+        let own = Instant.earliest(table.nextDeadline, accounts.nextThrottleEnd)
+        return fleet == nil ? own : Instant.earliest(own, nextFleetDeadline)
     }
 
     /// Carries out what is due by now, and begins a round of service. Returns whether there is unfinished work.
     @discardableResult
     public mutating func advance(to now: Instant) -> Bool {
+        endClaimsIfOver(at: now)
         table.advance(to: now)
         accounts.beginRound(at: now)
         table.beginBatch()
         dueStepsLeft = turns.batch
-        guard table.hasWork else { return accounts.haveWork }
-        doDueWork()
+        if table.hasWork { doDueWork() }
+        if fleet != nil { advanceFleet(to: now) }
         return hasUnfinishedWork
     }
 
@@ -209,20 +226,25 @@ public struct Server: ~Copyable {
 
     /// Does what has become due since the batch began, so that lines come after it wherever it is little.
     private mutating func catchUp(at now: Instant) {
+        endClaimsIfOver(at: now)
         table.advance(to: now)
         if table.hasWork { doDueWork() }
     }
 
     /// Whether there is work left that waits for a turn, and not for room in a socket.
-    public var hasUnfinishedWork: Bool { accounts.haveWork || table.hasWork }
+    public var hasUnfinishedWork: Bool {
+        accounts.haveWork || table.hasWork || hasUnsettledFleet
+    }
 
     /// Goes on with rows and lines: one turn for each account with work left, and in it for each of its sessions.
     public mutating func resumeWork(at now: Instant) {
+        endClaimsIfOver(at: now)
         accounts.beginTurns()
         if table.hasWork { doDueWork() }
         while let session = nextInTurn(at: now) {
             if let client = conversations.index(of: session) { goOn(client, now) }
         }
+        if hasUnsettledFleet { settleFleet(at: now) }
         dueStepsLeft = turns.batch
     }
 
@@ -314,35 +336,6 @@ public struct Server: ~Copyable {
 
     /// Allows tokens up to and including this one, because they are reserved.
     public mutating func allowTokens(through token: Token) { table.allowTokens(through: token) }
-
-    /// The rules that the administrator made.
-    public var policy: Policy { verdicts.policy }
-
-    /// Sets another policy; no session loses what it holds.
-    ///
-    /// - Parameter identity: the identity of a session's process. The new policy may need facts that the old one did not.
-    public mutating func setPolicy(
-        _ policy: Policy, identity: (SessionID) -> Peer.Identity? = { _ in nil }
-    ) {
-        verdicts.policy = policy
-        // Who may do what is asked again with the next request.
-        table.stopCaching(at: table.now)
-        accounts.forgiveDebts()
-        for client in conversations.indices {
-            if let identity = identity(conversations[client].session) {
-                conversations[client].peer.identity = identity
-            }
-            decide(on: client)
-        }
-    }
-
-    private mutating func decide(on client: ConversationIndex) {
-        let verdict = verdicts.verdict(on: conversations[client].peer)
-        conversations[client].verdict = verdict
-        if conversations[client].phase == .open {
-            table.setShare(verdict.share, of: conversations[client].session)
-        }
-    }
 
     /// Whether `takeEvents` may return events.
     public var hasEvents: Bool { log.hasEvents }

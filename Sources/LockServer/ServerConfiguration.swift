@@ -1,3 +1,4 @@
+public import LockClaims
 public import LockCore
 public import LockVocabulary
 
@@ -57,6 +58,9 @@ public struct ServerConfiguration: Sendable {
     public var graceEnd: Instant?
     /// How long a reader waits behind writers that came after it (G2); nil for as long as they come.
     public var patience: Duration?
+
+    /// This host's place in a fleet; nil if it shares no names.
+    public var fleet: ClaimsConfiguration?
 
     /// Rows that `STATS` adds to the server's own: what the host permits the daemon to do.
     public var hostRows: [HostRow] = []

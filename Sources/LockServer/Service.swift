@@ -133,7 +133,7 @@ extension Server {
             guard room > 0 else { return }
             guard left > 0 else { return queue(client) }
             var page = RowReply.Page(room: room, atMost: left)
-            let isComplete = reply.write(on: &page, table, conversations, for: client, at: now)
+            let isComplete = reply.write(on: &page, table, conversations, fleet, for: client, at: now)
             left -= page.examined
             accounts.charge(.rows(page.examined), to: conversations[client].payer, at: now)
             conversations[client].write(page, of: reply, isComplete: isComplete)

@@ -55,6 +55,6 @@ extension Server {
             .stat(name: "total-refused-reloads", value: statistics.shell.refusedReloads),
             .stat(name: "total-lost-entries", value: statistics.shell.lostEntries),
             .stat(name: "total-fatal-lines", value: statistics.shell.fatalLines),
-        ] + statistics.hostRows.map { .stat(name: $0.name, value: $0.value) }
+        ] + fleetRows() + statistics.hostRows.map { .stat(name: $0.name, value: $0.value) }
     }
 }

@@ -57,6 +57,13 @@ public struct JournalEntry: Sendable {
         case fatalLine
         /// A process that serves could not go on where another one died.
         case startedEmpty
+        /// All grants on names that hosts share have ended, because the lease at the cluster was lost.
+        case clusterLost
+        case clusterUnreachable
+        /// The cluster was restored from a backup.
+        case clusterRestored
+        /// The cluster, or what is in it, does not let the daemon share locks.
+        case clusterRefused
     }
 }
 
@@ -105,6 +112,10 @@ extension JournalEntry.Event {
         case .configurationRefused: "6d4d22b8a5bd42f0ad22edfa475136fa"
         case .fatalLine: "ac26a790380d479a851999ac57cfd713"
         case .startedEmpty: "20e9bf79a75e4f699e6165360bc325c5"
+        case .clusterLost: "fdea9961b31c451ca93519257d6371e8"
+        case .clusterUnreachable: "0b9d29ab0ebb41b19e1bb1e59089c530"
+        case .clusterRestored: "f29c2c26c2d44cd3ba92a3fb7d2cf8ac"
+        case .clusterRefused: "797b7b7a911a4ec4ac3ddc1523b0c385"
         }
     }
 }

@@ -17,7 +17,7 @@ struct ImportTests {
         "Rendezvous": ["LockVocabulary", "Posix", "CLinux", "Glibc"],
         "LockDaemon": [
             "LockServer", "LockCore", "LockVocabulary", "Posix", "Rendezvous", "Systemd", "CLinux",
-            "CMainQueue", "Dispatch", "Glibc", "Keeping", "Ledger",
+            "CMainQueue", "Dispatch", "Glibc", "Keeping", "Ledger", "LockClaims", "EtcdClient",
         ],
         "prwlockd": ["LockDaemon", "Posix", "Rendezvous"],
         "PRWLock": [

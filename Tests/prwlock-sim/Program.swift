@@ -10,12 +10,18 @@ struct Program: ParsableCommand {
             Simulated clients say anything that clients may say, over simulated sockets and by a simulated clock, all of it
             made from one seed. What the server answers is held against a model of the guarantees, and its buffers
             against their limits, at every step. The same seed gives the same history.
+
+            With --hosts there are several servers, which share locks through a simulated etcd. Storms of faults and calms take
+            turns: links that lose, delay, double and reorder, elections, ended leases, compaction, a full store, stopped and
+            dead hosts, killed workers. A step is then one event, such as a message that arrives or a line that a client sends.
             """)
 
     @Option(help: "The seed of the first history; a new one if it is left out.")
     var seed: UInt64?
     @Option(help: "How many histories to live through, each with the next seed.")
     var seeds = 1
+    @Option(help: "How many hosts share locks; one server alone if it is left out.")
+    var hosts: Int?
     @Option(help: "How many steps a history has.")
     var steps = 1_000
     @Flag(help: "Leave out of a history that fails what does not matter to the failure.")
@@ -24,11 +30,18 @@ struct Program: ParsableCommand {
     var trace = false
 
     func validate() throws {
+        if let hosts, hosts < 1 || hosts > 20 { throw ValidationError("There must be from 1 to 20 hosts.") }
+        if hosts != nil, shrink { throw ValidationError("The history of a fleet is not made smaller.") }
         if seeds < 1 || steps < 1 { throw ValidationError("There must be one seed and one step at least.") }
     }
 
     func run() throws {
         let first = seed ?? UInt64.random(in: 0...UInt64(UInt32.max))
+        if let hosts {
+            let fleets = Fleets(hosts: hosts, first: first, seeds: seeds, steps: steps, isTold: trace)
+            if fleets.run() > 0 { throw ExitCode.failure }
+            return
+        }
         let clock = ContinuousClock()
         let start = clock.now
         var counts: [String: Int] = [:]

@@ -1,0 +1,37 @@
+import LockVocabulary
+import Seeded
+
+/// What is the same for all hosts of a history.
+struct FleetSettings {
+    let hosts: Int
+    /// The time to live of leases.
+    let lease: Duration
+    let minimumTurn: Duration
+    let maximumTurn: Duration
+    /// Which names are shared.
+    let prefixes: [String]
+    let names: [String]
+    /// How often in a hundred batches a worker is killed.
+    let kills: Int
+    let clientsOfHost: Int
+
+    init(hosts: Int, _ generator: inout SeededGenerator) {
+        self.hosts = hosts
+        lease = .seconds(generator.pick([2, 3, 5]))
+        minimumTurn = .milliseconds(generator.pick([0, 5, 20]))
+        maximumTurn = .milliseconds(generator.pick([50, 200, 1_000]))
+        prefixes = generator.happens(30) ? [""] : ["s/"]
+        names = ["s/a", "s/b", "s/c", "s/d"].prefix(generator.number(1...4)) + ["local"]
+        kills = generator.pick([0, 0, 1, 10])
+        clientsOfHost = generator.number(1...3)
+    }
+
+    func isShared(_ name: String) -> Bool { prefixes.contains { name.hasPrefix($0) } }
+
+    /// How long it may take after the end of all faults until everything goes on: lost leases must end, and a new leader lets
+    /// them live for longer.
+    var recovery: Duration { lease + .seconds(5) }
+
+    /// How much of a lease's time a host does not use, because clocks differ.
+    var margin: Duration { max(lease / 10, .milliseconds(250)) }
+}
