@@ -157,11 +157,12 @@ class Tokens(unittest.TestCase):
         story.get(11, READER, "write", 6, seen=40)
         self.assertEqual(story.found(), [])
 
-    def test_twice(self) -> None:
-        story = FleetStory()
-        story.get(10, WRITER, "read", 7)
-        story.get(10, READER, "read", 7)
-        self.assertEqual(story.found(), ["token"])
+    def test_only_readers_of_different_hosts_have_the_same(self) -> None:
+        for process, mode, expected in [(READER, "read", []), (WRITER, "read", ["token"]), (READER, "update", ["token"])]:
+            story = FleetStory()
+            story.get(10, WRITER, "read", 7)
+            story.get(10, process, mode, 7)
+            self.assertEqual(story.found(), expected, (process, mode))
 
 
 class Marks(unittest.TestCase):
