@@ -71,8 +71,10 @@
         private var timer: LinkTimer?
 
         /// Begins to connect. Throws if a file of the credentials cannot be used.
+        ///
+        /// - Parameter first: the place in the URL of the member that is tried first; any of them if nil.
         public init(
-            _ url: EtcdURL, credentials: EtcdCredentials,
+            _ url: EtcdURL, credentials: EtcdCredentials, first: Int? = nil,
             answer: @escaping @MainActor (StoreRequestID, StoreAnswer, _ sentAt: Instant) -> Void,
             event: @escaping @MainActor (StoreEvent) -> Void
         ) throws(EtcdFault) {
@@ -83,7 +85,7 @@
             let now = Self.now
             state = .resting(until: now)
             status = Status(since: now)
-            order = MemberOrder(count: url.members.count)
+            order = MemberOrder(count: url.members.count, first: first)
             if url.usesTLS { _ = try TLSContext(credentials) }
             do throws(SystemError) {
                 timer = try LinkTimer { [weak self] in self?.timerFired() }

@@ -20,7 +20,7 @@ public struct EtcdURL: Sendable, Equatable, CustomStringConvertible {
     }
 
     public let usesTLS: Bool
-    /// At least one, in the order in which they are tried.
+    /// At least one. They are tried in this order, from any of them on.
     public let members: [Member]
     /// What all keys begin with: not empty, with a slash at its end.
     public let prefix: String

@@ -6,8 +6,9 @@
 
     /// Attempts, failures, and what comes in.
     extension EtcdLink {
-        /// How long an address may take to accept a connection.
-        private static let acceptance = Duration.seconds(3)
+        /// How long an address may take to accept a connection: the kernel's second attempt, after a second, has half a second for
+        /// the way. A longer time would cost a host its lease for one member that is cut off.
+        private static let acceptance = Duration.milliseconds(1_500)
         /// How many reads are made before others on the main queue have their turn.
         private static let readsInARow = 16
 

@@ -34,7 +34,7 @@
         init(_ url: String, _ credentials: EtcdCredentials = EtcdCredentials()) throws {
             let inbox = inbox
             link = try EtcdLink(
-                try EtcdURL(url), credentials: credentials,
+                try EtcdURL(url), credentials: credentials, first: 0,
                 answer: { id, answer, sentAt in
                     inbox.answers[id] = (answer, sentAt)
                     inbox.changed()
