@@ -203,7 +203,8 @@ extension LockTable {
         guard locks[lock].sharing.contains(.waits), let upgrade = locks[lock].upgrade, isFleet(upgrade)
         else { return false }
         removeFleetWaiter(of: lock)
-        locks[lock].sharing.insert(.deferred)
+        // A table that was built from facts knows the request, and not why it was made: the caller asks for it again.
+        if stake(of: lock).recall != .none { locks[lock].sharing.insert(.deferred) }
         return true
     }
 }
