@@ -240,6 +240,7 @@ struct FleetSimulation {
     private mutating func look() throws {
         try circles.look(at: oracle, at: now)
         guard oracle.isCalm(at: now) else { return }
+        if hosts.allSatisfy({ registers.hasSession($0.name) }) { oracle.allHostsAreBack() }
         let most = settings.maximumTurn * 4 + .seconds(20)
         for request in oracle.asked.values where request.waits {
             let since = max(request.sent, oracle.calmSince?.advanced(by: settings.recovery) ?? now)

@@ -18,6 +18,10 @@ struct Oracle {
     /// The highest token of a writer or updater on each name, and the highest of all.
     private var highestWriter: [String: Token] = [:]
     private var highest: [String: Token] = [:]
+    /// The highest token of each host, by name.
+    private var ownHighest: [GrantPlace: Token] = [:]
+    /// The highest tokens at the time of a backup's restoration, until all hosts have looked at the restored store.
+    private var beforeRestore: [String: Token] = [:]
     var marks: [String: MarkState] = [:]
     /// Hosts of which the lease was revoked, until they have another session: nothing protects what they grant.
     var unprotected: Set<Int> = []
@@ -92,10 +96,20 @@ struct Oracle {
         unprotected.insert(host)
     }
 
-    /// A store that was restored from a backup knows older marks.
-    mutating func forgetMarks() {
+    /// The store was restored from a backup. It knows older marks, and an older revision: a host that has seen a higher one finds
+    /// this out when it connects, and no other host can.
+    mutating func storeIsRestored() {
         isUnsure = true
+        beforeRestore.merge(highest, uniquingKeysWith: max)
+        (highest, highestWriter) = ([:], [:])
         for name in settings.names where settings.isShared(name) { marks[name] = .possible }
+    }
+
+    /// All hosts have looked at the store, so its offset is above all tokens.
+    mutating func allHostsAreBack() {
+        highest.merge(beforeRestore, uniquingKeysWith: max)
+        highestWriter.merge(beforeRestore, uniquingKeysWith: max)
+        beforeRestore = [:]
     }
 
     private mutating func endsUnreleased(_ hold: Hold) {
@@ -182,12 +196,14 @@ struct Oracle {
             return
         }
         guard hold.token.rawValue >> 62 == 1 else { throw Violation("G7: a shared token of \(hold.token)") }
-        let floor = hold.mode == .read ? highestWriter[hold.name] : highest[hold.name]
+        let place = GrantPlace(host: hold.party.host, name: hold.name)
+        let floor = (hold.mode == .read ? highestWriter[hold.name] : highest[hold.name]) ?? ownHighest[place]
         if let floor, hold.token <= floor {
             throw Violation("G7: \(hold) has a token that is not above \(floor)")
         }
         if hold.mode != .read { highestWriter[hold.name] = hold.token }
         highest[hold.name] = max(hold.token, highest[hold.name] ?? hold.token)
+        ownHighest[place] = max(hold.token, ownHighest[place] ?? hold.token)
     }
 
     private mutating func checkMark(_ hold: Hold, _ died: String?) throws {
