@@ -13,6 +13,7 @@ extension Claims {
             if revision < asked.seen { return takeRestored(revision, asked) }
             see(revision)
         }
+        guard asked.era == era else { return release(asked.purpose) }
         switch asked.purpose {
         case .swap where !isCurrent, .lookup where !isCurrent: release(asked.purpose)
         case .swap(let swaps): takeSwap(answer, swaps)
@@ -23,7 +24,9 @@ extension Claims {
             if isCurrent { takeLease(id, seconds, sentAt: asked.sentAt) } else { outbox.append(.revoke(id)) }
         case _ where !isCurrent: break
         case .look:
-            guard case .transaction(_, let reads, let revision) = answer else { return retry(answer, isCurrent) }
+            guard case .transaction(_, let reads, let revision) = answer else {
+                return retry(answer, isCurrent)
+            }
             takeLook(reads, revision)
         case .register:
             guard case .transaction(let succeeded, let reads, let revision) = answer else {
@@ -33,7 +36,9 @@ extension Claims {
         case .keepAlive: takeKeepAlive(answer, sentAt: asked.sentAt)
         case .list(let number):
             guard case .transaction(_, let reads, let revision) = answer, let pairs = reads.first else {
-                if number == listingNumber, listing != nil { (listing, listAt) = (nil, now.advanced(by: .milliseconds(200))) }
+                if number == listingNumber, listing != nil {
+                    (listing, listAt) = (nil, now.advanced(by: .milliseconds(200)))
+                }
                 return
             }
             takePage(pairs, of: number, revision)

@@ -214,7 +214,6 @@ extension Claims {
         storedState.totalLostLeases += 1
         if !isLeaving { storedState.phase = .beginning }
         isSeized = true
-        lastAnswer = max(lastAnswer ?? now, now)
         for name in names {
             if let record = records[name], let left = left(record, by: session) { records[name]?.left = left }
             records[name]?.doubt = nil
@@ -257,6 +256,7 @@ extension Claims {
     /// The store's revision has fallen: nothing of what is known counts.
     mutating func noteRestoredBackup(_ revision: Revision) {
         endSession("the cluster was restored from a backup")
+        era += 1
         newestRevision = revision
         settingsModified = 0
     }
