@@ -217,7 +217,7 @@ struct Oracle {
         }
         if let died { count("ownerdied=\(died)") }
         // Only a later release of a writer removes it.
-        if died != nil { marks[hold.name] = .required }
+        if let died { raiseMark(hold.name, died == "1" ? .required : .possible) }
     }
 
     private mutating func clearMark(_ name: String) { marks[name] = MarkState.none }
