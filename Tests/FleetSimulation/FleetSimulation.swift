@@ -159,6 +159,7 @@ struct FleetSimulation {
         try send(index)
         try daemon.check()
         try hear(index)
+        oracle.sawDeaths(index)
         try checkDeadlines(index)
     }
 

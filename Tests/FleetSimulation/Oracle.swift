@@ -23,6 +23,8 @@ struct Oracle {
     /// The highest tokens at the time of a backup's restoration, until all hosts have looked at the restored store.
     private var beforeRestore: [String: Token] = [:]
     var marks: [String: MarkState] = [:]
+    /// Names for which clients asked that have died, until their daemon has seen it.
+    private var unseenDeaths: [Int: Set<String>] = [:]
     /// Hosts of which the lease was revoked, until they have another session: nothing protects what they grant.
     var unprotected: Set<Int> = []
     /// Whether a host has died or lost its claims, or a worker was killed: a next holder may be told of a death for which there is
@@ -69,8 +71,14 @@ struct Oracle {
         // It cannot be known whether the daemon grants these, or has ended those, before it sees the death.
         for request in asked.values where request.party.client == client {
             raiseMark(request.name, .possible)
+            unseenDeaths[request.party.host, default: []].insert(request.name)
         }
         forget { $0.client == client }
+    }
+
+    /// A daemon has seen all that its clients have done so far.
+    mutating func sawDeaths(_ host: Int) {
+        for name in unseenDeaths.removeValue(forKey: host) ?? [] { raiseMark(name, .possible) }
     }
 
     /// A daemon dies with all that it knows.
