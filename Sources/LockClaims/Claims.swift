@@ -19,6 +19,8 @@ public struct Claims: ~Copyable {
     var step = SessionStep.pausing
     /// Rises with each begin and end of a session: answers to earlier ones do not count.
     var generation: UInt64 = 0
+    /// Rises when the store was restored from a backup: answers from before it say nothing.
+    var era: UInt64 = 0
     var session: HostSession?
     var lease: LeaseID = 0
     var leaseSeconds: Int64 = 0
@@ -116,7 +118,7 @@ public struct Claims: ~Copyable {
             // It has no answer but its events.
         } else {
             inFlight[id] = InFlight(
-                purpose: purpose, sentAt: now, generation: generation, seen: newestRevision)
+                purpose: purpose, sentAt: now, generation: generation, era: era, seen: newestRevision)
         }
         return (id, request, now.advanced(by: requestTimeout))
     }
@@ -166,7 +168,9 @@ public struct Claims: ~Copyable {
     public func directive(for name: LockName) -> Directive {
         if let record = records[name] { return record.directive }
         var directive = Directive()
-        guard let knowledge = known[name], let register = Register(text: knowledge.text) else { return directive }
+        guard let knowledge = known[name], let register = Register(text: knowledge.text) else {
+            return directive
+        }
         directive.holders = register.holders.map { HostClaim(host: $0.session.host, mode: $0.mode) }
         directive.waiters = register.waiters.map { HostClaim(host: $0.session.host, mode: $0.mode) }
         return directive
@@ -206,7 +210,9 @@ public struct Claims: ~Copyable {
     /// States for which locks of other hosts the holders of recalled locks wait.
     public mutating func updateWaits(_ edges: [WaitEdge], at now: Instant) {
         advance(to: now)
-        if waits.update(edges, at: now, stamp: newestRevision), session != nil { outbox.append(.publishWaits) }
+        if waits.update(edges, at: now, stamp: newestRevision), session != nil {
+            outbox.append(.publishWaits)
+        }
     }
 
     /// The circles that this host is to end, each once.

@@ -68,7 +68,9 @@ extension Claims {
             }
             record.held = held
         }
-        if let held, let permits = record.situation.fleet.permits, permits >= held { record.hasReachedRules = true }
+        if let held, let permits = record.situation.fleet.permits, permits >= held {
+            record.hasReachedRules = true
+        }
         noteIdle(&record, name)
     }
 
@@ -97,7 +99,9 @@ extension Claims {
         guard idle.count > 2 * idleCount + 1_000 else { return }
         var kept = Fifo<(LockName, UInt64)>()
         while let (name, number) = idle.popFirst() {
-            if records[name].map({ $0.isIdle && $0.idleNumber == number }) ?? false { kept.append((name, number)) }
+            if records[name].map({ $0.isIdle && $0.idleNumber == number }) ?? false {
+                kept.append((name, number))
+            }
         }
         idle = kept
     }
@@ -178,8 +182,11 @@ extension Claims {
         if let doubt = record.doubt, doubt.modified == record.modified {
             directive.allowed = weaker(directive.allowed, doubt.remains)
         }
-        // What the rules have given back stays so, until the swap is answered or no host waits any more.
-        if recall.kind != .none { directive.allowed = weaker(directive.allowed, record.situation.fleet.permits) }
+        // What the rules have given back stays so, until the swap is answered or no host waits any more. But a session that waits to
+        // upgrade goes before all others: the fleet's session could not get the rest beside it.
+        if recall.kind != .none, record.situation.demand != .upgrade {
+            directive.allowed = weaker(directive.allowed, record.situation.fleet.permits)
+        }
         directive.recall = recall.kind
         directive.recallsFirst = recall.isFirst
         // Until a restored session has read the register, the rules keep what they have, such as a mark.
@@ -246,7 +253,9 @@ extension Claims {
     private func step(
         _ name: LockName, _ record: Record, _ recall: (kind: Recall, isFirst: Bool, removesProbe: Bool)
     ) -> Step? {
-        guard let session, !record.isInFlight, record.pausedUntil.map({ $0 <= now }) ?? true else { return nil }
+        guard let session, !record.isInFlight, record.pausedUntil.map({ $0 <= now }) ?? true else {
+            return nil
+        }
         if record.needsLookup { return .lookup }
         // A restored session reads all registers first.
         if record.content == .unknown, record.held != nil { return nil }
@@ -291,7 +300,8 @@ extension Claims {
     private func giveUp(_ swap: inout Swap, _ record: Record, _ recall: Recall, _ session: HostSession) {
         guard recall != .none, let held = swap.next.claim(of: session) else { return }
         let mark = mark(record)
-        let canShare = record.situation.fleet == .read
+        let canShare =
+            record.situation.fleet == .read
             || record.situation.fleet == .all && record.situation.demand <= .read
         if recall == .share, held == .write, canShare {
             swap.next.share(session, mark: mark)
@@ -332,7 +342,8 @@ extension Claims {
         if let doubt = record.doubt, doubt.modified == record.modified, record.situation.demand != .none {
             return .swap(swap)
         }
-        guard let wish, wish.isProbe, swap.next.waiter(of: wish.session) == nil, swap.next.claim(of: wish.session) != wish.mode
+        guard let wish, wish.isProbe, swap.next.waiter(of: wish.session) == nil,
+            swap.next.claim(of: wish.session) != wish.mode
         else { return nil }
         swap.isProof = true
         return .swap(swap)
@@ -363,7 +374,8 @@ extension Claims {
     }
 
     private func isForgettable(_ record: Record) -> Bool {
-        guard session != nil, !record.isInFlight, !record.isReady, !record.needsLookup, record.situation.isIdle
+        guard session != nil, !record.isInFlight, !record.isReady, !record.needsLookup,
+            record.situation.isIdle
         else { return false }
         return !(record.register?.sessions.contains { $0.host == configuration.host } ?? false)
     }

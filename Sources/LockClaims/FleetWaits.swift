@@ -21,7 +21,7 @@ struct FleetWaits {
     }
 
     /// How long an edge lasts before it is published, and how often the rules are asked.
-    private static let period = Duration.milliseconds(200)
+    private static let period = Duration.milliseconds(100)
     /// How long a circle is seen before it is ended.
     private static let patience = Duration.milliseconds(300)
 
@@ -30,7 +30,10 @@ struct FleetWaits {
     /// The edges at the last two answers of the rules, with their stamps.
     private var latest: [WaitEdge: Revision] = [:]
     private var published: [WaitEdge: Revision] = [:]
-    private var foreign: [HostName: [Edge]] = [:]
+    /// Whether the last publication may not have been carried out.
+    private var isUncertain = false
+    /// The edges of others, as of a revision.
+    private var foreign: [HostName: (edges: [Edge], asOf: Revision)] = [:]
     private var seen: [WaitEdge: (circle: [Edge], since: Instant)] = [:]
     private var circles: [FleetCircle] = []
 
@@ -47,15 +50,17 @@ struct FleetWaits {
         for edge in edges { next[edge] = latest[edge] ?? stamp }
         let lasting = next.filter { latest[$0.key] != nil }
         latest = next
-        defer { published = lasting }
-        return published != lasting
+        defer { (published, isUncertain) = (lasting, false) }
+        return isUncertain || published != lasting
     }
 
     /// The value of this host's key; nil for none.
     var publication: [UInt8]? {
         guard !published.isEmpty else { return nil }
         var text = "prwlock-waits 1\n"
-        for (edge, stamp) in published.sorted(by: { ($0.key.held.text, $0.key.waiter) < ($1.key.held.text, $1.key.waiter) }) {
+        for (edge, stamp) in published.sorted(by: {
+            ($0.key.held.text, $0.key.waiter) < ($1.key.held.text, $1.key.waiter)
+        }) {
             text += "edge \(edge.held) \(edge.wanted) \(edge.waiter) \(stamp)\n"
         }
         return Array(text.utf8)
@@ -63,15 +68,20 @@ struct FleetWaits {
 
     /// The publication may not have been carried out: the next answer of the rules is published again.
     mutating func publishAgain(at now: Instant) {
-        published = [:]
-        nextQuestion = now
+        isUncertain = true
+        nextQuestion = now.advanced(by: Self.period)
     }
 
     // MARK: - The edges of others
 
-    mutating func note(_ value: [UInt8]?, of host: HostName, at now: Instant) {
-        foreign[host] = value.flatMap { Self.edges($0, of: host) }
+    /// Takes what a host has published; nil for nothing. A damaged value has no edges.
+    mutating func note(_ value: [UInt8]?, of host: HostName, asOf revision: Revision) {
+        if let former = foreign[host], former.asOf > revision { return }
+        foreign[host] = (value.flatMap { Self.edges($0, of: host) } ?? [], revision)
     }
+
+    /// A listing of all keys from this revision on is complete: what it has not shown has gone.
+    mutating func endListing(from first: Revision) { foreign = foreign.filter { $0.value.asOf >= first } }
 
     private static func edges(_ text: [UInt8], of host: HostName) -> [Edge]? {
         var lines = Lines(text)
@@ -104,14 +114,16 @@ struct FleetWaits {
 
     func nextDeadline(isRecalling: Bool) -> Instant? { isActive(isRecalling) ? nextQuestion : nil }
 
-    private func isActive(_ isRecalling: Bool) -> Bool { isRecalling || !latest.isEmpty || !published.isEmpty }
+    private func isActive(_ isRecalling: Bool) -> Bool {
+        isRecalling || !latest.isEmpty || !published.isEmpty || isUncertain
+    }
 
     mutating func reset() { self = FleetWaits() }
 
     private mutating func look(at now: Instant, of host: HostName) {
         var before: [LockName: [Edge]] = [:]
-        for (other, edges) in foreign where other != host {
-            for edge in edges { before[edge.edge.held, default: []].append(edge) }
+        for (other, known) in foreign where other != host {
+            for edge in known.edges { before[edge.edge.held, default: []].append(edge) }
         }
         let own = published.map { Edge(host: host, edge: $0.key, stamp: $0.value) }
         for edge in own { before[edge.edge.held, default: []].append(edge) }
@@ -137,7 +149,9 @@ struct FleetWaits {
         while let way = ways.first, let last = way.last {
             ways.removeFirst()
             if last.edge.wanted == start.edge.held { return way }
-            let more = (next[last.edge.wanted] ?? []).filter { $0.isOlder(than: start) && !reached.contains($0) }
+            let more = (next[last.edge.wanted] ?? []).filter {
+                $0.isOlder(than: start) && !reached.contains($0)
+            }
             for edge in more.sorted(by: { $0.isOlder(than: $1) }) {
                 reached.insert(edge)
                 ways.append(way + [edge])

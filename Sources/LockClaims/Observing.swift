@@ -44,7 +44,9 @@ extension Claims {
     private mutating func endListing(from first: Revision) {
         if restoredUpTo == .max { restoredUpTo = first }
         watchedTo = max(watchedTo, first)
-        let gone = known.filter { $0.value.listing != listingNumber && $0.value.asOf <= first && !$0.value.text.isEmpty }
+        let gone = known.filter {
+            $0.value.listing != listingNumber && $0.value.asOf <= first && !$0.value.text.isEmpty
+        }
         for name in gone.keys.sorted() { note(name, text: [], modified: 0, asOf: first) }
         for name in names where records[name]?.content == .unknown {
             note(name, text: [], modified: 0, asOf: first)
@@ -53,6 +55,7 @@ extension Claims {
             hosts[host] = HostKnowledge(number: nil, asOf: first)
         }
         hostsKnownTo = max(hostsKnownTo, first, watchedTo - 1)
+        waits.endListing(from: first)
         dropAbsent()
         noteHosts(mayHaveEnded: true)
     }
@@ -88,7 +91,7 @@ extension Claims {
         switch keys.subject(of: pair.key) {
         case .fleet: observeSettings(pair)
         case .host(let host): noteHost(host, pair.created, asOf: revision)
-        case .waits(let host): waits.note(pair.value, of: host, at: now)
+        case .waits(let host): waits.note(pair.value, of: host, asOf: revision)
         case .register(let name):
             note(name, text: pair.value, modified: pair.modified, asOf: revision, listing: listing)
         case .foreign: break
@@ -98,7 +101,7 @@ extension Claims {
     private mutating func observeDeletion(of key: [UInt8], at revision: Revision) {
         switch keys.subject(of: key) {
         case .host(let host): noteHost(host, nil, asOf: revision)
-        case .waits(let host): waits.note(nil, of: host, at: now)
+        case .waits(let host): waits.note(nil, of: host, asOf: revision)
         case .register(let name):
             note(name, text: [], modified: 0, asOf: revision)
         case .fleet, .foreign: break
@@ -165,7 +168,8 @@ extension Claims {
 
     private func namesDeadSession(_ register: Register?) -> Bool {
         guard let register else { return false }
-        return register.holders.contains { isDead($0.session) } || register.waiters.contains { isDead($0.session) }
+        return register.holders.contains { isDead($0.session) }
+            || register.waiters.contains { isDead($0.session) }
     }
 
     /// The names of all records, in one order: what follows from a history must not depend on how a table is laid out.
@@ -201,7 +205,9 @@ extension Claims {
         }
         if records[name] == nil {
             guard !text.isEmpty || known[name] != nil else { return }
-            if known[name] == nil, known.count >= configuration.rememberedRegisters, !namesThisHost(text) { return }
+            if known[name] == nil, known.count >= configuration.rememberedRegisters, !namesThisHost(text) {
+                return
+            }
         }
         knowledge.listing = listingNumber
         known[name] = knowledge

@@ -21,7 +21,9 @@ extension Register {
                     let session = HostSession(words[2..<4])
                 else { return nil }
                 let flags = words[4...]
-                guard flags.isEmpty || flags == ["upgrade"] || flags == ["probe"] || flags == ["upgrade", "probe"]
+                guard
+                    flags.isEmpty || flags == ["upgrade"] || flags == ["probe"]
+                        || flags == ["upgrade", "probe"]
                 else { return nil }
                 let isUpgrade = flags.contains("upgrade")
                 guard !isUpgrade || mode == .write && waiters.isEmpty else { return nil }
@@ -34,7 +36,8 @@ extension Register {
             default: return nil
             }
         }
-        guard lines.isComplete, !isEmpty, holders.count == 1 || !holders.contains(where: { $0.mode == .write }),
+        guard lines.isComplete, !isEmpty,
+            holders.count == 1 || !holders.contains(where: { $0.mode == .write }),
             Set(holders.map(\.session.host)).count == holders.count,
             Set(waiters.map(\.session.host)).count == waiters.count
         else { return nil }

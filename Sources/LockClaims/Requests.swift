@@ -24,6 +24,7 @@ struct InFlight {
     var purpose: Purpose
     var sentAt: Instant
     var generation: UInt64
+    var era: UInt64
     /// The newest revision that was seen when it was sent: an answer with a lower one is of a restored store.
     var seen: Revision
 }
@@ -55,7 +56,9 @@ extension Claims {
         case .revoke(let lease): return .revokeLease(lease)
         case .check: return session == nil ? nil : .transaction(Transaction(then: sessionKeys))
         case .raiseGate:
-            return ownTransaction(then: [.put(key: keys.host(configuration.host), value: ownRecord, lease: lease)])
+            return ownTransaction(then: [
+                .put(key: keys.host(configuration.host), value: ownRecord, lease: lease)
+            ])
         case .publishWaits:
             let key = keys.waits(configuration.host)
             guard let value = waits.publication else { return ownTransaction(then: [.delete(key: key)]) }
@@ -78,7 +81,9 @@ extension Claims {
     private var registration: Transaction {
         let key = keys.host(configuration.host)
         var then: [StoreOperation] = [.put(key: key, value: ownRecord, lease: lease)]
-        if let text = settings?.text, isSettingsNews { then.append(.put(key: keys.fleet, value: text, lease: 0)) }
+        if let text = settings?.text, isSettingsNews {
+            then.append(.put(key: keys.fleet, value: text, lease: 0))
+        }
         return Transaction(
             if: [.created(key: key, at: 0), .modified(key: keys.fleet, at: settingsModified)],
             then: then, otherwise: sessionKeys)
@@ -141,7 +146,8 @@ extension Claims {
         begin(swap.name)
         guard let remains = swap.givesUp else { return }
         let former = records[swap.name]?.doubt
-        let least = former.flatMap { $0.modified == swap.modified ? weaker($0.remains, remains) : nil } ?? remains
+        let least =
+            former.flatMap { $0.modified == swap.modified ? weaker($0.remains, remains) : nil } ?? remains
         let isFormer = former?.modified == swap.modified
         records[swap.name]?.doubt = (swap.modified, isFormer ? weaker(former?.remains, least) : least)
     }
@@ -172,10 +178,14 @@ extension Claims {
         return Transaction(if: comparisons, then: then, otherwise: otherwise)
     }
 
-    private func compared(_ swaps: [Swap], _ session: HostSession) -> (live: [HostSession], dead: [HostSession]) {
+    private func compared(_ swaps: [Swap], _ session: HostSession) -> (
+        live: [HostSession], dead: [HostSession]
+    ) {
         let live = Set(swaps.flatMap(\.promoted)).subtracting([session])
         let dead = Set(swaps.flatMap(\.swept))
-        return (live.sorted { $0.host < $1.host }, dead.sorted { ($0.host, $0.number) < ($1.host, $1.number) })
+        return (
+            live.sorted { $0.host < $1.host }, dead.sorted { ($0.host, $0.number) < ($1.host, $1.number) }
+        )
     }
 
     /// The hosts that a failed transaction reads, this host first.

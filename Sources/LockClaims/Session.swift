@@ -214,13 +214,12 @@ extension Claims {
         storedState.totalLostLeases += 1
         if !isLeaving { storedState.phase = .beginning }
         isSeized = true
-        lastAnswer = max(lastAnswer ?? now, now)
-        leaveSession()
         for name in names {
             if let record = records[name], let left = left(record, by: session) { records[name]?.left = left }
             records[name]?.doubt = nil
-            settle(name)
         }
+        leaveSession()
+        for name in names { settle(name) }
         pause(.zero)
     }
 
@@ -239,20 +238,27 @@ extension Claims {
         hosts = [:]
         waits.reset()
         outbox = Fifo()
+        forgetRegisters()
     }
 
-    /// The store's revision has fallen: nothing of what is known counts.
-    mutating func noteRestoredBackup(_ revision: Revision) {
-        endSession("the cluster was restored from a backup")
-        newestRevision = revision
-        settingsModified = 0
+    /// What was read under a former session says nothing in the next one: if the store was restored from a backup in between, the
+    /// same revision may stand for another state.
+    private mutating func forgetRegisters() {
         known = [:]
         absent = Fifo()
         for name in names {
             records[name]?.content = .register(Register())
             records[name]?.modified = 0
-            settle(name)
+            records[name]?.needsLookup = false
         }
+    }
+
+    /// The store's revision has fallen: nothing of what is known counts.
+    mutating func noteRestoredBackup(_ revision: Revision) {
+        endSession("the cluster was restored from a backup")
+        era += 1
+        newestRevision = revision
+        settingsModified = 0
     }
 
     mutating func resume(_ facts: FleetFacts) {

@@ -43,6 +43,7 @@ struct FleetSimulation {
         case goesOn(Int)
         case starts(Int)
         case look
+        case returns(Hold)
         case fails(SimulatedStore)
         case restored(SimulatedStore)
     }
@@ -158,6 +159,7 @@ struct FleetSimulation {
         try send(index)
         try daemon.check()
         try hear(index)
+        oracle.sawDeaths(index)
         try checkDeadlines(index)
     }
 
@@ -231,6 +233,7 @@ struct FleetSimulation {
         case .look:
             try look()
             agenda.note(.look, at: after(100, 100))
+        case .returns(let hold): try giveBack(hold)
         case .fails(let backup): fail(backup)
         case .restored(let backup): try restore(backup)
         }
@@ -240,6 +243,7 @@ struct FleetSimulation {
     private mutating func look() throws {
         try circles.look(at: oracle, at: now)
         guard oracle.isCalm(at: now) else { return }
+        if hosts.allSatisfy({ registers.hasSession($0.name) }) { oracle.allHostsAreBack() }
         let most = settings.maximumTurn * 4 + .seconds(20)
         for request in oracle.asked.values where request.waits {
             let since = max(request.sent, oracle.calmSince?.advanced(by: settings.recovery) ?? now)

@@ -18,7 +18,13 @@ struct Oracle {
     /// The highest token of a writer or updater on each name, and the highest of all.
     private var highestWriter: [String: Token] = [:]
     private var highest: [String: Token] = [:]
+    /// The highest token of each host, by name.
+    private var ownHighest: [GrantPlace: Token] = [:]
+    /// The highest tokens at the time of a backup's restoration, until all hosts have looked at the restored store.
+    private var beforeRestore: [String: Token] = [:]
     var marks: [String: MarkState] = [:]
+    /// Names for which clients asked that have died, until their daemon has seen it.
+    private var unseenDeaths: [Int: Set<String>] = [:]
     /// Hosts of which the lease was revoked, until they have another session: nothing protects what they grant.
     var unprotected: Set<Int> = []
     /// Whether a host has died or lost its claims, or a worker was killed: a next holder may be told of a death for which there is
@@ -65,8 +71,14 @@ struct Oracle {
         // It cannot be known whether the daemon grants these, or has ended those, before it sees the death.
         for request in asked.values where request.party.client == client {
             raiseMark(request.name, .possible)
+            unseenDeaths[request.party.host, default: []].insert(request.name)
         }
         forget { $0.client == client }
+    }
+
+    /// A daemon has seen all that its clients have done so far.
+    mutating func sawDeaths(_ host: Int) {
+        for name in unseenDeaths.removeValue(forKey: host) ?? [] { raiseMark(name, .possible) }
     }
 
     /// A daemon dies with all that it knows.
@@ -92,10 +104,20 @@ struct Oracle {
         unprotected.insert(host)
     }
 
-    /// A store that was restored from a backup knows older marks.
-    mutating func forgetMarks() {
+    /// The store was restored from a backup. It knows older marks, and an older revision: a host that has seen a higher one finds
+    /// this out when it connects, and no other host can.
+    mutating func storeIsRestored() {
         isUnsure = true
+        beforeRestore.merge(highest, uniquingKeysWith: max)
+        (highest, highestWriter) = ([:], [:])
         for name in settings.names where settings.isShared(name) { marks[name] = .possible }
+    }
+
+    /// All hosts have looked at the store, so its offset is above all tokens.
+    mutating func allHostsAreBack() {
+        highest.merge(beforeRestore, uniquingKeysWith: max)
+        highestWriter.merge(beforeRestore, uniquingKeysWith: max)
+        beforeRestore = [:]
     }
 
     private mutating func endsUnreleased(_ hold: Hold) {
@@ -182,12 +204,14 @@ struct Oracle {
             return
         }
         guard hold.token.rawValue >> 62 == 1 else { throw Violation("G7: a shared token of \(hold.token)") }
-        let floor = hold.mode == .read ? highestWriter[hold.name] : highest[hold.name]
+        let place = GrantPlace(host: hold.party.host, name: hold.name)
+        let floor = (hold.mode == .read ? highestWriter[hold.name] : highest[hold.name]) ?? ownHighest[place]
         if let floor, hold.token <= floor {
             throw Violation("G7: \(hold) has a token that is not above \(floor)")
         }
         if hold.mode != .read { highestWriter[hold.name] = hold.token }
         highest[hold.name] = max(hold.token, highest[hold.name] ?? hold.token)
+        ownHighest[place] = max(hold.token, ownHighest[place] ?? hold.token)
     }
 
     private mutating func checkMark(_ hold: Hold, _ died: String?) throws {
@@ -201,7 +225,7 @@ struct Oracle {
         }
         if let died { count("ownerdied=\(died)") }
         // Only a later release of a writer removes it.
-        if died != nil { marks[hold.name] = .required }
+        if let died { raiseMark(hold.name, died == "1" ? .required : .possible) }
     }
 
     private mutating func clearMark(_ name: String) { marks[name] = MarkState.none }
@@ -282,16 +306,21 @@ struct Oracle {
         lapsed.removeAll { $0.key == key }
     }
 
-    /// All shared holds of a client count until then now.
-    mutating func extended(_ client: Int, until: Instant, at now: Instant) throws {
+    /// All shared holds of a client count until then now. Returns those that had ended for it a moment before: it returns them, as
+    /// the daemon believes that it has them.
+    mutating func extended(_ client: Int, until: Instant, at now: Instant) throws -> [Hold] {
         count("! UNTIL")
-        if let late = lapsed.first(where: { $0.party.client == client }) {
-            throw Violation("G9: extended, and not revoked: \(late)")
+        let late = lapsed.filter { $0.party.client == client }
+        lapsed.removeAll { $0.party.client == client }
+        // An end is rounded to milliseconds.
+        if let hold = late.first(where: { $0.until.advanced(by: .milliseconds(3)) < now }) {
+            throw Violation("G9: extended, and not revoked: \(hold)")
         }
         for place in holds.indices
         where holds[place].party.client == client && settings.isShared(holds[place].name) {
             holds[place].until = max(holds[place].until, until)
         }
+        return late
     }
 
     private mutating func progress(_ request: Asked, at now: Instant) {

@@ -1,0 +1,230 @@
+import LockVocabulary
+import SimulatedStore
+import Testing
+
+@testable import LockClaims
+
+@Suite("How claims go from host to host")
+struct HandoverTests {
+    private func fleet(_ count: Int = 2) -> TestFleet {
+        let fleet = TestFleet(count)
+        fleet.run()
+        return fleet
+    }
+
+    @Test("an idle claim is given up at once, in two transactions for the hand-over")
+    func idle() {
+        let fleet = fleet()
+        fleet[0].acquire(job, .write)
+        fleet.run()
+        fleet[0].release(job)
+        let before = fleet.store.revision
+        fleet[1].acquire(job, .write)
+        fleet.run()
+        #expect(fleet[1].holders(job) == [.write])
+        #expect(fleet.store.revision - before == 2)
+    }
+
+    @Test("a used claim is recalled after its shortest turn, and before all local waiters after its longest")
+    func turns() {
+        let fleet = fleet()
+        fleet[0].acquire(job, .write)
+        fleet.run()
+        fleet[1].acquire(job, .write)
+        fleet.run()
+        #expect(fleet[0].claims.directive(for: job).recall == .none)
+        fleet.pass(.milliseconds(5))
+        #expect(fleet[0].claims.directive(for: job).recall == .all)
+        #expect(!fleet[0].claims.directive(for: job).recallsFirst)
+        fleet.pass(.seconds(1))
+        #expect(fleet[0].claims.directive(for: job).recallsFirst)
+    }
+
+    @Test("a writer's host lets another host read beside its own readers")
+    func share() {
+        let fleet = fleet()
+        fleet[0].acquire(job, .write)
+        fleet.run()
+        fleet[0].release(job)
+        fleet[0].acquire(job, .read)
+        fleet[1].acquire(job, .read)
+        fleet.pass(.milliseconds(10))
+        #expect(fleet[0].holders(job) == [.read] && fleet[1].holders(job) == [.read])
+    }
+
+    @Test("a waiting writer on one host keeps new readers out on the others")
+    func writersFirst() {
+        let fleet = fleet(3)
+        fleet[0].acquire(job, .read)
+        fleet[1].acquire(job, .read)
+        fleet.run()
+        fleet[2].acquire(job, .write)
+        fleet.pass(.milliseconds(10))
+        fleet[0].acquire(job, .read)
+        fleet.pass(.milliseconds(10))
+        #expect(fleet[0].holders(job) == [.read], "the later reader waits")
+        fleet[0].release(job)
+        fleet[1].release(job)
+        fleet.run()
+        #expect(fleet[2].holders(job) == [.write] && fleet[0].holders(job) == [])
+        fleet[2].release(job)
+        fleet.pass(.milliseconds(10))
+        #expect(fleet[0].holders(job) == [.read])
+    }
+
+    @Test("an upgrade waits for the readers of other hosts, and a second one is a deadlock")
+    func upgrade() throws {
+        let fleet = fleet()
+        for host in fleet.hosts { host.acquire(job, .read) }
+        fleet.pass(.milliseconds(10))
+        fleet[0].upgrade(job)
+        fleet.run()
+        fleet[1].upgrade(job)
+        fleet.run()
+        #expect(fleet[1].rules(job).refusals == [.deadlock(try #require(HostName("web1")))])
+        fleet[1].release(job)
+        fleet.pass(.milliseconds(10))
+        #expect(fleet[0].holders(job) == [.write])
+    }
+
+    @Test("a probe gets an idle claim, and is refused for one in use")
+    func probe() {
+        let fleet = fleet()
+        fleet[0].acquire(job, .write)
+        fleet.run()
+        fleet[1].acquire(job, .write, isProbe: true)
+        fleet.run()
+        #expect(fleet[1].rules(job).refusals == [.busy] && fleet[1].rules(job).waiting.isEmpty)
+        #expect(!fleet.register(job).contains("probe"))
+        fleet[0].release(job)
+        fleet.run()
+        fleet[1].acquire(job, .write, isProbe: true)
+        fleet.run()
+        #expect(fleet[1].holders(job) == [.write])
+    }
+
+    @Test("a reading probe shares a write claim that only readers use")
+    func readingProbe() {
+        let fleet = fleet()
+        fleet[0].acquire(job, .write)
+        fleet.run()
+        fleet[0].release(job)
+        fleet[0].acquire(job, .read)
+        fleet[1].acquire(job, .read, isProbe: true)
+        fleet.run()
+        #expect(fleet[1].holders(job) == [.read] && fleet[0].holders(job) == [.read])
+        fleet[0].release(job)
+        fleet[1].release(job)
+        fleet[0].acquire(job, .write)
+        fleet.pass(.milliseconds(20))
+        fleet[1].acquire(job, .read, isProbe: true)
+        fleet.pass(.milliseconds(10))
+        #expect(fleet[1].rules(job).refusals == [.busy])
+    }
+
+    @Test("a probe behind another host's waiter is refused, by a swap that proves what it was decided on")
+    func lateProbe() {
+        let fleet = fleet(3)
+        fleet[0].acquire(job, .write)
+        fleet.run()
+        fleet[1].acquire(job, .write)
+        fleet.run()
+        fleet[2].acquire(job, .read, isProbe: true)
+        fleet.run()
+        #expect(fleet[2].rules(job).refusals == [.busy])
+    }
+
+    @Test(
+        "a probe without an answer is refused after a second, as unavailable if no other host is known to have the claim"
+    )
+    func probeLimit() {
+        let fleet = fleet()
+        fleet[1].holdsRequests = true
+        fleet[1].acquire(job, .write, isProbe: true)
+        fleet.pass(.milliseconds(999))
+        #expect(fleet[1].rules(job).refusals == [])
+        fleet.pass(.milliseconds(1))
+        #expect(fleet[1].rules(job).refusals == [.unavailable("no answer from the cluster in time")])
+        fleet[1].holdsRequests = false
+        fleet.run()
+        #expect(fleet[1].holders(job) == [])
+    }
+
+    @Test("a mark goes with the claim, until a writer has seen it")
+    func mark() {
+        let fleet = fleet(3)
+        fleet[0].acquire(job, .write)
+        fleet.run()
+        fleet[0].release(job, died: true)
+        fleet[1].acquire(job, .read)
+        fleet.pass(.milliseconds(10))
+        #expect(fleet[1].rules(job).shown == .yes)
+        fleet[1].release(job)
+        fleet[2].acquire(job, .write)
+        fleet.pass(.milliseconds(10))
+        #expect(fleet[2].rules(job).shown == .yes)
+        fleet[2].release(job)
+        fleet[0].acquire(job, .write)
+        fleet.pass(.milliseconds(10))
+        #expect(fleet[0].holders(job) == [.write] && fleet[0].rules(job).shown == nil)
+    }
+
+    @Test(
+        "a host that ends with an unused read claim leaves no mark, and its registers are swept by the oldest host"
+    )
+    func sweep() {
+        let fleet = fleet(3)
+        fleet[1].acquire(job, .read)
+        fleet[1].acquire(other, .write)
+        fleet.run()
+        fleet[1].isStopped = true
+        fleet.pass(.seconds(12))
+        #expect(fleet.register(job) == "")
+        #expect(fleet.register(other) == "prwlock-claim 1\nmark maybe\n")
+    }
+
+    @Test("each later claim has higher tokens, and a new revision opens the gate")
+    func tokens() {
+        let fleet = fleet()
+        var highest = Token(rawValue: 0)
+        for round in 0..<6 {
+            let host = fleet[round % 2]
+            host.acquire(job, .write)
+            fleet.pass(.milliseconds(10))
+            #expect(host.holders(job) == [.write])
+            #expect(host.claims.tokens.floor >= highest)
+            highest = host.claims.tokens.gate
+            host.claims.raiseGate()
+            fleet.run()
+            #expect(host.claims.tokens.gate > highest)
+            highest = host.claims.tokens.gate
+            host.release(job)
+            fleet.run()
+        }
+    }
+
+    @Test("a circle through two hosts is ended within a second, by the host with the younger edge")
+    func circle() {
+        let fleet = fleet()
+        fleet[0].acquire(job, .write)
+        fleet[1].acquire(other, .write)
+        fleet.run()
+        fleet[0].acquire(other, .write)
+        fleet[1].acquire(job, .write)
+        let edges = [
+            WaitEdge(held: job, wanted: other, waiter: 5), WaitEdge(held: other, wanted: job, waiter: 8),
+        ]
+        var circles: [[FleetCircle]] = [[], []]
+        for _ in 0..<100 {
+            fleet.pass(.milliseconds(10))
+            for (index, host) in fleet.hosts.enumerated() {
+                if host.claims.takeWaitsWanted() { host.claims.updateWaits([edges[index]], at: fleet.now) }
+                circles[index] += host.claims.takeCircles()
+            }
+            if circles != [[], []] { break }
+        }
+        #expect(circles[0].isEmpty != circles[1].isEmpty)
+        let circle = (circles[0] + circles[1]).first
+        #expect(circle?.hops.count == 2)
+    }
+}
