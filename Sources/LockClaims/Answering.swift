@@ -1,6 +1,6 @@
 import LockVocabulary
 
-/// What each answer changes. An answer to a former session changes nothing but what is known of registers.
+/// What each answer changes. An answer to a former session changes nothing: it may come from a store that was replaced since.
 extension Claims {
     mutating func take(_ answer: StoreAnswer, to asked: InFlight) {
         if case .unknown(let reason) = answer {
@@ -15,7 +15,8 @@ extension Claims {
         }
         guard asked.era == era else { return release(asked.purpose) }
         switch asked.purpose {
-        case .swap(let swaps): takeSwap(answer, swaps, isCurrent: isCurrent)
+        case .swap where !isCurrent, .lookup where !isCurrent: release(asked.purpose)
+        case .swap(let swaps): takeSwap(answer, swaps)
         case .lookup(let name): takeLookup(answer, name)
         case .revoke: takeRevocation(answer)
         case .grantLease:
@@ -120,7 +121,7 @@ extension Claims {
         finish(name)
     }
 
-    private mutating func takeSwap(_ answer: StoreAnswer, _ swaps: [Swap], isCurrent: Bool) {
+    private mutating func takeSwap(_ answer: StoreAnswer, _ swaps: [Swap]) {
         switch answer {
         case .transaction(true, _, let revision): takeSuccess(swaps, revision)
         case .transaction(false, let reads, let revision):
@@ -128,7 +129,7 @@ extension Claims {
                 records[swap.name]?.isAlone = swaps.count > 1
                 learn(swap.name, pairs.first, revision)
             }
-            if isCurrent, let session {
+            if let session {
                 let hosts = comparedHosts(swaps, session)
                 for (host, pairs) in zip(hosts, reads.dropFirst(swaps.count)) {
                     noteHost(host, pairs.first?.created, asOf: revision)

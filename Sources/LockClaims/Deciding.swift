@@ -15,7 +15,10 @@ extension Claims {
         let recall = recall(&record)
         noteProbe(&record)
         let directive = directive(record, recall)
-        if directive != record.directive {
+        let permits = record.situation.fleet.permits
+        let isShort = directive.allowed != nil && weaker(directive.allowed, permits) != directive.allowed
+        // Also if the rules have not done it, or have taken back by themselves what they may let sessions have.
+        if directive != record.directive || isShort {
             recalls += (directive.recall == .none ? 0 : 1) - (record.directive.recall == .none ? 0 : 1)
             record.directive = directive
             if !record.isChanged { changed.append(name) }
@@ -56,6 +59,7 @@ extension Claims {
                 floorEpoch = max(floorEpoch, record.modified + offset)
             } else {
                 storedState.totalHandovers += 1
+                record.isMarkDoubtful = false
             }
             if record.held == nil { storedState.claims += 1 }
             if held == nil {
@@ -184,14 +188,23 @@ extension Claims {
         }
         directive.recall = recall.kind
         directive.recallsFirst = recall.isFirst
-        directive.isClaimed = record.held != nil
+        // Until a restored session has read the register, the rules keep what they have, such as a mark.
+        directive.isClaimed = record.held != nil || record.content == .unknown && restoredUpTo > 0
         if let register = record.register {
-            directive.mark = record.isMarkLocal ? record.situation.mark : register.mark
+            directive.mark = mark(record)
             directive.holders = register.holders.map { HostClaim(host: $0.session.host, mode: $0.mode) }
             directive.waiters = register.waiters.map { HostClaim(host: $0.session.host, mode: $0.mode) }
         }
         directive.refusal = refusal(record, directive)
         return directive
+    }
+
+    /// The mark of a name under this host's claim.
+    private func mark(_ record: Record) -> ClaimMark? {
+        if record.isMarkLocal { return record.situation.mark }
+        guard record.held == .write, record.isMarkDoubtful else { return record.register?.mark }
+        // A former process may have had the claim in use. The rules have kept a mark, but not that a writer has removed one.
+        return record.situation.mark ?? record.register?.mark.map { _ in .maybe }
     }
 
     private func refusal(_ record: Record, _ directive: Directive) -> ClaimRefusal {
@@ -262,7 +275,10 @@ extension Claims {
         let wish = wish(record, swap.next.claim(of: session), swap.next, session)
         swap.next.setWaiter(wish, of: session)
         swap.promoted = swap.next.promote()
-        if swap.next != register { return .swap(swap) }
+        if swap.next != register {
+            noteMark(&swap, record, session)
+            return .swap(swap)
+        }
         return proof(swap, record, wish)
     }
 
@@ -277,12 +293,12 @@ extension Claims {
     func left(_ record: Record, by session: HostSession) -> (session: HostSession, mark: ClaimMark?)? {
         guard record.held == .write else { return nil }
         if record.situation.fleet == .nothing { return (session, .maybe) }
-        return (session, record.isMarkLocal ? record.situation.mark : record.register?.mark)
+        return (session, mark(record))
     }
 
     private func giveUp(_ swap: inout Swap, _ record: Record, _ recall: Recall, _ session: HostSession) {
         guard recall != .none, let held = swap.next.claim(of: session) else { return }
-        let mark = record.isMarkLocal ? record.situation.mark : record.register?.mark
+        let mark = mark(record)
         let canShare =
             record.situation.fleet == .read
             || record.situation.fleet == .all && record.situation.demand <= .read
@@ -321,6 +337,7 @@ extension Claims {
     /// A swap that changes no word: it takes away a doubt, or proves that a probe is refused.
     private func proof(_ swap: Swap, _ record: Record, _ wish: Register.Waiter?) -> Step? {
         var swap = swap
+        if let session { noteMark(&swap, record, session) }
         if let doubt = record.doubt, doubt.modified == record.modified, record.situation.demand != .none {
             return .swap(swap)
         }
@@ -329,6 +346,11 @@ extension Claims {
         else { return nil }
         swap.isProof = true
         return .swap(swap)
+    }
+
+    /// A writer's host says what it knows of the mark whenever it writes the register for another reason.
+    private func noteMark(_ swap: inout Swap, _ record: Record, _ session: HostSession) {
+        if record.held == .write, swap.next.claim(of: session) == .write { swap.next.mark = mark(record) }
     }
 
     // MARK: - Time and end of a record
@@ -359,6 +381,6 @@ extension Claims {
 }
 
 extension Situation {
-    /// Whether no session of this host has to do with the name.
-    var isIdle: Bool { demand == .none && !isUsed && fleet == .all }
+    /// Whether no session of this host has to do with the name, and the rules keep no mark for it.
+    var isIdle: Bool { demand == .none && !isUsed && fleet == .all && mark == nil }
 }

@@ -14,7 +14,10 @@ struct FleetWaits {
         var stamp: Revision
 
         /// Of two edges with one stamp, that of the later host is the younger.
-        func isOlder(than other: Edge) -> Bool { (stamp, host) < (other.stamp, other.host) }
+        func isOlder(than other: Edge) -> Bool {
+            (stamp, host, edge.held, edge.waiter, edge.wanted)
+                < (other.stamp, other.host, other.edge.held, other.edge.waiter, other.edge.wanted)
+        }
     }
 
     /// How long an edge lasts before it is published, and how often the rules are asked.

@@ -239,6 +239,7 @@ extension Claims {
         guard let session, restoredUpTo > 0, knowledge.modified <= restoredUpTo,
             let claim = record.register?.claim(of: session)
         else { return }
+        if claim == .write { record.isMarkDoubtful = true }
         let used = record.situation.fleet.permits
         if weaker(claim, used) != claim { record.doubt = (knowledge.modified, weaker(claim, used)) }
     }

@@ -35,6 +35,8 @@ struct Record: Sendable {
     var hasReachedRules = false
     /// Whether the rules have used the write claim, so that their mark counts and no longer the register's.
     var isMarkLocal = false
+    /// Whether a former process had the write claim: the register may have a mark that a writer has removed since.
+    var isMarkDoubtful = false
     /// Since when a living waiter of another host waits for this host's claim.
     var blockedSince: Instant?
     /// Whether the claim is given up because there are too many idle ones.

@@ -214,12 +214,12 @@ extension Claims {
         storedState.totalLostLeases += 1
         if !isLeaving { storedState.phase = .beginning }
         isSeized = true
-        leaveSession()
         for name in names {
             if let record = records[name], let left = left(record, by: session) { records[name]?.left = left }
             records[name]?.doubt = nil
-            settle(name)
         }
+        leaveSession()
+        for name in names { settle(name) }
         pause(.zero)
     }
 
@@ -238,6 +238,19 @@ extension Claims {
         hosts = [:]
         waits.reset()
         outbox = Fifo()
+        forgetRegisters()
+    }
+
+    /// What was read under a former session says nothing in the next one: if the store was restored from a backup in between, the
+    /// same revision may stand for another state.
+    private mutating func forgetRegisters() {
+        known = [:]
+        absent = Fifo()
+        for name in names {
+            records[name]?.content = .register(Register())
+            records[name]?.modified = 0
+            records[name]?.needsLookup = false
+        }
     }
 
     /// The store's revision has fallen: nothing of what is known counts.
@@ -246,13 +259,6 @@ extension Claims {
         era += 1
         newestRevision = revision
         settingsModified = 0
-        known = [:]
-        absent = Fifo()
-        for name in names {
-            records[name]?.content = .register(Register())
-            records[name]?.modified = 0
-            settle(name)
-        }
     }
 
     mutating func resume(_ facts: FleetFacts) {

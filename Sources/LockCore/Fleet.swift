@@ -65,7 +65,9 @@ extension LockTable {
     /// Ends the fleet's request.
     public mutating func endRecall(_ name: LockName, at now: Instant) {
         advance(to: now)
-        guard let lock = names.find(name), stake(of: lock).recall != .none else { return }
+        guard let lock = names.find(name), locks[lock].isShared else { return }
+        // A table that was built from facts knows the request, and not why it was made.
+        guard stake(of: lock).recall != .none || locks[lock].sharing.contains(.waits) else { return }
         setRecall(.none, isFirst: false, of: lock)
         reconcile(lock)
     }

@@ -224,9 +224,12 @@ extension Server {
 
     private mutating func endCircles(at now: Instant) {
         if fleet?.claims.takeWaitsWanted() ?? false {
-            // The request that waits for this host's claim is the last one on the way.
+            // Of the requests that wait for this host's claim, the first one on the way: those behind which it waits need not be
+            // in a circle.
             let edges = table.fleetDependencies().compactMap { part in
-                part.path.last.map { WaitEdge(held: part.awaited, wanted: part.awaits, waiter: $0.number) }
+                part.path.first { $0.lock == part.awaits }.map {
+                    WaitEdge(held: part.awaited, wanted: part.awaits, waiter: $0.number)
+                }
             }
             fleet?.claims.updateWaits(edges, at: now)
         }

@@ -30,7 +30,10 @@ extension FleetSimulation {
 
     /// The owner that still has something to return, if there is one.
     private func nextToEnd(_ client: Client, _ host: Int) -> String {
-        oracle.holds.first { $0.party.client == client.number }?.party.owner ?? "-"
+        let able = oracle.holds.first { hold in
+            hold.party.client == client.number && !oracle.asked.values.contains { $0.party == hold.party }
+        }
+        return able?.party.owner ?? "-"
     }
 
     private mutating func connect(_ host: Int) {

@@ -153,6 +153,6 @@ extension FleetSimulation {
         note("restored backups", 0)
         network.restore(backup, at: now)
         try registers.begin(anew: network.store)
-        oracle.forgetMarks()
+        oracle.storeIsRestored()
     }
 }

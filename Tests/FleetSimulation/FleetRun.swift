@@ -53,21 +53,30 @@ extension FleetSimulation {
             step += 1
             if now > most { throw Violation("not decided at the end: \(state); lapsed \(oracle.lapsed)") }
         }
+        // Hosts that have started anew wait for the end of their former sessions, and what dead hosts had is removed.
+        try pass(settings.recovery, &step)
+        if let dead = registers.deadEntry { throw Violation("a dead session is left: \(dead)") }
         for host in hosts.indices {
             for client in hosts[host].clients { try die(client.number, of: host) }
             hosts[host].daemon?.leave(at: local(host))
             try batch(host, [])
         }
-        let end = now.advanced(by: settings.recovery + settings.lease)
-        while now < end {
-            try self.step()
-            step += 1
-        }
+        try pass(settings.recovery + settings.lease, &step)
         // A mark stays until a writer releases the lock.
-        let marks = registers.marked.filter { oracle.marks[$0] ?? .none != .none }.map { "prwlock/n/\($0)" }
+        let marks = registers.onlyMarks.filter { name, mark in
+            oracle.marks[name] ?? .none != .none || mark == "maybe" && oracle.isUnsure
+        }.map { "prwlock/n/\($0.key)" }
         let left = network.store.pairs(prefix: Array("prwlock/".utf8)).map { String(decoding: $0.key, as: UTF8.self) }
             .filter { $0 != "prwlock/fleet" && !marks.contains($0) }
         guard left.isEmpty else { throw Violation("keys are left over: \(left); \(registers.described)") }
         guard network.store.liveLeases.isEmpty else { throw Violation("leases are left over") }
+    }
+
+    private mutating func pass(_ duration: Duration, _ step: inout Int) throws {
+        let end = now.advanced(by: duration)
+        while now < end {
+            try self.step()
+            step += 1
+        }
     }
 }

@@ -120,6 +120,7 @@ struct FleetSimulation {
             try happen(event)
         }
         try registers.look(at: network, oracle, at: now)
+        if registers.hasLostSessions { oracle.isUnsure = true }
         oracle.unprotected = oracle.unprotected.filter { !registers.hasSession(hosts[$0].name) }
     }
 
@@ -127,6 +128,7 @@ struct FleetSimulation {
         var all: [[Input]] = Array(repeating: [], count: hosts.count)
         for (host, delivery) in network.take(until: now) { all[host].append(.delivery(delivery)) }
         try registers.look(at: network, oracle, at: now)
+        if registers.hasLostSessions { oracle.isUnsure = true }
         for (host, inputs) in all.enumerated() where !inputs.isEmpty { try batch(host, inputs) }
     }
 
@@ -175,6 +177,7 @@ struct FleetSimulation {
 
     private mutating func killWorker(_ index: Int) throws {
         oracle.count("killed workers")
+        oracle.isUnsure = true
         trace.add(now, hosts[index].name, "the worker is killed")
         network.restart(index, at: now)
         do {
@@ -237,6 +240,7 @@ struct FleetSimulation {
     private mutating func look() throws {
         try circles.look(at: oracle, at: now)
         guard oracle.isCalm(at: now) else { return }
+        if hosts.allSatisfy({ registers.hasSession($0.name) }) { oracle.allHostsAreBack() }
         let most = settings.maximumTurn * 4 + .seconds(20)
         for request in oracle.asked.values where request.waits {
             let since = max(request.sent, oracle.calmSince?.advanced(by: settings.recovery) ?? now)

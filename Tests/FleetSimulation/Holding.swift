@@ -52,6 +52,12 @@ struct GrantKey: Hashable {
     let token: Token
 }
 
+/// A name on a host.
+struct GrantPlace: Hashable {
+    let host: Int
+    let name: String
+}
+
 /// A grant as its client knows it: it counts from `GRANTED` until its release, its loss or its `until`.
 struct Hold {
     let party: Party

@@ -18,11 +18,16 @@ struct Oracle {
     /// The highest token of a writer or updater on each name, and the highest of all.
     private var highestWriter: [String: Token] = [:]
     private var highest: [String: Token] = [:]
+    /// The highest token of each host, by name.
+    private var ownHighest: [GrantPlace: Token] = [:]
+    /// The highest tokens at the time of a backup's restoration, until all hosts have looked at the restored store.
+    private var beforeRestore: [String: Token] = [:]
     var marks: [String: MarkState] = [:]
     /// Hosts of which the lease was revoked, until they have another session: nothing protects what they grant.
     var unprotected: Set<Int> = []
-    /// Whether a host has died or lost its claims: a next holder may be told of a death for which there is no proof.
-    var hasLostHosts = false
+    /// Whether a host has died or lost its claims, or a worker was killed: a next holder may be told of a death for which there is
+    /// no proof.
+    var isUnsure = false
     /// Since when there are no faults; nil while there are.
     var calmSince: Instant?
     /// When a request was last decided or a lock released, anywhere.
@@ -70,7 +75,7 @@ struct Oracle {
 
     /// A daemon dies with all that it knows.
     mutating func daemonDies(_ host: Int) {
-        hasLostHosts = true
+        isUnsure = true
         for hold in holds where hold.party.host == host { endsUnreleased(hold) }
         for request in asked.values where request.party.host == host {
             raiseMark(request.name, .possible)
@@ -84,17 +89,27 @@ struct Oracle {
 
     /// A host's lease was revoked.
     mutating func losesProtection(_ host: Int) {
-        hasLostHosts = true
+        isUnsure = true
         // Its marks may be lost with its claims, and it may grant to writers.
         for name in settings.names where settings.isShared(name) { marks[name] = .possible }
         holds.removeAll { $0.party.host == host && settings.isShared($0.name) }
         unprotected.insert(host)
     }
 
-    /// A store that was restored from a backup knows older marks.
-    mutating func forgetMarks() {
-        hasLostHosts = true
+    /// The store was restored from a backup. It knows older marks, and an older revision: a host that has seen a higher one finds
+    /// this out when it connects, and no other host can.
+    mutating func storeIsRestored() {
+        isUnsure = true
+        beforeRestore.merge(highest, uniquingKeysWith: max)
+        (highest, highestWriter) = ([:], [:])
         for name in settings.names where settings.isShared(name) { marks[name] = .possible }
+    }
+
+    /// All hosts have looked at the store, so its offset is above all tokens.
+    mutating func allHostsAreBack() {
+        highest.merge(beforeRestore, uniquingKeysWith: max)
+        highestWriter.merge(beforeRestore, uniquingKeysWith: max)
+        beforeRestore = [:]
     }
 
     private mutating func endsUnreleased(_ hold: Hold) {
@@ -122,7 +137,7 @@ struct Oracle {
         for hold in holds where hold.until <= now {
             count("holds that ended by until=")
             endsUnreleased(hold)
-            hasLostHosts = true
+            isUnsure = true
             lapsed.append(hold)
         }
         holds.removeAll { $0.until <= now }
@@ -181,12 +196,14 @@ struct Oracle {
             return
         }
         guard hold.token.rawValue >> 62 == 1 else { throw Violation("G7: a shared token of \(hold.token)") }
-        let floor = hold.mode == .read ? highestWriter[hold.name] : highest[hold.name]
+        let place = GrantPlace(host: hold.party.host, name: hold.name)
+        let floor = (hold.mode == .read ? highestWriter[hold.name] : highest[hold.name]) ?? ownHighest[place]
         if let floor, hold.token <= floor {
             throw Violation("G7: \(hold) has a token that is not above \(floor)")
         }
         if hold.mode != .read { highestWriter[hold.name] = hold.token }
         highest[hold.name] = max(hold.token, highest[hold.name] ?? hold.token)
+        ownHighest[place] = max(hold.token, ownHighest[place] ?? hold.token)
     }
 
     private mutating func checkMark(_ hold: Hold, _ died: String?) throws {
@@ -195,7 +212,7 @@ struct Oracle {
         if state == .required, died == nil {
             throw Violation("G11: \(hold) is not told of the writer that died")
         }
-        if state == .none, let died, died == "1" || !hasLostHosts {
+        if state == .none, let died, died == "1" || !isUnsure {
             throw Violation("G11: \(hold) is told ownerdied=\(died), and no writer died")
         }
         if let died { count("ownerdied=\(died)") }
@@ -241,11 +258,16 @@ struct Oracle {
         }
     }
 
+    /// Only an owner for which others wait can be in a circle: it holds something, or its request is before that of another.
     private func checkDeadlock(_ request: Asked, _ words: [Substring]) throws {
         if case .upgrade = request.verb { return }
-        guard holds.contains(where: { $0.party == request.party }) || !lapsed.isEmpty
-            || asked.values.contains(where: { $0.party == request.party && $0.id != request.id })
-        else { throw Violation("G8: an owner that holds nothing is in a circle: \(request) \(words)") }
+        let party = request.party
+        let isWaitedFor =
+            holds.contains { $0.party == party } || !lapsed.isEmpty || unprotected.contains(party.host)
+            || asked.values.contains { $0.party.host == party.host && $0.name == request.name && $0.id != request.id }
+        guard isWaitedFor else {
+            throw Violation("G8: an owner for which no other waits is in a circle: \(request) \(words)")
+        }
     }
 
     private mutating func checkError(_ request: Asked, _ words: [Substring], at now: Instant) throws {

@@ -48,6 +48,8 @@ struct RegisterOracle {
     /// The numbers of the sessions that live, by hosts.
     private var sessions: [String: Revision] = [:]
     private(set) var handovers = 0
+    /// Whether a session has ended: other hosts cannot know what was held under it.
+    private(set) var hasLostSessions = false
 
     init(prefix: String, hosts: [String], _ store: SimulatedStore) {
         (self.prefix, self.hosts) = (prefix, hosts)
@@ -97,9 +99,17 @@ struct RegisterOracle {
             .joined(separator: ", ")
     }
 
-    /// The names of which nothing but a mark is left.
-    var marked: [String] {
-        registers.filter { $0.value.mark != nil && $0.value.holders.isEmpty && $0.value.waiters.isEmpty }.map(\.key)
+    /// An entry of a session that has ended; nil if there is none.
+    var deadEntry: String? {
+        for (name, register) in registers {
+            for entry in register.holders + register.waiters where isDead(entry) { return "\(name): \(entry)" }
+        }
+        return nil
+    }
+
+    /// The marks of names of which nothing else is left.
+    var onlyMarks: [String: String] {
+        registers.filter { $0.value.holders.isEmpty && $0.value.waiters.isEmpty }.compactMapValues(\.mark)
     }
 
     private mutating func see(
@@ -108,7 +118,12 @@ struct RegisterOracle {
         let key = String(decoding: change.key, as: UTF8.self).dropFirst(prefix.count)
         if key.hasPrefix("hosts/") {
             let host = String(key.dropFirst(6))
-            if case .put(let pair) = change { sessions[host] = pair.created } else { sessions[host] = nil }
+            if case .put(let pair) = change {
+                sessions[host] = pair.created
+            } else {
+                sessions[host] = nil
+                hasLostSessions = true
+            }
         } else if key.hasPrefix("n/") {
             let name = String(key.dropFirst(2))
             var new = PlainRegister()

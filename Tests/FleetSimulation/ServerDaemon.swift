@@ -20,7 +20,7 @@ final class ServerDaemon: SimulatedDaemon {
         }
     }
 
-    private let configuration: ServerConfiguration
+    private var configuration: ServerConfiguration
     private let keepsFacts: Bool
     private var server: Server
     private var facts = Facts()
@@ -97,6 +97,8 @@ final class ServerDaemon: SimulatedDaemon {
 
     /// What has changed is committed before anything leaves.
     func commit() {
+        // The file of the daemon outlives its process.
+        configuration.fleet?.highestEpoch = highestEpoch
         guard keepsFacts else { return }
         server.forEachChangedFact { key, bytes in facts.bytes[key] = bytes.map { Array($0) } }
         server.noteCommitted()
