@@ -157,7 +157,8 @@ let package = Package(
             name: "SimulatedStore", dependencies: ["LockClaims", "LockVocabulary", "Seeded"],
             path: "Tests/SimulatedStore"),
         .testTarget(
-            name: "LockClaimsTests", dependencies: ["LockClaims", "LockVocabulary", "Seeded", "SimulatedStore"]),
+            name: "LockClaimsTests",
+            dependencies: ["LockClaims", "LockVocabulary", "Seeded", "SimulatedStore"]),
         .testTarget(
             name: "SimulatedStoreTests", dependencies: ["LockClaims", "LockVocabulary", "SimulatedStore"]),
         .target(

@@ -5,9 +5,9 @@ public import LockVocabulary
 /// It observes the registers in the store and the situations in the rules, and decides the next swap of a register and the
 /// next directive to the rules. README.md has the states, and the interleavings with the reason why each is safe.
 ///
-/// Order of calls: after `advance`, `answer`, `note` or `update`, the caller takes `takeSeizure`, then all `nextChanged` with their
-/// directives, applies each, and states the new situation, before it takes `nextRequest`. Nothing is sent between a directive
-/// and its application.
+/// Order of calls: after `advance`, `answer`, `note` or `update`, the caller takes `takeSeizure`, then all `nextChanged` with
+/// their directives, applies each, and states the new situation, before it takes `nextRequest`. Nothing is sent between a
+/// directive and its application.
 public struct Claims: ~Copyable {
     let configuration: ClaimsConfiguration
     let keys: Keys
@@ -65,7 +65,8 @@ public struct Claims: ~Copyable {
     var watchedTo: Revision = 0
     var isOldest = false
     var known: [LockName: Knowledge] = [:]
-    /// Of a restored session: registers that were last changed before this may yet be changed by what the former process has sent.
+    /// Of a restored session: registers that were last changed before this may yet be changed by what the former process has
+    /// sent.
     var restoredUpTo: Revision = 0
 
     /// Names of which the key is absent, with the revision that the watch must have passed before this may be forgotten.
@@ -96,8 +97,8 @@ public struct Claims: ~Copyable {
         highestEpoch = configuration.highestEpoch
     }
 
-    /// Goes on with a session of an earlier process. The caller then states the situation of each shared lock in its rules before
-    /// it calls anything else.
+    /// Goes on with a session of an earlier process. The caller then states the situation of each shared lock in its rules
+    /// before it calls anything else.
     public init(_ configuration: ClaimsConfiguration, from facts: FleetFacts) {
         self.init(configuration)
         resume(facts)
@@ -203,8 +204,8 @@ public struct Claims: ~Copyable {
 
     // MARK: - Waiting across hosts
 
-    /// Whether the caller is to state its edges of waiting now, by `updateWaits`: about five times a second while a claim of this host
-    /// is recalled and not given up, or edges are published.
+    /// Whether the caller is to state its edges of waiting now, by `updateWaits`: about five times a second while a claim of
+    /// this host is recalled and not given up, or edges are published.
     public mutating func takeWaitsWanted() -> Bool { waits.takeWanted() }
 
     /// States for which locks of other hosts the holders of recalled locks wait.

@@ -4,8 +4,8 @@ public import LockVocabulary
 public struct ClaimsConfiguration: Sendable {
     /// The name of this host. No two daemons of a fleet have the same.
     public var host: HostName
-    /// A word that tells this daemon from another one with the same host name, and is the same after a restart: 1 to 200 bytes of
-    /// the alphabet of host names.
+    /// A word that tells this daemon from another one with the same host name, and is the same after a restart: 1 to 200
+    /// bytes of the alphabet of host names.
     public var instance: String
     /// The beginning of all keys.
     public var keyPrefix: [UInt8]

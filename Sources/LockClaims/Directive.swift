@@ -59,7 +59,8 @@ public enum FleetHold: UInt8, Sendable {
 
 /// What the rules are to do about a shared name. It is a state, not a message: each one replaces the one before.
 public struct Directive: Sendable, Equatable {
-    /// What sessions may have: the fleet session is to hold `.all` for nil, `.read` for a read claim, `.nothing` for a write claim.
+    /// What sessions may have: the fleet session is to hold `.all` for nil, `.read` for a read claim, `.nothing` for a write
+    /// claim.
     ///
     /// If the rules' fleet session holds less than that, the claim has ended at once, and the name must be seized.
     public var allowed: ClaimMode?

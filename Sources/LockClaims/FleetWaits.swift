@@ -2,10 +2,10 @@ import LockVocabulary
 
 /// Circles of waiting through several hosts.
 ///
-/// Each host publishes its edges: that a lock of which its claim is recalled will not be free before it gets another lock. A circle
-/// is a row of edges, each of which wants what the next one has. The host with the youngest edge of a circle ends it, once it has
-/// seen the same circle for a while: edges of different hosts are never quite of one instant, and a circle that is none goes
-/// away by itself.
+/// Each host publishes its edges: that a lock of which its claim is recalled will not be free before it gets another lock. A
+/// circle is a row of edges, each of which wants what the next one has. The host with the youngest edge of a circle ends it,
+/// once it has seen the same circle for a while: edges of different hosts are never quite of one instant, and a circle that
+/// is none goes away by itself.
 struct FleetWaits {
     private struct Edge: Hashable {
         var host: HostName

@@ -150,8 +150,8 @@ extension Claims {
         return session.number <= max(hostsKnownTo, knowledge?.asOf ?? 0)
     }
 
-    /// Looks at all registers again after a host has come or gone. The oldest session removes dead ones from names that it does not
-    /// use itself, so that one host does so, and another one if that host ends too.
+    /// Looks at all registers again after a host has come or gone. The oldest session removes dead ones from names that it
+    /// does not use itself, so that one host does so, and another one if that host ends too.
     private mutating func noteHosts(mayHaveEnded: Bool) {
         guard let session, listing == nil else { return }
         let wasOldest = isOldest

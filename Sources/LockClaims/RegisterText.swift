@@ -2,8 +2,8 @@ import LockVocabulary
 
 /// The spelling of a register: lines in a fixed order, of which each ends with a newline.
 ///
-/// It is read as strictly as it is written: a value that breaks a rule or an invariant is no register, and its name is refused until an
-/// administrator has looked at it. A guess could grant a lock twice.
+/// It is read as strictly as it is written: a value that breaks a rule or an invariant is no register, and its name is
+/// refused until an administrator has looked at it. A guess could grant a lock twice.
 extension Register {
     /// The register from its value; nil if it is not one.
     init?(text: [UInt8]) {

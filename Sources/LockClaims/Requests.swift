@@ -130,7 +130,8 @@ extension Claims {
         return quiet.isEmpty ? nil : (.swap(quiet), .transaction(transaction(quiet, session)))
     }
 
-    /// No local request and no other host waits for the swap, and nothing but its own register and dead sessions can make it fail.
+    /// No local request and no other host waits for the swap, and nothing but its own register and dead sessions can make it
+    /// fail.
     private func mayShare(_ swap: Swap) -> Bool {
         guard swap.isQuiet, swap.promoted.isEmpty else { return false }
         return records[swap.name].map { !$0.isAlone } ?? false

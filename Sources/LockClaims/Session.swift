@@ -22,8 +22,8 @@ enum SessionStep: Equatable {
 ///                  ↓ ↑                   ↓
 ///               revoking              looking
 ///
-/// A claim counts until `validUntil`: the sending of the last keep-alive that was answered, and the lease's time, less a margin.
-/// The store counts from a later instant, so it ends the lease later, whatever the network does.
+/// A claim counts until `validUntil`: the sending of the last keep-alive that was answered, and the lease's time, less a
+/// margin. The store counts from a later instant, so it ends the lease later, whatever the network does.
 extension Claims {
     public mutating func advance(to instant: Instant) {
         now = max(now, instant)
@@ -121,8 +121,8 @@ extension Claims {
         return settings
     }
 
-    /// Raises the offset above all that this host has seen, if the store's revision has fallen. Other hosts may have seen more, so
-    /// the offset gets a reserve.
+    /// Raises the offset above all that this host has seen, if the store's revision has fallen. Other hosts may have seen
+    /// more, so the offset gets a reserve.
     private mutating func raiseOffset(_ revision: Revision) {
         guard revision + offset < highestEpoch else { return }
         events.append(.backupRestored(seen: highestEpoch, now: revision + offset))
@@ -241,8 +241,8 @@ extension Claims {
         forgetRegisters()
     }
 
-    /// What was read under a former session says nothing in the next one: if the store was restored from a backup in between, the
-    /// same revision may stand for another state.
+    /// What was read under a former session says nothing in the next one: if the store was restored from a backup in between,
+    /// the same revision may stand for another state.
     private mutating func forgetRegisters() {
         known = [:]
         absent = Fifo()

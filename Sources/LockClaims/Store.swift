@@ -60,8 +60,8 @@ public enum StoreRequest: Sendable, Equatable {
     case keepAlive(LeaseID)
     case revokeLease(LeaseID)
     case transaction(Transaction)
-    /// All changes of keys with this prefix, from this revision on, as `StoreEvent`s. There is one watch at a time: a new one ends
-    /// the former.
+    /// All changes of keys with this prefix, from this revision on, as `StoreEvent`s. There is one watch at a time: a new one
+    /// ends the former.
     case watch(prefix: [UInt8], from: Revision)
 }
 

@@ -73,11 +73,12 @@ final class TestHost {
     func restart() {
         answers = []
         watch = nil
-        guard let facts = claims.facts else {
+        if let facts = claims.facts {
+            claims = Claims(configuration, from: facts)
+        } else {
             claims = Claims(configuration)
-            return
+            for name in rules.keys { rules[name]?.seize() }
         }
-        claims = Claims(configuration, from: facts)
         for name in rules.keys.sorted() { claims.update(name, rules(name).situation, at: now) }
         settle()
     }

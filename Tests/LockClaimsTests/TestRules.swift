@@ -73,6 +73,7 @@ struct TestRules {
 
     /// Gives back what is recalled, as soon as no holder is in the way, and grants what can be granted.
     mutating func settle() {
+        if !holders.contains(.read) { isUpgrading = false }
         switch recall {
         case .none: break
         case .share:
