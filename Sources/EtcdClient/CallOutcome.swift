@@ -32,7 +32,8 @@ enum CallFailure: Equatable {
         case 7: self = .refused(.notPermitted(words))
         case 5 where words.contains("lease not found"): self = .refused(.leaseNotFound)
         case 8 where words.contains("database space exceeded"): self = .refused(.full)
-        // A member asks whether there is a leader before it begins. `request timed out` has the same code, and says nothing.
+        // A member asks whether there is a leader before it begins. `request timed out` has the same code, and says
+        // nothing.
         case 14 where words.contains("etcdserver: no leader"), 14 where words.contains("for learner"):
             self = .memberCannot(words)
         // An argument, a state or a number that etcd refuses before it carries out anything.

@@ -184,8 +184,8 @@
             do throws(EtcdFault) { try prove(keepAlive) } catch { fail("\(options.authority): \(error)") }
         }
 
-        /// The keep-alive counts if no leader was elected between its sending and the read after its answer. Otherwise it is sent
-        /// again, in the new term.
+        /// The keep-alive counts if no leader was elected between its sending and the read after its answer. Otherwise it
+        /// is sent again, in the new term.
         private func noteProof(
             _ status: CallStatus, _ answer: ArraySlice<UInt8>?, of keepAlive: KeepAlive, at now: Instant
         ) throws(MalformedMessage) {

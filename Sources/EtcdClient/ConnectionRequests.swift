@@ -113,7 +113,8 @@
     }
 
     extension Method {
-        /// Whether the member is to refuse it at once while it knows no leader. A keep-alive survives an election otherwise.
+        /// Whether the member is to refuse it at once while it knows no leader. A keep-alive survives an election
+        /// otherwise.
         fileprivate var needsLeader: Bool {
             switch self {
             case .transaction, .grantLease, .revokeLease, .watch: true

@@ -4,8 +4,8 @@
 
     /// One connection to one member, without I/O: bytes and instants in, bytes and events out.
     ///
-    /// Calling order: `receive` with all that has come, `takeEvents`, `takeOutput`, and `advance` at `nextDeadline`. After the
-    /// event `failed` the connection is dropped, and nothing else of it is used but `watch`.
+    /// Calling order: `receive` with all that has come, `takeEvents`, `takeOutput`, and `advance` at `nextDeadline`. After
+    /// the event `failed` the connection is dropped, and nothing else of it is used but `watch`.
     ///
     /// Invariants:
     /// 1. Each request that `send` takes has one event, `answer` or `unsent`, or the connection fails.
@@ -50,8 +50,8 @@
 
         /// How long the member has from the first byte to being ready.
         static let setUp = Duration.seconds(5)
-        /// How long it may be silent before a PING, and then before the connection is given up. etcd ends a connection with more
-        /// than one PING in 5 seconds.
+        /// How long it may be silent before a PING, and then before the connection is given up. etcd ends a connection with
+        /// more than one PING in 5 seconds.
         static let silence = Duration.seconds(10)
         /// The oldest etcd that is used: 3.3 and older lack fixes to leases and watches.
         static let oldest = (3, 4)
@@ -128,8 +128,14 @@
 
         /// Takes note that the server has closed the connection, or that the system has, with the reason.
         func receivedEnd(_ reason: String) {
-            let before = phase == .handshake || phase == .checking
-            let hint = before && tls == nil ? " before it answered (does it want TLS, etcds://?)" : ""
+            // Each kind of server closes the connection of a client that speaks the other way.
+            let hint =
+                switch tls {
+                case let tls? where !tls.isEstablished:
+                    ", so it does not speak TLS (is it etcd:// and not etcds://?)"
+                case nil where phase != .ready: " before it answered (does it want TLS, etcds://?)"
+                default: ""
+                }
             fail("\(options.authority) \(reason)\(hint)")
         }
 
@@ -143,6 +149,8 @@
             guard phase != .failed else { return tls?.takeOutput() ?? [] }
             do throws(EtcdFault) {
                 let plain = try http.takeOutput()
+                // libnghttp2 answers what is no HTTP/2 with a GOAWAY, and then wants no more.
+                if http.isOver { fail("\(options.authority): \(endOfHTTP)") }
                 guard let tls else { return plain }
                 try tls.send(plain)
                 return tls.takeOutput()
@@ -179,14 +187,17 @@
             emit(.ready(version: version))
         }
 
+        private var endOfHTTP: String {
+            phase == .ready
+                ? "what it sends is no HTTP/2"
+                : "it does not speak HTTP/2, so it is no etcd, or wants etcds://"
+        }
+
         private func receivePlain(_ bytes: [UInt8], at now: Instant) throws(EtcdFault) {
-            let beforeAnswer = version.isEmpty && token == nil
             do throws(EtcdFault) {
                 try http.receive(bytes)
             } catch {
-                throw beforeAnswer
-                    ? EtcdFault("it does not speak HTTP/2, so it is no etcd, or wants etcds:// (\(error))")
-                    : error
+                throw EtcdFault("\(endOfHTTP) (\(error))")
             }
             var farewell: String?
             for event in http.takeEvents() {
@@ -202,7 +213,7 @@
             }
             // Last, because the streams that the member has not begun are closed in the same round.
             if let farewell { throw EtcdFault(farewell) }
-            if http.isOver { throw EtcdFault("HTTP/2 is at its end") }
+            if http.isOver { throw EtcdFault(endOfHTTP) }
         }
     }
 #endif

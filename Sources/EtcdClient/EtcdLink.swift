@@ -5,12 +5,13 @@
 
     /// The way to a cluster: one connection to one of its members at a time, and the next member when that one fails.
     ///
-    /// All of it happens on the main queue. `send` only collects; bytes of requests leave with `flush`, so that its owner can make
-    /// sure first that it would know them again.
+    /// All of it happens on the main queue. `send` only collects; bytes of requests leave with `flush`, so that its owner
+    /// can make sure first that it would know them again.
     ///
     /// Invariants:
     /// 1. Each request but `watch` has exactly one answer, at its deadline at the latest, unless the link is closed.
-    /// 2. A request is on at most one connection, and on a second one only if the first member has certainly not begun with it.
+    /// 2. A request is on at most one connection, and on a second one only if the first member has certainly not begun with
+    /// it.
     /// 3. `sentAt` of an answer is an instant before the first byte of the request left.
     @MainActor public final class EtcdLink {
         /// How the link is.

@@ -1,6 +1,7 @@
 /// Where a cluster is: `etcd://host:2379,host2:2379,[::1]:2379/prefix`, or `etcds://` for TLS.
 ///
-/// Each member has a host name or an address, and a port, 2379 if there is none. All keys begin with the prefix and a slash.
+/// Each member has a host name or an address, and a port, 2379 if there is none. All keys begin with the prefix and a
+/// slash.
 public struct EtcdURL: Sendable, Equatable, CustomStringConvertible {
     public struct Member: Sendable, Hashable, CustomStringConvertible {
         /// A name or an address, without brackets.

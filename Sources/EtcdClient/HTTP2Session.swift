@@ -1,10 +1,11 @@
 #if Etcd
     import CNghttp2
 
-    /// The client's side of one HTTP/2 connection, by libnghttp2: bytes in and events out, requests in and bytes out. No I/O.
+    /// The client's side of one HTTP/2 connection, by libnghttp2: bytes in and events out, requests in and bytes out. No
+    /// I/O.
     ///
-    /// libnghttp2 calls back only within `receive` and `takeOutput`. The callbacks add to `events` and do nothing else, so its
-    /// owner changes the session only after they have returned.
+    /// libnghttp2 calls back only within `receive` and `takeOutput`. The callbacks add to `events` and do nothing else, so
+    /// its owner changes the session only after they have returned.
     final class HTTP2Session {
         typealias StreamID = Int32
 
@@ -20,8 +21,8 @@
         /// The error code that says that the server has not looked at the request.
         static let refusedStream = NGHTTP2_REFUSED_STREAM.rawValue
 
-        /// How many bytes a server may send before we have taken them, on a stream and on all. The standard is 64 KiB, less than
-        /// one page of a list.
+        /// How many bytes a server may send before we have taken them, on a stream and on all. The standard is 64 KiB, less
+        /// than one page of a list.
         private static let window: Int32 = 1 << 20
 
         /// What is still to be sent on a stream.

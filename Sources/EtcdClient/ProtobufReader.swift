@@ -7,8 +7,8 @@ struct MalformedMessage: Error, Equatable {
 
 /// Reads the fields of a message in protobuf's wire format, in the order in which they were written.
 ///
-/// Any bytes may be read: what is not a message throws, and no length that a message gives is believed before it is compared
-/// with the bytes that are left.
+/// Any bytes may be read: what is not a message throws, and no length that a message gives is believed before it is
+/// compared with the bytes that are left.
 struct ProtobufReader {
     /// A field's value. What it means depends on the message.
     enum Value: Equatable {

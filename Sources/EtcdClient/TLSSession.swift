@@ -114,9 +114,8 @@
         private func fault(of result: Int32) -> EtcdFault {
             let verdict = SSL_get_verify_result(ssl)
             guard verdict == X509_V_OK else {
-                return EtcdFault(
-                    "TLS: the certificate of \(host) is not accepted: \(String(cString: X509_verify_cert_error_string(verdict)))"
-                )
+                let reason = String(cString: X509_verify_cert_error_string(verdict))
+                return EtcdFault("TLS: the certificate of \(host) is not accepted: \(reason)")
             }
             let reason = TLSContext.lastReason()
             if reason.contains("wrong version number") {

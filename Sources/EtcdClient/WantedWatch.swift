@@ -9,7 +9,7 @@
         private var waiting: EtcdConnection.Watch?
         private var current: EtcdConnection.Watch?
         var isFlushed = false
-        /// When it may begin, after it was lost. A watch that is lost again and again would otherwise be asked for without a pause.
+        /// When it may begin, after it was lost: one that is lost each time would otherwise be asked for without a pause.
         private(set) var pausedUntil: Instant?
         private var losses = 0
 

@@ -105,13 +105,13 @@
         }
 
         static func run(_ program: String, _ arguments: [String], output: String) throws {
-        let process = try spawn(program, arguments, output: output)
-        guard ChildProcess.status(of: process, by: Deadline(after: .seconds(20))) == 0 else {
-            throw Failure(words: "\(program) \(arguments): \(text(output))")
+            let process = try spawn(program, arguments, output: output)
+            guard ChildProcess.status(of: process, by: Deadline(after: .seconds(20))) == 0 else {
+                throw Failure(words: "\(program) \(arguments): \(text(output))")
+            }
         }
-    }
 
-    private func spawn(_ program: String, _ arguments: [String], output: String) throws -> Int32 {
+        private func spawn(_ program: String, _ arguments: [String], output: String) throws -> Int32 {
             try Self.spawn(program, arguments, output: output)
         }
 

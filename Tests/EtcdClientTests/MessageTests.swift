@@ -4,7 +4,8 @@ import Testing
 
 @testable import EtcdClient
 
-/// The expected bytes follow from the definition of the format and the numbers in `rpc.proto`; `LinkTests` has the proof, with etcd.
+/// The expected bytes follow from the definition of the format and the numbers in `rpc.proto`. `LinkTests` shows that etcd
+/// understands them.
 @Suite("Messages are those of etcd")
 struct MessageTests {
     @Test("numbers and bytes have protobuf's form")

@@ -14,6 +14,9 @@ struct ImportTests {
         "Posix": ["CLinux", "Glibc"],
         "Keeping": ["CKeeper", "CLinux", "Posix", "Glibc"],
         "Systemd": ["CSystemd", "Glibc", "LockVocabulary"],
+        "EtcdClient": [
+            "CLinux", "CNghttp2", "COpenSSL", "LockClaims", "LockVocabulary", "Posix", "Dispatch", "Glibc",
+        ],
         "Rendezvous": ["LockVocabulary", "Posix", "CLinux", "Glibc"],
         "LockDaemon": [
             "LockServer", "LockCore", "LockVocabulary", "Posix", "Rendezvous", "Systemd", "CLinux",
