@@ -274,7 +274,8 @@ struct Conversation: ~Copyable {
 
     /// Writes the reply to a request that is granted.
     mutating func writeGranted(
-        _ name: LockName, _ mode: LockMode, _ token: Token, ownerDied: Bool, _ slot: GrantedSlot?, _ tag: Tag?
+        _ name: LockName, _ mode: LockMode, _ token: Token, ownerDied: Mark?, _ slot: GrantedSlot?,
+        _ tag: Tag?
     ) {
         if !isMute {
             output.appendLine {

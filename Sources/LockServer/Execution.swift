@@ -303,7 +303,7 @@ extension Server {
         case .granted(let granted):
             statistics.grants += 1
             conversations[client].writeGranted(
-                name, granted.mode, granted.token, ownerDied: granted.ownerDied, slot, tag)
+                name, granted.mode, granted.token, ownerDied: granted.ownerDied ? .yes : nil, slot, tag)
             return .written(cost: cost)
         case .waiting: return .later(cost: cost)
         case .refused(let refusal):

@@ -6,7 +6,7 @@ import LockWire
 extension Server {
     mutating func reply(_ granted: GrantSummary, _ name: LockName) -> Reply {
         statistics.grants += 1
-        return .granted(name, granted.mode, granted.token, ownerDied: granted.ownerDied)
+        return .granted(name, granted.mode, granted.token, ownerDied: granted.ownerDied ? .yes : nil)
     }
 
     /// The reply to a request for a lock that is refused, now or after it waited. Counts and notes the refusal.

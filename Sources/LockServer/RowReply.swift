@@ -127,7 +127,7 @@ struct RowReply {
         .lock(
             Row.Lock(
                 name: lock.name, mode: lock.mode, holders: lock.holders, waiters: lock.waiters,
-                ownerDied: lock.ownerDied, cached: lock.cached))
+                ownerDied: lock.ownerDied ? .yes : nil, cached: lock.cached))
     }
 
     private static func row(

@@ -2,10 +2,12 @@ public import LockVocabulary
 
 /// A cycle of owners: each waits for a lock that the next one holds, or waits for ahead of it.
 public struct Cycle: Hashable, Sendable {
-    /// An owner in a cycle, and the lock that it waits for.
+    /// An owner in a cycle, or another host that it passes through, and the lock that it waits for.
     public struct Hop: Hashable, Sendable {
-        /// The process of the owner; nil if the daemon cannot see it.
+        /// The process of the owner; nil if the daemon cannot see it, and for another host.
         public var processID: Int32?
+        /// The host, if it is another one than this. Its owners are not named.
+        public var host: HostName?
         /// The owner within the process; the session itself if its client named none.
         public var owner: OwnerID
         /// The lock that this owner waits for.
@@ -15,6 +17,13 @@ public struct Cycle: Hashable, Sendable {
         public init(processID: Int32?, owner: OwnerID, lock: LockName) {
             self.processID = processID
             self.owner = owner
+            self.lock = lock
+        }
+
+        /// Another host, and a lock that an owner there waits for.
+        public init(host: HostName, lock: LockName) {
+            self.host = host
+            owner = .session
             self.lock = lock
         }
     }
@@ -65,9 +74,18 @@ extension Cycle: Spelled {
     }
 }
 
-/// Spelled `pid/owner:lock` or `pid:lock`. The first colon ends the owner, as only the lock's name may contain one.
+/// Spelled `pid/owner:lock`, `pid:lock` or `host:NAME:lock`. The first colon ends the owner, as only the lock's name may contain
+/// one; no process is called `host`.
 extension Cycle.Hop: Spelled {
     init?(spelled bytes: UnsafeRawBufferPointer) {
+        if let rest = bytes.hostWord {
+            guard let colon = rest.offset(of: UInt8(ascii: ":")),
+                let host = HostName(bytes: rest.part(0, colon)),
+                let lock = LockName(bytes: rest.part(colon + 1, rest.count))
+            else { return nil }
+            self.init(host: host, lock: lock)
+            return
+        }
         guard let colon = bytes.offset(of: UInt8(ascii: ":")),
             let lock = LockName(bytes: bytes.part(colon + 1, bytes.count))
         else { return nil }
@@ -83,7 +101,11 @@ extension Cycle.Hop: Spelled {
     }
 
     func spell(into line: inout LineWriter) {
-        line.put(ProcessNumber(processID))
+        if let host {
+            line.put("host:", host)
+        } else {
+            line.put(ProcessNumber(processID))
+        }
         if !owner.isSession { line.put("/", owner) }
         line.put(":", lock)
     }
@@ -108,6 +130,11 @@ extension UnsafeRawBufferPointer {
             rest = rest.part(end + 1, rest.count)
         }
         return body(rest)
+    }
+
+    /// What follows `host:`; nil if the bytes do not begin so.
+    var hostWord: UnsafeRawBufferPointer? {
+        count >= 5 && part(0, 5).spells("host:") ? part(5, count) : nil
     }
 
     /// The number after a `+`; nil if there is none.

@@ -55,6 +55,8 @@ public enum ErrorCode: String, CaseIterable, Sendable {
     case noMemory = "no-memory"
     /// The daemon is leaving, and grants nothing new.
     case draining
+    /// The name is shared with other hosts, and etcd cannot be reached, or another host has the name.
+    case clusterUnavailable = "cluster-unavailable"
     /// There are too many sessions, or the daemon has no descriptor for another.
     case limitSessions = "limit-sessions"
     /// The session, the user, or all sessions together have as many grants as they may.
@@ -100,6 +102,7 @@ public enum ErrorCode: String, CaseIterable, Sendable {
         case .noToken: "no fencing token can be given out: the state directory cannot be written to"
         case .noMemory: "the daemon has no memory for another grant or waiting request"
         case .draining: "the daemon is leaving and grants nothing new"
+        case .clusterUnavailable: "the name is shared with other hosts, and the cluster cannot be asked now"
         case .limitSessions: "there are as many sessions as the daemon takes"
         case .limitGrants: "too many grants are held"
         case .limitWaiters: "too many requests wait"

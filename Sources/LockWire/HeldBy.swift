@@ -4,16 +4,24 @@ public import LockVocabulary
 ///
 /// It is empty during the grace time after an unclean end of the daemon before, when the daemon grants nothing.
 public struct HeldBy: Hashable, Sendable {
-    /// A process that holds the lock, and its mode.
+    /// A process that holds the lock, or another host that does, and its mode.
     public struct Holder: Hashable, Sendable {
-        /// The process; nil if the daemon cannot see it.
+        /// The process; nil if the daemon cannot see it, and for another host.
         public var processID: Int32?
+        /// The host that claims the name, if it is another one than this.
+        public var host: HostName?
         /// The mode in which it holds the lock.
         public var mode: LockMode
 
         /// A holder from its parts.
         public init(processID: Int32?, mode: LockMode) {
             self.processID = processID
+            self.mode = mode
+        }
+
+        /// Another host, and the mode of its claim.
+        public init(host: HostName, mode: LockMode) {
+            self.host = host
             self.mode = mode
         }
     }
@@ -95,14 +103,20 @@ extension HeldBy: Spelled {
 extension HeldBy.Holder: Spelled {
     init?(spelled bytes: UnsafeRawBufferPointer) {
         guard let slash = bytes.offset(of: UInt8(ascii: "/")),
-            let process = ProcessNumber(spelled: bytes.part(0, slash)),
             let mode = LockMode(spelled: bytes.part(slash + 1, bytes.count))
         else { return nil }
-        self.init(processID: process.id, mode: mode)
+        let holder = bytes.part(0, slash)
+        if let word = holder.hostWord {
+            guard let host = HostName(bytes: word) else { return nil }
+            self.init(host: host, mode: mode)
+        } else {
+            guard let process = ProcessNumber(spelled: holder) else { return nil }
+            self.init(processID: process.id, mode: mode)
+        }
     }
 
     func spell(into line: inout LineWriter) {
-        line.put(ProcessNumber(processID))
+        if let host { line.put("host:", host) } else { line.put(ProcessNumber(processID)) }
         line.put("/", mode)
     }
 }

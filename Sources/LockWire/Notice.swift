@@ -10,6 +10,8 @@ public enum Notice: Hashable, Sendable {
     case recall(LockName, Token)
     /// The daemon dropped this number of notices, because the session did not read in time.
     case missed(Int)
+    /// All grants of this session on shared names count until then from now on.
+    case until(Until)
     /// The daemon is leaving.
     case drain
     /// Another process serves from now on. What follows begins at this byte of all that the session was sent, without the lines
@@ -64,6 +66,7 @@ extension Notice {
         LineForm("RECALL") { try .recall($0.next(), $0.value("token")) },
         LineForm("EXPIRED") { try .expired($0.next(), $0.value("token")) },
         LineForm("REVOKED") { try .revoked($0.next(), $0.value("token")) },
+        LineForm("UNTIL") { try .until(Until(&$0)) },
         LineForm("MISSED") { try .missed($0.next()) },
         LineForm("DRAIN") { _ in .drain },
         LineForm("RESUMED") { try .resumed(from: $0.value("from")) },
@@ -97,6 +100,9 @@ extension LineWriter {
         case .revoked(let name, let token): put("! REVOKED", name, token)
         case .recall(let name, let token): put("! RECALL", name, token)
         case .missed(let count): put("! MISSED ", count)
+        case .until(let until):
+            put("! UNTIL")
+            put(until)
         case .drain: put("! DRAIN")
         case .resumed(let position):
             put("! RESUMED")

@@ -2,7 +2,8 @@ public import LockVocabulary
 
 /// The daemon's answer to one request.
 public enum Reply: Hashable, Sendable {
-    case granted(LockName, LockMode, Token, ownerDied: Bool, slot: GrantedSlot? = nil)
+    /// Only a grant on a shared name has an `until`, and only one on another name has a slot.
+    case granted(LockName, LockMode, Token, ownerDied: Mark?, slot: GrantedSlot? = nil, until: Until? = nil)
     case busy(LockName, LockMode, HeldBy)
     case timeout(LockName, LockMode, waited: Duration, HeldBy)
     case deadlock(LockName, LockMode, Cycle)

@@ -5,8 +5,9 @@ extension Reply {
     static let forms: [LineForm<Reply>] = [
         LineForm("GRANTED") {
             try .granted(
-                $0.next(), $0.next(), $0.value("token"), ownerDied: $0.take("ownerdied=1"),
-                slot: $0.ifNext(GrantedSlot.init))
+                $0.next(), $0.next(), $0.value("token"),
+                ownerDied: $0.ifNext { try $0.mark("ownerdied") } ?? nil,
+                slot: $0.ifNext(GrantedSlot.init), until: $0.ifNext(Until.init))
         },
         LineForm("RELEASED") {
             try $0.take("*")
@@ -60,12 +61,14 @@ extension Reply {
 extension Reply {
     /// Writes the line that `granted` stands for, if it fits. Returns its length in any case.
     public static func encodeGranted(
-        _ name: LockName, _ mode: LockMode, _ token: Token, ownerDied: Bool, _ slot: GrantedSlot?, tag: Tag?,
+        _ name: LockName, _ mode: LockMode, _ token: Token, ownerDied: Mark?, _ slot: GrantedSlot?,
+        _ until: Until? = nil,
+        tag: Tag?,
         in room: UnsafeMutableBufferPointer<UInt8>
     ) -> Int {
         room.writeLine { line in
             line.put(tag: tag)
-            line.putGranted(name, mode, token, ownerDied: ownerDied, slot)
+            line.putGranted(name, mode, token, ownerDied, slot, until)
         }
     }
 
@@ -86,8 +89,8 @@ extension Reply {
 extension LineWriter {
     fileprivate mutating func put(_ reply: Reply) {
         switch reply {
-        case .granted(let name, let mode, let token, let ownerDied, let slot):
-            putGranted(name, mode, token, ownerDied: ownerDied, slot)
+        case .granted(let name, let mode, let token, let ownerDied, let slot, let until):
+            putGranted(name, mode, token, ownerDied, slot, until)
         case .busy(let name, let mode, let holders):
             put("BUSY", name, mode)
             put(" held-by=", holders)
@@ -138,7 +141,8 @@ extension LineWriter {
 
     @inline(__always)
     fileprivate mutating func putGranted(
-        _ name: LockName, _ mode: LockMode, _ token: Token, ownerDied: Bool, _ slot: GrantedSlot?
+        _ name: LockName, _ mode: LockMode, _ token: Token, _ ownerDied: Mark?, _ slot: GrantedSlot?,
+        _ until: Until?
     ) {
         put(word: "GRANTED ")
         put(text: name.text)
@@ -148,11 +152,12 @@ extension LineWriter {
         case .write: put(word: " write token=")
         }
         put(number: token.rawValue)
-        if ownerDied { put(word: " ownerdied=1") }
+        if let ownerDied { put(" ownerdied=", MarkWord(ownerDied)) }
         if let slot {
             put(" slot=", slot.index)
             put(" gen=", slot.generation)
         }
+        if let until { put(until) }
     }
 
     private mutating func put(_ word: StaticString, _ name: LockName, _ mode: LockMode) {

@@ -8,6 +8,10 @@ public enum Row: Hashable, Sendable {
     case cached(Holder)
     /// A request that waits, from `STATUS`.
     case waiter(Waiter)
+    /// A host that claims a shared name, from `STATUS`.
+    case claim(Claim)
+    /// A host that waits for a claim of a shared name, from `STATUS`.
+    case claimWaiter(Claim)
     /// A lock, from `LIST`.
     case lock(Lock)
     /// A session, from `SESSIONS`.
@@ -81,6 +85,20 @@ public enum Row: Hashable, Sendable {
         }
     }
 
+    /// A row of `STATUS`: what a host claims of a shared name, or waits for.
+    public struct Claim: Hashable, Sendable {
+        /// The host.
+        public var host: HostName
+        /// The mode of the claim: read or write.
+        public var mode: LockMode
+
+        /// A row from its fields.
+        public init(host: HostName, mode: LockMode) {
+            self.host = host
+            self.mode = mode
+        }
+    }
+
     /// A row of `LIST`.
     public struct Lock: Hashable, Sendable {
         /// The name of the lock.
@@ -91,14 +109,31 @@ public enum Row: Hashable, Sendable {
         public var holders: Int
         /// The number of requests that wait.
         public var waiters: Int
-        /// Whether the last writer died or lost the lock before it released it.
-        public var ownerDied: Bool
+        /// Whether the last writer died or lost the lock before it released it; nil if not.
+        public var ownerDied: Mark?
         /// The number of grants that are cached and not held.
         public var cached: Int
+        /// For a shared name, what hosts claim of it; nil for any other.
+        public var claim: SharedClaim?
+
+        /// What hosts claim of a shared name.
+        public struct SharedClaim: Hashable, Sendable {
+            /// What this host claims, or another if this one claims nothing; nil if none does.
+            public var mode: LockMode?
+            /// The host that claims it.
+            public var host: HostName?
+
+            /// A claim from its parts.
+            public init(mode: LockMode?, host: HostName?) {
+                self.mode = mode
+                self.host = host
+            }
+        }
 
         /// A row from its fields.
         public init(
-            name: LockName, mode: LockMode?, holders: Int, waiters: Int, ownerDied: Bool, cached: Int = 0
+            name: LockName, mode: LockMode?, holders: Int, waiters: Int, ownerDied: Mark?, cached: Int = 0,
+            claim: SharedClaim? = nil
         ) {
             self.name = name
             self.mode = mode
@@ -106,6 +141,7 @@ public enum Row: Hashable, Sendable {
             self.waiters = waiters
             self.ownerDied = ownerDied
             self.cached = cached
+            self.claim = claim
         }
     }
 
@@ -166,12 +202,15 @@ extension Row {
                     waited: try $0.age("waited"), timeout: (try $0.value("timeout") as Milliseconds).limit,
                     note: try $0.value("note"), upgrades: $0.ifNext { try $0.value("upgrades") } ?? nil))
         },
+        LineForm("claim") { .claim(try Claim(&$0)) },
+        LineForm("claim-waiter") { .claimWaiter(try Claim(&$0)) },
         LineForm("lock") {
             .lock(
                 Lock(
                     name: try $0.next(), mode: try $0.value("mode"), holders: try $0.value("holders"),
-                    waiters: try $0.value("waiters"), ownerDied: try $0.value("ownerdied"),
-                    cached: $0.ifNext { try $0.value("cached") } ?? 0))
+                    waiters: try $0.value("waiters"), ownerDied: try $0.mark("ownerdied"),
+                    cached: $0.ifNext { try $0.value("cached") } ?? 0,
+                    claim: $0.ifNext(Lock.SharedClaim.init)))
         },
         LineForm("session") {
             .session(
@@ -230,13 +269,23 @@ extension LineWriter {
             put(" timeout=", Milliseconds(roundingUp: waiter.timeout))
             put(" note=", waiter.note)
             put(" upgrades=", waiter.upgrades)
+        case .claim(let claim):
+            put("* claim host=", claim.host)
+            put(" mode=", claim.mode)
+        case .claimWaiter(let claim):
+            put("* claim-waiter host=", claim.host)
+            put(" mode=", claim.mode)
         case .lock(let lock):
             put("* lock ", lock.name)
             put(" mode=", lock.mode)
             put(" holders=", lock.holders)
             put(" waiters=", lock.waiters)
-            put(" ownerdied=", lock.ownerDied)
+            put(" ownerdied=", MarkWord(lock.ownerDied))
             if lock.cached > 0 { put(" cached=", lock.cached) }
+            if let claim = lock.claim {
+                if let mode = claim.mode { put(" claim=", mode) } else { put(" claim=none") }
+                put(" host=", claim.host)
+            }
         case .session(let session):
             put("* session id=", session.id)
             put(" pid=", ProcessNumber(session.processID))
@@ -250,5 +299,20 @@ extension LineWriter {
             put(" ", value)
         case .text(let text): put("* ", text)
         }
+    }
+}
+
+extension Row.Claim {
+    fileprivate init(_ fields: inout Fields) throws {
+        try self.init(host: fields.value("host"), mode: fields.value("mode"))
+    }
+}
+
+extension Row.Lock.SharedClaim {
+    fileprivate init(_ fields: inout Fields) throws {
+        let word: String = try fields.value("claim")
+        let mode = LockMode.allCases.first { "\($0)" == word }
+        guard mode != nil || word == "none" else { throw Fields.Misfit() }
+        try self.init(mode: mode, host: fields.value("host"))
     }
 }

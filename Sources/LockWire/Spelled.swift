@@ -24,6 +24,11 @@ extension LockMode: Spelled {
     func spell(into line: inout LineWriter) { line.put(word) }
 }
 
+extension HostName: Spelled {
+    init?(spelled bytes: UnsafeRawBufferPointer) { self.init(bytes: bytes) }
+    func spell(into line: inout LineWriter) { line.put(text: text) }
+}
+
 extension OwnerID: Spelled {
     init?(spelled bytes: UnsafeRawBufferPointer) { self.init(bytes: bytes) }
     func spell(into line: inout LineWriter) { if isSession { line.put("-") } else { line.put(text: text) } }

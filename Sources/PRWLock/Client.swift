@@ -154,7 +154,7 @@ public final class Client: Sendable {
             switch notice {
             case .changed(let change): queue.add(.changed(change))
             case .missed(let count): queue.add(.missed(count))
-            case .expired, .revoked, .recall, .drain, .resumed: break
+            case .expired, .revoked, .recall, .until, .drain, .resumed: break
             }
         }
         let id = ObjectIdentifier(connection)

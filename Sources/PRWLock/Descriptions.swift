@@ -52,7 +52,7 @@ extension Row.Waiter: CustomStringConvertible {
 extension Row.Lock: CustomStringConvertible {
     /// For people: `jobs: write, 1 holder(s), 2 waiter(s)`.
     public var description: String {
-        let died = ownerDied ? ", its last writer died" : ""
+        let died = ownerDied != nil ? ", its last writer died" : ""
         return "\(name): \(mode.map { "\($0)" } ?? "free"), holders: \(holders), waiters: \(waiters)\(died)"
     }
 }

@@ -272,10 +272,10 @@ struct Session {
         _ reply: Reply, _ refusal: LockError?, to acquire: Acquire, _ request: OpenRequest, as id: RequestID,
         at now: Instant
     ) {
-        if case .granted(let name, let mode, let token, let ownerDied, let slot) = reply {
+        if case .granted(let name, let mode, let token, let ownerDied, let slot, _) = reply {
             let grant = GrantID(request: id)
             let terms = Terms(
-                name: name, owner: acquire.owner, mode: mode, token: token, ownerDied: ownerDied,
+                name: name, owner: acquire.owner, mode: mode, token: token, ownerDied: ownerDied != nil,
                 slot: acquire.mayCache ? slot : nil)
             if request.isAttended {
                 grants.add(grant, terms)
@@ -332,8 +332,8 @@ struct Session {
             // An upgrade that was given up has changed the token after the line was sent.
             return send(id, at: now)
         }
-        if case .granted(_, let mode, let token, let ownerDied, _) = reply {
-            grants.change(grant, mode, token, ownerDied: ownerDied)
+        if case .granted(_, let mode, let token, let ownerDied, _, _) = reply {
+            grants.change(grant, mode, token, ownerDied: ownerDied != nil)
             if case .upgrade = request.call, !request.isAttended, let former {
                 post(.downgrade(grant, to: former.mode), at: now)
             }

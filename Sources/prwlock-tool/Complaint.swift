@@ -80,7 +80,7 @@ struct Complaint: Error {
         case .draining:
             self.init("\(error.text); try again when another runs", code: Self.temporary)
         case .notHeld: self.init(error.text, code: Self.no)
-        case .noToken, .noMemory: self.init(error.text, code: Self.unavailable)
+        case .noToken, .noMemory, .clusterUnavailable: self.init(error.text, code: Self.unavailable)
         case .badName, .badNote, .badOwner, .badDuration, .badToken, .badNumber:
             self.init(error.text, code: Self.usage)
         case .unknownVerb, .badByte, .badTag, .tagInUse, .lineTooLong, .missingArgument, .unknownArgument,

@@ -120,7 +120,7 @@ struct GrantKeeper: ~Copyable {
         to wanted: LockMode, wait: TimeLimit, over connection: inout BlockingConnection
     ) {
         guard wanted != mode else {
-            caller?.answer(.granted(request.name, mode, token, ownerDied: false))
+            caller?.answer(.granted(request.name, mode, token, ownerDied: nil))
             return
         }
         let choice = GrantChoice(token: token)
@@ -145,7 +145,7 @@ struct GrantKeeper: ~Copyable {
     private mutating func settle(_ reply: Reply, over connection: inout BlockingConnection) {
         guard let change = pending else { return }
         pending = nil
-        if case .granted(_, _, let token, _, _) = reply {
+        if case .granted(_, _, let token, _, _, _) = reply {
             let before = mode
             mode = change.mode
             if let replaced = change.replaced { release(replaced, over: &connection) }

@@ -91,7 +91,10 @@ struct StatsCommand: ParsableCommand {
 
 extension Row.Lock {
     var cells: [String] {
-        [mode?.description ?? "", String(holders), String(waiters), ownerDied ? "died" : "", name.shown]
+        [
+            mode?.description ?? "", String(holders), String(waiters), ownerDied == nil ? "" : "died",
+            name.shown,
+        ]
     }
 
     var json: JSON {
@@ -99,7 +102,7 @@ extension Row.Lock {
             ("name", .string(name.decoded)), ("encoded", .string(name.text)),
             ("mode", .optional(mode?.description)),
             ("holders", .integer(holders)),
-            ("waiters", .integer(waiters)), ("owner_died", .bool(ownerDied)),
+            ("waiters", .integer(waiters)), ("owner_died", .bool(ownerDied != nil)),
         ])
     }
 }

@@ -86,8 +86,8 @@ struct LockAttempt: ~Copyable {
         while true {
             let moment = min(end, line.nextUpdate ?? .never, nextLook)
             switch connection.nextEvent(watching: descriptors, until: moment) {
-            case .line(.reply(_, .granted(_, _, let token, let ownerDied, _))):
-                return .granted(token, ownerDied: ownerDied)
+            case .line(.reply(_, .granted(_, _, let token, let ownerDied, _, _))):
+                return .granted(token, ownerDied: ownerDied != nil)
             case .line(.reply(_, .busy(_, _, let holders))):
                 guard let next = time.repetition(heldBy: holders, at: .now) else { return .conflict(holders) }
                 usleep(UInt32(max(.zero, Instant.now.duration(to: next)) / .microseconds(1)))

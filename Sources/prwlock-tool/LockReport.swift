@@ -55,7 +55,7 @@ struct LockReport {
             case .holder(let holder): holders.append(holder)
             case .waiter(let waiter): waiters.append(waiter)
             case .cached: cached += 1
-            case .lock, .session, .stat, .text: break
+            case .claim, .claimWaiter, .lock, .session, .stat, .text: break
             }
         }
         self.init(

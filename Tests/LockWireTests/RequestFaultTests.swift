@@ -80,6 +80,7 @@ struct RequestFaultTests {
     func complete() {
         let elsewhere: Set<ErrorCode> = [
             .tagInUse, .lineTooLong, .notHeld, .notWaiting, .ambiguous, .wrongMode, .noToken, .noMemory,
+            .clusterUnavailable,
             .draining, .limitSessions, .limitGrants, .limitWaiters, .limitLocks, .limitWaits, .limitBuffers,
             .limitWatchers, .unlisted,
         ]

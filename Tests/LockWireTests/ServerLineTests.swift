@@ -120,7 +120,7 @@ struct ServerLineTests {
         #expect(fromServer("PONG extra=2") == .reply(nil, .pong))
         #expect(
             fromServer("GRANTED a read token=1 ownerdied=1 extra=2")
-                == .reply(nil, .granted(try name("a"), .read, token(1), ownerDied: true)))
+                == .reply(nil, .granted(try name("a"), .read, token(1), ownerDied: .yes)))
         #expect(fromServer("! DRAIN extra=2") == .notice(.drain))
     }
 

@@ -57,7 +57,7 @@ import Testing
                 """)
         #expect("\(LockStatus(rows: []))" == "free")
         #expect(
-            "\(Row.Lock(name: name, mode: .read, holders: 2, waiters: 1, ownerDied: true))"
+            "\(Row.Lock(name: name, mode: .read, holders: 2, waiters: 1, ownerDied: .yes))"
                 == "a%1Bb: read, holders: 2, waiters: 1, its last writer died")
         let change = LockChange(
             name: name, change: .granted, processID: 811, mode: .write, token: Token(rawValue: 42))

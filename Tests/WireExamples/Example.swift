@@ -26,8 +26,11 @@ let jobs = name("jobs")
 let token = Token(rawValue: 42)
 let owner = ownerID("t1")
 
+let moment = Until(.seconds(8), from: Instant(nanoseconds: 123_456_789_000_000))
+
 func name(_ text: String) -> LockName { word(text) { LockName($0) } }
 func ownerID(_ text: String) -> OwnerID { word(text) { OwnerID($0) } }
+func host(_ text: String) -> HostName { word(text) { HostName($0) } }
 func tag(_ text: String) -> Tag { word(text) { Tag($0) } }
 func note(_ text: String) -> Note { word(text) { Note(encoding: $0) } }
 

@@ -45,19 +45,27 @@ private enum ReplyKind: CaseIterable {
         switch self {
         case .granted:
             [
-                ("GRANTED jobs read token=42", .granted(jobs, .read, token, ownerDied: false)),
+                ("GRANTED jobs read token=42", .granted(jobs, .read, token, ownerDied: nil)),
                 (
                     "GRANTED jobs update token=18446744073709551615",
-                    .granted(jobs, .update, Token(rawValue: .max), ownerDied: false)
+                    .granted(jobs, .update, Token(rawValue: .max), ownerDied: nil)
                 ),
                 (
                     "GRANTED jobs write token=1 ownerdied=1",
-                    .granted(jobs, .write, Token(rawValue: 1), ownerDied: true)
+                    .granted(jobs, .write, Token(rawValue: 1), ownerDied: .yes)
                 ),
                 (
                     "GRANTED jobs read token=42 slot=63 gen=42",
                     .granted(
-                        jobs, .read, token, ownerDied: false, slot: GrantedSlot(index: 63, generation: 42))
+                        jobs, .read, token, ownerDied: nil, slot: GrantedSlot(index: 63, generation: 42))
+                ),
+                (
+                    "GRANTED jobs read token=4611686018427387905 until=8000ms clock=123456789ms",
+                    .granted(jobs, .read, Token(rawValue: 1 << 62 | 1), ownerDied: nil, until: moment)
+                ),
+                (
+                    "GRANTED jobs write token=42 ownerdied=maybe until=8000ms clock=123456789ms",
+                    .granted(jobs, .write, token, ownerDied: .maybe, until: moment)
                 ),
             ]
         case .busy:
@@ -73,6 +81,14 @@ private enum ReplyKind: CaseIterable {
                     .busy(jobs, .write, holders(1, 2, 3, 4, 5, of: .read))
                 ),
                 ("BUSY jobs write held-by=?", .busy(jobs, .write, HeldBy())),
+                (
+                    "BUSY jobs write held-by=host:web2/read,host:a-b.c/read",
+                    .busy(
+                        jobs, .write,
+                        HeldBy([
+                            .init(host: host("web2"), mode: .read), .init(host: host("a-b.c"), mode: .read),
+                        ]))
+                ),
             ]
         case .timeout:
             [
@@ -90,6 +106,15 @@ private enum ReplyKind: CaseIterable {
                         Cycle([
                             Cycle.Hop(processID: 811, owner: owner, lock: jobs),
                             Cycle.Hop(processID: nil, owner: .session, lock: name("a/b:c")),
+                        ]))
+                ),
+                (
+                    "DEADLOCK jobs write cycle=811/t1:jobs>host:web2:a/b:c",
+                    .deadlock(
+                        jobs, .write,
+                        Cycle([
+                            Cycle.Hop(processID: 811, owner: owner, lock: jobs),
+                            Cycle.Hop(host: host("web2"), lock: name("a/b:c")),
                         ]))
                 ),
                 (

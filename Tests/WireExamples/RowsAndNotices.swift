@@ -23,7 +23,7 @@ extension Examples {
 
 /// The cases of `Row`.
 private enum RowKind: CaseIterable {
-    case holder, cached, waiter, lock, session, stat, text
+    case holder, cached, waiter, claim, claimWaiter, lock, session, stat, text
 
     init(_ row: Row) {
         self =
@@ -31,6 +31,8 @@ private enum RowKind: CaseIterable {
             case .holder: .holder
             case .cached: .cached
             case .waiter: .waiter
+            case .claim: .claim
+            case .claimWaiter: .claimWaiter
             case .lock: .lock
             case .session: .session
             case .stat: .stat
@@ -91,21 +93,39 @@ private enum RowKind: CaseIterable {
                             timeout: .upTo(.milliseconds(1500)), note: note("n")))
                 ),
             ]
+        case .claim:
+            [("* claim host=web1 mode=write", .claim(.init(host: host("web1"), mode: .write)))]
+        case .claimWaiter:
+            [("* claim-waiter host=web2 mode=read", .claimWaiter(.init(host: host("web2"), mode: .read)))]
         case .lock:
             [
+                (
+                    "* lock jobs mode=write holders=1 waiters=0 ownerdied=maybe claim=write host=web1",
+                    .lock(
+                        .init(
+                            name: jobs, mode: .write, holders: 1, waiters: 0, ownerDied: .maybe,
+                            claim: .init(mode: .write, host: host("web1"))))
+                ),
+                (
+                    "* lock jobs mode=- holders=0 waiters=1 ownerdied=0 claim=none host=-",
+                    .lock(
+                        .init(
+                            name: jobs, mode: nil, holders: 0, waiters: 1, ownerDied: nil,
+                            claim: .init(mode: nil, host: nil)))
+                ),
                 (
                     "* lock jobs mode=read holders=1 waiters=0 ownerdied=0 cached=2",
                     .lock(
                         .init(
-                            name: jobs, mode: .read, holders: 1, waiters: 0, ownerDied: false, cached: 2))
+                            name: jobs, mode: .read, holders: 1, waiters: 0, ownerDied: nil, cached: 2))
                 ),
                 (
                     "* lock jobs mode=write holders=1 waiters=2 ownerdied=0",
-                    .lock(.init(name: jobs, mode: .write, holders: 1, waiters: 2, ownerDied: false))
+                    .lock(.init(name: jobs, mode: .write, holders: 1, waiters: 2, ownerDied: nil))
                 ),
                 (
                     "* lock jobs mode=- holders=0 waiters=0 ownerdied=1",
-                    .lock(.init(name: jobs, mode: nil, holders: 0, waiters: 0, ownerDied: true))
+                    .lock(.init(name: jobs, mode: nil, holders: 0, waiters: 0, ownerDied: .yes))
                 ),
             ]
         case .session:
@@ -126,7 +146,7 @@ private enum RowKind: CaseIterable {
 
 /// The cases of `Notice`.
 private enum NoticeKind: CaseIterable {
-    case expired, revoked, recall, missed, drain, resumed, changed
+    case expired, revoked, recall, until, missed, drain, resumed, changed
 
     init(_ notice: Notice) {
         self =
@@ -134,6 +154,7 @@ private enum NoticeKind: CaseIterable {
             case .expired: .expired
             case .revoked: .revoked
             case .recall: .recall
+            case .until: .until
             case .missed: .missed
             case .drain: .drain
             case .resumed: .resumed
@@ -146,6 +167,7 @@ private enum NoticeKind: CaseIterable {
         case .expired: [("! EXPIRED jobs token=42", .expired(jobs, token))]
         case .revoked: [("! REVOKED jobs token=42", .revoked(jobs, token))]
         case .recall: [("! RECALL jobs token=42", .recall(jobs, token))]
+        case .until: [("! UNTIL until=8000ms clock=123456789ms", .until(moment))]
         case .missed: [("! MISSED 3", .missed(3))]
         case .drain: [("! DRAIN", .drain)]
         case .resumed: [("! RESUMED from=3", .resumed(from: 3))]
