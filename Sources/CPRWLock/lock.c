@@ -337,8 +337,11 @@ static int check_newest(struct prw_thread *thread, const prwlock_lock *lock, str
     int64_t end = prw_end_of(newest, patience());
     int result = ask_about(thread, lock, newest->session, "VALIDATE", newest->token, end);
     /* The wait, or a stop of this process after it, may have been too long. */
-    if ((result == 0 || result == PRWLOCK_SILENT) && prw_is_over(newest)) return prw_fail_over(thread, lock->name);
-    return result;
+    bool is_unsure = result == 0 || result == PRWLOCK_SILENT;
+    /* That other host has the name by now. */
+    bool is_elsewhere = result == PRWLOCK_CLUSTER;
+    if (is_elsewhere) newest->is_lost = true;
+    return is_elsewhere || (is_unsure && prw_is_over(newest)) ? prw_fail_over(thread, lock->name) : result;
 }
 
 int prwlock_check(prwlock_lock *lock) {

@@ -39,11 +39,12 @@ static bool read_duration(const char *text, int64_t *nanoseconds) {
 void prw_note_until(struct prw_session *session, const char *line) {
     const char *text = prw_field(line, "until");
     if (text == NULL) return;
-    int64_t now = boot_now(), length, clock;
+    int64_t now = boot_now(), length, clock, until;
     /* The line may have waited in the socket since the daemon wrote it. A line without sense counts for no time. */
     if (!read_duration(text, &length)) length = 0;
     if (read_duration(prw_field(line, "clock"), &clock) && clock < now) now = clock;
-    if (__builtin_add_overflow(now, length, &session->until)) session->until = PRW_NEVER;
+    if (__builtin_add_overflow(now, length, &until)) until = PRW_NEVER;
+    if (until > session->until) session->until = until;
 }
 
 /* Takes the lines that have come, unless another thread reads them. */
