@@ -80,6 +80,8 @@ final class BlockingSession {
     /// How a grant was lost, as far as the daemon has said so by now; nil if it is held.
     func loss(of grant: Session.GrantID) -> LockLost? {
         while isUsable, advance(by: Deadline(after: .zero)) {}
+        // Not before: this process may have been stopped, and what it has read may confirm the grant.
+        core.timePassed(at: .now, silence: .noAnswer(connection.silentDaemon))
         return core.loss(of: grant)
     }
 

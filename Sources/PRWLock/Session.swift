@@ -112,8 +112,11 @@ struct Session {
         case .acquire, .other: break
         }
         if let grant = request.call.grant, let loss = grants.loss(of: grant) {
-            finish(id, .lost(loss))
-            return id
+            guard case .release = request.call, case .open = phase, grants.mayBeHeld(grant) else {
+                finish(id, .lost(loss))
+                return id
+            }
+            leave(id, .lost(loss))
         }
         setAlarm(request.time.end)
         switch phase {
@@ -196,6 +199,7 @@ struct Session {
             }
         case .notice(.expired(_, let token)): lose(grants[token], .expired)
         case .notice(.revoked(_, let token)): lose(grants[token], .revoked)
+        case .notice(.until(let until)): extend(until, at: now)
         case .notice(let notice): events.append(.noticed(notice))
         }
         guard isSilent else { return }
@@ -224,13 +228,14 @@ struct Session {
         _ reply: Reply, _ refusal: LockError?, to acquire: Acquire, _ request: OpenRequest, as id: RequestID,
         at now: Instant
     ) {
-        if case .granted(let name, let mode, let token, let ownerDied, let slot, _) = reply {
+        if case .granted(let name, let mode, let token, let ownerDied, let slot, let until) = reply {
             let grant = GrantID(request: id)
             let terms = Terms(
-                name: name, owner: acquire.owner, mode: mode, token: token, ownerDied: ownerDied != nil,
-                slot: acquire.mayCache ? slot : nil)
+                name: name, owner: acquire.owner, mode: mode, token: token, ownerDied: ownerDied,
+                slot: acquire.mayCache ? slot : nil, isShared: until != nil)
             if request.isAttended {
                 grants.add(grant, terms)
+                if let until { extend(until, at: now) }
             } else {
                 post(.other(.release(name, GrantChoice(token: token))), at: now)
             }
@@ -280,12 +285,13 @@ struct Session {
         defer { if request.mayWait { sendOldestQueued(at: now) } }
         let former = grants.terms(of: grant)
         let isHeld = former != nil && grants.loss(of: grant) == nil
-        if reply.isNotHeld, isHeld, former?.token != request.token {
+        if reply.isNotHeld, grants.mayBeHeld(grant), former?.token != request.token {
             // An upgrade that was given up has changed the token after the line was sent.
             return send(id, at: now)
         }
-        if case .granted(_, let mode, let token, let ownerDied, _, _) = reply {
-            grants.change(grant, mode, token, ownerDied: ownerDied != nil)
+        if case .granted(_, let mode, let token, let ownerDied, _, let until) = reply {
+            grants.change(grant, mode, token, ownerDied: ownerDied)
+            if let until { extend(until, at: now) }
             if case .upgrade = request.call, !request.isAttended, let former {
                 post(.downgrade(grant, to: former.mode), at: now)
             }

@@ -18,6 +18,10 @@ extension Session {
         let renewals = grants.takeDueRenewals(at: now)
         setAlarm(renewals.next)
         for grant in renewals.due { post(.renew(grant, lease: nil), at: now) }
+        if let until = grants.until, until <= now {
+            for grant in grants.shared { lose(grant, unconfirmedAfter: until, at: now) }
+        }
+        setAlarm(grants.until)
     }
 
     private mutating func timePassed(for id: RequestID, _ silence: () -> RendezvousError, at now: Instant) {
@@ -43,6 +47,29 @@ extension Session {
             }
         case .upgrade: sendCancel(of: id, at: now)
         case .downgrade, .renew, .release, .other: break
+        }
+    }
+
+    // MARK: Shared locks
+
+    /// Notes until when the grants on shared locks count.
+    mutating func extend(_ until: Until, at now: Instant) {
+        grants.extend(to: until.end(readAt: now))
+        setAlarm(grants.until)
+    }
+
+    /// Loses a grant on a shared lock, because its time has passed.
+    ///
+    /// The daemon may be stopped, so no caller waits for an answer about the grant any longer, but for a release that was
+    /// asked for in time: that holder has lost nothing. The daemon may also be late only, and still count the grant: then
+    /// its holder's release is sent all the same.
+    private mutating func lose(_ grant: GrantID, unconfirmedAfter until: Instant, at now: Instant) {
+        lose(grant, .unconfirmed)
+        guard let loss = grants.loss(of: grant) else { return }
+        for (id, request) in requests.sorted(by: { $0.key < $1.key }) where request.call.grant == grant {
+            if case .release = request.call, request.time.start < until { continue }
+            leave(id, .lost(loss))
+            undo(id, request.call, at: now)
         }
     }
 
