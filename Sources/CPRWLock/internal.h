@@ -262,9 +262,11 @@ void prw_free_orphans(struct prw_session *session);
 
 /* Takes the moment until which grants count from a line, if it has one. With the session's mutex, when the line is read. */
 void prw_note_until(struct prw_session *session, const char *line);
-/* Whether the grant counts no more, because its moment has passed. */
+/* Whether the moment of the grant has passed, as far as this process knows. It counts as lost from then on. */
 bool prw_is_over(struct prw_hold *hold);
-/* The end of a wait that is of no use when the grant counts no more: nanoseconds of CLOCK_MONOTONIC, at most `end`. */
+/* Whether the moment has passed that this process knows of. The daemon may have stated a newer one. */
+bool prw_is_late(const struct prw_hold *hold);
+/* Until when to wait for an answer about the grant: nanoseconds of CLOCK_MONOTONIC, at most `end`. */
 int64_t prw_end_of(const struct prw_hold *hold, int64_t end);
 /* Stores the error, and returns its code. */
 int prw_fail_over(struct prw_thread *thread, const char *name);

@@ -210,7 +210,7 @@ static int request(
 
 static bool has_lost(struct prw_record *record) {
     for (uint32_t i = 0; i < record->count; i++)
-        if (prw_session_has_ended(record->holds[i].session) || prw_is_over(&record->holds[i])) return true;
+        if (prw_session_has_ended(record->holds[i].session) || record->holds[i].is_lost) return true;
     return record->slot.holds > 0 && prw_session_has_ended(record->slot.session);
 }
 
@@ -290,8 +290,12 @@ static int unlock_newest(struct prw_thread *thread, const prwlock_lock *lock, st
         newest->count--;
         return 0;
     }
-    if (prw_is_over(newest)) return end_lost(thread, lock, record);
-    int result = ask_about(thread, lock, newest->session, "RELEASE", newest->token, patience());
+    if (newest->is_lost) return end_lost(thread, lock, record);
+    /* An unlock in time has lost nothing, whenever the daemon reads it. */
+    bool is_late = prw_is_late(newest);
+    int64_t end = is_late ? prw_end_of(newest, patience()) : patience();
+    int result = ask_about(thread, lock, newest->session, "RELEASE", newest->token, end);
+    if (result == PRWLOCK_SILENT && is_late && prw_is_over(newest)) result = prw_fail_over(thread, lock->name);
     prw_pop(record);
     return result;
 }
@@ -333,15 +337,13 @@ static int check_newest(struct prw_thread *thread, const prwlock_lock *lock, str
     const struct prw_slot *slot = &record->slot;
     if (slot->holds > 0) return ask_about(thread, lock, slot->session, "VALIDATE", slot->token, patience());
     struct prw_hold *newest = &record->holds[record->count - 1];
-    if (prw_is_over(newest)) return prw_fail_over(thread, lock->name);
+    if (newest->is_lost) return prw_fail_over(thread, lock->name);
     int64_t end = prw_end_of(newest, patience());
     int result = ask_about(thread, lock, newest->session, "VALIDATE", newest->token, end);
-    /* The wait, or a stop of this process after it, may have been too long. */
-    bool is_unsure = result == 0 || result == PRWLOCK_SILENT;
-    /* That other host has the name by now. */
-    bool is_elsewhere = result == PRWLOCK_CLUSTER;
-    if (is_elsewhere) newest->is_lost = true;
-    return is_elsewhere || (is_unsure && prw_is_over(newest)) ? prw_fail_over(thread, lock->name) : result;
+    /* The daemon cannot tell: another host has the name by now. */
+    if (result == PRWLOCK_CLUSTER) newest->is_lost = true;
+    if (result == PRWLOCK_SILENT) (void)prw_is_over(newest);
+    return newest->is_lost ? prw_fail_over(thread, lock->name) : result;
 }
 
 int prwlock_check(prwlock_lock *lock) {

@@ -5,7 +5,10 @@
  * `! UNTIL` for all of a session's grants on shared names. Once that moment has passed without a newer one, the grant
  * counts as lost, also if the daemon or the whole machine was stopped: another host may have the lock.
  *
- * The library has no thread, so each call looks at the clock. A grant that has counted as lost stays lost, whatever the
+ * The library has no thread that reads. So after a long time without a call, it does not know the newest moment: the
+ * socket has room for a few hundred notices, and the daemon keeps the others. Therefore a call asks the daemon before
+ * it counts a grant as lost. A daemon that answers has looked at its own clock first, so its answer about the grant is
+ * the truth. If it does not answer at once, the clock decides. A grant that has counted as lost stays lost, whatever the
  * daemon says later, and its unlock releases it nevertheless.
  */
 #include "internal.h"
@@ -14,6 +17,11 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <time.h>
+
+enum {
+    /* How long a daemon may take to answer about a grant that its client has heard nothing of, in milliseconds. */
+    AT_ONCE = 750
+};
 
 /* It counts the time in which the machine sleeps. */
 static int64_t boot_now(void) {
@@ -68,12 +76,19 @@ bool prw_is_over(struct prw_hold *hold) {
     return hold->is_lost;
 }
 
-int64_t prw_end_of(const struct prw_hold *hold, int64_t end) {
-    if (!hold->is_shared) return end;
+static int64_t left_of(const struct prw_hold *hold) {
     pthread_mutex_lock(&hold->session->mutex);
     int64_t left = hold->session->until - boot_now();
     pthread_mutex_unlock(&hold->session->mutex);
-    int64_t until = prw_now() + (left > 0 ? left : 0);
+    return left;
+}
+
+bool prw_is_late(const struct prw_hold *hold) { return hold->is_shared && left_of(hold) <= 0; }
+
+int64_t prw_end_of(const struct prw_hold *hold, int64_t end) {
+    if (!hold->is_shared) return end;
+    int64_t left = left_of(hold), at_once = AT_ONCE * PRW_MILLISECOND;
+    int64_t until = prw_now() + (left > at_once ? left : at_once);
     return until < end ? until : end;
 }
 

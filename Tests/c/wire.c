@@ -234,6 +234,30 @@ static void a_grant_counts_until_the_newest_moment(void) {
     CHECK(await_end(server.pid) == 0);
 }
 
+/* Between calls nothing reads, so the library does not know the newest moment: here the daemon has said none. */
+static void answer_after_the_moment(int from, int to) {
+    (void)to;
+    int connection = greet_client();
+    expect(connection, "#1 WRITE jobs", with_until("#1 GRANTED jobs write token=7 ", A_MOMENT, "\n"));
+    await_word(from);
+    expect(connection, "#2 VALIDATE jobs", "#2 VALID jobs token=7\n");
+    expect(connection, "#3 RELEASE jobs", "#3 RELEASED jobs token=7\n");
+}
+
+static void the_answer_of_a_daemon_counts_before_the_clock(void) {
+    listen_by_hand();
+    struct process server = start_process(answer_after_the_moment);
+    prwlock_lock *jobs = own("jobs");
+    OK(prwlock_write_lock(jobs, NULL));
+    long long end = boot_clock() + A_MOMENT;
+    struct timespec moment = {.tv_sec = end / 1000, .tv_nsec = end % 1000 * 1000000};
+    CHECK(clock_nanosleep(CLOCK_BOOTTIME, TIMER_ABSTIME, &moment, NULL) == 0);
+    tell(server.to);
+    OK(prwlock_check(jobs));
+    OK(prwlock_unlock(jobs));
+    CHECK(await_end(server.pid) == 0);
+}
+
 /* As in another time namespace. */
 static void have_a_clock_that_is_ahead(int from, int to) {
     (void)from;
@@ -293,6 +317,8 @@ int main(int argc, char **argv) {
         {"a grant on a shared name counts as lost when its moment passes, whatever comes later",
             a_grant_without_news_is_lost_in_time},
         {"a grant on a shared name counts until the newest moment", a_grant_counts_until_the_newest_moment},
+        {"the answer of a daemon about a grant counts before the clock",
+            the_answer_of_a_daemon_counts_before_the_clock},
         {"the earlier clock decides until when a grant counts", the_earlier_clock_decides},
         {"refusals name other hosts, and a cluster that cannot be reached", other_hosts_are_named},
     };
