@@ -7,6 +7,7 @@
  * slot.c      the slow path's steps on a slot
  * session.c   one connection for all threads: who reads, and who sends
  * orphan.c    requests that were given up
+ * shared.c    grants on names that hosts share, and until when they count
  * client.c    which session a request uses, and when it connects again
  * greeting.c  from a path to a session: connect, look at who serves, ask for slots
  * place.c     where the daemon is, and its guard
@@ -57,6 +58,8 @@ enum {
     /* The longest request with all its options has 641 bytes: protocol.md, "Lines". */
     PRW_LINE = 1024,
     PRW_MESSAGE = 512,
+    /* The longest name of a host. */
+    PRW_HOST = 64,
 };
 
 /* Writes a name as the protocol spells it. Returns false if it is empty or too long. */
@@ -85,6 +88,8 @@ struct prw_hold {
     uint64_t token;
     uint32_t mode;
     uint32_t count;
+    bool is_shared; /* it counts until `session->until` only */
+    bool is_lost;   /* that moment was seen to have passed */
 };
 
 /* A cached grant. `holds` counts what this thread believes; the word may count one more, if no process served. */
@@ -118,6 +123,7 @@ struct prw_thread {
     size_t reply_capacity;
     char *error_reply, *cycle; /* of the last error */
     char message[PRW_MESSAGE];
+    char hosts[PRWLOCK_MOST_HOLDERS][PRW_HOST + 1]; /* of the last error */
     struct prwlock_error error;
 };
 
@@ -198,6 +204,7 @@ struct prw_session {
     char *input; /* belongs to the reader */
     size_t input_length, input_capacity;
     uint64_t counted, known; /* bytes: protocol.md, "Lines that come again" */
+    int64_t until;           /* nanoseconds of CLOCK_BOOTTIME: so long its grants on shared names count */
     void *slots;             /* NULL: none */
     uint32_t slot_count;
     size_t slots_size, serving_size;
@@ -250,6 +257,19 @@ bool prw_session_has_orphan(struct prw_session *session, const struct prw_thread
 /* Releases what the orphan may have been granted. The thread neither holds nor caches another grant of the lock. */
 void prw_session_end_orphan(struct prw_session *session, const struct prw_thread *thread, const char *name);
 void prw_free_orphans(struct prw_session *session);
+
+/* ---- Grants on shared names: shared.c ---- */
+
+/* Takes the moment until which grants count from a line, if it has one. With the session's mutex, when the line is read. */
+void prw_note_until(struct prw_session *session, const char *line);
+/* Whether the moment of the grant has passed, as far as this process knows. It counts as lost from then on. */
+bool prw_is_over(struct prw_hold *hold);
+/* Whether the moment has passed that this process knows of. The daemon may have stated a newer one. */
+bool prw_is_late(const struct prw_hold *hold);
+/* Until when to wait for an answer about the grant: nanoseconds of CLOCK_MONOTONIC, at most `end`. */
+int64_t prw_end_of(const struct prw_hold *hold, int64_t end);
+/* Stores the error, and returns its code. */
+int prw_fail_over(struct prw_thread *thread, const char *name);
 
 /* ---- Clients: client.c, greeting.c, place.c, trust.c, start.c ---- */
 

@@ -60,6 +60,14 @@ int prwlock_set_note(prwlock_lock *lock, const char *note) {
 
 /* ---- Acquiring ---- */
 
+/* Forgets the newest grant, which counts as lost. The daemon may still count it. */
+static int end_lost(struct prw_thread *thread, const prwlock_lock *lock, struct prw_record *record) {
+    const struct prw_hold *newest = &record->holds[record->count - 1];
+    prw_release_soon(newest->session, lock->name, newest->token);
+    prw_pop(record);
+    return prw_fail_over(thread, lock->name);
+}
+
 static int take_grant(
     struct prw_thread *thread, const prwlock_lock *lock, struct prw_record *record, struct prw_session *session,
     uint32_t mode, prwlock_grant *grant) {
@@ -76,11 +84,17 @@ static int take_grant(
     } else if (!prw_push(record, session, token, mode, 1)) {
         prw_release_soon(session, lock->name, token);
         return prw_fail(thread, PRWLOCK_MEMORY, "no memory is left");
+    } else if (prw_field(reply, "until") != NULL) {
+        struct prw_hold *hold = &record->holds[record->count - 1];
+        hold->is_shared = true;
+        if (prw_is_over(hold)) return end_lost(thread, lock, record);
     }
     if (grant != NULL) {
         const char *died = prw_field(reply, "ownerdied");
-        bool owner_died = died != NULL && *died == '1';
-        *grant = (prwlock_grant){.token = token, .mode = (prwlock_mode)mode, .owner_died = owner_died};
+        bool is_unsure = died != NULL && prw_begins(died, "maybe");
+        bool owner_died = is_unsure || (died != NULL && *died == '1');
+        *grant = (prwlock_grant){
+            .token = token, .mode = (prwlock_mode)mode, .owner_died = owner_died, .is_unsure = is_unsure};
     }
     return 0;
 }
@@ -194,9 +208,9 @@ static int request(
     }
 }
 
-static bool has_lost(const struct prw_record *record) {
+static bool has_lost(struct prw_record *record) {
     for (uint32_t i = 0; i < record->count; i++)
-        if (prw_session_has_ended(record->holds[i].session)) return true;
+        if (prw_session_has_ended(record->holds[i].session) || record->holds[i].is_lost) return true;
     return record->slot.holds > 0 && prw_session_has_ended(record->slot.session);
 }
 
@@ -210,7 +224,7 @@ static int acquire(
         return 0;
     }
     if (has_lost(record))
-        return prw_fail(thread, PRWLOCK_LOST, "the grant on %s was lost with its session: unlock it first", lock->name);
+        return prw_fail(thread, PRWLOCK_LOST, "the grant on %s was lost: unlock it first", lock->name);
     prw_settle_slot(record);
     struct prw_time time = prw_time(milliseconds);
     return request(thread, lock, record, mode, &time, grant);
@@ -236,12 +250,14 @@ int prwlock_acquire_(prwlock_lock *lock, uint32_t mode, int64_t milliseconds, pr
 
 /* ---- Releasing ---- */
 
+static int64_t patience(void) { return prw_now() + PATIENCE * PRW_SECOND; }
+
 static int ask_about(
     struct prw_thread *thread, const prwlock_lock *lock, struct prw_session *session, const char *verb,
-    uint64_t token) {
+    uint64_t token, int64_t end) {
     char line[PRW_LINE];
     snprintf(line, sizeof line, "%s %s token=%llu", verb, lock->name, (unsigned long long)token);
-    switch (prw_session_ask(session, thread, line, prw_now() + PATIENCE * PRW_SECOND, NULL)) {
+    switch (prw_session_ask(session, thread, line, end, NULL)) {
     case PRW_ANSWERED: return prw_judge(thread, lock->name, thread->reply);
     case PRW_UNANSWERED:
         return no_answer(thread, lock, session);
@@ -262,7 +278,7 @@ static int unlock_slot(struct prw_thread *thread, const prwlock_lock *lock, stru
         slot->holds--;
         return 0;
     }
-    int result = ask_about(thread, lock, slot->session, "RELEASE", slot->token);
+    int result = ask_about(thread, lock, slot->session, "RELEASE", slot->token, patience());
     prw_forget_slot(record);
     return result;
 }
@@ -274,7 +290,12 @@ static int unlock_newest(struct prw_thread *thread, const prwlock_lock *lock, st
         newest->count--;
         return 0;
     }
-    int result = ask_about(thread, lock, newest->session, "RELEASE", newest->token);
+    if (newest->is_lost) return end_lost(thread, lock, record);
+    /* An unlock in time has lost nothing, whenever the daemon reads it. */
+    bool is_late = prw_is_late(newest);
+    int64_t end = is_late ? prw_end_of(newest, patience()) : patience();
+    int result = ask_about(thread, lock, newest->session, "RELEASE", newest->token, end);
+    if (result == PRWLOCK_SILENT && is_late && prw_is_over(newest)) result = prw_fail_over(thread, lock->name);
     prw_pop(record);
     return result;
 }
@@ -312,6 +333,19 @@ int prwlock_unlock_(prwlock_lock *lock) {
     return result;
 }
 
+static int check_newest(struct prw_thread *thread, const prwlock_lock *lock, struct prw_record *record) {
+    const struct prw_slot *slot = &record->slot;
+    if (slot->holds > 0) return ask_about(thread, lock, slot->session, "VALIDATE", slot->token, patience());
+    struct prw_hold *newest = &record->holds[record->count - 1];
+    if (newest->is_lost) return prw_fail_over(thread, lock->name);
+    int64_t end = prw_end_of(newest, patience());
+    int result = ask_about(thread, lock, newest->session, "VALIDATE", newest->token, end);
+    /* The daemon cannot tell: another host has the name by now. */
+    if (result == PRWLOCK_CLUSTER) newest->is_lost = true;
+    if (result == PRWLOCK_SILENT) (void)prw_is_over(newest);
+    return newest->is_lost ? prw_fail_over(thread, lock->name) : result;
+}
+
 int prwlock_check(prwlock_lock *lock) {
     struct prw_thread *thread = prw_thread();
     if (thread == NULL) return PRWLOCK_MEMORY;
@@ -322,8 +356,7 @@ int prwlock_check(prwlock_lock *lock) {
     }
     int state;
     pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &state);
-    uint64_t token = record->slot.holds > 0 ? record->slot.token : record->holds[record->count - 1].token;
-    int result = ask_about(thread, lock, session_of_newest(record), "VALIDATE", token);
+    int result = check_newest(thread, lock, record);
     prw_publish(thread, lock, record);
     pthread_setcancelstate(state, NULL);
     return result;

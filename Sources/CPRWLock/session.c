@@ -166,11 +166,14 @@ static void answer(struct prw_call *call, const char *reply, size_t length) {
 /* `line` ends with a zero in place of its line end. */
 static void take_line(struct prw_session *session, const char *line, size_t length) {
     uint64_t tag;
-    /* Rows, notices and replies without a tag are for none of the requests here. */
+    /* Rows, other notices and replies without a tag are for none of the requests here. */
+    if (prw_begins(line, "! UNTIL ")) prw_note_until(session, line + 2);
     if (line[0] != '#' || !prw_number(line + 1, &tag)) return;
     const char *reply = strchr(line, ' ');
     if (reply == NULL) return;
     reply++;
+    /* Here and not where the grant is taken: a thread that was stopped takes it late. */
+    if (prw_begins(reply, "GRANTED ")) prw_note_until(session, reply);
     for (struct prw_call **link = &session->calls; *link != NULL; link = &(*link)->next) {
         struct prw_call *call = *link;
         if (call->tag != tag) continue;

@@ -130,6 +130,7 @@ const char *prwlock_strerror(int code) {
     case PRWLOCK_INVALID: return "an argument is not valid";
     case PRWLOCK_MEMORY: return "no memory or no descriptor is left";
     case PRWLOCK_PROTOCOL: return "the lock daemon gave an unknown answer";
+    case PRWLOCK_CLUSTER: return "the cluster cannot be reached that shares the lock between hosts";
     }
     return "an unknown error";
 }
@@ -150,17 +151,24 @@ int prw_fail(struct prw_thread *thread, int code, const char *format, ...) {
     return code;
 }
 
-/* Reads `811/write,?/read,+17`. */
-static void read_holders(struct prwlock_error *error, const char *text) {
+/* Reads `811/write,?/read,host:web1/read,+17`. */
+static void read_holders(struct prw_thread *thread, const char *text) {
+    struct prwlock_error *error = &thread->error;
     while (text != NULL && *text != 0 && *text != ' ') {
         char *end;
         if (*text == '+') {
             error->more_holders = strtoul(text + 1, NULL, 10);
             return;
         }
-        long pid = *text == '?' ? 0 : strtol(text, &end, 10);
-        const char *mode = *text == '?' ? text + 1 : end;
+        bool is_number = *text >= '0' && *text <= '9';
+        long pid = is_number ? strtol(text, &end, 10) : 0;
+        const char *mode = is_number ? end : text + strcspn(text, "/, ");
         if (*mode != '/' || error->holder_count == PRWLOCK_MOST_HOLDERS) return;
+        if (prw_begins(text, "host:")) {
+            char *host = thread->hosts[error->holder_count];
+            snprintf(host, PRW_HOST + 1, "%.*s", (int)(mode - text) - 5, text + 5);
+            error->hosts[error->holder_count] = host;
+        }
         error->holders[error->holder_count++] = (prwlock_holder){.pid = (int)pid, .mode = mode[1]};
         text = mode + strcspn(mode, ", ");
         if (*text == ',') text++;
@@ -176,7 +184,9 @@ static void describe_holders(struct prw_thread *thread, const char *name, const 
         const prwlock_holder *holder = &error->holders[i];
         const char *how = holder->mode == 'r' ? "reads" : holder->mode == 'w' ? "writes" : "may write";
         const char *separator = i == 0 ? ": " : ", ";
-        if (holder->pid == 0)
+        if (error->hosts[i] != NULL)
+            length += (size_t)snprintf(text + length, room - length, "%shost %s %s", separator, error->hosts[i], how);
+        else if (holder->pid == 0)
             length += (size_t)snprintf(text + length, room - length, "%sa hidden process %s", separator, how);
         else
             length += (size_t)snprintf(text + length, room - length, "%sprocess %d %s", separator, holder->pid, how);
@@ -190,6 +200,7 @@ static int code_of_error(const char *word) {
         return PRWLOCK_LIMIT;
     if (prw_begins(word, "not-held")) return PRWLOCK_LOST;
     if (prw_begins(word, "draining")) return PRWLOCK_ENDED;
+    if (prw_begins(word, "cluster-unavailable")) return PRWLOCK_CLUSTER;
     return PRWLOCK_PROTOCOL;
 }
 
@@ -200,7 +211,7 @@ int prw_judge(struct prw_thread *thread, const char *name, const char *reply) {
     error->reply = thread->error_reply = strdup(reply);
     if (prw_begins(reply, "BUSY ") || prw_begins(reply, "TIMEOUT ")) {
         error->code = *reply == 'B' ? PRWLOCK_BUSY : PRWLOCK_TIMEOUT;
-        read_holders(error, prw_field(reply, "held-by"));
+        read_holders(thread, prw_field(reply, "held-by"));
         describe_holders(thread, name, *reply == 'B' ? "is held" : "was not granted in time");
     } else if (prw_begins(reply, "DEADLOCK ")) {
         error->code = PRWLOCK_DEADLOCK;

@@ -281,7 +281,8 @@ bool prw_push(struct prw_record *record, struct prw_session *session, uint64_t t
         record->capacity = capacity;
     }
     prw_session_keep(session);
-    record->holds[record->count++] = (struct prw_hold){session, token, mode, count};
+    record->holds[record->count++] =
+        (struct prw_hold){.session = session, .token = token, .mode = mode, .count = count};
     return true;
 }
 

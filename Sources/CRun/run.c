@@ -10,6 +10,7 @@
 #include <sys/auxv.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
+#include <sys/timerfd.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -32,6 +33,7 @@ static const char HOLDING = 'G';
 struct message {
     char kind;
     uint64_t token;
+    int64_t until;
 } __attribute__((packed));
 
 /* Asking */
@@ -55,7 +57,30 @@ static const char *skip(const char *text, const char *beginning) {
 struct grant {
     uint64_t token;
     int owner_died;
+    int64_t until; /* as in `run_begun` */
 };
+
+static int64_t boot_time(void) {
+    struct timespec now;
+    clock_gettime(CLOCK_BOOTTIME, &now);
+    return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+}
+
+/* Reads the fields that only a grant on a lock that hosts share has; `until` is 0 if there are none. Returns what follows them,
+   or null. */
+static const char *read_until(const char *text, int64_t *until) {
+    *until = 0;
+    const char *fields = skip(text, " until=");
+    if (!fields)
+        return text;
+    unsigned long long left, clock;
+    int end = 0;
+    if (sscanf(fields, "%9llums clock=%15llums%n", &left, &clock, &end) != 2 || end == 0)
+        return NULL;
+    unsigned long long read = (unsigned long long)(boot_time() / 1000000);
+    *until = (int64_t)((clock < read ? clock : read) + left) * 1000000;
+    return fields + end;
+}
 
 enum answers { UNUSUAL, INCOMPLETE, USUAL };
 
@@ -87,7 +112,7 @@ static enum answers read_answers(const char *text, const struct run_line *line, 
         return UNUSUAL;
     const char *rest = skip(text, " ownerdied=1");
     grant->owner_died = rest != NULL;
-    if (!(text = skip(rest ? rest : text, "\n")))
+    if (!(text = skip(read_until(rest ? rest : text, &grant->until), "\n")))
         return UNUSUAL;
     if (*text == 0)
         return INCOMPLETE;
@@ -166,13 +191,13 @@ static enum run_place become_command(const struct run_line *line, enum run_place
     if (connection < 0)
         return otherwise;
     struct grant grant;
-    if (!ask(connection, line, &grant) || fcntl(connection, F_SETFL, 0) < 0
+    if (!ask(connection, line, &grant) || (grant.until != 0 && grant.until <= boot_time()) || fcntl(connection, F_SETFL, 0) < 0
         || (!line->closes_connection && !keep_connection(connection))) {
         close(connection);
         return otherwise;
     }
     set_environment(line, &grant);
-    struct message message = {HOLDING, grant.token};
+    struct message message = {HOLDING, grant.token, grant.until};
     if (begun.channel >= 0)
         linux_send_message(begun.channel, &message, sizeof message, connection);
     execute(line);
@@ -220,20 +245,33 @@ static int take_message(int *is_over) {
         return 1;
     begun.connection = descriptor;
     begun.token = message.token;
+    begun.until = message.until;
     return message.kind == HOLDING;
+}
+
+/* A timer that fires when the grant counts no more, and not if it always counts. -1 if there is no descriptor for it. */
+static int start_timer(void) {
+    int timer = timerfd_create(CLOCK_BOOTTIME, TFD_CLOEXEC);
+    struct itimerspec time = {.it_value = {begun.until / 1000000000, begun.until % 1000000000}};
+    if (timer >= 0)
+        timerfd_settime(timer, TFD_TIMER_ABSTIME, &time, NULL);
+    return timer;
 }
 
 /* Waits until the child exits, and exits in the same way. Returns if anything else happens first. */
 static void guard(int other_signals) {
-    int is_over = 0;
+    int is_over = 0, timer = -1;
     for (;;) {
+        if (begun.until != 0 && timer < 0 && (timer = start_timer()) < 0)
+            return;
         struct pollfd polled[] = {
             {.fd = begun.signals, .events = POLLIN},
             {.fd = other_signals, .events = POLLIN},
             {.fd = is_over ? -1 : begun.channel, .events = POLLIN},
             {.fd = begun.connection, .events = POLLIN},
+            {.fd = timer, .events = POLLIN},
         };
-        if (poll(polled, 4, -1) < 0 || polled[1].revents)
+        if (poll(polled, 5, -1) < 0 || polled[1].revents)
             return;
         if (polled[0].revents) {
             struct signalfd_siginfo ignored;
@@ -249,8 +287,8 @@ static void guard(int other_signals) {
             waitpid(begun.child, NULL, WNOHANG);
             _exit(end.si_status);
         }
-        /* The child's connection has ended, or a notice has come, and the child has not ended. */
-        if (polled[3].revents || (polled[2].revents && !take_message(&is_over)))
+        /* The child's connection has ended, a notice has come, or the grant counts no more, and the child has not ended. */
+        if (polled[3].revents || polled[4].revents || (polled[2].revents && !take_message(&is_over)))
             return;
     }
 }

@@ -257,7 +257,10 @@ public struct BlockingGrant: ~Copyable {
     public var token: Token { terms.token }
 
     /// Whether the last writer died or lost the lock before it released it; see ``Grant/previousOwnerDied``.
-    public var previousOwnerDied: Bool { terms.ownerDied }
+    public var previousOwnerDied: Bool { terms.ownerDied != nil }
+
+    /// The mark of the lock, if it has one; see ``Grant/mark``.
+    public var mark: Mark? { terms.ownerDied }
 
     /// How the grant was lost, as far as the daemon has sent it by now; nil as long as it is held.
     public var lost: LockLost? { session.loss(of: grant) }
@@ -324,6 +327,7 @@ public struct BlockingGrant: ~Copyable {
     ) throws -> Result {
         let result: Result
         do {
+            if terms.isShared, let lost { throw lost }
             result = try body(&self)
         } catch {
             // A loss explains more than the error that the body made of it.

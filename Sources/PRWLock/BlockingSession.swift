@@ -44,7 +44,7 @@ final class BlockingSession {
 
     /// Sends a request and waits for its outcome.
     func outcome(of call: Session.Call, _ time: CallTime) -> Session.Outcome {
-        _ = isUsable
+        if isUsable { catchUp() }
         let id = core.submit(call, time, at: .now)
         while true {
             for case .completed(id, let outcome) in core.takeEvents() {
@@ -55,6 +55,18 @@ final class BlockingSession {
                 core.timePassed(at: .now, silence: .noAnswer(connection.silentDaemon))
             }
         }
+    }
+
+    /// Finds out whether grants on shared locks still count, if their moment has passed as far as this session knows.
+    ///
+    /// No thread reads between two calls. After a long time the socket is full of old notices, and the daemon keeps the
+    /// newer ones, so they come before the answer to `PING`. A daemon that does not answer at once is not waited for.
+    private func catchUp() {
+        guard let until = core.sharedUntil, until <= .now else { return }
+        let end = Deadline(after: CallTime.answerTime)
+        let ping = core.submit(.other(.ping), CallTime(asking: CallTime.answerTime), at: .now)
+        while core.isOpen(ping), advance(by: end) {}
+        core.timePassed(at: .now, silence: .noAnswer(connection.silentDaemon))
     }
 
     /// Waits a moment for the reply to a request that was given up.
@@ -80,6 +92,7 @@ final class BlockingSession {
     /// How a grant was lost, as far as the daemon has said so by now; nil if it is held.
     func loss(of grant: Session.GrantID) -> LockLost? {
         while isUsable, advance(by: Deadline(after: .zero)) {}
+        if isUsable { catchUp() }
         return core.loss(of: grant)
     }
 

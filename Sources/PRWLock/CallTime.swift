@@ -36,7 +36,7 @@ package struct CallTime: Sendable {
     package let deadline: Instant?
     /// Until when the client waits for an answer; nil for no limit.
     package private(set) var end: Instant?
-    private let start: Instant
+    let start: Instant
     /// How long the client waits after each row of an answer; nil for an answer without rows.
     private let rowTime: Duration?
 

@@ -78,7 +78,9 @@ final class Connection: Sendable {
         if isInChild { return false }
         return switch shared.withLock({ $0.session.failure }) {
         case .unreachable, .closed, nil: false
-        case .timedOut, .deadlock, .denied, .wrongMode, .refused, .disconnected, .invalidArgument: true
+        case .timedOut, .deadlock, .denied, .wrongMode, .refused, .clusterUnavailable, .disconnected,
+            .invalidArgument:
+            true
         }
     }
 
@@ -294,19 +296,37 @@ final class Connection: Sendable {
 
     private func keep(wokenBy wake: WakeUp) {
         var receiver = LineReceiver(awaitsFiles: memory != nil)
-        while let (socket, hasLeftovers, alarm) = nextWait() {
-            let isReadable = Self.wait(for: socket, hasLeftovers, orFor: wake, until: Deadline(alarm))
-            if hasLeftovers { flush() }
-            if let alarm, alarm <= .now { passTime() }
-            guard isReadable, let socket else { continue }
-            do throws(ConnectionEnded) {
-                let lines = try receiver.receive(from: socket.rawValue)
-                if let files = receiver.takeFiles() { map(files) }
-                perform { shared in for line in lines { shared.session.received(line, at: .now) } }
-            } catch {
-                return finish(.disconnected)
+        // Until when grants on shared locks count must be noticed in time after the machine has slept, too.
+        var timer: BootTimer?
+        while let (socket, hasLeftovers, alarm, sharedUntil) = nextWait() {
+            if let sharedUntil {
+                if timer == nil { timer = try? BootTimer() }
+                timer?.set(to: Deadline(sharedUntil))
             }
+            let timerNumber = sharedUntil == nil ? nil : timer?.rawValue
+            let isReadable = Self.wait(
+                for: socket, hasLeftovers, orFor: wake, timerNumber, until: Deadline(alarm))
+            if hasLeftovers { flush() }
+            // Before the clock: this process may have been stopped, and what has arrived may be in time.
+            if isReadable, let socket {
+                do throws(ConnectionEnded) {
+                    let lines = try receiver.receive(from: socket.rawValue)
+                    if let files = receiver.takeFiles() { map(files) }
+                    perform { shared in for line in lines { shared.session.received(line, at: .now) } }
+                } catch {
+                    return finish(.disconnected)
+                }
+            }
+            if let alarm, alarm <= .now { passTime() }
         }
+    }
+
+    /// Loses the grants on shared locks if they count no more.
+    func lookAtClock() {
+        guard !isInChild, let until = shared.withLock({ $0.session.sharedUntil }), until <= .now else {
+            return
+        }
+        passTime()
     }
 
     /// Maps the slots, before the lines that speak of them are handled.
@@ -320,12 +340,12 @@ final class Connection: Sendable {
     }
 
     /// What the keeper waits for; nil at the end.
-    private func nextWait() -> (Socket?, hasLeftovers: Bool, alarm: Instant?)? {
+    private func nextWait() -> (Socket?, hasLeftovers: Bool, alarm: Instant?, sharedUntil: Instant?)? {
         shared.withLock { shared in
             guard shared.session.failure == nil else { return nil }
             shared.keeperWakes = shared.session.alarm
             let hasLeftovers = !shared.isSending && !shared.session.output.isEmpty
-            return (shared.socket, hasLeftovers, shared.session.alarm)
+            return (shared.socket, hasLeftovers, shared.session.alarm, shared.session.sharedUntil)
         }
     }
 
@@ -344,15 +364,15 @@ final class Connection: Sendable {
 
     /// Waits until the keeper is woken, the alarm is over, or the socket is ready; whether the socket is readable.
     private static func wait(
-        for socket: Socket?, _ hasLeftovers: Bool, orFor wake: WakeUp, until alarm: Deadline
+        for socket: Socket?, _ hasLeftovers: Bool, orFor wake: WakeUp, _ timer: Int32?, until alarm: Deadline
     ) -> Bool {
-        var requests = [pollfd(fd: wake.rawValue, events: Int16(POLLIN), revents: 0)]
+        var requests = [wake.rawValue, timer ?? -1].map { pollfd(fd: $0, events: Int16(POLLIN), revents: 0) }
         if let socket {
             let events = Int16(POLLIN) | (hasLeftovers ? Int16(POLLOUT) : 0)
             requests.append(pollfd(fd: socket.rawValue, events: events, revents: 0))
         }
         guard poll(&requests, nfds_t(requests.count), alarm.milliseconds) > 0 else { return false }
         if let first = requests.first, first.revents != 0 { wake.clear() }
-        return requests.dropFirst().contains { $0.revents & ~Int16(POLLOUT) != 0 }
+        return requests.dropFirst(2).contains { $0.revents & ~Int16(POLLOUT) != 0 }
     }
 }

@@ -16,7 +16,7 @@ extension HeldBy: CustomStringConvertible {
     /// For people: `process 811 (write), 2 more`.
     public var description: String {
         if isEmpty { return "none: the lock daemon has just started after an unclean end" }
-        let holders = named.map { "\(process($0.processID)) (\($0.mode))" }
+        let holders = named.map { "\($0.host.map { "host \($0)" } ?? process($0.processID)) (\($0.mode))" }
         return (holders + (more > 0 ? ["\(more) more"] : [])).joined(separator: ", ")
     }
 }
@@ -26,7 +26,8 @@ extension Cycle: CustomStringConvertible {
     public var description: String {
         let hops = named.map { hop in
             let owner = hop.owner.isSession ? "" : "/\(hop.owner)"
-            return "\(process(hop.processID))\(owner) waits for \(hop.lock)"
+            let who = hop.host.map { "an owner on host \($0)" } ?? process(hop.processID)
+            return "\(who)\(owner) waits for \(hop.lock)"
         }
         return (hops + (more > 0 ? ["\(more) more"] : [])).joined(separator: ", ")
     }
@@ -52,9 +53,24 @@ extension Row.Waiter: CustomStringConvertible {
 extension Row.Lock: CustomStringConvertible {
     /// For people: `jobs: write, 1 holder(s), 2 waiter(s)`.
     public var description: String {
-        let died = ownerDied != nil ? ", its last writer died" : ""
-        return "\(name): \(mode.map { "\($0)" } ?? "free"), holders: \(holders), waiters: \(waiters)\(died)"
+        let died = ownerDied.map { $0 == .yes ? ", its last writer died" : ", its last writer may have died" }
+        let claimed = claim.map { ", \($0)" } ?? ""
+        return "\(name): \(mode.map { "\($0)" } ?? "free"), holders: \(holders), waiters: \(waiters)"
+            + (died ?? "") + claimed
     }
+}
+
+extension Row.Lock.SharedClaim: CustomStringConvertible {
+    /// For people: `claimed by host web1 (write)`.
+    public var description: String {
+        guard let host, let mode else { return "claimed by no host" }
+        return "claimed by host \(host) (\(mode))"
+    }
+}
+
+extension Row.Claim: CustomStringConvertible {
+    /// For people: `host web1 (write)`.
+    public var description: String { "host \(host) (\(mode))" }
 }
 
 extension Notice.Changed: CustomStringConvertible {
@@ -79,7 +95,9 @@ extension LockEvent: CustomStringConvertible {
 extension LockStatus: CustomStringConvertible {
     /// The holders and waiters for people, one a line.
     public var description: String {
-        let lines = holders.map { "held by \($0)" } + waiters.map(\.description)
+        let lines =
+            holders.map { "held by \($0)" } + waiters.map(\.description)
+            + claims.map { "claimed by \($0)" } + claimWaiters.map { "\($0) waits for a claim" }
         return lines.isEmpty ? "free" : lines.joined(separator: "\n")
     }
 }

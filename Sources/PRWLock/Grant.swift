@@ -30,7 +30,12 @@ public struct Grant: ~Copyable, Sendable {
     /// Whether the last writer died or lost the lock before it released it, so that the protected data may be half written.
     ///
     /// It stays true until a writer releases the lock in order (G11).
-    public var previousOwnerDied: Bool { hold.terms.ownerDied }
+    public var previousOwnerDied: Bool { hold.terms.ownerDied != nil }
+
+    /// The mark behind ``previousOwnerDied``; nil if the lock has none.
+    ///
+    /// It is `.maybe` if hosts share the lock and one of them died: only that host knew whether it had a writer.
+    public var mark: Mark? { hold.terms.ownerDied }
 
     /// How the grant was lost; nil as long as it is held.
     public var lost: LockLost? { hold.lost }

@@ -68,8 +68,15 @@ final class Hold: Sendable {
     /// The terms; nil once the grant was let go.
     var termsIfKnown: Session.Terms? { connection.termsIfKnown(of: grant) }
 
+    /// Whether hosts share the lock.
+    var isShared: Bool { firstTerms.isShared }
+
     /// How the grant was lost; nil if it was not.
-    var lost: LockLost? { fate.valueNow ?? nil }
+    var lost: LockLost? {
+        // This process may have been stopped, and the connection's thread may not have looked at the clock yet.
+        if isShared { connection.lookAtClock() }
+        return fate.valueNow ?? nil
+    }
 
     /// Releases the grant and waits for the daemon's answer.
     func release(_ time: CallTime = CallTime(asking: CallTime.patience)) async throws {

@@ -15,10 +15,17 @@ public struct LockStatus: Hashable, Sendable {
     public let holders: [Holder]
     /// The waiters, in the order in which they will get the lock if nothing changes.
     public let waiters: [Waiter]
+    /// The hosts that claim the lock, if hosts share it.
+    public let claims: [Claim]
+    /// The hosts that wait for a claim, in the order in which they will get it if nothing changes.
+    public let claimWaiters: [Claim]
+
+    /// A host, and the mode in which it claims the lock for its processes.
+    public typealias Claim = Row.Claim
 }
 
 /// One lock in a list: its name, the strongest mode that is held, the numbers of its holders and waiters, and whether its
-/// last writer died (`ownerDied`).
+/// last writer died (`ownerDied`). For a lock that hosts share, also which host claims it (`claim`).
 public typealias LockSummary = Row.Lock
 
 /// A change of a lock's holders or waiters: what happened (`change`), and the process, mode, owner and token of the grant,
@@ -87,5 +94,7 @@ extension LockStatus {
     init(rows: [Row]) {
         holders = rows.compactMap { if case .holder(let holder) = $0 { holder } else { nil } }
         waiters = rows.compactMap { if case .waiter(let waiter) = $0 { waiter } else { nil } }
+        claims = rows.compactMap { if case .claim(let claim) = $0 { claim } else { nil } }
+        claimWaiters = rows.compactMap { if case .claimWaiter(let claim) = $0 { claim } else { nil } }
     }
 }

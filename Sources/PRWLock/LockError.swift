@@ -15,6 +15,9 @@ public enum LockError: Error, Hashable, Sendable {
     case wrongMode
     /// The daemon could not serve the request, because of a limit, a disk fault, or its own end. The text is for people.
     case refused(ErrorCode, String)
+    /// The lock is shared with other hosts, and their cluster cannot be asked now. The text says what is wrong. Try again
+    /// later.
+    case clusterUnavailable(String)
     /// No daemon runs, or it does not answer. The error says what to do.
     case unreachable(RendezvousError)
     /// The daemon ended before it answered.
@@ -39,6 +42,7 @@ extension LockError: CustomStringConvertible {
         case .denied(let lock, let reason): "the lock \(lock) is denied: \(reason)"
         case .wrongMode: "the grant is in a mode that does not allow this change"
         case .refused(let code, let text): "the lock daemon refused: \(code.rawValue), \(text)"
+        case .clusterUnavailable(let reason): "the cluster that shares the lock cannot be asked: \(reason)"
         case .unreachable(let error): error.description
         case .disconnected: "the connection to the lock daemon ended before it answered"
         case .invalidArgument(let rule): rule
@@ -69,6 +73,10 @@ extension LockError {
     init(_ error: WireError) {
         // The daemon does not look at the grant if the request names `write`, to which no grant is downgraded.
         let isWrongMode = error.code == .wrongMode || error.code == .badMode
-        self = isWrongMode ? .wrongMode : .refused(error.code, error.text)
+        if error.code == .clusterUnavailable {
+            self = .clusterUnavailable(error.text)
+        } else {
+            self = isWrongMode ? .wrongMode : .refused(error.code, error.text)
+        }
     }
 }

@@ -9,8 +9,11 @@ public struct LockLost: Error, Hashable, Sendable {
     public enum Cause: Hashable, Sendable {
         /// The lease ended before it was renewed or the lock was released.
         case expired
-        /// An administrator revoked the grant.
+        /// An administrator revoked the grant. Or the lock is shared with other hosts, and this host lost it.
         case revoked
+        /// The lock is shared with other hosts, and the daemon did not say in time that this host still has it. The daemon or
+        /// the machine may have been stopped.
+        case unconfirmed
         /// The connection to the daemon ended, and with it every grant that was acquired over it.
         case disconnected
         /// The program closed the client over which the grant was acquired.
@@ -32,6 +35,7 @@ extension LockLost: CustomStringConvertible {
             switch cause {
             case .expired: "its lease ended"
             case .revoked: "it was revoked"
+            case .unconfirmed: "the lock daemon did not confirm in time that this host still has it"
             case .disconnected: "the connection to the lock daemon ended"
             case .closed: "its client was closed"
             }

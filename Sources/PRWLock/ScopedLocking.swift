@@ -163,6 +163,7 @@ struct HeldScope {
     private func releasing<Value>(_ body: () async throws -> Value) async throws -> Value {
         let value: Value
         do {
+            if let lost = holds.lazy.filter(\.isShared).compactMap(\.lost).first { throw lost }
             value = try await body()
         } catch {
             // A loss explains more than the error that the body made of it.

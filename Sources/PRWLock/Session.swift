@@ -53,22 +53,22 @@ struct Session {
 
     private(set) var phase = Phase.connecting
     private var lastNumber: UInt64 = 0
-    private(set) var requests: [RequestID: OpenRequest] = [:]
+    var requests: [RequestID: OpenRequest] = [:]
     /// The open requests that rows may come for, oldest first.
     private var listings: [RequestID] = []
-    private(set) var grants = Grants()
+    var grants = Grants()
     private var queue = Queue()
     /// Whether the daemon has sent nothing since a request was given up.
-    private var isSilent = false
+    var isSilent = false
     /// Why the daemon ends the session: an error that answers no request.
     private var farewell: LockError?
-    private var events: [Event] = []
+    var events: [Event] = []
 
     /// The bytes to send. The shell removes what the socket took.
     var output: [UInt8] = []
 
     /// When the shell must call `timePassed`, at the latest; nil for never.
-    private(set) var alarm: Instant?
+    var alarm: Instant?
 
     /// Whether the daemon has given this session slots.
     private var hasSlots = false
@@ -112,8 +112,11 @@ struct Session {
         case .acquire, .other: break
         }
         if let grant = request.call.grant, let loss = grants.loss(of: grant) {
-            finish(id, .lost(loss))
-            return id
+            guard case .release = request.call, case .open = phase, grants.mayBeHeld(grant) else {
+                finish(id, .lost(loss))
+                return id
+            }
+            leave(id, .lost(loss))
         }
         setAlarm(request.time.end)
         switch phase {
@@ -157,54 +160,6 @@ struct Session {
         }
     }
 
-    // MARK: What time does
-
-    /// Repeats a request when its pause is over, gives a request up when its time is over, and renews leases.
-    ///
-    /// - Parameter silence: why the daemon does not answer, for the callers of the requests that are given up.
-    mutating func timePassed(at now: Instant, silence: @autoclosure () -> RendezvousError) {
-        guard let alarm, alarm <= now else { return }
-        self.alarm = nil
-        var due: [RequestID] = []
-        for (id, request) in requests {
-            if let time = request.alarm, time <= now { due.append(id) } else { setAlarm(request.alarm) }
-        }
-        for id in due.sorted() { timePassed(for: id, silence, at: now) }
-        let renewals = grants.takeDueRenewals(at: now)
-        setAlarm(renewals.next)
-        for grant in renewals.due { post(.renew(grant, lease: nil), at: now) }
-    }
-
-    private mutating func timePassed(for id: RequestID, _ silence: () -> RendezvousError, at now: Instant) {
-        guard let request = requests[id] else { return }
-        switch request.stage {
-        case .paused: send(id, at: now)
-        case .parked(let error): finish(id, .refused(LockError(error)))
-        case .unsent: finish(id, .refused(.unreachable(silence())))
-        case .sent:
-            isSilent = true
-            leave(id, .refused(.unreachable(silence())))
-            undo(id, request.call, at: now)
-        }
-    }
-
-    /// Sends what undoes a request behind it.
-    private mutating func undo(_ id: RequestID, _ call: Call, at now: Instant) {
-        switch call {
-        case .acquire(let acquire):
-            sendCancel(of: id, at: now)
-            if let choice = choiceOfNoOther(than: id, acquire) {
-                post(.other(.release(acquire.name, choice)), at: now)
-            }
-        case .upgrade: sendCancel(of: id, at: now)
-        case .downgrade, .renew, .release, .other: break
-        }
-    }
-
-    private mutating func setAlarm(_ time: Instant?) {
-        if let time { alarm = min(time, alarm ?? time) }
-    }
-
     // MARK: What the socket does
 
     /// The connection stands.
@@ -244,6 +199,7 @@ struct Session {
             }
         case .notice(.expired(_, let token)): lose(grants[token], .expired)
         case .notice(.revoked(_, let token)): lose(grants[token], .revoked)
+        case .notice(.until(let until)): extend(until, at: now)
         case .notice(let notice): events.append(.noticed(notice))
         }
         guard isSilent else { return }
@@ -272,13 +228,14 @@ struct Session {
         _ reply: Reply, _ refusal: LockError?, to acquire: Acquire, _ request: OpenRequest, as id: RequestID,
         at now: Instant
     ) {
-        if case .granted(let name, let mode, let token, let ownerDied, let slot, _) = reply {
+        if case .granted(let name, let mode, let token, let ownerDied, let slot, let until) = reply {
             let grant = GrantID(request: id)
             let terms = Terms(
-                name: name, owner: acquire.owner, mode: mode, token: token, ownerDied: ownerDied != nil,
-                slot: acquire.mayCache ? slot : nil)
+                name: name, owner: acquire.owner, mode: mode, token: token, ownerDied: ownerDied,
+                slot: acquire.mayCache ? slot : nil, isShared: until != nil)
             if request.isAttended {
                 grants.add(grant, terms)
+                if let until { extend(until, at: now) }
             } else {
                 post(.other(.release(name, GrantChoice(token: token))), at: now)
             }
@@ -328,12 +285,13 @@ struct Session {
         defer { if request.mayWait { sendOldestQueued(at: now) } }
         let former = grants.terms(of: grant)
         let isHeld = former != nil && grants.loss(of: grant) == nil
-        if reply.isNotHeld, isHeld, former?.token != request.token {
+        if reply.isNotHeld, grants.mayBeHeld(grant), former?.token != request.token {
             // An upgrade that was given up has changed the token after the line was sent.
             return send(id, at: now)
         }
-        if case .granted(_, let mode, let token, let ownerDied, _, _) = reply {
-            grants.change(grant, mode, token, ownerDied: ownerDied != nil)
+        if case .granted(_, let mode, let token, let ownerDied, _, let until) = reply {
+            grants.change(grant, mode, token, ownerDied: ownerDied)
+            if let until { extend(until, at: now) }
             if case .upgrade = request.call, !request.isAttended, let former {
                 post(.downgrade(grant, to: former.mode), at: now)
             }
@@ -352,7 +310,7 @@ struct Session {
         }
     }
 
-    private mutating func lose(_ grant: GrantID?, _ cause: LockLost.Cause) {
+    mutating func lose(_ grant: GrantID?, _ cause: LockLost.Cause) {
         if let grant, let loss = grants.lose(grant, cause) { events.append(.lost(grant, loss)) }
     }
 
@@ -363,12 +321,12 @@ struct Session {
     }
 
     /// Completes a request for its caller before its reply.
-    private mutating func leave(_ id: RequestID, _ outcome: Outcome) {
+    mutating func leave(_ id: RequestID, _ outcome: Outcome) {
         complete(id, outcome)
         requests[id]?.isAttended = false
     }
 
-    private mutating func finish(_ id: RequestID, _ outcome: Outcome) {
+    mutating func finish(_ id: RequestID, _ outcome: Outcome) {
         complete(id, outcome)
         if case .release(let grant) = requests[id]?.call { grants.letGo(grant) }
         requests[id] = nil
@@ -382,11 +340,11 @@ struct Session {
         for id in unsent.keys.sorted() { send(id, at: now) }
     }
 
-    private mutating func sendCancel(of id: RequestID, at now: Instant) {
+    mutating func sendCancel(of id: RequestID, at now: Instant) {
         post(.other(.cancelTagged(id.tag)), at: now)
     }
 
-    private mutating func send(_ id: RequestID, at now: Instant) {
+    mutating func send(_ id: RequestID, at now: Instant) {
         guard let request = requests[id] else { return }
         let terms = request.call.grant.map(terms(of:))
         let verb = request.call.verb(

@@ -29,6 +29,28 @@ extension Session {
         /// The cached grants by their slots.
         private var cached: [Int: GrantID] = [:]
 
+        /// Until when the grants on shared locks count: the latest moment that the daemon has stated.
+        private var latestUntil: Instant?
+        /// The number of those grants that are held.
+        private var heldShared = 0
+
+        /// Until when the grants on shared locks count; nil while none is held.
+        var until: Instant? { heldShared > 0 ? latestUntil : nil }
+
+        /// Notes until when the grants on shared locks count.
+        mutating func extend(to end: Instant) { latestUntil = max(end, latestUntil ?? end) }
+
+        /// The grants on shared locks that are held, oldest first.
+        var shared: [GrantID] {
+            records.filter { $0.value.terms.isShared && $0.value.loss == nil }.keys.sorted()
+        }
+
+        /// Whether the daemon may still count the grant, although this session may have given it up by its own clock.
+        func mayBeHeld(_ grant: GrantID) -> Bool {
+            guard let record = records[grant] else { return false }
+            return record.loss == nil || record.loss?.cause == .unconfirmed
+        }
+
         /// Whether no grant is held. Those with a slot are, if the slot says so.
         func areAllLost(besides isHeld: (GrantedSlot) -> Bool) -> Bool {
             records.values.allSatisfy { record in
@@ -55,6 +77,7 @@ extension Session {
 
         mutating func add(_ grant: GrantID, _ terms: Terms) {
             records[grant] = Record(terms: terms)
+            if terms.isShared { heldShared += 1 }
             ids[terms.token] = grant
             guard let slot = terms.slot else { return }
             // The daemon has taken the former grant. A holder that lost it still has its record.
@@ -76,7 +99,7 @@ extension Session {
             records[grant]?.terms.slot = nil
         }
 
-        mutating func change(_ grant: GrantID, _ mode: LockMode, _ token: Token, ownerDied: Bool) {
+        mutating func change(_ grant: GrantID, _ mode: LockMode, _ token: Token, ownerDied: Mark?) {
             guard let former = records[grant]?.terms else { return }
             records[grant]?.terms.mode = mode
             records[grant]?.terms.token = token
@@ -90,6 +113,7 @@ extension Session {
             guard let record = records[grant], record.loss == nil else { return nil }
             let loss = LockLost(lock: record.terms.name, token: record.terms.token, cause: cause)
             records[grant]?.loss = loss
+            if record.terms.isShared { heldShared -= 1 }
             return loss
         }
 
@@ -133,6 +157,7 @@ extension Session {
         mutating func letGo(_ grant: GrantID) {
             guard let record = records.removeValue(forKey: grant) else { return }
             ids[record.terms.token] = nil
+            if record.terms.isShared, record.loss == nil { heldShared -= 1 }
             if let slot = record.terms.slot, cached[slot.index] == grant { cached[slot.index] = nil }
         }
     }

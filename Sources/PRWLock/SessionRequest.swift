@@ -27,9 +27,11 @@ extension Session {
         var owner: OwnerID
         var mode: LockMode
         var token: Token
-        var ownerDied: Bool
+        var ownerDied: Mark?
         /// The slot under which the grant is cached; nil if it is not.
         var slot: GrantedSlot?
+        /// Whether hosts share the lock, so that the grant counts only until the moment that the daemon stated last.
+        var isShared = false
     }
 
     /// A call of a client: what it asks of the daemon.

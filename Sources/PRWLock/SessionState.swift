@@ -29,6 +29,9 @@ extension Session {
     /// The terms of a grant; nil once its holder has let it go.
     func termsIfKnown(of grant: GrantID) -> Terms? { grants.terms(of: grant) }
 
+    /// Until when the grants on shared locks count; nil while none is held.
+    var sharedUntil: Instant? { grants.until }
+
     /// How a grant was lost; nil if it is held.
     func loss(of grant: GrantID) -> LockLost? { grants.loss(of: grant) }
 

@@ -18,7 +18,7 @@ public struct HeldLocks: Sendable {
     public func token(of lock: LockName) -> Token? { terms.first { $0.name == lock }?.token }
 
     /// The locks of which the last writer died or lost the lock before it released it; see ``Grant/previousOwnerDied``.
-    public var previousOwnerDied: [LockName] { terms.filter(\.ownerDied).map(\.name) }
+    public var previousOwnerDied: [LockName] { terms.filter { $0.ownerDied != nil }.map(\.name) }
 
     /// How the first lost grant was lost; nil as long as none is.
     public var lost: LockLost? { holds.lazy.compactMap(\.lost).first }

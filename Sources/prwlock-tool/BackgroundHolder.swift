@@ -73,7 +73,7 @@ struct BackgroundHolder {
             case .abandoned: return
             case .conflict(let holders):
                 throw lock.conflict(request.name, holders, after: attempt.elapsed)
-            case .granted(let token, _):
+            case .granted(let token, _, let until):
                 if lock.verbose {
                     StandardError.report("\(request.name.shown): granted after \(attempt.elapsed.inWords)")
                 }
@@ -81,7 +81,8 @@ struct BackgroundHolder {
                     _ = Answer(code: 0, token: token.rawValue).send(to: front)
                     return
                 }
-                let loss = try hold(token, over: &attempt.connection, for: client, answering: front)
+                let loss = try hold(
+                    token, until: until, over: &attempt.connection, for: client, answering: front)
                 if loss != nil, signallingLoss { try? client.send(SIGTERM) }
             }
         } catch {
@@ -166,10 +167,10 @@ struct BackgroundHolder {
     /// Holds the grant until the client ends, TERM arrives, or the grant is lost. Returns how it was lost; nil if it
     /// was released.
     private func hold(
-        _ token: Token, over connection: inout BlockingConnection, for client: borrowing ProcessWatch,
-        answering front: borrowing OwnedDescriptor
+        _ token: Token, until: Instant?, over connection: inout BlockingConnection,
+        for client: borrowing ProcessWatch, answering front: borrowing OwnedDescriptor
     ) throws(Complaint) -> Upkeep.Loss? {
-        var keeper = try GrantKeeper(request, token)
+        var keeper = try GrantKeeper(request, token, until: until)
         keeper.openMark(over: connection)
         BackgroundProcess.become(
             Self.processName,

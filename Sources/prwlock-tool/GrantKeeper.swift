@@ -40,11 +40,11 @@ struct GrantKeeper: ~Copyable {
     /// The tag of changes, which tells their replies from those to renewals.
     private static let tag = Tag("change")
 
-    init(_ request: Acquire, _ token: Token) throws(Complaint) {
+    init(_ request: Acquire, _ token: Token, until: Instant?) throws(Complaint) {
         self.request = request
         self.token = token
         mode = request.mode
-        upkeep = Upkeep(request, token)
+        upkeep = Upkeep(request, token, until: until)
         // Other users see the name but are refused, and cannot take it before this process does.
         callersName = "prwlock-holder-" + String(UInt64.random(in: .min ... .max), radix: 16)
         do throws(SystemError) {
@@ -145,13 +145,13 @@ struct GrantKeeper: ~Copyable {
     private mutating func settle(_ reply: Reply, over connection: inout BlockingConnection) {
         guard let change = pending else { return }
         pending = nil
-        if case .granted(_, _, let token, _, _, _) = reply {
+        if case .granted(_, _, let token, _, _, let until) = reply {
             let before = mode
             mode = change.mode
             if let replaced = change.replaced { release(replaced, over: &connection) }
             if token != self.token {
                 self.token = token
-                upkeep = Upkeep(request, token)
+                upkeep = Upkeep(request, token, until: until?.end(readAt: .now))
                 // Before the caller gets the answer: then it may call `release`.
                 openMark(over: connection)
             }

@@ -12,7 +12,8 @@ enum Handover {
         /// The process waits for the lock; the text is for the service manager.
         case waits(String)
         /// The process holds the lock and executes the command next. The monitor reads from the connection from now on.
-        case granted(Token, OwnedDescriptor)
+        /// The grant counts until that moment if hosts share the lock.
+        case granted(Token, until: Instant?, OwnedDescriptor)
         /// No more messages follow.
         case end
     }
@@ -37,9 +38,10 @@ enum Handover {
     }
 
     /// Passes the connection to the monitor. If the monitor is gone, the command runs without it.
-    static func passGrant(_ token: Token, connection: Int32, to channel: Int32) {
+    static func passGrant(_ token: Token, until: Instant?, connection: Int32, to channel: Int32) {
         var bytes = [holding]
         withUnsafeBytes(of: token.rawValue) { bytes += $0 }
+        withUnsafeBytes(of: until?.nanoseconds ?? 0) { bytes += $0 }
         _ = linux_send_message(channel, bytes, bytes.count, connection)
     }
 
@@ -52,11 +54,21 @@ enum Handover {
             count = linux_receive_message(channel, &bytes, bytes.count, &descriptor)
         } while count < 0 && errno == EINTR
         guard count > 0 else { return .end }
-        if bytes[0] == holding, count == 1 + MemoryLayout<UInt64>.size, descriptor >= 0 {
+        if bytes[0] == holding, count == 1 + 2 * MemoryLayout<UInt64>.size, descriptor >= 0 {
             let token = bytes.withUnsafeBytes { $0.loadUnaligned(fromByteOffset: 1, as: UInt64.self) }
-            return .granted(Token(rawValue: token), OwnedDescriptor(owning: descriptor))
+            let until = bytes.withUnsafeBytes { $0.loadUnaligned(fromByteOffset: 9, as: Int64.self) }
+            return .granted(
+                Token(rawValue: token), until: Instant(passedOn: until), OwnedDescriptor(owning: descriptor))
         }
         if descriptor >= 0 { close(descriptor) }
         return .waits(String(decoding: bytes[1..<Int(count)], as: UTF8.self))
+    }
+}
+
+extension Instant {
+    /// An instant that another process has passed on; nil if it had none and passed on zero.
+    init?(passedOn nanoseconds: Int64) {
+        if nanoseconds == 0 { return nil }
+        self.init(nanoseconds: nanoseconds)
     }
 }

@@ -67,6 +67,9 @@ extension JSON {
     /// Converts a word of the protocol to a key. All keys of this command have underscores, not dashes.
     static func key(_ word: String) -> String { String(word.map { $0 == "-" ? "_" : $0 }) }
 
+    /// A token is a string: those of locks that hosts share are above 2^53, where many programs round a number.
+    static func token(_ token: Token) -> JSON { .string(token.description) }
+
     static func optional(_ value: Int32?) -> JSON { value.map { .integer(Int($0)) } ?? .null }
     static func optional(_ value: String?) -> JSON { value.map(JSON.string) ?? .null }
     static func milliseconds(_ value: Duration?) -> JSON {

@@ -1,6 +1,7 @@
 import ArgumentParser
 import LockVocabulary
 import LockWire
+import PRWLock
 
 /// `prwlock list`: the locks that are held, waited for or marked.
 struct ListCommand: ParsableCommand {
@@ -14,20 +15,30 @@ struct ListCommand: ParsableCommand {
     @OptionGroup var names: PrefixOptions
 
     func run() throws {
-        var listing = Listing(
-            [
-                .init("MODE"), .init("HOLDERS", isNumber: true), .init("WAITING", isNumber: true),
-                .init("LAST WRITER", expendability: 1), .init("NAME", mayBeCut: true),
-            ], show)
-        let space = try complaining { () throws(Complaint) in
+        try complaining { () throws(Complaint) in
             var connection = try daemon.choice.connect()
+            let isInFleet = try show.json ? false : isInFleet(connection: &connection)
+            let claim = isInFleet ? [Table.Column("CLAIMED BY", expendability: 2)] : []
+            var listing = Listing(
+                [
+                    .init("MODE"), .init("HOLDERS", isNumber: true), .init("WAITING", isNumber: true),
+                    .init("LAST WRITER", expendability: 1),
+                ] + claim + [.init("NAME", mayBeCut: true)], show)
             _ = try connection.ask(.list(prefix: names.prefix, after: nil, limit: nil)) { row in
-                if case .lock(let lock) = row { listing.add(lock.cells, lock.json) }
+                if case .lock(let lock) = row { listing.add(lock.cells(withClaim: isInFleet), lock.json) }
             }
-            return LockSpace(of: connection)
+            listing.finish(orPrint: "no locks")
+            LockSpace(of: connection).printRemark(show)
         }
-        listing.finish(orPrint: "no locks")
-        space.printRemark(show)
+    }
+
+    /// Whether the daemon shares locks with other hosts.
+    private func isInFleet(connection: inout BlockingConnection) throws(Complaint) -> Bool {
+        var isInFleet = false
+        _ = try connection.ask(.stats) { row in
+            if case .stat("cluster-claims", _) = row { isInFleet = true }
+        }
+        return isInFleet
     }
 }
 
@@ -90,20 +101,28 @@ struct StatsCommand: ParsableCommand {
 }
 
 extension Row.Lock {
-    var cells: [String] {
-        [
-            mode?.description ?? "", String(holders), String(waiters), ownerDied == nil ? "" : "died",
-            name.shown,
-        ]
+    func cells(withClaim: Bool) -> [String] {
+        let writer = ownerDied.map { $0 == .yes ? "died" : "may have died" }
+        let claimed = claim.flatMap { claim in
+            claim.host.map { "\($0) (\(claim.mode.map { "\($0)" } ?? "none"))" }
+        }
+        return [mode?.description ?? "", String(holders), String(waiters), writer ?? ""]
+            + (withClaim ? [claimed ?? ""] : []) + [name.shown]
     }
 
     var json: JSON {
-        .object([
+        var members: [(String, JSON)] = [
             ("name", .string(name.decoded)), ("encoded", .string(name.text)),
             ("mode", .optional(mode?.description)),
             ("holders", .integer(holders)),
             ("waiters", .integer(waiters)), ("owner_died", .bool(ownerDied != nil)),
-        ])
+        ]
+        if let claim {
+            members.append(("owner_died_is_unsure", .bool(ownerDied == .maybe)))
+            members.append(("claim", .optional(claim.mode?.description)))
+            members.append(("claim_host", .optional(claim.host?.text)))
+        }
+        return .object(members)
     }
 }
 

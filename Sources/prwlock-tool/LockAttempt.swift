@@ -18,7 +18,8 @@ import Rendezvous
 /// The session belongs to this process, because the process that requests a lock holds it (G6).
 struct LockAttempt: ~Copyable {
     enum Outcome {
-        case granted(Token, ownerDied: Bool)
+        /// The grant counts until that moment if hosts share the lock.
+        case granted(Token, ownerDied: Mark?, until: Instant?)
         /// Others hold the lock, and the time limit has passed.
         case conflict(HeldBy)
         /// A watched descriptor became ready first; the value is its index in the list.
@@ -86,8 +87,8 @@ struct LockAttempt: ~Copyable {
         while true {
             let moment = min(end, line.nextUpdate ?? .never, nextLook)
             switch connection.nextEvent(watching: descriptors, until: moment) {
-            case .line(.reply(_, .granted(_, _, let token, let ownerDied, _, _))):
-                return .granted(token, ownerDied: ownerDied != nil)
+            case .line(.reply(_, .granted(_, _, let token, let ownerDied, _, let until))):
+                return .granted(token, ownerDied: ownerDied, until: until?.end(readAt: .now))
             case .line(.reply(_, .busy(_, _, let holders))):
                 guard let next = time.repetition(heldBy: holders, at: .now) else { return .conflict(holders) }
                 usleep(UInt32(max(.zero, Instant.now.duration(to: next)) / .microseconds(1)))
@@ -195,7 +196,10 @@ extension HeldBy {
     /// The holders in words, for the message that explains a conflict.
     var inWords: String {
         if isEmpty { return "none: the lock daemon has just started after an unclean end" }
-        var words = named.map { "\($0.processID.map(String.init) ?? "?") (\($0.mode))" }
+        var words = named.map { holder in
+            let who = holder.host.map { "host \($0)" } ?? holder.processID.map(String.init) ?? "?"
+            return "\(who) (\(holder.mode))"
+        }
         if more > 0 { words.append("\(more) more") }
         return words.joined(separator: ", ")
     }

@@ -31,6 +31,9 @@ struct LockReport {
     private(set) var waiters: [DescribedWaiter] = []
     /// The number of grants that their owners do not hold, but may take again without the daemon.
     private(set) var cached = 0
+    /// The hosts that claim the lock, and those that wait for a claim; both are empty for a lock of this host alone.
+    private(set) var claims: [Row.Claim] = []
+    private(set) var claimWaiters: [Row.Claim] = []
 
     /// Whether the lock has neither holders nor waiters.
     var isFree: Bool { holders.isEmpty && waiters.isEmpty }
@@ -50,16 +53,19 @@ struct LockReport {
         var holders: [Row.Holder] = []
         var waiters: [Row.Waiter] = []
         var cached = 0
+        var (claims, claimWaiters): ([Row.Claim], [Row.Claim]) = ([], [])
         _ = try connection.ask(.status(name), patience: patience) { row in
             switch row {
             case .holder(let holder): holders.append(holder)
             case .waiter(let waiter): waiters.append(waiter)
             case .cached: cached += 1
-            case .claim, .claimWaiter, .lock, .session, .stat, .text: break
+            case .claim(let claim): claims.append(claim)
+            case .claimWaiter(let claim): claimWaiters.append(claim)
+            case .lock, .session, .stat, .text: break
             }
         }
         self.init(
-            name, holders, waiters,
+            name, holders, waiters, claims: claims, claimWaiters: claimWaiters,
             facts: try ProcessDescription.lookup(over: &connection, patience: patience))
         self.cached = cached
     }
@@ -67,10 +73,12 @@ struct LockReport {
     /// Combines the daemon's rows with the descriptions that `facts` and `clientFacts` return.
     init(
         _ name: LockName, _ holders: [Row.Holder], _ waiters: [Row.Waiter],
+        claims: [Row.Claim] = [], claimWaiters: [Row.Claim] = [],
         facts: (Int32?) -> ProcessDescription,
         clientFacts: (Int32) -> ProcessDescription = { ProcessDescription(of: $0) }
     ) {
         self.name = name
+        (self.claims, self.claimWaiters) = (claims, claimWaiters)
         self.holders = holders.map { row in
             let client = HoldOwner(row.owner).map { owner in
                 // The process id in the owner is one of the holder's namespace.

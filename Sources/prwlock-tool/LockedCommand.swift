@@ -63,7 +63,7 @@ struct LockedCommand {
         _ attempt: inout LockAttempt, _ channel: Int32?, refusal: Complaint?
     ) throws(Complaint) -> Complaint {
         switch try attempt.decide(watching: channel.map { [$0] } ?? []) {
-        case .granted(let token, let ownerDied):
+        case .granted(let token, let ownerDied, let until):
             if plan.terms.verbose {
                 StandardError.report("\(request.name.shown): granted after \(attempt.elapsed.inWords)")
             }
@@ -71,8 +71,14 @@ struct LockedCommand {
             guard case .ok = try attempt.connection.ask(release) else { throw Complaint.unexpected }
             setEnvironment(token, ownerDied: ownerDied)
             try keepConnection(attempt.connection)
+            if let until, until <= .now {
+                throw Complaint(
+                    "lost the lock \(request.name.shown) before the command began: \(Upkeep.Loss.unconfirmed.inWords)",
+                    code: Complaint.lost)
+            }
             if let channel {
-                Handover.passGrant(token, connection: attempt.connection.descriptor, to: channel)
+                Handover.passGrant(
+                    token, until: until, connection: attempt.connection.descriptor, to: channel)
             }
             return Program(plan.command).execute()
         case .conflict(let holders):
@@ -105,9 +111,13 @@ struct LockedCommand {
         return Program(plan.command).execute()
     }
 
-    private func setEnvironment(_ token: Token, ownerDied: Bool) {
+    private func setEnvironment(_ token: Token, ownerDied: Mark?) {
         setenv("PRWLOCK_TOKEN", token.description, 1)
-        if ownerDied { setenv("PRWLOCK_OWNERDIED", "1", 1) } else { unsetenv("PRWLOCK_OWNERDIED") }
+        switch ownerDied {
+        case .yes: setenv("PRWLOCK_OWNERDIED", "1", 1)
+        case .maybe: setenv("PRWLOCK_OWNERDIED", "maybe", 1)
+        case nil: unsetenv("PRWLOCK_OWNERDIED")
+        }
         var held = HeldLocks.current
         held.add(HeldLocks.Item(name: request.name, mode: request.mode, token: token))
         setenv(HeldLocks.variable, held.text, 1)

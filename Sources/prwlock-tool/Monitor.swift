@@ -14,7 +14,7 @@ import Posix
 ///
 /// The caller expects the process that it started to behave like the command. The monitor therefore forwards signals
 /// that were sent to it alone, stops and continues with the command, and ends in the same way. It renews the lease, and
-/// ends the command when the grant is lost. It requests no lock itself: the session belongs to the child, which made
+/// ends the command when the grant is lost. It notices by its own clock when a grant on a shared lock counts no more. It requests no lock itself: the session belongs to the child, which made
 /// the connection (G6), and the monitor has a copy of the descriptor.
 ///
 /// Which signals it forwards:
@@ -80,8 +80,8 @@ struct Monitor: ~Copyable {
             guard requests.last?.revents != 0 else { continue }
             switch Handover.next(from: channel.rawValue) {
             case .waits(let words): relay?.manager.reportWaiting(words)
-            case .granted(let token, let socket):
-                guardCommand(token, BlockingConnection(over: socket))
+            case .granted(let token, let until, let socket):
+                guardCommand(token, until: until, BlockingConnection(over: socket))
             case .end: hasEndOfChannel = true
             }
         }
@@ -89,9 +89,11 @@ struct Monitor: ~Copyable {
     }
 
     /// Guards a child that has the lock and has passed on its connection.
-    consuming func run(guarding token: Token, _ connection: consuming OwnedDescriptor) -> Never {
+    consuming func run(
+        guarding token: Token, until: Instant?, _ connection: consuming OwnedDescriptor
+    ) -> Never {
         takeSignals()
-        guardCommand(token, BlockingConnection(over: connection))
+        guardCommand(token, until: until, BlockingConnection(over: connection))
         passOn()
     }
 
@@ -115,9 +117,11 @@ struct Monitor: ~Copyable {
 
     // MARK: The grant
 
-    private mutating func guardCommand(_ token: Token, _ connection: consuming BlockingConnection) {
+    private mutating func guardCommand(
+        _ token: Token, until: Instant?, _ connection: consuming BlockingConnection
+    ) {
         var connection = connection
-        var upkeep = Upkeep(request, token)
+        var upkeep = Upkeep(request, token, until: until)
         // If the session has ended, `keep` reports that as its next event, so ignore the error here.
         try? connection.send(Request(verb: .validate(request.name, token)), by: Deadline(after: .seconds(1)))
         while end == nil {

@@ -20,7 +20,7 @@ import Posix
 /// | the command, in any way | | is free | ends in the same way |
 /// | the monitor, killed, before the grant | is not executed | | |
 /// | the monitor, killed, later | continues | stays; no process renews the lease or notices a loss | |
-/// | the grant (revoked, expired, daemon gone) | gets TERM, then KILL | is free for others | ends with status 79 |
+/// | the grant (revoked, expired, not confirmed, daemon gone) | gets TERM, then KILL | is free for others | ends with status 79 |
 /// | the command's children | continues | stays | continues |
 ///
 /// Both processes have the connection open. The monitor needs it because some commands, such as `ssh` and `sudo`, close
@@ -111,7 +111,9 @@ struct RunPlan: Equatable {
             of: begun.child, request, killAfter: killAfter, TakenSignals(begun),
             OwnedDescriptor(owning: begun.channel), nil)
         guard begun.connection >= 0 else { monitor.run() }
-        monitor.run(guarding: Token(rawValue: begun.token), OwnedDescriptor(owning: begun.connection))
+        monitor.run(
+            guarding: Token(rawValue: begun.token), until: Instant(passedOn: begun.until),
+            OwnedDescriptor(owning: begun.connection))
     }
 
     /// Forks: the child becomes the command, and this process its monitor. Returns only in the child, with the reason

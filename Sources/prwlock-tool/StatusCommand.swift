@@ -51,6 +51,7 @@ extension LockReport {
         var text: Shown = "\(style.strong(name.shown)): \(summary)\n"
         if !holders.isEmpty { text += "\n" + holderTable(style, clock) }
         if !waiters.isEmpty { text += "\n" + waiterTable(style) }
+        if isShared { text += "\n" + hostTable(style) }
         return text
     }
 
@@ -113,6 +114,16 @@ extension LockReport {
             })
     }
 
+    /// Whether hosts share the lock.
+    private var isShared: Bool { !claims.isEmpty || !claimWaiters.isEmpty }
+
+    private func hostTable(_ style: Style) -> Shown {
+        var table = Table([.init("HOST"), .init("CLAIMS"), .init("WAITS FOR A CLAIM")], style: style)
+        return table.render(
+            claims.map { ["\($0.host)", "\($0.mode)", ""] }
+                + claimWaiters.map { ["\($0.host)", "", "\($0.mode)"] })
+    }
+
     private func obstacles(of waiter: DescribedWaiter) -> String {
         let named = waiter.waitsFor.prefix(3).map(spell)
         let more = waiter.waitsFor.count - named.count
@@ -123,11 +134,16 @@ extension LockReport {
 
     /// For programs: durations are in milliseconds.
     var json: JSON {
-        .object([
+        var members: [(String, JSON)] = [
             ("name", .string(name.decoded)), ("encoded", .string(name.text)),
             ("holders", .array(holders.map(\.json))),
             ("waiters", .array(waiters.map(\.json))), ("cached", .integer(cached)),
-        ])
+        ]
+        if isShared {
+            members.append(("claims", .array(claims.map(\.json))))
+            members.append(("claim_waiters", .array(claimWaiters.map(\.json))))
+        }
+        return .object(members)
     }
 }
 
@@ -136,7 +152,7 @@ extension LockReport.DescribedHolder {
         var members: [(String, JSON)] = [
             ("pid", .optional(row.processID)), ("mode", .string(row.mode.description)),
             ("owner", row.owner.isSession ? .null : .string(row.owner.text)),
-            ("token", .unsigned(row.token.rawValue)), ("age_ms", .milliseconds(row.age)),
+            ("token", .token(row.token)), ("age_ms", .milliseconds(row.age)),
             ("lease_left_ms", .milliseconds(row.leaseLeft)), ("note", .note(row.note)),
         ]
         members += process.json
@@ -145,6 +161,12 @@ extension LockReport.DescribedHolder {
             members.append(("for", .object(facts + client.process.json)))
         }
         return .object(members)
+    }
+}
+
+extension Row.Claim {
+    fileprivate var json: JSON {
+        .object([("host", .string(host.text)), ("mode", .string(mode.description))])
     }
 }
 

@@ -40,7 +40,7 @@ struct WatchCommand: ParsableCommand {
                 ("name", .string(changed.name.decoded)), ("encoded", .string(changed.name.text)),
                 ("change", .string(changed.change.rawValue)),
                 ("pid", .optional(changed.processID)), ("mode", .string(changed.mode.description)),
-                ("token", changed.token.map { .unsigned($0.rawValue) } ?? .null),
+                ("token", changed.token.map(JSON.token) ?? .null),
                 ("owner", changed.owner.isSession ? .null : .string(changed.owner.text)),
                 ("user", .optional(facts.user)), ("note", .note(facts.note)),
             ])

@@ -130,6 +130,7 @@ extension LockError {
         case .denied: "denied"
         case .wrongMode: "wrong mode"
         case .refused(let code, _): code.rawValue
+        case .clusterUnavailable: "cluster-unavailable"
         case .unreachable: "no answer"
         case .disconnected: "disconnected"
         case .invalidArgument: "invalid argument"

@@ -43,7 +43,7 @@ import Testing
             story.session.terms(of: grant)
                 == Session.Terms(
                     name: story.jobs, owner: story.owner, mode: .write, token: Token(rawValue: 42),
-                    ownerDied: true))
+                    ownerDied: .yes))
         #expect(!story.session.isIdle)
         let release = story.submit(.release(grant))
         #expect(story.happened() == ["> #\(release) RELEASE jobs token=42"])

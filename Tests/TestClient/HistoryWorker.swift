@@ -76,6 +76,7 @@ struct HistoryWorker {
             case .deadlock: refused(op, "DEADLOCK")
             case .denied: refused(op, "DENIED")
             case .refused(let code, _): refused(op, code.rawValue)
+            case .clusterUnavailable: refused(op, ErrorCode.clusterUnavailable.rawValue)
             case .wrongMode: refused(op, "wrong-mode")
             case .invalidArgument: refused(op, "invalid-argument")
             case .unreachable, .disconnected, .closed: lose()

@@ -73,11 +73,42 @@ import Testing
         let holders = try #require(object["holders"] as? [[String: Any]])
         #expect(holders.first?["command"] as? String == "evil \u{1B}[2J\u{202E}name")
         #expect(holders.first?["lease_left_ms"] as? Int == 2500)
+        #expect(holders.first?["token"] as? String == "42")
+        #expect(object["claims"] == nil)
         #expect((holders.last?["for"] as? [String: Any])?["pid"] as? Int == 700)
         let waiters = try #require(object["waiters"] as? [[String: Any]])
         #expect(waiters.first?["waits_for"] as? [Int] == [811, 820])
         #expect(waiters.last?["pid"] is NSNull)
         #expect(waiters.last?["waits_for"] as? [Int] == [902])
+    }
+
+    @Test("the hosts that claim a shared lock, and those that wait, are shown too")
+    func claims() throws {
+        let name = try #require(LockName("jobs"))
+        let (one, two) = (try #require(HostName("web1")), try #require(HostName("web2")))
+        let report = LockReport(
+            name, [], [], claims: [.init(host: one, mode: .write)],
+            claimWaiters: [.init(host: two, mode: .read)], facts: { _ in ProcessDescription() })
+        #expect(
+            report.text(.plain, DisplayClock(now: 0)).text == """
+                jobs: free
+
+                HOST  CLAIMS  WAITS FOR A CLAIM
+                web1  write   -
+                web2  -       read
+
+                """)
+        #expect(
+            report.json.encoded.hasSuffix(
+                #""claims":[{"host":"web1","mode":"write"}],"claim_waiters":[{"host":"web2","mode":"read"}]}"#
+            ))
+        let row = Row.Lock(
+            name: name, mode: nil, holders: 0, waiters: 0, ownerDied: .maybe,
+            claim: .init(mode: .write, host: one))
+        #expect(row.cells(withClaim: true) == ["", "0", "0", "may have died", "web1 (write)", "jobs"])
+        #expect(
+            row.json.encoded.hasSuffix(
+                #""owner_died":true,"owner_died_is_unsure":true,"claim":"write","claim_host":"web1"}"#))
     }
 
     @Test("lists, counters and changes are shown as tables and as JSON")

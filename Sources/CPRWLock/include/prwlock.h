@@ -46,7 +46,7 @@ enum prwlock_code {
     PRWLOCK_TIMEOUT = -2,     /* the lock could not be granted in time */
     PRWLOCK_DEADLOCK = -3,    /* waiting would close a cycle of waiting owners, or this thread holds the lock */
     PRWLOCK_DENIED = -4,      /* the daemon's rules do not allow it */
-    PRWLOCK_LOST = -5,        /* the grant was lost: revoked, or its session with the daemon has ended */
+    PRWLOCK_LOST = -5,        /* the grant was lost: revoked, its session has ended, or its host has lost the name */
     PRWLOCK_NOT_HELD = -6,    /* this thread does not hold the lock */
     PRWLOCK_UNAVAILABLE = -7, /* no daemon runs, and none could be started */
     PRWLOCK_SILENT = -8,      /* a daemon is there and does not answer */
@@ -56,6 +56,7 @@ enum prwlock_code {
     PRWLOCK_INVALID = -12,    /* an argument is not valid */
     PRWLOCK_MEMORY = -13,     /* this process has no memory, or no descriptor, left */
     PRWLOCK_PROTOCOL = -14,   /* an answer that the library does not know */
+    PRWLOCK_CLUSTER = -15,    /* hosts share the lock, and their cluster cannot be reached: try again later */
 };
 
 /* Returns a text of a few words for a code. It is static, in English, and for people. */
@@ -69,7 +70,7 @@ typedef enum prwlock_mode {
 
 /* A holder that conflicts with a request. */
 typedef struct prwlock_holder {
-    int pid;   /* 0 if the daemon cannot see the process */
+    int pid;   /* 0 if the daemon cannot see the process, or the holder is another host */
     char mode; /* 'r' read, 'u' update, 'w' write */
 } prwlock_holder;
 
@@ -85,6 +86,7 @@ typedef struct prwlock_error {
     unsigned long more_holders;
     const char *cycle;  /* with DEADLOCK: the cycle, as protocol.md writes it; otherwise NULL */
     const char *reply;  /* the daemon's line, if one caused the error; otherwise NULL */
+    const char *hosts[PRWLOCK_MOST_HOLDERS]; /* for a holder that is another host: its name; otherwise NULL */
 } prwlock_error;
 
 /*
@@ -120,6 +122,7 @@ typedef struct prwlock_grant {
     uint64_t token;    /* higher than that of every grant before it: protocol.md, "A fenced write" */
     prwlock_mode mode;
     bool owner_died;   /* an earlier writer died, so the protected data may be half written */
+    bool is_unsure;    /* with owner_died: a host died, which may have had no writer at that time */
 } prwlock_grant;
 
 /* Milliseconds until a request gives up: 0 is a try. */
@@ -242,6 +245,7 @@ static inline bool prwlock_enter_(prwlock_lock *lock, uint32_t mode, prwlock_gra
         grant->token = cached->token;
         grant->mode = (prwlock_mode)mode;
         grant->owner_died = false;
+        grant->is_unsure = false;
     }
     return true;
 }

@@ -37,6 +37,8 @@ struct run_begun {
     /* A copy of the child's connection, or -1 if the child has not passed it on, and the token of its grant. */
     int connection;
     uint64_t token;
+    /* Until when the grant counts, in nanoseconds of CLOCK_BOOTTIME; 0 if hosts do not share the lock. */
+    int64_t until;
 };
 
 /* How far this process has come. */

@@ -10,6 +10,8 @@ from __future__ import annotations
 from select import POLLIN, POLLRDHUP, poll
 from socket import MSG_DONTWAIT, MSG_PEEK
 
+from ._until import until_of
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import socket
@@ -48,6 +50,13 @@ def shows_end(session: Watched, name: bytes, token: bytes) -> bool:
     text = _unread(session) if ready else _stored(session)
     notices = (b"\n! %s %s %s" % (kind, name, token) for kind in (b"EXPIRED", b"REVOKED"))
     return any(notice + end in text for notice in notices for end in (b"\n", b" "))
+
+
+def latest_until(session: Watched) -> float:
+    """Returns the latest moment that lines state which no call has read, for grants on shared locks; 0 without any."""
+    lines = _unread(session).split(b"\n")
+    # The last line may be a part of one.
+    return max((until_of(line) for line in lines[:-1] if line.startswith(b"! UNTIL ")), default=0.0)
 
 
 def _stored(session: Watched) -> bytes:

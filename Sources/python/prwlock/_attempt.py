@@ -18,6 +18,7 @@ from ._shown import typed
 from ._sockets import no_answer
 from ._standard import Complaint
 from ._talk import Ended, Talk
+from ._until import until_of
 
 _TEMPORARY = 75
 #: How long to search for another daemon after one has ended, in seconds.
@@ -61,6 +62,8 @@ class Attempt:
         self._deadline = Deadline.of(asked.timeout)
         #: Whether the request goes to the process that holds the lock for the same client.
         self.asks_holder = False
+        #: Until when the grant counts; 0 if hosts do not share the lock.
+        self.until = 0.0
         self.talk = self._connect()
 
     @property
@@ -147,6 +150,7 @@ class Attempt:
                 continue
             words = event.split(b" ")
             if words[0] == b"GRANTED":
+                self.until = until_of(event)
                 return int(words[3].partition(b"=")[2])
             if words[0] == b"!":
                 continue

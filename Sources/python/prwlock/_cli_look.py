@@ -14,7 +14,7 @@ from ._exit_status import NO, NOT_PERMITTED
 from ._report import Report, milliseconds, name_members
 from ._shown import Shown, as_json, in_words
 from ._standard import Complaint, complain, say, write
-from ._status import SessionStatus
+from ._status import LockSummary, SessionStatus
 from ._table import Column, Listing, Style, Table
 from ._wire import check, check_encoded, decode_name
 
@@ -33,6 +33,7 @@ _LOCKS = (
     Column("MODE"), Column("HOLDERS", is_number=True), Column("WAITING", is_number=True), Column("LAST WRITER", rank=1),
     Column("NAME", may_be_cut=True),
 )  # fmt: skip
+_LOCKS_OF_HOSTS = (*_LOCKS[:-1], Column("CLAIMED BY", rank=2), _LOCKS[-1])
 _SESSIONS = (
     Column("SESSION", is_number=True), Column("PID", is_number=True), Column("USER"), Column("GRANTS", is_number=True),
     Column("WAITING", is_number=True), Column("FOR"), Column("CLIENT", may_be_cut=True, rank=2),
@@ -112,14 +113,26 @@ def _status(options: argparse.Namespace) -> int:
 
 def _list(options: argparse.Namespace) -> int:
     client = _client(options)
-    listing = Listing(_LOCKS, options.json)
+    is_in_fleet = not options.json and "cluster-claims" in client.stats()
+    listing = Listing(_LOCKS_OF_HOSTS if is_in_fleet else _LOCKS, options.json)
     for row in client.list(_prefix(options)):
-        died = "died" if row.owner_died else ""
-        cells = (row.mode or "", str(row.holders), str(row.waiters), died, row.name)
-        listing.add(cells, {**name_members(row.name), **{key: row._asdict()[key] for key in row._fields[1:]}})
+        died = "may have died" if row.owner_died_is_unsure else "died" if row.owner_died else ""
+        cells = [row.mode or "", str(row.holders), str(row.waiters), died, row.name]
+        if is_in_fleet:
+            mode, host = row.claim or (None, None)
+            cells.insert(-1, f"{host} ({mode or 'none'})" if host else "")
+        listing.add(cells, _lock_members(row))
     listing.finish("no locks")
     _say_space(options, client)
     return 0
+
+
+def _lock_members(row: LockSummary) -> dict[str, Any]:
+    members = {**name_members(row.name), **row._asdict()}
+    unsure, claim = members.pop("owner_died_is_unsure"), members.pop("claim")
+    if claim is not None:
+        members.update(owner_died_is_unsure=unsure, claim=claim[0], claim_host=claim[1])
+    return members
 
 
 def _sessions(options: argparse.Namespace) -> int:

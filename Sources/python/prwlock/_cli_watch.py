@@ -10,7 +10,7 @@ from ._client import Client
 from ._described import clock, lookup
 from ._errors import DaemonUnavailable
 from ._harmless import harmless
-from ._report import name_members
+from ._report import name_members, token_text
 from ._shown import Shown, as_json
 from ._standard import complain, say, write
 from ._status import PARSING
@@ -54,7 +54,7 @@ def show(client: Client, prefix: str, is_json: bool) -> int:
                 note, user = known.pop(token, (None, user))
             if is_json:
                 timestamp = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-                members = {"change": what, "pid": pid, "mode": mode, "token": number, "owner": owner}
+                members = {"change": what, "pid": pid, "mode": mode, "token": token_text(number), "owner": owner}
                 say(as_json({"time": timestamp, **name_members(name), **members, "user": user, "note": note}))
             else:
                 shown_pid = "?" if pid is None else str(pid)

@@ -213,8 +213,10 @@ class Client(Looking):
                     continue
                 if words[1] == b"GRANTED" and len(words) > 4:
                     grant = Grant(connection, words, own, owner)
-                    if is_cacheable and len(words) > 5:
-                        self._cache(name, grant)
+                    if len(words) > 5:
+                        grant._attend()
+                        if is_cacheable:
+                            self._cache(name, grant)
                     own.request = None
                     grants[grant] = 1
                     return

@@ -27,7 +27,7 @@ from ._deadline import LOOK, PATIENCE, SLACK, look_within
 from ._errors import DaemonUnavailable
 from ._owner import MOST_INTERRUPTS, call, threads
 from ._session import MOST_PIECES, Session
-from ._sleeper import Sleeper
+from ._sleeper import Listener, Sleeper
 from ._sockets import bound_wait, no_answer
 
 TYPE_CHECKING = False
@@ -324,17 +324,17 @@ class Connection(Session):
 
     def listen(self) -> None:
         """Keeps notices for `next_notice` from now on."""
-        self.listener = Sleeper(self, threads.own, b"", None)
+        self.listener = Listener(self, threads.own, b"", None)
 
     def next_notice(self) -> Optional[bytes]:
-        """Waits for a notice; returns None at the connection's end. Only one thread at a time may call this."""
+        """Waits for a notice, or for `Listener.is_time` (b""); returns None at the end. One thread may call this."""
         listener = self.listener
-        if not isinstance(listener, Sleeper):
+        if not isinstance(listener, Listener):
             raise RuntimeError("a connection needs `listen` before it has notices")
         while True:
             listener.reply = None
-            if self.notices:
-                return self.notices.pop(0)
+            if self.notices or listener.take_time():
+                return self.notices.pop(0) if self.notices else b""
             if self.fault is not None or self.pid != getpid():
                 return None
             self._waiting.append(listener)

@@ -5,7 +5,7 @@ All of them are ``LockError``, and so ``OSError``. A refusal names the processes
 
 from __future__ import annotations
 
-from errno import EBUSY, EDEADLK, ENOLCK, ENOTCONN, EPERM, EPROTO, ESTALE, ETIMEDOUT
+from errno import EBUSY, EDEADLK, EHOSTUNREACH, ENOLCK, ENOTCONN, EPERM, EPROTO, ESTALE, ETIMEDOUT
 
 from ._harmless import harmless
 
@@ -15,37 +15,49 @@ if TYPE_CHECKING:
 
 
 class HeldBy:
-    """A holder that caused a refusal: its process (None if the daemon cannot see it) and the mode of its grant."""
+    """A holder that caused a refusal: its process (None if the daemon cannot see it) and the mode of its grant.
 
-    __slots__ = ("mode", "pid")
+    If the holder is another host, ``host`` is its name, and there is no process.
+    """
 
-    def __init__(self, pid: Optional[int], mode: str) -> None:
+    __slots__ = ("host", "mode", "pid")
+
+    def __init__(self, pid: Optional[int], mode: str, host: Optional[str] = None) -> None:
         self.pid = pid
         self.mode = mode
+        self.host = host
 
     def __repr__(self) -> str:
-        return f"{'?' if self.pid is None else self.pid}/{self.mode}"
+        return f"{_spelled(self.pid, self.host)}/{self.mode}"
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, HeldBy) and (self.pid, self.mode) == (other.pid, other.mode)
+        return isinstance(other, HeldBy) and (self.pid, self.mode, self.host) == (other.pid, other.mode, other.host)
 
     def __hash__(self) -> int:
-        return hash((self.pid, self.mode))
+        return hash((self.pid, self.mode, self.host))
+
+
+def _spelled(pid: Optional[int], host: Optional[str]) -> str:
+    return f"host:{host}" if host is not None else "?" if pid is None else str(pid)
 
 
 class Hop:
-    """One step of a circle of waiting: a process, its owner's word if it has one, and the lock that it waits for."""
+    """One step of a circle of waiting: a process, its owner's word if it has one, and the lock that it waits for.
 
-    __slots__ = ("name", "owner", "pid")
+    If the circle passes through another host, ``host`` is its name, and there is no process.
+    """
 
-    def __init__(self, pid: Optional[int], owner: Optional[str], name: str) -> None:
+    __slots__ = ("host", "name", "owner", "pid")
+
+    def __init__(self, pid: Optional[int], owner: Optional[str], name: str, host: Optional[str] = None) -> None:
         self.pid = pid
         self.owner = owner
         self.name = name
+        self.host = host
 
     def __repr__(self) -> str:
         owner = "" if self.owner is None else f"/{self.owner}"
-        return f"{'?' if self.pid is None else self.pid}{owner}:{self.name}"
+        return f"{_spelled(self.pid, self.host)}{owner}:{self.name}"
 
 
 class LockError(OSError):
@@ -100,7 +112,10 @@ class Cancelled(LockError):
 
 
 class LockLost(LockError):
-    """A grant ended before it was released. ``reason``: ``expired``, ``revoked``, ``connection`` or ``unknown``."""
+    """A grant ended before it was released. ``reason``: ``expired``, ``revoked``, ``connection``, ``unknown``.
+
+    Or ``unconfirmed``: hosts share the lock, and the daemon did not confirm in time that this host still has it.
+    """
 
     standard_errno = ESTALE
     reason = "unknown"
@@ -117,6 +132,12 @@ class LimitExceeded(LockError):
 
     standard_errno = ENOLCK
     code = ""
+
+
+class ClusterUnavailable(LockError, ConnectionError):
+    """Hosts share the lock, and their cluster cannot be asked now. The text says what is wrong; try again later."""
+
+    standard_errno = EHOSTUNREACH
 
 
 class DaemonUnavailable(LockError, ConnectionError):

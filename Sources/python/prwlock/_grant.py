@@ -6,7 +6,7 @@ from sys import is_finalizing
 
 from ._connection import Connection
 from ._deadline import PATIENCE, Deadline
-from ._errors import DaemonUnavailable, NestedUse, NotHeld
+from ._errors import DaemonTimeout, DaemonUnavailable, NestedUse, NotHeld
 from ._granted import Granted, downgrade_option
 from ._owner import Thread, call, threads
 from ._sleeper import Sleeper
@@ -83,6 +83,8 @@ class Grant(Granted):
         connection = self._connection
         own = threads.own
         words = self._words
+        if self._is_shared and not self.is_held:
+            self._release_lost()
         if own.request is not None:
             try:
                 own.clean_up()
@@ -111,7 +113,7 @@ class Grant(Granted):
             if isinstance(error, DaemonUnavailable):
                 raise self._fault(error) from error
             raise
-        if b" RELEASED " not in reply:
+        if b" RELEASED " not in reply or self._is_shared:
             self._check_released(request.words, words)
 
     def __enter__(self) -> Grant:
@@ -213,10 +215,16 @@ class Grant(Granted):
         """
         if not self.is_held:
             return False
-        return self._connection.ask(self._line(b"VALIDATE")).words[0] == b"VALID"
+        try:
+            return self._connection.ask(self._line(b"VALIDATE")).words[0] == b"VALID"
+        except DaemonTimeout:
+            if self._is_shared and not self.is_held:
+                return False
+            raise
 
     def _change(self, verb: bytes, options: bytes, patience: Optional[float] = PATIENCE) -> None:
         self._check()
+        self._check_shared()
         try:
             request = self._connection.ask(self._line(verb, options), patience, self._accept)
         except DaemonUnavailable as error:
@@ -224,6 +232,13 @@ class Grant(Granted):
         self._check_changed(request.words)
 
     # Losses
+
+    def _attend(self) -> None:
+        """Lets a thread read for the connection if hosts share the lock: no call may read for a long time."""
+        if self._note_until():
+            from ._notices import listen
+
+            listen(self._connection)
 
     def _tell(self, on_lost: Callable[[Grant], Any]) -> None:
         from ._notices import tell

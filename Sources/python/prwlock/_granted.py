@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from os import getpid
 
-from ._ahead import shows_end
+from ._ahead import latest_until, shows_end
 from ._errors import DaemonTimeout, DaemonUnavailable, LockLost, NotHeld
 from ._log import log
+from ._until import UNCONFIRMED, boot_now
 from ._wire import decode_name, refusal
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Optional, Protocol
+    from typing import NoReturn, Optional, Protocol
 
     from ._ahead import Watched
     from ._wire import Mode
@@ -22,6 +23,10 @@ if TYPE_CHECKING:
         pid: int
         fault: Optional[str]
         ended: dict[bytes, str]
+        until: float
+
+        def extend(self, line: bytes) -> None:
+            """Notes until when grants on shared locks count."""
 
         def release_soon(self, name: bytes, token: bytes) -> None:
             """Releases a grant without a wait."""
@@ -33,6 +38,8 @@ class Granted:
     _owner: bytes
     #: One element until the grant ends. The call that removes the element ends the grant.
     _live: list[bool] = []  # noqa: RUF012
+    #: Whether hosts share the lock, so that the grant counts until the moment that the daemon has stated last.
+    _is_shared = False
 
     def __init__(self, connection: Held, words: list[bytes]) -> None:
         self._connection = connection
@@ -63,17 +70,26 @@ class Granted:
     @property
     def owner_died(self) -> bool:
         """Whether an earlier writer ended without a release, so the protected data may be half written."""
-        return len(self._words) > 5 and self._words[5] == b"ownerdied=1"
+        return len(self._words) > 5 and self._words[5].startswith(b"ownerdied=")
+
+    @property
+    def owner_died_is_unsure(self) -> bool:
+        """Whether `owner_died` is only possible: a host died with a shared lock, and may have had no writer."""
+        return len(self._words) > 5 and self._words[5] == b"ownerdied=maybe"
 
     @property
     def is_held(self) -> bool:
         """Whether it is held, as far as the daemon has told this process; False in a forked child.
 
         It is False as soon as the end of the grant or of the connection can be read, also if no call reads it. It asks
-        the daemon nothing, so it does not wait; `is_valid` asks.
+        the daemon nothing, so it does not wait; `is_valid` asks. If hosts share the lock, it is also False as soon as
+        the daemon has not confirmed in time that this host still has the lock.
         """
         if self._is_over or self._connection.pid != getpid():
             return False
+        if self._is_shared and self._connection.until <= boot_now():
+            # This process may have been stopped, so that no thread has read the newest moment.
+            self._connection.until = max(self._connection.until, latest_until(self._connection))
         words = self._words
         return not shows_end(self._connection, words[2], words[4]) and self._lost is None
 
@@ -93,13 +109,25 @@ class Granted:
         """The reason why it was lost; None if no loss is known."""
         if self._connection.fault is not None:
             return "connection"
-        return self._connection.ended.get(self._words[4])
+        ended, token = self._connection.ended, self._words[4]
+        if self._is_shared and token not in ended and self._connection.until <= boot_now():
+            # For good, whatever the daemon says later.
+            ended[token] = "unconfirmed"
+        return ended.get(token)
+
+    def _note_until(self) -> bool:
+        """Notes until when the grant counts, and returns whether hosts share the lock."""
+        if any(word.startswith(b"until=") for word in self._words[5:]):
+            self._is_shared = True
+            self._connection.extend(b" ".join(self._words))
+        return self._is_shared
 
     def _loss(self, reason: Optional[str]) -> LockLost:
         """Returns the error for a lost grant, and logs it."""
         details = {
             "expired": "its lease ended",
             "revoked": "it was revoked",
+            "unconfirmed": UNCONFIRMED,
             "connection": f"the connection to the daemon ended ({self._connection.fault})",
         }
         reason = reason or "unknown"
@@ -128,7 +156,31 @@ class Granted:
 
     def _fault(self, error: DaemonUnavailable) -> Exception:
         """Returns what to raise if a request has failed: the grant is lost, unless the connection still lives."""
-        return error if isinstance(error, DaemonTimeout) else self._loss("connection")
+        if not isinstance(error, DaemonTimeout):
+            return self._loss("connection")
+        lost = self._lost if self._is_shared else None
+        return error if lost is None else self._loss(lost)
+
+    def _check_shared(self) -> None:
+        """Looks whether a grant on a shared lock is lost, so that no call waits for a daemon that is stopped.
+
+        Raises:
+            LockLost: it is lost.
+        """
+        if self._is_shared and not self.is_held:
+            raise self._loss(self._lost)
+
+    def _release_lost(self) -> NoReturn:
+        """Ends a grant on a shared lock that is lost. The daemon may still count it.
+
+        Raises:
+            LockLost: always, unless another thread has released the grant.
+        """
+        lost = self._lost
+        self._end()
+        self._connection.ended.pop(self._words[4], None)
+        self._connection.release_soon(self._words[2], self._words[4])
+        raise self._loss(lost)
 
     # The lines that change it
 
@@ -142,6 +194,10 @@ class Granted:
             LockLost: the grant has ended before.
         """
         if reply[:1] == [b"RELEASED"]:
+            # A loss that was noticed before stays one.
+            lost = self._connection.ended.pop(asked[4], None) if self._is_shared else None
+            if lost is not None:
+                raise self._loss(lost)
             return
         if self._words is not asked:
             # An upgrade that was given up was granted before the daemon read the release, so the token has changed.
@@ -160,6 +216,8 @@ class Granted:
         words = reply.split(b" ")
         if words[1] == b"GRANTED":
             self._words = words
+            if self._is_shared:
+                self._note_until()
 
 
 def downgrade_option(to: str) -> bytes:

@@ -140,7 +140,7 @@ def _ask_and_hold(asked: Asked, wanted: Wanted, client: Watch, front: socket.soc
     if attempt.asks_holder:
         _send_answer(front, 0, token)
         return
-    keeper = GrantKeeper(attempt.talk, wanted, token)
+    keeper = GrantKeeper(attempt.talk, wanted, token, attempt.until)
     termination = _go_to_background({front.fileno(), *client.descriptors, *keeper.descriptors})
     # After the answer the script continues, and it may run `release` at once.
     if not _send_answer(front, 0, token):

@@ -23,9 +23,10 @@ from time import monotonic
 from typing import NamedTuple, Optional
 
 from . import _hold_mark
-from ._deadline import PATIENCE
+from ._deadline import LOOK, PATIENCE
 from ._hold_mark import Watch
 from ._talk import Ended, Talk
+from ._until import boot_now, until_of
 
 #: In the order of their strength.
 MODES = (b"read", b"update", b"write")
@@ -51,8 +52,10 @@ class Wanted(NamedTuple):
 class GrantKeeper:
     """The grant, its lease, and the caller that is served."""
 
-    def __init__(self, talk: Talk, wanted: Wanted, token: int) -> None:
+    def __init__(self, talk: Talk, wanted: Wanted, token: int, until: float) -> None:
         self._talk = talk
+        #: Until when the grant counts, by the clock of `boot_now`; 0 if hosts do not share the lock.
+        self._until = until
         self._wanted = wanted
         self._mode = wanted.mode
         self._token = token
@@ -94,8 +97,15 @@ class GrantKeeper:
                     watched.append(self._caller.fileno())
                 elif self._pending is None:
                     watched.append(self._callers.fileno())
+                # When the time is over, first the lines that have come: this process may have been stopped, too.
+                is_over = 0 < self._until <= boot_now()
                 moments = [self._renew_at, None if client.descriptors else monotonic() + _LOOK]
+                if self._until:
+                    # Now and then, because this wait stands still while the machine sleeps.
+                    moments.append(monotonic() + max(0.0, min(LOOK, self._until - boot_now())))
                 event = self._talk.event(watched, min(filter(None, moments), default=None))
+                if event is None and is_over:
+                    return True
                 if isinstance(event, bytes):
                     if self._is_loss(event.split(b" ")):
                         return True
@@ -133,6 +143,9 @@ class GrantKeeper:
         """Carries out a line of the daemon; returns True if it says that the grant has ended."""
         if words[0] == _TAG:
             self._settle(words[1:])
+            return False
+        if words[:2] == [b"!", b"UNTIL"]:
+            self._until = self._until and max(self._until, until_of(b" ".join(words)))
             return False
         if words[0] == b"!":
             of_this = [self._wanted.name, b"token=%d" % self._token]
@@ -205,6 +218,7 @@ class GrantKeeper:
             token = int(reply[3].partition(b"=")[2])
             if replaced is not None:
                 self.release(replaced)
+            self._until = self._until and max(self._until, until_of(b" ".join(reply)))
             if token != self._token:
                 self._token = token
                 # Before the caller gets the answer: then it may call `release`.

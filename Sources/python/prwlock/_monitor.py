@@ -35,8 +35,10 @@ import socket
 import time
 from typing import TYPE_CHECKING, NoReturn, Optional
 
+from ._deadline import LOOK
 from ._harmless import harmless
 from ._standard import complain
+from ._until import UNCONFIRMED, boot_now, until_of
 from ._wire import decode_name, milliseconds
 
 if TYPE_CHECKING:
@@ -78,6 +80,8 @@ class Monitor:
         self._loss: Optional[str] = None
         self._kill_at: Optional[float] = None
         self._renew_at: Optional[float] = None
+        #: Until when the grant counts, by the clock of `boot_now`; None if hosts do not share the lock.
+        self._until: Optional[float] = None
 
     def guard(self) -> NoReturn:
         """Guards the child, and then ends this process."""
@@ -113,11 +117,12 @@ class Monitor:
             self._take_handover()
             self._hear()
             self._act_in_time()
-            moments = [moment for moment in (self._kill_at, self._renew_at) if moment is not None]
-            if moments:
-                information = signal.sigtimedwait(taken(), max(0.0, min(moments) - time.monotonic()))
-            else:
-                information = signal.sigwaitinfo(taken())
+            waits = [moment - time.monotonic() for moment in (self._kill_at, self._renew_at) if moment is not None]
+            if self._until is not None and self._loss is None:
+                # Now and then, because this wait stands still while the machine sleeps.
+                waits.append(min(LOOK, self._until - boot_now()))
+            wait = max(0.0, min(waits, default=LOOK))
+            information = signal.sigtimedwait(taken(), wait) if waits else signal.sigwaitinfo(taken())
             if information is not None and self._is_passed_on(information):
                 self._send(information.si_signo)
 
@@ -138,7 +143,7 @@ class Monitor:
         if self._channel is None:
             return
         try:
-            message, descriptors, _, _ = socket.recv_fds(self._channel, 32, 1, socket.MSG_DONTWAIT)
+            message, descriptors, _, _ = socket.recv_fds(self._channel, 64, 1, socket.MSG_DONTWAIT)
         except BlockingIOError:
             return
         self._channel.close()
@@ -147,7 +152,9 @@ class Monitor:
             return
         self._connection = socket.socket(fileno=descriptors[0])
         os.set_inheritable(descriptors[0], False)
-        self._token = int(message)
+        token, until = map(int, message.split())
+        self._token = token
+        self._until = until / 1_000 if until else None
         self._listen(self._connection)
         self._say(b"VALIDATE %s token=%d\n" % (self._asked.name, self._token))
         self._plan_renewal()
@@ -185,6 +192,8 @@ class Monitor:
         of_this = [self._asked.name, b"token=%d" % self._token]
         if words[0] == b"STALE" and words[1:3] == of_this:
             self._lose("it had ended before the command began")
+        elif words[:2] == [b"!", b"UNTIL"] and self._until is not None:
+            self._until = max(self._until, until_of(b" ".join(words)))
         elif words[0] == b"!" and words[2:4] == of_this and words[1] in (b"EXPIRED", b"REVOKED"):
             self._lose("its lease ended" if words[1] == b"EXPIRED" else "it was revoked")
         elif words[:2] == [b"ERROR", b"not-held"]:
@@ -213,6 +222,9 @@ class Monitor:
             lease = b"%dms" % milliseconds(self._asked.lease or 0)
             self._say(b"RENEW %s token=%d lease=%s\n" % (self._asked.name, self._token, lease))
             self._plan_renewal()
+        # The lines that have come were read before: this process may have been stopped, too.
+        if self._until is not None and self._until <= boot_now():
+            self._lose(UNCONFIRMED)
         if self._kill_at is not None and now >= self._kill_at:
             self._kill_at = None
             self._send(signal.SIGKILL)

@@ -37,6 +37,15 @@ class Listening(Losses):
         self.look()
 
 
+def listen(connection: Connection) -> None:
+    """Makes sure that a thread listens, so that notices are read also while no thread calls."""
+    listening = once(connection.losses, 0, Listening)
+    try:
+        listening.start(connection)
+    except RuntimeError:  # No thread can be started. Then the grants count until the moment that is known.
+        pass
+
+
 def tell(grant: Grant, connection: Connection, on_lost: Callable[[Grant], Any]) -> None:
     """Lets `on_lost` be called once with the grant, if the grant ends before it is released."""
     listening = once(connection.losses, 0, Listening)

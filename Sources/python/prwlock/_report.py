@@ -25,11 +25,15 @@ _WAITERS = (
 )  # fmt: skip
 
 
+_HOSTS = (Column("HOST"), Column("CLAIMS"), Column("WAITS FOR A CLAIM"))
+
+
 class Report:
     """A lock's status for people and for programs."""
 
     def __init__(self, status: LockStatus, facts: Callable[[Optional[int]], Described]) -> None:
         self.name = status.name
+        self._hosts = status.claims, status.claim_waiters
         self._holders = [(row, facts(row.pid), _client(row)) for row in status.holders]
         self._waiters = [
             (row, facts(row.pid), _obstacles(row, status.holders, status.waiters[:index]))
@@ -48,6 +52,10 @@ class Report:
             text += "\n" + Table(_HOLDERS, style).render([_holder_cells(*holder) for holder in self._holders])
         if self._waiters:
             text += "\n" + Table(_WAITERS, style).render([_waiter_cells(*waiter) for waiter in self._waiters])
+        if any(self._hosts):
+            rows = [(claim.host, claim.mode, "") for claim in self._hosts[0]]
+            rows += [(claim.host, "", claim.mode) for claim in self._hosts[1]]
+            text += "\n" + Table(_HOSTS, style).render(rows)
         return Shown(text)
 
     @property
@@ -63,11 +71,15 @@ class Report:
     @property
     def json(self) -> dict[str, Any]:
         """The same for programs: durations are in milliseconds."""
-        return {
+        members: dict[str, Any] = {
             **name_members(self.name),
             "holders": [_holder_json(*holder) for holder in self._holders],
             "waiters": [_waiter_json(*waiter) for waiter in self._waiters],
         }
+        if any(self._hosts):
+            for key, claims in zip(("claims", "claim_waiters"), self._hosts):
+                members[key] = [claim._asdict() for claim in claims]
+        return members
 
 
 def name_members(name: str) -> dict[str, str]:
@@ -126,10 +138,15 @@ def milliseconds(seconds: Optional[float]) -> Optional[int]:
     return None if seconds is None else round(seconds * 1_000)
 
 
+def token_text(token: Optional[int]) -> Optional[str]:
+    """Returns a token for JSON: those of locks that hosts share are above 2**53, where many programs round a number."""
+    return None if token is None else str(token)
+
+
 def _holder_json(row: Holder, process: Described, client: Optional[tuple[int, Described]]) -> dict[str, Any]:
     members = {
-        "pid": row.pid, "mode": row.mode, "owner": row.owner, "token": row.token, "age_ms": milliseconds(row.age),
-        "lease_left_ms": milliseconds(row.lease), "note": row.note, **process.members,
+        "pid": row.pid, "mode": row.mode, "owner": row.owner, "token": token_text(row.token),
+        "age_ms": milliseconds(row.age), "lease_left_ms": milliseconds(row.lease), "note": row.note, **process.members,
     }  # fmt: skip
     return members if client is None else {**members, "for": {"pid": client[0], **client[1].members}}
 

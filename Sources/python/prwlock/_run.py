@@ -29,7 +29,8 @@ from ._harmless import harmless
 from ._location import Location
 from ._rendezvous import connect
 from ._shown import in_words
-from ._standard import complain
+from ._standard import Complaint, complain
+from ._until import UNCONFIRMED, boot_now, until_of
 from ._wire import acquire_options, decode_name
 
 if TYPE_CHECKING:
@@ -131,7 +132,7 @@ def _become(asked: Asked, channel: Optional[socket.socket]) -> int:  # noqa: RET
         return asked.conflict
     if asked.is_verbose:
         complain(f"{_shown(asked.name)}: granted after {in_words(time.monotonic() - start)}")
-    token = int(words[4][6:])
+    token, until = int(words[4][6:]), until_of(b" ".join(words))
     # A command that has ended cannot release, so ask for the release in advance.
     answer = connection.ask(b"RELEASE %s %s at=end" % (asked.name, words[4])).words
     if answer[:1] != [b"OK"]:
@@ -139,21 +140,26 @@ def _become(asked: Asked, channel: Optional[socket.socket]) -> int:  # noqa: RET
     environment = _environment()
     environment[b"PRWLOCK_TOKEN"] = b"%d" % token
     environment.pop(b"PRWLOCK_OWNERDIED", None)
-    if b"ownerdied=1" in words[5:]:
-        environment[b"PRWLOCK_OWNERDIED"] = b"1"
+    for died in (b"1", b"maybe"):
+        if b"ownerdied=" + died in words[5:]:
+            environment[b"PRWLOCK_OWNERDIED"] = died
     environment[b"PRWLOCK_HELD"] = _held.added(asked.name, asked.mode, token)
+    if until and max(until, connection.until) <= boot_now():
+        from ._monitor import LOST
+
+        raise Complaint(f"the lock {_shown(asked.name)} was lost before the command began: {UNCONFIRMED}", LOST)
     if channel is not None:
         # From here on the command must survive the end of the monitor.
         fcntl.fcntl(channel, fcntl.F_SETFL, fcntl.fcntl(channel, fcntl.F_GETFL) & ~os.O_ASYNC)
-        _hand_over(channel, token, connection)
+        _hand_over(channel, token, max(until, connection.until), connection)
     if not asked.closes:
         _keep_open(connection)
     _execute(asked.command, environment)
 
 
-def _hand_over(channel: socket.socket, token: int, connection: Connection) -> None:
+def _hand_over(channel: socket.socket, token: int, until: float, connection: Connection) -> None:
     try:
-        socket.send_fds(channel, [b"%d" % token], [connection._socket.fileno()])
+        socket.send_fds(channel, [b"%d %d" % (token, until * 1_000)], [connection._socket.fileno()])
     except OSError:  # The monitor was killed.
         pass
 

@@ -24,6 +24,7 @@ from os import getpid
 
 from ._errors import DaemonUnavailable
 from ._received import Received
+from ._until import until_of
 from ._wire import release_of
 
 TYPE_CHECKING = False
@@ -106,8 +107,10 @@ class Session:
         self.fault: Optional[str] = None
         #: Whether the daemon drains, so that it grants nothing more.
         self.is_draining = False
-        #: Why grants were lost (``expired`` or ``revoked``), by their tokens as on the wire.
+        #: Why grants were lost (``expired``, ``revoked`` or ``unconfirmed``), by their tokens as on the wire.
         self.ended: dict[bytes, str] = {}
+        #: Until when grants on shared locks count, by the clock of `boot_now`: the latest moment that was stated.
+        self.until = 0.0
         #: The chunks that were read, the complete lines of earlier chunks, the next line last, and how much those
         #: chunks had. All change in one assignment.
         self._input: tuple[list[bytes], list[bytes], Received] = ([received] if received else [], [], Received())
@@ -290,6 +293,8 @@ class Session:
                 self._rows = []
             if len(request.rows) != int(line.rpartition(b" ")[2]):
                 raise ValueError("rows are missing")
+        if b" until=" in line:
+            self.extend(line)
         request.reply = line
         if request.is_given_up:
             self._give_back(request)
@@ -309,6 +314,14 @@ class Session:
             self.is_draining = True
         elif kind in (b"EXPIRED", b"REVOKED"):
             self.ended[words[3]] = kind.decode().lower()
+        elif kind == b"UNTIL":
+            self.extend(b" ".join(words))
+
+    def extend(self, line: bytes) -> None:
+        """Notes until when grants on shared locks count, by a line that says so."""
+        self.until = max(self.until, until_of(line))
+        if self.listener is not None:
+            self._wake_listener(self.listener)
 
     @staticmethod
     def _wake_listener(listener: Request) -> None:

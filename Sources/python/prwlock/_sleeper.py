@@ -7,6 +7,7 @@ from time import monotonic
 
 from ._deadline import LOOK, look_within
 from ._session import Request
+from ._until import boot_now
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -66,3 +67,30 @@ class Sleeper(Request):
     def abandon(self) -> None:
         """Calls `Connection.abandon` for this request."""
         self.connection.abandon(self)
+
+
+class Listener(Sleeper):
+    """Waits for notices, and for the moment until which grants on shared locks count. News is a reply."""
+
+    #: Whether the moment has passed since `next_notice` returned.
+    is_time = False
+    _reported = 0.0
+
+    @property
+    def look(self) -> float:  # type: ignore[override]
+        until = self.connection.until
+        return LOOK if until <= self._reported else look_within(max(0.0, until - boot_now()))
+
+    def is_over(self, now: float) -> bool:  # noqa: ARG002
+        """Never. But it looks at the clock."""
+        until = self.connection.until
+        if self._reported < until <= boot_now():
+            self._reported = until
+            self.is_time = True
+            self.reply = b"!"
+        return False
+
+    def take_time(self) -> bool:
+        """Returns whether the moment has passed since the last call."""
+        is_time, self.is_time = self.is_time, False
+        return is_time

@@ -47,12 +47,22 @@ class Waiter(NamedTuple):
     upgrades: Optional[int] = None
 
 
+class Claim(NamedTuple):
+    """A host that has a lock from its cluster, or waits for it, and the mode."""
+
+    host: str
+    mode: str
+
+
 class LockStatus(NamedTuple):
     """The holders of a lock, in the order of their grants, and its waiters, in the order of the queue."""
 
     name: str
     holders: tuple[Holder, ...]
     waiters: tuple[Waiter, ...]
+    #: If hosts share the lock: those that claim it, and those that wait for a claim, in the order of their queue.
+    claims: tuple[Claim, ...] = ()
+    claim_waiters: tuple[Claim, ...] = ()
 
 
 class LockSummary(NamedTuple):
@@ -65,6 +75,10 @@ class LockSummary(NamedTuple):
     waiters: int
     #: Whether a writer ended without a release, and no later writer has released.
     owner_died: bool
+    #: Whether `owner_died` is only possible: a host died with a shared lock, and may have had no writer.
+    owner_died_is_unsure: bool = False
+    #: What is claimed of a lock that hosts share; None if it is not shared. The mode is None if no host claims it.
+    claim: Optional[tuple[Optional[str], Optional[str]]] = None
 
 
 class SessionStatus(NamedTuple):
@@ -120,7 +134,13 @@ def lock_status(name: Text, rows: Sequence[bytes]) -> LockStatus:
     with PARSING:
         holders = tuple(_holder(fields(row)) for row in words if row[1] == b"holder")
         waiters = tuple(_waiter(fields(row)) for row in words if row[1] == b"waiter")
-    return LockStatus(decode_name(encode_name(name)), holders, waiters)
+        claims = tuple(_claim(fields(row)) for row in words if row[1] == b"claim")
+        claim_waiters = tuple(_claim(fields(row)) for row in words if row[1] == b"claim-waiter")
+    return LockStatus(decode_name(encode_name(name)), holders, waiters, claims, claim_waiters)
+
+
+def _claim(row: dict[bytes, bytes]) -> Claim:
+    return Claim(row[b"host"].decode(), row[b"mode"].decode())
 
 
 def _holder(row: dict[bytes, bytes]) -> Holder:
@@ -168,8 +188,15 @@ def lock_summary(row: bytes) -> LockSummary:
             mode=_text(values[b"mode"]),
             holders=int(values[b"holders"]),
             waiters=int(values[b"waiters"]),
-            owner_died=values[b"ownerdied"] == b"1",
+            owner_died=values[b"ownerdied"] != b"0",
+            owner_died_is_unsure=values[b"ownerdied"] == b"maybe",
+            claim=_claimed(values) if b"claim" in values else None,
         )
+
+
+def _claimed(values: dict[bytes, bytes]) -> tuple[Optional[str], Optional[str]]:
+    mode = values[b"claim"]
+    return None if mode == b"none" else mode.decode(), _text(values[b"host"])
 
 
 def lock_summaries(rows: Sequence[bytes]) -> list[LockSummary]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from ._errors import (
     AcquireTimeout,
     Cancelled,
+    ClusterUnavailable,
     DaemonUnavailable,
     Deadlock,
     Denied,
@@ -219,6 +220,8 @@ def _error(words: list[bytes]) -> LockError:
         return LockLost("it is no longer held")
     if code in ("draining", "no-token", "no-memory"):
         return DaemonUnavailable(text)
+    if code == "cluster-unavailable":
+        return ClusterUnavailable(text)
     if code.startswith("limit-"):
         limit = LimitExceeded(text)
         limit.code = code
@@ -237,8 +240,9 @@ def _held_by(value: bytes) -> tuple[tuple[HeldBy, ...], int, str]:
         if part.startswith(b"+"):
             more = int(part[1:])
         else:
-            pid, _, mode = part.partition(b"/")
-            holders.append(HeldBy(_pid(pid), mode.decode()))
+            who, _, mode = part.partition(b"/")
+            host = _host(who)
+            holders.append(HeldBy(None if host else _pid(who), mode.decode(), host))
     text = "held by " + ", ".join(map(repr, holders)) + (f" and {more} more" if more else "")
     return tuple(holders), more, text
 
@@ -250,10 +254,19 @@ def _cycle(value: bytes) -> tuple[tuple[Hop, ...], int]:
         if part.startswith(b"+"):
             more = int(part[1:])
         else:
+            if part.startswith(b"host:"):
+                _, host, name = part.split(b":", 2)
+                hops.append(Hop(None, None, decode_name(name), host.decode()))
+                continue
             who, _, name = part.partition(b":")
             pid, _, owner = who.partition(b"/")
             hops.append(Hop(_pid(pid), owner.decode() or None, decode_name(name)))
     return tuple(hops), more
+
+
+def _host(word: bytes) -> Optional[str]:
+    """Returns the name of another host; None for a process."""
+    return word[5:].decode() if word.startswith(b"host:") else None
 
 
 def _pid(word: bytes) -> Optional[int]:

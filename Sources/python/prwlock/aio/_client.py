@@ -164,6 +164,7 @@ class Client:
             words = request.words
             if words[0] == b"GRANTED" and len(words) > 3:
                 grant = Grant(connection, [b"", *words], word)
+                grant._note_until()
                 if on_lost is not None:
                     connection.losses = connection.losses or TaskLosses()
                     connection.losses.add(grant, on_lost)

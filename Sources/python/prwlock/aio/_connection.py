@@ -12,12 +12,13 @@ from time import monotonic
 from typing import Callable, Optional
 
 from .. import _forking
-from .._deadline import PATIENCE
+from .._deadline import LOOK, PATIENCE
 from .._location import Location
 from .._losses import Losses
 from .._rendezvous import connect
 from .._session import Request, Session
 from .._sockets import no_answer
+from .._until import boot_now
 from ._turns import Turns
 
 #: How the lines begin that can wait at the daemon.
@@ -67,6 +68,7 @@ class Connection(Session, asyncio.Protocol):
         self.is_closed = False
         #: The requests for which the daemon has no place.
         self.turns = Turns(self)
+        self._until_alarm: Optional[asyncio.TimerHandle] = None
         self._socket = connected
         self._numbers = count(1)
         self._transport: Optional[asyncio.Transport] = None
@@ -75,6 +77,22 @@ class Connection(Session, asyncio.Protocol):
     def _look_for_losses(self) -> None:
         if self.losses is not None:
             self.losses.look()
+
+    def extend(self, line: bytes) -> None:
+        """As `Session.extend`. When the moment passes, grants on shared locks are lost."""
+        super().extend(line)
+        self._look_at_until()
+
+    def _look_at_until(self) -> None:
+        if self._until_alarm is not None:
+            self._until_alarm.cancel()
+            self._until_alarm = None
+        left = self.until - boot_now()
+        if left > 0:
+            # Now and then, because the loop's clock stands still while the machine sleeps.
+            self._until_alarm = self.loop.call_later(min(left, LOOK), self._look_at_until)
+        else:
+            self.hear()
 
     # Requests
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Callable, Literal, Optional
 from warnings import warn
 
 from .._deadline import PATIENCE, Deadline
-from .._errors import DaemonUnavailable, LockLost
+from .._errors import DaemonTimeout, DaemonUnavailable, LockLost
 from .._granted import Granted, downgrade_option
 from .._wire import decode_name, lease_option
 from ._connection import Awaited, Connection
@@ -46,6 +46,8 @@ class Grant(Granted):
             DaemonTimeout: the daemon did not answer. It releases the grant when it continues.
         """
         self._check()
+        if self._is_shared and not self.is_held:
+            self._release_lost()
         self._end()
         words = self._words
         try:
@@ -67,6 +69,8 @@ class Grant(Granted):
             RuntimeError: the caller does not run on the event loop that acquired the grant.
         """
         self._check()
+        if self._is_shared and not self.is_held:
+            self._release_lost()
         words = self._words
         lost = self._lost
         if lost is not None:
@@ -109,10 +113,18 @@ class Grant(Granted):
 
     async def is_valid(self) -> bool:
         """Returns whether the grant is held now, according to the daemon; as `prwlock.Grant.is_valid`."""
-        return self.is_held and (await self._connection.ask(self._line(b"VALIDATE"))).words[0] == b"VALID"
+        if not self.is_held:
+            return False
+        try:
+            return (await self._connection.ask(self._line(b"VALIDATE"))).words[0] == b"VALID"
+        except DaemonTimeout:
+            if self._is_shared and not self.is_held:
+                return False
+            raise
 
     async def _change(self, verb: bytes, options: bytes, patience: Optional[float] = PATIENCE) -> None:
         self._check()
+        self._check_shared()
         try:
             request = await self._connection.ask(self._line(verb, options), patience, self._accept)
         except DaemonUnavailable as error:
