@@ -51,11 +51,11 @@ let package = Package(
         .target(name: "LockWire", dependencies: ["LockVocabulary"]),
 
         // What a host has of the locks that a fleet shares: no I/O either
-        .target(name: "LockClaims", dependencies: ["LockVocabulary"]),
+        .target(name: "LockClaims"),
 
         // Composition: the daemon without I/O
         .target(
-            name: "LockServer", dependencies: ["LockClaims", "LockCore", "LockWire", "LockVocabulary"],
+            name: "LockServer", dependencies: ["LockCore", "LockWire", "LockVocabulary"],
             exclude: ["README.md"]),
 
         // Facts that outlive a killed process: only memory, no I/O

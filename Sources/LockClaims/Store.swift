@@ -1,5 +1,3 @@
-public import LockVocabulary
-
 // The words in which claims speak to etcd: a small part of its API, and nothing of its encoding. `EtcdClient` carries them to
 // a real cluster; the simulation has a store of its own.
 
