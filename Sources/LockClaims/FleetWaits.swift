@@ -21,7 +21,7 @@ struct FleetWaits {
     }
 
     /// How long an edge lasts before it is published, and how often the rules are asked.
-    private static let period = Duration.milliseconds(200)
+    private static let period = Duration.milliseconds(100)
     /// How long a circle is seen before it is ended.
     private static let patience = Duration.milliseconds(300)
 

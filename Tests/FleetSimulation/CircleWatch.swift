@@ -3,8 +3,8 @@ import LockVocabulary
 /// How long owners have waited for each other in a circle, through the holds of one host or of several.
 struct CircleWatch {
     private var since: [[Int]: Instant] = [:]
-    /// How long a circle may last: it is refused within a second, and messages take a little.
-    private let most = Duration.milliseconds(1_300)
+    /// How long a circle may last: it is refused within a second, and begins anew if other requests on its locks come or go.
+    private let most = Duration.seconds(2)
 
     init() {}
 

@@ -1,5 +1,6 @@
 import LockVocabulary
 import Seeded
+import SimulatedStore
 
 /// What the clients of a host do: each owner takes locks, holds them for a while, and returns them.
 extension FleetSimulation {
@@ -95,6 +96,15 @@ extension FleetSimulation {
         }
     }
 
+    /// A client returns what ended for it before the daemon extended it.
+    mutating func giveBack(_ hold: Hold) throws {
+        oracle.count("returned late")
+        let client = hosts[hold.party.host].clients.first { $0.number == hold.party.client }
+        guard let client else { return }
+        let text = "RELEASE \(hold.name) token=\(hold.token) owner=\(hold.party.owner)"
+        try say(.release(of: hold.token), hold.name, hold.mode, nil, hold.party, text, client)
+    }
+
     private mutating func say(
         _ verb: Asked.Verb, _ name: String, _ mode: LockMode, _ wait: Duration?, _ party: Party,
         _ text: String, _ client: Client
@@ -134,7 +144,11 @@ extension FleetSimulation {
         case "REVOKED", "EXPIRED":
             guard let token = Self.number("token", words) else { throw Violation("no token: \(words)") }
             oracle.lost(GrantKey(host: host, token: Token(rawValue: token)), words[1], at: now)
-        case "UNTIL": try oracle.extended(client, until: until(words, host, isShared: true), at: now)
+        case "UNTIL":
+            let until = try until(words, host, isShared: true)
+            for hold in try oracle.extended(client, until: until, at: now) {
+                agenda.note(.returns(hold), at: now)
+            }
         default: oracle.count("! \(words[1])")
         }
     }

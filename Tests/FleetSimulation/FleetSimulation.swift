@@ -43,6 +43,7 @@ struct FleetSimulation {
         case goesOn(Int)
         case starts(Int)
         case look
+        case returns(Hold)
         case fails(SimulatedStore)
         case restored(SimulatedStore)
     }
@@ -231,6 +232,7 @@ struct FleetSimulation {
         case .look:
             try look()
             agenda.note(.look, at: after(100, 100))
+        case .returns(let hold): try giveBack(hold)
         case .fails(let backup): fail(backup)
         case .restored(let backup): try restore(backup)
         }

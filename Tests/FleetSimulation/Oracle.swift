@@ -298,16 +298,21 @@ struct Oracle {
         lapsed.removeAll { $0.key == key }
     }
 
-    /// All shared holds of a client count until then now.
-    mutating func extended(_ client: Int, until: Instant, at now: Instant) throws {
+    /// All shared holds of a client count until then now. Returns those that had ended for it a moment before: it returns them, as
+    /// the daemon believes that it has them.
+    mutating func extended(_ client: Int, until: Instant, at now: Instant) throws -> [Hold] {
         count("! UNTIL")
-        if let late = lapsed.first(where: { $0.party.client == client }) {
-            throw Violation("G9: extended, and not revoked: \(late)")
+        let late = lapsed.filter { $0.party.client == client }
+        lapsed.removeAll { $0.party.client == client }
+        // An end is rounded to milliseconds.
+        if let hold = late.first(where: { $0.until.advanced(by: .milliseconds(3)) < now }) {
+            throw Violation("G9: extended, and not revoked: \(hold)")
         }
         for place in holds.indices
         where holds[place].party.client == client && settings.isShared(holds[place].name) {
             holds[place].until = max(holds[place].until, until)
         }
+        return late
     }
 
     private mutating func progress(_ request: Asked, at now: Instant) {
