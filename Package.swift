@@ -50,9 +50,6 @@ let package = Package(
         .target(name: "LockCore", dependencies: ["CSlot", "LockVocabulary"], exclude: ["README.md"]),
         .target(name: "LockWire", dependencies: ["LockVocabulary"]),
 
-        // What a host has of the locks that a fleet shares: no I/O either
-        .target(name: "LockClaims"),
-
         // Composition: the daemon without I/O
         .target(
             name: "LockServer", dependencies: ["LockCore", "LockWire", "LockVocabulary"],

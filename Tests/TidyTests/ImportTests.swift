@@ -8,7 +8,6 @@ struct ImportTests {
         "LockVocabulary": ["Synchronization"],
         "LockCore": ["CSlot", "LockVocabulary"],
         "LockWire": ["LockVocabulary"],
-        "LockClaims": [],
         "LockServer": ["LockCore", "LockWire", "LockVocabulary"],
         "Ledger": ["CLedger"],
         "Posix": ["CLinux", "Glibc"],
