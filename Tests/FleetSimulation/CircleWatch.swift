@@ -10,7 +10,10 @@ struct CircleWatch {
 
     /// Throws if a circle has lasted for too long, while nothing disturbed the hosts.
     mutating func look(at oracle: Oracle, at now: Instant) throws {
-        guard oracle.isCalm(at: now) else { return since = [:] }
+        guard oracle.isCalm(at: now) else {
+            since = [:]
+            return
+        }
         let waiting = oracle.asked.values.filter { $0.waits && $0.arrival != nil }.sorted { $0.id < $1.id }
         var found: [[Int]: Instant] = [:]
         for request in waiting {
@@ -44,7 +47,9 @@ struct CircleWatch {
     private static func blocks(_ hold: Hold, _ request: Asked, _ settings: FleetSettings) -> Bool {
         guard hold.name == request.name, hold.party != request.party else { return false }
         guard settings.isShared(hold.name) || hold.party.host == request.party.host else { return false }
-        if hold.party.host != request.party.host, hold.mode == .update || request.mode == .update { return true }
+        if hold.party.host != request.party.host, hold.mode == .update || request.mode == .update {
+            return true
+        }
         return hold.mode.conflicts(with: request.mode)
     }
 }

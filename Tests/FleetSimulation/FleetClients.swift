@@ -87,10 +87,12 @@ extension FleetSimulation {
             try say(.downgrade(of: hold.token), hold.name, .read, nil, party, "DOWNGRADE \(choice)", client)
         case ..<78:
             try say(
-                .validate(hold.token), hold.name, hold.mode, nil, party, "VALIDATE \(hold.name) token=\(hold.token)",
+                .validate(hold.token), hold.name, hold.mode, nil, party,
+                "VALIDATE \(hold.name) token=\(hold.token)",
                 client)
         case ..<80:
-            try say(.renew(of: hold.token), hold.name, hold.mode, nil, party, "RENEW \(choice) lease=2s", client)
+            try say(
+                .renew(of: hold.token), hold.name, hold.mode, nil, party, "RENEW \(choice) lease=2s", client)
         case ..<88: try acquire(party, client)
         default: return
         }
@@ -113,7 +115,8 @@ extension FleetSimulation {
         let id = lastNumber
         oracle.sends(
             Asked(
-                id: id, party: party, verb: verb, name: name, mode: mode, wait: wait, sent: now, arrival: nil))
+                id: id, party: party, verb: verb, name: name, mode: mode, wait: wait, sent: now, arrival: nil)
+        )
         trace.add(now, hosts[party.host].name, "\(client.session) sends #r\(id) \(text)")
         try batch(party.host, [.line(client.session, "#r\(id) \(text)\n", id: id)])
     }
@@ -162,7 +165,9 @@ extension FleetSimulation {
             return Instant(nanoseconds: .max)
         }
         guard let until, let clock else { throw Violation("a shared name has no end: \(words)") }
-        guard .milliseconds(until) <= settings.lease else { throw Violation("until= is beyond the lease: \(words)") }
+        guard .milliseconds(until) <= settings.lease else {
+            throw Violation("until= is beyond the lease: \(words)")
+        }
         let written = min(Instant(nanoseconds: clock * 1_000_000), local(host))
         return hosts[host].clock.world(written.advanced(by: .milliseconds(until)))
     }

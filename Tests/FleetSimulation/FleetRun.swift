@@ -66,8 +66,10 @@ extension FleetSimulation {
         let marks = registers.onlyMarks.filter { name, mark in
             oracle.marks[name] ?? .none != .none || mark == "maybe" && oracle.isUnsure
         }.map { "prwlock/n/\($0.key)" }
-        let left = network.store.pairs(prefix: Array("prwlock/".utf8)).map { String(decoding: $0.key, as: UTF8.self) }
-            .filter { $0 != "prwlock/fleet" && !marks.contains($0) }
+        let left = network.store.pairs(prefix: Array("prwlock/".utf8)).map {
+            String(decoding: $0.key, as: UTF8.self)
+        }
+        .filter { $0 != "prwlock/fleet" && !marks.contains($0) }
         guard left.isEmpty else { throw Violation("keys are left over: \(left); \(registers.described)") }
         guard network.store.liveLeases.isEmpty else { throw Violation("leases are left over") }
     }

@@ -260,8 +260,9 @@ struct FleetSimulation {
 
     var state: String {
         let held = oracle.holds.map { "\($0.party) has \($0.name) \($0.mode)" }
-        let waiting = oracle.asked.values.filter(\.waits).map { "\($0.party) waits for \($0.name) \($0.mode)" }
+        let waiting = oracle.asked.values.filter(\.waits).map {
+            "\($0.party) waits for \($0.name) \($0.mode)"
+        }
         return (held + waiting).joined(separator: ", ") + "; \(registers.described)"
     }
 }
-

@@ -164,7 +164,8 @@ struct Oracle {
             return
         }
         var hold = Hold(
-            party: request.party, name: request.name, mode: request.mode, token: token, until: until, since: now)
+            party: request.party, name: request.name, mode: request.mode, token: token, until: until,
+            since: now)
         switch request.verb {
         case .downgrade(let old):
             guard token == old else { throw Violation("G7: a downgrade changed the token: \(request)") }
@@ -272,7 +273,9 @@ struct Oracle {
         let party = request.party
         let isWaitedFor =
             holds.contains { $0.party == party } || !lapsed.isEmpty || unprotected.contains(party.host)
-            || asked.values.contains { $0.party.host == party.host && $0.name == request.name && $0.id != request.id }
+            || asked.values.contains {
+                $0.party.host == party.host && $0.name == request.name && $0.id != request.id
+            }
         guard isWaitedFor else {
             throw Violation("G8: an owner for which no other waits is in a circle: \(request) \(words)")
         }
@@ -284,7 +287,9 @@ struct Oracle {
             guard settings.isShared(request.name) else {
                 throw Violation("a local name waits for the cluster: \(request)")
             }
-            guard !isCalm(at: now) else { throw Violation("the cluster is there: \(words) answers \(request)") }
+            guard !isCalm(at: now) else {
+                throw Violation("the cluster is there: \(words) answers \(request)")
+            }
         case (.validate, "cluster-unavailable"): break
         case (.release(let token), "not-held"), (.downgrade(let token), "not-held"),
             (.renew(let token), "not-held"), (.upgrade(let token), "not-held"):

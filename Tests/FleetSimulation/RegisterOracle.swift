@@ -18,7 +18,9 @@ struct PlainRegister: Equatable {
     init() {}
 
     init(_ bytes: [UInt8]) throws {
-        var lines = String(decoding: bytes, as: UTF8.self).split(separator: "\n").map { $0.split(separator: " ") }
+        var lines = String(decoding: bytes, as: UTF8.self).split(separator: "\n").map {
+            $0.split(separator: " ")
+        }
         guard lines.first == ["prwlock-claim", "1"] else { throw Violation("not a register: \(lines)") }
         lines.removeFirst()
         for words in lines {
@@ -102,7 +104,9 @@ struct RegisterOracle {
     /// An entry of a session that has ended; nil if there is none.
     var deadEntry: String? {
         for (name, register) in registers {
-            for entry in register.holders + register.waiters where isDead(entry) { return "\(name): \(entry)" }
+            for entry in register.holders + register.waiters where isDead(entry) {
+                return "\(name): \(entry)"
+            }
         }
         return nil
     }
@@ -129,7 +133,9 @@ struct RegisterOracle {
             var new = PlainRegister()
             if case .put(let pair) = change {
                 new = try PlainRegister(pair.value)
-                if new == PlainRegister() { throw Violation("the register of \(name) is empty, and not absent") }
+                if new == PlainRegister() {
+                    throw Violation("the register of \(name) is empty, and not absent")
+                }
             }
             let old = registers[name] ?? PlainRegister()
             registers[name] = new
@@ -138,7 +144,9 @@ struct RegisterOracle {
                 guard let author else { throw Violation("a lease ended it") }
                 try check(old, new, by: author)
             } catch {
-                throw Violation("register of \(name) at \(revision), by \(author ?? "a lease"): \(error); \(old) -> \(new)")
+                throw Violation(
+                    "register of \(name) at \(revision), by \(author ?? "a lease"): \(error); \(old) -> \(new)"
+                )
             }
         } else if key != "fleet", !key.hasPrefix("waits/") {
             throw Violation("another key: \(key)")
@@ -205,7 +213,8 @@ struct RegisterOracle {
         let entry = old.waiters.first { $0.isSameSession(holder) }
         // The waiters of a dead session are removed with what it holds.
         let ahead = old.waiters.prefix { $0 != entry }.filter { new.waiters.contains($0) && !isDead($0) }
-        let isUpgrade = entry?.flags.contains("upgrade") == true || old.holders.contains { $0.isSameSession(holder) }
+        let isUpgrade =
+            entry?.flags.contains("upgrade") == true || old.holders.contains { $0.isSameSession(holder) }
         for waiter in ahead where !isUpgrade {
             throw Violation("\(holder) passes \(waiter)")
         }

@@ -12,7 +12,8 @@ final class ServerDaemon: SimulatedDaemon {
         func forEachFact<Failure>(
             ofKind kind: UInt8, _ body: (UInt32, UnsafeRawBufferPointer) throws(Failure) -> Void
         ) throws(Failure) {
-            for (key, bytes) in bytes.filter({ $0.key.kind == kind }).sorted(by: { $0.key.slot < $1.key.slot }) {
+            for (key, bytes) in bytes.filter({ $0.key.kind == kind }).sorted(by: { $0.key.slot < $1.key.slot }
+            ) {
                 try bytes.withUnsafeBufferPointer { (bytes) throws(Failure) in
                     try body(key.slot, UnsafeRawBufferPointer(bytes))
                 }

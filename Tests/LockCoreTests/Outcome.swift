@@ -102,7 +102,8 @@ extension Refusal {
         case .limit(.grants): .limitGrants
         case .limit(.waiters): .limitWaiters
         case .limit(.locks): .limitLocks
-        case .limit(.waits), .noToken, .unavailable: fatalError("the model knows no bound of a search and no last token")
+        case .limit(.waits), .noToken, .unavailable:
+            fatalError("the model knows no bound of a search and no last token")
         case .draining: .draining
         case .notHeld: .notHeld
         case .notWaiting: .notWaiting

@@ -155,7 +155,8 @@ final class World {
         case .timeout(let waited, let holders): "timeout \(waited.wholeMilliseconds)ms \(spell(holders))"
         case .deadlock(let circle): "deadlock \(spell(circle))"
         case .limit(let limit): "limit \(limit)"
-        case .cancelled, .noToken, .unavailable, .draining, .notHeld, .notWaiting, .ambiguous, .wrongMode, .noLease:
+        case .cancelled, .noToken, .unavailable, .draining, .notHeld, .notWaiting, .ambiguous, .wrongMode,
+            .noLease:
             "\(refusal)"
         }
     }

@@ -7,7 +7,8 @@ import Testing
         let seed = number < 5 ? UInt64(number) : UInt64.random(in: 0...UInt64(UInt32.max))
         let run = FleetRun.live(seed: seed, hosts: 3, steps: 3_000)
         if let failure = run.failure {
-            Issue.record("prwlock-sim --hosts 3 --seed \(seed) --steps 3000: \(failure.step): \(failure.what)")
+            Issue.record(
+                "prwlock-sim --hosts 3 --seed \(seed) --steps 3000: \(failure.step): \(failure.what)")
         }
     }
 
@@ -23,9 +24,12 @@ import Testing
                 FleetRun.live(seed: seed, hosts: 3, steps: 2_000).counts, uniquingKeysWith: +)
         }
         for what in [
-            "GRANTED", "BUSY", "TIMEOUT", "DEADLOCK", "CANCELLED", "RELEASED", "VALID", "ERROR cluster-unavailable",
-            "ownerdied=1", "ownerdied=maybe", "! REVOKED", "! EXPIRED", "! UNTIL", "claims gained", "links cut",
-            "connections lost", "leader changes", "compactions", "quota", "stops", "crashes", "revoked leases",
+            "GRANTED", "BUSY", "TIMEOUT", "DEADLOCK", "CANCELLED", "RELEASED", "VALID",
+            "ERROR cluster-unavailable",
+            "ownerdied=1", "ownerdied=maybe", "! REVOKED", "! EXPIRED", "! UNTIL", "claims gained",
+            "links cut",
+            "connections lost", "leader changes", "compactions", "quota", "stops", "crashes",
+            "revoked leases",
             "restored backups", "killed workers", "client deaths",
         ] {
             #expect(counts[what, default: 0] > 0, "\(what) never happens")

@@ -19,7 +19,9 @@ struct Fleets {
             counts.merge(run.counts, uniquingKeysWith: +)
             total += run.steps
             for line in run.trace { print(line) }
-            if seeds == 1 { print("seed \(run.seed): \(run.steps) steps, trace \(String(run.sum, radix: 16))") }
+            if seeds == 1 {
+                print("seed \(run.seed): \(run.steps) steps, trace \(String(run.sum, radix: 16))")
+            }
             if let failure = run.failure {
                 failures += 1
                 print("FAILED  seed \(run.seed), step \(failure.step): \(failure.what)")
