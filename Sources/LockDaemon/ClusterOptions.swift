@@ -77,7 +77,8 @@ extension Option {
         guard let name = HostName(text) else {
             throw ConfigurationFault(
                 description:
-                    "`\(text)` is not the name of a host: 1 to 64 letters, digits, dashes, underscores or points"
+                    "`\(text)` is not the name of a host: 1 to 64 letters, digits, dashes, underscores or points, "
+                    + "the first a letter or digit"
             )
         }
         return name

@@ -1,4 +1,5 @@
-/// The name of a host in a fleet: 1 to 64 letters, digits, dashes, underscores or points.
+/// The name of a host in a fleet: 1 to 64 letters, digits, dashes, underscores or points, of which the first is a letter or a
+/// digit. So no name is `-`, which stands for no host.
 public struct HostName: Hashable, Sendable, CustomStringConvertible {
     /// The name.
     public let text: String
@@ -8,7 +9,9 @@ public struct HostName: Hashable, Sendable, CustomStringConvertible {
 
     /// A name; nil unless the bytes are well formed.
     public init?(bytes: UnsafeRawBufferPointer) {
-        guard (1...Self.longest).contains(bytes.count), bytes.allSatisfy(isWordByte) else { return nil }
+        guard (1...Self.longest).contains(bytes.count), bytes.allSatisfy(isWordByte), let first = bytes.first,
+            !"-_.".utf8.contains(first)
+        else { return nil }
         text = String(asciiBytes: bytes)
     }
 

@@ -96,7 +96,12 @@ private enum RowKind: CaseIterable {
         case .claim:
             [("* claim host=web1 mode=write", .claim(.init(host: host("web1"), mode: .write)))]
         case .claimWaiter:
-            [("* claim-waiter host=web2 mode=read", .claimWaiter(.init(host: host("web2"), mode: .read)))]
+            [
+                (
+                    "* claim-waiter host=2_b.example mode=read",
+                    .claimWaiter(.init(host: host("2_b.example"), mode: .read))
+                )
+            ]
         case .lock:
             [
                 (
@@ -105,6 +110,13 @@ private enum RowKind: CaseIterable {
                         .init(
                             name: jobs, mode: .write, holders: 1, waiters: 0, ownerDied: .maybe,
                             claim: .init(mode: .write, host: host("web1"))))
+                ),
+                (
+                    "* lock jobs mode=read holders=1 waiters=0 ownerdied=0 claim=read host=web1",
+                    .lock(
+                        .init(
+                            name: jobs, mode: .read, holders: 1, waiters: 0, ownerDied: nil,
+                            claim: .init(mode: .read, host: host("web1"))))
                 ),
                 (
                     "* lock jobs mode=- holders=0 waiters=1 ownerdied=0 claim=none host=-",
