@@ -87,33 +87,3 @@ final class FleetFolder {
         _ = Array(line.utf8).withUnsafeBytes { pwrite(file.rawValue, $0.baseAddress, $0.count, 0) }
     }
 }
-
-extension ClusterSettings {
-    /// The password in the file that the settings name; nil if they name none.
-    func password() throws(Departure) -> String? {
-        guard let path = passwordFile else { return nil }
-        let bytes: [UInt8]
-        let permissions: UInt32
-        do throws(PathFault) {
-            let file = try PathTrust.own().file(path, flags: O_RDONLY | O_NONBLOCK)
-            do throws(SystemError) {
-                permissions = try FileStatus(of: file, path).permissions
-                bytes = try FileContents.read(file, path, limit: 4_096)
-            } catch {
-                throw .system(error)
-            }
-        } catch {
-            throw Departure(.usage, "cluster-password-file: \(ConfigurationFault(error, at: path))")
-        }
-        guard permissions & 0o077 == 0 else {
-            throw Departure(
-                .usage,
-                "other users may read the password in \(path): make its mode 0600 (cluster-password-file)")
-        }
-        let line = String(decoding: bytes.prefix { $0 != UInt8(ascii: "\n") }, as: UTF8.self)
-        guard !line.isEmpty else {
-            throw Departure(.usage, "\(path) has no password in its first line (cluster-password-file)")
-        }
-        return line
-    }
-}
