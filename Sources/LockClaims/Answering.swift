@@ -35,13 +35,14 @@ extension Claims {
             if succeeded { begin(revision) } else { takeLook(reads, revision) }
         case .keepAlive: takeKeepAlive(answer, sentAt: asked.sentAt)
         case .list(let number):
-            guard case .transaction(_, let reads, let revision) = answer, let pairs = reads.first else {
+            guard case .transaction(_, let reads, let revision) = answer, reads.count == 2 else {
                 if number == listingNumber, listing != nil {
                     (listing, listAt) = (nil, now.advanced(by: .milliseconds(200)))
                 }
                 return
             }
-            takePage(pairs, of: number, revision)
+            noteSettings(reads[1].first?.modified, asOf: revision)
+            takePage(reads[0], of: number, revision)
         case .raiseGate, .publishWaits, .check: takeOwn(answer, asked.purpose)
         case .watch: break
         }
@@ -112,9 +113,10 @@ extension Claims {
     // MARK: - Names
 
     private mutating func takeLookup(_ answer: StoreAnswer, _ name: LockName) {
-        if case .transaction(_, let reads, let revision) = answer, let pairs = reads.first {
+        if case .transaction(_, let reads, let revision) = answer, reads.count == 2 {
+            noteSettings(reads[1].first?.modified, asOf: revision)
             records[name]?.needsLookup = false
-            learn(name, pairs.first, revision)
+            learn(name, reads[0].first, revision)
         } else {
             pauseName(name, .milliseconds(100))
         }
@@ -125,6 +127,7 @@ extension Claims {
         switch answer {
         case .transaction(true, _, let revision): takeSuccess(swaps, revision)
         case .transaction(false, let reads, let revision):
+            noteSettings(reads.last?.first?.modified, asOf: revision)
             for (swap, pairs) in zip(swaps, reads) {
                 records[swap.name]?.isAlone = swaps.count > 1
                 learn(swap.name, pairs.first, revision)
@@ -183,6 +186,8 @@ extension Claims {
     }
 
     private mutating func learn(_ name: LockName, _ pair: KeyValue?, _ revision: Revision) {
+        // What was asked in a session that has just ended says nothing in the next one.
+        guard session != nil else { return }
         note(name, text: pair?.value ?? [], modified: pair?.modified ?? 0, asOf: revision)
     }
 

@@ -29,6 +29,8 @@ public struct Claims: ~Copyable {
     public internal(set) var validUntil: Instant?
     var pauseEnd: Instant? = .zero
     var settings: FleetSettings?
+    /// The revision of the last change of the settings. A session has one state of them: it ends when they change, and a swap
+    /// that gains a claim compares this.
     var settingsModified: Revision = 0
     var offset: Revision { settings?.offset ?? 0 }
     /// Whether the settings are to be written.
@@ -240,7 +242,8 @@ public struct Claims: ~Copyable {
         guard let session, let validUntil else { return nil }
         return FleetFacts(
             session: session, lease: lease, leaseSeconds: leaseSeconds, validUntil: validUntil,
-            offset: offset, newestRevision: gateRevision, highestEpoch: highestEpoch)
+            offset: offset, settingsModified: settingsModified, newestRevision: gateRevision,
+            highestEpoch: highestEpoch)
     }
 
     /// Whether the facts have changed since the last call.

@@ -76,18 +76,20 @@ public struct FleetFacts: Sendable, Equatable {
     public var leaseSeconds: Int64
     public var validUntil: Instant
     public var offset: Revision
+    public var settingsModified: Revision
     public var newestRevision: Revision
     public var highestEpoch: Revision
 
     public init(
         session: HostSession, lease: LeaseID, leaseSeconds: Int64, validUntil: Instant, offset: Revision,
-        newestRevision: Revision, highestEpoch: Revision
+        settingsModified: Revision, newestRevision: Revision, highestEpoch: Revision
     ) {
         self.session = session
         self.lease = lease
         self.leaseSeconds = leaseSeconds
         self.validUntil = validUntil
         self.offset = offset
+        self.settingsModified = settingsModified
         self.newestRevision = newestRevision
         self.highestEpoch = highestEpoch
     }

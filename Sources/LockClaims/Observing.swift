@@ -30,7 +30,8 @@ extension Claims {
             listing.first = revision
             outbox.append(.watch(from: revision + 1))
         }
-        for pair in pairs { observe(pair, asOf: revision, listing: listingNumber) }
+        for pair in pairs where session != nil { observe(pair, asOf: revision, listing: listingNumber) }
+        guard session != nil else { return }
         if Int64(pairs.count) == Self.pageSize, let last = pairs.last {
             listing.after = last.key
             self.listing = listing
@@ -65,12 +66,13 @@ extension Claims {
         case .changes(let changes, let revision):
             guard session != nil else { return }
             see(revision)
-            for change in changes {
+            for change in changes where session != nil {
                 switch change {
                 case .put(let pair): observe(pair, asOf: pair.modified, listing: listingNumber)
                 case .deleted(let key, let revision): observeDeletion(of: key, at: revision)
                 }
             }
+            guard session != nil else { return }
             watchedTo = max(watchedTo, revision)
             dropAbsent()
             // A revision may come in several parts.
@@ -89,7 +91,7 @@ extension Claims {
 
     private mutating func observe(_ pair: KeyValue, asOf revision: Revision, listing: UInt32) {
         switch keys.subject(of: pair.key) {
-        case .fleet: observeSettings(pair)
+        case .fleet: noteSettings(pair.modified, asOf: revision)
         case .host(let host): noteHost(host, pair.created, asOf: revision)
         case .waits(let host): waits.note(pair.value, of: host, asOf: revision)
         case .register(let name):
@@ -104,19 +106,19 @@ extension Claims {
         case .waits(let host): waits.note(nil, of: host, asOf: revision)
         case .register(let name):
             note(name, text: [], modified: 0, asOf: revision)
-        case .fleet, .foreign: break
+        case .fleet: noteSettings(nil, asOf: revision)
+        case .foreign: break
         }
     }
 
-    /// Another host has found the store restored, and has raised the offset.
-    private mutating func observeSettings(_ pair: KeyValue) {
-        guard pair.modified > settingsModified, let settings = FleetSettings(text: pair.value),
-            settings.prefixes == configuration.namePrefixes
-        else { return }
-        settingsModified = pair.modified
-        let higher = max(offset, settings.offset)
-        self.settings?.offset = higher
-        see(newestRevision)
+    /// Takes evidence about the settings of the fleet. If they are not those of this session, it ends: another host has found
+    /// the store restored and has raised the offset, or an administrator has changed or deleted them.
+    ///
+    /// What tells of a register says this too, and is looked at first. So a claim that was gained at a revision counts only with
+    /// the offset that the fleet had at this revision.
+    mutating func noteSettings(_ modified: Revision?, asOf revision: Revision) {
+        guard let session, revision >= session.number, modified ?? 0 != settingsModified else { return }
+        endSession("the settings of the fleet have changed")
     }
 
     // MARK: - Revisions

@@ -66,7 +66,10 @@ extension Claims {
         case .list(let number):
             guard let listing, number == listingNumber else { return nil }
             return .transaction(
-                Transaction(then: [.list(prefix: keys.prefix, after: listing.after, limit: Self.pageSize)]))
+                Transaction(then: [
+                    .list(prefix: keys.prefix, after: listing.after, limit: Self.pageSize),
+                    .get(key: keys.fleet),
+                ]))
         case .watch(let revision): return .watch(prefix: keys.prefix, from: revision)
         case .lookup, .swap: return nil
         }
@@ -113,7 +116,8 @@ extension Claims {
             switch step {
             case .lookup where quiet.isEmpty:
                 begin(name)
-                return (.lookup(name), .transaction(Transaction(then: [.get(key: keys.register(name))])))
+                let reads: [StoreOperation] = [.get(key: keys.register(name)), .get(key: keys.fleet)]
+                return (.lookup(name), .transaction(Transaction(then: reads)))
             case .swap(let swap) where quiet.isEmpty && !mayShare(swap):
                 send(swap)
                 return (.swap([swap]), .transaction(transaction([swap], session)))
@@ -175,7 +179,11 @@ extension Claims {
         for host in compared(swaps, session).dead {
             comparisons.append(.notCreated(key: keys.host(host.host), at: host.number))
         }
+        if swaps.contains(where: { $0.promoted.contains(session) }) {
+            comparisons.append(.modified(key: keys.fleet, at: settingsModified))
+        }
         for host in comparedHosts(swaps, session) { otherwise.append(.get(key: keys.host(host))) }
+        otherwise.append(.get(key: keys.fleet))
         return Transaction(if: comparisons, then: then, otherwise: otherwise)
     }
 

@@ -102,7 +102,7 @@ extension Claims {
         }
         guard record.instance == configuration.instance else { return waitFor(record) }
         // That was this daemon: now, if an answer was lost, or in a former life, which has ended.
-        if key.lease == lease, leaseSentAt != nil { return begin(key.created) }
+        if key.lease == lease, leaseSentAt != nil, !isSettingsNews { return begin(key.created) }
         step = .revoking
         outbox.append(.revoke(key.lease))
     }
@@ -158,6 +158,7 @@ extension Claims {
     mutating func begin(_ number: Revision) {
         guard let sentAt = leaseSentAt else { return pause(.zero) }
         leaseSentAt = nil
+        if isSettingsNews { (isSettingsNews, settingsModified) = (false, number) }
         generation += 1
         let end = validity(from: sentAt, seconds: leaseSeconds)
         guard now < end else { return pause(.zero) }
@@ -204,6 +205,7 @@ extension Claims {
     /// What a transaction of this host read when its session was not as expected.
     mutating func takeCheck(_ reads: [[KeyValue]], _ revision: Revision) {
         guard let session, reads.count == 2 else { return }
+        noteSettings(reads[0].first?.modified, asOf: revision)
         noteHost(session.host, reads[1].first?.created, asOf: revision)
     }
 
@@ -265,6 +267,7 @@ extension Claims {
         session = facts.session
         (lease, leaseSeconds, validUntil) = (facts.lease, facts.leaseSeconds, facts.validUntil)
         settings = FleetSettings(prefixes: configuration.namePrefixes, offset: facts.offset)
+        settingsModified = facts.settingsModified
         newestRevision = facts.newestRevision
         gateRevision = facts.newestRevision
         floorEpoch = facts.session.number + facts.offset

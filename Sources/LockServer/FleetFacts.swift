@@ -36,6 +36,7 @@ extension FactWriter {
         writeWhole(facts.leaseSeconds)
         write(facts.validUntil)
         writeWhole(facts.offset)
+        writeWhole(facts.settingsModified)
         writeWhole(facts.newestRevision)
         writeWhole(facts.highestEpoch)
     }
@@ -47,6 +48,7 @@ extension FactReader {
         return FleetFacts(
             session: HostSession(host: host, number: try wholeNumber()), lease: try wholeNumber(),
             leaseSeconds: try wholeNumber(), validUntil: try instant(), offset: try wholeNumber(),
-            newestRevision: try wholeNumber(), highestEpoch: try wholeNumber())
+            settingsModified: try wholeNumber(), newestRevision: try wholeNumber(),
+            highestEpoch: try wholeNumber())
     }
 }

@@ -16,7 +16,7 @@ import Testing
             a< RELEASED jobs token=1
             b< ERROR no-token lock=jobs mode=read no fencing token can be given out: the state directory cannot be written to
             w< ! CHANGED jobs released pid=1 mode=write token=1 owner=- tag=- request=- upgrades=-
-            w< ! CHANGED jobs refused pid=2 mode=read token=- owner=- tag=- request=0 upgrades=-
+            w< ! CHANGED jobs refused pid=2 mode=read token=- owner=- tag=- request=1 upgrades=-
             """)
     }
 

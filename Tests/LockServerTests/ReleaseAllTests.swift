@@ -106,7 +106,7 @@ import Testing
             a< OK
             a> RELEASE * owner=t1
             a< #r CANCELLED mail read
-            a< ! CHANGED mail cancelled pid=1 mode=read token=- owner=t1 tag=#r request=0 upgrades=-
+            a< ! CHANGED mail cancelled pid=1 mode=read token=- owner=t1 tag=#r request=1 upgrades=-
             a< ! CHANGED jobs released pid=1 mode=write token=2 owner=t1 tag=- request=- upgrades=-
             a< RELEASED * grants=1 waiters=1
             """)

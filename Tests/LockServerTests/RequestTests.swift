@@ -294,12 +294,12 @@ import Testing
             a< GRANTED jobs/1 write token=1
             w< ! CHANGED jobs/1 granted pid=1 mode=write token=1 owner=- tag=- request=- upgrades=-
             b> READ jobs/1 wait=1s
-            w< ! CHANGED jobs/1 waiting pid=2 mode=read token=- owner=- tag=- request=0 upgrades=-
+            w< ! CHANGED jobs/1 waiting pid=2 mode=read token=- owner=- tag=- request=1 upgrades=-
             a> WRITE mail
             a< GRANTED mail write token=2
             + 1s
             b< TIMEOUT jobs/1 read waited=1000ms held-by=1/write
-            w< ! CHANGED jobs/1 timeout pid=2 mode=read token=- owner=- tag=- request=0 upgrades=-
+            w< ! CHANGED jobs/1 timeout pid=2 mode=read token=- owner=- tag=- request=1 upgrades=-
             a> RELEASE jobs/1
             a< RELEASED jobs/1 token=1
             w< ! CHANGED jobs/1 released pid=1 mode=write token=1 owner=- tag=- request=- upgrades=-

@@ -108,17 +108,17 @@ import Testing
             b< GRANTED jobs write token=1
             a< ! CHANGED jobs granted pid=2 mode=write token=1 owner=- tag=- request=- upgrades=-
             a> #1 READ jobs owner=t1
-            a< ! CHANGED jobs waiting pid=1 mode=read token=- owner=t1 tag=#1 request=0 upgrades=-
+            a< ! CHANGED jobs waiting pid=1 mode=read token=- owner=t1 tag=#1 request=1 upgrades=-
             a> #2 READ jobs wait=20ms
-            a< ! CHANGED jobs waiting pid=1 mode=read token=- owner=- tag=#2 request=1 upgrades=-
+            a< ! CHANGED jobs waiting pid=1 mode=read token=- owner=- tag=#2 request=2 upgrades=-
             + 20ms
             a< #2 TIMEOUT jobs read waited=20ms held-by=2/write
-            a< ! CHANGED jobs timeout pid=1 mode=read token=- owner=- tag=#2 request=1 upgrades=-
+            a< ! CHANGED jobs timeout pid=1 mode=read token=- owner=- tag=#2 request=2 upgrades=-
             b> RELEASE jobs
             b< RELEASED jobs token=1
             a< ! CHANGED jobs released pid=2 mode=write token=1 owner=- tag=- request=- upgrades=-
             a< #1 GRANTED jobs read token=2
-            a< ! CHANGED jobs granted pid=1 mode=read token=2 owner=t1 tag=#1 request=0 upgrades=-
+            a< ! CHANGED jobs granted pid=1 mode=read token=2 owner=t1 tag=#1 request=1 upgrades=-
             a> #3 UPGRADE jobs
             a< #3 GRANTED jobs write token=3
             a< ! CHANGED jobs upgraded pid=1 mode=read token=2 owner=t1 tag=- request=- upgrades=-
