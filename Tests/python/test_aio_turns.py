@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
 from collections.abc import Iterator
 from typing import Any
 
@@ -25,10 +27,15 @@ def waiting(daemon: Any, name: str = "jobs") -> int:
     return len(daemon.client.status(name).waiters)
 
 
+def places(client: aio.Client) -> list[Any]:
+    """Returns the places of the tasks for which the daemon has none."""
+    connections = [opening.result() for opening in client._connections.values() if opening.done()]
+    return [place for connection in connections for place in connection.turns._places]
+
+
 def queued(client: aio.Client) -> int:
     """Returns how many tasks wait in the client."""
-    connections = [opening.result() for opening in client._connections.values() if opening.done()]
-    return sum(not place.has_turn for connection in connections for place in connection.turns._places)
+    return sum(not place.has_turn for place in places(client))
 
 
 def test_all_of_1100_tasks_are_served_in_their_order(loop_run: Run, daemon: PrivateDaemon) -> None:
@@ -50,6 +57,38 @@ def test_all_of_1100_tasks_are_served_in_their_order(loop_run: Run, daemon: Priv
             assert not queued(client)
 
     loop_run(body())
+
+
+def test_an_alarm_gives_no_turn_past_a_task_without_an_answer(loop_run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    # At each step of the loop.
+    monkeypatch.setattr("prwlock.aio._turns._PAUSE", 0)
+
+    async def body(daemon: PrivateDaemon) -> None:
+        served: list[int] = []
+        async with aio.Client(daemon.socket) as client:
+
+            async def take(number: int) -> None:
+                async with client.acquire("jobs"):
+                    served.append(number)
+
+            held = daemon.client.acquire("jobs")
+            tasks = [asyncio.create_task(take(number)) for number in range(3)]
+            await until(lambda: len(places(client)) == 2)
+            os.kill(daemon.pid, signal.SIGSTOP)
+            try:
+                # The oldest one asks again, and gets no answer.
+                await until(lambda: queued(client) == 1)
+                for _ in range(100):
+                    await asyncio.sleep(0)
+                assert queued(client) == 1
+            finally:
+                os.kill(daemon.pid, signal.SIGCONT)
+            held.release()
+            await asyncio.gather(*tasks)
+            assert served == [0, 1, 2]
+
+    with PrivateDaemon("--max-session-waiters", "1") as daemon:
+        loop_run(body(daemon))
 
 
 @pytest.mark.parametrize("places", [1, 3])

@@ -2,7 +2,9 @@
 
 The daemon takes a limited number of waiting requests of one session (1,000 by default), and refuses the next one with
 ``limit-waiters``. The task of a refused request waits here, in the order of the first requests, and sends its request
-again when it has a turn. Each end of another request for a lock gives a turn to the oldest task that has none.
+again when it has a turn. Each end of another request for a lock gives a turn to the oldest task that has none. So does an
+alarm, now and then, because places may become free by what other sessions do; but never while an older task's request
+for the same lock has no answer.
 
 No task overtakes an older one that wants the same lock and stands in the queue. It stands there until its lock is
 granted, also when it has a turn: until then the daemon may refuse it once more. Lines and replies keep their order: if
@@ -41,6 +43,8 @@ class _Place:
         self.name = name
         self._loop = connection.loop
         self.turn: asyncio.Future[None] = self._loop.create_future()
+        #: Whether its task waits for the answer to ``wait=0``, and so cannot send its request yet.
+        self.is_probing = False
 
     @property
     def has_turn(self) -> bool:
@@ -62,6 +66,8 @@ class Turns:
         self._numbers = count()
         #: The places, ordered by their numbers.
         self._places: list[_Place] = []
+        #: Turns that wait for the end of a probe, so that no younger task sends its request first.
+        self._owed = 0
         self._alarm: Optional[asyncio.TimerHandle] = None
 
     async def ask(self, name: bytes, text: bytes, deadline: Optional[Deadline]) -> Awaited:
@@ -72,7 +78,8 @@ class Turns:
         if may_queue and any(place.name == name for place in self._places):
             with self._place(number, name) as place:
                 # The daemon must know of it all the same: it grants the lock at once if the task holds it already.
-                request = await self._send(text + b" wait=0", deadline)
+                with self._probing(place):
+                    request = await self._send(text + b" wait=0", deadline)
                 if request.words[:1] == [b"BUSY"]:
                     request = await self._ask_in_turn(place, text, deadline, begin)
                 return request
@@ -105,6 +112,17 @@ class Turns:
             if place.has_turn:
                 self.give_turn()
 
+    @contextmanager
+    def _probing(self, place: _Place) -> Iterator[None]:
+        place.is_probing = True
+        try:
+            yield
+        finally:
+            place.is_probing = False
+            owed, self._owed = self._owed, 0
+            for _ in range(owed):
+                self.give_turn()
+
     async def _ask_in_turn(self, place: _Place, text: bytes, deadline: Optional[Deadline], begin: float) -> Awaited:
         while True:
             left = None if deadline is None else max(0, deadline.at - monotonic())
@@ -127,6 +145,9 @@ class Turns:
     def give_turn(self) -> None:
         """Gives a turn to the oldest task that has none."""
         for place in self._places:
+            if place.is_probing:
+                self._owed += 1
+                return
             if not place.has_turn:
                 place.give_turn()
                 return
@@ -142,8 +163,21 @@ class Turns:
     def _ring(self) -> None:
         self._alarm = None
         if self._places:
-            self.give_turn()
+            self._give_extra_turn()
             self._set_alarm()
+
+    def _give_extra_turn(self) -> None:
+        """Gives a turn to the oldest task that has none, and no older task before it for the same lock.
+
+        An older one with a turn may have been refused, and have no answer yet: then the younger one could overtake it.
+        """
+        asked: set[bytes] = set()
+        for place in self._places:
+            if place.is_probing or place.has_turn:
+                asked.add(place.name)
+            elif place.name not in asked:
+                place.give_turn()
+                return
 
 
 def _may_wait(request: Awaited) -> bool:
