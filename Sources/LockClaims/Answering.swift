@@ -142,6 +142,7 @@ extension Claims {
         default:
             for swap in swaps {
                 records[swap.name]?.needsLookup = true
+                if swap.givesUp != nil { records[swap.name]?.doubt?.isUnanswered = true }
                 pauseName(swap.name, .milliseconds(50))
             }
         }

@@ -190,11 +190,12 @@ public struct Claims: ~Copyable {
     /// The gate is of the newest revision that was seen while the session was valid. Whichever host has a claim later has it by
     /// a later revision, and so a higher floor.
     public var tokens: (floor: Token, gate: Token) {
-        (Self.token(floorEpoch), Self.token(session == nil ? floorEpoch : gateRevision + 1 + offset))
+        (token(floorEpoch), token(session == nil ? floorEpoch : gateRevision + 1 + offset))
     }
 
-    private static func token(_ epoch: Revision) -> Token {
-        Token(rawValue: 1 << 62 | UInt64(clamping: min(max(0, epoch), 1 << 46 - 1)) << 16)
+    private func token(_ epoch: Revision) -> Token {
+        Token(
+            rawValue: 1 << 62 | UInt64(clamping: min(max(0, epoch), 1 << 46 - 1)) << configuration.tokenBits)
     }
 
     /// Raises the gate by a new revision, as few tokens are left below it.

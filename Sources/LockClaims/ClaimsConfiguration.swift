@@ -21,6 +21,8 @@ public struct ClaimsConfiguration: Sendable {
     public var idleClaims = 100_000
     /// How many registers of names that this host does not use are remembered.
     public var rememberedRegisters = 1_000_000
+    /// So many bits number the tokens of one epoch. Tests have fewer, so that the tokens of an epoch are used up.
+    public var tokenBits = 16
     /// The highest `FleetState.highestEpoch` that this host has kept, so that a restored backup of the store is found out.
     public var highestEpoch: Revision = 0
 

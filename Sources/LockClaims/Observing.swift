@@ -228,6 +228,7 @@ extension Claims {
     }
 
     private mutating func learn(_ record: inout Record, _ knowledge: Knowledge, _ name: LockName) {
+        let former = record
         record.modified = knowledge.modified
         if knowledge.text.isEmpty {
             record.content = .register(Register())
@@ -237,13 +238,29 @@ extension Claims {
             if record.content != .damaged { events.append(.damagedRegister(name)) }
             record.content = .damaged
         }
+        noteReturn(&record, former)
         // What a former process has sent may yet be carried out: only what its rules have in use is surely not given up.
         guard let session, restoredUpTo > 0, knowledge.modified <= restoredUpTo,
             let claim = record.register?.claim(of: session)
         else { return }
         if claim == .write { record.isMarkDoubtful = true }
         let used = record.situation.fleet.permits
-        if weaker(claim, used) != claim { record.doubt = (knowledge.modified, weaker(claim, used)) }
+        if weaker(claim, used) != claim {
+            record.doubt = Doubt(modified: knowledge.modified, remains: weaker(claim, used))
+        }
+    }
+
+    /// Notes that a claim may have been given up and gained again, by a swap without an answer and others that were not seen:
+    /// in between, another host may have given tokens, and left or removed a mark.
+    private mutating func noteReturn(_ record: inout Record, _ former: Record) {
+        guard let doubt = former.doubt, doubt.modified == former.modified, doubt.modified != record.modified,
+            let session, let register = record.register, let claim = register.claim(of: session)
+        else { return }
+        floorEpoch = max(floorEpoch, record.modified + offset)
+        guard doubt.isUnanswered, claim == .write, former.held == .write else { return }
+        // Only a host with the write claim changes a mark. If it is as before, it may also be that nothing was carried out.
+        record.isMarkLocal = false
+        if register.mark == former.register?.mark { record.isMarkDoubtful = true }
     }
 
     /// Drops a record. Knowledge of an absent key stays until the watch is past it, or an older event would bring a claim back.

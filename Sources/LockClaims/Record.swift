@@ -51,7 +51,7 @@ struct Record: Sendable {
     var isInFlight = false
     /// A swap that gives up a claim was sent for this state of the register, and may yet be carried out, whatever was answered.
     /// Until the register has changed, no more may be used than what would remain.
-    var doubt: (modified: Revision, remains: ClaimMode?)?
+    var doubt: Doubt?
     var needsLookup = false
     /// Whether its next swap must not share a transaction with others, as one of them failed.
     var isAlone = false
@@ -74,6 +74,15 @@ struct Record: Sendable {
     var register: Register? {
         if case .register(let register) = content { register } else { nil }
     }
+}
+
+/// What may be left of a claim.
+struct Doubt: Sendable {
+    /// The state of the register for which the claim was given up.
+    var modified: Revision
+    var remains: ClaimMode?
+    /// Whether a swap that gave it up was not answered, so that it may have been carried out.
+    var isUnanswered = false
 }
 
 /// The weaker of two claims; nil is none.

@@ -150,11 +150,12 @@ extension Claims {
     private mutating func send(_ swap: Swap) {
         begin(swap.name)
         guard let remains = swap.givesUp else { return }
-        let former = records[swap.name]?.doubt
-        let least =
-            former.flatMap { $0.modified == swap.modified ? weaker($0.remains, remains) : nil } ?? remains
-        let isFormer = former?.modified == swap.modified
-        records[swap.name]?.doubt = (swap.modified, isFormer ? weaker(former?.remains, least) : least)
+        var doubt = Doubt(modified: swap.modified, remains: remains)
+        if let former = records[swap.name]?.doubt, former.modified == swap.modified {
+            doubt.remains = weaker(former.remains, remains)
+            doubt.isUnanswered = former.isUnanswered
+        }
+        records[swap.name]?.doubt = doubt
     }
 
     private func transaction(_ swaps: [Swap], _ session: HostSession) -> Transaction {

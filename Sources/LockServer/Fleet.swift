@@ -179,13 +179,11 @@ extension Server {
 
     // MARK: - Tokens
 
-    /// The number of tokens below which a new revision of the store is to make room for more.
-    private static var fewTokens: UInt64 { 1 << 15 }
-
     private mutating func setTokens(at now: Instant) {
-        guard let tokens = fleet?.claims.tokens else { return }
+        guard let tokens = fleet?.claims.tokens, let bits = fleet?.configuration.tokenBits else { return }
         table.setSharedTokens(floor: tokens.floor, gate: tokens.gate, at: now)
-        if table.sharedTokensLeft < Self.fewTokens { fleet?.claims.raiseGate() }
+        // A new revision of the store makes room for more, before the half of an epoch that is left is used up.
+        if table.sharedTokensLeft < 1 << (bits - 1) { fleet?.claims.raiseGate() }
     }
 
     // MARK: - The end of the claims

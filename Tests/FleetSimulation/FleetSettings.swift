@@ -14,6 +14,8 @@ struct FleetSettings {
     /// How often in a hundred batches a worker is killed.
     let kills: Int
     let clientsOfHost: Int
+    /// So many bits number the tokens of one epoch.
+    let tokenBits: Int
 
     init(hosts: Int, _ generator: inout SeededGenerator) {
         self.hosts = hosts
@@ -24,6 +26,7 @@ struct FleetSettings {
         names = ["s/a", "s/b", "s/c", "s/d"].prefix(generator.number(1...4)) + ["local"]
         kills = generator.pick([0, 0, 1, 10])
         clientsOfHost = generator.number(1...3)
+        tokenBits = generator.pick([1, 3, 16, 16])
     }
 
     func isShared(_ name: String) -> Bool { prefixes.contains { name.hasPrefix($0) } }

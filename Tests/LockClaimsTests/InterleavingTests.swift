@@ -209,6 +209,29 @@ struct InterleavingTests {
         #expect(fleet[0].holders(job) == [.write] && fleet[1].holders(job) == [])
     }
 
+    @Test("a claim that was given up and came back, both unseen, has later tokens and the mark of others")
+    func returnUnseen() {
+        let fleet = fleet()
+        fleet[0].acquire(job, .write)
+        fleet[1].acquire(job, .write)
+        fleet.pass(.milliseconds(10))
+        fleet[0].holdsRequests = true
+        fleet[0].release(job)
+        fleet[0].acquire(job, .write)
+        fleet.run()
+        fleet[0].holdsEvents = true
+        _ = fleet.store.carryOut(fleet.giveUp(fleet[0]), at: fleet.now)
+        fleet.run()
+        #expect(fleet[1].holders(job) == [.write] && fleet[0].holders(job) == [])
+        let floor = fleet[1].claims.tokens.floor
+        fleet[1].release(job, died: true)
+        fleet.run()
+        fleet[0].holdsRequests = false
+        fleet.pass(.milliseconds(100))
+        #expect(fleet[0].holders(job) == [.write])
+        #expect(fleet[0].claims.tokens.floor > floor && fleet[0].rules(job).shown == .yes)
+    }
+
     @Test("a watch event before the answer, and one long after it, change nothing that is newer")
     func eventAgainstAnswer() {
         let fleet = fleet()
