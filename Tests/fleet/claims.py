@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 import base64
+import dataclasses
 import json
+from collections.abc import Callable
 
 from fault import Fleet
 from speaker import Speaker, token
 
 #: How many names each host claims, beside those that the clients use.
 NAMES = 200
+
+
+@dataclasses.dataclass(frozen=True)
+class Key:
+    revision: int
+    text: str
+    lease: int
 
 
 class Claims:
@@ -21,11 +30,23 @@ class Claims:
         self._before = self._keys()
 
     def faults(self) -> list[str]:
-        """What has changed in etcd since the beginning, and whatever a new use of the claims changes."""
-        self._use()
+        """What has changed in etcd since the beginning, before and after the claims are used again.
+
+        A worker that goes on from another one does not know whether that has sent a swap that gives an unused claim up. So the first
+        use writes the register again, with the same text.
+        """
         after = self._keys()
-        wrong = [key for key in self._before.keys() | after.keys() if self._before.get(key) != after.get(key)]
-        return [f"claims: {key} was {self._before.get(key)} and is {after.get(key)}" for key in sorted(wrong)]
+        faults = self._differences(after, lambda key: key)
+        self._use()
+        return faults + self._differences(self._keys(), lambda key: key.text)
+
+    def _differences(self, after: dict[str, Key], of: Callable[[Key], object]) -> list[str]:
+        before = self._before
+        wrong = [
+            key for key in sorted(before.keys() | after.keys())
+            if key not in before or key not in after or of(before[key]) != of(after[key])
+        ]
+        return [f"claims: {key} was {before.get(key)} and is {after.get(key)}" for key in wrong]
 
     def figures(self) -> dict[str, str]:
         """The rows of STATS on all hosts that tell of claims."""
@@ -48,14 +69,14 @@ class Claims:
                 speaker.ask(f"RELEASE {lock} token={grant}")
             speaker.close()
 
-    def _keys(self) -> dict[str, str]:
-        """The sessions of the hosts, which end with their leases, and the registers of the names, by the last change."""
-        found: dict[str, str] = {}
+    def _keys(self) -> dict[str, Key]:
+        """The sessions of the hosts, which end with their leases, and the registers of the names."""
+        found: dict[str, Key] = {}
         for what in ("hosts/", "n/f/idle/"):
             answer = json.loads(self._fleet.cluster.control("get", "--prefix", f"prwlock/{what}", "-w", "json"))
             for one in answer.get("kvs", []):
-                key = base64.b64decode(one["key"]).decode()
                 # A host writes its key again to raise its tokens. That is the same session.
-                number = one["create_revision"] if what == "hosts/" else one["mod_revision"]
-                found[key] = f"of revision {number}, lease {one.get('lease', 0):x}"
+                revision = one["create_revision"] if what == "hosts/" else one["mod_revision"]
+                text = base64.b64decode(one["value"]).decode()
+                found[base64.b64decode(one["key"]).decode()] = Key(revision, text, one.get("lease", 0))
         return found
