@@ -60,6 +60,8 @@ public struct Claims: ~Copyable {
     // What the store has, see Observing.swift
     var listing: Listing?
     var listingNumber: UInt32 = 0
+    /// Of a restored session: whether the listing waits for the answer to the first keep-alive.
+    var isListingDue = false
     var listAt: Instant?
     var hosts: [HostName: HostKnowledge] = [:]
     /// All sessions up to this revision are known.

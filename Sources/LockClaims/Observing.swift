@@ -18,10 +18,14 @@ struct HostKnowledge {
 /// of which revision it is, and an older one never replaces a newer one.
 extension Claims {
     mutating func beginListing() {
+        prepareListing()
+        outbox.append(.list(listingNumber))
+    }
+
+    mutating func prepareListing() {
         listAt = nil
         listing = Listing()
         listingNumber &+= 1
-        outbox.append(.list(listingNumber))
     }
 
     mutating func takePage(_ pairs: [KeyValue], of number: UInt32, _ revision: Revision) {

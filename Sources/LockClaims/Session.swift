@@ -190,6 +190,10 @@ extension Claims {
 
     mutating func takeKeepAlive(_ answer: StoreAnswer, sentAt: Instant) {
         isKeepingAlive = false
+        if isListingDue {
+            isListingDue = false
+            outbox.append(.list(listingNumber))
+        }
         switch answer {
         case .alive(let seconds) where seconds > 0:
             storedState.totalKeepAlives += 1
@@ -230,6 +234,7 @@ extension Claims {
         validUntil = nil
         generation += 1
         listing = nil
+        isListingDue = false
         listAt = nil
         hostsKnownTo = 0
         watchedTo = 0
@@ -279,7 +284,9 @@ extension Claims {
         nextKeepAlive = .zero
         hosts[facts.session.host] = HostKnowledge(number: facts.session.number, asOf: facts.session.number)
         restoredUpTo = .max
-        beginListing()
+        // A listing may be long. The former process may have been killed, as this one may be soon, so the lease comes first.
+        prepareListing()
+        isListingDue = true
     }
 
     // MARK: - Its orderly end

@@ -42,6 +42,33 @@ struct SessionTests {
         #expect(fleet[0].claims.validUntil == second.advanced(by: .seconds(9)), "not from the answer")
     }
 
+    @Test("a process that goes on keeps the lease before it lists all keys")
+    func goesOn() {
+        let fleet = TestFleet(1)
+        fleet.run()
+        fleet[0].acquire(job, .write)
+        fleet.run()
+        fleet.pass(.seconds(1))
+        fleet[0].restart()
+        fleet[0].holdsRequests = true
+        fleet.run()
+        #expect(
+            fleet[0].sent.allSatisfy {
+                if case .transaction(let transaction) = $0.request {
+                    transaction.then.allSatisfy { if case .list = $0 { false } else { true } }
+                } else {
+                    true
+                }
+            })
+        #expect(fleet[0].sent.contains { if case .keepAlive = $0.request { true } else { false } })
+        fleet[0].holdsRequests = false
+        fleet.run()
+        #expect(fleet[0].claims.validUntil == fleet.now.advanced(by: .seconds(9)))
+        #expect(fleet[0].holders(job) == [.write] && fleet[0].claims.state.claims == 1)
+        fleet.pass(.seconds(20))
+        #expect(fleet[0].claims.state.totalLostLeases == 0)
+    }
+
     @Test("without answers all claims end at once, and there is a new session when the store answers again")
     func lost() {
         let fleet = TestFleet(1)

@@ -24,8 +24,14 @@ def die_with_parent() -> None:
 
 
 class Cluster:
-    def __init__(self, network: Network, folder: Path, first_port: int) -> None:
+    """`options` are those of each member in addition; `client_options` are etcdctl's, which a test may change."""
+
+    def __init__(
+        self, network: Network, folder: Path, first_port: int, options: list[str] = [], client_options: list[str] = [],
+        scheme: str = "http",
+    ) -> None:
         self.network, self.folder = network, folder
+        self.client_options, self._options, self._scheme = client_options, options, scheme
         self.members = [node for node in network.nodes if node.startswith("etcd")]
         # With an address of its own, each member has etcd's usual ports.
         self._ports = {
@@ -47,7 +53,8 @@ class Cluster:
 
     def start(self, member: str) -> None:
         def url(one: str, kind: int) -> str:
-            return f"http://{self.network.address(one)}:{self._ports[one][kind]}"
+            scheme = "http" if kind == 1 else self._scheme
+            return f"{scheme}://{self.network.address(one)}:{self._ports[one][kind]}"
 
         command = [
             "etcd", "--name", member, "--data-dir", str(self.folder / member), "--logger", "zap",
@@ -57,7 +64,7 @@ class Cluster:
             "--initial-cluster-state", "existing" if (self.folder / member).exists() else "new",
             "--pre-vote", "--quota-backend-bytes", str(QUOTA),
             # Each acquire of a claim is a revision: without this, a long run would fill the quota by itself.
-            "--auto-compaction-mode", "periodic", "--auto-compaction-retention", "20s",
+            "--auto-compaction-mode", "periodic", "--auto-compaction-retention", "20s", *self._options,
         ]
         with open(self.folder / f"{member}.log", "ab") as log:
             self._processes[member] = subprocess.Popen(
@@ -79,8 +86,10 @@ class Cluster:
 
     def control(self, *arguments: str, member: str | None = None, data: bytes | None = None, patience: float = 5) -> str:
         """What etcdctl prints; raises CalledProcessError with its complaint."""
-        endpoints = self.endpoints if member is None else self.endpoint(member)
-        command = ["etcdctl", f"--endpoints={endpoints}", f"--command-timeout={patience}s", *arguments]
+        members = self.members if member is None else [member]
+        endpoints = ",".join(f"{self._scheme}://{self.endpoint(one)}" for one in members)
+        command = [
+            "etcdctl", f"--endpoints={endpoints}", f"--command-timeout={patience}s", *self.client_options, *arguments]
         return subprocess.run(
             command, input=data, capture_output=True, check=True, env=os.environ | {"ETCDCTL_API": "3"},
             timeout=patience + 30).stdout.decode()

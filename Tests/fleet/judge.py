@@ -96,6 +96,9 @@ class Judge:
         self._by_name[process, one.op] = one
         self._open[process].append(one)
         self.requests.append(one)
+        if any(window.kind == "killing" for window in self._silent[process]):
+            # The driver writes that it kills before it kills.
+            one.go(event["t"], "killing")
 
     def _hear(self, one: Request, event: dict[str, Any]) -> None:
         kind, time = event["e"], event["t"]
@@ -216,8 +219,10 @@ class Judge:
             if before.mode == "write" and before.died_as_writer and not one.died and before.is_shared:
                 self.fail("owner-died", f"{one} was not told that {before} had died")
         for one in granted:
+            if not one.died or not one.is_shared:
+                continue
             # A host that dies with a write claim leaves a mark, whether a session held under it or not.
-            if one.died != "1" or not one.is_shared:
+            if one.died == "maybe" and any(fault.loses and fault.begin < one.granted for fault in self.faults):
                 continue
             reasons = (other for other in requests if other.ask <= one.granted and other.may_leave_mark and other is not one)
             if next(reasons, None) is None:

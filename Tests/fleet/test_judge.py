@@ -63,14 +63,14 @@ class Exclusion(unittest.TestCase):
 
     def test_a_hold_ends_at_its_until(self) -> None:
         for seen, expected in [(99, ["exclusion"]), (101, [])]:
-            story = FleetStory()
+            story = FleetStory().fault(5, 50)
             story.get(10, WRITER, "write", 1, until=100)
             story.get(20, READER, "write", 2, seen=seen, died="maybe")
             self.assertEqual(story.found(), expected)
 
     def test_until_moves_and_never_comes_back(self) -> None:
         for extended, expected in [(90, ["exclusion"]), (110, [])]:
-            story = FleetStory()
+            story = FleetStory().fault(5, 50)
             story.get(10, WRITER, "write", 1, until=100)
             story.note(extended, WRITER, "extended", s=1, until=300 * MILLISECOND)
             story.get(20, READER, "write", 2, seen=200, died="maybe")
@@ -78,7 +78,7 @@ class Exclusion(unittest.TestCase):
 
     def test_who_is_stopped_holds_until_its_until(self) -> None:
         for seen, expected in [(99, ["exclusion"]), (101, [])]:
-            story = FleetStory()
+            story = FleetStory().fault(5, 50)
             story.get(10, WRITER, "write", 1, until=100)
             story.note(12, 1, "stopping", pid=WRITER)
             story.get(20, READER, "read", 2, seen=seen, died="maybe")
@@ -97,7 +97,7 @@ class Exclusion(unittest.TestCase):
         for lock, process, seen, expected in [
             ("f/jobs", READER, 200, ["exclusion"]), ("local", WRITER, 200, ["exclusion"]), ("local", WRITER, 700, []),
         ]:
-            story = FleetStory()
+            story = FleetStory().fault(5, 50)
             story.get(10, WRITER, "write", 1, lock=lock, until=None if lock == "local" else 60_000)
             story.note(100, 1, "host-killing", host="host1")
             story.get(
@@ -196,6 +196,12 @@ class Marks(unittest.TestCase):
     def test_a_host_that_dies_may_leave_a_mark_without_a_writer(self) -> None:
         self.assertEqual(self.after("released", "maybe"), [])
 
+    def test_no_host_has_lost_a_claim(self) -> None:
+        for loses, expected in [(True, []), (False, ["owner-died"])]:
+            story = FleetStory().fault(5, 10, loses=loses)
+            story.get(30, READER, "read", 2, died="maybe")
+            self.assertEqual(story.found(), expected)
+
 
 class Answers(unittest.TestCase):
     def refused(self, at: float, how: str, wait: int, story: FleetStory | None = None) -> list[str]:
@@ -235,6 +241,13 @@ class Answers(unittest.TestCase):
         story.ask(10, WRITER, "write", lock="f/jobs")
         story.note(5_000, 1, "finished")
         self.assertEqual(story.found(), ["unanswered"])
+
+    def test_asked_between_the_note_of_a_kill_and_the_kill(self) -> None:
+        story = FleetStory()
+        story.kill(9, WRITER)
+        story.ask(9.1, WRITER, "write", lock="f/jobs")
+        story.note(5_000, 1, "finished")
+        self.assertEqual(story.found(), [])
 
 
 class Losses(unittest.TestCase):
