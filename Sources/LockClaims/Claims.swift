@@ -69,6 +69,8 @@ public struct Claims: ~Copyable {
     var watchedTo: Revision = 0
     var isOldest = false
     var known: [LockName: Knowledge] = [:]
+    /// Whether there are more registers than are to be remembered.
+    var hasForgotten = false
     /// Of a restored session: registers that were last changed before this may yet be changed by what the former process has
     /// sent.
     var restoredUpTo: Revision = 0

@@ -118,8 +118,8 @@ extension Claims {
     /// Takes evidence about the settings of the fleet. If they are not those of this session, it ends: another host has found
     /// the store restored and has raised the offset, or an administrator has changed or deleted them.
     ///
-    /// What tells of a register says this too, and is looked at first. So a claim that was gained at a revision counts only with
-    /// the offset that the fleet had at this revision.
+    /// What tells of a register says this too, and is looked at first. So a claim that was gained at a revision counts only
+    /// with the offset that the fleet had at this revision.
     mutating func noteSettings(_ modified: Revision?, asOf revision: Revision) {
         guard let session, revision >= session.number, modified ?? 0 != settingsModified else { return }
         endSession("the settings of the fleet have changed")
@@ -212,6 +212,7 @@ extension Claims {
         if records[name] == nil {
             guard !text.isEmpty || known[name] != nil else { return }
             if known[name] == nil, known.count >= configuration.rememberedRegisters, !namesThisHost(text) {
+                hasForgotten = true
                 return
             }
         }

@@ -24,7 +24,15 @@ extension Server {
         if let reason = fleetState?.unavailable {
             return WireError(.clusterUnavailable, Harmless.show(reason))
         }
-        return WireError(.clusterUnavailable)
+        return WireError(.clusterUnavailable, "no answer from the cluster in time")
+    }
+
+    /// Whether nothing is known to be in the way of a request that must not wait, but that this host has no claim.
+    func isUndecided(_ blockers: Blockers, _ name: LockName) -> Bool {
+        guard blockers.hasHosts, blockers.first.isEmpty, blockers.more == 0 else { return false }
+        let claims = fleetClaims(on: name)
+        let own = fleet.inspect { $0.configuration.host }
+        return !(claims.holders + claims.waiters).contains { $0.host != own }
     }
 
     func fleetClaims(on name: LockName) -> Directive {
@@ -36,24 +44,14 @@ extension Server {
     /// Whether a grant with this token is held. Of a shared name, only the host that claims it knows its grants.
     mutating func validate(_ name: LockName, _ token: Token, _ now: Instant) -> Reply {
         if table.validate(name, token, at: now) { return .valid(name, token) }
-        guard fleet != nil, table.isShared(name), let why = doubt(about: token, on: name) else {
-            return .stale(name, token)
+        guard fleet != nil, table.isShared(name) else { return .stale(name, token) }
+        switch fleet.inspect({ $0.claims.whereabouts(of: token, on: name) }) ?? .nowhere {
+        case .nowhere: return .stale(name, token)
+        case .unknown(let reason): return .error(WireError(.clusterUnavailable, Harmless.show(reason)))
+        case .on(let host):
+            let text = "host \(host) has a claim on the name: only the daemon there knows its grants"
+            return .error(WireError(.clusterUnavailable, text))
         }
-        return .error(WireError(.clusterUnavailable, why))
-    }
-
-    /// Why it is not known whether another host has a grant with this token; nil if none has.
-    ///
-    /// A token says that its grant was made when the store's revision was at most that of the token. So once this host has seen that
-    /// revision, it has seen the claim under which the grant was made, and whether that claim has ended.
-    private func doubt(about token: Token, on name: LockName) -> String? {
-        // A token from before the name was shared.
-        guard token.isShared else { return nil }
-        guard claimsEnd != .never, let gate = fleet.inspect({ $0.claims.tokens.gate }), token < gate else {
-            return "whether another host has this grant is not known here now; ask again"
-        }
-        guard let host = hosts(holding: name).first?.host else { return nil }
-        return "host \(host) has a claim on the name: only the daemon there knows its grants"
     }
 
     // MARK: - Rows
@@ -82,11 +80,6 @@ extension Row.Lock.SharedClaim {
         let claim = claims.holders.first { $0.host == own } ?? claims.holders.first
         self.init(mode: claim.map { LockMode($0.mode) }, host: claim?.host)
     }
-}
-
-extension Token {
-    /// Whether it is one of a shared name.
-    fileprivate var isShared: Bool { rawValue >= 1 << 62 }
 }
 
 extension Row {

@@ -17,6 +17,8 @@ extension Server {
         _ refusal: Refusal, _ name: LockName, _ mode: LockMode, _ client: ConversationIndex
     ) -> Reply {
         switch refusal {
+        case .busy(let blockers) where isUndecided(blockers, name):
+            return .error(unavailable(name).about(name, mode))
         case .busy(let blockers):
             statistics.busy += 1
             return .busy(name, mode, heldBy(blockers, of: name, mode))
