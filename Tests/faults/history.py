@@ -22,7 +22,7 @@ The driver's events: `killing` and `killed` of a process `pid`; `stopping`, `con
 On a fleet (`Tests/fleet`) also: `of-host`, the `host` of a session `s`; `granted` has `until`, the time that `until=` gives, and
 in `died` the word of `ownerdied=`; `extended`, all shared grants of the session count `until` then; `revoked` (`how`: REVOKED or
 EXPIRED); `ended`, the client counts a grant as lost at its until. Of the driver: `host-killing`, `host-serving`, `host-stopping`,
-`host-continued` with `host`; `fault-begins` (`loses`: whether a host may lose its claims by it), `fault-ends` with `fault`.
+`host-continued`, `worker-killing` with `host`; `fault-begins` (`loses`: whether a host may lose its claims by it), `fault-ends` with `fault`.
 """
 
 from __future__ import annotations

@@ -32,8 +32,8 @@ class Claims:
     def faults(self) -> list[str]:
         """What has changed in etcd since the beginning, before and after the claims are used again.
 
-        A worker that goes on from another one does not know whether that has sent a swap that gives an unused claim up. So the first
-        use writes the register again, with the same text.
+        A worker that goes on from another one does not know whether that has sent a swap that gives an unused claim up. So the
+        first use writes the register again, with the same text.
         """
         after = self._keys()
         faults = self._differences(after, lambda key: key)

@@ -85,6 +85,7 @@ class Host:
         except OSError:
             self._probe = None
             return False
+        self.recorder.note("worker-killing", host=self.name)
         os.kill(worker, signal.SIGKILL)
         self._probe.send(b"PING\n")
         return True

@@ -48,6 +48,10 @@ class Judge:
         #: Faults, and when a host or a client does nothing.
         self.faults: list[Window] = []
         self._silent: dict[str | int, list[Window]] = defaultdict(list)
+        #: By host: when a worker was killed last.
+        self._worker_killed: dict[str, int] = {}
+        #: The sessions that have got an answer.
+        self._answered: set[tuple[int, Any]] = set()
         for event in events:
             self.counts[event["e"]] += 1
             self._read(event)
@@ -64,6 +68,8 @@ class Judge:
             self._hosts[process, event["s"]] = event["host"]
         elif kind == "ask":
             self._ask(event)
+        elif kind == "worker-killing":
+            self._worker_killed[event["host"]] = time
         elif "op" in event:
             self._hear(self._by_name[process, event["op"]], event)
         elif kind == "extended":
@@ -102,6 +108,7 @@ class Judge:
 
     def _hear(self, one: Request, event: dict[str, Any]) -> None:
         kind, time = event["e"], event["t"]
+        self._answered.add((one.process, one.session))
         if kind == "granted":
             one.granted, one.token, one.died, one.until = time, event["token"], event["died"], event.get("until")
             if one.of is not None:
@@ -129,6 +136,10 @@ class Judge:
             one.go(time, kind)
         host = self._hosts.get((process, session))
         if kind == "lost" and host is not None and not self._is_silent(host, time):
+            # A connection that was accepted in the instant of the kill of a worker may be closed (G14).
+            is_new = (process, session) not in self._answered
+            if is_new and time - self._worker_killed.get(host, -SLACK) < SLACK:
+                return
             self.fail("session", f"{process} lost its session {session} with {host}, of which no daemon was killed")
 
     def _driven(self, kind: str, pid: int, time: int) -> None:

@@ -270,6 +270,15 @@ class Losses(unittest.TestCase):
             story.note(20, WRITER, "lost", s=1)
             self.assertEqual(story.found(), expected)
 
+    def test_session_that_ends_with_the_worker_before_its_first_answer(self) -> None:
+        for answered, expected in [(False, []), (True, ["session"])]:
+            story = FleetStory()
+            number = story.ask(10, WRITER, "read", lock="f/jobs")
+            if answered:
+                story.note(12, WRITER, "queued", op=number)
+            story.note(15, 1, "worker-killing", host="host1").note(20, WRITER, "lost", s=1)
+            self.assertEqual(story.found(), expected)
+
 
 if __name__ == "__main__":
     unittest.main()
