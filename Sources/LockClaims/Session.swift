@@ -208,6 +208,7 @@ extension Claims {
     mutating func takeCheck(_ reads: [[KeyValue]], _ revision: Revision) {
         guard let session, reads.count == 2 else { return }
         noteSettings(reads[0].first?.modified, asOf: revision)
+        guard self.session != nil else { return }
         noteHost(session.host, reads[1].first?.created, asOf: revision)
     }
 
