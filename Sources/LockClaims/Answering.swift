@@ -100,12 +100,13 @@ extension Claims {
         if case .raiseGate = purpose { isRaisingGate = false }
         switch answer {
         case .transaction(true, let reads, let revision):
-            if case .check = purpose { takeCheck(reads, revision) }
+            if case .check = purpose { takeCheck(reads, revision) } else { noteOwnChange(revision) }
         case .transaction(false, let reads, let revision): takeCheck(reads, revision)
         case .unknown, .refused:
             // Whether it was carried out does not matter: it says again what is so now.
             if case .publishWaits = purpose { waits.publishAgain(at: now) }
-            if case .check = purpose { outbox.append(.check) }
+            // A refusal would come again and again.
+            if case .check = purpose, case .unknown = answer { outbox.append(.check) }
         default: break
         }
     }
@@ -150,6 +151,7 @@ extension Claims {
     }
 
     private mutating func takeSuccess(_ swaps: [Swap], _ revision: Revision) {
+        if swaps.contains(where: { !$0.isProof }) { noteOwnChange(revision) }
         for swap in swaps {
             records[swap.name]?.isAlone = false
             records[swap.name]?.fault = nil

@@ -67,6 +67,7 @@ public struct Claims: ~Copyable {
     /// All sessions up to this revision are known.
     var hostsKnownTo: Revision = 0
     var watchedTo: Revision = 0
+    var care = WatchCare()
     var isOldest = false
     var known: [LockName: Knowledge] = [:]
     /// Whether there are more registers than are to be remembered.

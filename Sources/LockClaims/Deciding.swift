@@ -182,8 +182,8 @@ extension Claims {
         if let doubt = record.doubt, doubt.modified == record.modified {
             directive.allowed = weaker(directive.allowed, doubt.remains)
         }
-        // What the rules have given back stays so, until the swap is answered or no host waits any more. But a session that waits to
-        // upgrade goes before all others: the fleet's session could not get the rest beside it.
+        // What the rules have given back stays so, until the swap is answered or no host waits any more. But a session that
+        // waits to upgrade goes before all others: the fleet's session could not get the rest beside it.
         if recall.kind != .none, record.situation.demand != .upgrade {
             directive.allowed = weaker(directive.allowed, record.situation.fleet.permits)
         }

@@ -49,6 +49,7 @@ extension Claims {
     private mutating func endListing(from first: Revision) {
         if restoredUpTo == .max { restoredUpTo = first }
         watchedTo = max(watchedTo, first)
+        noteWatched()
         let gone = known.filter {
             $0.value.listing != listingNumber && $0.value.asOf <= first && !$0.value.text.isEmpty
         }
@@ -78,6 +79,7 @@ extension Claims {
             }
             guard session != nil else { return }
             watchedTo = max(watchedTo, revision)
+            noteWatched()
             dropAbsent()
             // A revision may come in several parts.
             if listing == nil { hostsKnownTo = max(hostsKnownTo, revision - 1) }

@@ -33,6 +33,7 @@ extension Claims {
             look()
         }
         if let at = listAt, now >= at { beginListing() }
+        lookAtWatch()
         noteReachability()
         while let name = deadlines.pop(until: now) {
             guard let deadline = records[name]?.deadline, deadline <= now else { continue }
@@ -50,6 +51,7 @@ extension Claims {
         next = Instant.earliest(next, deadlines.next)
         if session != nil {
             if !isKeepingAlive { next = Instant.earliest(next, nextKeepAlive) }
+            next = Instant.earliest(next, nextWatchDeadline)
             next = Instant.earliest(next, waits.nextDeadline(isRecalling: recalls > 0))
         } else if storedState.isReachable, step != .ended, let lastAnswer {
             next = Instant.earliest(next, lastAnswer.advanced(by: .seconds(configuration.leaseSeconds)))
@@ -210,6 +212,7 @@ extension Claims {
     mutating func takeCheck(_ reads: [[KeyValue]], _ revision: Revision) {
         guard let session, reads.count == 2 else { return }
         noteSettings(reads[0].first?.modified, asOf: revision)
+        guard self.session != nil else { return }
         noteHost(session.host, reads[1].first?.created, asOf: revision)
     }
 
@@ -238,6 +241,7 @@ extension Claims {
         listAt = nil
         hostsKnownTo = 0
         watchedTo = 0
+        care = WatchCare()
         restoredUpTo = 0
         isOldest = false
         isKeepingAlive = false

@@ -295,6 +295,26 @@ struct InterleavingTests {
         #expect(fleet[1].holders(job) == [.write] && fleet[0].holders(job) == [])
     }
 
+    @Test(
+        "a writer under an idle claim, of which the rules have said nothing, leaves a mark (G11)",
+        arguments: [0, 1])
+    func reuse(next: Int) {
+        let fleet = fleet()
+        fleet[0].acquire(job, .write)
+        fleet.run()
+        fleet[0].release(job)
+        fleet.run()
+        fleet[0].rules[job]?.holders = [.write]
+        fleet[0].isStopped = true
+        fleet.pass(.seconds(12))
+        fleet[0].isStopped = false
+        fleet.pass(.seconds(1))
+        #expect(fleet[0].rules(job).lost == 1)
+        fleet[next].acquire(job, .write)
+        fleet.pass(.milliseconds(20))
+        #expect(fleet[next].holders(job) == [.write] && fleet[next].rules(job).shown == .maybe)
+    }
+
     @Test("a restored backup ends all claims, and the tokens go on above all earlier ones")
     func backup() {
         let fleet = fleet()

@@ -18,6 +18,8 @@ final class TestHost {
     /// Whether answers wait for the test to deliver them.
     var holdsAnswers = false
     var holdsEvents = false
+    /// Whether its watch shows nothing any more, until there is another one.
+    var hangs = false
     /// Whether the process is stopped.
     var isStopped = false
     var events: [FleetEvent] = []
@@ -147,6 +149,7 @@ final class TestFleet {
         let (id, request) = host.sent.removeFirst()
         if case .watch(let prefix, let revision) = request {
             host.watch = store.watch(prefix: prefix, from: revision)
+            host.hangs = false
         } else if let answer = store.carryOut(request, at: now) {
             host.answers.append((id, answer))
         }
@@ -166,7 +169,7 @@ final class TestFleet {
     }
 
     private func deliverEvents(_ host: TestHost) -> Bool {
-        guard !host.holdsEvents, var watch = host.watch else { return false }
+        guard !host.holdsEvents, !host.hangs, var watch = host.watch else { return false }
         let events = store.read(&watch)
         host.watch = watch
         for event in events {

@@ -1,3 +1,4 @@
+import LockClaims
 import LockServer
 import LockVocabulary
 import SimulatedStore
@@ -214,6 +215,28 @@ import Testing
         #expect(room.stat(1, "cluster-claims") == 1)
         #expect(room.stat(1, "cluster-reachable") == 1)
         #expect(room.stat(2, "cluster-claims") == 0)
+    }
+
+    @Test("names and notes of users reach no key but those of their names, and no value")
+    func strange() {
+        let room = FleetRoom()
+        let long = String(repeating: "n", count: 255)
+        for (number, name) in [
+            "../fleet", "/", "hosts/web2", "%00", "%0A", "%FF", long, long + "x", "a\u{0}b", "\u{e9}",
+        ].enumerated() {
+            room.say(number % 2 + 1, "a", "WRITE \(name) note=../hosts/web9%0Aholds-write wait=0\n")
+            room.pass(.milliseconds(20))
+        }
+        room.say(2, "b", "WRITE jobs note=secret\n")
+        room.pass(.seconds(2))
+        let pairs = room.network.store.pairs(prefix: [])
+        let keys = pairs.map { String(decoding: $0.key, as: UTF8.self) }.filter {
+            !$0.hasPrefix("prwlock/n/")
+        }
+        #expect(keys == ["prwlock/fleet", "prwlock/hosts/web1", "prwlock/hosts/web2"])
+        #expect(pairs.count == keys.count + 8)
+        #expect(!pairs.contains { String(decoding: $0.value, as: UTF8.self).contains { $0 == "%" } })
+        #expect(!pairs.contains { String(decoding: $0.value, as: UTF8.self).contains("secret") })
     }
 
     @Test("VALIDATE never calls a grant of another host stale") func validate() {

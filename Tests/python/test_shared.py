@@ -44,6 +44,8 @@ class Server:
         self.refusal = ""
         #: What is said with a grant.
         self.notice: Callable[[], str] = lambda: ""
+        #: What is said to an upgrade, by the tag of the request.
+        self.on_upgrade: Callable[[str], str] = lambda _: ""
         self.lines: list[str] = []
         self._peers: list[socket.socket] = []
         self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
@@ -84,6 +86,8 @@ class Server:
             return f"{tag}{granted}\n{self.notice()}"
         if verb == "RELEASE" and "at=end" in words:
             return f"{tag}OK\n"
+        if verb == "UPGRADE":
+            return self.on_upgrade(tag)
         if self.is_silent:
             return ""
         return f"{tag}{ {'RELEASE': 'RELEASED', 'VALIDATE': 'VALID'}[verb] } {words[1]} token={TOKEN}\n"
@@ -151,6 +155,79 @@ def test_a_call_does_not_wait_for_a_silent_daemon_beyond_the_moment(server: Serv
     with pytest.raises(prwlock.LockLost):
         grant.release()
     assert time.monotonic() - start < 5
+
+
+def upgraded(tag: str) -> str:
+    return f"{tag}GRANTED jobs write token={TOKEN + 1} {until(AN_HOUR)}"
+
+
+def release_of_upgrade(server: Server) -> bool:
+    return any(line.endswith(f"RELEASE jobs token={TOKEN + 1}") for line in server.lines)
+
+
+def test_an_upgrade_waits_for_no_longer_than_the_grant_counts(server: Server) -> None:
+    server.lasts = 500
+    tags: list[str] = []
+    server.on_upgrade = lambda tag: tags.append(tag) or ""  # type: ignore[func-returns-value]
+    grant = prwlock.Client(server.path).acquire("jobs", mode="read")
+    with pytest.raises(prwlock.LockLost) as lost:
+        grant.upgrade()
+    assert lost.value.reason == "unconfirmed"
+    assert len(tags) == 1
+    # It is given back if it comes later.
+    server.say(upgraded(tags[0]))
+    wait_until(lambda: release_of_upgrade(server))
+    assert not grant.is_held
+
+
+def test_an_upgrade_waits_as_long_as_the_grant_is_confirmed(server: Server) -> None:
+    server.lasts = 500
+
+    def answer(tag: str) -> str:
+        server.say(f"! UNTIL {until(AN_HOUR)}")
+        threading.Timer(1, lambda: server.say(upgraded(tag))).start()
+        return ""
+
+    server.on_upgrade = answer
+    grant = prwlock.Client(server.path).acquire("jobs", mode="read")
+    grant.upgrade()
+    assert (grant.mode, grant.token, grant.is_held) == ("write", TOKEN + 1, True)
+
+
+def test_an_upgrade_of_a_task_waits_for_no_longer_than_the_grant_counts(server: Server, loop_run: Run) -> None:
+    server.lasts = 500
+    tags: list[str] = []
+    server.on_upgrade = lambda tag: tags.append(tag) or ""  # type: ignore[func-returns-value]
+
+    async def main() -> None:
+        client = aio.Client(server.path)
+        grant = await client.acquire("jobs", mode="read")
+        with pytest.raises(prwlock.LockLost) as lost:
+            await grant.upgrade()
+        assert lost.value.reason == "unconfirmed"
+        server.say(upgraded(tags[0]))
+        while not release_of_upgrade(server):
+            await asyncio.sleep(0.001)
+        assert not grant.is_held
+        client.close()
+
+    loop_run(main())
+
+
+def test_waits_look_at_the_clock_often_while_a_grant_counts_until_a_moment(server: Server) -> None:
+    """They stand still while the machine sleeps, and a loss must be noticed soon after that."""
+    from prwlock._sleeper import Change, Listener
+    from prwlock._until import GLANCE
+
+    server.lasts = AN_HOUR
+    grant = prwlock.Client(server.path).acquire("jobs")
+    connection = grant._connection
+    wait_until(lambda: connection.listener is not None)
+    listener = connection.listener
+    assert isinstance(listener, Listener)
+    assert 0 < listener.look <= GLANCE
+    change = Change(connection, prwlock._owner.threads.own, b"", None)
+    assert 0 < change.look <= GLANCE
 
 
 def test_a_block_of_a_lock_object(server: Server) -> None:

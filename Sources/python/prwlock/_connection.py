@@ -88,16 +88,18 @@ class Connection(Session):
         text: bytes,
         patience: Optional[float] = PATIENCE,
         accept: Optional[Callable[[bytes], None]] = None,
+        kind: type[Sleeper] = Sleeper,
     ) -> Sleeper:
         """Sends a line for this thread and waits for its reply.
 
         Args:
             accept: Called with the reply, even if the call is interrupted before the reply comes.
+            kind: How the request looks at the clock.
         """
         own = threads.own
         if own.request is not None:
             own.clean_up()
-        request = Sleeper(self, own, text, patience, accept)
+        request = kind(self, own, text, patience, accept)
         own.request = request
         try:
             reply = self.exchange(request)

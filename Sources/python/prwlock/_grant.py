@@ -9,7 +9,7 @@ from ._deadline import PATIENCE, Deadline
 from ._errors import DaemonTimeout, DaemonUnavailable, NestedUse, NotHeld
 from ._granted import Granted, downgrade_option
 from ._owner import Thread, call, threads
-from ._sleeper import Sleeper
+from ._sleeper import Change, Sleeper
 from ._wire import lease_option
 
 TYPE_CHECKING = False
@@ -176,7 +176,8 @@ class Grant(Granted):
         Raises:
             WouldBlock, AcquireTimeout, Deadlock: the upgrade was refused.
             Cancelled: the grant ended meanwhile: by another thread's release, its lease, or a revocation.
-            LockLost: the grant has ended before, or the daemon went away during the wait.
+            LockLost: the grant has ended before, or the daemon went away during the wait, or, if hosts share the lock,
+                the daemon did not confirm in time that this host still has it.
             DaemonTimeout: the daemon did not answer within the timeout and a second.
         """
         deadline = Deadline.of(timeout)
@@ -216,17 +217,21 @@ class Grant(Granted):
         if not self.is_held:
             return False
         try:
-            return self._connection.ask(self._line(b"VALIDATE")).words[0] == b"VALID"
+            return self._connection.ask(self._line(b"VALIDATE"), kind=self._kind).words[0] == b"VALID"
         except DaemonTimeout:
             if self._is_shared and not self.is_held:
                 return False
             raise
 
+    @property
+    def _kind(self) -> type[Sleeper]:
+        return Change if self._is_shared else Sleeper
+
     def _change(self, verb: bytes, options: bytes, patience: Optional[float] = PATIENCE) -> None:
         self._check()
         self._check_shared()
         try:
-            request = self._connection.ask(self._line(verb, options), patience, self._accept)
+            request = self._connection.ask(self._line(verb, options), patience, self._accept, self._kind)
         except DaemonUnavailable as error:
             raise self._fault(error) from error
         self._check_changed(request.words)

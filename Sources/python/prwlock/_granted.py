@@ -210,14 +210,22 @@ class Granted:
         if reply[0] not in (b"GRANTED", b"RENEWED"):
             refused = refusal(reply)
             raise self._loss(self._lost) if isinstance(refused, LockLost) else refused
+        if self._is_shared and self._lost is not None:
+            raise self._loss(self._lost)
 
     def _accept(self, reply: bytes) -> None:
         """Stores the new words of a changed grant, also if the reply comes after the caller has given up."""
         words = reply.split(b" ")
-        if words[1] == b"GRANTED":
-            self._words = words
-            if self._is_shared:
-                self._note_until()
+        if words[1] != b"GRANTED":
+            return
+        lost = self._connection.ended.get(self._words[4]) if self._is_shared else None
+        self._words = words
+        if lost is not None:
+            # Its program knows already that it is lost.
+            self._connection.ended[words[4]] = lost
+            self._connection.release_soon(words[2], words[4])
+        elif self._is_shared:
+            self._note_until()
 
 
 def downgrade_option(to: str) -> bytes:

@@ -26,7 +26,7 @@ from . import _hold_mark
 from ._deadline import LOOK, PATIENCE
 from ._hold_mark import Watch
 from ._talk import Ended, Talk
-from ._until import boot_now, until_of
+from ._until import GLANCE, boot_now, until_of
 
 #: In the order of their strength.
 MODES = (b"read", b"update", b"write")
@@ -102,7 +102,7 @@ class GrantKeeper:
                 moments = [self._renew_at, None if client.descriptors else monotonic() + _LOOK]
                 if self._until:
                     # Now and then, because this wait stands still while the machine sleeps.
-                    moments.append(monotonic() + max(0.0, min(LOOK, self._until - boot_now())))
+                    moments.append(monotonic() + max(0.0, min(GLANCE, self._until - boot_now())))
                 event = self._talk.event(watched, min(filter(None, moments), default=None))
                 if event is None and is_over:
                     return True

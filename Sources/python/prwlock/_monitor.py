@@ -38,7 +38,7 @@ from typing import TYPE_CHECKING, NoReturn, Optional
 from ._deadline import LOOK
 from ._harmless import harmless
 from ._standard import complain
-from ._until import UNCONFIRMED, boot_now, until_of
+from ._until import GLANCE, UNCONFIRMED, boot_now, until_of
 from ._wire import decode_name, milliseconds
 
 if TYPE_CHECKING:
@@ -120,7 +120,7 @@ class Monitor:
             waits = [moment - time.monotonic() for moment in (self._kill_at, self._renew_at) if moment is not None]
             if self._until is not None and self._loss is None:
                 # Now and then, because this wait stands still while the machine sleeps.
-                waits.append(min(LOOK, self._until - boot_now()))
+                waits.append(min(GLANCE, self._until - boot_now()))
             wait = max(0.0, min(waits, default=LOOK))
             information = signal.sigtimedwait(taken(), wait) if waits else signal.sigwaitinfo(taken())
             if information is not None and self._is_passed_on(information):

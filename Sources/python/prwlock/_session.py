@@ -37,7 +37,7 @@ MOST_UNANSWERED = 2_000
 #: The most lines in one piece. The kernel accepts a piece of this size as a whole, or nothing of it.
 _PIECE = 30
 #: How long a request waits after its end, in seconds. If this process was stopped, the reply may be there to be read.
-_ONCE_MORE = 0.05
+ONCE_MORE = 0.05
 _LAST = (-1,)
 #: The most replies that are kept until they are counted.
 MOST_PIECES = 200
@@ -82,13 +82,13 @@ class Request:
         return (self.reply or b"").split(b" ")[1:]
 
     def is_over(self, now: float) -> bool:
-        """Returns whether the request has reached its timeout. The first time, `end` moves: see `_ONCE_MORE`."""
+        """Returns whether the request has reached its timeout. The first time, `end` moves: see `ONCE_MORE`."""
         if self.end is None or now < self.end:
             return False
         if self.is_late:
             return True
         self.is_late = True
-        self.end = now + _ONCE_MORE
+        self.end = now + ONCE_MORE
         return False
 
     def wake(self) -> None:

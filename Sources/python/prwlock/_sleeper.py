@@ -6,8 +6,8 @@ from _thread import allocate_lock
 from time import monotonic
 
 from ._deadline import LOOK, look_within
-from ._session import Request
-from ._until import boot_now
+from ._session import ONCE_MORE, Request
+from ._until import GLANCE, boot_now
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -69,6 +69,32 @@ class Sleeper(Request):
         self.connection.abandon(self)
 
 
+class Change(Sleeper):
+    """A request about a grant on a shared lock, which waits for no longer than the grant counts."""
+
+    _own_look = LOOK
+    _last: Optional[float] = None
+
+    @property
+    def look(self) -> float:  # type: ignore[override]
+        return min(self._own_look, look_within(max(0.0, min(GLANCE, self.connection.until - boot_now()))))
+
+    @look.setter
+    def look(self, seconds: float) -> None:
+        self._own_look = seconds
+
+    def is_over(self, now: float) -> bool:
+        """As `Request.is_over`, and also when the moment has passed until which the grant counts."""
+        if self.connection.until > boot_now():
+            self._last = None
+            return super().is_over(now)
+        if self._last is None:
+            # If this process was stopped, a newer moment may be there to be read.
+            self._last = now + ONCE_MORE
+        self.is_late = self.is_late or now >= self._last
+        return self.is_late
+
+
 class Listener(Sleeper):
     """Waits for notices, and for the moment until which grants on shared locks count. News is a reply."""
 
@@ -79,7 +105,7 @@ class Listener(Sleeper):
     @property
     def look(self) -> float:  # type: ignore[override]
         until = self.connection.until
-        return LOOK if until <= self._reported else look_within(max(0.0, until - boot_now()))
+        return LOOK if until <= self._reported else look_within(max(0.0, min(GLANCE, until - boot_now())))
 
     def is_over(self, now: float) -> bool:  # noqa: ARG002
         """Never. But it looks at the clock."""

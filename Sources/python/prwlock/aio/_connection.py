@@ -12,13 +12,13 @@ from time import monotonic
 from typing import Callable, Optional
 
 from .. import _forking
-from .._deadline import LOOK, PATIENCE
+from .._deadline import PATIENCE
 from .._location import Location
 from .._losses import Losses
 from .._rendezvous import connect
 from .._session import Request, Session
 from .._sockets import no_answer
-from .._until import boot_now
+from .._until import GLANCE, boot_now
 from ._turns import Turns
 
 #: How the lines begin that can wait at the daemon.
@@ -33,6 +33,8 @@ class Awaited(Request):
 
     #: Whether other requests of the session waited at the daemon when this one's reply was read.
     is_among_others = False
+    #: Whether it is about a grant on a shared lock, so that it waits for no longer than the grant counts.
+    is_of_shared = False
 
     def __init__(
         self, connection: Connection, tag: bytes, text: bytes, end: Optional[float], accept: Optional[Accept]
@@ -90,13 +92,22 @@ class Connection(Session, asyncio.Protocol):
         left = self.until - boot_now()
         if left > 0:
             # Now and then, because the loop's clock stands still while the machine sleeps.
-            self._until_alarm = self.loop.call_later(min(left, LOOK), self._look_at_until)
+            self._until_alarm = self.loop.call_later(min(left, GLANCE), self._look_at_until)
         else:
+            for request in list(self._open.values()):
+                if isinstance(request, Awaited) and request.is_of_shared and not request.answer.done():
+                    request.answer.set_exception(no_answer(self._socket, self.path))
             self.hear()
 
     # Requests
 
-    async def ask(self, text: bytes, patience: Optional[float] = PATIENCE, accept: Optional[Accept] = None) -> Awaited:
+    async def ask(
+        self,
+        text: bytes,
+        patience: Optional[float] = PATIENCE,
+        accept: Optional[Accept] = None,
+        is_of_shared: bool = False,
+    ) -> Awaited:
         """Sends a line and waits for its reply.
 
         If the caller is cancelled, the request is given up. If the daemon grants it nevertheless, the grant is released
@@ -110,6 +121,7 @@ class Connection(Session, asyncio.Protocol):
             raise self.gone()
         end = None if patience is None else monotonic() + patience
         request = Awaited(self, b"#%d " % next(self._numbers), text, end, accept)
+        request.is_of_shared = is_of_shared
         self._write(self.open(request))
         alarm = None if patience is None else self.loop.call_later(patience, self._look, request)
         try:

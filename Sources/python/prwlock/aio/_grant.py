@@ -116,7 +116,7 @@ class Grant(Granted):
         if not self.is_held:
             return False
         try:
-            return (await self._connection.ask(self._line(b"VALIDATE"))).words[0] == b"VALID"
+            return (await self._connection.ask(self._line(b"VALIDATE"), is_of_shared=self._is_shared)).words[0] == b"VALID"
         except DaemonTimeout:
             if self._is_shared and not self.is_held:
                 return False
@@ -126,7 +126,7 @@ class Grant(Granted):
         self._check()
         self._check_shared()
         try:
-            request = await self._connection.ask(self._line(verb, options), patience, self._accept)
+            request = await self._connection.ask(self._line(verb, options), patience, self._accept, self._is_shared)
         except DaemonUnavailable as error:
             raise self._fault(error) from error
         self._check_changed(request.words)
