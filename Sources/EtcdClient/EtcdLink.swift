@@ -5,8 +5,8 @@
 
     /// The way to a cluster: one connection to one of its members at a time, and the next member when that one fails.
     ///
-    /// All of it happens on the main queue. `send` only collects; bytes of requests leave with `flush`, so that its owner
-    /// can make sure first that it would know them again.
+    /// All of it happens on the main thread, when the owner calls: `serve` whenever `handle` is readable. `send` only
+    /// collects; bytes of requests leave with `flush`, so that its owner can make sure first that it would know them again.
     ///
     /// Invariants:
     /// 1. Each request but `watch` has exactly one answer, at its deadline at the latest, unless the link is closed.
@@ -69,7 +69,8 @@
         var attempt = 0
         private var deliveries: [Delivery] = []
         private var isDelivering = false
-        private var timer: LinkTimer?
+        let events: LinkEvents
+        private let timer: LinkTimer
 
         /// Begins to connect. Throws if a file of the credentials cannot be used.
         ///
@@ -87,13 +88,42 @@
             state = .resting(until: now)
             status = Status(since: now)
             order = MemberOrder(count: url.members.count, first: first)
-            if url.usesTLS { _ = try TLSContext(credentials) }
+            try Self.check(url, credentials)
             do throws(SystemError) {
-                timer = try LinkTimer { [weak self] in self?.timerFired() }
+                events = try LinkEvents()
+                timer = try LinkTimer(events)
             } catch {
                 throw EtcdFault("\(error)")
             }
-            timer?.cover(now)
+            timer.cover(now)
+        }
+
+        /// Throws if the credentials cannot be used for this cluster, as far as it can be known without it.
+        public static func check(_ url: EtcdURL, _ credentials: EtcdCredentials) throws(EtcdFault) {
+            guard (credentials.user == nil) == (credentials.password == nil) else {
+                throw EtcdFault("a user and a password need each other")
+            }
+            if url.usesTLS {
+                _ = try TLSContext(credentials)
+                return
+            }
+            let files = [credentials.authorities, credentials.certificate, credentials.key]
+            guard files.allSatisfy({ $0 == nil }) else {
+                throw EtcdFault("certificates are only used with TLS, etcds://")
+            }
+        }
+
+        /// A descriptor that is readable while there is something for `serve` to do.
+        public var handle: Int32 { events.handle }
+
+        /// Does what there is to do.
+        public func serve() {
+            let found = events.take()
+            if found.contains(.timer) { timer.acknowledge() }
+            if case .closed = state { return }
+            if found.contains(.timer) { advance(to: Self.now) }
+            if found.contains(.socket) { socketChanged() }
+            deliver()
         }
 
         /// The clock of all instants here.
@@ -105,7 +135,7 @@
                 watch.want(EtcdConnection.Watch(prefix: prefix, next: revision))
             } else {
                 pending.append(Pending(id: id, request: request, deadline: deadline))
-                timer?.cover(deadline)
+                timer.cover(deadline)
             }
         }
 
@@ -124,8 +154,6 @@
         public func close() {
             closeSocket()
             state = .closed
-            timer?.close()
-            timer = nil
             pending = []
             inFlight = [:]
             deliveries = []
@@ -170,22 +198,16 @@
             takeEvents(of: connection, on: socket)
         }
 
-        private func timerFired() {
-            timer?.acknowledge()
-            advance(to: Self.now)
-            deliver()
-        }
-
         private func setTimer() {
             switch state {
-            case .resting(let until), .connecting(_, let until): timer?.cover(until)
-            case .connected(_, let connection): timer?.cover(connection.nextDeadline)
+            case .resting(let until), .connecting(_, let until): timer.cover(until)
+            case .connected(_, let connection): timer.cover(connection.nextDeadline)
             case .searching, .closed: break
             }
-            timer?.cover(watch.pausedUntil)
+            timer.cover(watch.pausedUntil)
             // The timer may have fired early, and forgotten these.
             let deadlines = pending.map(\.deadline) + inFlight.values.map(\.deadline)
-            timer?.cover(deadlines.min())
+            timer.cover(deadlines.min())
         }
     }
 #endif

@@ -47,14 +47,8 @@
         private func connect(to addresses: ArraySlice<NetworkAddress>) {
             guard let address = addresses.first else { return fail("\(member): the host has no address") }
             order.others = addresses.dropFirst()
-            attempt += 1
-            let number = attempt
             do throws(SystemError) {
-                let socket = try LinkSocket(connectingTo: address) { [weak self] in
-                    guard let self, self.attempt == number else { return }
-                    self.socketChanged()
-                    self.deliver()
-                }
+                let socket = try LinkSocket(connectingTo: address, events: events)
                 state = .connecting(socket, by: Self.now.advanced(by: Self.acceptance))
             } catch {
                 failAddress(error)
@@ -68,7 +62,7 @@
             fail("\(member): \(reason)")
         }
 
-        private func socketChanged() {
+        func socketChanged() {
             if case .connecting(let socket, _) = state {
                 do throws(SystemError) {
                     guard try socket.checkConnected() else { return }
@@ -80,7 +74,10 @@
             guard case .connected(let socket, let connection) = state else { return }
             for _ in 0..<Self.readsInARow {
                 switch socket.receive() {
-                case .bytes(let bytes): connection.receive(bytes, at: Self.now)
+                case .bytes(let bytes):
+                    connection.receive(bytes, at: Self.now)
+                    // It had no more.
+                    if bytes.count < LinkSocket.chunk { return send(of: connection, on: socket) }
                 case .end(let reason): connection.receivedEnd(reason)
                 case .nothing:
                     send(of: connection, on: socket)

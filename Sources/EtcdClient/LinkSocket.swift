@@ -1,12 +1,9 @@
 #if Etcd
-    import Dispatch
     import Glibc
+    import LockVocabulary
     import Posix
 
-    /// A TCP socket that never waits, with the sources that say when it can go on.
-    ///
-    /// The descriptor stays open until both sources have called their cancel handlers: until then libdispatch takes another
-    /// descriptor with its number for the source's own.
+    /// A TCP socket that never waits, and is in the link's events.
     @MainActor final class LinkSocket {
         enum Received {
             case bytes([UInt8])
@@ -15,35 +12,27 @@
             case end(String)
         }
 
-        /// Closes the descriptor when the socket and its sources are gone.
-        private final class Shared: Sendable {
-            let descriptor: OwnedDescriptor
-
-            init(_ descriptor: consuming OwnedDescriptor) { self.descriptor = descriptor }
-        }
-
         /// What one read takes.
-        private static let chunk = 65_536
+        static let chunk = 65_536
         /// For how long the kernel sends bytes again that the peer does not confirm.
         private static let confirmation: Int32 = 10_000
 
-        private let shared: Shared
-        private let readSource: any DispatchSourceRead
-        private let writeSource: any DispatchSourceWrite
-        private var isWriteSourceSuspended = false
+        /// Nil after the end.
+        private var descriptor: OwnedDescriptor?
+        private let events: LinkEvents
+        /// A connection that is made is one that has room.
+        private var waitsForRoom = true
         private var backlog: [UInt8] = []
         private(set) var isConnected = false
 
-        private var number: Int32 { shared.descriptor.rawValue }
+        private var number: Int32 { descriptor.inspect { $0.rawValue } ?? -1 }
 
-        /// Begins to connect; `changed` is called whenever the socket can be read or written.
-        init(connectingTo address: NetworkAddress, changed: @escaping @MainActor () -> Void)
-            throws(SystemError)
-        {
+        /// Begins to connect.
+        init(connectingTo address: NetworkAddress, events: LinkEvents) throws(SystemError) {
             let type = Int32(SOCK_STREAM.rawValue | SOCK_NONBLOCK.rawValue | SOCK_CLOEXEC.rawValue)
             let number = socket(address.family, type, 0)
             guard number >= 0 else { throw .last("socket") }
-            let shared = Shared(OwnedDescriptor(owning: number))
+            let descriptor = OwnedDescriptor(owning: number)
             Self.set(number, Int32(IPPROTO_TCP), TCP_NODELAY, 1)
             Self.set(number, Int32(IPPROTO_TCP), TCP_USER_TIMEOUT, Self.confirmation)
             let result = address.bytes.withUnsafeBytes { bytes in
@@ -52,15 +41,9 @@
                 }
             }
             guard result == 0 || errno == EINPROGRESS || errno == EINTR else { throw .last("connect") }
-            self.shared = shared
-            readSource = DispatchSource.makeReadSource(fileDescriptor: number, queue: .main)
-            writeSource = DispatchSource.makeWriteSource(fileDescriptor: number, queue: .main)
-            readSource.setEventHandler { changed() }
-            writeSource.setEventHandler { changed() }
-            readSource.setCancelHandler { _ = shared }
-            writeSource.setCancelHandler { _ = shared }
-            readSource.activate()
-            writeSource.activate()
+            try events.add(number, .socket, writes: true)
+            self.descriptor = consume descriptor
+            self.events = events
         }
 
         /// Whether the connection stands now; throws the reason if it failed.
@@ -110,18 +93,12 @@
             waitForRoom(!backlog.isEmpty)
         }
 
-        func close() {
-            shutdown(number, Int32(SHUT_RDWR))
-            readSource.cancel()
-            writeSource.cancel()
-            // A suspended source does not call its cancel handler.
-            waitForRoom(true)
-        }
+        func close() { descriptor = nil }
 
         private func waitForRoom(_ waits: Bool) {
-            guard waits == isWriteSourceSuspended else { return }
-            isWriteSourceSuspended = !waits
-            if waits { writeSource.resume() } else { writeSource.suspend() }
+            guard waits != waitsForRoom, descriptor != nil else { return }
+            waitsForRoom = waits
+            events.change(number, .socket, writes: waits)
         }
 
         private static func set(_ number: Int32, _ level: Int32, _ option: Int32, _ value: Int32) {

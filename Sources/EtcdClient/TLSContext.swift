@@ -1,5 +1,6 @@
 #if Etcd
     import COpenSSL
+    import Glibc
 
     /// Certificates and keys from files, for any number of TLS sessions.
     final class TLSContext {
@@ -47,11 +48,18 @@
             EtcdFault("TLS: \(subject): \(lastReason())")
         }
 
+        /// `ERR_SYSTEM_FLAG`, which Swift does not import.
+        private static let systemError: UInt = 1 << 31
+
         /// The reason of the first error that OpenSSL has noted, and forgets all.
         static func lastReason() -> String {
             let code = ERR_get_error()
             ERR_clear_error()
             guard code != 0 else { return "the connection ended" }
+            // An error of the system has its number in place of a reason.
+            if code & systemError != 0 {
+                return String(cString: strerror(Int32(truncatingIfNeeded: code & ~systemError)))
+            }
             return ERR_reason_error_string(code).map { String(cString: $0) } ?? "error \(code)"
         }
     }

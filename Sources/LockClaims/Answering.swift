@@ -75,7 +75,7 @@ extension Claims {
     private mutating func retry(_ answer: StoreAnswer, _ isCurrent: Bool) {
         guard isCurrent, session == nil, step != .ended else { return }
         switch answer {
-        case .refused(.notPermitted(let text)): fail(.notPermitted(text))
+        case .refused(.notPermitted(let text)): fail(.notPermitted(withRights(text)))
         case .refused(.full):
             noteNoRoom()
             fail(.other("no room"))
@@ -172,7 +172,7 @@ extension Claims {
         case .full:
             noteNoRoom()
             fault = "the cluster has no room"
-        case .notPermitted(let text): fault = "the cluster does not permit it: \(text)"
+        case .notPermitted(let text): fault = "the cluster does not permit it: \(withRights(text))"
         case .other(let text): fault = "the cluster refuses: \(text)"
         case .leaseNotFound: fault = "the cluster has ended the lease"
         }
@@ -180,6 +180,13 @@ extension Claims {
             records[swap.name]?.fault = fault
             pauseName(swap.name, .seconds(1))
         }
+    }
+
+    /// What etcd says of missing rights, and which ones are needed.
+    private func withRights(_ text: String) -> String {
+        guard text.contains("permission denied") else { return text }
+        let prefix = String(decoding: keys.prefix, as: UTF8.self)
+        return "\(text): its user has to read and write the keys that begin with \(prefix)"
     }
 
     private mutating func noteNoRoom() {

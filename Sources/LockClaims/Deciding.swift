@@ -14,7 +14,7 @@ extension Claims {
         noteHeld(&record, name)
         let recall = recall(&record)
         noteProbe(&record)
-        let directive = directive(record, recall)
+        let directive = directive(name, record, recall)
         let permits = record.situation.fleet.permits
         let isShort = directive.allowed != nil && weaker(directive.allowed, permits) != directive.allowed
         // Also if the rules have not done it, or have taken back by themselves what they may let sessions have.
@@ -175,7 +175,7 @@ extension Claims {
     // MARK: - Directive
 
     private func directive(
-        _ record: Record, _ recall: (kind: Recall, isFirst: Bool, removesProbe: Bool)
+        _ name: LockName, _ record: Record, _ recall: (kind: Recall, isFirst: Bool, removesProbe: Bool)
     ) -> Directive {
         var directive = Directive()
         directive.allowed = record.held
@@ -196,7 +196,7 @@ extension Claims {
             directive.holders = register.holders.map { HostClaim(host: $0.session.host, mode: $0.mode) }
             directive.waiters = register.waiters.map { HostClaim(host: $0.session.host, mode: $0.mode) }
         }
-        directive.refusal = refusal(record, directive)
+        directive.refusal = refusal(name, record, directive)
         return directive
     }
 
@@ -208,9 +208,12 @@ extension Claims {
         return record.situation.mark ?? record.register?.mark.map { _ in .maybe }
     }
 
-    private func refusal(_ record: Record, _ directive: Directive) -> ClaimRefusal {
+    private func refusal(_ name: LockName, _ record: Record, _ directive: Directive) -> ClaimRefusal {
         guard record.situation.demand != .none, !isSatisfied(record) else { return .none }
-        if record.content == .damaged { return .unavailable("the key of this name in the store is damaged") }
+        if record.content == .damaged {
+            let key = String(decoding: keys.register(name), as: UTF8.self)
+            return .damaged("the key \(key) is not one of a prwlockd, and must be removed")
+        }
         if let fault = record.fault { return .unavailable(fault) }
         if record.isProbeRefused {
             let others = directive.holders.contains { $0.host != configuration.host }

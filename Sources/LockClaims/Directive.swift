@@ -98,8 +98,10 @@ public enum ClaimRefusal: Sendable, Equatable {
     case busy
     /// The upgrade: another host's reader waits to upgrade too, and each keeps the other from it.
     case deadlock(HostName)
-    /// All of them: `cluster-unavailable`, with what is wrong.
+    /// Those without a deadline: `cluster-unavailable`, with what is wrong. The others may yet be granted.
     case unavailable(String)
+    /// All of them: `cluster-unavailable`, with what is wrong, as only an administrator can mend it.
+    case damaged(String)
 }
 
 /// A host with what it claims or waits for.

@@ -17,6 +17,7 @@ extension Daemon {
         } catch {
             refuse(error.description)
         }
+        do throws(Departure) { try Cluster.check(configuration.cluster) } catch { refuse(error.reason) }
         exit(Departure.Status.done.rawValue)
     }
 }

@@ -5,13 +5,16 @@ import LockVocabulary
     import EtcdClient
 #endif
 
-/// The way to the cluster: it carries requests, and calls back with answers and events, on the main thread and never within a call
-/// of its own methods.
+/// The way to the cluster: it carries requests, and calls back with answers and events, on the main thread, within `serve` and
+/// `flush` only.
 @MainActor protocol StoreLink: AnyObject {
     /// Takes a request. Its bytes leave with the next `flush`.
     func send(_ id: StoreRequestID, _ request: StoreRequest, deadline: Instant)
     func flush()
     func close()
+    /// A descriptor that is readable while there is something for `serve` to do, which calls back.
+    var handle: Int32 { get }
+    func serve()
     /// What keeps the link from the cluster, in words for the operator; nil while it is connected.
     var fault: String? { get }
 }
@@ -41,7 +44,19 @@ enum Cluster {
         #endif
     }
 
-    /// Begins to connect. The callbacks come once `MainQueue` is drained.
+    /// Throws if the settings cannot be used, as far as it can be known without the cluster.
+    @MainActor static func check(_ settings: ClusterSettings) throws(Departure) {
+        guard let text = settings.url else { return }
+        let password = try settings.password()
+        #if Etcd
+            try EtcdStoreLink.check(text, settings, password: password)
+        #else
+            _ = password
+            throw Departure(.usage, fault(inURL: text) ?? "")
+        #endif
+    }
+
+    /// Begins to connect. The callbacks come with calls of `serve`.
     @MainActor static func link(
         _ settings: ClusterSettings, password: String?,
         answer: @escaping @MainActor (StoreRequestID, StoreAnswer) -> Void,

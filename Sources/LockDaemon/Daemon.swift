@@ -86,6 +86,7 @@ import Systemd
         self.configuration = configuration
         idlePatience = configuration.exitWhenIdle
         settingsFault = settings.fault
+        try Cluster.check(configuration.cluster)
         let support = Self.watchSupport(journal)
         let goesOn = kept.inspect { $0.names.contains("ledger") } ?? false
         let socket: OwnedDescriptor
@@ -238,6 +239,7 @@ import Systemd
     /// Serves until the main queue has work or there is news, and does what follows.
     func turn() {
         reactor.serve()
+        if reactor.linkHasWork { membership?.link.serve() }
         if reactor.mainQueueHasWork { MainQueue.drain() }
         keepHouse()
     }

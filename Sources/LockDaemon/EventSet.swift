@@ -2,7 +2,8 @@ import CLinux
 import LockVocabulary
 import Posix
 
-/// The epoll set: the sockets of all sessions, the process watches, and the handle of the main queue.
+/// The epoll set: the sockets of all sessions, the process watches, and the handles of the main queue and of
+/// the link to a cluster.
 ///
 /// All members are level-triggered: `epoll_wait` reports a condition until it is over. So the loop may poll the set twice
 /// before it acts, and may ignore events of the second poll.
@@ -98,6 +99,8 @@ enum Source: Equatable {
     case process(Int32)
     /// The main queue has work.
     case mainQueue
+    /// The link to the cluster has work.
+    case link
 
     /// The source in the 64 bits that epoll keeps for a member: a kind, 24 bits for a slot, 32 bits for a number.
     var encoded: UInt64 {
@@ -107,6 +110,7 @@ enum Source: Equatable {
             return UInt64(id.slot) << 32 | UInt64(id.serial)
         case .process(let descriptor): return 1 << 56 | UInt64(UInt32(bitPattern: descriptor))
         case .mainQueue: return 2 << 56
+        case .link: return 3 << 56
         }
     }
 
@@ -117,6 +121,7 @@ enum Source: Equatable {
                 SessionID(slot: UInt32(encoded >> 32), serial: UInt32(truncatingIfNeeded: encoded)))
         case 1: self = .process(Int32(bitPattern: UInt32(truncatingIfNeeded: encoded)))
         case 2: self = .mainQueue
+        case 3: self = .link
         default: preconditionFailure("the event set has no such member")
         }
     }

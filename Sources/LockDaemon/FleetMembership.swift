@@ -34,7 +34,11 @@ extension Daemon {
             configuration.cluster, password: configuration.cluster.password(),
             answer: { self.reactor.server.storeAnswer($0, $1, at: Self.now) },
             event: { self.reactor.server.storeEvent($0, at: Self.now) })
-        membership = link.map { Membership($0, folder) }
+        guard let link else { return }
+        do throws(SystemError) { try reactor.waiting.events.add(link.handle, .link, .readable) } catch {
+            throw Departure(.cannotListen, "\(error)")
+        }
+        membership = Membership(link, folder)
     }
 
     private static var now: Instant { Instant(nanoseconds: BootClock.now()) }

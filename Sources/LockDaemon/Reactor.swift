@@ -80,6 +80,8 @@ struct Reactor: ~Copyable {
     var storeRequests: [(id: StoreRequestID, request: StoreRequest, deadline: Instant)] = []
     /// Whether the main queue may have work.
     private(set) var mainQueueHasWork = true
+    /// Whether the link to the cluster has work. The daemon does it where it drains the main queue, and for the same reasons.
+    private(set) var linkHasWork = false
 
     var connections: Connections
     /// The memory for cached grants.
@@ -133,7 +135,7 @@ struct Reactor: ~Copyable {
     ///
     /// The first batch after a drain does not sleep, because the drain may have left work.
     mutating func serve() {
-        repeat { runBatch() } while !mainQueueHasWork && !hasNews
+        repeat { runBatch() } while !mainQueueHasWork && !linkHasWork && !hasNews
     }
 
     private var hasNews: Bool {
@@ -189,8 +191,9 @@ struct Reactor: ~Copyable {
     }
 
     private mutating func wait(hasWork: Bool) -> Int {
-        if mainQueueHasWork || hasWork || hasLeftOvers {
+        if mainQueueHasWork || linkHasWork || hasWork || hasLeftOvers {
             mainQueueHasWork = false
+            linkHasWork = false
             return waiting.poll()
         }
         return hasWorked ? waiting.waitAfterWork() : waiting.sleep()
@@ -209,6 +212,7 @@ struct Reactor: ~Copyable {
                 if !event.conditions.isDisjoint(with: [.halfClosed, .closed]) { hasSeenEnd = true }
             case .process: hasSeenEnd = true
             case .mainQueue: mainQueueHasWork = true
+            case .link: linkHasWork = true
             }
         }
     }
@@ -301,7 +305,7 @@ struct Reactor: ~Copyable {
                 // All its sessions are noted, and no other joins it. Otherwise each poll until their ends are carried out
                 // would report it again.
                 waiting.events.remove(watch)
-            case .mainQueue: break
+            case .mainQueue, .link: break
             }
         }
     }

@@ -168,6 +168,7 @@ extension Server {
         case .deadlock(let host):
             refuse(through: [Cycle.Hop(host: host, lock: name)]) { $0.table.refuseUpgrade(name, $1, at: now) }
         case .unavailable: table.refuseUnavailable(name, onlyEndless: true, at: now)
+        case .damaged: table.refuseUnavailable(name, onlyEndless: false, at: now)
         }
     }
 

@@ -18,8 +18,10 @@ extension Server {
 
     /// Why a name cannot be had.
     func unavailable(_ name: LockName) -> WireError {
-        if case .unavailable(let reason) = fleetClaims(on: name).refusal {
+        switch fleetClaims(on: name).refusal {
+        case .unavailable(let reason), .damaged(let reason):
             return WireError(.clusterUnavailable, Harmless.show(reason))
+        case .none, .busy, .deadlock: break
         }
         if let reason = fleetState?.unavailable {
             return WireError(.clusterUnavailable, Harmless.show(reason))

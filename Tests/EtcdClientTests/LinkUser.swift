@@ -1,4 +1,5 @@
 #if Etcd
+    import Dispatch
     import EtcdClient
     import LockClaims
     import LockVocabulary
@@ -9,6 +10,7 @@
     @MainActor final class LinkUser {
         let inbox = Inbox()
         let link: EtcdLink
+        private let source: any DispatchSourceRead
         private var lastID: UInt64 = 0
 
         @MainActor final class Inbox {
@@ -43,9 +45,17 @@
                     inbox.events.append(event)
                     inbox.changed()
                 })
+            source = DispatchSource.makeReadSource(fileDescriptor: link.handle, queue: .main)
+            source.setEventHandler { [link] in link.serve() }
+            source.activate()
         }
 
-        isolated deinit { link.close() }
+        isolated deinit {
+            link.close()
+            // The handle must stay open until the source has ended.
+            source.setCancelHandler { [link] in _ = link }
+            source.cancel()
+        }
 
         static var now: Instant { Instant(nanoseconds: BootClock.now()) }
 

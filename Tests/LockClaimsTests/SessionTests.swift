@@ -165,8 +165,8 @@ struct SessionTests {
         fleet[0].acquire(other, .write)
         fleet.run()
         #expect(fleet[0].holders(job) == [] && fleet[0].holders(other) == [.write])
-        #expect(
-            fleet[0].rules(job).refusals == [.unavailable("the key of this name in the store is damaged")])
+        let fault = "the key prwlock/n/job is not one of a prwlockd, and must be removed"
+        #expect(fleet[0].rules(job).refusals == [.damaged(fault)])
         #expect(fleet[0].events.contains(.damagedRegister(job)))
         _ = fleet.store.carryOut(
             .transaction(Transaction(then: [.delete(key: Array("prwlock/n/job".utf8))])), at: fleet.now)

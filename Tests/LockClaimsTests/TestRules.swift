@@ -55,7 +55,7 @@ struct TestRules {
         case .none: return
         case .busy: waiting.removeAll(where: \.isProbe)
         case .deadlock: isUpgrading = false
-        case .unavailable:
+        case .unavailable, .damaged:
             waiting = []
             isUpgrading = false
         }
