@@ -10,6 +10,7 @@ extension FleetSimulation {
         isStorm = true
         oracle.calmSince = nil
         network.faults = generator.happens(60) ? .hostile : .none
+        focus = generator.happens(50) ? generator.number(0...119) : nil
         trace.add(now, "world", "a storm begins")
         agenda.note(.fault, at: after(10, 500))
         agenda.note(.calm, at: after(3_000, 12_000))
@@ -23,7 +24,7 @@ extension FleetSimulation {
         network.store.isFull = false
         for index in hosts.indices {
             if hosts[index].isStopped { try goOn(index) }
-            if hosts[index].daemon == nil { try start(index) }
+            if hosts[index].daemon == nil, !hosts[index].isGone { try start(index) }
         }
         oracle.calmSince = now
         let calm = settings.recovery + .milliseconds(generator.number(2_000...12_000))
@@ -33,7 +34,9 @@ extension FleetSimulation {
     mutating func fault() throws {
         let host = generator.number(0...hosts.count - 1)
         let lease = Int(settings.lease.wholeMilliseconds)
-        switch generator.number(0...99) {
+        let drawn = generator.number(0...119)
+        switch generator.happens(70) ? focus ?? drawn : drawn {
+        case 100...: slowDown(host)
         case ..<15:
             note("links cut", host)
             network.silence(host, until: after(100, 2 * lease))
@@ -55,13 +58,29 @@ extension FleetSimulation {
             guard let lease = network.store.liveLeases.randomElement(using: &generator) else { return }
             note("revoked leases", host)
             revoke(lease)
-        case ..<88: backUp()
+        case ..<90: backUp()
         default:
             note("client deaths", host)
             if let client = hosts[host].clients.randomElement(using: &generator) {
                 try die(client.number, of: host)
             }
         }
+    }
+
+    /// A link is slow in some of its ways; in the end it may be cut for so long that the lease ends.
+    private mutating func slowDown(_ host: Int) {
+        note("slow links", host)
+        let most = Int(settings.lease.wholeMilliseconds) / 3
+        var delays = [Duration.zero, .zero, .zero]
+        for way in delays.indices where generator.happens(60) {
+            delays[way] = .milliseconds(
+                generator.happens(50) ? generator.number(1...most) : generator.number(1...30))
+        }
+        let end = after(most, 4 * most)
+        network.slowDown(
+            host, by: SimulatedNetwork.Delays(requests: delays[0], answers: delays[1], events: delays[2]),
+            until: end)
+        if generator.happens(60) { agenda.note(.cut(host), at: end) }
     }
 
     mutating func note(_ what: String, _ host: Int) {
@@ -114,11 +133,16 @@ extension FleetSimulation {
             hosts[host].clock = HostClock(
                 start: Instant(nanoseconds: 10_000_000_000 - now.nanoseconds), gain: hosts[host].clock.gain)
         }
-        agenda.note(.starts(host), at: after(10, 2 * Int(settings.lease.wholeMilliseconds)))
+        let lease = Int(settings.lease.wholeMilliseconds)
+        // Some hosts stay away for so long that others must remove what is left of them.
+        hosts[host].isGone = generator.happens(30)
+        agenda.note(
+            .starts(host), at: hosts[host].isGone ? after(10 * lease, 30 * lease) : after(10, 2 * lease))
     }
 
     mutating func start(_ host: Int) throws {
-        guard hosts[host].daemon == nil else { return }
+        guard hosts[host].daemon == nil, !isEnding || !hosts[host].isGone else { return }
+        hosts[host].isGone = false
         trace.add(now, hosts[host].name, "a daemon starts")
         network.restart(host, at: now)
         starts += 1

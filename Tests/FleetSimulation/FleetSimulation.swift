@@ -19,6 +19,8 @@ struct FleetSimulation {
         var inbox: [Input] = []
         var clients: [Client] = []
         var boots = 0
+        /// Whether it stays away for long after a crash.
+        var isGone = false
         /// The highest epoch that its daemons have kept in a file.
         var epoch: Int64 = 0
     }
@@ -40,6 +42,7 @@ struct FleetSimulation {
         case fault
         case storm
         case calm
+        case cut(Int)
         case goesOn(Int)
         case starts(Int)
         case look
@@ -59,6 +62,8 @@ struct FleetSimulation {
     var agenda = Agenda<Event>()
     var now = Instant.zero
     var isStorm = false
+    /// What goes wrong most often in this storm; nil for no preference.
+    var focus: Int?
     /// Clients ask for nothing new, and release what they have.
     var isEnding = false
     var lastNumber = 0
@@ -89,7 +94,7 @@ struct FleetSimulation {
     mutating func newClock() -> HostClock {
         HostClock(
             start: Instant(nanoseconds: Int64(generator.number(0...1_000_000)) * 1_000_000_000),
-            gain: Int64(generator.pick([-40_000, -500, 0, 0, 500, 40_000])))
+            gain: Int64(generator.pick([-80_000, -40_000, -500, 0, 500, 80_000])))
     }
 
     mutating func after(_ least: Int, _ most: Int) -> Instant {
@@ -228,6 +233,9 @@ struct FleetSimulation {
             guard isStorm else { return }
             try fault()
             agenda.note(.fault, at: after(50, 1_500))
+        case .cut(let index):
+            guard isStorm, !isEnding else { return }
+            network.silence(index, until: now.advanced(by: settings.lease * 3 / 2))
         case .goesOn(let index): try goOn(index)
         case .starts(let index): try start(index)
         case .look:

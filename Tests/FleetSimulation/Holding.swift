@@ -30,6 +30,8 @@ struct Asked {
     let sent: Instant
     /// When the daemon read it, by the host's clock and in true time.
     var arrival: (local: Instant, world: Instant)?
+    /// Whether no other request of its host waited for the name since it was sent.
+    var isAlone = true
 
     /// Whether the answer may wait for others.
     var waits: Bool {

@@ -47,6 +47,7 @@ struct Oracle {
 
     mutating func sends(_ request: Asked) {
         asked[request.id] = request
+        if request.waits { noteCompany(of: request) }
         switch request.verb {
         case .release(let token), .downgrade(let token):
             let key = GrantKey(host: request.party.host, token: token)
@@ -62,6 +63,17 @@ struct Oracle {
                 marks[request.name] = .possible
             }
         case .acquire, .upgrade, .validate, .renew, .cancel: break
+        }
+    }
+
+    /// Requests of one host that wait for one name ask other hosts together.
+    private mutating func noteCompany(of request: Asked) {
+        for other in asked.values
+        where other.waits && other.name == request.name && other.party.host == request.party.host
+            && other.id != request.id
+        {
+            asked[other.id]?.isAlone = false
+            asked[request.id]?.isAlone = false
         }
     }
 
@@ -239,6 +251,7 @@ struct Oracle {
         switch (request.verb, word) {
         case (.acquire, "BUSY"), (.upgrade, "BUSY"):
             guard request.wait == .zero else { throw Violation("BUSY answers \(request)") }
+            try checkPromptness(request, at: now)
         case (.acquire, "TIMEOUT"), (.upgrade, "TIMEOUT"): try checkTimeout(request, at: now)
         case (.acquire, "DEADLOCK"), (.upgrade, "DEADLOCK"): try checkDeadlock(request, words)
         case (.acquire, "CANCELLED"), (.upgrade, "CANCELLED"): break
@@ -334,9 +347,19 @@ struct Oracle {
     }
 
     private func checkTime(_ request: Asked, at now: Instant) throws {
-        guard let wait = request.wait, wait > .zero, let arrival = request.arrival else { return }
+        guard let wait = request.wait, let arrival = request.arrival else { return }
+        guard wait > .zero else { return try checkPromptness(request, at: now) }
         if arrival.world.duration(to: now) > wait * 11 / 10 + .milliseconds(2) {
             throw Violation("G5: granted \(arrival.world.duration(to: now)) after it came: \(request)")
+        }
+    }
+
+    /// A request that must not wait asks other hosts, and waits for none of their sessions. Only together with requests that may
+    /// wait it takes up to a second.
+    private func checkPromptness(_ request: Asked, at now: Instant) throws {
+        guard request.isAlone, let arrival = request.arrival, isCalm(at: arrival.world) else { return }
+        if arrival.world.duration(to: now) > .milliseconds(250) {
+            throw Violation("G5: it waits for \(arrival.world.duration(to: now)): \(request)")
         }
     }
 

@@ -35,6 +35,12 @@ public struct Agenda<Event> {
         return (first.at, first.event)
     }
 
+    /// Drops what is not to happen any more.
+    public mutating func removeAll(where isDropped: (Event) -> Bool) {
+        // A sorted array is a heap.
+        entries = entries.filter { !isDropped($0.event) }.sorted { ($0.at, $0.number) < ($1.at, $1.number) }
+    }
+
     private func isEarlier(_ one: Int, _ other: Int) -> Bool {
         (entries[one].at, entries[one].number) < (entries[other].at, entries[other].number)
     }

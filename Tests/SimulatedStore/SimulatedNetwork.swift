@@ -39,6 +39,17 @@ public struct SimulatedNetwork {
         }
     }
 
+    /// How much longer messages of each kind take at most; each takes a half of it or more.
+    public struct Delays: Sendable {
+        public var requests = Duration.zero
+        public var answers = Duration.zero
+        public var events = Duration.zero
+
+        public init(requests: Duration = .zero, answers: Duration = .zero, events: Duration = .zero) {
+            (self.requests, self.answers, self.events) = (requests, answers, events)
+        }
+    }
+
     private enum Event {
         case arrival(Int, StoreRequestID, StoreRequest, incarnation: Int)
         case answer(Int, StoreRequestID, StoreAnswer, incarnation: Int)
@@ -59,6 +70,8 @@ public struct SimulatedNetwork {
         var unsent: [(id: StoreRequestID, request: StoreRequest)] = []
         /// Nothing passes until then, in either direction.
         var silentUntil = Instant.zero
+        /// What each kind of message takes longer until then.
+        var slow: (delays: Delays, until: Instant)?
         var watched: (prefix: [UInt8], next: Revision)?
         /// Rises when a watch begins: what the former one has under way is lost.
         var watches = 0
@@ -141,6 +154,11 @@ public struct SimulatedNetwork {
         links[host].silentUntil = max(links[host].silentUntil, end)
     }
 
+    /// The messages of a host take longer for some time.
+    public mutating func slowDown(_ host: Int, by delays: Delays, until end: Instant) {
+        links[host].slow = (delays, end)
+    }
+
     /// The connection of a host ends, and is made again after some time.
     public mutating func disconnect(_ host: Int, for duration: Duration, at now: Instant) {
         guard links[host].isConnected else { return }
@@ -168,13 +186,18 @@ public struct SimulatedNetwork {
         store = backup
         store.changeLeader(at: now)
         authors = authors.filter { $0.key <= backup.revision }
+        // What was sent to the former members ends with their connections.
+        agenda.removeAll { if case .arrival = $0 { true } else { false } }
         for host in links.indices { disconnect(host, for: .milliseconds(generator.number(1...100)), at: now) }
     }
 
     /// Ends all faults of the network: what is silent speaks again.
     public mutating func calm(at now: Instant) {
         faults = .none
-        for host in links.indices { links[host].silentUntil = min(links[host].silentUntil, now) }
+        for host in links.indices {
+            links[host].silentUntil = min(links[host].silentUntil, now)
+            links[host].slow = nil
+        }
     }
 
     // MARK: - Events
@@ -197,7 +220,7 @@ public struct SimulatedNetwork {
             let late = happens(faults.late) ? Duration.milliseconds(generator.number(10...9_000)) : .zero
             agenda.note(
                 .answer(host, id, answer, incarnation: incarnation),
-                at: now.advanced(by: delay()).advanced(by: late))
+                at: now.advanced(by: delay()).advanced(by: late + slowness(host, \.answers, now)))
         case .answer(let host, let id, let answer, let incarnation):
             guard incarnation == links[host].incarnation else { return }
             if let later = silence(of: host, at: now) {
@@ -250,7 +273,8 @@ public struct SimulatedNetwork {
             for event in store.read(&watch) {
                 if case .watchLost = event { (links[host].watched, links[host].watch) = (nil, nil) }
                 let late = happens(faults.late) ? Duration.milliseconds(generator.number(10...3_000)) : .zero
-                let at = max(links[host].lastEvent, now.advanced(by: delay()).advanced(by: late))
+                let sooner = now.advanced(by: delay()).advanced(by: late + slowness(host, \.events, now))
+                let at = max(links[host].lastEvent, sooner)
                 links[host].lastEvent = at
                 agenda.note(.watched(host, event, watch: links[host].watches), at: at)
             }
@@ -267,8 +291,18 @@ public struct SimulatedNetwork {
             let late = happens(faults.late) ? Duration.milliseconds(generator.number(10...15_000)) : .zero
             agenda.note(
                 .arrival(host, id, request, incarnation: incarnation),
-                at: now.advanced(by: delay()).advanced(by: late))
+                at: now.advanced(by: delay()).advanced(by: late + slowness(host, \.requests, now)))
         }
+    }
+
+    private mutating func slowness(
+        _ host: Int, _ kind: KeyPath<Delays, Duration>, _ now: Instant
+    ) -> Duration {
+        guard let slow = links[host].slow, slow.until > now, slow.delays[keyPath: kind] > .zero else {
+            return .zero
+        }
+        let most = Int(slow.delays[keyPath: kind] / .microseconds(1))
+        return .microseconds(generator.number(most / 2...most))
     }
 
     private mutating func give(_ host: Int, _ id: StoreRequestID, _ answer: StoreAnswer) {
