@@ -71,7 +71,7 @@ class Judge:
             self._ask(event)
         elif kind == "validated":
             self._validations.append(event)
-            self.counts[event["how"]] += 1
+            self.counts[f"VALIDATE: {event['how']}"] += 1
         elif kind == "worker-killing":
             self._worker_killed[event["host"]] = time
         elif "op" in event:
