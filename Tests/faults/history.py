@@ -19,10 +19,12 @@ A client's events; all but the first belong to a request `op`:
 The driver's events: `killing` and `killed` of a process `pid`; `stopping`, `continuing`; `daemon-starting` (`grace` in ms,
 0 after an orderly end), `daemon-stopping`, `daemon-ended`; `finished`, after all clients have closed their sessions.
 
-On a fleet (`Tests/fleet`) also: `of-host`, the `host` of a session `s`; `granted` has `until`, the time that `until=` gives, and
-in `died` the word of `ownerdied=`; `extended`, all shared grants of the session count `until` then; `revoked` (`how`: REVOKED or
-EXPIRED); `ended`, the client counts a grant as lost at its until. Of the driver: `host-killing`, `host-serving`, `host-stopping`,
-`host-continued`, `worker-killing` with `host`; `fault-begins` (`loses`: whether a host may lose its claims by it), `fault-ends` with `fault`.
+On a fleet (`Tests/fleet`) also: `of-host`, the `host` of a session `s`; `granted` has `until`, the time that `until=` gives,
+and in `died` the word of `ownerdied=`; `extended`, all shared grants of the session count `until` then; `revoked` (`how`:
+REVOKED or EXPIRED); `ended`, the client counts a grant as lost at its until; `validated`, the answer (`how`) to the question
+of the time `asked` whether a `token` of any client on a `lock` is valid. Of the driver: `host-killing`, `host-serving`,
+`host-stopping`, `host-continued`, `worker-killing` with `host`; `fault-begins` (`loses`: whether a host may lose its claims by
+it), `fault-ends` with `fault`.
 """
 
 from __future__ import annotations

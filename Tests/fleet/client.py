@@ -35,23 +35,34 @@ PAUSE = 0.05
 
 
 class Board:
-    """When each client last asked for a request that was granted, by lock: the driver sees progress here at once.
+    """When each client last asked for a request that was granted, by lock, and the token of the grant.
 
-    It is a file that all of them map. A time is one aligned word, which has one writer.
+    The driver sees progress here at once. It is a file that all of them map. A time and a token are aligned words with one
+    writer.
     """
 
     def __init__(self, path: str, clients: int) -> None:
-        size = clients * len(LOCKS) * 8
+        self.clients = clients
+        size = clients * len(LOCKS) * 16
         with open(path, "ab") as file:
             file.truncate(size)
         with open(path, "r+b") as file:
             self._map = mmap.mmap(file.fileno(), size)
 
-    def note(self, client: int, lock: str, asked: int) -> None:
-        struct.pack_into("=q", self._map, (client * len(LOCKS) + LOCKS.index(lock)) * 8, asked)
+    def note(self, client: int, lock: str, asked: int, token: int) -> None:
+        place = self._place(client, lock)
+        struct.pack_into("=q", self._map, place, asked)
+        struct.pack_into("=q", self._map, place + 8, token)
 
     def asked(self, client: int, lock: str) -> int:
-        return int(struct.unpack_from("=q", self._map, (client * len(LOCKS) + LOCKS.index(lock)) * 8)[0])
+        return int(struct.unpack_from("=q", self._map, self._place(client, lock))[0])
+
+    def token(self, client: int, lock: str) -> int:
+        """The token of the client's last grant; 0 if it had none."""
+        return int(struct.unpack_from("=q", self._map, self._place(client, lock) + 8)[0])
+
+    def _place(self, client: int, lock: str) -> int:
+        return (client * len(LOCKS) + LOCKS.index(lock)) * 16
 
 
 class Client(Raw):
@@ -61,6 +72,7 @@ class Client(Raw):
         #: Until when the shared grants of the session count, on CLOCK_BOOTTIME; 0 for none.
         self.until = 0
         self.asked: dict[int, int] = {}
+        self.validations: dict[int, tuple[str, int, int]] = {}
         self.next_step = 0.0
 
     def run(self) -> None:
@@ -85,9 +97,31 @@ class Client(Raw):
 
     def connect(self) -> None:
         super().connect()
-        self.until = 0
+        self.until, self.validations = 0, {}
         if self.connection is not None:
             self.recorder.note("of-host", s=self.session, host=self.host)
+
+    def act(self) -> None:
+        if not self.ending and self.random.random() < 0.1:
+            self.validate()
+        else:
+            super().act()
+
+    def validate(self) -> None:
+        """Asks whether a client, of any host, has still what it got last."""
+        lock = self.random.choice(SHARED)
+        if not (token := self.board.token(self.random.randrange(self.board.clients), lock)):
+            return
+        self.number += 1
+        self.validations[self.number] = (lock, token, history.now())
+        self.commands[f"v{self.number}"] = ("validate", self.number)
+        self.say(f"#v{self.number} VALIDATE {lock} token={token}")
+
+    def told(self, kind: str, op: int, words: list[str]) -> None:
+        if kind != "validate":
+            return super().told(kind, op, words)
+        lock, token, asked = self.validations.pop(op)
+        self.recorder.note("validated", lock=lock, token=token, asked=asked, how=words[0])
 
     def ask(self) -> None:
         if self.held and self.random.random() < 0.7:
@@ -168,7 +202,7 @@ class Client(Raw):
             died = next((word[10:] for word in words if word.startswith("ownerdied=")), "")
             self.pending.pop(op)
             self.recorder.note("granted", op=op, token=token, died=died, until=until or None)
-            self.board.note(self.place, one["lock"], asked)
+            self.board.note(self.place, one["lock"], asked, token)
             old = one.pop("of", None)
             self.held[op] = one | {"token": token, "busy": False}
             self.held.pop(old, None)

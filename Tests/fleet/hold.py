@@ -60,6 +60,8 @@ class Request:
     #: The end of the session or of its process.
     gone: int | None = None
     ended: int | None = None
+    #: When it was certainly over for the daemon as well.
+    over: int | None = None
     #: What ended it first, and all that was seen of its end.
     ends: list[str] = dataclasses.field(default_factory=list)
 

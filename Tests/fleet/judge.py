@@ -48,6 +48,7 @@ class Judge:
         #: Faults, and when a host or a client does nothing.
         self.faults: list[Window] = []
         self._silent: dict[str | int, list[Window]] = defaultdict(list)
+        self._validations: list[dict[str, Any]] = []
         #: By host: when a worker was killed last.
         self._worker_killed: dict[str, int] = {}
         #: The sessions that have got an answer.
@@ -68,6 +69,9 @@ class Judge:
             self._hosts[process, event["s"]] = event["host"]
         elif kind == "ask":
             self._ask(event)
+        elif kind == "validated":
+            self._validations.append(event)
+            self.counts[f"VALIDATE: {event['how']}"] += 1
         elif kind == "worker-killing":
             self._worker_killed[event["host"]] = time
         elif "op" in event:
@@ -122,6 +126,8 @@ class Judge:
             one.is_downgraded = True
         elif kind in ("releasing", "released", "not-held", "revoked", "ended"):
             one.end(time, kind)
+            if kind in ("released", "not-held", "revoked"):
+                one.over = time if one.over is None else one.over
             if kind == "revoked":
                 self.counts[event["how"]] += 1
                 if event["how"] == "REVOKED":
@@ -170,6 +176,7 @@ class Judge:
         for one in self.requests:
             self._judge_answer(one)
             self._judge_loss(one)
+        self._judge_validations()
         return self.violations
 
     def _judge_exclusion(self, name: str, requests: list[Request]) -> None:
@@ -260,6 +267,29 @@ class Judge:
                 self.fail("unavailable", f"{one} was refused while nothing was wrong")
             elif one.wait * MILLISECOND >= PATIENCE:
                 self.fail("starved", f"{one} waited for {one.wait} ms while nothing was wrong")
+
+    def _judge_validations(self) -> None:
+        """G7: what VALIDATE says on any host is true at some time between the question and the answer."""
+        grants: dict[tuple[str, int], list[Request]] = defaultdict(list)
+        upgrades: dict[Request, int] = {}
+        for one in self.requests:
+            if one.granted is not None:
+                grants[one.lock, one.token].append(one)
+            if one.of is not None and one.refused is None:
+                upgrades[one.of] = one.ask
+        for event in self._validations:
+            for one in grants[event["lock"], event["token"]]:
+                end = upgrades.get(one, math.inf)
+                if event["how"] == "VALID" and one.over is not None and one.over < event["asked"]:
+                    if len(grants[event["lock"], event["token"]]) == 1:
+                        self.fail("validate", f"{one} was valid after its end, for {event['p']}")
+                elif event["how"] == "STALE" and self._must_know(one, event["asked"], event["t"]):
+                    if any(hold.begin < event["asked"] and event["t"] < min(hold.end, end) for hold in one.holds()):
+                        self.fail("validate", f"{one} was stale while it was held, for {event['p']}")
+
+    def _must_know(self, one: Request, begin: int, end: int) -> bool:
+        """Whether the client of a grant would have read its loss by then."""
+        return one.revoked is None and not self._is_silent(one.process, begin, end)
 
     def _judge_loss(self, one: Request) -> None:
         """A grant is only revoked for a fault that can end a claim."""

@@ -250,6 +250,26 @@ class Answers(unittest.TestCase):
         self.assertEqual(story.found(), [])
 
 
+class Validations(unittest.TestCase):
+    def asked(self, how: str, begin: float, end: float, until: int = 60_000) -> list[str]:
+        story = FleetStory()
+        story.give(50, WRITER, story.get(10, WRITER, "write", 7, until=until))
+        story.note(
+            end, READER, "validated", lock="f/jobs", token=7, asked=int(begin * MILLISECOND), how=how)
+        return story.found()
+
+    def test_true_at_some_time_between_question_and_answer(self) -> None:
+        for how, begin, end, expected in [
+            ("VALID", 20, 30, []), ("VALID", 50.5, 60, []), ("VALID", 52, 60, ["validate"]),
+            ("STALE", 20, 30, ["validate"]), ("STALE", 20, 60, []), ("STALE", 5, 30, []), ("STALE", 52, 60, []),
+            ("ERROR", 20, 30, []), ("ERROR", 52, 60, []),
+        ]:
+            self.assertEqual(self.asked(how, begin, end), expected, (how, begin, end))
+
+    def test_a_grant_that_has_reached_its_until_may_be_stale(self) -> None:
+        self.assertEqual(self.asked("STALE", 20, 45, until=40), [])
+
+
 class Losses(unittest.TestCase):
     def revoked(self, story: FleetStory, at: float = 30) -> list[str]:
         first = story.get(10, WRITER, "read", 1)
