@@ -23,7 +23,7 @@ from time import monotonic
 from typing import NamedTuple, Optional
 
 from . import _hold_mark
-from ._deadline import LOOK, PATIENCE
+from ._deadline import PATIENCE
 from ._hold_mark import Watch
 from ._talk import Ended, Talk
 from ._until import GLANCE, boot_now, until_of

@@ -76,7 +76,7 @@ class Change(Sleeper):
     _last: Optional[float] = None
 
     @property
-    def look(self) -> float:  # type: ignore[override]
+    def look(self) -> float:
         return min(self._own_look, look_within(max(0.0, min(GLANCE, self.connection.until - boot_now()))))
 
     @look.setter

@@ -11,8 +11,8 @@ from time import CLOCK_BOOTTIME, clock_gettime
 
 from ._wire import fields
 
-#: How often a waiting thread or task checks this clock while such grants are held, in seconds. The waits of Python do not
-#: count while the machine sleeps, so after a sleep a loss is noticed so much later at most.
+#: How often a waiting thread or task checks this clock while such grants are held, in seconds. The waits of Python do
+#: not count while the machine sleeps, so after a sleep a loss is noticed so much later at most.
 GLANCE = 0.25
 #: Why such a grant is lost, for people.
 UNCONFIRMED = "the lock daemon did not confirm in time that this host still has it"

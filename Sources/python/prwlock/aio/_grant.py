@@ -116,7 +116,8 @@ class Grant(Granted):
         if not self.is_held:
             return False
         try:
-            return (await self._connection.ask(self._line(b"VALIDATE"), is_of_shared=self._is_shared)).words[0] == b"VALID"
+            request = await self._connection.ask(self._line(b"VALIDATE"), is_of_shared=self._is_shared)
+            return request.words[0] == b"VALID"
         except DaemonTimeout:
             if self._is_shared and not self.is_held:
                 return False
