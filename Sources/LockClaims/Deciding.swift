@@ -211,7 +211,9 @@ extension Claims {
     private func refusal(_ record: Record, _ directive: Directive) -> ClaimRefusal {
         guard record.situation.demand != .none, !isSatisfied(record) else { return .none }
         if record.content == .damaged { return .unavailable("the key of this name in the store is damaged") }
-        if let fault = record.fault { return .unavailable(fault) }
+        if let fault = record.fault, record.pausedUntil.map({ $0 > now }) ?? false {
+            return .unavailable(fault)
+        }
         if record.isProbeRefused {
             let others = directive.holders.contains { $0.host != configuration.host }
             let waits = directive.waiters.contains { $0.host != configuration.host }
