@@ -214,7 +214,9 @@ extension Claims {
             let key = String(decoding: keys.register(name), as: UTF8.self)
             return .damaged("the key \(key) is not one of a prwlockd, and must be removed")
         }
-        if let fault = record.fault { return .unavailable(fault) }
+        if let fault = record.fault, record.pausedUntil.map({ $0 > now }) ?? false {
+            return .unavailable(fault)
+        }
         if record.isProbeRefused {
             let others = directive.holders.contains { $0.host != configuration.host }
             let waits = directive.waiters.contains { $0.host != configuration.host }

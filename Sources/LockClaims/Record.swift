@@ -56,7 +56,7 @@ struct Record: Sendable {
     /// Whether its next swap must not share a transaction with others, as one of them failed.
     var isAlone = false
     var pausedUntil: Instant?
-    /// Why the store does not take swaps of this name.
+    /// Why the store did not take the last swap of this name. It counts until the next one may be tried.
     var fault: String?
 
     /// Since when local requests that must not wait want a claim.

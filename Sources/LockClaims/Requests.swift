@@ -143,6 +143,7 @@ extension Claims {
 
     private mutating func begin(_ name: LockName) {
         records[name]?.isInFlight = true
+        records[name]?.fault = nil
         swapsInFlight += 1
     }
 

@@ -206,6 +206,26 @@ struct SessionTests {
         #expect(fleet[1].holders(other) == [.write])
     }
 
+    @Test("a store that was full refuses nothing later, also on a name that is claimed")
+    func fullNoMore() {
+        let fleet = TestFleet(2)
+        fleet.run()
+        for host in fleet.hosts {
+            host.acquire(job, .read)
+            fleet.run()
+        }
+        fleet.store.isFull = true
+        fleet[1].acquire(job, .write)
+        fleet.run()
+        #expect(fleet[1].rules(job).refusals == [.unavailable("the cluster has no room")])
+        fleet.store.isFull = false
+        fleet.pass(.seconds(2))
+        for host in fleet.hosts { host.release(job) }
+        fleet[1].acquire(job, .write)
+        fleet.pass(.milliseconds(100))
+        #expect(fleet[1].holders(job) == [.write] && fleet[1].rules(job).refusals.count == 1)
+    }
+
     @Test("the orderly end gives all idle claims up in few transactions, and revokes the lease")
     func leave() {
         let fleet = TestFleet(1)
