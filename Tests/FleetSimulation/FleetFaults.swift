@@ -135,7 +135,8 @@ extension FleetSimulation {
         }
         let lease = Int(settings.lease.wholeMilliseconds)
         // Some hosts stay away for so long that others must remove what is left of them.
-        hosts[host].isGone = generator.happens(30)
+        let others = hosts.indices.contains { $0 != host && !hosts[$0].isGone }
+        hosts[host].isGone = generator.happens(30) && others
         agenda.note(
             .starts(host), at: hosts[host].isGone ? after(10 * lease, 30 * lease) : after(10, 2 * lease))
     }
