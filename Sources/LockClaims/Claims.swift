@@ -67,6 +67,8 @@ public struct Claims: ~Copyable {
     var watchedTo: Revision = 0
     var isOldest = false
     var known: [LockName: Knowledge] = [:]
+    /// Whether there were more registers than are remembered.
+    var hasForgotten = false
     /// Of a restored session: registers that were last changed before this may yet be changed by what the former process has
     /// sent.
     var restoredUpTo: Revision = 0
@@ -191,6 +193,16 @@ public struct Claims: ~Copyable {
     /// a later revision, and so a higher floor.
     public var tokens: (floor: Token, gate: Token) {
         (Self.token(floorEpoch), Self.token(session == nil ? floorEpoch : gateRevision + 1 + offset))
+    }
+
+    /// The token below which all is known of a name: a grant with a lower one was made under a claim that this host has seen,
+    /// and it has seen as well whether that claim has ended.
+    ///
+    /// The newest revision says nothing of this: an answer about one name overtakes the watch, which tells about all others.
+    public func knownTokens(of name: LockName) -> Token {
+        let isComplete = known[name] != nil || !hasForgotten
+        let revision = max(isComplete ? hostsKnownTo : 0, known[name]?.asOf ?? 0)
+        return Self.token(session == nil || revision == 0 ? 0 : revision + 1 + offset)
     }
 
     private static func token(_ epoch: Revision) -> Token {

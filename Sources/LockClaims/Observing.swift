@@ -210,6 +210,7 @@ extension Claims {
         if records[name] == nil {
             guard !text.isEmpty || known[name] != nil else { return }
             if known[name] == nil, known.count >= configuration.rememberedRegisters, !namesThisHost(text) {
+                hasForgotten = true
                 return
             }
         }

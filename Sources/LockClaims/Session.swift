@@ -250,6 +250,7 @@ extension Claims {
     /// the same revision may stand for another state.
     private mutating func forgetRegisters() {
         known = [:]
+        hasForgotten = false
         absent = Fifo()
         for name in names {
             records[name]?.content = .register(Register())

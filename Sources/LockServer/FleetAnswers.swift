@@ -44,12 +44,14 @@ extension Server {
 
     /// Why it is not known whether another host has a grant with this token; nil if none has.
     ///
-    /// A token says that its grant was made when the store's revision was at most that of the token. So once this host has seen that
-    /// revision, it has seen the claim under which the grant was made, and whether that claim has ended.
+    /// A token says that its grant was made when the store's revision was at most that of the token. So once this host knows the
+    /// name as of that revision, it has seen the claim under which the grant was made, and whether that claim has ended.
     private func doubt(about token: Token, on name: LockName) -> String? {
         // A token from before the name was shared.
         guard token.isShared else { return nil }
-        guard claimsEnd != .never, let gate = fleet.inspect({ $0.claims.tokens.gate }), token < gate else {
+        guard claimsEnd != .never, let known = fleet.inspect({ $0.claims.knownTokens(of: name) }),
+            token < known
+        else {
             return "whether another host has this grant is not known here now; ask again"
         }
         guard let host = hosts(holding: name).first?.host else { return nil }
