@@ -25,7 +25,7 @@ extension Claims {
         // No other host can have a claim beside it, whatever the watch has shown.
         if directive(for: name).allowed == .write { return .nowhere }
         let knowledge = known[name]
-        let epoch = Revision(token.rawValue >> 16 & (1 << 46 - 1))
+        let epoch = Revision(token.rawValue >> UInt64(configuration.tokenBits) & (1 << 46 - 1))
         guard epoch - offset <= max(watchedTo, knowledge?.asOf ?? 0), knowledge != nil || !hasForgotten else {
             return .unknown("whether another host has this grant is not known here now; ask again")
         }
