@@ -90,7 +90,8 @@ package struct BlockingConnection: ~Copyable {
     private borrowing func wait(for event: Int32, until end: Deadline) throws(ConnectionEnded) -> Bool {
         while true {
             var request = pollfd(fd: socket.rawValue, events: Int16(event), revents: 0)
-            let ready = poll(&request, 1, end.milliseconds)
+            // A look now and then, because `poll` does not count the time in which the machine sleeps.
+            let ready = poll(&request, 1, min(end.milliseconds, 1_000))
             if ready > 0 { return true }
             if ready == 0, end.isOver { return false }
             if ready < 0, errno != EINTR { throw ConnectionEnded(.last("poll")) }

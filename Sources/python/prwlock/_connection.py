@@ -5,8 +5,7 @@ are in a queue, `_waiting`. The first thread reads for all, and wakes each threa
 Entering, checking for the first place and leaving are one list operation each. So the queue needs no lock, which an
 interrupted thread could keep. No wake-up is lost:
 
-- A thread enters the queue before it checks whether it is the first. A thread that leaves is out of the queue before it
-  wakes the new first thread.
+- A thread enters the queue before it checks whether it is first, and leaves it before it wakes the new first thread.
 - A thread makes the lock that it sleeps on (`Sleeper.bell`) before it checks for its reply. The reader stores the reply
   before it checks for that lock.
 
@@ -330,8 +329,7 @@ class Connection(Session):
 
     def next_notice(self) -> Optional[bytes]:
         """Waits for a notice, or for `Listener.is_time` (b""); returns None at the end. One thread may call this."""
-        listener = self.listener
-        if not isinstance(listener, Listener):
+        if not isinstance(listener := self.listener, Listener):
             raise RuntimeError("a connection needs `listen` before it has notices")
         while True:
             listener.reply = None

@@ -2,9 +2,9 @@
 
 The daemon takes a limited number of waiting requests of one session (1,000 by default), and refuses the next one with
 ``limit-waiters``. The task of a refused request waits here, in the order of the first requests, and sends its request
-again when it has a turn. Each end of another request for a lock gives a turn to the oldest task that has none. So does an
-alarm, now and then, because places may become free by what other sessions do; but never while an older task's request
-for the same lock has no answer.
+again when it has a turn. Each end of another request for a lock gives a turn to the oldest task that has none. So does
+an alarm, now and then, because places may become free by what other sessions do; but never while an older task's
+request for the same lock has no answer.
 
 No task overtakes an older one that wants the same lock and stands in the queue. It stands there until its lock is
 granted, also when it has a turn: until then the daemon may refuse it once more. Lines and replies keep their order: if
