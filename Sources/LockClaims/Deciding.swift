@@ -58,7 +58,7 @@ extension Claims {
                 storedState.totalClaims += 1
                 floorEpoch = max(floorEpoch, record.modified + offset)
             } else {
-                storedState.totalHandovers += 1
+                if session != nil { storedState.totalHandovers += 1 }
                 record.isMarkDoubtful = false
             }
             if record.held == nil { storedState.claims += 1 }

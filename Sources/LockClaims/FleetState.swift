@@ -18,6 +18,7 @@ public struct FleetState: Sendable, Equatable {
     public var highestEpoch: Revision = 0
     public var totalKeepAlives: UInt64 = 0
     public var totalClaims: UInt64 = 0
+    /// The claims that were given up, or from write to read; not those that ended with a session.
     public var totalHandovers: UInt64 = 0
     public var totalLostLeases: UInt64 = 0
 

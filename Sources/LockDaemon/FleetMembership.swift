@@ -81,6 +81,8 @@ extension Daemon {
         while !isOver, !isLate || membership.link.fault == nil, let state = reactor.server.fleetState {
             switch state.phase {
             case .beginning: break
+            // This may pass, as when etcd is full.
+            case .failed(.other): isOver = true
             case .failed(let fault):
                 membership.link.close()
                 if let listener { endpoint.remove(listener.socket) }

@@ -72,7 +72,12 @@ extension Server {
             let process = conversations.processID(of: blocker.session)
             heldBy.add(HeldBy.Holder(processID: process, mode: blocker.mode))
         }
-        if fleet != nil { for host in hosts(holding: name, against: mode) { heldBy.add(host) } }
+        if fleet != nil {
+            let hosts = hosts(holding: name, against: mode)
+            // Behind another host's writer, a reader waits for the readers before it, as on one host.
+            let others = hosts.isEmpty && blockers.first.isEmpty ? self.hosts(holding: name) : hosts
+            for host in others { heldBy.add(host) }
+        }
         heldBy.addUnnamed(blockers.more)
         return heldBy
     }

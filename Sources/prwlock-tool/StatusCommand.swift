@@ -58,7 +58,9 @@ extension LockReport {
     private var summary: String {
         let modes = Set(holders.map(\.row.mode))
         guard let strongest = modes.max() else {
-            return waiters.isEmpty ? "free\(caching)" : "free, \(waiting)\(caching)"
+            // Whether other hosts hold what they claim is known there only.
+            let free = isShared ? "not held on this host" : "free"
+            return waiters.isEmpty ? "\(free)\(caching)" : "\(free), \(waiting)\(caching)"
         }
         let held = holders.count == 1 ? "1 holder" : "\(holders.count) holders"
         return "held (\(strongest)), \(held), \(waiting)\(caching)"

@@ -122,6 +122,22 @@ struct InterleavingTests {
         #expect(fleet[0].holders(job) == [.read])
     }
 
+    @Test("a host that was stopped does not take its own silence for that of the store")
+    func stoppedNotUnreachable() {
+        let fleet = fleet()
+        fleet[0].acquire(job, .write)
+        fleet.run()
+        fleet[0].isStopped = true
+        fleet.pass(.seconds(60))
+        fleet[0].isStopped = false
+        fleet[0].now = fleet.now
+        fleet[0].acquire(job, .read)
+        #expect(fleet[0].rules(job).lost == 1 && fleet[0].rules(job).refusals == [])
+        #expect(fleet[0].claims.state.isReachable && fleet[0].claims.state.unavailable == nil)
+        fleet.run()
+        #expect(fleet[0].holders(job) == [.read])
+    }
+
     @Test("a host that has come back is not swept for its former session")
     func sweepAgainstReturn() {
         let fleet = fleet()

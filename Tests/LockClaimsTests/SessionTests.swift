@@ -83,6 +83,7 @@ struct SessionTests {
         fleet.pass(.milliseconds(1))
         #expect(fleet[0].holders(job) == [] && fleet[0].holders(other) == [])
         #expect(fleet[0].claims.state.totalLostLeases == 1)
+        #expect(fleet[0].claims.state.totalHandovers == 0, "nothing was given up")
         while !fleet[0].sent.isEmpty { _ = fleet.giveUp(fleet[0]) }
         fleet.pass(.seconds(1))
         #expect(fleet[0].claims.state.unavailable != nil, "no session, and no answer for the time of a lease")

@@ -42,6 +42,18 @@ import Testing
             """)
     }
 
+    @Test("a reader behind another host's writer is told of the readers that this one waits for (G2)")
+    func readerBehindWriter() {
+        FleetRoom(hosts: 3).play(
+            """
+            1a> READ jobs
+            1a< GRANTED jobs read token=T until
+            2a> WRITE jobs
+            3a> READ jobs wait=0
+            3a< BUSY jobs read held-by=host:web1/read
+            """)
+    }
+
     @Test("under a claim no request goes to the store") func claimed() {
         let room = FleetRoom()
         _ = room.ask(1, "a", "WRITE jobs")

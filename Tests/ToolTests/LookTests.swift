@@ -91,7 +91,7 @@ import Testing
             claimWaiters: [.init(host: two, mode: .read)], facts: { _ in ProcessDescription() })
         #expect(
             report.text(.plain, DisplayClock(now: 0)).text == """
-                jobs: free
+                jobs: not held on this host
 
                 HOST  CLAIMS  WAITS FOR A CLAIM
                 web1  write   -

@@ -62,7 +62,9 @@ class Report:
     def _summary(self) -> str:
         waiting = f"{len(self._waiters)} waiting" if self._waiters else "no request waits"
         if not self._holders:
-            return f"free, {waiting}" if self._waiters else "free"
+            # Whether other hosts hold what they claim is known there only.
+            free = "not held on this host" if any(self._hosts) else "free"
+            return f"{free}, {waiting}" if self._waiters else free
         # The alphabetical order of the modes is the order of their strength.
         mode = max(row.mode for row, _, _ in self._holders)
         count = len(self._holders)
