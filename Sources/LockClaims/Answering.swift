@@ -105,6 +105,8 @@ extension Claims {
         case .unknown, .refused:
             // Whether it was carried out does not matter: it says again what is so now.
             if case .publishWaits = purpose { waits.publishAgain(at: now) }
+            if case .raiseGate = purpose { gatePauseEnd = now.advanced(by: .milliseconds(200)) }
+            if case .refused(.full) = answer { noteNoRoom() }
             // A refusal would come again and again.
             if case .check = purpose, case .unknown = answer { outbox.append(.check) }
         default: break

@@ -41,6 +41,8 @@ public struct Claims: ~Copyable {
     var isKeepingAlive = false
     var nextKeepAlive = Instant.zero
     var isRaisingGate = false
+    /// After a refusal, which would come again at once.
+    var gatePauseEnd: Instant?
     /// Nil until something is asked.
     var lastAnswer: Instant?
     var lastTrouble = "no answer yet"
@@ -205,7 +207,7 @@ public struct Claims: ~Copyable {
 
     /// Raises the gate by a new revision, as few tokens are left below it.
     public mutating func raiseGate() {
-        guard session != nil, !isRaisingGate else { return }
+        guard session != nil, !isRaisingGate, gatePauseEnd == nil else { return }
         isRaisingGate = true
         outbox.append(.raiseGate)
     }

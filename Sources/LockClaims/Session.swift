@@ -37,6 +37,7 @@ extension Claims {
             look()
         }
         if let at = listAt, now >= at { beginListing() }
+        if let end = gatePauseEnd, now >= end { gatePauseEnd = nil }
         lookAtWatch()
         noteReachability()
         while let name = deadlines.pop(until: now) {
@@ -54,6 +55,7 @@ extension Claims {
         next = Instant.earliest(next, listAt)
         next = Instant.earliest(next, deadlines.next)
         if session != nil {
+            next = Instant.earliest(next, gatePauseEnd)
             if !isKeepingAlive { next = Instant.earliest(next, nextKeepAlive) }
             next = Instant.earliest(next, nextWatchDeadline)
             next = Instant.earliest(next, waits.nextDeadline(isRecalling: recalls > 0))
@@ -250,6 +252,7 @@ extension Claims {
         isOldest = false
         isKeepingAlive = false
         isRaisingGate = false
+        gatePauseEnd = nil
         hosts = [:]
         waits.reset()
         outbox = Fifo()

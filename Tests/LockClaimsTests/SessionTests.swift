@@ -207,6 +207,31 @@ struct SessionTests {
         #expect(fleet[1].holders(other) == [.write])
     }
 
+    @Test("a full store is asked for room for tokens now and then, and not again at once")
+    func fullOfTokens() {
+        let fleet = TestFleet(1)
+        fleet.run()
+        let gate = fleet[0].claims.tokens.gate
+        fleet.store.isFull = true
+        fleet[0].holdsRequests = true
+        var refused = 0
+        for _ in 0..<10 {
+            fleet[0].claims.raiseGate()
+            fleet.run()
+            refused += fleet[0].sent.count
+            while !fleet[0].sent.isEmpty { fleet.carryOut(fleet[0]) }
+            fleet.run()
+        }
+        #expect(refused == 1 && fleet[0].events.contains(.noRoom))
+        #expect(fleet[0].claims.nextDeadline == fleet.now.advanced(by: .milliseconds(200)))
+        fleet.store.isFull = false
+        fleet[0].holdsRequests = false
+        fleet.pass(.milliseconds(200))
+        fleet[0].claims.raiseGate()
+        fleet.run()
+        #expect(fleet[0].claims.tokens.gate > gate)
+    }
+
     @Test("a store that was full refuses nothing later, also on a name that is claimed")
     func fullNoMore() {
         let fleet = TestFleet(2)
