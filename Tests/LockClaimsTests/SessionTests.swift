@@ -153,6 +153,9 @@ struct SessionTests {
         host.put("prwlock/hosts/web1", "hello")
         host.run()
         #expect(isFailed(host[0], .damagedKey("prwlock/hosts/web1")))
+        // No daemon waits a year for another one's lease.
+        #expect(HostRecord(text: Array("prwlock-host 1\ninstance a\nlease 3600\n".utf8)) != nil)
+        #expect(HostRecord(text: Array("prwlock-host 1\ninstance a\nlease 31536000\n".utf8)) == nil)
     }
 
     @Test("a damaged register is a fault for its name alone, and no grant")
