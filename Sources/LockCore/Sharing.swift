@@ -94,8 +94,9 @@ struct FleetStake: BitwiseCopyable {
 
 /// What the fleet shares, and which of it has changed.
 extension LockTable {
-    /// How long a request that must not wait (`wait=0`) waits for other hosts.
-    static var probeLimit: Duration { .seconds(1) }
+    /// How long a request that must not wait (`wait=0`) waits for other hosts. Clients wait 750 ms for its answer, and would
+    /// take this daemon for a stopped one.
+    static var probeLimit: Duration { .milliseconds(500) }
 
     /// The session of the fleet; nil before the first shared lock.
     public var fleetSession: SessionID? { fleet.map { id(of: $0) } }

@@ -135,13 +135,13 @@ struct HandoverTests {
     }
 
     @Test(
-        "a probe without an answer is refused after a second, as unavailable if no other host is known to have the claim"
+        "a probe without an answer is refused after half a second, as unavailable if no other host is known to have the claim"
     )
     func probeLimit() {
         let fleet = fleet()
         fleet[1].holdsRequests = true
         fleet[1].acquire(job, .write, isProbe: true)
-        fleet.pass(.milliseconds(999))
+        fleet.pass(.milliseconds(499))
         #expect(fleet[1].rules(job).refusals == [])
         fleet.pass(.milliseconds(1))
         #expect(fleet[1].rules(job).refusals == [.unavailable("no answer from the cluster in time")])
