@@ -135,6 +135,9 @@ extension LockTable {
         return grants[grant].mode == .write ? .all : .read
     }
 
+    /// Whether requests of a session that were not to wait have no answer yet, because other hosts are asked.
+    public func hasProbes(_ session: SessionID) -> Bool { sessions[slot(of: session)].probes > 0 }
+
     // MARK: - Records
 
     /// Makes the record of a shared lock, on which sessions have nothing yet.
@@ -174,6 +177,8 @@ extension LockTable {
         let lock = waiters[waiter].lock
         if waiters[waiter].isProbe {
             changeStake(of: lock) { $0.probes = UInt32(Int32($0.probes) + change) }
+            let session = owners[waiters[waiter].owner].session
+            sessions[session].probes = UInt32(Int32(sessions[session].probes) + change)
         }
         // Where the fleet holds nothing, a claim would not help.
         guard locks[lock].sharing.contains(.holds) else { return }
