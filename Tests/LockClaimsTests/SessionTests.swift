@@ -191,6 +191,27 @@ struct SessionTests {
         #expect(fleet[0].holders(job) == [] && fleet[0].rules(job).lost == 1)
     }
 
+    @Test("what dead hosts have left on many names is removed in portions")
+    func manyDead() {
+        let fleet = TestFleet(1)
+        fleet.run()
+        for number in 0..<1_000 {
+            fleet.put("prwlock/n/job\(number)", "prwlock-claim 1\nholds read gone 1\n")
+        }
+        fleet.put("prwlock/hosts/gone", "prwlock-host 1\ninstance gone\nlease 10\n")
+        fleet.run()
+        #expect(fleet[0].claims.state.registers == 1_000)
+        fleet[0].holdsAnswers = true
+        _ = fleet.store.carryOut(
+            .transaction(Transaction(then: [.delete(key: Array("prwlock/hosts/gone".utf8))])), at: fleet.now)
+        fleet.pass(.milliseconds(10))
+        #expect((1...200).contains(fleet[0].claims.records.count))
+        fleet[0].holdsAnswers = false
+        fleet.pass(.milliseconds(10))
+        #expect(fleet[0].claims.records.isEmpty)
+        #expect(fleet.store.pairs(prefix: Array("prwlock/n/".utf8)).isEmpty)
+    }
+
     @Test("a full store refuses new claims, and keeps those that are held")
     func full() {
         let fleet = TestFleet(2)
