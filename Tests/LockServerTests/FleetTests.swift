@@ -203,8 +203,10 @@ import Testing
             """
             1a> WRITE held
             1a< GRANTED held write token=T until
+            1a> WRITE more
+            1a< GRANTED more write token=T until
             """)
-        room.say(2, "a", "#1 WRITE free wait=0\n#2 WRITE held wait=0\n#3 WRITE held owner=t\n")
+        room.say(2, "a", "#1 WRITE free wait=0\n#2 WRITE held wait=0\n#3 WRITE more\n")
         room.play(
             """
             2a ends
@@ -212,10 +214,10 @@ import Testing
             2a< #2 BUSY held write held-by=host:web1/write
             1b> WRITE free wait=0
             1b< GRANTED free write token=T ownerdied=1 until
-            1a> RELEASE held
-            1a< RELEASED held token=T
-            1a> WRITE held wait=0
-            1a< GRANTED held write token=T until
+            1a> RELEASE more
+            1a< RELEASED more token=T
+            1a> WRITE more wait=0
+            1a< GRANTED more write token=T until
             """)
         #expect(room.hosts[1].sessions["a"].map { room.hosts[1].server.interest(in: $0) } == .close)
     }
