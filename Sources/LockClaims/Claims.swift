@@ -71,6 +71,8 @@ public struct Claims: ~Copyable {
     var watchedTo: Revision = 0
     var care = WatchCare()
     var isOldest = false
+    /// Registers that are to be looked at for sessions that have ended.
+    var sweeps = Fifo<LockName>()
     var known: [LockName: Knowledge] = [:]
     /// Whether there are more registers than are to be remembered.
     var hasForgotten = false

@@ -6,8 +6,8 @@ import LockVocabulary
 extension Claims {
     /// How long a reading probe of another host waits for the readers of this host to be alone on the lock.
     static var probePatience: Duration { .milliseconds(5) }
-    /// How long a local request that must not wait waits for the store.
-    static var probeLimit: Duration { .seconds(1) }
+    /// How long a local request that must not wait waits for the store. The rules have the same limit.
+    static var probeLimit: Duration { .milliseconds(500) }
 
     mutating func settle(_ name: LockName) {
         guard var record = records[name] else { return }

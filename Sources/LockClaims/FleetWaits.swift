@@ -25,6 +25,9 @@ struct FleetWaits {
     /// How long a circle is seen before it is ended.
     private static let patience = Duration.milliseconds(300)
 
+    /// How many edges of a host count, the oldest ones, so that no host makes others search for long.
+    private static let limit = 1_000
+
     private var isWanted = false
     private var nextQuestion = Instant.zero
     /// The edges at the last two answers of the rules, with their stamps.
@@ -48,7 +51,13 @@ struct FleetWaits {
     mutating func update(_ edges: [WaitEdge], at now: Instant, stamp: Revision) -> Bool {
         var next: [WaitEdge: Revision] = [:]
         for edge in edges { next[edge] = latest[edge] ?? stamp }
-        let lasting = next.filter { latest[$0.key] != nil }
+        var lasting = next.filter { latest[$0.key] != nil }
+        if lasting.count > Self.limit {
+            let oldest = lasting.sorted {
+                ($0.value, $0.key.held, $0.key.waiter) < ($1.value, $1.key.held, $1.key.waiter)
+            }
+            lasting = Dictionary(uniqueKeysWithValues: oldest.prefix(Self.limit).map { ($0.key, $0.value) })
+        }
         latest = next
         defer { (published, isUncertain) = (lasting, false) }
         return isUncertain || published != lasting
@@ -74,7 +83,7 @@ struct FleetWaits {
 
     // MARK: - The edges of others
 
-    /// Takes what a host has published; nil for nothing. A damaged value has no edges.
+    /// Takes what a host has published; nil for nothing. A value that is damaged or has too many edges has none.
     mutating func note(_ value: [UInt8]?, of host: HostName, asOf revision: Revision) {
         if let former = foreign[host], former.asOf > revision { return }
         foreign[host] = (value.flatMap { Self.edges($0, of: host) } ?? [], revision)
@@ -88,7 +97,7 @@ struct FleetWaits {
         guard lines.take() == ["prwlock-waits", "1"] else { return nil }
         var edges: [Edge] = []
         while let words = lines.take() {
-            guard words.count == 5, words[0] == "edge", let held = LockName(words[1]),
+            guard edges.count < limit, words.count == 5, words[0] == "edge", let held = LockName(words[1]),
                 let wanted = LockName(words[2]), let waiter = UInt64(words[3]),
                 let stamp = Revision(canonical: words[4])
             else { return nil }
@@ -144,18 +153,25 @@ struct FleetWaits {
 
     /// A shortest circle in which an edge is the youngest, from this edge on; nil if there is none.
     private static func circle(from start: Edge, _ next: [LockName: [Edge]]) -> [Edge]? {
-        var ways: [[Edge]] = [[start]]
+        // Each edge that was reached, and the place of the one before it.
+        var row: [(edge: Edge, before: Int)] = [(start, 0)]
         var reached: Set<Edge> = [start]
-        while let way = ways.first, let last = way.last {
-            ways.removeFirst()
-            if last.edge.wanted == start.edge.held { return way }
+        var place = 0
+        while place < row.count {
+            let last = row[place].edge
+            if last.edge.wanted == start.edge.held {
+                var way = [last]
+                while place > 0 {
+                    place = row[place].before
+                    way.append(row[place].edge)
+                }
+                return way.reversed()
+            }
             let more = (next[last.edge.wanted] ?? []).filter {
-                $0.isOlder(than: start) && !reached.contains($0)
+                $0.isOlder(than: start) && reached.insert($0).inserted
             }
-            for edge in more.sorted(by: { $0.isOlder(than: $1) }) {
-                reached.insert(edge)
-                ways.append(way + [edge])
-            }
+            for edge in more.sorted(by: { $0.isOlder(than: $1) }) { row.append((edge, place)) }
+            place += 1
         }
         return nil
     }

@@ -101,7 +101,8 @@ struct HostRecord: Equatable, Sendable {
         guard lines.take() == ["prwlock-host", "1"],
             let first = lines.take(), first.count == 2, first[0] == "instance",
             let second = lines.take(), second.count == 2, second[0] == "lease",
-            let seconds = Revision(canonical: second[1]), lines.take() == nil, lines.isComplete
+            let seconds = Revision(canonical: second[1]), (1...3_600).contains(seconds),
+            lines.take() == nil, lines.isComplete
         else { return nil }
         instance = first[1]
         leaseSeconds = seconds

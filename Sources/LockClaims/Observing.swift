@@ -166,13 +166,28 @@ extension Claims {
         isOldest = hosts.values.allSatisfy { $0.number.map { $0 >= session.number } ?? true }
         guard mayHaveEnded || isOldest && !wasOldest else { return }
         for name in names where namesDeadSession(records[name]?.register) { settle(name) }
+        sweeps = Fifo()
         guard isOldest else { return }
-        let dead = known.filter { records[$0.key] == nil && namesDeadSession(Register(text: $0.value.text)) }
-        for name in dead.keys.sorted() {
+        for name in known.keys.sorted() where records[name] == nil { sweeps.append(name) }
+    }
+
+    private var isSweeping: Bool { session != nil && !isLeaving && ready.isEmpty && !sweeps.isEmpty }
+
+    /// Looks at some of the registers that may name dead sessions, unless other names wait for their turn. A host may have left
+    /// a hundred thousand: all of them in one call would hold up the sessions of this host, and its keep-alives.
+    mutating func sweepSome() {
+        guard isSweeping else { return }
+        for _ in 0..<Self.batchLimit {
+            guard let name = sweeps.popFirst() else { return }
+            guard records[name] == nil, namesDeadSession(known[name].flatMap { Register(text: $0.text) })
+            else { continue }
             records[name] = newRecord(name)
             settle(name)
         }
     }
+
+    /// When to go on with it: as soon as the caller has done all else.
+    var nextSweep: Instant? { isSweeping ? now : nil }
 
     private func namesDeadSession(_ register: Register?) -> Bool {
         guard let register else { return false }

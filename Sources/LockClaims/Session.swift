@@ -45,6 +45,7 @@ extension Claims {
             records[name]?.deadline = nil
             settle(name)
         }
+        sweepSome()
         if session != nil { waits.advance(to: now, of: configuration.host, isRecalling: recalls > 0) }
         if isLeaving { goOnLeaving() }
     }
@@ -58,6 +59,7 @@ extension Claims {
             next = Instant.earliest(next, gatePauseEnd)
             if !isKeepingAlive { next = Instant.earliest(next, nextKeepAlive) }
             next = Instant.earliest(next, nextWatchDeadline)
+            next = Instant.earliest(next, nextSweep)
             next = Instant.earliest(next, waits.nextDeadline(isRecalling: recalls > 0))
         } else if storedState.isReachable, step != .ended, let lastAnswer {
             next = Instant.earliest(next, lastAnswer.advanced(by: .seconds(configuration.leaseSeconds)))
@@ -250,6 +252,7 @@ extension Claims {
         care = WatchCare()
         restoredUpTo = 0
         isOldest = false
+        sweeps = Fifo()
         isKeepingAlive = false
         isRaisingGate = false
         gatePauseEnd = nil

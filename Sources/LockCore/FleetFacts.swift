@@ -36,7 +36,11 @@ extension LockTable {
             locks[lock].sharing.insert(.shared)
             if fleetHold(of: lock) != .all { locks[lock].sharing.insert(.claimed) }
             var probes: UInt32 = 0
-            func count(_ waiter: Slot<Waiter>) { if waiters[waiter].isProbe { probes += 1 } }
+            func count(_ waiter: Slot<Waiter>) {
+                guard waiters[waiter].isProbe else { return }
+                probes += 1
+                sessions[owners[waiters[waiter].owner].session].probes += 1
+            }
             locks[lock].contenders.forEach(in: waiters) { count($0) }
             locks[lock].readers.forEach(in: waiters) { count($0) }
             if let upgrade = locks[lock].upgrade { count(upgrade) }
@@ -49,7 +53,7 @@ extension LockTable {
 
     /// Throws if an invariant of shared locks does not hold.
     func checkFleet() throws(BrokenInvariant) {
-        var (owners, records, shared) = (0, 0, 0)
+        var (owners, records, shared, probes) = (0, 0, 0, 0)
         for raw in 0..<locks.bound {
             let lock = Slot<Lock>(raw: raw)
             guard !locks[lock].isVacant else { continue }
@@ -59,6 +63,7 @@ extension LockTable {
             guard record.isShared else { continue }
             shared += 1
             let stake = stake(of: lock)
+            probes += Int(stake.probes)
             try expect(stakes[UInt64(raw)] != nil, "a shared lock has no stake")
             try expect(
                 (stake.grant != nil) == record.sharing.contains(.holds)
@@ -88,6 +93,8 @@ extension LockTable {
             owners += stake.owner == nil ? 0 : 1
             records += (stake.grant == nil ? 0 : 1) + (stake.waiter == nil ? 0 : 1)
         }
+        for raw in 0..<sessions.bound { probes -= Int(sessions[Slot(raw: raw)].probes) }
+        try expect(probes == 0, "locks and sessions have not the same requests that were not to wait")
         try expect(stakes.count == shared, "a lock that is gone, or not shared, has a stake")
         try expect(records == fleetRecords, "what the fleet has is miscounted")
         if let fleet {

@@ -134,6 +134,8 @@ struct Session: Placeable {
     var phase = Phase.open
     /// Whether it has declared the release of a grant for its end.
     var hasReleaseAtEnd = false
+    /// The number of its requests that were not to wait, and that other hosts are asked about.
+    var probes: UInt32 = 0
 
     enum Phase {
         case open

@@ -94,8 +94,9 @@ struct FleetStake: BitwiseCopyable {
 
 /// What the fleet shares, and which of it has changed.
 extension LockTable {
-    /// How long a request that must not wait (`wait=0`) waits for other hosts.
-    static var probeLimit: Duration { .seconds(1) }
+    /// How long a request that must not wait (`wait=0`) waits for other hosts. Clients wait 750 ms for its answer, and would
+    /// take this daemon for a stopped one.
+    static var probeLimit: Duration { .milliseconds(500) }
 
     /// The session of the fleet; nil before the first shared lock.
     public var fleetSession: SessionID? { fleet.map { id(of: $0) } }
@@ -133,6 +134,9 @@ extension LockTable {
         guard let grant = stake(of: lock).grant else { return .nothing }
         return grants[grant].mode == .write ? .all : .read
     }
+
+    /// Whether requests of a session that were not to wait have no answer yet, because other hosts are asked.
+    public func hasProbes(_ session: SessionID) -> Bool { sessions[slot(of: session)].probes > 0 }
 
     // MARK: - Records
 
@@ -173,6 +177,8 @@ extension LockTable {
         let lock = waiters[waiter].lock
         if waiters[waiter].isProbe {
             changeStake(of: lock) { $0.probes = UInt32(Int32($0.probes) + change) }
+            let session = owners[waiters[waiter].owner].session
+            sessions[session].probes = UInt32(Int32(sessions[session].probes) + change)
         }
         // Where the fleet holds nothing, a claim would not help.
         guard locks[lock].sharing.contains(.holds) else { return }

@@ -34,11 +34,11 @@ extension Server {
         case .granted(let session, let tag, let name, let granted):
             guard let client = conversations.openIndex(of: session) else { return }
             conversations[client].write(reply(granted, name, client), tag)
-            enforceBounds(on: client)
+            noteAnswer(to: client)
         case .refused(let session, let tag, let name, let mode, let refusal):
             guard let client = conversations.openIndex(of: session) else { return }
             conversations[client].write(reply(refusal, name, mode, client), tag)
-            enforceBounds(on: client)
+            noteAnswer(to: client)
         case .expired(let session, let name, let token, _):
             #if DEBUG
                 plantedFaults?.strike(leaseOn: name)
@@ -56,6 +56,12 @@ extension Server {
         case .markForgotten(let name): note(.markForgotten, name, by: nil)
         case .changed(let change): sendWatchers(change)
         }
+    }
+
+    /// Holds a session to its bounds after an answer. It may be the last one that the end of the session waits for.
+    private mutating func noteAnswer(to client: ConversationIndex) {
+        if conversations[client].ending != nil { queue(client) }
+        enforceBounds(on: client)
     }
 
     /// Sends a notice, unless the session has ended: `BYE` and `limit-buffers` are the last lines that a client reads.

@@ -36,7 +36,7 @@ extension Server {
         }
         guard conversations[client].phase == .open, !conversations.isBlocked(client) else { return nil }
         if conversations[client].hasParked { return .line }
-        return conversations[client].ending == nil ? nil : .end
+        return conversations[client].ending == nil || awaitsHosts(client) ? nil : .end
     }
 
     /// Takes the next step of a session; false if its line cannot be decided yet, and stays the next one.

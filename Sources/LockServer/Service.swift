@@ -106,11 +106,19 @@ extension Server {
 
     /// Ends the session if no more input comes, and all lines are carried out.
     mutating func endIfDone(_ client: ConversationIndex, _ now: Instant) {
-        guard let ending = conversations[client].ending, !conversations.isPaused(client) else { return }
+        guard let ending = conversations[client].ending, !conversations.isPaused(client),
+            !awaitsHosts(client)
+        else { return }
         end(client, as: ending.phase, wasKilled: ending.wasKilled, now)
     }
 
-    private mutating func queue(_ client: ConversationIndex) {
+    /// Whether a session at the end of its input still gets the answer to a request that was not to wait: other hosts have a
+    /// moment for it.
+    func awaitsHosts(_ client: ConversationIndex) -> Bool {
+        conversations[client].ending?.phase == .ending && table.hasProbes(conversations[client].session)
+    }
+
+    mutating func queue(_ client: ConversationIndex) {
         accounts.queue(conversations[client].session, of: conversations[client].account)
     }
 

@@ -135,13 +135,13 @@ struct HandoverTests {
     }
 
     @Test(
-        "a probe without an answer is refused after a second, as unavailable if no other host is known to have the claim"
+        "a probe without an answer is refused after half a second, as unavailable if no other host is known to have the claim"
     )
     func probeLimit() {
         let fleet = fleet()
         fleet[1].holdsRequests = true
         fleet[1].acquire(job, .write, isProbe: true)
-        fleet.pass(.milliseconds(999))
+        fleet.pass(.milliseconds(499))
         #expect(fleet[1].rules(job).refusals == [])
         fleet.pass(.milliseconds(1))
         #expect(fleet[1].rules(job).refusals == [.unavailable("no answer from the cluster in time")])
@@ -226,5 +226,24 @@ struct HandoverTests {
         #expect(circles[0].isEmpty != circles[1].isEmpty)
         let circle = (circles[0] + circles[1]).first
         #expect(circle?.hops.count == 2)
+    }
+
+    @Test(
+        "edges that another program has written cost no host much time, and end no request without a circle")
+    func foreignEdges() {
+        let fleet = fleet()
+        fleet[0].acquire(job, .write)
+        fleet.run()
+        fleet[1].acquire(job, .write)
+        let edges = (0..<20_000).map { "edge job\($0 == 0 ? "" : String($0)) job\($0 + 1) 1 0\n" }
+        for count in [1_000, 20_000] {
+            fleet.put("prwlock/waits/other", "prwlock-waits 1\n" + edges.prefix(count).joined())
+            for _ in 0..<20 {
+                fleet.pass(.milliseconds(50))
+                guard fleet[0].claims.takeWaitsWanted() else { continue }
+                fleet[0].claims.updateWaits([WaitEdge(held: other, wanted: job, waiter: 5)], at: fleet.now)
+                #expect(fleet[0].claims.takeCircles().isEmpty)
+            }
+        }
     }
 }

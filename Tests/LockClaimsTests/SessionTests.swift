@@ -154,6 +154,9 @@ struct SessionTests {
         host.put("prwlock/hosts/web1", "hello")
         host.run()
         #expect(isFailed(host[0], .damagedKey("prwlock/hosts/web1")))
+        // No daemon waits a year for another one's lease.
+        #expect(HostRecord(text: Array("prwlock-host 1\ninstance a\nlease 3600\n".utf8)) != nil)
+        #expect(HostRecord(text: Array("prwlock-host 1\ninstance a\nlease 31536000\n".utf8)) == nil)
     }
 
     @Test("a damaged register is a fault for its name alone, and no grant")
@@ -187,6 +190,27 @@ struct SessionTests {
             .transaction(Transaction(then: [.delete(key: Array("prwlock/n/job".utf8))])), at: fleet.now)
         fleet.run()
         #expect(fleet[0].holders(job) == [] && fleet[0].rules(job).lost == 1)
+    }
+
+    @Test("what dead hosts have left on many names is removed in portions")
+    func manyDead() {
+        let fleet = TestFleet(1)
+        fleet.run()
+        for number in 0..<1_000 {
+            fleet.put("prwlock/n/job\(number)", "prwlock-claim 1\nholds read gone 1\n")
+        }
+        fleet.put("prwlock/hosts/gone", "prwlock-host 1\ninstance gone\nlease 10\n")
+        fleet.run()
+        #expect(fleet[0].claims.state.registers == 1_000)
+        fleet[0].holdsAnswers = true
+        _ = fleet.store.carryOut(
+            .transaction(Transaction(then: [.delete(key: Array("prwlock/hosts/gone".utf8))])), at: fleet.now)
+        fleet.pass(.milliseconds(10))
+        #expect((1...200).contains(fleet[0].claims.records.count))
+        fleet[0].holdsAnswers = false
+        fleet.pass(.milliseconds(10))
+        #expect(fleet[0].claims.records.isEmpty)
+        #expect(fleet.store.pairs(prefix: Array("prwlock/n/".utf8)).isEmpty)
     }
 
     @Test("a full store refuses new claims, and keeps those that are held")

@@ -8,7 +8,7 @@ import Testing
 ///
 /// `play` runs a transcript. `1a> ` precedes a line that the client `a` of the host 1 sends, and `1a< ` one that it receives before
 /// the next step. A step takes a few milliseconds, in which messages to and from the store are delivered. `+ 5s` lets time pass,
-/// `1a dies` ends the process of a client, `2 stops` and `2 goes on` stop a host without its knowledge, `2 is cut off` and
+/// `1a dies` ends the process of a client, `1a ends` only its input, `2 stops` and `2 goes on` stop a host without its knowledge, `2 is cut off` and
 /// `2 is back` are about its network, `2 crashes` ends the host for ever.
 ///
 /// All clients read at once. The transcript shows all lines but `! UNTIL`; tokens are shown as `token=T`, and the time until
@@ -90,6 +90,9 @@ final class FleetRoom {
             case let rest where rest.hasSuffix("dies"):
                 let letter = line.dropFirst().first ?? "?"
                 if let session = host.sessions[letter] { host.server.died(session, at: now) }
+            case let rest where rest.hasSuffix("ends"):
+                let letter = line.dropFirst().first ?? "?"
+                if let session = host.sessions[letter] { host.server.endOfInput(session, at: now) }
             default: Issue.record("a transcript has no line such as \(line)")
             }
         }

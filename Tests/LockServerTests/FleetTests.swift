@@ -208,6 +208,40 @@ import Testing
         #expect(refused.hasPrefix("ERROR cluster-unavailable lock=jobs mode=write "), "\(refused)")
     }
 
+    @Test("at the end of its input, a session still gets the answers to requests that were not to wait (G6)")
+    func halfClosed() {
+        let room = FleetRoom()
+        room.play(
+            """
+            1a> WRITE held
+            1a< GRANTED held write token=T until
+            1a> WRITE more
+            1a< GRANTED more write token=T until
+            """)
+        room.say(2, "a", "#1 WRITE free wait=0\n#2 WRITE held wait=0\n#3 WRITE more\n")
+        room.play(
+            """
+            2a ends
+            2a< #1 GRANTED free write token=T until
+            2a< #2 BUSY held write held-by=host:web1/write
+            1b> WRITE free wait=0
+            1b< GRANTED free write token=T ownerdied=1 until
+            1a> RELEASE more
+            1a< RELEASED more token=T
+            1a> WRITE more wait=0
+            1a< GRANTED more write token=T until
+            """)
+        #expect(room.hosts[1].sessions["a"].map { room.hosts[1].server.interest(in: $0) } == .close)
+    }
+
+    @Test("the death of a client ends what other hosts are asked about at once (G6)") func deadProbe() {
+        let room = FleetRoom()
+        room.play("1 is cut off")
+        room.say(1, "a", "WRITE jobs wait=0\n")
+        room.play("1a dies")
+        #expect(room.stat(1, "waiters") == 0)
+    }
+
     @Test("STATUS and LIST show which hosts have a name and wait for it, and STATS the fleet") func rows() {
         let room = FleetRoom()
         room.play(
