@@ -130,7 +130,10 @@ extension FleetSimulation {
             let request = oracle.asked[id], request.party.client == client
         else { throw Violation("an answer to no request: \(line)") }
         words.removeFirst()
-        guard words.first == "GRANTED" else { return try oracle.answered(request, words, at: now) }
+        guard words.first == "GRANTED" else {
+            if words.first == "DEADLOCK" { try circles.check(refused: request, words, oracle, at: now) }
+            return try oracle.answered(request, words, at: now)
+        }
         guard let token = Self.number("token", words) else { throw Violation("no token: \(line)") }
         let until = try until(words, host, isShared: settings.isShared(request.name))
         let died = words.first { $0.hasPrefix("ownerdied=") }?.dropFirst(10)
