@@ -4,15 +4,13 @@ import SimulatedStore
 
 /// What the clients of a host do: each owner takes locks, holds them for a while, and returns them.
 extension FleetSimulation {
-    static let owners = ["-", "t1", "t2"]
-
     /// A client of a host does something.
     mutating func act(_ host: Int) throws {
         guard hosts[host].daemon != nil else { return }
         if hosts[host].clients.count < settings.clientsOfHost, !isEnding { return connect(host) }
         guard let client = hosts[host].clients.randomElement(using: &generator) else { return }
         if generator.happens(1), !isEnding { return try die(client.number, of: host) }
-        let owner = isEnding ? nextToEnd(client, host) : generator.pick(Self.owners)
+        let owner = isEnding ? nextToEnd(client, host) : generator.pick(settings.owners)
         let party = Party(host: host, client: client.number, owner: owner)
         let waiting = oracle.asked.values.filter { $0.party == party }.sorted { $0.id < $1.id }
         if let request = waiting.first {

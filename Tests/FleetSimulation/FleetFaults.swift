@@ -96,7 +96,7 @@ extension FleetSimulation {
         // A watch may be behind for as long as a lease; nothing ends a claim for it. What answers do not tell is unseen then.
         let isBehind = generator.happens(40)
         if isBehind { delays[2] = .milliseconds(generator.number(most...3 * most)) }
-        let end = after(most, 4 * most)
+        let end = isBehind ? after(2 * most, 9 * most) : after(most, 4 * most)
         network.slowDown(
             host,
             by: SimulatedNetwork.Delays(

@@ -173,8 +173,6 @@ FAULTS = [
 
 # These live through all histories so far: the simulation lacks what shows them. `check` says when it catches one.
 UNSEEN = {
-    "a restored backup is not noticed",
-    "a restored backup does not raise the offset of tokens",
     "a claim that came back unseen keeps its old tokens",
     "the absence of a key is forgotten before the watch has passed it",
 }
