@@ -378,9 +378,10 @@ extension Claims {
         if let deadline { deadlines.add(name, at: deadline) }
     }
 
+    /// What pauses has a step left, such as a sweep that a full store has refused.
     private func isForgettable(_ record: Record) -> Bool {
         guard session != nil, !record.isInFlight, !record.isReady, !record.needsLookup,
-            record.situation.isIdle
+            record.situation.isIdle, record.pausedUntil.map({ $0 <= now }) ?? true
         else { return false }
         return !(record.register?.sessions.contains { $0.host == configuration.host } ?? false)
     }

@@ -35,8 +35,8 @@ struct FleetWaits {
     private var published: [WaitEdge: Revision] = [:]
     /// Whether the last publication may not have been carried out.
     private var isUncertain = false
-    /// The edges of others, as of a revision.
-    private var foreign: [HostName: (edges: [Edge], asOf: Revision)] = [:]
+    /// The edges of others in the store, as of a revision; for this host only the revision.
+    private var known: [HostName: (edges: [Edge], asOf: Revision)] = [:]
     private var seen: [WaitEdge: (circle: [Edge], since: Instant)] = [:]
     private var circles: [FleetCircle] = []
 
@@ -81,16 +81,27 @@ struct FleetWaits {
         nextQuestion = now.advanced(by: Self.period)
     }
 
-    // MARK: - The edges of others
+    // MARK: - The edges in the store
 
     /// Takes what a host has published; nil for nothing. A value that is damaged or has too many edges has none.
     mutating func note(_ value: [UInt8]?, of host: HostName, asOf revision: Revision) {
-        if let former = foreign[host], former.asOf > revision { return }
-        foreign[host] = (value.flatMap { Self.edges($0, of: host) } ?? [], revision)
+        if let former = known[host], former.asOf > revision { return }
+        known[host] = (value.flatMap { Self.edges($0, of: host) } ?? [], revision)
+    }
+
+    /// Takes what this host has published, as the store has it. What was sent long ago, by this process or a killed one, may be
+    /// carried out over what was published since.
+    mutating func noteOwn(_ value: [UInt8]?, of host: HostName, asOf revision: Revision, at now: Instant) {
+        if let former = known[host], former.asOf > revision { return }
+        known[host] = ([], revision)
+        if value != publication { publishAgain(at: now) }
     }
 
     /// A listing of all keys from this revision on is complete: what it has not shown has gone.
-    mutating func endListing(from first: Revision) { foreign = foreign.filter { $0.value.asOf >= first } }
+    mutating func endListing(from first: Revision, of host: HostName, at now: Instant) {
+        known = known.filter { $0.value.asOf >= first }
+        if known[host] == nil, publication != nil { publishAgain(at: now) }
+    }
 
     private static func edges(_ text: [UInt8], of host: HostName) -> [Edge]? {
         var lines = Lines(text)
@@ -131,7 +142,7 @@ struct FleetWaits {
 
     private mutating func look(at now: Instant, of host: HostName) {
         var before: [LockName: [Edge]] = [:]
-        for (other, known) in foreign where other != host {
+        for (_, known) in known {
             for edge in known.edges { before[edge.edge.held, default: []].append(edge) }
         }
         let own = published.map { Edge(host: host, edge: $0.key, stamp: $0.value) }

@@ -61,7 +61,7 @@ extension Claims {
             hosts[host] = HostKnowledge(number: nil, asOf: first)
         }
         hostsKnownTo = max(hostsKnownTo, first, watchedTo - 1)
-        waits.endListing(from: first)
+        waits.endListing(from: first, of: configuration.host, at: now)
         dropAbsent()
         noteHosts(mayHaveEnded: true)
     }
@@ -99,7 +99,7 @@ extension Claims {
         switch keys.subject(of: pair.key) {
         case .fleet: noteSettings(pair.modified, asOf: revision)
         case .host(let host): noteHost(host, pair.created, asOf: revision)
-        case .waits(let host): waits.note(pair.value, of: host, asOf: revision)
+        case .waits(let host): noteWaits(pair.value, of: host, asOf: revision)
         case .register(let name):
             note(name, text: pair.value, modified: pair.modified, asOf: revision, listing: listing)
         case .foreign: break
@@ -109,11 +109,19 @@ extension Claims {
     private mutating func observeDeletion(of key: [UInt8], at revision: Revision) {
         switch keys.subject(of: key) {
         case .host(let host): noteHost(host, nil, asOf: revision)
-        case .waits(let host): waits.note(nil, of: host, asOf: revision)
+        case .waits(let host): noteWaits(nil, of: host, asOf: revision)
         case .register(let name):
             note(name, text: [], modified: 0, asOf: revision)
         case .fleet: noteSettings(nil, asOf: revision)
         case .foreign: break
+        }
+    }
+
+    private mutating func noteWaits(_ value: [UInt8]?, of host: HostName, asOf revision: Revision) {
+        if host == configuration.host {
+            waits.noteOwn(value, of: host, asOf: revision, at: now)
+        } else {
+            waits.note(value, of: host, asOf: revision)
         }
     }
 

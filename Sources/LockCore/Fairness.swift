@@ -169,7 +169,8 @@ extension LockTable {
         guard record.isShared, graceEnd == nil else { return false }
         // Without a token for shared locks, the fleet is waited for as well.
         guard record.sharing.contains(.holds) else {
-            return record.sharing.contains(.shut) && !record.hasWaiters
+            let isFree = grant == nil ? mayHold(lock, mode, owner: nil) : record.holders.count == 1
+            return record.sharing.contains(.shut) && !record.hasWaiters && isFree
         }
         if grant != nil { return record.upgrade == nil && record.holders.count == 2 }
         guard let exclusive = record.exclusive, isFleet(exclusive), record.upgrade == nil else {

@@ -19,11 +19,14 @@ public struct FleetDependency: Sendable, Equatable {
 extension LockTable {
     /// What the waiting of the fleet's session on one lock has to do with what it holds on another.
     ///
+    /// A session may hold a lock, and wait for more of it than the claim lets it have, while another host waits for what it
+    /// holds. Then the two are one: the lock waits for itself.
+    ///
     /// The fleet has an owner of its own for each lock, so no circle of this host goes from one lock to another by way of other
     /// hosts. This finds its parts: with those of other hosts, the claims machine looks for circles over hosts. Bounded by
     /// `searchSteps` in all, so some may be missing where thousands wait.
     public mutating func fleetDependencies() -> [FleetDependency] {
-        guard let fleet, sessions[fleet].usage.waiters > 0 else { return [] }
+        guard let fleet else { return [] }
         var found: [FleetDependency] = []
         var budget = limits.searchSteps
         // The locks that sessions came to wait for last are the first ones.
@@ -33,16 +36,20 @@ extension LockTable {
             guard let grant = owners[owner].grants.first else { continue }
             let awaits = grants[grant].lock
             guard sessionWaiters(of: awaits) > 0 else { continue }
+            let mode = deferredMode(on: awaits)
             var search = WaitsFor(
                 WaitsFor.Request(
-                    owner: owner, asking: hop(owner, awaits), lock: awaits, mode: grants[grant].mode,
-                    upgrades: nil),
+                    owner: owner, asking: hop(owner, awaits), lock: awaits, mode: mode ?? grants[grant].mode,
+                    upgrades: grant),
                 budget: budget, isBehind: isBehind)
-            search.reach(self) { waiting, path in
-                guard let request = owners[waiting].waiters.first else { return }
+            search.reach(self, isDeferred: mode != nil) { waiting, path in
+                let request = owners[waiting].waiters.first
+                guard let awaited = waiting == owner ? awaits : request.map({ waiters[$0].lock }) else {
+                    return
+                }
                 found.append(
                     FleetDependency(
-                        awaited: name(of: waiters[request].lock), awaits: name(of: awaits),
+                        awaited: name(of: awaited), awaits: name(of: awaits),
                         path: path.map { FleetDependency.Edge(lock: name(of: $0.lock), number: $0.number) }))
             }
             budget = search.budget

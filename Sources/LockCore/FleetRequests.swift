@@ -106,7 +106,8 @@ extension LockTable {
     /// the request where that is possible.
     ///
     /// The request may have to be put off: one session's request to upgrade has the only place for upgrades, or the fleet would
-    /// close a circle of owners. Both end with an event on this lock, and `reconcile` then calls this again.
+    /// close a circle of owners, which `fleetDependencies` tells. Both end with an event on this lock, and `reconcile` then calls
+    /// this again.
     mutating func pursueRecall(_ lock: Slot<Lock>) {
         locks[lock].sharing.remove(.deferred)
         let stake = stake(of: lock)
@@ -134,6 +135,12 @@ extension LockTable {
         locks[lock].addWaiter(waiter, mode, isUpgrade: stake.grant != nil, in: &waiters)
         recallHolders(of: lock)
         if stake.isFirst { moveFirst(waiter) }
+    }
+
+    /// The mode of the fleet's request on a lock that was put off, as it would close a circle of owners; nil for none.
+    func deferredMode(on lock: Slot<Lock>) -> LockMode? {
+        guard locks[lock].sharing.contains(.deferred), locks[lock].upgrade == nil else { return nil }
+        return stake(of: lock).recall.mode(for: fleetHold(of: lock))
     }
 
     /// Whether a request of the fleet would close a circle of owners, or that cannot be known within the bound.

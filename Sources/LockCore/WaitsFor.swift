@@ -260,24 +260,33 @@ struct WaitsFor: ~Copyable {
     // MARK: - The fleet
 
     /// Calls the body with each request of the fleet that waits, over owners of this host, for the asking owner, and with the
-    /// requests on the way to it.
+    /// requests on the way to it. The asking owner, which is the fleet's for one lock, may wait for itself, also with a request
+    /// that it has put off, as it would close this circle.
     mutating func reach(
-        _ table: borrowing LockTable, _ body: (Slot<Owner>, [(lock: Slot<Lock>, number: UInt64)]) -> Void
+        _ table: borrowing LockTable, isDeferred: Bool,
+        _ body: (Slot<Owner>, [(lock: Slot<Lock>, number: UInt64)]) -> Void
     ) {
         guard let start = request.owner else { return }
         addWaiters(for: start, as: nil, table)
         while budget > 0, let owner = frontier.popLast() {
-            if table.isFleet(owner) {
-                var path: [(lock: Slot<Lock>, number: UInt64)] = []
-                var next = steps[owner]?.next
-                while let owner = next, let step = steps[owner] {
-                    path.append((step.lock, step.number))
-                    next = step.next
-                }
-                body(owner, path)
+            if table.isFleet(owner) { body(owner, path(to: steps[owner]?.next)) }
+            if isDeferred, isBefore(owner, table) {
+                closing = closing ?? Step(lock: request.lock, next: owner)
             }
             addWaiters(for: owner, as: owner, table)
         }
+        if let closing { body(start, path(to: closing.next)) }
+    }
+
+    /// The requests on the way from an owner to the asking one.
+    private func path(to first: Slot<Owner>?) -> [(lock: Slot<Lock>, number: UInt64)] {
+        var path: [(lock: Slot<Lock>, number: UInt64)] = []
+        var next = first
+        while let owner = next, let step = steps[owner] {
+            path.append((step.lock, step.number))
+            next = step.next
+        }
+        return path
     }
 
     // MARK: - The circle

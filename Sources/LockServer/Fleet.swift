@@ -234,7 +234,14 @@ extension Server {
         }
         for circle in fleet?.claims.takeCircles() ?? [] {
             guard let name = circle.hops.first?.lock else { continue }
-            let hops = circle.hops.dropFirst().map { Cycle.Hop(host: $0.host, lock: $0.lock) }
+            var hops = circle.hops.dropFirst().map { Cycle.Hop(host: $0.host, lock: $0.lock) }
+            if hops.isEmpty {
+                // A reader wants more on the name that it holds, and another host waits for it to release what it holds.
+                let waiting = fleet?.claims.directive(for: name).waiters ?? []
+                let other = waiting.first { $0.host != fleet?.configuration.host }
+                guard let other else { continue }
+                hops = [Cycle.Hop(host: other.host, lock: name)]
+            }
             refuse(through: hops) { $0.table.refuse(circle.waiter, on: name, $1, at: now) }
         }
     }

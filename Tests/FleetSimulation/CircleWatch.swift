@@ -5,18 +5,24 @@ struct CircleWatch {
     private var since: [[Int]: Instant] = [:]
     /// How long a circle may last: it is refused within a second, and begins anew if other requests on its locks come or go.
     private let most = Duration.seconds(2)
+    /// When each request was last in what may be a circle.
+    private var possible: [Int: Instant] = [:]
+    /// How old the hosts' picture of a circle may be.
+    private let delay = Duration.milliseconds(500)
 
     init() {}
 
     /// Throws if a circle has lasted for too long, while nothing disturbed the hosts.
     mutating func look(at oracle: Oracle, at now: Instant) throws {
         guard oracle.isCalm(at: now) else {
-            since = [:]
+            (since, possible) = ([:], [:])
             return
         }
+        possible = possible.filter { $0.value.advanced(by: delay) >= now }
         let waiting = oracle.asked.values.filter { $0.waits && $0.arrival != nil }.sorted { $0.id < $1.id }
         var found: [[Int]: Instant] = [:]
         for request in waiting {
+            if Self.mayBeCircle(request, oracle) { possible[request.id] = now }
             guard let circle = Self.circle(from: request, waiting, oracle) else { continue }
             let begin = since[circle] ?? now
             if begin.duration(to: now) > most {
@@ -26,6 +32,44 @@ struct CircleWatch {
             found[circle] = begin
         }
         since = found
+    }
+
+    /// Throws if a request was refused for a circle over hosts that there was not, while nothing disturbed the hosts; or that was
+    /// not looked at twice, 300 ms apart.
+    func check(refused request: Asked, _ words: [Substring], _ oracle: Oracle, at now: Instant) throws {
+        let cycle = words.first { $0.hasPrefix("cycle=") } ?? ""
+        let hops = cycle.split(separator: ">").dropFirst()
+        guard request.verb == .acquire, hops.contains(where: { $0.hasPrefix("host:") }) else { return }
+        // A host finds at once that a request would wait behind its own recall. A clock may gain a twelfth.
+        let isOverHosts = hops.allSatisfy { $0.hasPrefix("host:") && !$0.hasSuffix(":\(request.name)") }
+        if isOverHosts, let arrival = request.arrival, arrival.world.duration(to: now) < .milliseconds(275) {
+            throw Violation("G8: refused for a circle without a second look: \(request) \(words)")
+        }
+        guard let calm = oracle.calmSince?.advanced(by: oracle.settings.recovery + .seconds(1)), calm <= now,
+            possible[request.id] == nil, !Self.mayBeCircle(request, oracle)
+        else { return }
+        throw Violation("G8: no circle: \(request) \(words)")
+    }
+
+    /// Whether an owner may wait for itself, if it waits for all requests that conflict with its own, in whichever order.
+    private static func mayBeCircle(_ start: Asked, _ oracle: Oracle) -> Bool {
+        let waiting = oracle.asked.values.filter(\.waits)
+        let holds = oracle.holds + oracle.lapsed
+        var seen: Set<Party> = []
+        var ways = [start]
+        while let request = ways.popLast() {
+            var parties = Set(holds.filter { blocks($0, request, oracle.settings) }.map(\.party))
+            for other in waiting
+            where other.name == request.name && other.party != request.party
+                && (oracle.settings.isShared(other.name) || other.party.host == request.party.host)
+                && other.mode.conflicts(with: request.mode)
+            {
+                parties.insert(other.party)
+            }
+            if parties.contains(start.party) { return true }
+            ways += waiting.filter { parties.contains($0.party) && seen.insert($0.party).inserted }
+        }
+        return false
     }
 
     /// The numbers of the requests of a circle that begins and ends with one; nil if there is none. Only holders count.

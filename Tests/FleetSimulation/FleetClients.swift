@@ -4,15 +4,13 @@ import SimulatedStore
 
 /// What the clients of a host do: each owner takes locks, holds them for a while, and returns them.
 extension FleetSimulation {
-    static let owners = ["-", "t1", "t2"]
-
     /// A client of a host does something.
     mutating func act(_ host: Int) throws {
         guard hosts[host].daemon != nil else { return }
         if hosts[host].clients.count < settings.clientsOfHost, !isEnding { return connect(host) }
         guard let client = hosts[host].clients.randomElement(using: &generator) else { return }
         if generator.happens(1), !isEnding { return try die(client.number, of: host) }
-        let owner = isEnding ? nextToEnd(client, host) : generator.pick(Self.owners)
+        let owner = isEnding ? nextToEnd(client, host) : generator.pick(settings.owners)
         let party = Party(host: host, client: client.number, owner: owner)
         let waiting = oracle.asked.values.filter { $0.party == party }.sorted { $0.id < $1.id }
         if let request = waiting.first {
@@ -130,7 +128,10 @@ extension FleetSimulation {
             let request = oracle.asked[id], request.party.client == client
         else { throw Violation("an answer to no request: \(line)") }
         words.removeFirst()
-        guard words.first == "GRANTED" else { return try oracle.answered(request, words, at: now) }
+        guard words.first == "GRANTED" else {
+            if words.first == "DEADLOCK" { try circles.check(refused: request, words, oracle, at: now) }
+            return try oracle.answered(request, words, at: now)
+        }
         guard let token = Self.number("token", words) else { throw Violation("no token: \(line)") }
         let until = try until(words, host, isShared: settings.isShared(request.name))
         let died = words.first { $0.hasPrefix("ownerdied=") }?.dropFirst(10)

@@ -13,7 +13,7 @@ extension FleetSimulation {
         focus = generator.happens(50) ? generator.number(0...119) : nil
         trace.add(now, "world", "a storm begins")
         agenda.note(.fault, at: after(10, 500))
-        agenda.note(.calm, at: after(3_000, 12_000))
+        agenda.note(.calm, at: after(5_000, 20_000))
     }
 
     mutating func beginCalm() throws {
@@ -22,12 +22,23 @@ extension FleetSimulation {
         trace.add(now, "world", "the storm is over")
         network.calm(at: now)
         network.store.isFull = false
+        // A store is only restored after a silence for which all claims have ended, and this ends the silence.
+        agenda.removeAll { event in
+            switch event {
+            case .fails, .restored: true
+            default: false
+            }
+        }
         for index in hosts.indices {
             if hosts[index].isStopped { try goOn(index) }
             if hosts[index].daemon == nil, !hosts[index].isGone { try start(index) }
         }
         oracle.calmSince = now
-        let calm = settings.recovery + .milliseconds(generator.number(2_000...12_000))
+        // Only in a long calm must all go on again; a short one is for what the last storm has left.
+        let calm =
+            generator.happens(60)
+            ? .milliseconds(generator.number(500...3_000))
+            : settings.recovery + .milliseconds(generator.number(2_000...12_000))
         if !isEnding { agenda.note(.storm, at: now.advanced(by: calm)) }
     }
 
@@ -39,7 +50,13 @@ extension FleetSimulation {
         case 100...: slowDown(host)
         case ..<15:
             note("links cut", host)
-            network.silence(host, until: after(100, 2 * lease))
+            let end = after(100, 2 * lease)
+            // Both ways, or only that to the store.
+            if generator.happens(50) {
+                network.silence(host, until: end)
+            } else {
+                network.mute(host, until: end)
+            }
         case ..<25:
             note("connections lost", host)
             network.disconnect(host, for: .milliseconds(generator.number(1...lease)), at: now)
@@ -76,9 +93,14 @@ extension FleetSimulation {
             delays[way] = .milliseconds(
                 generator.happens(50) ? generator.number(1...most) : generator.number(1...30))
         }
-        let end = after(most, 4 * most)
+        // A watch may be behind for as long as a lease; nothing ends a claim for it. What answers do not tell is unseen then.
+        let isBehind = generator.happens(40)
+        if isBehind { delays[2] = .milliseconds(generator.number(most...3 * most)) }
+        let end = isBehind ? after(2 * most, 9 * most) : after(most, 4 * most)
         network.slowDown(
-            host, by: SimulatedNetwork.Delays(requests: delays[0], answers: delays[1], events: delays[2]),
+            host,
+            by: SimulatedNetwork.Delays(
+                requests: delays[0], answers: delays[1], events: delays[2], lostAnswers: isBehind ? 200 : 0),
             until: end)
         if generator.happens(60) { agenda.note(.cut(host), at: end) }
     }
@@ -112,8 +134,10 @@ extension FleetSimulation {
         hosts[host].isStopped = false
         let inbox = hosts[host].inbox
         hosts[host].inbox = []
-        // What it reads first is not known.
-        try batch(host, inbox)
+        // What it reads first is not known: its clients or the store.
+        let lines = inbox.filter { if case .line = $0 { true } else { false } }
+        let others = inbox.filter { if case .line = $0 { false } else { true } }
+        try batch(host, generator.happens(50) ? lines + others : inbox)
     }
 
     /// The daemon dies with all its sessions. The next one has the same host name and knows nothing.
@@ -130,8 +154,10 @@ extension FleetSimulation {
         if generator.happens(30) {
             // The machine starts anew, and so does its clock.
             hosts[host].boots += 1
+            let passed = HostClock(start: .zero, gain: hosts[host].clock.gain).local(now)
             hosts[host].clock = HostClock(
-                start: Instant(nanoseconds: 10_000_000_000 - now.nanoseconds), gain: hosts[host].clock.gain)
+                start: Instant(nanoseconds: 10_000_000_000 - passed.nanoseconds), gain: hosts[host].clock.gain
+            )
         }
         let lease = Int(settings.lease.wholeMilliseconds)
         // Some hosts stay away for so long that others must remove what is left of them.
@@ -160,7 +186,7 @@ extension FleetSimulation {
         guard network.store.revision > 20 else { return }
         note("backups", 0)
         // So much that is changed after it is lost.
-        agenda.note(.fails(network.store), at: after(200, 2_000))
+        agenda.note(.fails(network.store), at: after(200, generator.happens(50) ? 2_000 : 10_000))
     }
 
     mutating func fail(_ backup: SimulatedStore) {

@@ -205,8 +205,10 @@ struct FleetSimulation {
     }
 
     /// The order of lines that were written at once: what is lost comes before what is granted, and grants come by their tokens.
+    /// A later end of the claims comes last, as it is for the grants before it.
     private static func rank(_ line: String) -> UInt64 {
         if line.hasPrefix("! REVOKED") || line.hasPrefix("! EXPIRED") { return 0 }
+        if line.hasPrefix("! UNTIL") { return .max }
         guard line.contains(" GRANTED ") else { return 1 }
         return number("token", line.split(separator: " ")).map { $0 + 2 } ?? 2
     }
@@ -226,13 +228,13 @@ struct FleetSimulation {
         switch event {
         case .acts(let index):
             try act(index)
-            agenda.note(.acts(index), at: after(1, 80))
+            agenda.note(.acts(index), at: after(1, settings.pause))
         case .storm: beginStorm()
         case .calm: try beginCalm()
         case .fault:
             guard isStorm else { return }
             try fault()
-            agenda.note(.fault, at: after(50, 1_500))
+            agenda.note(.fault, at: after(50, 1_000))
         case .cut(let index):
             guard isStorm, !isEnding else { return }
             network.silence(index, until: now.advanced(by: settings.lease * 3 / 2))

@@ -241,7 +241,10 @@ struct Oracle {
         if let died { raiseMark(hold.name, died == "1" ? .required : .possible) }
     }
 
-    private mutating func clearMark(_ name: String) { marks[name] = MarkState.none }
+    private mutating func clearMark(_ name: String) {
+        // A client that has died may have been granted the lock after this release.
+        marks[name] = unseenDeaths.values.contains { $0.contains(name) } ? .possible : MarkState.none
+    }
 
     /// An answer of another kind.
     mutating func answered(_ request: Asked, _ words: [Substring], at now: Instant) throws {

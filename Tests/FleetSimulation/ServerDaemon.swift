@@ -36,6 +36,7 @@ final class ServerDaemon: SimulatedDaemon {
         fleet.leaseSeconds = settings.lease.wholeMilliseconds / 1_000
         fleet.minimumTurn = settings.minimumTurn
         fleet.maximumTurn = settings.maximumTurn
+        fleet.idleClaims = settings.idleClaims
         fleet.tokenBits = settings.tokenBits
         fleet.highestEpoch = identity.highestEpoch
         var configuration = ServerConfiguration()

@@ -246,4 +246,28 @@ struct HandoverTests {
             }
         }
     }
+
+    @Test("a publication of edges that is carried out late is replaced by what is so now")
+    func latePublication() {
+        let fleet = fleet()
+        fleet[0].acquire(job, .write)
+        fleet.run()
+        fleet[1].acquire(job, .write)
+        let key = Array("prwlock/waits/web1".utf8)
+        let edge = WaitEdge(held: job, wanted: other, waiter: 5)
+        func answer(_ edges: [WaitEdge]) {
+            for _ in 0..<50 {
+                fleet.pass(.milliseconds(10))
+                if fleet[0].claims.takeWaitsWanted() { fleet[0].claims.updateWaits(edges, at: fleet.now) }
+            }
+        }
+        answer([edge])
+        let former = fleet.store[key]?.value ?? []
+        #expect(String(decoding: former, as: UTF8.self).hasPrefix("prwlock-waits 1\nedge job other 5 "))
+        answer([])
+        #expect(fleet.store[key] == nil)
+        fleet.put("prwlock/waits/web1", String(decoding: former, as: UTF8.self))
+        answer([])
+        #expect(fleet.store[key] == nil)
+    }
 }

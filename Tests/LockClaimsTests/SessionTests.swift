@@ -276,6 +276,21 @@ struct SessionTests {
         #expect(fleet[1].holders(job) == [.write] && fleet[1].rules(job).refusals.count == 1)
     }
 
+    @Test("a full store only delays the sweep of a name that no session wants")
+    func fullSweep() {
+        let fleet = TestFleet(2)
+        fleet.run()
+        fleet[1].acquire(job, .write)
+        fleet.run()
+        fleet.store.isFull = true
+        fleet[1].isStopped = true
+        fleet.pass(.seconds(15))
+        #expect(fleet.register(job).contains("holds write web2"))
+        fleet.store.isFull = false
+        fleet.pass(.seconds(2))
+        #expect(fleet.register(job) == "prwlock-claim 1\nmark maybe\n")
+    }
+
     @Test("the orderly end gives all idle claims up in few transactions, and revokes the lease")
     func leave() {
         let fleet = TestFleet(1)

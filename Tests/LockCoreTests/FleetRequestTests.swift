@@ -50,4 +50,35 @@ import Testing
         try restored.checkInvariants()
         #expect(restored.situation(of: lock).demand == .upgrade)
     }
+
+    @Test("G5: without a shared token, a request that must not wait is refused if a session is in its way")
+    func noToken() throws {
+        var table = table()
+        let lock = try #require(LockName("jobs"))
+        let opened = (table.openSession(), table.openSession(), table.openSession())
+        let (one, other, third) = (
+            try #require(opened.0), try #require(opened.1), try #require(opened.2)
+        )
+        table.setClaimed(lock, true, at: now)
+        table.setFleetHold(lock, .nothing, at: now)
+        _ = table.acquire(Acquisition(lock, .read), by: one, at: now)
+        _ = table.acquire(Acquisition(lock, .read), by: other, at: now)
+        table.setSharedTokens(floor: Token(rawValue: 1 << 62), gate: Token(rawValue: 1 << 62), at: now)
+        let decisions = [
+            table.upgrade(lock, wait: .upTo(.zero), by: one, at: now),
+            table.acquire(Acquisition(lock, .write, wait: .upTo(.zero)), by: third, at: now),
+        ]
+        for decision in decisions {
+            guard case .refused(.busy) = decision else {
+                Issue.record("it waits: \(decision)")
+                continue
+            }
+        }
+        // The token alone is what another reader waits for.
+        let reader = table.acquire(Acquisition(lock, .read, wait: .upTo(.zero)), by: third, at: now)
+        guard case .waiting = reader else {
+            Issue.record("it does not wait: \(reader)")
+            return
+        }
+    }
 }

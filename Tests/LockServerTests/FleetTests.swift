@@ -193,6 +193,22 @@ import Testing
         #expect(heard.first?.contains(">host:web") ?? false, "\(heard)")
     }
 
+    @Test("a reader that wants more, and waits for a host that waits for it to release, is in a circle (G8)")
+    func deadlockOnOneName() {
+        let room = FleetRoom()
+        room.play(
+            """
+            1a> READ x
+            1a< GRANTED x read token=T until
+            2a> READ x
+            2a< GRANTED x read token=T until
+            1a> UPDATE x
+            2a> UPGRADE x
+            + 1s
+            1a< DEADLOCK x update cycle=1:x>host:web2:x
+            """)
+    }
+
     @Test("without the cluster, a request with a deadline waits for it, and another one is refused")
     func unavailable() {
         let room = FleetRoom()

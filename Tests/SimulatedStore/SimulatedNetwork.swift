@@ -25,10 +25,17 @@ public struct SimulatedNetwork {
         public var doubled = 0
         /// Connections that end after a request was sent.
         public var disconnected = 0
+        /// New leases, and keep-alives, of which the answer is late by up to a third of the lease. The host is cut off when it
+        /// has taken a new lease, or right after the keep-alive: what it believes of the lease is then put to the test.
+        public var slowLeases = 0
+        public var slowKeepAlives = 0
 
         public static let none = Faults()
-        public static let hostile = Faults(
-            lostRequests: 15, lostAnswers: 15, late: 25, doubled: 25, disconnected: 5)
+        public static let hostile: Faults = {
+            var faults = Faults(lostRequests: 15, lostAnswers: 30, late: 25, doubled: 25, disconnected: 5)
+            (faults.slowLeases, faults.slowKeepAlives) = (250, 40)
+            return faults
+        }()
 
         public init(
             lostRequests: Int = 0, lostAnswers: Int = 0, late: Int = 0, doubled: Int = 0,
@@ -44,9 +51,15 @@ public struct SimulatedNetwork {
         public var requests = Duration.zero
         public var answers = Duration.zero
         public var events = Duration.zero
+        /// So many answers in a thousand are lost, beside those that are lost on all links.
+        public var lostAnswers = 0
 
-        public init(requests: Duration = .zero, answers: Duration = .zero, events: Duration = .zero) {
+        public init(
+            requests: Duration = .zero, answers: Duration = .zero, events: Duration = .zero,
+            lostAnswers: Int = 0
+        ) {
             (self.requests, self.answers, self.events) = (requests, answers, events)
+            self.lostAnswers = lostAnswers
         }
     }
 
@@ -56,6 +69,7 @@ public struct SimulatedNetwork {
         case deadline(Int, StoreRequestID, incarnation: Int)
         case watched(Int, StoreEvent, watch: Int)
         case connection(Int, connection: Int)
+        case mute(Int, until: Instant)
         case election
     }
 
@@ -70,6 +84,8 @@ public struct SimulatedNetwork {
         var unsent: [(id: StoreRequestID, request: StoreRequest)] = []
         /// Nothing passes until then, in either direction.
         var silentUntil = Instant.zero
+        /// Nothing that the host sends passes until then.
+        var muteUntil = Instant.zero
         /// What each kind of message takes longer until then.
         var slow: (delays: Delays, until: Instant)?
         var watched: (prefix: [UInt8], next: Revision)?
@@ -154,6 +170,11 @@ public struct SimulatedNetwork {
         links[host].silentUntil = max(links[host].silentUntil, end)
     }
 
+    /// What a host sends does not pass; what is sent to it does.
+    public mutating func mute(_ host: Int, until end: Instant) {
+        links[host].muteUntil = max(links[host].muteUntil, end)
+    }
+
     /// The messages of a host take longer for some time.
     public mutating func slowDown(_ host: Int, by delays: Delays, until end: Instant) {
         links[host].slow = (delays, end)
@@ -196,6 +217,7 @@ public struct SimulatedNetwork {
         faults = .none
         for host in links.indices {
             links[host].silentUntil = min(links[host].silentUntil, now)
+            links[host].muteUntil = min(links[host].muteUntil, now)
             links[host].slow = nil
         }
     }
@@ -205,7 +227,7 @@ public struct SimulatedNetwork {
     private mutating func happen(_ event: Event, at now: Instant) {
         switch event {
         case .arrival(let host, let id, let request, let incarnation):
-            if let later = electionEnd ?? silence(of: host, at: now) {
+            if let later = electionEnd ?? silence(of: host, at: now, sending: true) {
                 // The message waits at the member or in the network, or is lost there.
                 guard generator.happens(60) else { return }
                 let at = later.advanced(by: delay())
@@ -216,8 +238,10 @@ public struct SimulatedNetwork {
             guard let answer = store.carryOut(request, at: now) else { return }
             if store.revision > before { authors[store.revision] = host }
             watch(at: now)
-            if happens(faults.lostAnswers) { return }
-            let late = happens(faults.late) ? Duration.milliseconds(generator.number(10...9_000)) : .zero
+            if happens(faults.lostAnswers + lostAnswers(host, now)) { return }
+            let late =
+                slowAnswer(answer, to: host, at: now)
+                ?? (happens(faults.late) ? Duration.milliseconds(generator.number(10...9_000)) : .zero)
             agenda.note(
                 .answer(host, id, answer, incarnation: incarnation),
                 at: now.advanced(by: delay()).advanced(by: late + slowness(host, \.answers, now)))
@@ -242,6 +266,8 @@ public struct SimulatedNetwork {
             guard connection == links[host].connection else { return }
             if let later = silence(of: host, at: now) { return agenda.note(event, at: later) }
             connect(host, at: now)
+        case .mute(let host, let end):
+            if faults.slowLeases > 0 { mute(host, until: end) }
         case .election:
             electionEnd = nil
             store.changeLeader(at: now)
@@ -305,13 +331,35 @@ public struct SimulatedNetwork {
         return .microseconds(generator.number(most / 2...most))
     }
 
+    private func lostAnswers(_ host: Int, _ now: Instant) -> Int {
+        guard let slow = links[host].slow, slow.until > now else { return 0 }
+        return slow.delays.lostAnswers
+    }
+
     private mutating func give(_ host: Int, _ id: StoreRequestID, _ answer: StoreAnswer) {
         guard links[host].asked.removeValue(forKey: id) != nil else { return }
         deliveries.append((host, .answer(id, answer)))
     }
 
-    private func silence(of host: Int, at now: Instant) -> Instant? {
-        links[host].silentUntil > now ? links[host].silentUntil : nil
+    /// How late an answer about a lease is, if it is one that puts the host to the test.
+    private mutating func slowAnswer(_ answer: StoreAnswer, to host: Int, at now: Instant) -> Duration? {
+        let (seconds, rate, isNew) =
+            switch answer {
+            case .lease(_, let seconds): (seconds, faults.slowLeases, true)
+            case .alive(let seconds): (seconds, faults.slowKeepAlives, false)
+            default: (0, 0, false)
+            }
+        guard seconds > 0, happens(rate) else { return nil }
+        let late = Duration.milliseconds(generator.number(Int(seconds) * 100...Int(seconds) * 300))
+        let begin = isNew ? late + .milliseconds(generator.number(5...100)) : .milliseconds(1)
+        let end = now.advanced(by: late + .milliseconds(seconds * 1_500))
+        agenda.note(.mute(host, until: end), at: now.advanced(by: begin))
+        return late
+    }
+
+    private func silence(of host: Int, at now: Instant, sending: Bool = false) -> Instant? {
+        let end = max(links[host].silentUntil, sending ? links[host].muteUntil : .zero)
+        return end > now ? end : nil
     }
 
     private mutating func delay() -> Duration { .microseconds(generator.number(100...1_500)) }
