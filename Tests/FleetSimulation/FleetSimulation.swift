@@ -145,7 +145,12 @@ struct FleetSimulation {
             hosts[index].inbox += inputs
             return
         }
-        if isStorm, generator.happens(settings.kills) { try killWorker(index) }
+        var inputs = inputs
+        if isStorm, generator.happens(settings.kills) {
+            try killWorker(index)
+            // What came for the former worker ended with its connection to the store.
+            inputs.removeAll { if case .delivery = $0 { true } else { false } }
+        }
         let local = local(index)
         for input in inputs {
             switch input {
