@@ -62,7 +62,7 @@ extension Claims {
         if session == nil, step != .ended { pause(.zero) }
     }
 
-    /// The names of a request whose answer says nothing.
+    /// Ends the requests of names to which an answer says nothing.
     private mutating func release(_ purpose: Purpose) {
         switch purpose {
         case .swap(let swaps): for swap in swaps { finish(swap.name) }

@@ -247,7 +247,7 @@ extension Claims {
         step(name, record, recall) != nil
     }
 
-    /// The next step for a name whose turn has come; nil for none.
+    /// The next step for a name that has its turn; nil for none.
     mutating func takeStep(_ name: LockName) -> Step? {
         guard var record = records[name] else { return nil }
         let recall = recall(&record)

@@ -194,7 +194,7 @@ extension LockTable {
     @inline(__always)
     public var hasChangedShared: Bool { !changedShared.isEmpty }
 
-    /// Removes and returns the name of a shared lock whose situation may have changed. Each is returned once.
+    /// Removes and returns the name of a shared lock if its situation may have changed. Each is returned once.
     ///
     /// That sessions begin to use a lock without having to wait is not noted: so requests under a claim note nothing. That they
     /// no longer use it is noted if the caller was told that they do.

@@ -47,6 +47,7 @@ enum Cluster {
     /// Throws if the settings cannot be used, as far as it can be known without the cluster.
     @MainActor static func check(_ settings: ClusterSettings) throws(Departure) {
         guard let text = settings.url else { return }
+        try settings.checkKey()
         let password = try settings.password()
         #if Etcd
             try EtcdStoreLink.check(text, settings, password: password)

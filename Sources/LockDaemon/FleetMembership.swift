@@ -29,7 +29,6 @@ extension Daemon {
     /// Connects to the cluster, if the server is one of a fleet.
     func join(_ folder: FleetFolder?) throws(Departure) {
         guard let folder, reactor.server.isInFleet else { return }
-        try configuration.cluster.checkKey()
         let link = try Cluster.link(
             configuration.cluster, password: configuration.cluster.password(),
             answer: { self.reactor.server.storeAnswer($0, $1, at: Self.now) },

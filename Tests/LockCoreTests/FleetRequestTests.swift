@@ -5,7 +5,7 @@ import Testing
 @Suite("The requests of a fleet's session") struct FleetRequestTests {
     private let now = Instant(nanoseconds: 1_000)
 
-    /// A table whose names are all shared.
+    /// A table in which all names are shared.
     private func table(graceEnd: Instant? = nil) -> LockTable {
         var table = LockTable(
             firstToken: Token(rawValue: 1), lastToken: Token(rawValue: 1_000), graceEnd: graceEnd,
