@@ -3,8 +3,8 @@ public import LockVocabulary
 /// How long requests waited and grants were held: of all locks, and of those that cost most.
 ///
 /// A wait and a grant count when they end. All waits are counted of their locks, because a request that waits costs much more
-/// than the count. Of the grants, those of a millisecond and more are; of each sixteen shorter ones, one is, sixteen times.
-/// So the usual grant costs two additions. Nothing here decides anything, and no fact keeps it.
+/// than the count. So are the grants that requests wait for, and those of a millisecond and more. Of each sixteen others, one
+/// is, sixteen times: the usual grant costs a few additions. Nothing here decides anything, and no fact keeps it.
 public struct LockTimes: Sendable {
     /// The waits for all locks.
     public private(set) var waits = TimeBuckets()
@@ -26,9 +26,9 @@ public struct LockTimes: Sendable {
 
     /// Counts a grant; returns how often it is to be counted of its lock.
     @inline(__always)
-    mutating func noteHold(_ time: Int) -> Int {
+    mutating func noteHold(_ time: Int, isAwaited: Bool) -> Int {
         holds.add(time)
-        guard time < Self.long else { return 1 }
+        guard time < Self.long, !isAwaited else { return 1 }
         untilSample -= 1
         return untilSample == 0 ? takeSample() : 0
     }
@@ -100,13 +100,14 @@ extension LockTable {
     @inline(__always)
     mutating func noteHold(_ grant: Grant) {
         let time = microseconds(since: grant.since)
-        let times = self.times.noteHold(time)
-        if times > 0 { noteHold(time, times: times, on: grant.lock) }
+        let count = times.noteHold(time, isAwaited: locks[grant.lock].hasWaiters)
+        if count > 0 { noteHold(time, times: count, on: grant.lock) }
     }
 
     @inline(never)
     private mutating func noteHold(_ time: Int, times count: Int, on lock: Slot<Lock>) {
-        times.hot.count(count, of: name(of: lock)) { $0.holds.add(time, times: count) }
+        let place = times.hot.place(of: name(of: lock))
+        times.hot.count(count, at: place) { $0.holds.add(time, times: count) }
     }
 
     /// Notes what requests waited for, if any wait for the lock of a grant that ends.
@@ -125,14 +126,12 @@ extension LockTable {
     mutating func noteWait(_ waiter: Waiter) {
         let time = microseconds(since: waiter.since)
         times.noteWait(time)
-        let name = name(of: waiter.lock)
-        let isLongest = times.hot[name]?.longest.map { time > $0.time } ?? true
-        let longest =
-            isLongest
-            ? HotLocks.LongestWait(time: time, end: clock, behind: blocker(of: waiter)) : nil
-        times.hot.count(time, of: name) {
+        let place = times.hot.place(of: name(of: waiter.lock))
+        let isLongest = time > times.hot.longestWait(at: place)
+        let behind = isLongest ? blocker(of: waiter) : nil
+        times.hot.count(time, at: place) {
             $0.waits.add(time)
-            if let longest { $0.longest = longest }
+            if isLongest { $0.longest = HotLocks.LongestWait(time: time, end: clock, behind: behind) }
         }
     }
 
