@@ -96,6 +96,9 @@ public struct LockTimes: Sendable {
 
 /// Where waits and grants end.
 extension LockTable {
+    /// Begins a new report of what locks have cost (`HotLocks.Costs.sinceReport`).
+    public mutating func beginHotReport() { times.hot.beginReport() }
+
     /// Counts a grant that ends. Call this while its record and that of its lock are there.
     @inline(__always)
     mutating func noteHold(_ grant: Grant) {
