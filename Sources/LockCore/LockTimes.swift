@@ -85,7 +85,8 @@ public struct LockTimes: Sendable {
     /// The grant that took most of the time since an instant, of those that are known.
     func longest(on lock: Slot<Lock>, since start: Instant, or present: Hold?) -> Hold? {
         var candidates = [present]
-        if !recent.isEmpty, case let known = recent[Int(lock.raw) % Self.recentCount], known.lock == lock.raw {
+        if !recent.isEmpty, case let known = recent[Int(lock.raw) % Self.recentCount], known.lock == lock.raw
+        {
             candidates += [known.last, known.longest]
         }
         return candidates.compactMap { $0 }

@@ -33,7 +33,8 @@ struct NamePlaces: Sendable {
                 withUnsafeMutableBytes(of: &word) {
                     $0.copyMemory(
                         from: UnsafeRawBufferPointer(
-                            start: bytes.baseAddress.map { $0 + offset }, count: min(8, bytes.count - offset)))
+                            start: bytes.baseAddress.map { $0 + offset }, count: min(8, bytes.count - offset))
+                    )
                 }
                 hash = (hash ^ word) &* 0x9E37_79B9_7F4A_7C15
                 hash ^= hash >> 32

@@ -95,8 +95,10 @@ public struct Server: ~Copyable {
             noteRefusal(of: peer, at: now)
             return nil
         }
-        guard let session = table.openSession(
-                account: account, share: verdict.share, processID: peer.processID) else {
+        guard
+            let session = table.openSession(
+                account: account, share: verdict.share, processID: peer.processID)
+        else {
             accounts.leave(account, at: now)
             noteRefusal(of: peer, at: now)
             return nil

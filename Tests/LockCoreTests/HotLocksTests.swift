@@ -13,7 +13,8 @@ import Testing
         generator.number(0...generator.number(0...generator.number(0...count - 1)))
     }
 
-    @Test("every lock with more than its share of the weight has a place, and no row is off by more than it says",
+    @Test(
+        "every lock with more than its share of the weight has a place, and no row is off by more than it says",
         arguments: SeededGenerator.seeds)
     func guarantee(seed: UInt64) {
         var generator = SeededGenerator(seed: seed)
@@ -28,11 +29,13 @@ import Testing
             total += weight
             guard step % 2_000 == 0 else { continue }
             let rows = hot.all
-            #expect(rows.count == min(HotLocks.most, exact.count) && Set(rows.map(\.name)).count == rows.count)
+            #expect(rows.count == min(HotLocks.most, exact.count))
+            #expect(Set(rows.map(\.name)).count == rows.count)
             for row in rows {
                 let count = exact[row.name] ?? 0
                 #expect(
-                    row.counted <= count && count <= row.counted + row.over && row.over <= total / HotLocks.most,
+                    row.counted <= count && count <= row.counted + row.over
+                        && row.over <= total / HotLocks.most,
                     "seed \(seed), step \(step): \(row.name)")
                 #expect(row.waits.total == row.counted)
                 #expect(hot[row.name]?.counted == row.counted)
@@ -77,7 +80,9 @@ import Testing
 }
 
 @Suite("NamePlaces") struct NamePlacesTests {
-    @Test("it finds what a dictionary would, also where all names share a chain", arguments: SeededGenerator.seeds)
+    @Test(
+        "it finds what a dictionary would, also where all names share a chain",
+        arguments: SeededGenerator.seeds)
     func againstADictionary(seed: UInt64) {
         for hashes in [UInt64(1), 3, 1_000] {
             var generator = SeededGenerator(seed: seed)

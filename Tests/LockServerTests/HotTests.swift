@@ -7,17 +7,22 @@ import Testing
 /// What locks have cost: `HOT`, the times in `STATS`, and the daily report.
 @Suite("What locks have cost") struct HotTests {
     /// The fields of the rows of `HOT`, by the names of their locks.
-    private func rows(_ room: Room, _ letter: Character = "z", _ words: String = "") -> [(String, [Substring: Substring])] {
+    private func rows(
+        _ room: Room, _ letter: Character = "z", _ words: String = ""
+    ) -> [(String, [Substring: Substring])] {
         room.send(letter, "HOT\(words)\n").filter { $0.hasPrefix("* hot ") }.map { line in
             let words = line.split(separator: " ").dropFirst(2)
             let fields = words.dropFirst().map { $0.split(separator: "=") }
-            return (String(words.first ?? ""), Dictionary(uniqueKeysWithValues: fields.map { ($0[0], $0[1]) }))
+            return (
+                String(words.first ?? ""), Dictionary(uniqueKeysWithValues: fields.map { ($0[0], $0[1]) })
+            )
         }
     }
 
     private func names(_ room: Room, _ words: String = "") -> [String] { rows(room, "z", words).map(\.0) }
 
-    @Test("a row has the waits and the grants that have ended, and the longest wait with its holder") func row() {
+    @Test("a row has the waits and the grants that have ended, and the longest wait with its holder")
+    func row() {
         let room = Room()
         room.send("a", "WRITE jobs\n")
         room.send("b", "READ jobs\n")
@@ -31,8 +36,9 @@ import Testing
         room.pass(.seconds(4))
         #expect(
             room.send("z", "HOT\n") == [
-                "* hot jobs grants=2 waits=2 waited=6s held=6s longest=5s behind=1/write ago=5s over=0 "
-                    + "wait-buckets=0,0,0,0,0,0,0,0,1,0,1,0,0,0,0 hold-buckets=0,0,0,0,0,0,0,0,1,0,1,0,0,0,0",
+                "* hot jobs grants=2 waits=2 waited=6s held=6s longest=5s behind=1/write ago=5s over=0"
+                    + " wait-buckets=0,0,0,0,0,0,0,0,1,0,1,0,0,0,0"
+                    + " hold-buckets=0,0,0,0,0,0,0,0,1,0,1,0,0,0,0",
                 "END 1",
             ])
         #expect(room.stat("total-waits") == 2 && room.stat("total-waited-us") == 6_000_000)
@@ -43,7 +49,8 @@ import Testing
         #expect(room.stat("uptime-s") == 10)
     }
 
-    @Test("the holder of the longest wait is the one that took most of it, and not the last one") func behind() {
+    @Test("the holder of the longest wait is the one that took most of it, and not the last one")
+    func behind() {
         let room = Room()
         room.send("a", "WRITE slow\n")
         for letter in "bc" { room.send(letter, "WRITE slow\n") }
@@ -73,10 +80,12 @@ import Testing
         room.pass(.seconds(1))
         room.send("b", "RELEASE jobs\n")
         let row = rows(room).first?.1
-        #expect(row?["behind"] == "2/read" && row?["waits"] == "1" && row?["grants"] == "2" && row?["held"] == "4s")
+        #expect(row?["behind"] == "2/read" && row?["waits"] == "1")
+        #expect(row?["grants"] == "2" && row?["held"] == "4s")
     }
 
-    @Test("the rows are in the order of `by`, begin with the prefix, and are as many as the limit allows") func order() {
+    @Test("the rows are in the order of `by`, begin with the prefix, and are as many as the limit allows")
+    func order() {
         let room = Room()
         for (name, waits, seconds) in [("a/1", 1, 9), ("a/2", 3, 2), ("b", 2, 4)] {
             room.send("h", "WRITE \(name)\n")
@@ -125,7 +134,7 @@ import Testing
         #expect(room.send("z", "HOT limit=1000\n").count <= 257)
     }
 
-    @Test("LIST by a rank has the worst locks first, each once, whatever comes and goes meanwhile", arguments: SeededGenerator.seeds)
+    @Test("LIST by a rank has the worst locks first, each once", arguments: SeededGenerator.seeds)
     func ranking(seed: UInt64) {
         var generator = SeededGenerator(seed: seed)
         let room = Room()
@@ -195,7 +204,8 @@ import Testing
         #expect(reports(room).isEmpty)
     }
 
-    @Test("with it, the locks for which requests waited in the last day are reported once a day, at most ten") func daily() {
+    @Test("with it, the locks for which requests waited in the last day are reported once a day, at most ten")
+    func daily() {
         let room = Room()
         room.server.reportHotLocks(true, at: room.now)
         let day = Instant.zero.advanced(by: .seconds(86_400))
