@@ -68,7 +68,10 @@ struct LockReport {
             case .lock, .hot, .session, .stat, .text: break
             }
         }
-        let found = if let facts { facts } else { try ProcessDescription.lookup(over: &connection, patience: patience) }
+        let found =
+            if let facts { facts } else {
+                try ProcessDescription.lookup(over: &connection, patience: patience)
+            }
         self.init(name, holders, waiters, claims: claims, claimWaiters: claimWaiters, facts: found)
         self.cached = cached
     }

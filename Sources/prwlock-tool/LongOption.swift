@@ -20,6 +20,7 @@ struct LongOption: Equatable {
         "sessions": showing + daemon + everywhere,
         "stats": showing + daemon + everywhere,
         "watch": showing + names + daemon + everywhere,
+        "top": looking + showing + names + daemon + everywhere,
         "ping": showing + daemon + everywhere,
         "validate": showing + names + daemon + everywhere,
         "revoke": names + daemon + everywhere,
@@ -41,6 +42,10 @@ struct LongOption: Equatable {
     private static let running = [
         LongOption("close"), LongOption("no-fork"), LongOption("command", value: true),
         LongOption("kill-after", value: true), LongOption("inherit"),
+    ]
+    private static let looking = [
+        LongOption("interval", value: true), LongOption("sort", value: true), LongOption("once"),
+        LongOption("ascii"),
     ]
     private static let holding = [LongOption("print-token"), LongOption("no-signal")]
 }

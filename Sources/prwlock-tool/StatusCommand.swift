@@ -87,7 +87,8 @@ extension LockReport {
                 let process = holder.client?.process ?? holder.process
                 let client = holder.client.map { "for \($0.processID): " } ?? ""
                 return [
-                    Self.spell(holder.row.processID), "\(holder.row.mode)", clock.time(before: holder.row.age),
+                    Self.spell(holder.row.processID), "\(holder.row.mode)",
+                    clock.time(before: holder.row.age),
                     holder.row.age.inWords, holder.row.leaseLeft?.inWords ?? "", "\(holder.row.token)",
                     process.user ?? "", process.unit ?? "",
                     Harmless.show(NameAlphabet.decodeBytes(holder.row.note.text)),
@@ -105,11 +106,14 @@ extension LockReport {
                 .init("UNIT", mayBeCut: true, expendability: 1),
                 .init("NOTE", mayBeCut: true, expendability: 2), .init("COMMAND", mayBeCut: true),
             ], style: style)
+        // Three do not fit in a narrow terminal.
+        let most = style.columns.map { $0 < 100 } ?? false ? 1 : 3
         return table.render(
             waiters.map { waiter in
                 [
                     Self.spell(waiter.row.processID), "\(waiter.row.mode)", waiter.row.waited.inWords,
-                    waiter.timeLeft?.inWords ?? "", Self.spell(waiter.waitsFor), waiter.process.user ?? "",
+                    waiter.timeLeft?.inWords ?? "", Self.spell(waiter.waitsFor, most: most),
+                    waiter.process.user ?? "",
                     waiter.process.unit ?? "", Harmless.show(NameAlphabet.decodeBytes(waiter.row.note.text)),
                     waiter.process.command ?? "",
                 ]
@@ -127,8 +131,8 @@ extension LockReport {
     }
 
     /// The first of the processes, and how many more there are.
-    static func spell(_ processes: [Int32?]) -> String {
-        let named = processes.prefix(3).map(spell)
+    static func spell(_ processes: [Int32?], most: Int) -> String {
+        let named = processes.prefix(most).map(spell)
         let more = processes.count - named.count
         return (named + (more > 0 ? ["+\(more)"] : [])).joined(separator: ", ")
     }

@@ -6,7 +6,9 @@ import Testing
 
 /// What `prwlock top` shows and does for a key, without a terminal or a daemon.
 @Suite struct TopTests {
-    private func name(_ text: String) throws -> LockName { try #require(LockName(encoding: Array(text.utf8))) }
+    private func name(_ text: String) throws -> LockName {
+        try #require(LockName(encoding: Array(text.utf8)))
+    }
 
     private func sample(_ names: [String] = ["shop/orders", "chain/1", "表/報告"]) throws -> TopSample {
         var sample = TopSample()
@@ -47,7 +49,8 @@ import Testing
         #expect(lines[6].contains("9.9  chain/1"))
         #expect(lines.contains { $0.hasPrefix("── shop/orders: held (write), 1 holder, 15 waiting ─") })
         let holder = try #require(lines.first { $0.contains("   811  write") })
-        for word in ["6 minutes", "ann", "jobs.service", "nightly report", "job-811"] where !holder.contains(word) {
+        for word in ["6 minutes", "ann", "jobs.service", "nightly report", "job-811"]
+        where !holder.contains(word) {
             // The unit and the note may be dropped in so narrow a line.
             #expect(["jobs.service", "nightly report"].contains(word), "\(holder)")
         }
@@ -128,7 +131,8 @@ import Testing
         var state = TopState()
         #expect(state.press(.character("r"), over: sample) == .none)
         let text = screen(state, sample).text
-        #expect(text.contains("Revoke write, token 42, from process 811 of ann (job-811)?"))
+        #expect(text.contains("Revoke shop/orders (write, token 42)"))
+        #expect(text.contains("from process 811 of ann (job-811)?"))
         #expect(text.contains("15 requests wait"))
         #expect(state.press(.enter, over: sample) == .none)
         #expect(screen(state, sample).text.contains("nothing was revoked"))
@@ -150,13 +154,16 @@ import Testing
         for key in [Key.tab, .down, .down] { _ = state.press(key, over: sample) }
         #expect(state.press(.enter, over: sample) == .ask)
         #expect(state.view == .process(901))
-        var process = ProcessReport(of: 901, ProcessDescription(user: "bob", command: "./job", unit: "x.scope"))
+        var process = ProcessReport(
+            of: 901, ProcessDescription(user: "bob", command: "./job", unit: "x.scope"))
         (process.grants, process.waiting) = (2, 1)
         process.add(try #require(sample.report))
         #expect(process.unseen == 2)
         sample.process = process
         let text = screen(state, sample).text
-        for words in ["process 901: ./job", "user: bob   unit: x.scope", "holds 2 and waits for 1", "and 2 of other"] {
+        for words in [
+            "process 901: ./job", "user: bob   unit: x.scope", "holds 2 and waits for 1", "and 2 of other",
+        ] {
             #expect(text.contains(words), "\(words)")
         }
         #expect(text.contains("811, 900"))
@@ -169,7 +176,10 @@ import Testing
         let sample = try sample(["evil\u{1B}[2J\u{202E}"])
         let bytes = screen(TopState(), sample).changes(from: nil, with: Pen(hasColour: false)).text
         #expect(bytes.contains("evil\\x1B[2J\\u{202E}"))
-        #expect(bytes.split(separator: "\u{1B}").dropFirst(2).allSatisfy { $0.wholeMatch(of: /\[\d+;\d+H[^\u{1B}]*/) != nil })
+        #expect(
+            bytes.split(separator: "\u{1B}").dropFirst(2).allSatisfy {
+                $0.wholeMatch(of: /\[\d+;\d+H[^\u{1B}]*/) != nil
+            })
     }
 
     @Test("grants a second come from two readings; a counter that began anew has no rate")

@@ -41,7 +41,8 @@ struct ProcessReport {
         for waiter in report.waiters where waiter.row.processID == process {
             parts.append(
                 Part(
-                    lock: report.name, mode: waiter.row.mode, age: waiter.row.waited, waitsFor: waiter.waitsFor,
+                    lock: report.name, mode: waiter.row.mode, age: waiter.row.waited,
+                    waitsFor: waiter.waitsFor,
                     waiters: report.waiters.count, note: waiter.row.note))
         }
     }

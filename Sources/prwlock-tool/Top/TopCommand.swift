@@ -9,13 +9,15 @@ import Rendezvous
 struct TopCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "top", abstract: "Show the locks that most requests wait for, until it is ended.",
-        discussion: "The key h shows the keys. With --once it prints the table once, also without a terminal.")
+        discussion: "The key h shows the keys. With --once it prints the table once, also without a terminal."
+    )
 
     @Option(
         help: ArgumentHelp("Look at the daemon so often; also 250ms, 2m.", valueName: "seconds"))
     var interval = Seconds(.milliseconds(500))
 
-    @Option(help: ArgumentHelp("The first order of the locks: waiters, waited or grants.", valueName: "order"))
+    @Option(
+        help: ArgumentHelp("The first order of the locks: waiters, waited or grants.", valueName: "order"))
     var sort = TopOrder.waiters
 
     @Flag(help: "Print the table once, and end.")
@@ -93,7 +95,8 @@ extension Pen {
 extension TopSample {
     /// For people: the counters, and the table of locks.
     func text(_ style: Style) -> Shown {
-        let layout = TopLayout(columns: style.columns ?? 1000, rows: 0, state: TopState(), sample: self, problem: nil)
+        let layout = TopLayout(
+            columns: style.columns ?? 1000, rows: 0, state: TopState(), sample: self, problem: nil)
         var text: Shown = "\(daemon)\n\(layout.counters)\n"
         guard !locks.isEmpty else { return text + "no request waits\n" }
         var table = TopLayout.table(style)
@@ -103,7 +106,9 @@ extension TopSample {
 
     /// For programs: durations are in milliseconds.
     var json: JSON {
-        let counters = ["sessions", "locks", "grants", "waiters", "total-grants", "total-timeouts", "total-deadlocks"]
+        let counters = [
+            "sessions", "locks", "grants", "waiters", "total-grants", "total-timeouts", "total-deadlocks",
+        ]
         let numbers = counters.map { (JSON.key($0), JSON.integer(self.counters[$0] ?? 0)) }
         return .object(numbers + [("grants_per_s", .optional(rate)), ("rows", .array(locks.map(\.json)))])
     }

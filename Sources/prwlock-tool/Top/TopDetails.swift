@@ -4,14 +4,16 @@ import LockWire
 extension TopLayout {
     /// The chosen lock: a line that sums it up, its holders, and its waiters; or the question whether to revoke a grant.
     func chosenLines(_ room: Int) -> [ScreenLine] {
-        guard rows >= 16, room > 2, let report = sample.report else { return [] }
+        guard rows >= Self.leastWithDetails, room > 2, let report = sample.report else { return [] }
+        if case .question(let revocation) = state.view { return question(revocation) }
         var lines = [rule(report)]
-        if case .question(let revocation) = state.view { return lines + question(revocation) }
+        lines.append(person(report))
         let style = Style(columns: columns - 2)
         // Each of the two tables has a heading.
         let left = room - lines.count
         let (holders, waiters) = (report.holders.count, report.waiters.count)
-        let forWaiters = waiters == 0 ? 0 : max(2, min(waiters + 1, left - min(holders + 1, max(2, left / 3))))
+        let forWaiters =
+            waiters == 0 ? 0 : max(2, min(waiters + 1, left - min(holders + 1, max(2, left / 3))))
         let hasFocus = state.view == .people
         if holders > 0 {
             let chosen = hasFocus && state.chosenPerson < holders ? state.chosenPerson : nil
@@ -39,9 +41,28 @@ extension TopLayout {
         return line
     }
 
+    /// The chosen holder or waiter, or else the first holder, in full: the tables may have no room for that.
+    private func person(_ report: LockReport) -> ScreenLine {
+        let people =
+            report.holders.map { ($0.row.processID, $0.client?.process ?? $0.process, $0.row.note) }
+            + report.waiters.map { ($0.row.processID, $0.process, $0.row.note) }
+        let index = state.view == .people ? state.chosenPerson : 0
+        guard index < people.count else { return ScreenLine() }
+        let (number, process, note) = people[index]
+        var line = ScreenLine("process \(number.map(String.init) ?? "?")", .strong)
+        if let user = process.user { line.append(" of \(user)") }
+        if let unit = process.unit { line.append(", \(unit)") }
+        line.append(": \(process.command ?? "?")", .strong)
+        if !note.isEmpty { line.append("  (\(Harmless.show(NameAlphabet.decodeBytes(note.text))))") }
+        return line
+    }
+
     private func question(_ revocation: Revocation) -> [ScreenLine] {
         var lines = [
-            ScreenLine("Revoke \(revocation.mode), token \(revocation.token), from \(revocation.holder)?", .alarm),
+            ScreenLine(String(repeating: "─", count: columns), .faint),
+            ScreenLine(
+                "Revoke \(revocation.lock.shown) (\(revocation.mode), token \(revocation.token))", .alarm),
+            ScreenLine("from \(revocation.holder)?", .alarm),
             ScreenLine("The process goes on without the lock: it is told, and its token counts no more."),
             ScreenLine(
                 revocation.waiters == 0
@@ -49,7 +70,8 @@ extension TopLayout {
                     : "\(revocation.waiters) requests wait; the first of them gets the lock at once."),
         ]
         if revocation.mode == .write {
-            lines.append(ScreenLine("What it has half written stays; the next writer is told of that (ownerdied)."))
+            lines.append(
+                ScreenLine("What it has half written stays; the next writer is told of that (ownerdied)."))
         }
         return lines
     }
@@ -67,7 +89,8 @@ extension TopLayout {
         if !report.parts.isEmpty {
             var table = Table(
                 [
-                    .init("IT"), .init("MODE"), .init("FOR"), .init("TOKEN", isNumber: true, expendability: 2),
+                    .init("IT"), .init("MODE"), .init("FOR"),
+                    .init("TOKEN", isNumber: true, expendability: 2),
                     .init("WAITING", isNumber: true, expendability: 3), .init("WAITS FOR", mayBeCut: true),
                     .init("NOTE", mayBeCut: true, expendability: 1), .init("NAME", mayBeCut: true),
                 ], style: Style(columns: columns - 2))
@@ -83,7 +106,7 @@ extension ProcessReport.Part {
     fileprivate var cells: [String] {
         [
             token == nil ? "waits" : "holds", "\(mode)", age.inWords, token.map { "\($0)" } ?? "",
-            String(waiters), LockReport.spell(waitsFor),
+            String(waiters), LockReport.spell(waitsFor, most: 3),
             Harmless.show(NameAlphabet.decodeBytes(note.text)), lock.shown,
         ]
     }

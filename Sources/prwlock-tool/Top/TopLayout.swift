@@ -14,8 +14,8 @@ struct TopLayout {
     /// Why the sample is not of now; nil if it is.
     let problem: String?
 
-    /// The lines above the tables.
-    private static let headLines = 4
+    /// The least number of rows of a terminal that has room for the chosen lock as well.
+    static let leastWithDetails = 16
 
     var screen: Screen {
         var lines = head
@@ -56,9 +56,11 @@ struct TopLayout {
 
     private var refusals: ScreenLine {
         func count(_ name: String) -> String { String(sample.counters["total-\(name)"] ?? 0) }
-        return ScreenLine(
+        var line = ScreenLine(
             "refused so far: \(count("timeouts")) timeouts  \(count("deadlocks")) deadlocks  "
                 + "\(count("busy")) busy  \(count("denied")) denied", .faint)
+        line.appendRight(state.order.inWords, .faint, columns: columns)
+        return line
     }
 
     private var notice: ScreenLine {
@@ -74,8 +76,7 @@ struct TopLayout {
         var table = Self.table(Style(columns: columns - 2))
         let text = table.render(sample.locks.map(\.cells))
         let index = state.index(in: sample.locks)
-        let isFull = rows < Self.headLines + 12
-        let most = isFull ? room : max(3, min(sample.locks.count + 1, room * 2 / 5))
+        let most = rows < Self.leastWithDetails ? room : max(3, min(sample.locks.count + 1, room * 2 / 5))
         return Self.window(text, chosen: index, hasFocus: state.view != .people, lines: most)
     }
 
@@ -102,7 +103,8 @@ struct TopLayout {
 
     /// The heading of a table and as many of its rows as there is room for, among them the chosen one.
     static func window(_ text: Shown, chosen: Int?, hasFocus: Bool, lines most: Int) -> [ScreenLine] {
-        let all = text.text.split(separator: "\n", omittingEmptySubsequences: false).dropLast().map(String.init)
+        let all = text.text.split(separator: "\n", omittingEmptySubsequences: false).dropLast().map(
+            String.init)
         guard most > 0, let heading = all.first else { return [] }
         let rows = all.dropFirst()
         let start = max(0, min((chosen ?? 0) - (most - 2) / 2, rows.count - (most - 1)))
@@ -153,10 +155,10 @@ struct TopLayout {
     }
 
     static let help = [
-        "Which lock: arrow keys or j and k, Home for the first one (whichever that is)",
+        "Which lock: arrow keys or j and k; Home always shows the first one",
         "Sort:       w by waiting requests, t by time waited, g by grants a second",
         "Filter:     / and the beginning of the names, Enter; an empty one shows all",
-        "Who:        Tab or the right arrow chooses among holders and waiters, left goes back",
+        "Who:        Tab chooses among holders and waiters, Tab again goes back",
         "Process:    p or Enter shows all that a process holds and waits for",
         "Revoke:     r takes the grant from a holder, after a question",
         "Pause:      space stops the looks at the daemon, and goes on",

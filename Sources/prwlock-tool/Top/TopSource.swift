@@ -138,7 +138,9 @@ struct TopSource: ~Copyable {
         return sorted.prefix(most).map(\.key)
     }
 
-    private mutating func list(_ prefix: String, limit: Int, by rank: WaitRank?) throws(Complaint) -> [TopLock] {
+    private mutating func list(_ prefix: String, limit: Int, by rank: WaitRank?) throws(Complaint)
+        -> [TopLock]
+    {
         var rows: [Row.Lock] = []
         do throws(Complaint) {
             _ = try connection.ask(
@@ -152,7 +154,8 @@ struct TopSource: ~Copyable {
         }
         return rows.map { row in
             TopLock(
-                name: row.name, mode: row.mode, holders: row.holders, waiters: row.waiters, waited: row.waited,
+                name: row.name, mode: row.mode, holders: row.holders, waiters: row.waiters,
+                waited: row.waited,
                 rate: rates.perSecond[row.name])
         }
     }
@@ -174,7 +177,8 @@ struct TopSource: ~Copyable {
         let locks = try list("", limit: Self.mostLocks, by: count <= Self.mostLocks ? nil : .waiters)
         for lock in locks where report.unseen > 0 {
             report.add(
-                try LockReport(of: lock.name, over: &connection, patience: Self.patience, facts: { _ in .init() }))
+                try LockReport(
+                    of: lock.name, over: &connection, patience: Self.patience, facts: { _ in .init() }))
         }
         return report
     }

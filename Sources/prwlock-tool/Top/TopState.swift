@@ -54,7 +54,8 @@ struct TopState {
             message = "nothing was revoked"
             return .none
         case .help, .process:
-            if key == .character("q") || key == .escape || key == .left || key == .enter || key == .backspace {
+            if key == .character("q") || key == .escape || key == .left || key == .enter || key == .backspace
+            {
                 view = .locks
                 return .ask
             }
@@ -94,8 +95,10 @@ struct TopState {
             chosenPerson = 0
             return .ask
         case .end: return step(Int(Int32.max), sample)
-        case .tab: view = view == .locks ? .people : .locks
-        case .right, .character("l"): view = .people
+        case .tab where view == .people: view = .locks
+        case .tab, .right, .character("l"):
+            view = .people
+            keep(sample.report)
         case .left, .escape: view = .locks
         default: return nil
         }
@@ -166,6 +169,7 @@ struct TopState {
             return .none
         }
         view = .process(process)
+        keep(report)
         return .ask
     }
 
@@ -185,5 +189,13 @@ struct TopState {
             return
         }
         view = .question(Revocation(of: report.holders[index], report))
+        keep(report)
+    }
+
+    /// Chooses the lock of the report, so that the next sample is not of another lock that is first then.
+    private mutating func keep(_ report: LockReport?) {
+        guard chosenLock == nil, let report else { return }
+        chosenLock = report.name
+        lockIndex = 0
     }
 }
