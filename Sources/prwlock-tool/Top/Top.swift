@@ -1,6 +1,7 @@
 import CLinux
 import Glibc
 import LockVocabulary
+import LockWire
 import PRWLock
 import Posix
 
@@ -25,6 +26,8 @@ struct Top: ~Copyable {
 
     /// How long to wait for the rest of a key's bytes.
     private static let keyPatience = Duration.milliseconds(50)
+    /// The least time between two attempts to connect.
+    private static let pause = Duration.seconds(1)
     private static let processInterval = Duration.seconds(3)
 
     init(
@@ -61,7 +64,8 @@ struct Top: ~Copyable {
         nextLook = state.isPaused ? .never : Deadline(after: interval)
         let rows = FullScreen.size.rows
         var question = TopQuestion(
-            order: state.order, prefix: NameAlphabet.encode(Array(state.prefix.utf8)), rows: max(8, rows),
+            order: state.order, prefix: NameAlphabet.encode(Array(state.prefix.utf8)),
+            rows: min(max(8, rows), Request.mostRanked),
             lock: state.chosenLock)
         if case .process(let process) = state.view, sample.process?.process != process || nextProcess.isOver {
             question.process = process
@@ -77,6 +81,7 @@ struct Top: ~Copyable {
         } catch {
             // An answer may be on its way, so this connection cannot be asked again.
             source = nil
+            nextLook = Deadline(after: max(interval, Self.pause))
             problem = error.line + "; trying again"
         }
     }

@@ -17,13 +17,13 @@ extension TopLayout {
         let hasFocus = state.view == .people
         if holders > 0 {
             let chosen = hasFocus && state.chosenPerson < holders ? state.chosenPerson : nil
-            lines += Self.window(
+            lines += window(
                 report.holderTable(style, sample.clock), chosen: chosen, hasFocus: hasFocus,
                 lines: left - forWaiters)
         }
         if waiters > 0 {
             let index = state.chosenPerson - holders
-            lines += Self.window(
+            lines += window(
                 report.waiterTable(style), chosen: hasFocus && index >= 0 ? index : nil, hasFocus: hasFocus,
                 lines: forWaiters)
         }
@@ -95,7 +95,7 @@ extension TopLayout {
                     .init("NOTE", mayBeCut: true, expendability: 1), .init("NAME", mayBeCut: true),
                 ], style: Style(columns: columns - 2))
             let text = table.render(report.parts.map(\.cells))
-            lines += Self.window(text, chosen: nil, hasFocus: false, lines: max(2, room - lines.count - 1))
+            lines += window(text, chosen: nil, hasFocus: false, lines: max(2, room - lines.count - 1))
         }
         if report.unseen > 0 { lines.append(ScreenLine("and \(report.unseen) of other locks", .faint)) }
         return lines

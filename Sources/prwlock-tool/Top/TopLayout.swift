@@ -77,7 +77,7 @@ struct TopLayout {
         let text = table.render(sample.locks.map(\.cells))
         let index = state.index(in: sample.locks)
         let most = rows < Self.leastWithDetails ? room : max(3, min(sample.locks.count + 1, room * 2 / 5))
-        return Self.window(text, chosen: index, hasFocus: state.view != .people, lines: most)
+        return window(text, chosen: index, hasFocus: state.view != .people, lines: most)
     }
 
     static func table(_ style: Style) -> Table {
@@ -102,7 +102,7 @@ struct TopLayout {
     }
 
     /// The heading of a table and as many of its rows as there is room for, among them the chosen one.
-    static func window(_ text: Shown, chosen: Int?, hasFocus: Bool, lines most: Int) -> [ScreenLine] {
+    func window(_ text: Shown, chosen: Int?, hasFocus: Bool, lines most: Int) -> [ScreenLine] {
         let all = text.text.split(separator: "\n", omittingEmptySubsequences: false).dropLast().map(
             String.init)
         guard most > 0, let heading = all.first else { return [] }
@@ -111,7 +111,7 @@ struct TopLayout {
         var lines = [ScreenLine("  " + heading, .strong)]
         for (index, row) in rows.enumerated().dropFirst(start).prefix(most - 1) {
             var line = ScreenLine((index == chosen ? (hasFocus ? "> " : "- ") : "  ") + row)
-            if index == chosen, hasFocus { line.paint(.chosen, columns: 0) }
+            if index == chosen, hasFocus { line.paint(.chosen, columns: columns) }
             lines.append(line)
         }
         return lines

@@ -33,7 +33,7 @@ struct TopSource: ~Copyable {
     private static let patience = Duration.seconds(1)
     /// The most rows of `HOT`.
     private static let hottest = 200
-    /// The most locks that are looked at for a process.
+    /// The most locks that are looked at for a process, and the most rows of each.
     private static let mostLocks = 1000
 
     /// Connects. The first time, the user's own daemon is started if none runs, as by every command that looks.
@@ -102,9 +102,7 @@ struct TopSource: ~Copyable {
 
     private mutating func readRates(_ prefix: String, total: Int) throws(Complaint) {
         var counts: [LockName: Int] = [:]
-        _ = try connection.ask(
-            .hot(prefix: prefix, by: .grants, limit: Self.hottest), patience: Self.patience
-        ) { row in
+        try ask(.hot(prefix: prefix, by: .grants, limit: Self.hottest)) { row in
             if case .hot(let hot) = row { counts[hot.name] = hot.grants }
         }
         rates.read(counts, total: total, at: .now)
@@ -142,21 +140,24 @@ struct TopSource: ~Copyable {
         -> [TopLock]
     {
         var rows: [Row.Lock] = []
-        do throws(Complaint) {
-            _ = try connection.ask(
-                .list(prefix: prefix, after: nil, limit: limit, by: rank), patience: Self.patience
-            ) { row in
-                if case .lock(let lock) = row { rows.append(lock) }
-            }
-        } catch {
-            guard error.code == Complaint.protocolFault else { throw error }
-            throw Self.tooOld
+        try ask(.list(prefix: prefix, after: nil, limit: limit, by: rank)) { row in
+            if case .lock(let lock) = row { rows.append(lock) }
         }
         return rows.map { row in
             TopLock(
                 name: row.name, mode: row.mode, holders: row.holders, waiters: row.waiters,
                 waited: row.waited,
                 rate: rates.perSecond[row.name])
+        }
+    }
+
+    /// Asks what an older daemon does not know.
+    private mutating func ask(_ verb: Verb, row: (Row) -> Void) throws(Complaint) {
+        do throws(Complaint) {
+            _ = try connection.ask(verb, patience: Self.patience) { content throws(Complaint) in row(content)
+            }
+        } catch {
+            throw error.code == Complaint.protocolFault ? Self.tooOld : error
         }
     }
 
@@ -178,7 +179,8 @@ struct TopSource: ~Copyable {
         for lock in locks where report.unseen > 0 {
             report.add(
                 try LockReport(
-                    of: lock.name, over: &connection, patience: Self.patience, facts: { _ in .init() }))
+                    of: lock.name, over: &connection, limit: Self.mostLocks, patience: Self.patience,
+                    facts: { _ in .init() }))
         }
         return report
     }
