@@ -44,18 +44,11 @@ struct Top: ~Copyable {
 
     /// Runs until a key or a signal ends it, and leaves the terminal as it was.
     mutating func run() {
-        while true {
+        repeat {
             if nextLook.isOver { look() }
             draw()
-            switch wait() {
-            case .none: break
-            case .ask: look()
-            case .revoke(let revocation): revoke(revocation)
-            case .quit:
-                ward.screen.leave()
-                return
-            }
-        }
+        } while wait()
+        ward.screen.leave()
     }
 
     // MARK: - The daemon
@@ -113,8 +106,8 @@ struct Top: ~Copyable {
         shown = screen
     }
 
-    /// Waits for a key, a signal, or the time to look again.
-    private mutating func wait() -> TopState.Action {
+    /// Waits for a key, a signal, or the time to look again. Returns whether to go on.
+    private mutating func wait() -> Bool {
         let canRead = ward.screen.isOn && FullScreen.isInForeground
         var requests = [ward.signals.rawValue, ward.guardian.rawValue, canRead ? STDIN_FILENO : -1].map {
             pollfd(fd: $0, events: Int16(POLLIN), revents: 0)
@@ -122,34 +115,35 @@ struct Top: ~Copyable {
         let keyEnd = keys.isIncomplete ? Deadline(after: Self.keyPatience) : .never
         // In the background, look now and then whether a shell has put this process into the foreground.
         let end = min(nextLook, keyEnd, canRead ? .never : Deadline(after: interval))
-        let ready = poll(&requests, nfds_t(requests.count), end.milliseconds)
+        poll(&requests, nfds_t(requests.count), end.milliseconds)
         takeSignals()
-        if requests[1].revents != 0 { return .quit }
-        if ready > 0, requests[2].revents != 0 { return readKeys() }
-        return keyEnd.isOver ? press(keys.flush()) : .none
+        let isReady = requests.map { $0.revents != 0 }
+        if isReady[1] { return false }
+        if isReady[2] { return readKeys() }
+        return keyEnd.isOver ? press(keys.flush()) : true
     }
 
-    private mutating func readKeys() -> TopState.Action {
+    private mutating func readKeys() -> Bool {
         var bytes = [UInt8](repeating: 0, count: 256)
         let count = read(STDIN_FILENO, &bytes, bytes.count)
         if count > 0 { return press(keys.decode(bytes.prefix(count))) }
         // The terminal has gone, unless a shell has put this process into the background just now.
-        return FullScreen.isInForeground ? .quit : .none
+        return !FullScreen.isInForeground
     }
 
-    /// Carries out the keys. Returns what is left to do: the keys after that one are dropped.
-    private mutating func press(_ keys: [Key]) -> TopState.Action {
-        var action = TopState.Action.none
+    /// Carries out the keys one after another, because a key acts on what the one before it has shown.
+    private mutating func press(_ keys: [Key]) -> Bool {
         for key in keys {
             if key == .redraw { shown = nil }
             switch state.press(key, over: sample) {
             case .none: break
-            case .ask: action = .ask
-            case let other: return other
+            case .ask: look()
+            case .revoke(let revocation): revoke(revocation)
+            case .quit: return false
             }
         }
-        if state.isPaused, case .none = action { nextLook = .never }
-        return action
+        if state.isPaused { nextLook = .never }
+        return true
     }
 
     private mutating func takeSignals() {
