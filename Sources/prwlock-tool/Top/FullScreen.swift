@@ -44,7 +44,8 @@ struct FullScreen {
     /// Does nothing if the terminal is not changed. What was typed and not read is dropped, as it was meant for the screen.
     func leave() {
         guard isOn else { return }
-        writeAll("\u{1B}[m\u{1B}[2J\u{1B}[?1049l\u{1B}[?25h", to: STDOUT_FILENO)
+        // A terminal that has no other screen, such as the console, is left empty.
+        writeAll("\u{1B}[m\u{1B}[H\u{1B}[2J\u{1B}[?1049l\u{1B}[?25h", to: STDOUT_FILENO)
         var now = termios()
         // Only from our own state: after the death of its job, a shell may have set the terminal for its own use.
         if tcgetattr(STDIN_FILENO, &now) == 0, now.c_lflag == during.c_lflag, now.c_iflag == during.c_iflag {
