@@ -75,7 +75,7 @@ struct Top: ~Copyable {
             // An answer may be on its way, so this connection cannot be asked again.
             source = nil
             nextLook = Deadline(after: max(interval, Self.pause))
-            problem = error.line + "; trying again"
+            problem = "trying again: \(error.line)"
         }
     }
 
