@@ -56,7 +56,7 @@ struct TopCommand: ParsableCommand {
         if ["", "dumb"].contains(environment["TERM"] ?? "") {
             throw Self.noScreen("this terminal cannot move its cursor (TERM=\(environment["TERM"] ?? ""))")
         }
-        guard let screen = FullScreen() else { throw Complaint(.last("tcgetattr")) }
+        guard let screen = FullScreen() else { throw Complaint(.last("mmap")) }
         var state = TopState()
         state.order = sort
         state.prefix = NameAlphabet.decode(names.prefix)
