@@ -1,0 +1,116 @@
+import LockVocabulary
+
+/// What a drawing of a graph shows: boxes and arrows. The arrows point to what is waited for.
+///
+/// Of many requests for a lock it has the first few and those that matter for others, and a box for the rest: the drawing
+/// stays readable with a thousand.
+struct GraphPicture {
+    enum Kind {
+        case process, lock, rest
+    }
+
+    struct Box {
+        let kind: Kind
+        /// A word of letters and digits that names the box.
+        let id: String
+        /// Texts to show, the most important first. They are not escaped.
+        let lines: [String]
+        /// The whole text, for a reader that wants more than fits.
+        let full: String
+        /// Whether the box is to be seen first.
+        let isStrong: Bool
+    }
+
+    struct Arrow {
+        let from: Int
+        let to: Int
+        let label: String
+        /// Whether the arrow says that a process waits; otherwise, that a lock is held.
+        let isWait: Bool
+        /// Whether the arrow belongs to the longest chain, or is the oldest wait.
+        let isStrong: Bool
+    }
+
+    private(set) var boxes: [Box] = []
+    private(set) var arrows: [Arrow] = []
+    private var boxOfParty: [Int: Int] = [:]
+
+    private static let mostWaits = 8
+    private static let mostGrants = 5
+    /// The characters of a line of a box.
+    private static let width = 30
+
+    init(_ graph: WaitGraph, _ findings: WaitFindings) {
+        let (chainWaits, chainGrants) = (findings.chainWaits, findings.chainGrants)
+        for lock in graph.locks.indices {
+            let entry = graph.locks[lock]
+            let name = entry.name.shown
+            let box = add(
+                .lock, "l\(lock)", [name, "\(graph.summary(of: lock)), \(entry.waiters) waiting"], full: name)
+            let grants = Self.choose(Self.mostGrants, of: entry.grants) { grant in
+                chainGrants.contains(grant) || !graph.parties[graph.grants[grant].party].waits.isEmpty
+            }
+            for index in grants {
+                let grant = graph.grants[index]
+                // With one holder the box of the lock says as much.
+                let label = entry.holders > 1 ? graph.words(for: grant) : ""
+                let isStrong = chainGrants.contains(index)
+                arrows.append(
+                    Arrow(
+                        from: box, to: self.box(of: grant.party, graph, findings), label: label,
+                        isWait: false, isStrong: isStrong))
+            }
+            if case let more = entry.holders - grants.count, more > 0 {
+                let rest = add(.rest, "h\(lock)", ["+\(more) more"], full: "\(more) more holders")
+                arrows.append(Arrow(from: box, to: rest, label: "", isWait: false, isStrong: false))
+            }
+            let waits = Self.choose(Self.mostWaits, of: entry.waits) { wait in
+                chainWaits.contains(wait) || wait == findings.oldest
+                    || findings.blocked[graph.waits[wait].party] > 0
+            }
+            for index in waits {
+                let wait = graph.waits[index]
+                let isOldest = index == findings.oldest
+                arrows.append(
+                    Arrow(
+                        from: self.box(of: wait.party, graph, findings), to: box,
+                        label: "\(wait.mode), \(wait.waited.inWords)" + (isOldest ? ", oldest" : ""),
+                        isWait: true, isStrong: isOldest || chainWaits.contains(index)))
+            }
+            if case let more = entry.waiters - waits.count, more > 0 {
+                let rest = add(.rest, "w\(lock)", ["+\(more) more"], full: "\(more) more requests wait")
+                arrows.append(Arrow(from: rest, to: box, label: "", isWait: true, isStrong: false))
+            }
+        }
+    }
+
+    /// The first entries, but those that matter before others; in their order.
+    private static func choose(_ most: Int, of entries: [Int], matters: (Int) -> Bool) -> [Int] {
+        guard entries.count > most else { return entries }
+        let chosen = entries.filter(matters).prefix(most * 3)
+        let rest = entries.filter { !chosen.contains($0) }.prefix(max(0, most - chosen.count))
+        return (chosen + rest).sorted()
+    }
+
+    private mutating func box(of party: Int, _ graph: WaitGraph, _ findings: WaitFindings) -> Int {
+        if let box = boxOfParty[party] { return box }
+        let process = graph.parties[party].process
+        let id = graph.parties[party].identity.shown
+        let title = process.user.map { "\(id)  \($0)" } ?? id
+        let count = findings.blocked[party]
+        let blocks = count > 0 ? "blocks \(count)" : nil
+        let lines = [title, process.command, process.unit, blocks].compactMap { $0 }
+        let box = add(
+            .process, "p\(party)", lines, full: graph.describe(party), isStrong: party == findings.worst)
+        boxOfParty[party] = box
+        return box
+    }
+
+    private mutating func add(
+        _ kind: Kind, _ id: String, _ lines: [String], full: String, isStrong: Bool = false
+    ) -> Int {
+        let cut = lines.enumerated().map { Table.cut(Harmless.show($1), to: Self.width) }
+        boxes.append(Box(kind: kind, id: id, lines: cut, full: full, isStrong: isStrong))
+        return boxes.count - 1
+    }
+}
