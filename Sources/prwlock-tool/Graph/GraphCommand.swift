@@ -44,7 +44,8 @@ struct GraphCommand: ParsableCommand {
             var connection = try daemon.choice.connect()
             let graph = try GraphReader.read(names.prefix, limit: limit, over: &connection)
             let space = LockSpace(of: connection)
-            StandardOutput.write(render(graph, caption: "\(DisplayClock().timestamp), \(place(of: connection))"))
+            StandardOutput.write(
+                render(graph, caption: "\(DisplayClock().timestamp), \(place(of: connection))"))
             if form == nil, let remark = space.remark { StandardError.report(remark) }
         }
     }
@@ -76,7 +77,8 @@ struct GraphCommand: ParsableCommand {
 
     /// Whether the locale's encoding is UTF-8. As in `setlocale(3)`, the first variable that is not empty counts.
     static func isUnicode(_ environment: [String: String]) -> Bool {
-        let locale = ["LC_ALL", "LC_CTYPE", "LANG"].compactMap { environment[$0] }.first { !$0.isEmpty } ?? ""
+        let locale =
+            ["LC_ALL", "LC_CTYPE", "LANG"].compactMap { environment[$0] }.first { !$0.isEmpty } ?? ""
         let letters = locale.lowercased().filter { $0 != "-" }
         return letters.hasSuffix("utf8") || letters.contains("utf8@")
     }

@@ -12,11 +12,13 @@ struct GraphPage {
     /// When the page was written, and for which daemon.
     let caption: String
     /// The word of the policy; letters and digits.
-    var nonce = String(UInt64.random(in: 0 ... .max), radix: 36) + String(UInt64.random(in: 0 ... .max), radix: 36)
+    var nonce =
+        String(UInt64.random(in: 0 ... .max), radix: 36) + String(UInt64.random(in: 0 ... .max), radix: 36)
 
     var text: String {
         let picture = GraphPicture(graph, findings)
-        let drawing = VectorDrawing(picture, hasLinks: true).element(attributes: " id=\"drawing\" tabindex=\"0\"")
+        let drawing = VectorDrawing(picture, hasLinks: true).element(
+            attributes: " id=\"drawing\" tabindex=\"0\"")
         let drawn = Set(picture.boxes.map(\.id))
         return """
             <!DOCTYPE html>
@@ -63,21 +65,25 @@ struct GraphPage {
             .map { index in
                 let party = graph.parties[index]
                 let held = party.grants.map { graph.grants[$0] }.map { grant in
-                    link(toLock: grant.lock) + GraphEscapes.markup(" (\(graph.words(for: grant)))\(note(grant.note))")
+                    link(toLock: grant.lock)
+                        + GraphEscapes.markup(" (\(graph.words(for: grant)))\(note(grant.note))")
                 }
                 let waiting = party.waits.map { graph.waits[$0] }.map { wait in
-                    link(toLock: wait.lock) + GraphEscapes.markup(" (\(graph.words(for: wait)))\(note(wait.note))")
+                    link(toLock: wait.lock)
+                        + GraphEscapes.markup(" (\(graph.words(for: wait)))\(note(wait.note))")
                 }
                 let id = "p\(index)"
                 let cells = [
                     name(party.identity.shown, id, drawn), GraphEscapes.markup(party.process.user ?? ""),
-                    GraphEscapes.markup(party.process.unit ?? ""), GraphEscapes.markup(party.process.command ?? ""),
+                    GraphEscapes.markup(party.process.unit ?? ""),
+                    GraphEscapes.markup(party.process.command ?? ""),
                     findings.blocked[index] > 0 ? String(findings.blocked[index]) : "",
-                    held.joined(separator: "<br>"), waiting.joined(separator: "<br>"),
+                    list(held, of: held.count), list(waiting, of: waiting.count),
                 ]
                 return row(id, cells)
             }
-        return table("Processes", ["process", "user", "unit", "command", "blocks", "holds", "waits for"], rows)
+        return table(
+            "Processes", ["process", "user", "unit", "command", "blocks", "holds", "waits for"], rows)
     }
 
     private func lockTable(_ drawn: Set<String>) -> String {
@@ -99,10 +105,11 @@ struct GraphPage {
         return table("Locks", ["lock", "state", "holders", "waiting, in their order"], rows)
     }
 
-    /// The first entries of many: the rows of the processes have all.
+    /// The first entries of many; `--json` has all.
     private func list(_ entries: [String], of count: Int) -> String {
         let shown = entries.prefix(20)
-        return (shown + (count > shown.count ? ["+\(count - shown.count) more"] : [])).joined(separator: "<br>")
+        return (shown + (count > shown.count ? ["+\(count - shown.count) more"] : [])).joined(
+            separator: "<br>")
     }
 
     private func table(_ title: String, _ headings: [String], _ rows: [String]) -> String {
@@ -133,7 +140,9 @@ struct GraphPage {
     }
 
     private func link(toLock lock: Int) -> String {
-        "<a href=\"#l\(lock)\">\(GraphEscapes.markup(graph.locks[lock].name.shown))</a>"
+        // The row of the lock has the whole name.
+        let name = Table.cut(graph.locks[lock].name.shown, to: 48)
+        return "<a href=\"#l\(lock)\">\(GraphEscapes.markup(name))</a>"
     }
 
     private func link(toParty party: Int) -> String {

@@ -46,7 +46,7 @@ struct GraphPicture {
             let entry = graph.locks[lock]
             let name = entry.name.shown
             let box = add(
-                .lock, "l\(lock)", [name, "\(graph.summary(of: lock)), \(entry.waiters) waiting"], full: name)
+                .lock, "l\(lock)", [name, graph.summary(of: lock), "\(entry.waiters) waiting"], full: name)
             let grants = Self.choose(Self.mostGrants, of: entry.grants) { grant in
                 chainGrants.contains(grant) || !graph.parties[graph.grants[grant].party].waits.isEmpty
             }
@@ -64,20 +64,20 @@ struct GraphPicture {
                 let rest = add(.rest, "h\(lock)", ["+\(more) more"], full: "\(more) more holders")
                 arrows.append(Arrow(from: box, to: rest, label: "", isWait: false, isStrong: false))
             }
-            let waits = Self.choose(Self.mostWaits, of: entry.waits) { wait in
-                chainWaits.contains(wait) || wait == findings.oldest
-                    || findings.blocked[graph.waits[wait].party] > 0
-            }
-            for index in waits {
-                let wait = graph.waits[index]
-                let isOldest = index == findings.oldest
+            let queue = graph.queue(of: lock)
+            let shown = Self.choose(Self.mostWaits, of: Array(queue.indices)) { place in
+                findings.blocked[graph.waits[queue[place][0]].party] > 0
+                    || queue[place].contains { chainWaits.contains($0) || $0 == findings.oldest }
+            }.map { queue[$0] }
+            for requests in shown {
+                let isOldest = findings.oldest.map(requests.contains) ?? false
                 arrows.append(
                     Arrow(
-                        from: self.box(of: wait.party, graph, findings), to: box,
-                        label: "\(wait.mode), \(wait.waited.inWords)" + (isOldest ? ", oldest" : ""),
-                        isWait: true, isStrong: isOldest || chainWaits.contains(index)))
+                        from: self.box(of: graph.waits[requests[0]].party, graph, findings), to: box,
+                        label: graph.words(for: requests) + (isOldest ? ", oldest" : ""), isWait: true,
+                        isStrong: isOldest || !chainWaits.isDisjoint(with: requests)))
             }
-            if case let more = entry.waiters - waits.count, more > 0 {
+            if case let more = entry.waiters - shown.map(\.count).reduce(0, +), more > 0 {
                 let rest = add(.rest, "w\(lock)", ["+\(more) more"], full: "\(more) more requests wait")
                 arrows.append(Arrow(from: rest, to: box, label: "", isWait: true, isStrong: false))
             }
@@ -86,7 +86,8 @@ struct GraphPicture {
 
     /// The first entries, but those that matter before others; in their order.
     private static func choose(_ most: Int, of entries: [Int], matters: (Int) -> Bool) -> [Int] {
-        guard entries.count > most else { return entries }
+        // A box for one that is left out would take as much room.
+        guard entries.count > most + 1 else { return entries }
         let chosen = entries.filter(matters).prefix(most * 3)
         let rest = entries.filter { !chosen.contains($0) }.prefix(max(0, most - chosen.count))
         return (chosen + rest).sorted()

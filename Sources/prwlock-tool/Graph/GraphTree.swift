@@ -102,7 +102,8 @@ struct GraphTree {
         let id = graph.parties[root].identity.shown
         let blocked = "blocks \(Count.processes(findings.blocked[root]))"
         let facts = graph.facts(of: root).joined(separator: "  ")
-        text += style.strong("\(id)  \(blocked)") + "\(fit("  " + facts, after: id.count + blocked.count + 2))\n"
+        text +=
+            style.strong("\(id)  \(blocked)") + "\(fit("  " + facts, after: id.count + blocked.count + 2))\n"
         writeLocks(of: root, prefix: "")
     }
 
@@ -126,13 +127,16 @@ struct GraphTree {
         }
         let start = "\(prefix)\(branch)"
         text += "\(start)" + style.strong(name)
-        text += "\(fit(", \(graph.summary(of: lock)), \(entry.waiters) waiting", after: start.count + name.count))\n"
+        text +=
+            "\(fit(", \(graph.summary(of: lock)), \(entry.waiters) waiting", after: start.count + name.count))\n"
         let inner = party != nil ? prefix + (branch == lines.last ? "   " : lines.bar) : ""
-        if party != nil, let others = others(entry, than: party) { text += "\(fit("\(inner)   \(others)"))\n" }
-        let shown = chosenWaits(of: lock)
-        let more = entry.waiters - shown.count
-        for (index, wait) in shown.enumerated() {
-            write(wait, prefix: inner, isLast: index == shown.count - 1 && more == 0)
+        if party != nil, let others = others(entry, than: party) {
+            text += "\(fit("\(inner)   \(others)"))\n"
+        }
+        let shown = chosen(of: lock)
+        let more = entry.waiters - shown.map(\.count).reduce(0, +)
+        for (index, requests) in shown.enumerated() {
+            write(requests, prefix: inner, isLast: index == shown.count - 1 && more == 0)
         }
         if more > 0 { text += "\(inner)\(lines.last)+\(more) more\n" }
     }
@@ -147,25 +151,29 @@ struct GraphTree {
     }
 
     /// The requests to show, in the order of the queue.
-    private func chosenWaits(of lock: Int) -> [Int] {
-        let waits = graph.locks[lock].waits
-        guard waits.count > Self.most else { return waits }
+    private func chosen(of lock: Int) -> [[Int]] {
+        let queue = graph.queue(of: lock)
+        guard queue.count > Self.most else { return queue }
         let chain = findings.chainWaits
-        let chosen = waits.filter { wait in
-            findings.blocked[graph.waits[wait].party] > 0 || chain.contains(wait) || wait == findings.oldest
+        let matter = queue.map { requests in
+            findings.blocked[graph.waits[requests[0]].party] > 0
+                || requests.contains { chain.contains($0) || $0 == findings.oldest }
         }
-        let rest = waits.filter { !chosen.contains($0) }.prefix(max(0, Self.most - chosen.count))
-        return (chosen + rest).sorted()
+        var room = Self.most - matter.filter { $0 }.count
+        return zip(queue, matter).filter { _, matters in
+            if !matters { room -= 1 }
+            return matters || room >= 0
+        }.map(\.0)
     }
 
-    private mutating func write(_ index: Int, prefix: String, isLast: Bool) {
-        let wait = graph.waits[index]
-        let party = wait.party
+    private mutating func write(_ requests: [Int], prefix: String, isLast: Bool) {
+        let party = graph.waits[requests[0]].party
         let start = prefix + (isLast ? lines.last : lines.fork) + "\(graph.parties[party].identity.shown)  "
-        let words = graph.words(for: wait)
-        let mark = index == findings.oldest && graph.waits.count > 1 ? " \(lines.arrow) oldest" : ""
+        let words = graph.words(for: requests)
+        let isOldest = findings.oldest.map(requests.contains) ?? false
+        let mark = isOldest && graph.waits.count > 1 ? " \(lines.arrow) oldest" : ""
         let facts = graph.facts(of: party).joined(separator: "  ")
-        let isStrong = wait.waited >= Self.long || !mark.isEmpty
+        let isStrong = isOldest || requests.contains { graph.waits[$0].waited >= Self.long }
         text += "\(start)" + (isStrong ? style.strong(words + mark) : "\(words)")
         text += "\(fit("  " + facts, after: start.count + words.count + mark.count))\n"
         guard !graph.parties[party].grants.isEmpty, shownParties.insert(party).inserted else { return }

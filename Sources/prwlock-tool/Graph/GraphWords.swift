@@ -21,13 +21,21 @@ extension WaitGraph {
         let held = locks[lock].grants.map { grants[$0] }
         guard let strongest = held.map(\.mode).max() else { return "not held" }
         let hosts = held.filter { $0.age == nil }
-        if !hosts.isEmpty { return hosts.count == 1 ? "claimed (\(strongest))" : "claimed by \(hosts.count) hosts" }
+        if !hosts.isEmpty {
+            return hosts.count == 1 ? "claimed (\(strongest))" : "claimed by \(hosts.count) hosts"
+        }
         let longest = held.compactMap(\.age).max() ?? .zero
         let holders = locks[lock].holders > 1 ? " by \(locks[lock].holders)" : ""
         return "held (\(strongest))\(holders) for \(longest.inWords)"
     }
 
     func words(for wait: Wait) -> String { "\(wait.mode), waits \(wait.waited.inWords)" }
+
+    /// The words for all requests of one party for a lock: those of the one that has waited longest.
+    func words(for requests: [Int]) -> String {
+        guard let oldest = requests.map({ waits[$0] }).max(by: { $0.waited < $1.waited }) else { return "" }
+        return words(for: oldest) + (requests.count > 1 ? ", \(requests.count) requests" : "")
+    }
 
     func words(for grant: Grant) -> String {
         grant.age.map { "\(grant.mode), for \($0.inWords)" } ?? "\(grant.mode), claimed"
@@ -53,7 +61,8 @@ extension WaitGraph {
         }
         if let oldest = findings.oldest {
             let wait = waits[oldest]
-            var text = "\(wait.waited.inWords), by \(parties[wait.party].identity.shown) "
+            var text =
+                "\(wait.waited.inWords), by \(parties[wait.party].identity.shown) "
                 + "for \(Harmless.show(locks[wait.lock].name.decodedBytes)) (\(wait.mode))"
             let obstacles = obstacles(of: wait)
             if let first = obstacles.first {
@@ -63,7 +72,8 @@ extension WaitGraph {
             lines.append(("oldest wait", text))
         }
         if findings.chainLength > 2 {
-            lines.append(("longest chain", "\(Count.processes(findings.chainLength)): \(spell(findings.chain))"))
+            lines.append(
+                ("longest chain", "\(Count.processes(findings.chainLength)): \(spell(findings.chain))"))
         }
         return lines
     }

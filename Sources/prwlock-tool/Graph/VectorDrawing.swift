@@ -22,8 +22,11 @@ struct VectorDrawing {
     private static let line = 16.0
     private static let padding = 10.0
     private static let margin = 16.0
-    /// The room between two columns, for labels of about 22 characters.
-    private static let gap = 164.0
+    /// The room between two columns beside that for labels.
+    private static let gap = 72.0
+    /// The advance of the font of labels, and the room at both ends of a label.
+    private static let labelAdvance = 6.6
+    private static let labelPadding = 12.0
     private static let port = 15.0
 
     init(_ picture: GraphPicture, hasLinks: Bool = false) {
@@ -38,22 +41,33 @@ struct VectorDrawing {
         for (width, column) in zip(widths, layout.columns) {
             columnWidths[column] = max(columnWidths[column], width)
         }
+        // Labels stand to the left of the boxes of their column, or to the right of it.
+        var labels = [Double](repeating: 0, count: columnWidths.count + 1)
+        for arrow in picture.arrows where !arrow.label.isEmpty {
+            let width = Double(Self.columns(of: arrow.label)) * Self.labelAdvance + Self.labelPadding
+            let column = arrow.isWait ? layout.columns[arrow.from] : layout.columns[arrow.to] + 1
+            labels[column] = max(labels[column], width)
+        }
+        self.labels = labels
         var lefts: [Double] = []
         var left = Self.margin
-        for width in columnWidths {
+        for (column, width) in columnWidths.enumerated() {
+            if column > 0 { left += Self.gap + labels[column] }
             lefts.append(left)
-            left += width + Self.gap
+            left += width
         }
         columns = zip(lefts, columnWidths).map { ($0, $1) }
         boxes = zip(zip(layout.columns, layout.ys), zip(widths, heights)).map { place, size in
             Frame(
                 left: lefts[place.0], top: place.1 - size.1 / 2 + Self.margin, width: size.0, height: size.1)
         }
-        width = max(300, left - Self.gap + Self.margin)
+        width = max(300, left + Self.margin)
         height = max(60, layout.height + 2 * Self.margin)
     }
 
     private let columns: [(left: Double, width: Double)]
+    /// The room for labels to the left of each column.
+    private let labels: [Double]
 
     /// A file of its own.
     var text: String {
@@ -67,8 +81,8 @@ struct VectorDrawing {
             <svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 \(width) \(height)" width="\(width)" \
             height="\(height)" role="\(hasLinks ? "group" : "img")" aria-label="Who waits for whom"\(attributes)>
             \(style)<defs>
-            <marker id="head" viewBox="0 0 8 8" refX="8" refY="4" markerWidth="8" markerHeight="8" orient="auto">\
-            <path class="head" d="M0,0 8,4 0,8z"/></marker>
+            <marker id="head" viewBox="0 0 8 8" refX="8" refY="4" markerWidth="8" markerHeight="8" \
+            orient="auto" markerUnits="userSpaceOnUse"><path class="head" d="M0,0 8,4 0,8z"/></marker>
             <marker id="strong-head" viewBox="0 0 8 8" refX="8" refY="4" markerWidth="8" markerHeight="8" \
             orient="auto" markerUnits="userSpaceOnUse"><path class="head strong" d="M0,0 8,4 0,8z"/></marker>
             </defs>
@@ -97,7 +111,8 @@ struct VectorDrawing {
         text += "rx=\"\(Self.number(min(radius, 16)))\"/>"
         for (line, words) in box.lines.enumerated() {
             let y = frame.top + Self.padding / 2 + Double(line) * Self.line + 12
-            text += "<text class=\"\(line == 0 ? "title" : "quiet")\" x=\"\(Self.number(frame.left + Self.padding))\" "
+            text +=
+                "<text class=\"\(line == 0 ? "title" : "quiet")\" x=\"\(Self.number(frame.left + Self.padding))\" "
             text += "y=\"\(Self.number(y))\">\(GraphEscapes.markup(words))</text>"
         }
         let group = "<g class=\"\(kind)\(box.isStrong ? " strong" : "")\" id=\"box-\(box.id)\">\(text)</g>"
@@ -109,7 +124,8 @@ struct VectorDrawing {
     /// Where each arrow leaves its box and where it enters one: several at one side share its height.
     private func ports() -> (starts: [Double], ends: [Double]) {
         var (starts, ends) = (
-            [Double](repeating: 0, count: picture.arrows.count), [Double](repeating: 0, count: picture.arrows.count)
+            [Double](repeating: 0, count: picture.arrows.count),
+            [Double](repeating: 0, count: picture.arrows.count)
         )
         var sides: [[(arrow: Int, isStart: Bool, toward: Double)]] = Array(
             repeating: [], count: picture.boxes.count * 2)
@@ -138,28 +154,42 @@ struct VectorDrawing {
         let start = (isTurned ? boxes[arrow.from].right : boxes[arrow.from].left, startY)
         let end = (isTurned ? boxes[arrow.to].left : boxes[arrow.to].right, endY)
         var points: [(Double, Double)] = [start]
+        // Level beside the label, so that the line does not cross it.
+        let label = labels[arrow.isWait ? layout.columns[arrow.from] : layout.columns[arrow.to] + 1]
+        if !isTurned, arrow.isWait {
+            points.append((columns[layout.columns[arrow.from]].left - label, startY))
+        }
         let bends = isTurned ? layout.bends[index].reversed() : layout.bends[index]
         for bend in bends {
             // Level across the column, so that the line crosses no box there.
             let column = columns[bend.column]
-            let sides = [(column.left + column.width, bend.y + Self.margin), (column.left, bend.y + Self.margin)]
+            let sides = [
+                (column.left + column.width, bend.y + Self.margin), (column.left, bend.y + Self.margin),
+            ]
             points += isTurned ? sides.reversed() : sides
+        }
+        if !isTurned, !arrow.isWait, label > 0 {
+            let column = columns[layout.columns[arrow.to]]
+            points.append((column.left + column.width + label, endY))
         }
         points.append(end)
         var path = "M\(Self.number(start.0)),\(Self.number(start.1))"
         for (from, to) in zip(points, points.dropFirst()) {
             let middle = (from.0 + to.0) / 2
-            path += "C\(Self.number(middle)),\(Self.number(from.1)) \(Self.number(middle)),\(Self.number(to.1)) "
+            path +=
+                "C\(Self.number(middle)),\(Self.number(from.1)) \(Self.number(middle)),\(Self.number(to.1)) "
             path += "\(Self.number(to.0)),\(Self.number(to.1))"
         }
-        var text = "<path class=\"\(arrow.isWait ? "wait" : "hold")\(arrow.isStrong ? " strong" : "")\" d=\"\(path)\" "
+        var text =
+            "<path class=\"\(arrow.isWait ? "wait" : "hold")\(arrow.isStrong ? " strong" : "")\" d=\"\(path)\" "
         text += "marker-end=\"url(#\(arrow.isStrong ? "strong-" : "")head)\"/>\n"
         guard !arrow.label.isEmpty else { return text }
         // A request's label is at the process that waits, and a grant's at the one that holds.
         let isAtStart = arrow.isWait
         let (x, y) = isAtStart ? start : end
         let isRight = isAtStart == isTurned
-        text += "<text class=\"label\(arrow.isStrong ? " strong" : "")\" x=\"\(Self.number(x + (isRight ? 10 : -6)))\" "
+        text +=
+            "<text class=\"label\(arrow.isStrong ? " strong" : "")\" x=\"\(Self.number(x + (isRight ? 10 : -6)))\" "
         text += "y=\"\(Self.number(y - 4))\"\(isRight ? "" : " text-anchor=\"end\"")>"
         return text + "\(GraphEscapes.markup(arrow.label))</text>\n"
     }
@@ -172,7 +202,8 @@ struct VectorDrawing {
     /// A number with one digit after the point.
     private static func number(_ value: Double) -> String {
         let tenths = Int((value * 10).rounded())
-        return tenths.isMultiple(of: 10) ? "\(tenths / 10)" : "\(value < 0 ? "-" : "")\(abs(tenths) / 10).\(abs(tenths) % 10)"
+        return tenths.isMultiple(of: 10)
+            ? "\(tenths / 10)" : "\(value < 0 ? "-" : "")\(abs(tenths) / 10).\(abs(tenths) % 10)"
     }
 
     /// The colours are those of the drawing in the README.

@@ -167,6 +167,21 @@ struct WaitGraph {
             && wait.party != grant.party
     }
 
+    /// The requests for a lock in the order of the queue, those of one party together in the place of its first.
+    func queue(of lock: Int) -> [[Int]] {
+        var places: [Int: Int] = [:]
+        var queue: [[Int]] = []
+        for wait in locks[lock].waits {
+            if let place = places[waits[wait].party] {
+                queue[place].append(wait)
+            } else {
+                places[waits[wait].party] = queue.count
+                queue.append([wait])
+            }
+        }
+        return queue
+    }
+
     /// The grants that a request waits for.
     func obstacles(of wait: Wait) -> [Grant] {
         locks[wait.lock].grants.map { grants[$0] }.filter { isBehind(wait, $0) }
