@@ -36,22 +36,19 @@ struct GraphCommand: ParsableCommand {
     @OptionGroup var names: PrefixOptions
 
     func validate() throws {
-        guard (1...1000).contains(limit) else { throw ValidationError("--limit is from 1 to 1000") }
+        guard (1...500).contains(limit) else { throw ValidationError("--limit is from 1 to 500") }
     }
 
     func run() throws {
         try complaining { () throws(Complaint) in
-            var connection = try daemon.choice.connect()
-            let graph = try GraphReader.read(names.prefix, limit: limit, over: &connection)
+            let connection = try daemon.choice.connect()
             let space = LockSpace(of: connection)
-            StandardOutput.write(
-                render(graph, caption: "\(DisplayClock().timestamp), \(place(of: connection))"))
+            let place = connection.location()?.path ?? "a socket without a name"
+            var reader = GraphReader(over: connection)
+            let graph = try reader.read(names.prefix, limit: limit)
+            StandardOutput.write(render(graph, caption: "\(DisplayClock().timestamp), \(place)"))
             if form == nil, let remark = space.remark { StandardError.report(remark) }
         }
-    }
-
-    private func place(of connection: borrowing BlockingConnection) -> String {
-        connection.location()?.path ?? "a socket without a name"
     }
 
     private func render(_ graph: WaitGraph, caption: String) -> Shown {

@@ -11,7 +11,7 @@ extension WaitGraph {
             ("blocks_most", .optional(findings.worst.flatMap { processID(of: $0) })),
             ("oldest_wait", findings.oldest.map { json(waits[$0], of: .lock) } ?? .null),
             ("longest_chain", .array(findings.chain.map(json))),
-            ("locks_left_out", .integer(locksLeftOut)),
+            ("has_more_locks", .bool(isCut)),
         ])
     }
 

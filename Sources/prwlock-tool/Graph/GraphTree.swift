@@ -24,8 +24,8 @@ struct GraphTree {
         let bar: String
         let arrow: String
 
-        static let drawn = Lines(fork: "├─ ", last: "└─ ", bar: "│  ", arrow: "◀")
-        static let ascii = Lines(fork: "|- ", last: "`- ", bar: "|  ", arrow: "<-")
+        static let drawn = Lines(fork: "├ ", last: "└ ", bar: "│ ", arrow: "◀")
+        static let ascii = Lines(fork: "|-", last: "`-", bar: "| ", arrow: "<-")
     }
 
     /// - Parameter isUnicode: whether the terminal shows more than ASCII.
@@ -129,9 +129,9 @@ struct GraphTree {
         text += "\(start)" + style.strong(name)
         text +=
             "\(fit(", \(graph.summary(of: lock)), \(entry.waiters) waiting", after: start.count + name.count))\n"
-        let inner = party != nil ? prefix + (branch == lines.last ? "   " : lines.bar) : ""
+        let inner = party != nil ? prefix + (branch == lines.last ? "  " : lines.bar) : ""
         if party != nil, let others = others(entry, than: party) {
-            text += "\(fit("\(inner)   \(others)"))\n"
+            text += "\(fit("\(inner)  \(others)"))\n"
         }
         let shown = chosen(of: lock)
         let more = entry.waiters - shown.map(\.count).reduce(0, +)
@@ -177,7 +177,7 @@ struct GraphTree {
         text += "\(start)" + (isStrong ? style.strong(words + mark) : "\(words)")
         text += "\(fit("  " + facts, after: start.count + words.count + mark.count))\n"
         guard !graph.parties[party].grants.isEmpty, shownParties.insert(party).inserted else { return }
-        writeLocks(of: party, prefix: prefix + (isLast ? "   " : lines.bar))
+        writeLocks(of: party, prefix: prefix + (isLast ? "  " : lines.bar))
     }
 
     /// Cuts the text so that the line fits the terminal.

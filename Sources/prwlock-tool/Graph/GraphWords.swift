@@ -93,7 +93,6 @@ extension WaitGraph {
 
     /// What is not in the graph; nil if it has all.
     var omission: String? {
-        guard locksLeftOut > 0 else { return nil }
-        return "\(Count.of(locksLeftOut, "lock")) with fewer waiting requests left out; --limit shows more"
+        isCut ? "requests wait for more locks, fewer for each; --limit shows more locks" : nil
     }
 }

@@ -65,8 +65,8 @@ struct WaitGraph {
     private(set) var locks: [Lock] = []
     private(set) var grants: [Grant] = []
     private(set) var waits: [Wait] = []
-    /// How many locks with waiting requests are not in the graph.
-    var locksLeftOut = 0
+    /// Whether the graph lacks locks for which requests wait.
+    var isCut = false
     private var known: [Party.Identity: Int] = [:]
 
     var isEmpty: Bool { waits.isEmpty }
