@@ -20,6 +20,7 @@ struct LongOption: Equatable {
         "sessions": showing + daemon + everywhere,
         "stats": showing + daemon + everywhere,
         "watch": showing + names + daemon + everywhere,
+        "wait": waiting + showing + names + daemon + everywhere,
         "graph": graph + names + daemon + everywhere,
         "ping": showing + daemon + everywhere,
         "validate": showing + names + daemon + everywhere,
@@ -32,6 +33,10 @@ struct LongOption: Equatable {
     private static let names = [LongOption("encoded")]
     private static let daemon = [LongOption("socket", value: true)]
     private static let showing = [LongOption("json")]
+    private static let waiting = [
+        LongOption("shared", "read"), LongOption("nb", "nonblock", "nonblocking"),
+        LongOption("wait", "timeout", value: true), LongOption("conflict-exit-code", value: true),
+    ]
     private static let graph = [
         LongOption("dot"), LongOption("mermaid"), LongOption("svg"), LongOption("html"), LongOption("json"),
         LongOption("limit", value: true),
