@@ -24,7 +24,9 @@ struct GraphReader: ~Copyable {
         var graph = WaitGraph()
         for lock in waited.prefix(limit) {
             var rows = WaitGraph.Rows()
-            _ = try connection.ask(.status(lock.name, limit: hasRanks ? Self.mostRows : nil)) { row in rows.add(row) }
+            _ = try connection.ask(.status(lock.name, limit: hasRanks ? Self.mostRows : nil)) { row in
+                rows.add(row)
+            }
             graph.add(lock.name, rows, counted: (lock.holders, lock.waiters), facts: facts)
         }
         graph.isCut = waited.count > limit
