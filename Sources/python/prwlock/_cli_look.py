@@ -7,7 +7,7 @@ import os
 import time
 from typing import Any
 
-from ._cli_lock import plain_name
+from ._cli_lock import duration, exit_code, location_of, plain_name
 from ._client import Client
 from ._described import lookup, user_name
 from ._exit_status import NO, NOT_PERMITTED
@@ -24,6 +24,7 @@ TEXTS = {
     "sessions": "List the clients that are connected",
     "stats": "Show the daemon's counters",
     "watch": "Show what happens on locks, until it is interrupted",
+    "wait": "Wait until a lock is free, without taking it",
     "ping": "Ask the daemon for a sign of life",
     "validate": "Tell whether a fencing token still holds",
     "revoke": "Take a grant from its holder; for root and the daemon's own user",
@@ -49,9 +50,11 @@ def add_options(command: argparse.ArgumentParser, name: str) -> None:
         command.add_argument("--json", action="store_true", help="print JSON, for programs")
     if name in ("status", "validate", "revoke"):
         command.add_argument("name", help="the lock's name", nargs="?" if name == "status" else None)
+    if name == "wait":
+        _add_wait_options(command)
     if name in ("list", "watch"):
         command.add_argument("name", nargs="?", metavar="prefix", help="only the locks whose names begin so")
-    if name in ("status", "validate", "revoke", "list", "watch"):
+    if name in ("status", "validate", "revoke", "list", "watch", "wait"):
         command.add_argument("--encoded", action="store_true", help="the name is encoded already: %%20 is a space")
     if name in ("validate", "revoke"):
         command.add_argument("token", type=_token, help="the fencing token, as `status` shows it")
@@ -61,6 +64,26 @@ def add_options(command: argparse.ArgumentParser, name: str) -> None:
         command.add_argument("--pin", action="store_true", help="have all processes on one processor")
         command.add_argument("--echo", metavar="PROGRAM", help="prwlock-bench, for its echo server in C")
         command.add_argument("--original", metavar="DIR", help="a folder with prwlock 0.4.1 in it")
+
+
+def _add_wait_options(command: argparse.ArgumentParser) -> None:
+    command.description = (
+        "Waits until a lock is free, without taking it. It promises nothing about the next moment: for work that must "
+        "not run beside a holder, use `prwlock run`."
+    )
+    command.add_argument(
+        "-s", "--shared", "--read", dest="reads", action="store_true", help="wait until the lock may be read"
+    )
+    nonblock = ("-n", "--nb", "--nonblock", "--nonblocking")
+    command.add_argument(*nonblock, dest="nonblock", action="store_true", help="look once rather than wait")
+    command.add_argument(
+        "-w", "--wait", "--timeout", type=duration, metavar="SECONDS", help="give up after so long; also 250ms, 2m, 1h"
+    )
+    command.add_argument(
+        "-E", "--conflict-exit-code", dest="conflict", type=exit_code, default=1, metavar="NUMBER",
+        help="the status if a lock is not free, with -n or -w (1)",
+    )  # fmt: skip
+    command.add_argument("names", nargs="+", metavar="name", help="the lock's name; several are to be free at once")
 
 
 def _token(text: str) -> int:
@@ -173,6 +196,15 @@ def _watch(options: argparse.Namespace) -> int:
     from ._cli_watch import show
 
     return show(_client(options), _prefix(options), options.json)
+
+
+def _wait(options: argparse.Namespace) -> int:
+    from ._cli_wait import Asked, wait
+
+    timeout = 0.0 if options.nonblock else options.wait
+    names = [plain_name(word, options.encoded) for word in options.names]
+    mode = "read" if options.reads else "write"
+    return wait(Asked(location_of(options), names, mode, timeout, options.conflict, options.json))
 
 
 def _ping(options: argparse.Namespace) -> int:
