@@ -178,7 +178,7 @@ struct FreeLockSearch: ~Copyable {
         }
         throw Complaint(
             "\(name.shown): host \(other.host) claims it, and only that host knows whether it is held; "
-                + "`prwlock run` asks it for the lock", code: Complaint.protocolFault)
+                + "`prwlock run` asks it for the lock", code: Complaint.temporary)
     }
 
     /// The name of this host, which is its name in a fleet unless its daemon was given another.

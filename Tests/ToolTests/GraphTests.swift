@@ -61,7 +61,7 @@ import Testing
         #expect(
             tree(try chain()) == """
                 3 processes wait for 2 locks
-                  blocks most:    10 (ann, work): 3 processes
+                  blocks most:    10 (ann, work): 3 processes, has deploy (write, for 5 minutes)
                   oldest wait:    2 minutes, by 20 for deploy (write), behind 10 (ann, work)
                   longest chain:  3 processes: 30 for mail, 20 for deploy, 10
 
@@ -134,6 +134,19 @@ import Testing
         #expect(text.contains("+990 more") && text.contains("1999  write") && text.contains("also held by 2"))
         #expect(text.split(separator: "\n").count < 24)
         #expect(findings.blocked.max() == 1001)
+    }
+
+    @Test("the process that a lock is held for stands for the one that holds it")
+    func hold() throws {
+        let owner = HoldOwner(process: 700).owner
+        let background = Row.Holder(
+            processID: 701, mode: .write, owner: owner, token: Token(rawValue: 1), age: .seconds(1),
+            leaseLeft: nil,
+            note: .none)
+        let graph = try graph([("a", [.holder(background), waiter(2)]), ("b", [holder(3), waiter(700)])])
+        let findings = WaitFindings(of: graph)
+        #expect(findings.chainLength == 3)
+        #expect(graph.parties.map(\.identity) == [.process(700), .process(2), .process(3)])
     }
 
     @Test("a row of an unknown process is a node of its own")

@@ -9,7 +9,7 @@ extension WaitGraph {
             ("locks", .array(locks.map(json))),
             ("processes", .array(parties.indices.map { json(ofParty: $0, findings) })),
             ("blocks_most", .optional(findings.worst.flatMap { processID(of: $0) })),
-            ("oldest_wait", findings.oldest.map { json(waits[$0], of: .lock) } ?? .null),
+            ("oldest_wait", findings.oldest.map(jsonOfWait) ?? .null),
             ("longest_chain", .array(findings.chain.map(json))),
             ("has_more_locks", .bool(isCut)),
         ])
@@ -46,14 +46,25 @@ extension WaitGraph {
             ])
     }
 
-    private func json(_ wait: Wait, of other: Other) -> JSON {
-        let timeout: Duration? = if case .upTo(let timeout) = wait.timeout { timeout } else { nil }
+    private func jsonOfWait(_ index: Int) -> JSON {
+        let wait = waits[index]
         return .object(
-            (other == .lock ? members(of: locks[wait.lock].name) : members(of: parties[wait.party])) + [
-                ("mode", .string(wait.mode.description)), ("place", .integer(wait.place)),
-                ("waited_ms", .milliseconds(wait.waited)), ("timeout_ms", .milliseconds(timeout)),
-                ("note", .note(wait.note)),
-            ])
+            members(of: locks[wait.lock].name) + members(of: parties[wait.party]) + members(of: wait))
+    }
+
+    private func json(_ wait: Wait, of other: Other) -> JSON {
+        .object(
+            (other == .lock ? members(of: locks[wait.lock].name) : members(of: parties[wait.party]))
+                + members(of: wait))
+    }
+
+    private func members(of wait: Wait) -> [(String, JSON)] {
+        let timeout: Duration? = if case .upTo(let timeout) = wait.timeout { timeout } else { nil }
+        return [
+            ("mode", .string(wait.mode.description)), ("place", .integer(wait.place)),
+            ("waited_ms", .milliseconds(wait.waited)), ("timeout_ms", .milliseconds(timeout)),
+            ("note", .note(wait.note)),
+        ]
     }
 
     private func json(_ step: WaitFindings.Step) -> JSON {

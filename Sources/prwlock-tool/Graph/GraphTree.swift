@@ -128,7 +128,7 @@ struct GraphTree {
         let start = "\(prefix)\(branch)"
         text += "\(start)" + style.strong(name)
         text +=
-            "\(fit(", \(graph.summary(of: lock)), \(entry.waiters) waiting", after: start.count + name.count))\n"
+            "\(fit(", \(graph.summary(of: lock)), \(entry.waiters) waiting\(note(of: lock, by: party))", after: start.count + name.count))\n"
         let inner = party != nil ? prefix + (branch == lines.last ? "  " : lines.bar) : ""
         if party != nil, let others = others(entry, than: party) {
             text += "\(fit("\(inner)  \(others)"))\n"
@@ -139,6 +139,11 @@ struct GraphTree {
             write(requests, prefix: inner, isLast: index == shown.count - 1 && more == 0)
         }
         if more > 0 { text += "\(inner)\(lines.last)+\(more) more\n" }
+    }
+
+    private func note(of lock: Int, by party: Int?) -> String {
+        let grants = graph.locks[lock].grants.map { graph.grants[$0] }
+        return grants.first { $0.party == party && !$0.note.isEmpty }.map(graph.note) ?? ""
     }
 
     /// The other holders of a lock, in words; nil if it has none.

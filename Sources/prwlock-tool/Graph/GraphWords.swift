@@ -37,6 +37,11 @@ extension WaitGraph {
         return words(for: oldest) + (requests.count > 1 ? ", \(requests.count) requests" : "")
     }
 
+    /// ": nightly report", or nothing.
+    func note(of grant: Grant) -> String {
+        grant.note.isEmpty ? "" : ": \(Harmless.show(NameAlphabet.decodeBytes(grant.note.text)))"
+    }
+
     func words(for grant: Grant) -> String {
         grant.age.map { "\(grant.mode), for \($0.inWords)" } ?? "\(grant.mode), claimed"
     }
@@ -57,13 +62,13 @@ extension WaitGraph {
         var lines: [(String, String)] = []
         if let worst = findings.worst {
             let count = Count.processes(findings.blocked[worst])
-            lines.append(("blocks most", "\(describe(worst)): \(count)"))
+            lines.append(("blocks most", "\(describe(worst)): \(count)\(holding(worst))"))
         }
         if let oldest = findings.oldest {
             let wait = waits[oldest]
             var text =
                 "\(wait.waited.inWords), by \(parties[wait.party].identity.shown) "
-                + "for \(Harmless.show(locks[wait.lock].name.decodedBytes)) (\(wait.mode))"
+                + "for \(locks[wait.lock].name.shown) (\(wait.mode))"
             let obstacles = obstacles(of: wait)
             if let first = obstacles.first {
                 text += ", behind \(describe(first.party))"
@@ -78,12 +83,20 @@ extension WaitGraph {
         return lines
     }
 
+    /// The lock that a party has held longest of those that others wait for, with the note.
+    private func holding(_ party: Int) -> String {
+        let held = parties[party].grants.map { grants[$0] }
+        guard let grant = held.max(by: { $0.age ?? .zero < $1.age ?? .zero }) else { return "" }
+        let name = Table.cut(locks[grant.lock].name.shown, to: 48)
+        return ", has \(name) (\(words(for: grant)))\(note(of: grant))"
+    }
+
     /// The parties of a chain, each with the lock that it waits for. The middle of a long chain is left out.
     private func spell(_ chain: [WaitFindings.Step]) -> String {
         let most = 6
         var words = chain.map { step in
             let wait = waits[step.wait]
-            let name = Table.cut(Harmless.show(locks[wait.lock].name.decodedBytes), to: 24)
+            let name = Table.cut(locks[wait.lock].name.shown, to: 24)
             return "\(parties[wait.party].identity.shown) for \(name)"
         }
         if words.count > most { words.replaceSubrange(most / 2..<words.count - most / 2, with: ["..."]) }

@@ -21,7 +21,7 @@ from ._standard import Complaint, complain, say
 from ._talk import Ended, Talk
 from ._wire import check, decode_name, fields, refusal
 
-_PROTOCOL_FAULT = 76
+_TEMPORARY = 75
 #: How long to search for another daemon after one has ended, and the pause between two attempts, in seconds.
 _SEARCH = 2.0
 _PAUSE = 0.1
@@ -202,7 +202,7 @@ class Search:
                 raise Complaint(
                     f"{_shown(name)}: host {harmless(host)} claims it, and only that host knows whether it is held; "
                     "`prwlock run` asks it for the lock",
-                    _PROTOCOL_FAULT,
+                    _TEMPORARY,
                 )
 
     def has_mark(self, name: bytes) -> Optional[bytes]:
