@@ -23,9 +23,11 @@ struct GraphTree {
         let last: String
         let bar: String
         let arrow: String
+        /// In the place of what is cut.
+        let dots: String
 
-        static let drawn = Lines(fork: "├ ", last: "└ ", bar: "│ ", arrow: "◀")
-        static let ascii = Lines(fork: "|-", last: "`-", bar: "| ", arrow: "<-")
+        static let drawn = Lines(fork: "├ ", last: "└ ", bar: "│ ", arrow: "◀", dots: "…")
+        static let ascii = Lines(fork: "|-", last: "`-", bar: "| ", arrow: "<-", dots: "...")
     }
 
     /// - Parameter isUnicode: whether the terminal shows more than ASCII.
@@ -61,7 +63,9 @@ struct GraphTree {
         text += "\n"
         for (heading, sentence) in graph.sentences(findings) {
             let padded = "  \(heading):" + String(repeating: " ", count: max(1, 15 - heading.count))
-            for (index, part) in wrap(sentence, indent: padded.count).enumerated() {
+            let dotted = sentence.split(separator: "…", omittingEmptySubsequences: false).joined(
+                separator: lines.dots)
+            for (index, part) in wrap(dotted, indent: padded.count).enumerated() {
                 let start = index == 0 ? padded : String(repeating: " ", count: padded.count)
                 text += "\(start)\(part)\n"
             }
@@ -194,7 +198,6 @@ struct GraphTree {
     private func cut(_ text: String, to width: Int) -> String {
         let text = Harmless.show(text)
         guard text.count > width else { return text }
-        let dots = lines.fork == Lines.ascii.fork ? "..." : "…"
-        return width > dots.count ? text.prefix(width - dots.count) + dots : ""
+        return width > lines.dots.count ? text.prefix(width - lines.dots.count) + lines.dots : ""
     }
 }
