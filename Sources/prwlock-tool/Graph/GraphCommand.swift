@@ -5,7 +5,7 @@ import LockWire
 import PRWLock
 import Rendezvous
 
-/// `prwlock graph`: who waits for whom, through which locks.
+/// `prwlock graph`: which processes wait for which others, through which locks.
 struct GraphCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "graph", abstract: "Show who waits for whom, through which locks.",

@@ -31,7 +31,8 @@ extension WaitGraph {
         let party = parties[index]
         return .object(
             members(of: party) + party.process.json + [
-                ("blocks", .integer(findings.blocked[index])),
+                ("blocks", .integer(findings.blocked[index].count)),
+                ("blocked_ms", .milliseconds(findings.blocked[index].waited)),
                 ("holds", .array(party.grants.map { json(grants[$0], of: .lock) })),
                 ("waits", .array(party.waits.map { json(waits[$0], of: .lock) })),
             ])

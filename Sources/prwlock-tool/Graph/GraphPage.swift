@@ -61,27 +61,26 @@ struct GraphPage {
     }
 
     private func processTable(_ drawn: Set<String>) -> String {
-        let rows = graph.parties.indices.sorted { (findings.blocked[$0], $1) > (findings.blocked[$1], $0) }
-            .map { index in
-                let party = graph.parties[index]
-                let held = party.grants.map { graph.grants[$0] }.map { grant in
-                    link(toLock: grant.lock)
-                        + GraphEscapes.markup(" (\(graph.words(for: grant)))\(note(grant.note))")
-                }
-                let waiting = party.waits.map { graph.waits[$0] }.map { wait in
-                    link(toLock: wait.lock)
-                        + GraphEscapes.markup(" (\(graph.words(for: wait)))\(note(wait.note))")
-                }
-                let id = "p\(index)"
-                let cells = [
-                    name(party.identity.shown, id, drawn), GraphEscapes.markup(party.process.user ?? ""),
-                    GraphEscapes.markup(party.process.unit ?? ""),
-                    GraphEscapes.markup(party.process.command ?? ""),
-                    findings.blocked[index] > 0 ? String(findings.blocked[index]) : "",
-                    list(held, of: held.count), list(waiting, of: waiting.count),
-                ]
-                return row(id, cells)
+        let rows = findings.order.map { index in
+            let party = graph.parties[index]
+            let held = party.grants.map { graph.grants[$0] }.map { grant in
+                link(toLock: grant.lock)
+                    + GraphEscapes.markup(" (\(graph.words(for: grant)))\(note(grant.note))")
             }
+            let waiting = party.waits.map { graph.waits[$0] }.map { wait in
+                link(toLock: wait.lock)
+                    + GraphEscapes.markup(" (\(graph.words(for: wait)))\(note(wait.note))")
+            }
+            let id = "p\(index)"
+            let cells = [
+                name(party.identity.shown, id, drawn), GraphEscapes.markup(party.process.user ?? ""),
+                GraphEscapes.markup(party.process.unit ?? ""),
+                GraphEscapes.markup(party.process.command ?? ""),
+                findings.blocked[index].count > 0 ? String(findings.blocked[index].count) : "",
+                list(held, of: held.count), list(waiting, of: waiting.count),
+            ]
+            return row(id, cells)
+        }
         return table(
             "Processes", ["process", "user", "unit", "command", "blocks", "holds", "waits for"], rows)
     }

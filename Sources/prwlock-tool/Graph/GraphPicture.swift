@@ -66,7 +66,7 @@ struct GraphPicture {
             }
             let queue = graph.queue(of: lock)
             let shown = Self.choose(Self.mostWaits, of: Array(queue.indices)) { place in
-                findings.blocked[graph.waits[queue[place][0]].party] > 0
+                findings.blocked[graph.waits[queue[place][0]].party].count > 0
                     || queue[place].contains { chainWaits.contains($0) || $0 == findings.oldest }
             }.map { queue[$0] }
             for requests in shown {
@@ -98,7 +98,7 @@ struct GraphPicture {
         let process = graph.parties[party].process
         let id = graph.parties[party].identity.shown
         let title = process.user.map { "\(id)  \($0)" } ?? id
-        let count = findings.blocked[party]
+        let count = findings.blocked[party].count
         let blocks = count > 0 ? "blocks \(count)" : nil
         let lines = [title, process.command, process.unit, blocks].compactMap { $0 }
         let box = add(

@@ -89,10 +89,7 @@ struct GraphTree {
 
     /// The parties that block others and do not wait, the worst first.
     private func roots() -> [Int] {
-        let roots = graph.parties.indices.filter {
-            findings.blocked[$0] > 0 && graph.parties[$0].waits.isEmpty
-        }
-        return roots.sorted { (findings.blocked[$0], $1) > (findings.blocked[$1], $0) }
+        findings.order.filter { findings.blocked[$0].count > 0 && graph.parties[$0].waits.isEmpty }
     }
 
     /// Whether a tree of this party would only refer to other trees.
@@ -104,7 +101,7 @@ struct GraphTree {
         text += "\n"
         shownParties.insert(root)
         let id = graph.parties[root].identity.shown
-        let blocked = "blocks \(Count.processes(findings.blocked[root]))"
+        let blocked = "blocks \(Count.processes(findings.blocked[root].count))"
         let facts = graph.facts(of: root).joined(separator: "  ")
         text +=
             style.strong("\(id)  \(blocked)") + "\(fit("  " + facts, after: id.count + blocked.count + 2))\n"
@@ -165,7 +162,7 @@ struct GraphTree {
         guard queue.count > Self.most else { return queue }
         let chain = findings.chainWaits
         let matter = queue.map { requests in
-            findings.blocked[graph.waits[requests[0]].party] > 0
+            findings.blocked[graph.waits[requests[0]].party].count > 0
                 || requests.contains { chain.contains($0) || $0 == findings.oldest }
         }
         var room = Self.most - matter.filter { $0 }.count

@@ -61,7 +61,8 @@ extension WaitGraph {
     func sentences(_ findings: WaitFindings) -> [(heading: String, text: String)] {
         var lines: [(String, String)] = []
         if let worst = findings.worst {
-            let count = Count.processes(findings.blocked[worst])
+            let blocked = findings.blocked[worst]
+            let count = "\(Count.processes(blocked.count)) for \(blocked.waited.inWords) in all"
             lines.append(("blocks most", "\(describe(worst)): \(count)\(holding(worst))"))
         }
         if let oldest = findings.oldest {

@@ -8,9 +8,18 @@ struct WaitFindings {
         let grant: Int
     }
 
-    /// For each party, how many others wait for it, directly or by others.
-    let blocked: [Int]
-    /// The party that blocks most; nil if none blocks another.
+    /// What waits for one party, directly or by others.
+    struct Blocked {
+        /// How many parties wait.
+        let count: Int
+        /// How long their requests have waited in all.
+        let waited: Duration
+    }
+
+    /// For each party, what waits for it.
+    let blocked: [Blocked]
+    /// The party behind which others have waited longest in all; nil if none blocks another. A short holder that many wait
+    /// for at this moment is not it.
     let worst: Int?
     /// The request that has waited longest.
     let oldest: Int?
@@ -21,16 +30,19 @@ struct WaitFindings {
     var chainLength: Int { chain.isEmpty ? 0 : chain.count + 1 }
 
     init(of graph: WaitGraph) {
-        let blocked = graph.parties.indices.map { graph.countBlocked(by: $0) }
+        let blocked = graph.parties.indices.map { graph.blocked(by: $0) }
         self.blocked = blocked
-        let blocking = blocked.indices.filter { blocked[$0] > 0 }
-        // Of a chain's members, the one that does not wait itself is the cause.
-        worst = blocking.max {
-            (blocked[$0], graph.parties[$1].waits.count) < (blocked[$1], graph.parties[$0].waits.count)
-        }
+        let blocking = blocked.indices.filter { blocked[$0].count > 0 }
+        // For a chain's last member all others wait, so it is before them.
+        worst = blocking.max { blocked[$0].waited < blocked[$1].waited }
         oldest = graph.waits.indices.max { graph.waits[$0].waited < graph.waits[$1].waited }
         var search = ChainSearch(graph)
         chain = search.longest()
+    }
+
+    /// The parties in the order of what waits for them, the worst first.
+    var order: [Int] {
+        blocked.indices.sorted { (blocked[$0].waited, $1) > (blocked[$1].waited, $0) }
     }
 
     /// The requests and grants of the chain.
@@ -39,22 +51,25 @@ struct WaitFindings {
 }
 
 extension WaitGraph {
-    /// The number of parties that wait for this one, directly or by others. Cost: O(grants + requests).
-    fileprivate func countBlocked(by party: Int) -> Int {
+    /// What waits for a party, directly or by others. Cost: O(grants + requests).
+    fileprivate func blocked(by party: Int) -> WaitFindings.Blocked {
         var found: Set<Int> = [party]
+        var requests: Set<Int> = []
         /// The locks that were searched, each with the mode of the grant.
         var searched: Set<[Int]> = []
         var open = [party]
         while let next = open.popLast() {
             for grant in parties[next].grants.map({ grants[$0] }) {
                 guard searched.insert([grant.lock, Int(grant.mode.rawValue)]).inserted else { continue }
-                for wait in locks[grant.lock].waits.map({ waits[$0] })
-                where wait.conflictingMode.conflicts(with: grant.mode) {
-                    if found.insert(wait.party).inserted { open.append(wait.party) }
+                for wait in locks[grant.lock].waits
+                where waits[wait].party != party && waits[wait].conflictingMode.conflicts(with: grant.mode) {
+                    requests.insert(wait)
+                    if found.insert(waits[wait].party).inserted { open.append(waits[wait].party) }
                 }
             }
         }
-        return found.count - 1
+        return WaitFindings.Blocked(
+            count: found.count - 1, waited: requests.map { waits[$0].waited }.reduce(.zero, +))
     }
 }
 

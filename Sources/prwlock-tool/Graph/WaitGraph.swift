@@ -1,8 +1,8 @@
 import LockVocabulary
 import LockWire
 
-/// Who waits for whom, through which locks: a resource-allocation graph (R. C. Holt, "Some Deadlock Properties of Computer
-/// Systems", 1972).
+/// Which processes wait for which others, through which locks: a resource-allocation graph
+/// (R. C. Holt, "Some Deadlock Properties of Computer Systems", 1972).
 ///
 ///     process ── waits ──▶ lock ── is held by ──▶ process
 ///
