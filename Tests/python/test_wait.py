@@ -63,7 +63,7 @@ def test_the_statuses_are_those_of_run(client: prwlock.Client, peer: Any) -> Non
     assert "would wait for itself" in own.stderr
 
 
-@pytest.mark.parametrize("word", ["top", "graph", "log", "hot", "doctor", "upgrade"])
+@pytest.mark.parametrize("word", ["top", "graph", "log", "doctor", "upgrade"])
 def test_a_subcommand_of_the_native_command_says_so(word: str) -> None:
     done = subprocess.run([*COMMAND, word, "--json"], capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 64

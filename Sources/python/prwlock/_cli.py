@@ -20,7 +20,7 @@ _COMMANDS = (
     "bench",
 )  # fmt: skip
 #: Those that only the native command has.
-_NATIVE = ("top", "graph", "log", "hot", "doctor", "upgrade")
+_NATIVE = ("top", "graph", "log", "doctor", "upgrade")
 
 
 def command() -> NoReturn:
