@@ -21,6 +21,7 @@ struct LongOption: Equatable {
         "stats": showing + daemon + everywhere,
         "watch": showing + names + daemon + everywhere,
         "ping": showing + daemon + everywhere,
+        "doctor": showing + daemon + everywhere,
         "validate": showing + names + daemon + everywhere,
         "revoke": names + daemon + everywhere,
         "upgrade": showing + daemon + everywhere,
