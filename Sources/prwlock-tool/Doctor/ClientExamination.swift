@@ -14,8 +14,7 @@ extension ClientFacts {
         descriptors = Self.softLimit(of: Int32(RLIMIT_NOFILE.rawValue))
         processes = Self.softLimit(of: Int32(__RLIMIT_NPROC.rawValue))
         lowLimit = LowLimit.find()
-        variables = surroundings.environment.filter { $0.key.hasPrefix("PRWLOCK_") && !$0.value.isEmpty }
-            .sorted { $0.key < $1.key }.map { ($0.key, $0.value) }
+        variables = Self.variables.compactMap { name in surroundings.variable(name).map { (name, $0) } }
         program = surroundings.programDirectory.map { "\($0)/prwlock" }
         let first = ProgramOutput.find("prwlock", in: surroundings)
         if let first, let file = try? FileStatus(following: first),
@@ -26,6 +25,11 @@ extension ClientFacts {
         let marks = ["/run/.containerenv", "/.dockerenv", "/run/systemd/container"]
         isContained = marks.contains { (try? FileStatus(at: $0)) != nil }
     }
+
+    /// The variables that every client reads. (`prwlock run` sets others for its command.)
+    private static let variables = [
+        "PRWLOCK_SOCKET", "PRWLOCK_AUTOSTART", "PRWLOCK_DAEMON", "PRWLOCK_SERVER_UID", "PRWLOCK_TEST_ROOT",
+    ]
 
     private static var overflowUser: UInt32 {
         let text = try? FileContents.read("/proc/sys/kernel/overflowuid", limit: 64)

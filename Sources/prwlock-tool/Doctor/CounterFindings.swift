@@ -8,7 +8,8 @@ extension DoctorFacts {
     /// The limits of both sides.
     private func limits(of daemon: DaemonFacts?) -> Finding {
         var members: [(String, JSON)] = [
-            ("own_descriptors", JSON.limit(client.descriptors)), ("own_processes", JSON.limit(client.processes)),
+            ("own_descriptors", JSON.limit(client.descriptors)),
+            ("own_processes", JSON.limit(client.processes)),
         ]
         let own = "this process may open \(client.descriptors.map { "\($0)" } ?? "any number of") descriptors"
         guard let daemon else { return .ok("limits", own, members) }
@@ -19,7 +20,9 @@ extension DoctorFacts {
             members.append((JSON.key("max-\(name)"), .integer(most)))
             return "\(number) of \(most) \(name)"
         }
-        if let descriptors = daemon.descriptors { members.append(("daemon_descriptors", .integer(descriptors))) }
+        if let descriptors = daemon.descriptors {
+            members.append(("daemon_descriptors", .integer(descriptors)))
+        }
         return .ok("limits", "the daemon has \(shares.joined(separator: ", ")); \(own)", members)
     }
 }
@@ -35,7 +38,8 @@ extension DaemonFacts {
     /// Limits of which four fifths are used.
     fileprivate var nearLimits: [Finding] {
         var findings = Self.bounded.compactMap { name -> Finding? in
-            guard let number = counters[name], let most = counters["max-\(name)"], most > 0, number >= most / 5 * 4
+            guard let number = counters[name], let most = counters["max-\(name)"], most > 0,
+                number >= most / 5 * 4
             else { return nil }
             return .warning(
                 "near-limit", "\(number) of at most \(most) \(name) are in use",
@@ -46,10 +50,14 @@ extension DaemonFacts {
         if let descriptors, let sessions = counters["sessions"], sessions >= descriptors / 5 * 4 {
             findings.append(
                 .warning(
-                    "near-limit", "\(sessions) sessions use most of the \(descriptors) descriptors that the daemon may open",
+                    "near-limit",
+                    "\(sessions) sessions use most of the \(descriptors) descriptors that the daemon may open",
                     meaning: "Further clients wait in the backlog.",
                     do: ["raise LimitNOFILE= of prwlockd.service, or ulimit -n where the daemon is started"],
-                    [("limit", .string("descriptors")), ("number", .integer(sessions)), ("most", .integer(descriptors))]))
+                    [
+                        ("limit", .string("descriptors")), ("number", .integer(sessions)),
+                        ("most", .integer(descriptors)),
+                    ]))
         }
         return findings
     }
@@ -60,7 +68,8 @@ extension DaemonFacts {
         if let count = counters["total-fatal-lines"], count > 0 {
             findings.append(
                 .warning(
-                    "fatal-lines", "\(count) sessions were cut off, because a line of theirs crashed the process that serves",
+                    "fatal-lines",
+                    "\(count) sessions were cut off, because a line of theirs crashed the process that serves",
                     meaning: "This is a fault of the daemon. All other sessions went on.",
                     do: ["prwlock log   # names the client; please report it with what that client sends"],
                     [("total_fatal_lines", .integer(count))]))
@@ -76,24 +85,31 @@ extension DaemonFacts {
             let times = count == 1 ? "a reload was refused" : "\(count) reloads were refused"
             findings.append(
                 program?.isChecked == true
-                    ? .note("configuration", "\(times), and the options and rules on disk are correct now", members)
+                    ? .note(
+                        "configuration", "\(times), and the options and rules on disk are correct now",
+                        members)
                     : .warning(
                         "configuration", "\(times), because options or rules had a fault",
                         meaning: "The daemon serves with the former ones.",
-                        do: ["prwlockd --check-config   # with the daemon's own options", "prwlock log -n 20"], members))
+                        do: [
+                            "prwlockd --check-config   # with the daemon's own options", "prwlock log -n 20",
+                        ], members))
         }
         if let count = counters["total-lost-entries"], count > 0 {
             findings.append(
                 .note(
-                    "lost-entries", "\(count) entries of the log were lost, because the journal took none for a while",
+                    "lost-entries",
+                    "\(count) entries of the log were lost, because the journal took none for a while",
                     meaning: "No lock was affected: the daemon never waits for the journal.",
                     [("total_lost_entries", .integer(count))]))
         }
         if let count = counters["marks"], count > 0 {
             findings.append(
                 .note(
-                    "marks", count == 1 ? "the last writer of 1 lock died" : "the last writers of \(count) locks died",
-                    meaning: "The next holders are told so (ownerdied), until a writer has released the lock. `prwlock list` names them.",
+                    "marks",
+                    count == 1 ? "the last writer of 1 lock died" : "the last writers of \(count) locks died",
+                    meaning:
+                        "The next holders are told so (ownerdied), until a writer has released the lock. `prwlock list` names them.",
                     [("marks", .integer(count))]))
         }
         return findings
@@ -113,17 +129,27 @@ extension DaemonFacts {
             findings.append(
                 .fault(
                     "fleet", "the cluster of etcd has not answered for the time of a lease",
-                    meaning: "Requests for shared names are refused (cluster-unavailable). All other names are served.",
-                    do: ["etcdctl endpoint status --cluster", "etcdctl alarm list", "prwlock log -n 20"], members))
+                    meaning:
+                        "Requests for shared names are refused (cluster-unavailable). All other names are served.",
+                    do: ["etcdctl endpoint status --cluster", "etcdctl alarm list", "prwlock log -n 20"],
+                    members))
         } else {
             findings.append(
-                .ok("fleet", "this host claims \(claims) shared names; its lease counts for another \(left) ms", members))
+                .ok(
+                    "fleet",
+                    "this host claims \(claims) shared names; its lease counts for another \(left) ms",
+                    members))
         }
         if let lost = counters["total-lost-leases"], lost > 0 {
             findings.append(
                 .note(
-                    "lost-leases", lost == 1 ? "the lease at the cluster was lost once" : "the lease at the cluster was lost \(lost) times",
-                    meaning: "All grants on shared names ended then. If the network is away for longer at times, raise --cluster-lease."))
+                    "lost-leases",
+                    lost == 1
+                        ? "the lease at the cluster was lost once"
+                        : "the lease at the cluster was lost \(lost) times",
+                    meaning:
+                        "All grants on shared names ended then. If the network is away for longer at times, raise --cluster-lease."
+                ))
         }
         return findings
     }

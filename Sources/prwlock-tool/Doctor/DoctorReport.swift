@@ -27,7 +27,9 @@ struct DoctorReport {
             text += head + Self.paragraph(finding.text, width, margin)
             let blank = Shown(String(repeating: " ", count: margin))
             if !finding.meaning.isEmpty { text += blank + Self.paragraph(finding.meaning, width, margin) }
-            for remedy in finding.remedies { text += blank + "→ " + Self.paragraph(remedy, width, margin + 2) }
+            for remedy in finding.remedies {
+                text += blank + "→ " + Self.paragraph(remedy, width, margin + 2)
+            }
         }
         return text + "\n\(summary)\n"
     }

@@ -42,7 +42,8 @@ struct Finding {
         _ members: [(String, JSON)] = []
     ) -> Finding {
         Finding(
-            severity: .warning, topic: topic, text: text, meaning: meaning, remedies: remedies, members: members)
+            severity: .warning, topic: topic, text: text, meaning: meaning, remedies: remedies,
+            members: members)
     }
 
     static func fault(
@@ -50,6 +51,7 @@ struct Finding {
         _ members: [(String, JSON)] = []
     ) -> Finding {
         Finding(
-            severity: .fault, topic: topic, text: text, meaning: meaning, remedies: remedies, members: members)
+            severity: .fault, topic: topic, text: text, meaning: meaning, remedies: remedies, members: members
+        )
     }
 }

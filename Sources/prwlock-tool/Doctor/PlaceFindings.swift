@@ -29,21 +29,24 @@ extension DoctorFacts {
         guard place.hasServiceDirectory else {
             return .note(
                 "neighbours", text,
-                meaning: "One name is another lock for each user. The service gives all of them one lock space.",
+                meaning:
+                    "One name is another lock for each user. The service gives all of them one lock space.",
                 members)
         }
         return .note(
             "neighbours", "\(text), beside the service",
-            meaning: "Each leaves when its last session ends; then its user's clients use the service.", members)
+            meaning: "Each leaves when its last session ends; then its user's clients use the service.",
+            members)
     }
 
     private var accessFindings: [Finding] {
         var findings: [Finding] = []
         if let group = place.group { findings.append(group.finding(client)) }
-        if let part = place.replaceablePart {
+        let hasTrusted = client.variables.contains { $0.name == "PRWLOCK_SERVER_UID" }
+        if let part = place.replaceablePart, !hasTrusted {
             findings.append(
                 .warning(
-                    "trust", "another user could put a socket of his own at \(place.path): \(part)",
+                    "trust", "another user could put another socket at \(place.path): \(part)",
                     meaning: "Clients trust no server of another user there, so they would fail.",
                     do: ["move the socket to a folder that only its owner may write to"]))
         } else if case .answers(let daemon) = daemon, let server = daemon.user {
@@ -72,18 +75,23 @@ extension PlaceFacts {
         ]
         switch rule {
         case .option:
-            return .ok("space", "--socket names \(path): all processes that use this socket share locks", members)
+            return .ok(
+                "space", "--socket names \(path): all processes that use this socket share locks", members)
         case .variable:
             return .ok(
-                "space", "PRWLOCK_SOCKET names \(path): all processes that use this socket share locks", members)
+                "space", "PRWLOCK_SOCKET names \(path): all processes that use this socket share locks",
+                members)
         case .service:
             return .ok(
-                "space", "this host has the service: all users that may connect to \(path) share locks", members)
+                "space", "this host has the service: all users that may connect to \(path) share locks",
+                members)
         case .own where hasServiceDirectory:
             return .warning(
                 "space", "a daemon of \(client.userName) alone still serves at \(path), beside the service",
-                meaning: "It serves new sessions too, until its last one has ended. Other users do not see its locks.",
-                do: ["prwlock sessions   # end these processes, and all further ones use the service"], members)
+                meaning:
+                    "It serves new sessions too, until its last one has ended. Other users do not see its locks.",
+                do: ["prwlock sessions   # end these processes, and all further ones use the service"],
+                members)
         case .own:
             return .ok(
                 "space",
@@ -104,7 +112,8 @@ extension PlaceFacts {
         for folder in foreignFolders {
             findings.append(
                 .warning(
-                    "folder", "\(folder) is not a folder of this user alone, so clients ignore a daemon in it",
+                    "folder",
+                    "\(folder) is not a folder of this user alone, so clients ignore a daemon in it",
                     meaning: "Without the service, they cannot start a daemon there either.",
                     do: ["have its owner or root remove it: rm -r \(folder)"], [("folder", .string(folder))]))
         }
@@ -137,8 +146,10 @@ extension GroupFacts {
         case (true, true): return .ok("access", "\(user) is in group \(name), and may connect", members)
         case (true, false):
             return .note(
-                "access", "this process has group \(name), though the host's list of groups does not have \(user) in it",
-                meaning: "A unit has given it the group, or \(user) was removed from it after the login.", members)
+                "access",
+                "this process has group \(name), though the host's list of groups does not have \(user) in it",
+                meaning: "A unit has given it the group, or \(user) was removed from it after the login.",
+                members)
         case (false, true):
             return .fault(
                 "access", "\(user) is in group \(name), and this process began before that",

@@ -22,7 +22,8 @@ extension DoctorFacts {
         guard let watches else { return nil }
         let members: [(String, JSON)] = [("process_watches", .bool(watches))]
         if watches {
-            return .ok("death", "the daemon watches processes: a death ends the sessions of a process (G6)", members)
+            return .ok(
+                "death", "the daemon watches processes: a death ends the sessions of a process (G6)", members)
         }
         let cause =
             kernel.opensProcesses || kernel.asksSockets
@@ -30,17 +31,20 @@ extension DoctorFacts {
             : "Linux 5.3 or later, or allow pidfd_open(2) in the seccomp filter of the container"
         return .warning(
             "death", "the daemon cannot watch processes",
-            meaning: "A session ends only when all processes that have its socket have closed it: a child that is left keeps "
+            meaning:
+                "A session ends only when all processes that have its socket have closed it: a child that is left keeps "
                 + "the locks of a dead parent (G6).", do: [cause], members)
     }
 
     /// What process ids mean.
     private func namespace(_ daemon: DaemonFacts) -> Finding? {
-        guard let number = daemon.counters["pid-namespace"], let own = client.namespace, number != Int(clamping: own)
+        guard let number = daemon.counters["pid-namespace"], let own = client.namespace,
+            number != Int(clamping: own)
         else { return nil }
         return .note(
             "pid-namespace", "the daemon is in another namespace of process ids",
-            meaning: "A pid that it names is another process here, or none; so tables show no user, unit or command.",
+            meaning:
+                "A pid that it names is another process here, or none; so tables show no user, unit or command.",
             [("daemon", .integer(number)), ("own", .integer(Int(clamping: own)))])
     }
 }
@@ -71,7 +75,8 @@ extension KernelFacts {
             findings.append(
                 .warning(
                     "pidfd", "this process may not call pidfd_open(2)",
-                    meaning: "A daemon with the same sandbox cannot watch processes: a child that is left would keep the locks of "
+                    meaning:
+                        "A daemon with the same sandbox cannot watch processes: a child that is left would keep the locks of "
                         + "a dead parent (G6).",
                     do: ["Linux 5.3 or later, or allow pidfd_open(2) in the seccomp filter"]))
         }
@@ -79,7 +84,8 @@ extension KernelFacts {
             findings.append(
                 .note(
                     "peer-pidfd", "SO_PEERPIDFD is missing (Linux 6.5)",
-                    meaning: "If a process id is used again at the wrong moment, a session ends late, with the other process (G6). "
+                    meaning:
+                        "If a process id is used again at the wrong moment, a session ends late, with the other process (G6). "
                         + "Rules with unit= or exe= are refused."))
         }
         if !showsGroups {
@@ -92,7 +98,8 @@ extension KernelFacts {
             findings.append(
                 .note(
                     "memory", "memfd_create(2) with seals is refused",
-                    meaning: "No lock is cached, so each acquire asks the daemon; and --keep, with the promise that no lock ends with "
+                    meaning:
+                        "No lock is cached, so each acquire asks the daemon; and --keep, with the promise that no lock ends with "
                         + "the process that serves (G14), needs it."))
         }
         return findings
@@ -106,7 +113,8 @@ extension DaemonFacts {
             return .note(
                 "keep", "the daemon runs without --keep",
                 meaning: "A crash of the daemon and an upgrade end all sessions and locks (no G14)."
-                    + (isOwn ? " A daemon that a client starts has no --keep." : ""), [("keep", .bool(false))])
+                    + (isOwn ? " A daemon that a client starts has no --keep." : ""), [("keep", .bool(false))]
+            )
         }
         let times = restarts == 1 ? "once" : "\(restarts) times"
         let history = restarts == 0 ? "" : "; another process began to serve \(times), by upgrades or crashes"
@@ -129,9 +137,11 @@ extension DaemonFacts {
         }
         if isOwn, files == 1 {
             return .warning(
-                "tokens", "the daemon remembers tokens in one file of two: it cannot use the home of its user",
+                "tokens",
+                "the daemon remembers tokens in one file of two: it cannot use the home of its user",
                 meaning: "If that one is lost, and the clock was set back, tokens may repeat (G7).",
-                do: ["make the home writable: ~/.local/state/prwlock, or as prwlock log -n 20 names it"], members)
+                do: ["make the home writable: ~/.local/state/prwlock, or as prwlock log -n 20 names it"],
+                members)
         }
         if files == 0 {
             return .warning(
@@ -146,7 +156,8 @@ extension DaemonFacts {
     fileprivate var clock: Finding? {
         guard hasOtherClock == true else { return nil }
         guard counters["cluster-claims"] != nil else {
-            return .note("clock", "the daemon is in another time namespace; locks of one host do not depend on it")
+            return .note(
+                "clock", "the daemon is in another time namespace; locks of one host do not depend on it")
         }
         return .warning(
             "clock", "the daemon is in another time namespace",

@@ -28,7 +28,12 @@ extension DoctorFacts {
         let members: [(String, JSON)] = [("answers", .bool(false)), ("socket", .string(place.path))]
         // This program forbids the start, not the user.
         if case .startForbidden = error, !isStartForbidden { return absent(members) }
-        return .fault("daemon", error.description, do: remedies(for: error), members)
+        let advice = advice(for: error)
+        let (text, rest) = error.description.parted(at: ": ")
+        if advice.isInDescription, let rest {
+            return .fault("daemon", text, do: advice.commands.isEmpty ? [rest] : advice.commands, members)
+        }
+        return .fault("daemon", error.description, do: advice.commands, members)
     }
 
     private var isStartForbidden: Bool {
@@ -51,27 +56,42 @@ extension DoctorFacts {
         return .ok("daemon", "no daemon runs; the first request starts \(program.path)", members)
     }
 
-    private func remedies(for error: RendezvousError) -> [String] {
+    /// Commands that help, and whether the error's description also ends with advice, behind a colon.
+    private func advice(for error: RendezvousError) -> (commands: [String], isInDescription: Bool) {
         switch error {
         case .noAnswer(let daemon):
-            guard let process = daemon.processID else { return ["prwlock log -n 20"] }
-            return daemon.isStopped ? ["kill -CONT \(process)"] : ["prwlock log -n 20", "top -H -p \(process)"]
+            guard let process = daemon.processID else { return (["prwlock log -n 20"], true) }
+            return (
+                daemon.isStopped ? ["kill -CONT \(process)"] : ["prwlock log -n 20", "ps -fp \(process)"],
+                true
+            )
         case .notRunning(let location) where location.origin == .system:
             return units?.socket.isInstalled == true
-                ? ["systemctl enable --now prwlockd.socket"]
-                : ["install the service, or remove what it has left: rmdir /run/prwlock"]
-        case .notRunning(let location): return ["prwlockd --socket \(location.path)"]
-        case .startForbidden: return ["unset PRWLOCK_AUTOSTART"]
-        case .untrustedServer(_, let user, _): return ["export PRWLOCK_SERVER_UID=\(user)   # if you trust this user"]
-        case .servedElsewhere(let holder):
-            return holder.processID.map { ["ps -fp \($0)"] } ?? ["use the socket of that daemon: PRWLOCK_SOCKET"]
-        case .turnedAway: return ["prwlock sessions   # as the user that has most of them"]
-        case .startLockHeld(let path, _): return ["fuser -v \(path)"]
-        case .unsafeDirectory, .notPermitted, .slowStart, .stranger, .untrustedPath, .notASocket, .alreadyServed,
-            .noProgram, .untrustedProgram, .limitTooLow, .endedAtStart, .system:
-            // The description names the remedy.
-            return []
+                ? (["systemctl enable --now prwlockd.socket"], true)
+                : (["install the service, or remove what it has left: rmdir /run/prwlock"], true)
+        case .notRunning(let location) where location.origin == .environment:
+            return (["prwlockd --socket \(location.path)   # or: unset PRWLOCK_SOCKET"], true)
+        case .notRunning(let location): return (["prwlockd --socket \(location.path)"], true)
+        case .startForbidden: return (["unset PRWLOCK_AUTOSTART   # or start it: prwlockd"], true)
+        case .untrustedServer(_, let user, _):
+            return (["export PRWLOCK_SERVER_UID=\(user)   # only if you trust this user"], true)
+        case .servedElsewhere(let holder): return (holder.processID.map { ["ps -fp \($0)"] } ?? [], false)
+        case .turnedAway: return (["prwlock sessions   # as a user that may still connect"], false)
+        case .startLockHeld(let path, _): return (["fuser -v \(path)"], false)
+        case .system: return (["correct what this error names, then: prwlock ping"], false)
+        case .unsafeDirectory, .notPermitted, .slowStart, .stranger, .untrustedPath, .notASocket,
+            .alreadyServed,
+            .noProgram, .untrustedProgram, .limitTooLow, .endedAtStart:
+            return ([], true)
         }
+    }
+}
+
+extension String {
+    /// The text before the first separator, and the text behind it; nil if there is no separator.
+    fileprivate func parted(at separator: String) -> (String, rest: String?) {
+        guard let place = firstRange(of: separator) else { return (self, nil) }
+        return (String(self[..<place.lowerBound]), String(self[place.upperBound...]))
     }
 }
 
@@ -94,10 +114,13 @@ extension DaemonFacts {
     private func home(of unit: DaemonUnit) -> Finding {
         let members: [(String, JSON)] = [("unit", .optional(unit.unit))]
         switch unit.owner {
-        case .systemUnit(let name) where !name.hasPrefix("prwlockd"), .userUnit(let name, _) where !name.hasPrefix("prwlockd"):
+        case .systemUnit(let name) where !name.hasPrefix("prwlockd"),
+            .userUnit(let name, _) where !name.hasPrefix("prwlockd"):
             return .warning(
                 "home", unit.line, meaning: "All locks of the user end then.",
-                do: ["install the service, or let the user linger: loginctl enable-linger   # then stop \(name)"],
+                do: [
+                    "install the service, or let the user linger: loginctl enable-linger   # then stop \(name)"
+                ],
                 members)
         case .session: return .note("home", unit.line, members)
         case .systemUnit, .userUnit, nil: return .ok("home", unit.line, members)

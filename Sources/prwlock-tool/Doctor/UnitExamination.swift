@@ -18,7 +18,9 @@ extension UnitFacts {
         // `cron` and `su` leave it unset, and `systemctl` does not find the manager without it.
         if ofUser { environment["XDG_RUNTIME_DIR"] = runtime }
         let arguments =
-            (ofUser ? ["--user"] : []) + ["show", "--property=\(UnitState.properties.joined(separator: ","))"]
+            (ofUser ? ["--user"] : []) + [
+                "show", "--property=\(UnitState.properties.joined(separator: ","))",
+            ]
             + ["prwlockd.socket", "prwlockd.service"]
         guard
             let (output, status) = ProgramOutput.of(
@@ -27,7 +29,8 @@ extension UnitFacts {
         else { return nil }
         let units = UnitState.read(output)
         self.init(
-            service: units["prwlockd.service"] ?? UnitState(), socket: units["prwlockd.socket"] ?? UnitState(),
+            service: units["prwlockd.service"] ?? UnitState(),
+            socket: units["prwlockd.socket"] ?? UnitState(),
             isOfUser: ofUser)
     }
 

@@ -25,7 +25,9 @@ extension UnitFacts {
         let watchdog = service.watchdog.map { "; systemd replaces it if it hangs for \($0)" } ?? ""
         guard service.active == "failed" else {
             return .ok(
-                "unit", "prwlockd.service is \(service.active), prwlockd.socket is \(socket.active)\(watchdog)", members)
+                "unit",
+                "prwlockd.service is \(service.active), prwlockd.socket is \(socket.active)\(watchdog)",
+                members)
         }
         return .fault(
             "unit", "prwlockd.service has failed (\(service.result)), and systemd does not start it again",
@@ -56,7 +58,8 @@ extension UnitFacts {
             findings.append(
                 .note(
                     "watchdog", "prwlockd.service has no watchdog",
-                    meaning: "A daemon that hangs stays, and clients wait. The shipped unit has WatchdogSec=10s."))
+                    meaning:
+                        "A daemon that hangs stays, and clients wait. The shipped unit has WatchdogSec=10s."))
         }
         return findings
     }
