@@ -114,7 +114,7 @@ let package = Package(
         .executableTarget(
             name: "prwlock-tool",
             dependencies: [
-                "PRWLock", "LockWire", "LockVocabulary", "CLinux", "CRun", "Posix", "Rendezvous",
+                "PRWLock", "LockWire", "LockVocabulary", "CLinux", "CRun", "Posix", "Rendezvous", "Systemd",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
             linkerSettings: [.unsafeFlags(loadedQuickly + atFixedAddress, .when(configuration: .release))]),
@@ -214,7 +214,7 @@ let package = Package(
             name: "ToolTests",
             dependencies: [
                 "prwlock-tool", "prwlockd", "PRWLock", "LockWire", "LockVocabulary", "CRun", "Posix",
-                "Rendezvous",
+                "Rendezvous", "Systemd",
                 "CTestSupport", "Seeded", "TestSupport", "WireExamples",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ]),

@@ -22,6 +22,7 @@ struct LongOption: Equatable {
         "watch": showing + names + daemon + everywhere,
         "ping": showing + daemon + everywhere,
         "doctor": showing + daemon + everywhere,
+        "log": logging + showing + names + daemon + everywhere,
         "validate": showing + names + daemon + everywhere,
         "revoke": names + daemon + everywhere,
         "upgrade": showing + daemon + everywhere,
@@ -42,6 +43,10 @@ struct LongOption: Equatable {
     private static let running = [
         LongOption("close"), LongOption("no-fork"), LongOption("command", value: true),
         LongOption("kill-after", value: true), LongOption("inherit"),
+    ]
+    private static let logging = [
+        LongOption("since", value: true), LongOption("until", value: true), LongOption("lines", value: true),
+        LongOption("follow"),
     ]
     private static let holding = [LongOption("print-token"), LongOption("no-signal")]
 }

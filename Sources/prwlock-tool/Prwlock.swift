@@ -20,7 +20,8 @@ struct Prwlock: ParsableCommand {
                 name: "Looking",
                 subcommands: [
                     StatusCommand.self, ListCommand.self, SessionsCommand.self, StatsCommand.self,
-                    WatchCommand.self, PingCommand.self, DoctorCommand.self,
+                    WatchCommand.self, PingCommand.self, LogCommand.self,
+                    DoctorCommand.self,
                 ]),
             CommandGroup(name: "Fencing", subcommands: [ValidateCommand.self, RevokeCommand.self]),
             CommandGroup(name: "Running", subcommands: [UpgradeCommand.self]),
