@@ -16,7 +16,7 @@ extension DoctorFacts {
         let shares = DaemonFacts.bounded.compactMap { name -> String? in
             guard let number = daemon.counters[name] else { return nil }
             members.append((JSON.key(name), .integer(number)))
-            guard let most = daemon.counters["max-\(name)"] else { return "\(number) \(name)" }
+            guard let most = daemon.counters["max-\(name)"] else { return DaemonFacts.count(number, name) }
             members.append((JSON.key("max-\(name)"), .integer(most)))
             return "\(number) of \(most) \(name)"
         }
@@ -34,6 +34,11 @@ extension JSON {
 extension DaemonFacts {
     /// The counters with a limit.
     fileprivate static let bounded = ["sessions", "grants", "waiters"]
+
+    /// The number and the noun, which is a plural with `s`.
+    fileprivate static func count(_ number: Int, _ nouns: String) -> String {
+        "\(number) \(number == 1 ? String(nouns.dropLast()) : nouns)"
+    }
 
     /// Limits of which four fifths are used.
     fileprivate var nearLimits: [Finding] {
@@ -69,7 +74,7 @@ extension DaemonFacts {
             findings.append(
                 .warning(
                     "fatal-lines",
-                    "\(count) sessions were cut off, because a line of theirs crashed the process that serves",
+                    "\(count == 1 ? "1 session was" : "\(count) sessions were") cut off, because a line of theirs crashed the process that serves",
                     meaning: "This is a fault of the daemon. All other sessions went on.",
                     do: ["prwlock log   # names the client; please report it with what that client sends"],
                     [("total_fatal_lines", .integer(count))]))
@@ -99,7 +104,7 @@ extension DaemonFacts {
             findings.append(
                 .note(
                     "lost-entries",
-                    "\(count) entries of the log were lost, because the journal took none for a while",
+                    "\(count) \(count == 1 ? "entry of the log was" : "entries of the log were") lost, because the journal took none for a while",
                     meaning: "No lock was affected: the daemon never waits for the journal.",
                     [("total_lost_entries", .integer(count))]))
         }
@@ -137,7 +142,7 @@ extension DaemonFacts {
             findings.append(
                 .ok(
                     "fleet",
-                    "this host claims \(claims) shared names; its lease counts for another \(left) ms",
+                    "this host claims \(DaemonFacts.count(claims, "shared names")); its lease counts for another \(left) ms",
                     members))
         }
         if let lost = counters["total-lost-leases"], lost > 0 {

@@ -12,7 +12,10 @@ extension DoctorFacts {
                     do: ["install the service, or remove what it has left: rmdir /run/prwlock"])
             ]
         }
-        return [units.state(control)] + units.faults(control)
+        var findings = [units.state(control)] + units.faults(control)
+        // Both would give the same advice.
+        if case .unreachable = daemon { findings.removeAll { $0.topic == "socket" } }
+        return findings
     }
 }
 
@@ -54,7 +57,8 @@ extension UnitFacts {
                     "unit-file", "the files of the units have changed since systemd read them",
                     do: ["\(control) daemon-reload"]))
         }
-        if service.isInstalled, service.watchdog == nil {
+        // systemd shows the time only of a service that runs.
+        if service.isActive, service.watchdog == nil {
             findings.append(
                 .note(
                     "watchdog", "prwlockd.service has no watchdog",

@@ -59,7 +59,8 @@ extension DoctorFacts {
         guard let program else { return nil }
         let isOtherVersion = program.version.map { daemon.server != "prwlockd/\($0)" } ?? false
         guard daemon.isReplaced == true || isOtherVersion else { return nil }
-        let there = program.version.map { "prwlockd/\($0)" } ?? "another program"
+        let there =
+            isOtherVersion ? program.version.map { "prwlockd/\($0)" } ?? "another one" : "another build of it"
         let members: [(String, JSON)] = [
             ("on_disk", .optional(program.version)), ("program", .string(program.path)),
         ]

@@ -44,7 +44,8 @@ extension LogEntry {
     /// The number of locks that ended with the one that the entry names.
     private var others: String {
         guard message.hasSuffix(" more"), let and = message.ranges(of: " and ").last else { return "" }
-        return ", and \(message[and.upperBound...]) locks"
+        let more = message[and.upperBound...]
+        return ", and \(more) \(more == "1 more" ? "lock" : "locks")"
     }
 
     /// The user that revoked a grant.
