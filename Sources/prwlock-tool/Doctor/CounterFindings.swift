@@ -99,6 +99,8 @@ extension DaemonFacts {
                         do: [
                             "prwlockd --check-config   # with the daemon's own options", "prwlock log -n 20",
                         ], members))
+        } else if program?.isChecked == true {
+            findings.append(.ok("configuration", "the options and rules on disk have no fault"))
         }
         if let count = counters["total-lost-entries"], count > 0 {
             findings.append(
