@@ -11,11 +11,11 @@ extension DoctorFacts {
     /// The variables that change where clients look for a daemon, and what they start.
     private var variables: Finding? {
         guard !client.variables.isEmpty else { return nil }
-        let list = client.variables.map { "\($0.name)=\($0.value)" }.joined(separator: " ")
+        let list = client.variables.map { "\($0.name)=\($0.value)" }
         return .note(
-            "environment", "this process has \(list)",
+            "environment", "this process has \(list.joined(separator: " "))",
             meaning: "Another process may lack these variables, and use another daemon.",
-            [("variables", .object(client.variables.map { ($0.name, .string($0.value)) }))])
+            [("variables", .array(list.map(JSON.string)))])
     }
 
     /// Other users with lock spaces of their own.
