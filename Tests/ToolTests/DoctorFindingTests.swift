@@ -126,11 +126,17 @@ import Testing
             (daemon { $0.counters["pid-namespace"] = 6 }, ["note pid-namespace"]),
             (daemon { $0.hasOtherClock = true }, ["note clock"]),
             (
-                daemon { $0.unit = DaemonUnit(process: 7, owner: .systemUnit("cron.service")) },
+                daemon {
+                    $0.isOwn = true
+                    $0.counters["token-files"] = 2
+                    $0.unit = DaemonUnit(process: 7, owner: .systemUnit("cron.service"))
+                },
                 [
-                    "warning home → install the service, or let the user linger: loginctl enable-linger   # then stop cron.service"
+                    "warning home → install the service, or let the user linger: loginctl enable-linger "
+                        + "→ let a new daemon start, when no lock is held: kill 7   # cron.service has started this one"
                 ]
             ),
+            (daemon { $0.unit = DaemonUnit(process: 7, owner: .systemUnit("locks.service")) }, []),
             (daemon { $0.unit = DaemonUnit(process: 7, owner: .session("3")) }, ["note home"]),
         ]
         for (facts, expected) in cases { #expect(remarks(facts) == expected) }

@@ -150,7 +150,9 @@ import Testing
         #expect(own.findings["space"]?.severity == "ok")
         #expect(own.findings["leftover"] == nil)
 
-        // The service appears beside it.
+        // The service appears beside it. A session keeps the daemon.
+        let session = try RawSession(connectingTo: folder(place + "/prwlock.sock"))
+        #expect(try session.ask("PING") == "PONG")
         try FileManager.default.createDirectory(
             atPath: folder("run/prwlock"), withIntermediateDirectories: true)
         let both = try examine(doctor(in: folder))
@@ -158,6 +160,7 @@ import Testing
         #expect(both.findings["space"]?.text.contains("still serves") == true)
         try FileManager.default.removeItem(atPath: folder("run/prwlock"))
 
+        #expect(try session.ask("PING") == "PONG")
         daemon.kill()
         let left = try examine(doctor(in: folder))
         #expect(left.findings["leftover"]?.text == "no process listens at \(folder(place))/prwlock.sock")

@@ -30,17 +30,9 @@ struct DoctorCommand: ParsableCommand {
 extension DoctorFacts {
     /// Looks at everything. It starts no daemon, so it connects to none that systemd would start.
     init(examining choice: DaemonChoice, in surroundings: Surroundings) {
-        var hasOwn = false
-        if case .held = PlaceGuard.occupation(in: surroundings) { hasOwn = true }
-        let place = PlaceFacts(choice.path, in: surroundings, hasOwn: hasOwn)
-        let isOwn = SocketLocation.userOwn(in: surroundings).contains { $0.path == place.path }
-        let units = UnitFacts(ofUser: isOwn, in: surroundings)
-        let isAtUnits = isOwn || place.path == surroundings.systemDirectory + "/prwlock.sock"
-        if isAtUnits, !hasOwn, let units, units.isAsleep {
-            daemon = .asleep
-        } else {
-            daemon = DaemonOutcome(choice, in: surroundings)
-        }
+        let place = PlaceFacts(choice.path, in: surroundings)
+        let units = place.units(in: surroundings)
+        daemon = place.isAsleep(units) ? .asleep : DaemonOutcome(choice, in: surroundings)
         client = ClientFacts(in: surroundings)
         kernel = .ofThisProcess()
         var process: Int32?

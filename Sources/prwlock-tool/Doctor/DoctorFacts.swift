@@ -79,6 +79,12 @@ struct PlaceFacts {
     var path: String
     /// Whether `/run/prwlock` exists.
     var hasServiceDirectory = false
+    /// Whether it is the place of the user's own daemon.
+    var isOwn = false
+    /// Whether it is the place of the service.
+    var isOfService = false
+    /// Whether a daemon of the user's own runs.
+    var hasOwnDaemon = false
     /// Nil if no file is there, or this process cannot see it.
     var socket: FileStatus?
     /// The group of the socket, if the rule is that of the service.

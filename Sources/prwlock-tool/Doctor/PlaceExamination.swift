@@ -5,13 +5,16 @@ import Rendezvous
 extension PlaceFacts {
     /// Finds the place that clients use, without a connection to any daemon.
     ///
-    /// - Parameters:
-    ///   - option: the value of `--socket`; nil without it.
-    ///   - hasOwn: whether a daemon of this user's own runs.
-    init(_ option: String?, in surroundings: Surroundings, hasOwn: Bool) {
+    /// - Parameter option: the value of `--socket`; nil without it.
+    init(_ option: String?, in surroundings: Surroundings) {
+        // As all clients do: first the directory, then the user's own daemon.
         let hasDirectory = surroundings.hasSystemDirectory
         let own = SocketLocation.userOwn(in: surroundings).map(\.path)
         let service = surroundings.systemDirectory + "/prwlock.sock"
+        var hasGuard = false
+        if case .held = PlaceGuard.occupation(in: surroundings) { hasGuard = true }
+        let listening = ListeningSockets.now
+        let hasOwn = hasGuard || own.contains(where: listening.contains)
         let path: String
         let rule: Rule
         if let option {
@@ -24,11 +27,25 @@ extension PlaceFacts {
             (path, rule) = (own.first { (try? FileStatus(at: $0)) != nil } ?? own.first ?? "", .own)
         }
         self.init(rule: rule, path: path, hasServiceDirectory: hasDirectory)
+        isOwn = own.contains(path)
+        isOfService = path == service
+        hasOwnDaemon = hasGuard
         socket = try? FileStatus(at: path)
-        if path == service, let socket { group = GroupFacts(socket.groupID, in: surroundings) }
-        if rule != .own { replaceablePart = Self.replaceablePart(of: path, isService: path == service) }
+        if isOfService, let socket { group = GroupFacts(socket.groupID, in: surroundings) }
+        if rule != .own { replaceablePart = Self.replaceablePart(of: path, isService: isOfService) }
         foreignFolders = own.compactMap(Self.folder).filter { Self.isForeign($0, surroundings.userID) }
-        leftovers = own.filter { Self.isLeftOver($0) }
+        leftovers = own.filter { !listening.contains($0) && Self.isLeftOver($0) }
+    }
+
+    /// The units that serve at this place; nil for another place, and without systemd.
+    func units(in surroundings: Surroundings) -> UnitFacts? {
+        isOwn || isOfService ? UnitFacts(ofUser: isOwn, in: surroundings) : nil
+    }
+
+    /// Whether systemd listens here, and would start the daemon for a client that connects.
+    func isAsleep(_ units: UnitFacts?) -> Bool {
+        guard isOwn || isOfService, !(isOwn && hasOwnDaemon), let units else { return false }
+        return units.socket.isActive && units.service.isInactive
     }
 
     /// The part of the path at which a user other than root and this one could put another socket.
@@ -54,14 +71,12 @@ extension PlaceFacts {
         return !status.isDirectory || status.userID != user || status.permissions & 0o077 != 0
     }
 
-    /// Whether a socket is there, and no process listens at it.
+    /// Whether a socket of this user is there that refuses connections.
     private static func isLeftOver(_ path: String) -> Bool {
         guard let status = try? FileStatus(at: path), status.isSocket, status.userID == geteuid() else {
             return false
         }
         do throws(SystemError) {
-            // Only a socket that refuses connections has no listener. systemd listens at all of its own.
-            guard !ListeningSockets.now.contains(path) else { return false }
             _ = try UnixSocket.connect(to: path, by: Deadline(after: .zero))
             return false
         } catch {

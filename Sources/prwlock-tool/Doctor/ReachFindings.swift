@@ -114,14 +114,14 @@ extension DaemonFacts {
     private func home(of unit: DaemonUnit) -> Finding {
         let members: [(String, JSON)] = [("unit", .optional(unit.unit))]
         switch unit.owner {
-        case .systemUnit(let name) where !name.hasPrefix("prwlockd"),
-            .userUnit(let name, _) where !name.hasPrefix("prwlockd"):
+        case .systemUnit(let name) where isOwn && !name.hasPrefix("prwlockd"),
+            .userUnit(let name, _) where isOwn && !name.hasPrefix("prwlockd"):
             return .warning(
                 "home", unit.line, meaning: "All locks of the user end then.",
                 do: [
-                    "install the service, or let the user linger: loginctl enable-linger   # then stop \(name)"
-                ],
-                members)
+                    "install the service, or let the user linger: loginctl enable-linger",
+                    "let a new daemon start, when no lock is held: kill \(unit.process)   # \(name) has started this one",
+                ], members)
         case .session: return .note("home", unit.line, members)
         case .systemUnit, .userUnit, nil: return .ok("home", unit.line, members)
         }

@@ -33,7 +33,4 @@ extension UnitFacts {
             socket: units["prwlockd.socket"] ?? UnitState(),
             isOfUser: ofUser)
     }
-
-    /// Whether systemd listens, and starts the daemon for the first client that connects.
-    var isAsleep: Bool { socket.isActive && service.isInactive }
 }

@@ -14,21 +14,23 @@ enum LogSource: Equatable {
     ///
     /// - Parameter lock: the lock that the entries are about; nil for all entries, also those of systemd about the unit.
     init(of daemon: DaemonChoice, about lock: LockName?, in surroundings: Surroundings) throws(Complaint) {
-        var hasOwn = false
-        if case .held = PlaceGuard.occupation(in: surroundings) { hasOwn = true }
-        let place = PlaceFacts(daemon.path, in: surroundings, hasOwn: hasOwn)
-        if place.path == surroundings.systemDirectory + "/prwlock.sock" {
+        let place = PlaceFacts(daemon.path, in: surroundings)
+        if place.isOfService {
             self = .ofUnit("prwlockd.service", about: lock)
             return
         }
-        let isOwn = SocketLocation.userOwn(in: surroundings).contains { $0.path == place.path }
-        let unit = hasOwn || !isOwn ? DaemonUnit(listeningAt: place.path) : nil
+        let units = place.units(in: surroundings)
+        let unit = place.isAsleep(units) ? nil : DaemonUnit(listeningAt: place.path)
+        if let file = unit.flatMap({ Self.standardError(of: $0.process) }), Self.isFile(file) {
+            self = .file(file)
+            return
+        }
         switch unit?.owner {
         case .systemUnit(let name) where name.hasSuffix(".service"): self = .ofUnit(name, about: lock)
         case .userUnit(let name, let user) where name.hasSuffix(".service"):
             self = .ofUnit(name, of: user, about: lock)
         case .systemUnit, .userUnit, .session, nil:
-            self = try .init(ofProcess: unit?.process, at: place.path, about: lock, in: surroundings)
+            self = try .init(ofProcess: unit?.process, at: place.path, units, about: lock, in: surroundings)
         }
     }
 
@@ -41,23 +43,22 @@ enum LogSource: Equatable {
         return .journal(writers + ["+"] + manager + ["\(unitField)=\(unit)"])
     }
 
-    /// The log of a daemon in no unit: the file that its standard error is.
+    /// The log of a daemon in no unit of its own: the file beside its socket, if it is there.
     private init(
-        ofProcess process: Int32?, at socket: String, about lock: LockName?, in surroundings: Surroundings
+        ofProcess process: Int32?, at socket: String, _ units: UnitFacts?, about lock: LockName?,
+        in surroundings: Surroundings
     ) throws(Complaint) {
-        let beside = PlaceFacts.folder(of: socket).map { "\($0)/prwlockd.log" }
-        let output = process.flatMap(Self.standardError)
-        for file in [output, beside].compactMap(\.self)
-        where (try? FileStatus(at: file))?.isRegularFile == true {
-            self = .file(file)
+        if let beside = PlaceFacts.folder(of: socket).map({ "\($0)/prwlockd.log" }), Self.isFile(beside) {
+            self = .file(beside)
             return
         }
+        let output = process.flatMap(Self.standardError)
         if let output, let process {
             throw Complaint(
                 "the messages of the lock daemon, process \(process), go to its standard error, which is \(output): look there",
                 code: Complaint.unavailable)
         }
-        if process == nil, UnitFacts(ofUser: true, in: surroundings)?.service.isInstalled == true {
+        if process == nil, units?.service.isInstalled == true {
             self = .ofUnit("prwlockd.service", of: surroundings.userID, about: lock)
             return
         }
@@ -67,6 +68,10 @@ enum LogSource: Equatable {
             }
             ?? "no lock daemon runs at \(socket), and none has left a log there"
         throw Complaint(reason, code: Complaint.unavailable)
+    }
+
+    private static func isFile(_ path: String) -> Bool {
+        (try? FileStatus(at: path))?.isRegularFile ?? false
     }
 
     /// The file, pipe or terminal that is a process's standard error; nil if this process may not see it.
