@@ -165,7 +165,7 @@ import Testing
         facts.neighbours = [0, 1000]
         #expect(
             remarks(facts) == [
-                "note leftover", "warning folder → have its owner or root remove it: rm -r /tmp/prwlock-1000",
+                "note leftover", "warning folder → as root: rm -r /tmp/prwlock-1000",
                 "note neighbours", "note keep",
                 "warning tokens → make the home writable: ~/.local/state/prwlock, or as prwlock log -n 20 names it",
             ])

@@ -4,7 +4,7 @@ import Rendezvous
 /// Which lock space this process uses, and whether it may.
 extension DoctorFacts {
     var placeFindings: [Finding] {
-        [place.space(of: daemon, client)] + place.leftoverFindings
+        [place.space(of: daemon, client), place.leftover].compactMap(\.self) + folderFindings
             + [variables, neighbourhood].compactMap(\.self) + accessFindings
     }
 
@@ -25,7 +25,9 @@ extension DoctorFacts {
         let members: [(String, JSON)] = [("users", .array(others.map { .integer(Int($0)) }))]
         let shown = others.prefix(8).map(ProcessDescription.userName).joined(separator: ", ")
         let more = others.count > 8 ? " and \(others.count - 8) more" : ""
-        let text = "daemons of their own serve the users \(shown)\(more)"
+        let text =
+            others.count == 1
+            ? "a daemon of its own serves user \(shown)" : "daemons of their own serve users \(shown)\(more)"
         guard place.hasServiceDirectory else {
             return .note(
                 "neighbours", text,
@@ -35,15 +37,30 @@ extension DoctorFacts {
         }
         return .note(
             "neighbours", "\(text), beside the service",
-            meaning: "Each leaves when its last session ends; then its user's clients use the service.",
+            meaning:
+                "Each such daemon leaves when its last session ends; then the user's clients use the service.",
             members)
+    }
+
+    /// Folders in the user's places that others have made.
+    private var folderFindings: [Finding] {
+        // Then this is the reason, and it is told already.
+        if case .unreachable(.unsafeDirectory) = daemon { return [] }
+        return place.foreignFolders.map { folder in
+            .warning(
+                "folder", "\(folder) is not a folder of this user alone, so clients ignore a daemon in it",
+                meaning: "Without the service, they cannot start a daemon there either.",
+                do: ["as root: rm -r \(folder)"], [("folder", .string(folder))])
+        }
     }
 
     private var accessFindings: [Finding] {
         var findings: [Finding] = []
         if let group = place.group { findings.append(group.finding(client)) }
         let hasTrusted = client.variables.contains { $0.name == "PRWLOCK_SERVER_UID" }
-        if let part = place.replaceablePart, !hasTrusted {
+        var isTold = false
+        if case .unreachable(.untrustedServer) = daemon { isTold = true }
+        if let part = place.replaceablePart, !hasTrusted, !isTold {
             findings.append(
                 .warning(
                     "trust", "another user could put another socket at \(place.path): \(part)",
@@ -100,24 +117,12 @@ extension PlaceFacts {
         }
     }
 
-    fileprivate var leftoverFindings: [Finding] {
-        var findings: [Finding] = []
-        if !leftovers.isEmpty {
-            findings.append(
-                .note(
-                    "leftover", "no process listens at \(leftovers.joined(separator: ", "))",
-                    meaning: "A daemon was killed there. The next start removes the socket.",
-                    [("sockets", .array(leftovers.map(JSON.string)))]))
-        }
-        for folder in foreignFolders {
-            findings.append(
-                .warning(
-                    "folder",
-                    "\(folder) is not a folder of this user alone, so clients ignore a daemon in it",
-                    meaning: "Without the service, they cannot start a daemon there either.",
-                    do: ["have its owner or root remove it: rm -r \(folder)"], [("folder", .string(folder))]))
-        }
-        return findings
+    fileprivate var leftover: Finding? {
+        guard !leftovers.isEmpty else { return nil }
+        return .note(
+            "leftover", "no process listens at \(leftovers.joined(separator: ", "))",
+            meaning: "A daemon was killed there. The next start removes the socket.",
+            [("sockets", .array(leftovers.map(JSON.string)))])
     }
 }
 

@@ -79,7 +79,9 @@ extension DoctorFacts {
         case .turnedAway: return (["prwlock sessions   # as a user that may still connect"], false)
         case .startLockHeld(let path, _): return (["fuser -v \(path)"], false)
         case .system: return (["correct what this error names, then: prwlock ping"], false)
-        case .unsafeDirectory, .notPermitted, .slowStart, .stranger, .untrustedPath, .notASocket,
+        case .unsafeDirectory(let path, _):
+            return (["as root: rm -r \(path)   # or name another place in PRWLOCK_SOCKET"], true)
+        case .notPermitted, .slowStart, .stranger, .untrustedPath, .notASocket,
             .alreadyServed,
             .noProgram, .untrustedProgram, .limitTooLow, .endedAtStart:
             return ([], true)
