@@ -222,6 +222,16 @@ import Testing
         #expect(try none.status() == 69)
     }
 
+    @Test("a journalctl that another user could replace is not run")
+    func replaceable() throws {
+        let folder = try host("echo >$PRWLOCK_TEST_ROOT/was-run")
+        chmod(folder("bin"), 0o777)
+        let tool = try log(in: folder)
+        _ = try tool.rest()
+        _ = try tool.status()
+        #expect(!FileManager.default.fileExists(atPath: folder("was-run")))
+    }
+
     @Test("the entries of a daemon without the journal come from the file that its standard error is")
     func file() throws {
         let daemon = try DaemonProcess()

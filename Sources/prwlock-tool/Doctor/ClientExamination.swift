@@ -16,7 +16,7 @@ extension ClientFacts {
         lowLimit = LowLimit.find()
         variables = Self.variables.compactMap { name in surroundings.variable(name).map { (name, $0) } }
         program = surroundings.programDirectory.map { "\($0)/prwlock" }
-        let first = ProgramOutput.find("prwlock", in: surroundings)
+        let first = ProgramOutput.first("prwlock", in: surroundings)
         if let first, let file = try? FileStatus(following: first),
             let own = try? FileStatus(following: "/proc/self/exe"), !file.isSameFile(as: own)
         {

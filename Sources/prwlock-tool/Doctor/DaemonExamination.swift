@@ -99,7 +99,7 @@ extension ProgramFacts {
         let found =
             process.flatMap(DaemonFacts.program)
             ?? (try? DaemonProgram.find(in: surroundings))?.path
-        guard let found, Self.isTrusted(found) else { return nil }
+        guard let found, ProgramOutput.isTrusted(found) else { return nil }
         path = found
         // Not the variables of this process: `PRWLOCKD_…` are options of a daemon.
         let environment = ["PATH": "/usr/bin:/bin", "SWIFT_BACKTRACE": "enable=no"]
@@ -117,16 +117,5 @@ extension ProgramFacts {
         // Only root and the daemon's user may read some files.
         isChecked = !line.hasSuffix("Permission denied")
         if status != 0, isChecked { configurationFault = line }
-    }
-
-    private static func isTrusted(_ path: String) -> Bool {
-        var trust = PathTrust.own()
-        trust.groups = .any
-        do throws(PathFault) {
-            try trust.checkFile(path)
-            return true
-        } catch {
-            return false
-        }
     }
 }

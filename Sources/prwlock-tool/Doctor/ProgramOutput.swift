@@ -45,13 +45,36 @@ enum ProgramOutput {
         }
     }
 
-    /// The first executable file of this name in the folders of `PATH`; nil if there is none.
+    /// The first executable file of this name in the folders of `PATH` that no other user could replace; nil if there is none.
+    ///
+    /// The environment may be another user's (`sudo -E`).
     static func find(_ name: String, in surroundings: Surroundings) -> String? {
+        executables(name, in: surroundings).first(where: isTrusted)
+    }
+
+    /// What a shell would run under this name; nil if there is no such program.
+    static func first(_ name: String, in surroundings: Surroundings) -> String? {
+        executables(name, in: surroundings).first
+    }
+
+    private static func executables(_ name: String, in surroundings: Surroundings) -> [String] {
         let path = surroundings.variable("PATH") ?? "/usr/bin:/bin"
         // A relative folder names another one in each working directory.
         let folders = path.split(separator: ":").filter { $0.hasPrefix("/") }
-        return folders.lazy.map { "\($0)/\(name)" }.first { file in
+        return folders.map { "\($0)/\(name)" }.filter { file in
             access(file, X_OK) == 0 && (try? FileStatus(following: file))?.isRegularFile == true
+        }
+    }
+
+    /// Whether no user but root and this one could replace the program. The groups of folders are the administrator's choice.
+    static func isTrusted(_ path: String) -> Bool {
+        var trust = PathTrust.own()
+        trust.groups = .any
+        do throws(PathFault) {
+            try trust.checkFile(path)
+            return true
+        } catch {
+            return false
         }
     }
 }

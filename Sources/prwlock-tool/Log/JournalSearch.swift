@@ -91,10 +91,14 @@ enum JournalAccess {
     static func program(in surroundings: Surroundings) throws(Complaint) -> String {
         let folders = ["/var/log/journal", "/run/log/journal"].map { surroundings.root + $0 }
         let journals = folders.flatMap { folder in entries(of: folder).map { "\(folder)/\($0)" } }
-        guard let program = ProgramOutput.find("journalctl", in: surroundings), !journals.isEmpty else {
+        guard !journals.isEmpty else {
             throw Complaint(
                 "this host has no journal of systemd: the messages of the lock daemon are where its service manager puts its "
-                    + "standard error, or in \(surroundings.runtimeRoot)/log or /var/log of the host",
+                    + "standard error", code: Complaint.unavailable)
+        }
+        guard let program = ProgramOutput.find("journalctl", in: surroundings) else {
+            throw Complaint(
+                "journalctl, which reads the journal, is in no folder of PATH, or another user could replace it: install it",
                 code: Complaint.unavailable)
         }
         let readable = ["system.journal", "user-\(surroundings.userID).journal"]

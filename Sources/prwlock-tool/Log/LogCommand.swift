@@ -53,9 +53,9 @@ struct LogCommand: ParsableCommand {
                     isEmpty = false
                 }
             case .file(let path):
+                try refuseTimes(of: path)
                 let entries = try LogFile(path).entries(about: name).suffix(
                     lines.map { Int($0) } ?? Self.usualLines)
-                try refuseTimes(of: path)
                 for entry in entries { print(entry) }
                 isEmpty = entries.isEmpty
                 if !show.json { StandardError.report("\(path) has no times; the newest entry is the last") }
