@@ -77,6 +77,7 @@ extension BoxTests {
                 usermod --append --groups systemd-journal member
                 expect 1 "$(runuser -u member -- prwlock log other | wc -l)"
 
+                : >followed
                 prwlock log -f other >followed &
                 follower=$!
                 eventually has_lines followed 1
