@@ -18,7 +18,7 @@ struct LongOption: Equatable {
         "status": showing + names + daemon + everywhere,
         "list": showing + names + daemon + everywhere,
         "sessions": showing + daemon + everywhere,
-        "stats": showing + daemon + everywhere,
+        "stats": showing + metrics + daemon + everywhere,
         "watch": showing + names + daemon + everywhere,
         "ping": showing + daemon + everywhere,
         "validate": showing + names + daemon + everywhere,
@@ -31,6 +31,10 @@ struct LongOption: Equatable {
     private static let names = [LongOption("encoded")]
     private static let daemon = [LongOption("socket", value: true)]
     private static let showing = [LongOption("json")]
+    private static let metrics = [
+        LongOption("openmetrics"), LongOption("prometheus"), LongOption("locks", value: true),
+        LongOption("output", value: true), LongOption("http"),
+    ]
     private static let process = [LongOption("pid", value: true)]
     private static let lock = [
         LongOption("shared", "read"), LongOption("exclusive", "write"), LongOption("update"),
