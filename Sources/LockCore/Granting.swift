@@ -71,6 +71,7 @@ extension LockTable {
     mutating func promote(_ grant: Slot<Grant>, at now: Instant) -> Change? {
         let former = isObserved ? change(.upgraded, grant) : nil
         let lock = grants[grant].lock
+        if grants[grant].cache == nil { noteHold(grants[grant]) }
         if locks[lock].isIndexed { tokens.remove(grants[grant].token.rawValue) }
         grants[grant].token = takeToken(for: lock)
         if locks[lock].isIndexed { tokens.set(grants[grant].token.rawValue, to: grant) }
@@ -127,8 +128,10 @@ extension LockTable {
         if let upgrade = waitingUpgrade(of: grant) {
             refuse(upgrade, .cancelled, as: .cancelled, keepingOwner: true)
         }
-        if grants[grant].cache != nil { endCache(of: grant) }
         let record = grants[grant]
+        // How long its owner held a grant that was cached is not known.
+        if record.cache != nil { endCache(of: grant) } else { noteHold(record) }
+        noteBlocker(record)
         let lock = record.lock
         let session = owners[record.owner].session
         charge(session, grants: -1)

@@ -81,6 +81,7 @@ extension Daemon {
         watching support: ProcessWatch.Support
     ) -> ServerConfiguration {
         var server = ServerConfiguration()
+        server.start = Instant(nanoseconds: BootClock.now())
         server.policy = policy
         server.limits = configuration.limits
         server.program = "prwlockd/\(Release.version)"

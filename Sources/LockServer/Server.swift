@@ -24,6 +24,7 @@ public struct Server: ~Copyable {
     var log = EventLog()
     var limits: ServerConfiguration.Limits
     let program: String
+    let start: Instant
     /// How many steps of due work are left for this batch.
     private var dueStepsLeft: Int
     /// An empty array that keeps its memory, to exchange for the rules' effects.
@@ -63,6 +64,7 @@ public struct Server: ~Copyable {
         dueStepsLeft = turns.batch
         accounts = Accounts(turns)
         program = configuration.program
+        start = configuration.start
         verdicts = Verdicts(by: configuration.policy, ownUserID: configuration.ownUserID)
         statistics = Statistics(hostRows: configuration.hostRows)
         conversations = Conversations(unreadLimit: configuration.limits.unread)
@@ -92,7 +94,8 @@ public struct Server: ~Copyable {
             noteRefusal(of: peer, at: now)
             return nil
         }
-        guard let session = table.openSession(account: account, share: verdict.share) else {
+        guard let session = table.openSession(
+                account: account, share: verdict.share, processID: peer.processID) else {
             accounts.leave(account, at: now)
             noteRefusal(of: peer, at: now)
             return nil

@@ -46,7 +46,7 @@ extension Client {
     public func status(
         of lock: LockName, timeout: Duration = defaultTimeout
     ) async throws -> LockStatus {
-        let (_, rows) = try await ask(.status(lock), timeout: timeout)
+        let (_, rows) = try await ask(.status(lock, limit: nil), timeout: timeout)
         return LockStatus(rows: rows)
     }
 

@@ -61,7 +61,7 @@ struct LockReport {
             case .cached: cached += 1
             case .claim(let claim): claims.append(claim)
             case .claimWaiter(let claim): claimWaiters.append(claim)
-            case .lock, .session, .stat, .text: break
+            case .lock, .hot, .session, .stat, .text: break
             }
         }
         self.init(
