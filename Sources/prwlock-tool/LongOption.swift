@@ -17,6 +17,7 @@ struct LongOption: Equatable {
         "release": process + names + daemon + everywhere,
         "status": showing + names + daemon + everywhere,
         "list": showing + names + daemon + everywhere,
+        "hot": costs + showing + names + daemon + everywhere,
         "sessions": showing + daemon + everywhere,
         "stats": showing + metrics + daemon + everywhere,
         "watch": showing + names + daemon + everywhere,
@@ -31,6 +32,7 @@ struct LongOption: Equatable {
     private static let names = [LongOption("encoded")]
     private static let daemon = [LongOption("socket", value: true)]
     private static let showing = [LongOption("json")]
+    private static let costs = [LongOption("by", value: true), LongOption("limit", value: true)]
     private static let metrics = [
         LongOption("openmetrics"), LongOption("prometheus"), LongOption("locks", value: true),
         LongOption("output", value: true), LongOption("http"),

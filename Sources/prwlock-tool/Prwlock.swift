@@ -19,8 +19,8 @@ struct Prwlock: ParsableCommand {
             CommandGroup(
                 name: "Looking",
                 subcommands: [
-                    StatusCommand.self, ListCommand.self, SessionsCommand.self, StatsCommand.self,
-                    WatchCommand.self, PingCommand.self,
+                    StatusCommand.self, ListCommand.self, HotCommand.self, SessionsCommand.self,
+                    StatsCommand.self, WatchCommand.self, PingCommand.self,
                 ]),
             CommandGroup(name: "Fencing", subcommands: [ValidateCommand.self, RevokeCommand.self]),
             CommandGroup(name: "Running", subcommands: [UpgradeCommand.self]),
