@@ -66,7 +66,7 @@ enum MetricTable {
         counter("total-grants", "grants", "Requests that were granted."),
         counter("total-busy", "busy", "Requests that were refused because others held the lock."),
         counter("total-timeouts", "timeouts", "Requests that waited in vain until their deadline."),
-        counter("total-deadlocks", "deadlocks", "Requests that were refused as part of a deadlock."),
+        counter("total-deadlocks", "deadlocks", "Requests that would have closed a circle of waiting."),
         counter("total-expired-leases", "lease_expiries", "Grants that ended with their lease."),
         counter("total-died-holding", "deaths_holding", "Grants that ended because their session did."),
         counter("total-denied", "denied", "Requests that a rule refused."),
@@ -80,10 +80,10 @@ enum MetricTable {
     private static let histograms = [
         histogram(
             count: "total-waits", sum: "total-waited-us", buckets: "waits-le-", "wait_duration_seconds",
-            "How long requests waited."),
+            "How long requests waited that had to wait."),
         histogram(
             count: "total-holds", sum: "total-held-us", buckets: "holds-le-", "hold_duration_seconds",
-            "How long locks were held."),
+            "How long grants were held that have ended."),
     ]
 
     private static let fleet = [
