@@ -7,8 +7,8 @@ import Testing
     @Test(
         "the manual describes every option of every subcommand",
         arguments: [
-            "run", "hold", "release", "status", "list", "sessions", "stats", "watch", "ping", "validate",
-            "revoke", "upgrade",
+            "run", "hold", "release", "status", "list", "hot", "sessions", "stats", "watch", "ping",
+            "validate", "revoke", "upgrade",
         ])
     func options(subcommand: String) throws {
         let file = #filePath.split(separator: "/").dropLast(3)

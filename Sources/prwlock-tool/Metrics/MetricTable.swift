@@ -21,7 +21,8 @@ enum MetricTable {
 
         let row: String
         let meaning: Meaning
-        var family = MetricFamily(name: "", kind: .unknown, help: "")
+        /// The family without samples; nil if the rows are no family of their own.
+        var family: MetricFamily?
     }
 
     /// Whether a daemon answers. A scraper alerts on it, as a daemon that is down has no other metrics.

@@ -29,8 +29,8 @@ struct StatisticsMetrics {
         add(MetricTable.other, others)
     }
 
-    private mutating func add(_ family: MetricFamily, _ samples: [MetricSample]) {
-        var family = family
+    private mutating func add(_ family: MetricFamily?, _ samples: [MetricSample]) {
+        guard var family else { return }
         family.samples = samples
         families.append(family)
     }
