@@ -198,7 +198,7 @@ let package = Package(
             name: "LockDaemonTests",
             dependencies: [
                 "CLinux", "CSlot", "CTestSupport", "Keeping", "Ledger", "LockDaemon", "LockServer",
-                "LockVocabulary", "Posix", "TestSupport", "prwlockd",
+                "LockVocabulary", "Posix", "Systemd", "TestSupport", "prwlockd",
             ],
             exclude: ["Ledgers"]),
         .testTarget(

@@ -83,13 +83,12 @@ public struct HotLocks: Sendable {
     }
 
     private var kept: [Costs] = []
-    private var places: [LockName: Int] = [:]
+    private var places: NamePlaces?
     /// The places as a binary heap, with the least weight first.
     private var heap: [Int] = []
 
-    /// Counts a cost of a lock, with its weight, which is not negative.
-    mutating func count(_ weight: Int, of name: LockName, _ count: (inout Costs) -> Void) {
-        let place = place(of: name)
+    /// Counts a cost of the lock at a place, with its weight, which is not negative.
+    mutating func count(_ weight: Int, at place: Int, _ count: (inout Costs) -> Void) {
         kept[place].counted &+= weight
         count(&kept[place])
         sink(place)
@@ -99,29 +98,44 @@ public struct HotLocks: Sendable {
     public var all: [Costs] { kept }
 
     /// The costs of a lock; nil if it has no place.
-    public subscript(name: LockName) -> Costs? { places[name].map { kept[$0] } }
+    public subscript(name: LockName) -> Costs? {
+        places?.place(of: NamePlaces.hash(of: name)) { kept[$0].name == name }.map { kept[$0] }
+    }
+
+    /// The longest wait for the lock at a place, in microseconds; below zero if there was none.
+    func longestWait(at place: Int) -> Int { kept[place].longest?.time ?? -1 }
 
     /// Begins a new report: `sinceReport` of each lock begins at zero.
     mutating func beginReport() {
         for place in kept.indices { kept[place].reported = kept[place].sums }
     }
 
-    /// The place of a lock, which it gets if it has none.
-    private mutating func place(of name: LockName) -> Int {
-        if let place = places[name] { return place }
-        guard kept.count == Self.most, let least = heap.first else {
-            // Its weight is zero, so it goes to the top of the heap: all above it give way.
-            kept.append(Costs(name: name, over: 0))
-            heap.append(kept.count - 1)
-            kept[kept.count - 1].position = heap.count - 1
-            places[name] = kept.count - 1
-            rise(kept.count - 1)
-            return kept.count - 1
-        }
-        places[kept[least].name] = nil
-        places[name] = least
-        kept[least] = Costs(name: name, over: kept[least].weight)
-        return least
+    /// The place of a lock, which it gets if it has none. It is valid until the next call.
+    mutating func place(of name: LockName) -> Int {
+        let hash = NamePlaces.hash(of: name)
+        if let place = places?.place(of: hash, where: { kept[$0].name == name }) { return place }
+        let place = kept.count < Self.most ? addPlace(name) : yieldPlace(name)
+        places?.insert(place, hash)
+        return place
+    }
+
+    private mutating func addPlace(_ name: LockName) -> Int {
+        if places == nil { places = NamePlaces(capacity: Self.most) }
+        let place = kept.count
+        kept.append(Costs(name: name, over: 0))
+        kept[place].position = place
+        heap.append(place)
+        rise(place)
+        return place
+    }
+
+    /// Gives the place with the least weight to another lock.
+    private mutating func yieldPlace(_ name: LockName) -> Int {
+        let place = heap[0]
+        places?.remove(place)
+        // Its weight stays the same, so it stays at the top of the heap.
+        kept[place] = Costs(name: name, over: kept[place].weight)
+        return place
     }
 
     // MARK: - The heap

@@ -3,8 +3,8 @@ public import LockVocabulary
 /// How long requests waited and grants were held: of all locks, and of those that cost most.
 ///
 /// A wait and a grant count when they end. All waits are counted of their locks, because a request that waits costs much more
-/// than the count. Of the grants, those of a millisecond and more are; of each sixteen shorter ones, one is, sixteen times.
-/// So the usual grant costs two additions. Nothing here decides anything, and no fact keeps it.
+/// than the count. So are the grants that requests wait for, and those of a millisecond and more. Of each 32 others, one is,
+/// 32 times: the usual grant costs a few additions. Nothing here decides anything, and no fact keeps it.
 public struct LockTimes: Sendable {
     /// The waits for all locks.
     public private(set) var waits = TimeBuckets()
@@ -16,7 +16,7 @@ public struct LockTimes: Sendable {
     /// Grants of so many microseconds and more are all counted of their locks.
     static var long: Int { 1_000 }
     /// Of so many shorter grants one is counted of its lock.
-    static var sampled: Int { 16 }
+    static var sampled: Int { 32 }
 
     /// How many short grants go by until one is counted of its lock.
     private var untilSample = 1
@@ -26,14 +26,14 @@ public struct LockTimes: Sendable {
 
     /// Counts a grant; returns how often it is to be counted of its lock.
     @inline(__always)
-    mutating func noteHold(_ time: Int) -> Int {
+    mutating func noteHold(_ time: Int, isAwaited: Bool) -> Int {
         holds.add(time)
-        guard time < Self.long else { return 1 }
-        untilSample -= 1
+        guard time < Self.long, !isAwaited else { return 1 }
+        untilSample &-= 1
         return untilSample == 0 ? takeSample() : 0
     }
 
-    /// Draws how many grants go by until the next sample, 16 in the mean.
+    /// Draws how many grants go by until the next sample, 32 in the mean.
     ///
     /// A fixed number would count the same lock of a program each time that takes locks in a fixed order. The draw is the same in
     /// each run (a linear congruential generator, D. Knuth's MMIX).
@@ -85,7 +85,8 @@ public struct LockTimes: Sendable {
     /// The grant that took most of the time since an instant, of those that are known.
     func longest(on lock: Slot<Lock>, since start: Instant, or present: Hold?) -> Hold? {
         var candidates = [present]
-        if !recent.isEmpty, case let known = recent[Int(lock.raw) % Self.recentCount], known.lock == lock.raw {
+        if !recent.isEmpty, case let known = recent[Int(lock.raw) % Self.recentCount], known.lock == lock.raw
+        {
             candidates += [known.last, known.longest]
         }
         return candidates.compactMap { $0 }
@@ -96,27 +97,26 @@ public struct LockTimes: Sendable {
 
 /// Where waits and grants end.
 extension LockTable {
-    /// Counts a grant that ends. Call this while its record and that of its lock are there.
+    /// Begins a new report of what locks have cost (`HotLocks.Costs.sinceReport`).
+    public mutating func beginHotReport() { times.hot.beginReport() }
+
+    /// Counts a grant that ends. Call this while the record of its lock is there.
     @inline(__always)
-    mutating func noteHold(_ grant: Grant) {
-        let time = microseconds(since: grant.since)
-        let times = self.times.noteHold(time)
-        if times > 0 { noteHold(time, times: times, on: grant.lock) }
+    mutating func noteHold(since start: Instant, on lock: Slot<Lock>, isAwaited: Bool) {
+        let time = microseconds(since: start)
+        let count = times.noteHold(time, isAwaited: isAwaited)
+        if count > 0 { noteHold(time, times: count, on: lock) }
     }
 
     @inline(never)
     private mutating func noteHold(_ time: Int, times count: Int, on lock: Slot<Lock>) {
-        times.hot.count(count, of: name(of: lock)) { $0.holds.add(time, times: count) }
+        let place = times.hot.place(of: name(of: lock))
+        times.hot.count(count, at: place) { $0.holds.add(time, times: count) }
     }
 
-    /// Notes what requests waited for, if any wait for the lock of a grant that ends.
-    @inline(__always)
-    mutating func noteBlocker(_ grant: Grant) {
-        if locks[grant.lock].hasWaiters { noteEnd(grant) }
-    }
-
+    /// Notes a grant that ends while requests wait for its lock.
     @inline(never)
-    private mutating func noteEnd(_ grant: Grant) {
+    mutating func noteBlocker(_ grant: Grant) {
         guard let oldest = oldestWait(on: grant.lock) else { return }
         times.noteEnd(hold(grant), on: grant.lock, oldest: oldest)
     }
@@ -125,14 +125,12 @@ extension LockTable {
     mutating func noteWait(_ waiter: Waiter) {
         let time = microseconds(since: waiter.since)
         times.noteWait(time)
-        let name = name(of: waiter.lock)
-        let isLongest = times.hot[name]?.longest.map { time > $0.time } ?? true
-        let longest =
-            isLongest
-            ? HotLocks.LongestWait(time: time, end: clock, behind: blocker(of: waiter)) : nil
-        times.hot.count(time, of: name) {
+        let place = times.hot.place(of: name(of: waiter.lock))
+        let isLongest = time > times.hot.longestWait(at: place)
+        let behind = isLongest ? blocker(of: waiter) : nil
+        times.hot.count(time, at: place) {
             $0.waits.add(time)
-            if let longest { $0.longest = longest }
+            if isLongest { $0.longest = HotLocks.LongestWait(time: time, end: clock, behind: behind) }
         }
     }
 
@@ -156,6 +154,7 @@ extension LockTable {
 
     @inline(__always)
     private func microseconds(since start: Instant) -> Int {
-        Int(max(0, clock.nanoseconds &- start.nanoseconds) / 1_000)
+        // The time of the commands does not go back. A division without a sign is a product and a shift.
+        Int(UInt64(bitPattern: clock.nanoseconds &- start.nanoseconds) / 1_000)
     }
 }

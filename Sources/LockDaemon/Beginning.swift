@@ -47,6 +47,7 @@ extension Daemon {
         var reactor = try Reactor(
             server, continuity, polling: polling, watching: support, reporting: facts.intersection(.unit),
             mainQueue: MainQueue.handle)
+        reactor.server.reportHotLocks(configuration.reportsHotLocks, at: reactor.now)
         let slots = reactor.slots
         if configuration.caches { reactor.server.slotMaker = { slots.make(for: $0) } }
         #if DEBUG

@@ -233,8 +233,10 @@ extension FactReader {
                 StatusRoom(holders: try self.count(), waiters: try self.count()))
         case 6:
             let prefix = try text()
-            guard let rank = WaitRank(rawValue: try text()) else { throw UnreadableFact() }
-            rest = .ranking(Ranking(prefix: prefix, by: rank, atMost: try self.count()))
+            let rank = WaitRank(rawValue: try text())
+            let most = try self.count()
+            guard let rank, 1...Request.mostRanked ~= most else { throw UnreadableFact() }
+            rest = .ranking(Ranking(prefix: prefix, by: rank, atMost: most))
         case 7: rest = .ranked(try names()[...])
         case 8: rest = .hot(try names()[...])
         default: throw UnreadableFact()

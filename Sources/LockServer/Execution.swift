@@ -217,7 +217,7 @@ extension Server {
             }
             return .rows(.locks(prefix: prefix, after: after, atMost: limit, tag))
         case .hot(let prefix, let rank, let limit):
-            return hot(prefix, by: rank ?? .waited, atMost: limit ?? Self.usualRows, tag, client)
+            return hot(prefix, by: rank ?? .waited, atMost: limit ?? Self.usualRows, tag, client, now)
         case .sessions: return .rows(.sessions(tag))
         case .stats: return .rows(.rows(statisticsRows(), tag))
         case .help: return .rows(.rows(Help.rows, tag))

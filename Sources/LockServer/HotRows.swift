@@ -8,10 +8,14 @@ extension Server {
     static var usualRows: Int { 100 }
 
     mutating func hot(
-        _ prefix: String, by rank: HotRank, atMost most: Int, _ tag: Tag?, _ client: ConversationIndex
+        _ prefix: String, by rank: HotRank, atMost most: Int, _ tag: Tag?, _ client: ConversationIndex,
+        _ now: Instant
     ) -> Answer {
         let rights = conversations[client].verdict.rights
-        let chosen = table.times.hot.all
+        let kept = table.times.hot.all
+        accounts.charge(.rows(kept.count), to: conversations[client].payer, at: now)
+        let chosen =
+            kept
             .filter { $0.name.text.utf8.starts(with: prefix.utf8) && rights.allow(.look, $0.name) }
             .sorted { ($0.key(rank), $1.name.text) > ($1.key(rank), $0.name.text) }
             .prefix(most)

@@ -38,16 +38,13 @@ struct Ranking {
                 found.append((key(lock), lock.name))
                 return true
             }
-            if found.count >= 2 * most { rows += sort() }
+            if isComplete || found.count >= 2 * most { rows += sort() }
         }
         return (isComplete, rows)
     }
 
-    /// The names of the locks, the first in rank first. They are complete once all locks were looked at.
-    mutating func names() -> [LockName] {
-        _ = sort()
-        return found.map(\.name)
-    }
+    /// The names of the locks, the first in rank first, once all locks were looked at.
+    var names: [LockName] { found.map(\.name) }
 
     private func key(_ lock: Contention) -> Int64 {
         switch rank {

@@ -110,7 +110,7 @@ struct RowReply {
         case .ranking(var ranking):
             let looked = ranking.goOn(table, rights, atMost: page.most, at: now)
             page.examined = looked.rows
-            rest = looked.isComplete ? .ranked(ranking.names()[...]) : .ranking(ranking)
+            rest = looked.isComplete ? .ranked(ranking.names[...]) : .ranking(ranking)
             return false
         case .ranked(var left):
             var hasRoom = true

@@ -30,6 +30,7 @@ public struct Server: ~Copyable {
     /// An empty array that keeps its memory, to exchange for the rules' effects.
     var spareEffects: [Effect] = []
     var cachePolicy = CachePolicy()
+    var hotReport = HotReport()
     /// What the server has of a fleet; nil if it shares no names.
     var fleet: Fleet?
     /// When the claims of this host no longer count, and with them all grants on shared names; never without claims.
@@ -94,8 +95,10 @@ public struct Server: ~Copyable {
             noteRefusal(of: peer, at: now)
             return nil
         }
-        guard let session = table.openSession(
-                account: account, share: verdict.share, processID: peer.processID) else {
+        guard
+            let session = table.openSession(
+                account: account, share: verdict.share, processID: peer.processID)
+        else {
             accounts.leave(account, at: now)
             noteRefusal(of: peer, at: now)
             return nil
@@ -192,7 +195,7 @@ public struct Server: ~Copyable {
 
     /// The earliest instant at which something happens without input; nil for never.
     public var nextDeadline: Instant? {
-        let own = Instant.earliest(table.nextDeadline, accounts.nextThrottleEnd)
+        let own = Instant.earliest(.earliest(table.nextDeadline, accounts.nextThrottleEnd), hotReport.due)
         return fleet == nil ? own : Instant.earliest(own, nextFleetDeadline)
     }
 
@@ -206,6 +209,7 @@ public struct Server: ~Copyable {
         dueStepsLeft = turns.batch
         if table.hasWork { doDueWork() }
         if fleet != nil { advanceFleet(to: now) }
+        if let due = hotReport.due, due <= now { reportHotLocks(at: now) }
         return hasUnfinishedWork
     }
 

@@ -67,7 +67,8 @@ extension Server {
     /// How many times there were, their sum, and for each bucket how many were at most so long.
     private func timeRows(_ noun: String, _ past: String, _ times: TimeBuckets) -> [Row] {
         var rows: [Row] = [
-            .stat(name: "total-\(noun)s", value: times.all), .stat(name: "total-\(past)-us", value: times.total),
+            .stat(name: "total-\(noun)s", value: times.all),
+            .stat(name: "total-\(past)-us", value: times.total),
         ]
         var count = 0
         for bucket in 0..<TimeBuckets.count {
