@@ -37,8 +37,8 @@ import Testing
         #expect(
             lines == [
                 [
-                    "WAITED", "WAITS", "P50", "P95", "LONGEST", "AT", "BEHIND", "USER", "COMMAND", "GRANTS", "HELD",
-                    "NAME",
+                    "WAITED", "WAITS", "P50", "P95", "LONGEST", "AT", "BEHIND", "USER", "COMMAND",
+                    "GRANTS", "HELD", "NAME",
                 ],
                 [
                     "2 seconds", "4", "16 µs", "2 seconds", "2 seconds", "22:13:20", "PID (write)", "ann",
