@@ -16,7 +16,8 @@ from ._shown import Shown
 
 #: The subcommands, in the order of the help.
 _COMMANDS = (
-    "run", "hold", "release", "status", "list", "sessions", "stats", "watch", "ping", "validate", "revoke", "bench",
+    "run", "hold", "release", "status", "list", "hot", "sessions", "stats", "watch", "ping", "validate", "revoke",
+    "bench",
 )  # fmt: skip
 
 

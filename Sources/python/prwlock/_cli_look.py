@@ -21,6 +21,7 @@ from ._wire import check, check_encoded, decode_name
 TEXTS = {
     "status": "Show who holds a lock and who waits for it",
     "list": "List locks, in the order of their names",
+    "hot": "Show which locks have cost most, the worst first",
     "sessions": "List the clients that are connected",
     "stats": "Show the daemon's counters",
     "watch": "Show what happens on locks, until it is interrupted",
@@ -49,18 +50,42 @@ def add_options(command: argparse.ArgumentParser, name: str) -> None:
         command.add_argument("--json", action="store_true", help="print JSON, for programs")
     if name in ("status", "validate", "revoke"):
         command.add_argument("name", help="the lock's name", nargs="?" if name == "status" else None)
-    if name in ("list", "watch"):
+    if name in ("list", "watch", "hot"):
         command.add_argument("name", nargs="?", metavar="prefix", help="only the locks whose names begin so")
-    if name in ("status", "validate", "revoke", "list", "watch"):
+    if name in ("status", "validate", "revoke", "list", "watch", "hot"):
         command.add_argument("--encoded", action="store_true", help="the name is encoded already: %%20 is a space")
     if name in ("validate", "revoke"):
         command.add_argument("token", type=_token, help="the fencing token, as `status` shows it")
+    if name == "hot":
+        from ._cli_hot import COSTS
+
+        command.add_argument("--by", choices=COSTS, default="waited", help="what to order them by (waited)")
+        command.add_argument("--limit", type=_limit, default=20, metavar="N", help="show at most so many locks (20)")
+    if name == "stats":
+        for option in ("--openmetrics", "--prometheus"):
+            command.add_argument(option, action=_NativeOnly, nargs=0, help=argparse.SUPPRESS)
     if name == "bench":
         command.add_argument("--runs", type=int, default=5, metavar="N", help="how often to measure all of them (5)")
         command.add_argument("--seconds", type=float, default=2, metavar="S", help="how long each is measured in a run")
         command.add_argument("--pin", action="store_true", help="have all processes on one processor")
         command.add_argument("--echo", metavar="PROGRAM", help="prwlock-bench, for its echo server in C")
         command.add_argument("--original", metavar="DIR", help="a folder with prwlock 0.4.1 in it")
+
+
+class _NativeOnly(argparse.Action):
+    """An option that only the native command has."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
+        parser.error(
+            "only the native command prints metrics, which the service installs as /usr/bin/prwlock; this one has "
+            "`stats --json`"
+        )
+
+
+def _limit(text: str) -> int:
+    if text.isascii() and text.isdecimal() and 0 < int(text) < 1 << 63:
+        return int(text)
+    raise argparse.ArgumentTypeError(f"{text!r} is not a number from 1 on")
 
 
 def _token(text: str) -> int:
@@ -133,6 +158,15 @@ def _lock_members(row: LockSummary) -> dict[str, Any]:
     if claim is not None:
         members.update(owner_died_is_unsure=unsure, claim=claim[0], claim_host=claim[1])
     return members
+
+
+def _hot(options: argparse.Namespace) -> int:
+    from ._cli_hot import Asked, show
+
+    client = _client(options)
+    status = show(client, Asked(_prefix(options), options.by, options.limit, options.json))
+    _say_space(options, client)
+    return status
 
 
 def _sessions(options: argparse.Namespace) -> int:
