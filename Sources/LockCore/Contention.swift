@@ -18,10 +18,10 @@ public struct LockCursor: Sendable {
 
 /// Queries of what waits, which change nothing.
 extension LockTable {
-    /// Calls the body with locks for which requests of sessions wait, in no stated order, until it returns false or so many
-    /// records are looked at. Returns whether all locks were looked at.
+    /// Calls the body with locks for which requests of sessions wait, in no stated order, until it returns false or so many records
+    /// are looked at. Returns whether all locks were looked at.
     ///
-    /// It looks at records, and not at names, so it passes quickly over locks for which nothing waits. A lock that comes or goes
+    /// It looks at records, and not at names, so it is quick with locks for which nothing waits. A lock that comes or goes
     /// during a walk may be left out, or come twice.
     public func forEachContention(
         from cursor: inout LockCursor, atMost most: Int, at now: Instant, _ body: (Contention) -> Bool
@@ -48,16 +48,18 @@ extension LockTable {
 
     /// Since when the oldest request of a session has waited for a lock; nil if none waits.
     ///
-    /// The first request of each row is the oldest of its row: one that goes behind another, whose place it shares, came later.
+    /// The first request of each row is the oldest of its row: a request that shares the place of another goes behind it, and came
+    /// later.
     func oldestWait(on lock: Slot<Lock>) -> Instant? {
         var oldest = firstOfSession(locks[lock].contenders.first).map { waiters[$0].since }
         oldest = .earliest(oldest, firstOfSession(locks[lock].readers.first).map { waiters[$0].since })
-        return .earliest(oldest, locks[lock].upgrade.flatMap { isFleet($0) ? nil : waiters[$0].since })
+        guard let upgrade = locks[lock].upgrade, fleet == nil || !isFleet(upgrade) else { return oldest }
+        return .earliest(oldest, waiters[upgrade].since)
     }
 
     /// A waiting request, or the next one if it is that of the fleet.
     private func firstOfSession(_ waiter: Slot<Waiter>?) -> Slot<Waiter>? {
-        guard let waiter, isFleet(waiter) else { return waiter }
+        guard let waiter, fleet != nil, isFleet(waiter) else { return waiter }
         return waiters[waiter].rowLinks.next
     }
 }

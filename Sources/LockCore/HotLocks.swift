@@ -86,6 +86,8 @@ public struct HotLocks: Sendable {
     private var places: NamePlaces?
     /// The places as a binary heap, with the least weight first.
     private var heap: [Int] = []
+    /// The place that was found last: of a lock that goes from one owner to the next, a wait and a grant end together.
+    private var lastFound = 0
 
     /// Counts a cost of the lock at a place, with its weight, which is not negative.
     mutating func count(_ weight: Int, at place: Int, _ count: (inout Costs) -> Void) {
@@ -112,11 +114,15 @@ public struct HotLocks: Sendable {
 
     /// The place of a lock, which it gets if it has none. It is valid until the next call.
     mutating func place(of name: LockName) -> Int {
+        if lastFound < kept.count, kept[lastFound].name == name { return lastFound }
         let hash = NamePlaces.hash(of: name)
-        if let place = places?.place(of: hash, where: { kept[$0].name == name }) { return place }
-        let place = kept.count < Self.most ? addPlace(name) : yieldPlace(name)
-        places?.insert(place, hash)
-        return place
+        if let place = places?.place(of: hash, where: { kept[$0].name == name }) {
+            lastFound = place
+        } else {
+            lastFound = kept.count < Self.most ? addPlace(name) : yieldPlace(name)
+            places?.insert(lastFound, hash)
+        }
+        return lastFound
     }
 
     private mutating func addPlace(_ name: LockName) -> Int {

@@ -35,7 +35,7 @@ public struct LockTimes: Sendable {
 
     /// Draws how many grants go by until the next sample, 32 in the mean.
     ///
-    /// A fixed number would count the same lock of a program each time that takes locks in a fixed order. The draw is the same in
+    /// With a fixed number, a program that takes locks in a fixed order could have the same one counted. The draw is the same in
     /// each run (a linear congruential generator, D. Knuth's MMIX).
     @inline(never)
     private mutating func takeSample() -> Int {

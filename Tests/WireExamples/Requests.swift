@@ -119,7 +119,7 @@ private enum VerbKind: CaseIterable {
         case .validate: [("VALIDATE jobs token=1", .validate(jobs, Token(rawValue: 1)))]
         case .revoke: [("REVOKE jobs token=18446744073709551615", .revoke(jobs, Token(rawValue: .max)))]
         case .status:
-            [("STATUS jobs", .status(jobs, limit: nil)), ("STATUS jobs limit=20", .status(jobs, limit: 20))]
+            [("STATUS jobs", .status(jobs, limit: nil)), ("STATUS jobs limit=25", .status(jobs, limit: 25))]
         case .list:
             [
                 ("LIST", .list(prefix: "", after: nil, limit: nil)),
@@ -137,7 +137,7 @@ private enum VerbKind: CaseIterable {
         case .hot:
             [("HOT", .hot(prefix: "", by: nil, limit: nil))]
                 + HotRank.allCases.map {
-                    ("HOT jobs by=\($0.rawValue) limit=10", .hot(prefix: "jobs", by: $0, limit: 10))
+                    ("HOT jobs by=\($0.rawValue) limit=12", .hot(prefix: "jobs", by: $0, limit: 12))
                 }
         case .sessions: [("SESSIONS", .sessions)]
         case .stats: [("STATS", .stats)]
