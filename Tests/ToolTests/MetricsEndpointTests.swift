@@ -17,7 +17,7 @@ import Testing
             ("GET http://localhost HTTP/1.0\r\n\r\n", .notFound),
             ("POST /metrics HTTP/1.0\r\n\r\n", .methodNotAllowed),
             ("get /metrics HTTP/1.0\r\n\r\n", .methodNotAllowed),
-            // A page whose name leads to this host (DNS rebinding).
+            // A page in a browser, with a name that leads to this host (DNS rebinding).
             ("GET /metrics HTTP/1.1\r\nHost: web.example\r\n\r\n", .misdirected),
             ("GET /metrics HTTP/1.1\r\nHost: 127.0.0.1.web.example\r\n\r\n", .misdirected),
             ("GET http://web.example/metrics HTTP/1.1\r\nHost: localhost\r\n\r\n", .misdirected),

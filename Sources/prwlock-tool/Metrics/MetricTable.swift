@@ -75,7 +75,7 @@ enum MetricTable {
         counter("total-reloads", "reloads", "Reloads of options and rules."),
         counter("total-refused-reloads", "refused_reloads", "Reloads that changed nothing, for a fault."),
         counter("total-lost-entries", "lost_journal_entries", "Entries that the journal did not accept."),
-        counter("total-fatal-lines", "fatal_lines", "Sessions whose line has ended the serving process."),
+        counter("total-fatal-lines", "fatal_lines", "Sessions with a line that ended the serving process."),
     ]
 
     private static let histograms = [
@@ -89,7 +89,7 @@ enum MetricTable {
 
     private static let fleet = [
         gauge("cluster-claims", "cluster_claims", "Names that this host claims in the cluster."),
-        gauge("cluster-registers", "cluster_registers", "Names whose state in the cluster this host knows."),
+        gauge("cluster-registers", "cluster_registers", "Names with a state in the cluster that this host knows."),
         gauge("cluster-reachable", "cluster_reachable", "Whether the cluster answers: 1 or 0."),
         Entry(
             row: "cluster-lease-left", meaning: .milliseconds,
