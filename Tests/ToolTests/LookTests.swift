@@ -231,7 +231,7 @@ import Testing
         for command in [["stats"], ["ping"], ["sessions"], ["list"], ["status"], ["status", "jobs"]] {
             let text = try ToolProcess(command + ["--json"], at: daemon).rest()
             for match in text.matches(of: /"([^"]*)":/) {
-                #expect(match.output.1.wholeMatch(of: /[a-z]+(_[a-z]+)*/) != nil, "\(match.output.1)")
+                #expect(match.output.1.wholeMatch(of: /[a-z]+(_[a-z0-9]+)*/) != nil, "\(match.output.1)")
             }
         }
     }

@@ -89,7 +89,7 @@ enum MetricTable {
 
     private static let fleet = [
         gauge("cluster-claims", "cluster_claims", "Names that this host claims in the cluster."),
-        gauge("cluster-registers", "cluster_registers", "Names with a state in the cluster that this host knows."),
+        gauge("cluster-registers", "cluster_registers", "Names of which this host knows the state."),
         gauge("cluster-reachable", "cluster_reachable", "Whether the cluster answers: 1 or 0."),
         Entry(
             row: "cluster-lease-left", meaning: .milliseconds,
