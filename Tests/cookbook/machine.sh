@@ -3,6 +3,9 @@
 
 # shellcheck source=../SystemdTests/box.sh
 source box.sh
+# Names the command that ends the page.
+set -E
+trap 'echo "failed: $BASH_COMMAND"' ERR
 install_all
 systemctl start prwlockd.socket
 for user in app other; do useradd --create-home --groups prwlock "$user"; done
