@@ -1,0 +1,27 @@
+# Containers in the machine of a page: podman with the programs of the page, and an image without a registry. For `source`.
+
+# Podman's overlays need another file system than the machine's.
+mount -t tmpfs tmpfs /var/lib/containers
+rm -rf /etc/cni
+mkdir -p /etc/containers
+# The machine has no network for containers, and its cgroups have no controllers.
+cat >/etc/containers/containers.conf <<'CONF'
+[containers]
+netns = "none"
+cgroups = "disabled"
+log_driver = "k8s-file"
+[engine]
+cgroup_manager = "cgroupfs"
+events_logger = "file"
+runtime = "crun"
+CONF
+
+# Stands in for the image debian:12-slim: a shell, the C library, and the libraries of a debug build.
+image=$(mktemp -d)
+mkdir -p "$image"/{bin,dev,etc,proc,root,run,sys,tmp,usr/local/bin}
+cp /usr/bin/busybox "$image/bin"
+for name in cat chown echo grep id ls ps sh sleep touch true; do ln -s busybox "$image/bin/$name"; done
+ldd "$packages"/prwlock "$packages"/prwlockd | grep -o '/[^ :]*' | grep -v "^$packages" | sort -u |
+    xargs cp --parents --dereference --target-directory "$image"
+tar --directory "$image" --create --file /tmp/image.tar .
+podman import --quiet /tmp/image.tar docker.io/library/debian:12-slim
