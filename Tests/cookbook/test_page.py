@@ -34,13 +34,13 @@ class Pages(unittest.TestCase):
     def test_a_link_leads_to_a_file_and_a_heading(self) -> None:
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "page.md"
-            for link, is_good in [("page.md", True), ("#a-b", True), ("page.md#a-b", True), ("#c", False), ("no.md", False)]:
+            for link in ("page.md", "#a-b", "page.md#a-b"):
                 path.write_text(f"# A `b`\n\n[x]({link})\n")
-                if is_good:
+                check_links(path)
+            for link in ("#c", "no.md"):
+                path.write_text(f"# A `b`\n\n[x]({link})\n")
+                with self.assertRaises(Fault):
                     check_links(path)
-                else:
-                    with self.assertRaises(Fault):
-                        check_links(path)
 
 
 class Outputs(unittest.TestCase):
@@ -51,7 +51,7 @@ class Outputs(unittest.TestCase):
     def test_all_else_must_be_equal(self) -> None:
         for shown, printed in [
             ("status 1", "status 75"), ("status 137", "status 143"), ("10", "12"), ("a", "a b"), ("a\nb", "a"),
-            ("held by 4711", "held by nobody"),
+            ("held by 4711", "held by x"),
         ]:
             self.assertFalse(agree(shown, printed))
 
