@@ -191,6 +191,8 @@ let package = Package(
             ]),
         .executableTarget(
             name: "test-client", dependencies: ["PRWLock", "Seeded", "Posix"], path: "Tests/TestClient"),
+        .executableTarget(
+            name: "conformance-client", dependencies: ["PRWLock"], path: "Tests/conformance/adapters/swift"),
         .testTarget(
             name: "RendezvousTests",
             dependencies: ["Rendezvous", "Posix", "TestSupport", "prwlockd", "test-client"]),
