@@ -56,7 +56,8 @@ const encode = (hex) => Buffer.from(hex, "hex").toString("latin1").replace(/[^-A
 
 // A reply that refuses becomes an error with its word and fields.
 function check(words, ...good) {
-    if (good.includes(words[0])) return words;
+    const isGrant = words[0] !== "GRANTED" || /^token=[1-9][0-9]*$/.test(words[3]);
+    if (good.includes(words[0]) && isGrant) return words;
     const code = words[0] === "ERROR" ? words[1] : words[0].toLowerCase();
     const known = { ended: "unavailable", "not-held": "lost", stale: "lost", "cluster-unavailable": "cluster" };
     throw { ...fields(words), error: code.startsWith("limit-") ? "limit" : known[code] ?? code };

@@ -138,10 +138,12 @@ def hear(kind: str, line: str) -> None:
 def check(words: list[str], *good: str) -> list[str]:
     """Returns the words of a reply that is good; raises what any other one means."""
     if words[0] in good:
+        if words[0] == "GRANTED" and not (len(words) > 3 and re.fullmatch("token=[1-9][0-9]*", words[3])):
+            raise Refusal("protocol")
         return words
     code = words[1] if words[0] == "ERROR" else words[0].lower()
     known = {"ended": "unavailable", "not-held": "lost", "stale": "lost", "cluster-unavailable": "cluster"}
-    raise Refusal("limit" if code.startswith("limit-") else known.get(code, code), words[-1])
+    raise Refusal("limit" if code.startswith("limit-") else known.get(code, code), *words[1:])
 
 
 def encode(plain: bytes) -> str:
@@ -237,8 +239,9 @@ def own(commands: queue.Queue[dict[str, Any]]) -> None:
             fields = carry_out(command)
         except Refusal as refusal:
             word, *rest = refusal.args
-            fields = {"error": word, **dict(text.split("=", 1) for text in rest if "=" in text)}
-            fields = {key.replace("-", "_"): value for key, value in fields.items()}
+            fields = {"error": word}
+            for key, _, value in (text.partition("=") for text in rest):
+                fields.setdefault(key.replace("-", "_"), value)
         say({"id": command["id"], **fields})
 
 

@@ -13,7 +13,7 @@ from typing import Any, Optional
 import prwlock
 import words
 
-CAN = "owners update lease note bytes nul events status list watch validate revoke fork cache place start until grace"
+CAN = "owners update lease note bytes nul events status list watch validate revoke fork cache place start until trusts-path grace"
 
 client = prwlock.Client()
 grants: dict[int, prwlock.Grant] = {}

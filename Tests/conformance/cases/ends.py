@@ -61,7 +61,7 @@ def daemon_dies_meanwhile(trial: Trial) -> None:
     """A request that waits when the daemon dies fails, or is made again to the next daemon."""
     daemon, name = trial.own_daemon(), trial.name()
     client = trial.client(daemon.path)
-    daemon.raw().ask(f"WRITE {name}", "GRANTED")
+    trial.raw(daemon.path).ask(f"WRITE {name}", "GRANTED")
     asked = client.begin("acquire", name=name, mode="write", wait_ms=60_000)
     await_waiters(daemon.path, name, 1)
     daemon.kill()
@@ -111,7 +111,7 @@ def reply_before_the_end(trial: Trial) -> None:
 def drain(trial: Trial) -> None:
     """While a daemon leaves, grants stay; new requests go to the next daemon."""
     daemon, kept, wanted = trial.own_daemon(), trial.name("kept"), trial.name("wanted")
-    client, other = trial.client(daemon.path), daemon.raw()
+    client, other = trial.client(daemon.path), trial.raw(daemon.path)
     grant, _ = client.acquire(kept)
     other.ask(f"READ {trial.name('busy')}", "GRANTED")
     daemon.drain()
@@ -153,7 +153,7 @@ def rounds(trial: Trial, daemon: Daemon, client: Adapter) -> None:
     """In each round the process that serves is killed while a request of the client waits."""
     held, wanted = trial.name("held"), trial.name("wanted")
     grant, facts = client.acquire(held)
-    other = daemon.raw()
+    other = trial.raw(daemon.path)
     for _ in range(4):
         other.ask(f"WRITE {wanted}", "GRANTED")
         asked = client.begin("acquire", name=wanted, mode="write")

@@ -9,11 +9,14 @@ from .lines import use
 
 
 def of_tomorrow(line: bytes) -> bytes:
-    """A line as a later daemon may send it: with more fields, behind notices and rows that no client knows."""
+    """A line as a later daemon may send it: with more fields, behind notices and rows that no client knows.
+
+    `PONG` never has fields, because clients recognize a daemon by it.
+    """
     before = b"! NEWS from=tomorrow weather=fine\n"
     if line.split(b" ", 1)[-1].startswith(b"END "):
         before += b"* moon phase=full\n"
-    if b"ERROR " in line:
+    if b"ERROR " in line or line.endswith(b"PONG\n"):
         return before + line
     return before + line[:-1] + b" later=1 much-later=a%20b\n"
 
@@ -34,7 +37,7 @@ def later_changes(trial: Trial) -> None:
     line.reply("OK later=1")
     client.result(asked)
     line.connection.send(
-        f"! CHANGED {name} dreamt of=grants\n"
+        f"! CHANGED {name} dreamt pid=1 mode=read token=- owner=- tag=- request=- upgrades=-\n"
         f"! CHANGED {name} granted pid=1 mode=read token=7 owner=- tag=- request=- upgrades=- later=1\n"
     )
     event = client.event(lambda event: event["event"] == "change" and event["what"] == "granted", "the change")

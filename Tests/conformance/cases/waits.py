@@ -99,7 +99,7 @@ def stopped_daemon(trial: Trial) -> None:
     daemon.go_on()
     require(refused["error"] in NO_ANSWER, f"the error is one of {NO_ANSWER}, not {refused['error']}")
     # The request may be granted now, but the client undoes it.
-    daemon.raw().ask(f"WRITE {name}", "GRANTED")
+    trial.raw(daemon.path).ask(f"WRITE {name}", "GRANTED")
 
 
 @case("A client's clock")
@@ -123,7 +123,7 @@ def held_meanwhile(trial: Trial) -> None:
     refused = client.refusal("acquire", name=name, mode="read", wait_ms=50)
     daemon.go_on()
     require(refused["error"] in NO_ANSWER, f"the error is one of {NO_ANSWER}, not {refused['error']}")
-    require(f" token={facts['token']} " in daemon.raw().rows(f"STATUS {name}")[0], "the first grant is held")
+    require(f" token={facts['token']} " in trial.raw(daemon.path).rows(f"STATUS {name}")[0], "the first grant is held")
     # A client without a thread of its own reads, and returns, a late grant only now.
     client.do("release", grant=grant)
     await_grants(daemon.path, name, 0)

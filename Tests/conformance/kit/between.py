@@ -6,7 +6,7 @@ import socket
 import threading
 from collections.abc import Callable
 
-from .fake import send_slowly
+from .fake import close, send_slowly
 
 #: Returns what becomes of a line of the daemon, with its end.
 Change = Callable[[bytes], bytes]
@@ -28,11 +28,7 @@ class Between:
 
     def end(self) -> None:
         for each in [self._listener, *self._sockets]:
-            try:
-                each.shutdown(socket.SHUT_RDWR)
-            except OSError:
-                pass
-            each.close()
+            close(each)
 
     def _accept(self) -> None:
         while True:
@@ -65,5 +61,5 @@ class Between:
                 elif changed:
                     client.sendall(changed)
             client.shutdown(socket.SHUT_WR)
-        except OSError:
+        except (OSError, ValueError):  # The client, or the trial, has ended.
             pass

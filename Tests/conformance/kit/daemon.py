@@ -7,6 +7,7 @@ import signal
 import subprocess
 import time
 from pathlib import Path
+from typing import Optional
 
 from .failure import PATIENCE, Failure
 from .raw import Raw
@@ -15,10 +16,10 @@ from .raw import Raw
 class Daemon:
     """A `prwlockd` with a socket and a state in a folder. It can be killed, stopped and started again."""
 
-    def __init__(self, programs: Path, folder: Path, *options: str) -> None:
+    def __init__(self, programs: Path, folder: Path, *options: str, path: Optional[Path] = None) -> None:
         self._program = programs / "prwlockd"
         self.folder = folder
-        self.path = str(folder / "s")
+        self.path = str(path or folder / "s")
         self._options = ["--socket", self.path, "--state-directory", str(folder / "state"), "--grace", "0", *options]
         self._process: subprocess.Popen[bytes]
         self.start()

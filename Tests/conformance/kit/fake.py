@@ -32,6 +32,15 @@ def send_slowly(connection: socket.socket, data: bytes) -> None:
             os.sched_yield()
 
 
+def close(ended: socket.socket) -> None:
+    """Closes a socket, and wakes the thread that waits for it. May be repeated."""
+    try:
+        ended.shutdown(socket.SHUT_RDWR)
+    except OSError:
+        pass
+    ended.close()
+
+
 class Connection:
     """One connection of a client. `sent` counts bytes as `! RESUMED` does."""
 
@@ -65,11 +74,7 @@ class Connection:
         return lambda: input.readline()
 
     def close(self) -> None:
-        try:
-            self._socket.shutdown(socket.SHUT_RDWR)
-        except OSError:
-            pass
-        self._socket.close()
+        close(self._socket)
 
 
 @dataclass
@@ -145,8 +150,7 @@ class Fake:
         return [line.text for line in list(self._lines.queue)]
 
     def end(self) -> None:
-        self._listener.shutdown(socket.SHUT_RDWR)
-        self._listener.close()
+        close(self._listener)
         for connection in self.connections:
             connection.close()
 

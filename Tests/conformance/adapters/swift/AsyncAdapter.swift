@@ -5,7 +5,7 @@ import Synchronization
 /// The client for tasks behind the driver's commands. Each command is a task, with the owner that the driver names.
 final class AsyncAdapter: Sendable {
     static let capabilities = """
-        owners update lease note bytes nul grace cancel events status list watch validate cache place start until
+        owners update lease note bytes nul grace cancel events status list watch validate cache place start until trusts-path
         """
 
     private let client = Client()

@@ -4,7 +4,7 @@ import Synchronization
 
 /// The blocking client behind the driver's commands: each owner is a thread with a client of its own.
 final class BlockingAdapter {
-    static let capabilities = "owners update lease note bytes nul grace fork cache place start until"
+    static let capabilities = "owners update lease note bytes nul grace fork cache place start until trusts-path"
 
     private var owners: [String: Owner] = [:]
 
@@ -113,7 +113,7 @@ private final class Owner: @unchecked Sendable {
     }
 
     private func result(of fields: [String: Any], _ command: Command) -> String {
-        let whole = fields.merging(["name": command.text("name")]) { own, _ in own }
+        let whole = fields.merging(["name_hex": command.text("name_hex")]) { own, _ in own }
         guard let data = try? JSONSerialization.data(withJSONObject: whole),
             let inner = Command(line: String(decoding: data, as: UTF8.self))
         else { return "other" }
