@@ -65,6 +65,13 @@ def test_a_listing_gets_the_rows_before_its_end(wire: Wire) -> None:
     assert list(two.rows) == []
 
 
+def test_fields_of_later_daemons_at_the_end_of_a_line_are_ignored(wire: Wire) -> None:
+    request = wire.ask(b"#1", b"LIST")
+    wire.hear(b"* lock a later=1", b"#1 END 1 later=1 2")
+    assert list(request.rows) == [b"* lock a later=1"]
+    assert wire.session.fault is None
+
+
 @pytest.mark.parametrize("line", [b"#1 END 2", b"#1 END x", b"!", b"! EXPIRED"])
 def test_a_line_that_cannot_be_ends_the_session(line: bytes, wire: Wire) -> None:
     request = wire.ask(b"#1", b"LIST")
