@@ -196,7 +196,7 @@ static FILE *commands_of(const char *word) {
 
 int main(void) {
     char line[LINE], word[TEXT];
-    say("{\"client\":\"C\",\"can\":\"owners note bytes fork cache place start until trusts-path grace\"}");
+    say("{\"client\":\"C\",\"can\":\"owners note bytes fork cache place start until trusts-path last-words grace\"}");
     while (fgets(line, sizeof line, stdin) != NULL) {
         FILE *commands = commands_of(text_of(line, "owner", word));
         fputs(line, commands);

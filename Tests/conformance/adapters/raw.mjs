@@ -1,5 +1,7 @@
 // An example: a small client for Node, written from protocol.md alone, and its adapter.
+import fs from "node:fs";
 import net from "node:net";
+import path from "node:path";
 import readline from "node:readline";
 
 const can = "owners update lease note bytes nul cancel validate events";
@@ -9,9 +11,20 @@ let session, tags = 0, quiet = 750;
 
 // ---- The client: one session for all owners; each line of the daemon goes where its first byte says.
 
+// Node cannot ask who serves (SO_PEERCRED), so it trusts a path that only root, its own user and PRWLOCK_SERVER_UID could make.
+function isTrusted(place) {
+    const users = [0, process.geteuid(), Number(process.env.PRWLOCK_SERVER_UID ?? 0)];
+    const { uid, mode } = fs.lstatSync(place);
+    const isOpen = (mode & 0o170000) === 0o040000 && (mode & 0o022) !== 0 && (mode & 0o1000) === 0;
+    return users.includes(uid) && !isOpen && (mode & 0o170000) !== 0o120000 &&
+        (place === "/" || isTrusted(path.dirname(place)));
+}
+
 function connect() {
-    const made = { open: new Map(), lost: new Map(), rest: "", position: 0, received: 0, usable: true };
-    made.socket = net.connect(process.env.PRWLOCK_SOCKET);
+    const place = process.env.PRWLOCK_SOCKET;
+    if (fs.existsSync(place) && !isTrusted(place)) throw { error: "untrusted" };
+    const made = { open: new Map(), lost: new Map(), rest: "", position: 0, received: 0, usable: true, farewell: ["ENDED"] };
+    made.socket = net.connect(place);
     made.socket.on("data", (data) => {
         const lines = (made.rest + data.toString("latin1")).split("\n");
         made.rest = lines.pop();
@@ -21,7 +34,7 @@ function connect() {
         made.usable = false;
         made.lost.set("all", "disconnected");
         tell(made);
-        made.open.forEach((settle) => settle(["ENDED"]));
+        made.open.forEach((settle) => settle(made.farewell));
     });
     return made;
 }
@@ -36,6 +49,7 @@ function take(made, line) {
         if (["EXPIRED", "REVOKED"].includes(words[1])) made.lost.set(words[3], words[1].toLowerCase());
         return tell(made);
     }
+    if (words[0] === "ERROR") made.farewell = words; // Without a tag, it says why the session ends.
     made.open.get(words[0])?.(words.slice(1));
     made.open.delete(words[0]);
 }
@@ -45,7 +59,7 @@ function ask(made, text, patience = 10_000) {
     const reply = new Promise((settle) => {
         made.open.set(tag, settle);
         if (patience) setTimeout(() => settle(["SILENT"]), patience).unref();
-        if (made.lost.has("all")) settle(["ENDED"]);
+        if (made.lost.has("all")) settle(made.farewell);
     });
     made.socket.write(`${tag} ${text}\n`);
     return { tag, reply };
@@ -104,6 +118,7 @@ async function carryOut(command) {
         const text = `${command.mode.toUpperCase()} ${name} owner=${command.owner}${lease}${note}`;
         const words = await wait(made, command, text);
         grants.set(command.id, { made, name, token: words[3] });
+        if (made.lost.has(words[3])) tell(made); // The notice came with the grant.
         return { mode: words[2], ...fields(words) };
     }
     if (command.do === "cancel") {

@@ -13,7 +13,7 @@ import sys
 import threading
 from typing import Any, Optional
 
-CAN = "owners update lease note bytes nul events status list watch validate revoke cancel"
+CAN = "owners update lease note bytes nul events status list watch validate revoke cancel last-words"
 #: How much longer than the daemon the client waits for a reply, in seconds.
 PATIENCE = 0.75
 
@@ -41,6 +41,8 @@ class Session:
         self.late: set[str] = set()
         self.lost: dict[str, str] = {}
         self.rows: list[str] = []
+        #: What answers all requests when the session ends. An error without a tag says why.
+        self.farewell = ["ENDED"]
         threading.Thread(target=self.read, daemon=True).start()
 
     def send(self, text: str) -> str:
@@ -49,7 +51,7 @@ class Session:
             tag = f"#{self.last}"
             self.open[tag] = queue.Queue()
             if self.is_over:
-                self.open[tag].put(["ENDED"])
+                self.open[tag].put(self.farewell)
             try:
                 self.socket.sendall(f"{tag} {text}\n".encode())
             except OSError:
@@ -73,6 +75,17 @@ class Session:
         self.send(f"CANCEL {tag}")
 
     def read(self) -> None:
+        try:
+            self.read_lines()
+        except OSError:
+            pass
+        with self.mutex:
+            self.is_usable, self.is_over = False, True
+            for waiting in self.open.values():
+                waiting.put(self.farewell)
+        hear("ENDED", "")
+
+    def read_lines(self) -> None:
         received = position = 0
         for line in self.socket.makefile("r", encoding="ascii", newline="\n"):
             words = line.split()
@@ -83,11 +96,6 @@ class Session:
             if position > received and line.endswith("\n"):
                 received = position
                 self.take(line.rstrip("\n"), words)
-        with self.mutex:
-            self.is_usable, self.is_over = False, True
-            for waiting in self.open.values():
-                waiting.put(["ENDED"])
-        hear("ENDED", "")
 
     def take(self, line: str, words: list[str]) -> None:
         if words[0] == "*":
@@ -103,6 +111,8 @@ class Session:
         elif words[0] in self.open:
             rows, self.rows = (self.rows, []) if words[1] == "END" else ([], self.rows)
             self.open[words[0]].put([*words[1:], *rows])
+        elif words[0] == "ERROR":
+            self.farewell = words
 
 
 grants: dict[int, tuple[Session, str, str]] = {}
@@ -180,6 +190,8 @@ def carry_out(command: dict[str, Any]) -> dict[str, Any]:
         words += f" note={encode(command['note'].encode())}" if "note" in command else ""
         session, reply = acquire(command, mode.upper(), words)
         grants[command["id"]] = session, name, reply[3]
+        if reply[3] in session.lost:  # The notice came with the grant.
+            hear("REVOKED", "")
         return facts(reply)
     if do == "cancel":
         session, tag = waiting[command["request"]]

@@ -12,7 +12,7 @@ from typing import Any
 import words
 from prwlock import aio
 
-CAN = "owners update lease note bytes nul cancel events status list watch validate revoke place start until trusts-path grace"
+CAN = "owners update lease note bytes nul cancel events status list watch validate revoke place start until trusts-path last-words grace"
 
 
 class Adapter:

@@ -13,7 +13,10 @@ from typing import Any, Optional
 import prwlock
 import words
 
-CAN = "owners update lease note bytes nul events status list watch validate revoke fork cache place start until trusts-path grace"
+CAN = "owners update lease note bytes nul events status list watch validate revoke fork place start until trusts-path last-words grace"
+
+if not os.environ.get("PRWLOCK_NO_EXTENSION"):
+    CAN += " cache"
 
 client = prwlock.Client()
 grants: dict[int, prwlock.Grant] = {}

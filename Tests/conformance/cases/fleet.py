@@ -18,7 +18,7 @@ def until(milliseconds: int, ago: int = 0) -> str:
     return f"until={milliseconds}ms clock={clock}ms"
 
 
-def acquired(trial: Trial, fields: str) -> tuple[Fake, Adapter, int, Line]:
+def acquired(trial: Trial, milliseconds: int, ago: int = 0) -> tuple[Fake, Adapter, int, Line]:
     """A client that has a grant on a shared lock; what it asks later is answered as a daemon would."""
     fake, name = trial.fake(), trial.name()
     client = trial.client(fake.path)
@@ -26,14 +26,14 @@ def acquired(trial: Trial, fields: str) -> tuple[Fake, Adapter, int, Line]:
     line = fake.next("WRITE")
     fake.automatic = lambda later: later.reply(
         f"VALID {name} token=7" if later.verb == "VALIDATE" else f"RELEASED {name} token=7")
-    line.grant(7, " " + fields)
+    line.grant(7, " " + until(milliseconds, ago))
     return fake, client, asked, line
 
 
 @case("A fleet", "until")
 def counts(trial: Trial) -> None:
     """A grant on a shared lock is held until its moment."""
-    _, client, asked, _ = acquired(trial, until(HOUR))
+    _, client, asked, _ = acquired(trial, HOUR)
     client.result(asked)
     client.do("check", grant=asked)
     client.do("release", grant=asked)
@@ -42,7 +42,7 @@ def counts(trial: Trial) -> None:
 @case("A fleet", "until")
 def is_over(trial: Trial) -> None:
     """When the moment has passed the grant is lost, whatever the daemon says."""
-    _, client, asked, _ = acquired(trial, until(10, ago=5_000))
+    _, client, asked, _ = acquired(trial, 10, ago=5_000)
     answer = client.answer(asked)
     if "error" not in answer:
         require_equal(client.refusal("check", grant=asked)["error"], "lost", "the error of check")
@@ -54,7 +54,7 @@ def is_over(trial: Trial) -> None:
 @case("A fleet", "until", "events")
 def end_is_told(trial: Trial) -> None:
     """The end is told without a call and without a line of the daemon."""
-    _, client, asked, _ = acquired(trial, until(150))
+    _, client, asked, _ = acquired(trial, 150)
     client.result(asked)
     client.event(lambda event: event["event"] == "lost" and event["of"] == asked, "the event of the loss")
 
@@ -62,7 +62,7 @@ def end_is_told(trial: Trial) -> None:
 @case("A fleet", "until")
 def moves_on(trial: Trial) -> None:
     """`! UNTIL` states a later end; one that is earlier changes nothing."""
-    _, client, asked, line = acquired(trial, until(2_000))
+    _, client, asked, line = acquired(trial, 2_000)
     client.result(asked)
     line.connection.send(f"! UNTIL {until(HOUR)}\n! UNTIL {until(10, ago=5_000)}\n")
     end = time.clock_gettime_ns(time.CLOCK_BOOTTIME) + 2_050 * 1_000_000

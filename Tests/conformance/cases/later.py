@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from kit.case import Trial, case
 from kit.failure import require, require_equal
 
@@ -14,8 +16,9 @@ def of_tomorrow(line: bytes) -> bytes:
     `PONG` never has fields, because clients recognize a daemon by it.
     """
     before = b"! NEWS from=tomorrow weather=fine\n"
-    if line.split(b" ", 1)[-1].startswith(b"END "):
+    if end := re.fullmatch(rb"(.*END )([0-9]+)\n", line):
         before += b"* moon phase=full\n"
+        line = b"%s%d\n" % (end[1], int(end[2]) + 1)
     if b"ERROR " in line or line.endswith(b"PONG\n"):
         return before + line
     return before + line[:-1] + b" later=1 much-later=a%20b\n"

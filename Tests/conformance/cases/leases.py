@@ -89,6 +89,18 @@ def revocation_is_told(trial: Trial) -> None:
     require_equal(event["of"], grant, "the grant that is lost")
 
 
+@case("Notices", "events")
+def loss_behind_the_grant(trial: Trial) -> None:
+    """A loss that comes in one piece with the grant is reported, too."""
+    fake, name = trial.fake(), trial.name()
+    client = trial.client(fake.path)
+    asked = client.begin("acquire", name=name, mode="write")
+    line = fake.next("WRITE")
+    line.connection.send(f"{line.tag}GRANTED {name} write token=7\n! REVOKED {name} token=7\n")
+    client.result(asked)
+    client.event(lambda event: event["event"] == "lost" and event["of"] == asked, "the event of the loss")
+
+
 @case("REVOKE", "update")
 def lost_while_upgrading(trial: Trial) -> None:
     """An upgrade that waits ends if its grant is revoked, and the grant is lost."""

@@ -19,9 +19,9 @@ def grants(trial: Trial) -> None:
     client.acquire(trial.name("2"))
 
 
-@case("Limits")
+@case("Errors", "last-words")
 def sessions(trial: Trial) -> None:
-    """A daemon that has no place for a session is reported as a limit, not as missing."""
+    """A daemon that has no place for a session is reported as a limit, also if the client cannot send."""
     daemon = trial.own_daemon("--max-sessions", "1")
     other = trial.raw(daemon.path)
     other.ask("PING", "PONG")

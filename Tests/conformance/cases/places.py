@@ -89,6 +89,8 @@ def own_before_the_systems(trial: Trial) -> None:
     """The user's own daemon that answers is used, also if the system has one."""
     name = trial.name()
     Placed(trial, own_place(trial))
+    # A user's daemon without a session leaves when the system has one.
+    trial.raw(str(own_place(trial))).ask("PING", "PONG")
     system_place(trial).parent.mkdir(parents=True)
     trial.client("").acquire(name)
     require_equal(holders(trial, own_place(trial), name), 1, "the number of holders at the own daemon")

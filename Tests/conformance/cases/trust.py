@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 from kit.case import Trial, case, require_root
-from kit.failure import Failure, require, require_equal
+from kit.failure import Failure, Skipped, require, require_equal
 
 #: A user of whom no process is trusted: `nobody`.
 STRANGER = 65534
@@ -16,7 +16,7 @@ STRANGER = 65534
 #: Serves at a path until its input ends: grants everything, and prints each line that it reads.
 SERVER = """
 import os, socket, sys, threading
-path, shared = sys.argv[1:]
+path = sys.argv[1]
 listener = socket.socket(socket.AF_UNIX)
 listener.bind(path)
 os.chmod(path, 0o666)
@@ -41,13 +41,21 @@ sys.stdin.read()
 """
 
 
+def python() -> str:
+    """A Python that another user may run."""
+    found = shutil.which("python3", path="/usr/bin:/usr/local/bin:/bin")
+    if found is None:
+        raise Skipped("needs a Python that all users may run, in /usr/bin or /usr/local/bin")
+    return found
+
+
 class Stranger:
     """A server that runs as another user."""
 
     def __init__(self, trial: Trial, folder: Path, user: int = STRANGER) -> None:
         self.path = str(folder / "s")
         self._process = subprocess.Popen(
-            [sys.executable, "-c", SERVER, self.path, ""], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+            [python(), "-c", SERVER, self.path], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
             user=user, group=user,
         )
         trial.at_end(self.end)

@@ -85,6 +85,9 @@ def await_daemon(path: str, process: subprocess.Popen[bytes]) -> None:
         try:
             raw = Raw(path)
             raw.ask("PING", "PONG")
+            # The end of this session must not come behind the first session of the case.
+            raw.ask("QUIT", "BYE")
+            raw.await_end()
             return raw.close()
         except (OSError, Failure) as error:
             if process.poll() is not None or time.monotonic() > end:

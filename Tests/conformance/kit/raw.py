@@ -83,6 +83,10 @@ class Raw:
         """The token of a reply."""
         return int(reply.partition(" token=")[2].split()[0])
 
+    def await_end(self) -> None:
+        """Waits until the daemon ends the session."""
+        self._input.read()
+
     def close(self) -> None:
         self._input.close()
         self._socket.close()

@@ -5,7 +5,7 @@ import Synchronization
 /// The client for tasks behind the driver's commands. Each command is a task, with the owner that the driver names.
 final class AsyncAdapter: Sendable {
     static let capabilities = """
-        owners update lease note bytes nul grace cancel events status list watch validate cache place start until trusts-path
+        owners update lease note bytes nul grace cancel events status list watch validate cache place start until trusts-path last-words
         """
 
     private let client = Client()
@@ -53,7 +53,11 @@ final class AsyncAdapter: Sendable {
         }
         let task = Task {
             do {
-                let answer = try await owner.withOwner { try await self.answer(command) }
+                // Only an owner of its own caches what a body of `with…Lock` had.
+                let answer =
+                    command.verb == "cycle"
+                    ? try await self.cycle(command)
+                    : try await owner.withOwner { try await self.answer(command) }
                 Conversation.say(answer, id: command.id)
             } catch {
                 Conversation.say(fields(of: error, waited: command.duration("wait_ms")), id: command.id)
@@ -76,20 +80,22 @@ final class AsyncAdapter: Sendable {
             guard let grant = held?.grant.take() else { return ["error": "not-held"] }
             try await grant.release()
             return [:]
-        case "cycle":
-            guard let name = command.name else { return ["error": "invalid"] }
-            let lock = client.lock(name)
-            for _ in 0..<command.number("times") {
-                if command.text("mode") == "read" {
-                    try await lock.withReadLock {}
-                } else {
-                    try await lock.withWriteLock {}
-                }
-            }
-            return [:]
         case "status", "list", "watch", "validate": return try await look(command)
         default: return try await change(command)
         }
+    }
+
+    private func cycle(_ command: Command) async throws -> Fields {
+        guard let name = command.name else { return ["error": "invalid"] }
+        let lock = client.lock(name)
+        for _ in 0..<command.number("times") {
+            if command.text("mode") == "read" {
+                try await lock.withReadLock {}
+            } else {
+                try await lock.withWriteLock {}
+            }
+        }
+        return [:]
     }
 
     private func acquire(_ lock: RWLock, _ command: Command) async throws -> Grant {

@@ -4,7 +4,9 @@ import Synchronization
 
 /// The blocking client behind the driver's commands: each owner is a thread with a client of its own.
 final class BlockingAdapter {
-    static let capabilities = "owners update lease note bytes nul grace fork cache place start until trusts-path"
+    static let capabilities = """
+        owners update lease note bytes nul grace fork cache place start until trusts-path last-words
+        """
 
     private var owners: [String: Owner] = [:]
 
