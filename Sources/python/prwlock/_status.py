@@ -175,7 +175,13 @@ def list_request(prefix: Text, after: bytes) -> bytes:
 
 def next_page(rows: Sequence[bytes]) -> Optional[bytes]:
     """Returns the encoded name that the next page of ``LIST`` begins behind; None if these rows are the last page."""
-    return rows[-1].split(b" ")[2] if len(rows) >= PAGE else None
+    locks = _rows_of(b"* lock ", rows)
+    return locks[-1].split(b" ")[2] if len(locks) >= PAGE else None
+
+
+def _rows_of(kind: bytes, rows: Sequence[bytes]) -> list[bytes]:
+    """The rows of one kind. A later daemon may send others, which are ignored."""
+    return [row for row in rows if row.startswith(kind)]
 
 
 def lock_summary(row: bytes) -> LockSummary:
@@ -201,7 +207,7 @@ def _claimed(values: dict[bytes, bytes]) -> tuple[Optional[str], Optional[str]]:
 
 def lock_summaries(rows: Sequence[bytes]) -> list[LockSummary]:
     """Parses the rows of ``LIST``, without the locks that are only cached: nothing holds them or waits for them."""
-    summaries = map(lock_summary, rows)
+    summaries = map(lock_summary, _rows_of(b"* lock ", rows))
     return [lock for lock in summaries if lock.holders or lock.waiters or lock.owner_died or lock.mode]
 
 
@@ -209,7 +215,7 @@ def stats(rows: Sequence[bytes]) -> dict[str, int]:
     """Parses the rows of ``STATS``."""
     with PARSING:
         words = (row.split(b" ") for row in rows)
-        return {name.decode(): int(value) for _, name, value in words}
+        return {row[1].decode(): int(row[2]) for row in words if len(row) > 2 and row[2].isdigit()}
 
 
 def sessions(rows: Sequence[bytes]) -> list[SessionStatus]:
@@ -225,7 +231,7 @@ def sessions(rows: Sequence[bytes]) -> list[SessionStatus]:
                 waiters=int(row[b"waiters"]),
                 age=_seconds(row[b"age"]) or 0,
             )
-            for row in (fields(line.split(b" ")) for line in rows)
+            for row in (fields(line.split(b" ")) for line in _rows_of(b"* session ", rows))
         ]
 
 
