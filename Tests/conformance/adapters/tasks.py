@@ -12,7 +12,8 @@ from typing import Any
 import words
 from prwlock import aio
 
-CAN = "owners update lease note bytes nul cancel events status list watch validate revoke place start until trusts-path last-words grace"
+CAN = "owners update lease note bytes nul cancel events status list watch validate revoke"
+CAN += " place start until trusts-path last-words grace"
 
 
 class Adapter:
@@ -85,7 +86,8 @@ class Adapter:
         self.running[command["id"]] = command["owner"]
         if command["do"] == "cancel":
             self.owners[self.running[command["request"]]][1].cancel()
-            return words.say({"id": command["id"]})
+            words.say({"id": command["id"]})
+            return
         if command["owner"] not in self.owners:
             commands: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
             self.owners[command["owner"]] = commands, asyncio.ensure_future(self.own(commands))

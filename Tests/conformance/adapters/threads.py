@@ -13,8 +13,8 @@ from typing import Any, Optional
 import prwlock
 import words
 
-CAN = "owners update lease note bytes nul events status list watch validate revoke fork place start until trusts-path last-words grace"
-
+CAN = "owners update lease note bytes nul events status list watch validate revoke fork"
+CAN += " place start until trusts-path last-words grace"
 if not os.environ.get("PRWLOCK_NO_EXTENSION"):
     CAN += " cache"
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import os
-import prwlock
 from typing import Any, Optional
+
+import prwlock
 
 #: The most special class first.
 ERRORS = [

@@ -46,7 +46,7 @@ def upgrade_is_refused(trial: Trial) -> None:
         refused = client.refusal("upgrade", grant=grant, wait_ms=milliseconds)
         require_equal(refused["error"], error, "the error")
     row = reader.rows(f"STATUS {name}")[1]
-    require(f" mode=update owner=" in row and f" token={before['token']} " in row, f"the grant is unchanged: {row}")
+    require(" mode=update owner=" in row and f" token={before['token']} " in row, f"the grant is unchanged: {row}")
     client.do("release", grant=grant)
     require_equal(len(reader.rows(f"STATUS {name}")), 1, "the number of grants")
 

@@ -89,7 +89,8 @@ def junk(trial: Trial) -> None:
 @case("Arguments")
 def malformed_grants(trial: Trial) -> None:
     """A reply that only looks like a grant is none."""
-    for number, words in enumerate(("GRANTED", "GRANTED {} write", "GRANTED {} write token=", "GRANTEDX {} write token=7")):
+    replies = ("GRANTED", "GRANTED {} write", "GRANTED {} write token=", "GRANTEDX {} write token=7")
+    for number, words in enumerate(replies):
         fake, name = trial.fake(), trial.name(str(number))
         client = trial.client(fake.path)
         asked = client.begin("acquire", name=name, mode="write", wait_ms=100)

@@ -52,7 +52,8 @@ def many_at_once(trial: Trial) -> None:
     client = trial.client(fake.path)
     asked = {}
     for number in range(5):
-        asked[trial.name(str(number))] = client.begin("acquire", f"o{number}", name=trial.name(str(number)), mode="write")
+        name = trial.name(str(number))
+        asked[name] = client.begin("acquire", f"o{number}", name=name, mode="write")
     lines = [fake.next("WRITE") for _ in asked]
     text = {id(line.connection): "" for line in lines}
     for token, line in reversed(list(enumerate(lines, 1))):

@@ -13,7 +13,8 @@ import threading
 from collections.abc import Callable, Mapping
 from typing import Any, Optional, Union
 
-from .failure import PATIENCE, Failure
+from . import failure
+from .failure import Failure
 
 Fields = dict[str, Any]
 
@@ -122,7 +123,7 @@ class Adapter:
     def acquire(
         self, name: Union[str, bytes], mode: str = "write", owner: str = "main", **fields: Any
     ) -> tuple[int, Fields]:
-        """Acquires a lock, and returns the number of the command, by which later commands name the grant, and its facts."""
+        """Acquires a lock. Returns the number of the command, by which later commands name the grant, and its facts."""
         number = self.begin("acquire", owner, name=name, mode=mode, **fields)
         return number, self.result(number)
 
@@ -153,7 +154,7 @@ class Adapter:
         if self._process.stdin is not None:
             self._process.stdin.close()
         try:
-            return self._process.wait(PATIENCE)
+            return self._process.wait(failure.patience)
         except subprocess.TimeoutExpired:
             raise Failure("the adapter did not end after the end of its input") from None
 
@@ -169,9 +170,9 @@ class Adapter:
 
     def _await(self, holds: Callable[[], bool], what: str) -> None:
         with self._news:
-            self._news.wait_for(lambda: holds() or self._is_over, PATIENCE)
+            self._news.wait_for(lambda: holds() or self._is_over, failure.patience)
             if not holds():
-                why = "the adapter ended" if self._is_over else f"nothing came within {PATIENCE:.0f} s"
+                why = "the adapter ended" if self._is_over else f"nothing came within {failure.patience:.0f} s"
                 raise Failure(f"{what}: {why}. {''.join(self._complaints)[-500:]}")
 
     def _read(self) -> None:

@@ -13,7 +13,7 @@ Change = Callable[[bytes], bytes]
 
 
 class Between:
-    """Listens at a path, and carries each connection to a daemon. Descriptors that the daemon passes are lost on the way."""
+    """Listens at a path, and carries each connection to a daemon. Descriptors of the daemon are lost on the way."""
 
     def __init__(self, path: str, daemon: str, change: Change, is_slow: bool = False) -> None:
         self.path = path

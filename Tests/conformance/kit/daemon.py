@@ -9,7 +9,8 @@ import time
 from pathlib import Path
 from typing import Optional
 
-from .failure import PATIENCE, Failure
+from . import failure
+from .failure import Failure
 from .raw import Raw
 
 
@@ -39,7 +40,7 @@ class Daemon:
 
     def worker(self) -> int:
         """The process that serves under a keeper."""
-        end = time.monotonic() + PATIENCE
+        end = time.monotonic() + failure.patience
         while time.monotonic() < end:
             children = Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text().split()
             if children:
@@ -59,7 +60,7 @@ class Daemon:
         self._process.terminate()
 
     def await_end(self) -> None:
-        self._process.wait(PATIENCE)
+        self._process.wait(failure.patience)
 
     def stop(self) -> None:
         """Stops it, and returns when it is stopped."""
@@ -80,7 +81,7 @@ class Daemon:
 
 def await_daemon(path: str, process: subprocess.Popen[bytes]) -> None:
     """Waits until a daemon answers at a path."""
-    end = time.monotonic() + PATIENCE
+    end = time.monotonic() + failure.patience
     while True:
         try:
             raw = Raw(path)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 #: How long a case waits for something that must happen, in seconds. Nothing that passes takes so long.
-PATIENCE = 20.0
+patience = 20.0
 
 
 class Failure(Exception):

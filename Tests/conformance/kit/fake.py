@@ -14,7 +14,8 @@ from pathlib import Path
 from struct import unpack
 from typing import Optional
 
-from .failure import PATIENCE, Failure
+from . import failure
+from .failure import Failure
 
 HELLO = "HELLO version=1 server=hand session=1 max-line=65536 max-session-grants=10000 max-session-waiters=1000"
 #: The request of ioctl(2) for the number of bytes that the other side has not read.
@@ -126,7 +127,7 @@ class Fake:
     def next(self, *verbs: str) -> Line:
         """The next request that is neither `PING` nor `HELLO`. It must have one of the verbs."""
         try:
-            line = self._lines.get(timeout=PATIENCE)
+            line = self._lines.get(timeout=failure.patience)
         except queue.Empty:
             raise Failure(f"the client sent no {' or '.join(verbs)}") from None
         if verbs and line.verb not in verbs:

@@ -38,7 +38,8 @@ def _build_c(folder: Path) -> Path:
     include = [f"-I{SOURCES / 'CPRWLock' / 'include'}", f"-I{SOURCES / 'CSlot' / 'include'}"]
     compiler = os.environ.get("CC", "cc").split()
     flags = ["-std=gnu11", "-g", "-O1", "-Wall", "-Wextra", "-Werror", "-pthread"]
-    subprocess.run([*compiler, *flags, *include, str(ADAPTERS / "c.c"), *map(str, sources), "-o", str(built)], check=True)
+    files = [str(ADAPTERS / "c.c"), *map(str, sources)]
+    subprocess.run([*compiler, *flags, *include, *files, "-o", str(built)], check=True)
     return built
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import socket
 
-from .failure import PATIENCE, Failure
+from . import failure
+from .failure import Failure
 
 
 class Raw:
@@ -15,7 +16,7 @@ class Raw:
 
     def __init__(self, path: str) -> None:
         self._socket = socket.socket(socket.AF_UNIX)
-        self._socket.settimeout(PATIENCE)
+        self._socket.settimeout(failure.patience)
         self._socket.connect(path)
         self._input = self._socket.makefile("r", encoding="ascii", newline="\n")
         self.notices: list[str] = []
