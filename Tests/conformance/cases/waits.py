@@ -11,6 +11,8 @@ from kit.raw import Raw, await_waiters
 
 #: What a client reports if a daemon is there and does not answer.
 NO_ANSWER = ("silent", "unavailable")
+#: What it reports if the time is over. On a busy machine it may be over before the request is sent, which is then a try.
+TOO_LATE = ("timeout", "busy")
 DELAY = 0.2
 
 
@@ -20,7 +22,7 @@ def timeout(trial: Trial) -> None:
     name, client, other = trial.name(), trial.client(), trial.raw()
     other.ask(f"WRITE {name}", "GRANTED")
     refused = client.refusal("acquire", name=name, mode="write", wait_ms=30)
-    require_equal(refused["error"], "timeout", "the error")
+    require(refused["error"] in TOO_LATE, f"the error is one of {TOO_LATE}, not {refused['error']}")
     require_equal(refused.get("held_by"), f"{os.getpid()}/write", "held_by")
     require_equal(len(other.rows(f"STATUS {name}")), 1, "the number of rows: only the holder is left")
 
