@@ -11,7 +11,7 @@ from kit.raw import Raw, await_waiters
 
 #: What a client reports if a daemon is there and does not answer.
 NO_ANSWER = ("silent", "unavailable")
-#: What it reports if the time is over. On a busy machine it may be over before the request is sent, which is then a try.
+#: What it reports if the time is over. If that is so before the request is sent, the request is a try.
 TOO_LATE = ("timeout", "busy")
 DELAY = 0.2
 
