@@ -1,0 +1,49 @@
+# What `check` does with the packages. bash reads this as root, on a disposable machine that runs systemd, with the folders
+# first (the packages), second (the same with a higher revision) and tarball in the working directory.
+
+set -euo pipefail
+export SYSTEMD_PAGER='' LC_ALL=C.UTF-8 DEBIAN_FRONTEND=noninteractive
+patience=20
+
+step() { printf '\n== %s (%d s)\n' "$*" "$SECONDS"; }
+
+fail() {
+    echo "$*" >&2
+    systemctl status --lines=0 prwlockd.service prwlockd.socket >&2 || true
+    journalctl --no-pager --unit=prwlockd.service >&2
+    exit 1
+}
+
+expect() { [[ $2 == "$1" ]] || fail "expected: $1"$'\n'"     got: $2"; }
+
+eventually() {
+    local tries
+    for ((tries = 0; tries < patience * 50; tries++)); do
+        if "$@"; then return; fi
+        sleep 0.02
+    done
+    fail "did not come true: $*"
+}
+
+# All files but those of the kernel, and those that apt, dpkg and the journal keep of each installation.
+files() {
+    find / -xdev \( -path /proc -o -path /sys -o -path /dev -o -path /run -o -path /tmp -o -path "$PWD" -o -path /var/log \
+        -o -path /var/cache -o -path /var/lib/dpkg -o -path /var/lib/apt -o -path /etc/.pwd.lock \) -prune -o -print | sort
+}
+
+# apt with local packages and without the network. It prints what it does only if it fails.
+apt() {
+    local log
+    log=$(mktemp)
+    apt-get --quiet --yes --no-install-recommends --allow-downgrades --no-download "$@" >"$log" 2>&1 ||
+        { cat "$log" >&2; fail "apt-get $*"; }
+    if grep -i 'warning' "$log" | grep -v 'not supported'; then fail "apt-get $* warns"; fi
+}
+
+as() { runuser -u "$1" -- env -i PATH="$PATH" HOME="/home/$1" "${@:2}"; }
+holds() { as "$1" prwlock status "$2" 2>/dev/null | grep -q "$3"; }
+is_gone() { ! kill -0 "$1" 2>/dev/null; }
+
+# main: the process of the service that holds descriptors; its program is the one on disk.
+keeper() { systemctl show --property=MainPID --value prwlockd.service; }
+runs_program_on_disk() { [[ $(readlink "/proc/$(keeper)/exe") == /usr/bin/prwlockd ]]; }
