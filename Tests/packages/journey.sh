@@ -41,16 +41,21 @@ hash -r
 expect /usr/bin/prwlock "$(command -v prwlock)"
 
 step 'two users: locked, seen, died, freed'
-as ann prwlock run --note nightly-backup deploy -- sleep 1000 &
+cat >job.py <<'END'
+import signal, prwlock
+with prwlock.RWLock("deploy").write(note="nightly-backup"):
+    signal.pause()
+END
+as ann python3 job.py &
 eventually holds ann deploy nightly-backup
 expect 1 "$(as bob prwlock run -n deploy -- true; echo $?)"
 # Another user's notes are not shown.
 as bob prwlock status deploy
-holds bob deploy ' ann .*sleep 1000' || fail 'bob does not see who has it'
+holds bob deploy ' ann .*job.py' || fail 'bob does not see who has it'
 as bob prwlock run deploy -- sh -c 'echo "died: $PRWLOCK_OWNERDIED"' >freed &
 next=$!
 eventually holds bob deploy '1 waiting'
-pkill -KILL -u ann
+pkill -KILL -u ann python3
 wait "$next"
 expect 'died: 1' "$(<freed)"
 useradd --create-home carl
