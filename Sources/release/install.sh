@@ -113,6 +113,7 @@ if $uninstall; then
     while read -r folder; do rmdir "$folder" 2>/dev/null || true; done <"$work/folders"
     if $had_service; then
         systemctl daemon-reload
+        journalctl --update-catalog
         say 'kept: the user prwlock, /etc/prwlock and the tokens in /var/lib/prwlock. To remove them, too:'
         say '    userdel prwlock; rm -rf /etc/prwlock /var/lib/prwlock'
     fi
@@ -146,6 +147,7 @@ if $service || has_service; then
     plan_unit prwlockd.socket "$units/systemd/system"
     plan systemd/prwlock.sysusers.conf 644 "$units/sysusers.d/prwlock.conf"
     plan systemd/prwlock.tmpfiles.conf 644 "$units/tmpfiles.d/prwlock.conf"
+    plan systemd/prwlock.catalog 644 "$units/systemd/catalog/prwlock.catalog"
 fi
 
 # Nothing is changed if a file of another hand is in the way.
@@ -199,6 +201,7 @@ fi
 say "$changed files are new, of $(grep -c . "$work/plan")"
 if $service || has_service; then
     systemd-sysusers prwlock.conf
+    journalctl --update-catalog
     systemctl daemon-reload
     systemctl --quiet enable --now prwlockd.socket
     # No session and no lock ends.
