@@ -27,10 +27,12 @@ eventually() {
     fail "did not come true: $*"
 }
 
-# All files but those of the kernel, and those that apt, dpkg and the journal keep of each installation.
+# All files where packages have and make some. Left out: what apt, dpkg, the journal, logind and PackageKit keep of any installation.
 files() {
-    find / -xdev \( -path /proc -o -path /sys -o -path /dev -o -path /run -o -path /tmp -o -path "$PWD" -o -path /opt/swift -o -path /root -o -path /work -o -path /var/log \
-        -o -path /var/cache -o -path /var/lib/dpkg -o -path /var/lib/apt -o -path /etc/.pwd.lock \) -prune -o -print | sort
+    local left_out
+    left_out=$(printf -- '-o -path %s ' /var/cache /var/lib/{PackageKit,apt,dpkg,systemd/linger} /var/log /var/tmp)
+    # shellcheck disable=SC2086
+    find /etc /opt /srv /usr /var -xdev \( -path /opt/swift $left_out \) -prune -o -print | sort
 }
 
 # apt with local packages. It prints what it does only if it fails.
