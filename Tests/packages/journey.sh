@@ -46,7 +46,7 @@ import signal, prwlock
 with prwlock.RWLock("deploy").write(note="nightly-backup"):
     signal.pause()
 END
-as ann python3 job.py &
+as ann /usr/bin/python3 job.py &
 eventually holds ann deploy nightly-backup
 expect 1 "$(as bob prwlock run -n deploy -- true; echo $?)"
 # Another user's notes are not shown.
