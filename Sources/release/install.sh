@@ -128,9 +128,9 @@ files/bin/prwlockd --version >/dev/null 2>"$work/fault" || fail "the programs do
 plan() { printf '%s %s %s\n' "$1" "$2" "$3" >>"$work/plan"; }
 # plan_unit SOURCE PLACE: a unit, with the daemon's place.
 plan_unit() {
-    mkdir -p "$work/${1%/*}"
-    sed "s|/usr/bin/prwlockd|$prefix/bin/prwlockd|" "systemd/$1" >"$work/$1"
-    plan "$work/$1" 644 "$2/${1##*/}"
+    mkdir -p "$work/units/user"
+    sed "s|/usr/bin/prwlockd|$prefix/bin/prwlockd|" "systemd/$1" >"$work/units/$1"
+    plan "$work/units/$1" 644 "$2/${1##*/}"
 }
 find files ! -type d | LC_ALL=C sort >"$work/names"
 while read -r name; do
