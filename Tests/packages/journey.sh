@@ -70,13 +70,15 @@ as bob prwlock run deploy -- echo next >waiter &
 waiter=$!
 eventually holds bob deploy '1 waiting'
 asks() {
-    local count=0 first=0
+    local count=0 longest=0 begin took
     while [[ ! -e /tmp/go ]]; do
+        begin=${EPOCHREALTIME/./}
         prwlock run -n "probe$count" -- true || { echo "failed after $count: $?"; return; }
-        count=$((count + 1))
-        ((first++)) || touch /tmp/asks
+        took=$(((${EPOCHREALTIME/./} - begin) / 1000))
+        ((took <= longest)) || longest=$took
+        ((count++)) || touch /tmp/asks
     done
-    echo "all $count requests were granted"
+    echo "all $count requests were granted, the longest after $longest ms"
 }
 asks >requests 2>&1 &
 asker=$!
