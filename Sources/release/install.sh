@@ -92,7 +92,8 @@ remove() {
 }
 
 stop_service() {
-    systemctl --quiet disable --now prwlockd.socket || true
+    sed -n "s|^[^ ]* $units/systemd/system/\(.*\.\(socket\|timer\)\)$|\1|p" "$record" |
+        xargs systemctl --quiet disable --now || true
     systemctl --quiet stop prwlockd.service || true
     # While this folder exists, clients use no other daemon than that of the host.
     [ ! -d /run/prwlock ] || rmdir /run/prwlock || true
@@ -126,10 +127,10 @@ files/bin/prwlockd --version >/dev/null 2>"$work/fault" || fail "the programs do
 
 # What is to be where: a line of "SOURCE MODE PLACE" each, in $work/plan.
 plan() { printf '%s %s %s\n' "$1" "$2" "$3" >>"$work/plan"; }
-# plan_unit SOURCE PLACE: a unit, with the daemon's place.
+# plan_unit SOURCE PLACE: a unit, with the place of the programs.
 plan_unit() {
     mkdir -p "$work/units/user"
-    sed "s|/usr/bin/prwlockd|$prefix/bin/prwlockd|" "systemd/$1" >"$work/units/$1"
+    sed "s|/usr/bin/prwlock|$prefix/bin/prwlock|" "systemd/$1" >"$work/units/$1"
     plan "$work/units/$1" 644 "$2/${1##*/}"
 }
 find files ! -type d | LC_ALL=C sort >"$work/names"
@@ -143,8 +144,9 @@ if $user; then
     done
 fi
 if $service || has_service; then
-    plan_unit prwlockd.service "$units/systemd/system"
-    plan_unit prwlockd.socket "$units/systemd/system"
+    for unit in systemd/*.service systemd/*.socket systemd/*.timer; do
+        [ ! -e "$unit" ] || plan_unit "${unit#systemd/}" "$units/systemd/system"
+    done
     plan systemd/prwlock.sysusers.conf 644 "$units/sysusers.d/prwlock.conf"
     plan systemd/prwlock.tmpfiles.conf 644 "$units/tmpfiles.d/prwlock.conf"
     plan systemd/prwlock.catalog 644 "$units/systemd/catalog/prwlock.catalog"
