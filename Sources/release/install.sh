@@ -92,7 +92,7 @@ remove() {
 }
 
 stop_service() {
-    sed -n "s|^[^ ]* $units/systemd/system/\(.*\.\(socket\|timer\)\)$|\1|p" "$record" |
+    sed -n "s,^[^ ]* $units/systemd/system/\(.*\.socket\|.*\.timer\)$,\1,p" "$record" |
         xargs systemctl --quiet disable --now || true
     systemctl --quiet stop prwlockd.service || true
     # While this folder exists, clients use no other daemon than that of the host.
