@@ -121,3 +121,27 @@ files >after
 diff before after || fail 'files are left, or missing'
 for file in passwd group; do diff "$file" "/etc/$file" || fail "$file has changed"; done
 echo "$(wc -l <after) files and folders are as before"
+
+step "the tarball's service, a new version of it while bob holds a lock, and its end"
+PATH=/usr/local/bin:$PATH
+unpacked/install.sh --service >/dev/null 2>&1
+gpasswd --add bob prwlock >/dev/null
+as bob prwlock run deploy -- sh -c 'until [ -e /tmp/end ]; do sleep 0.05; done' &
+holder=$!
+eventually holds bob deploy write
+former=$(keeper)
+echo '# another version' >>unpacked/systemd/prwlockd.service
+unpacked/install.sh >/dev/null
+expect '# another version' "$(tail -n 1 /usr/local/lib/systemd/system/prwlockd.service)"
+is_replaced() { [[ $(keeper) != "$former" ]] && holds bob deploy write; }
+eventually is_replaced
+touch /tmp/end
+wait "$holder"
+echo '# of an administrator' >>/usr/local/share/man/man1/prwlock.1
+expect 1 "$(unpacked/install.sh >/dev/null 2>&1; echo $?)"
+sed -i '$d' /usr/local/share/man/man1/prwlock.1
+unpacked/install.sh --uninstall >/dev/null
+userdel prwlock 2>/dev/null
+rm -rf /var/lib/prwlock
+getent group prwlock >/dev/null && groupdel prwlock
+files | diff before - || fail 'files are left, or missing'
