@@ -114,7 +114,7 @@ let package = Package(
         .executableTarget(
             name: "prwlock-tool",
             dependencies: [
-                "PRWLock", "LockWire", "LockVocabulary", "CLinux", "CRun", "Posix", "Rendezvous",
+                "PRWLock", "LockWire", "LockVocabulary", "CLinux", "CRun", "Posix", "Rendezvous", "Systemd",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
             linkerSettings: [.unsafeFlags(loadedQuickly + atFixedAddress, .when(configuration: .release))]),
@@ -191,6 +191,8 @@ let package = Package(
             ]),
         .executableTarget(
             name: "test-client", dependencies: ["PRWLock", "Seeded", "Posix"], path: "Tests/TestClient"),
+        .executableTarget(
+            name: "conformance-client", dependencies: ["PRWLock"], path: "Tests/conformance/adapters/swift"),
         .testTarget(
             name: "RendezvousTests",
             dependencies: ["Rendezvous", "Posix", "TestSupport", "prwlockd", "test-client"]),
@@ -198,7 +200,7 @@ let package = Package(
             name: "LockDaemonTests",
             dependencies: [
                 "CLinux", "CSlot", "CTestSupport", "Keeping", "Ledger", "LockDaemon", "LockServer",
-                "LockVocabulary", "Posix", "TestSupport", "prwlockd",
+                "LockVocabulary", "Posix", "Systemd", "TestSupport", "prwlockd",
             ],
             exclude: ["Ledgers"]),
         .testTarget(
@@ -214,7 +216,7 @@ let package = Package(
             name: "ToolTests",
             dependencies: [
                 "prwlock-tool", "prwlockd", "PRWLock", "LockWire", "LockVocabulary", "CRun", "Posix",
-                "Rendezvous",
+                "Rendezvous", "Systemd",
                 "CTestSupport", "Seeded", "TestSupport", "WireExamples",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ]),

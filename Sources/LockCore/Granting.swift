@@ -71,6 +71,9 @@ extension LockTable {
     mutating func promote(_ grant: Slot<Grant>, at now: Instant) -> Change? {
         let former = isObserved ? change(.upgraded, grant) : nil
         let lock = grants[grant].lock
+        if grants[grant].cache == nil {
+            noteHold(since: grants[grant].since, on: lock, isAwaited: locks[lock].hasWaiters)
+        }
         if locks[lock].isIndexed { tokens.remove(grants[grant].token.rawValue) }
         grants[grant].token = takeToken(for: lock)
         if locks[lock].isIndexed { tokens.set(grants[grant].token.rawValue, to: grant) }
@@ -127,9 +130,16 @@ extension LockTable {
         if let upgrade = waitingUpgrade(of: grant) {
             refuse(upgrade, .cancelled, as: .cancelled, keepingOwner: true)
         }
-        if grants[grant].cache != nil { endCache(of: grant) }
         let record = grants[grant]
         let lock = record.lock
+        let isAwaited = locks[lock].hasWaiters
+        // How long its owner held a grant that was cached is not known.
+        if record.cache != nil {
+            endCache(of: grant)
+        } else {
+            noteHold(since: record.since, on: lock, isAwaited: isAwaited)
+        }
+        if isAwaited { noteBlocker(record) }
         let session = owners[record.owner].session
         charge(session, grants: -1)
         let wantsRecall = sessions[session].wantsRecall

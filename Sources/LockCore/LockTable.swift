@@ -53,6 +53,8 @@ public struct LockTable: ~Copyable {
     var changedShared = Queue<LockName>()
     /// The shared locks on which requests wait for a token.
     var shutLocks: [Slot<Lock>] = []
+    /// How long requests waited and grants were held.
+    public internal(set) var times = LockTimes()
     private let anchor = Anchor()
 
     var nextToken: Token
@@ -194,16 +196,22 @@ public struct LockTable: ~Copyable {
 
     // MARK: - Sessions
 
-    /// Opens a session of an account; nil if the limit of sessions is reached.
+    /// Opens a session of an account; nil if the limit of sessions is reached. Its process is only named in `times`.
     public mutating func openSession(
-        account: AccountID = AccountID(rawValue: 0), share: Share = Share()
+        account: AccountID = AccountID(rawValue: 0), share: Share = Share(), processID: Int32? = nil
     ) -> SessionID? {
         guard sessionCount < limits.sessions else { return nil }
         addAccount(account)
         nextSerial = max(1, nextSerial &+ 1)
-        let session = sessions.insert(Session(serial: nextSerial, account: account, share: share))
+        let session = sessions.insert(
+            Session(serial: nextSerial, account: account, share: share, processID: processID))
         noteFact(.session, session.raw)
         return SessionID(slot: session.raw, serial: nextSerial)
+    }
+
+    /// Sets the process of a session of a former table.
+    public mutating func setProcess(_ processID: Int32?, of session: SessionID) {
+        sessions[slot(of: session)].processID = processID
     }
 
     /// Sets whether the session wants to be told when a request waits for one of its grants.

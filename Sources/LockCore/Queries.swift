@@ -103,6 +103,12 @@ public struct StatusCursor: Sendable {
         }
     }
 
+    /// Goes to the waiting requests, if the walk is still among the holders.
+    public mutating func passHolders() { if case .holders = place { place = .upgrade } }
+
+    /// Goes to the end.
+    public mutating func finish() { place = .end }
+
     public var isAtEnd: Bool {
         if case .end = place { return true }
         return false

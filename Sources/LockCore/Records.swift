@@ -122,6 +122,8 @@ struct Session: Placeable {
     let account: AccountID
     /// The limits of the account for requests of this session.
     var share: Share
+    /// The process that the caller named; nil if it sees none.
+    var processID: Int32?
     var usage = Usage()
     var owners = LinkedList<Owner.OfSession>()
     /// The session itself as an owner; nil before its first request.

@@ -207,6 +207,7 @@ extension LockTable {
         let record = waiters[waiter]
         let lock = record.lock
         let session = owners[record.owner].session
+        noteWait(record)
         if locks[lock].isShared { noteWaiter(-1, waiter) }
         forgetFirstWriter(waiter, record)
         endPatience(waiter)

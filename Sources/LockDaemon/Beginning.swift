@@ -47,6 +47,7 @@ extension Daemon {
         var reactor = try Reactor(
             server, continuity, polling: polling, watching: support, reporting: facts.intersection(.unit),
             mainQueue: MainQueue.handle)
+        reactor.server.reportHotLocks(configuration.reportsHotLocks, at: reactor.now)
         let slots = reactor.slots
         if configuration.caches { reactor.server.slotMaker = { slots.make(for: $0) } }
         #if DEBUG
@@ -81,6 +82,7 @@ extension Daemon {
         watching support: ProcessWatch.Support
     ) -> ServerConfiguration {
         var server = ServerConfiguration()
+        server.start = Instant(nanoseconds: BootClock.now())
         server.policy = policy
         server.limits = configuration.limits
         server.program = "prwlockd/\(Release.version)"

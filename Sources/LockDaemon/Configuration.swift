@@ -27,6 +27,8 @@ public struct Configuration: Sendable {
     /// Whether sessions get slots for cached grants, if they ask for them.
     var caches = true
     var logLevel = LogLevel.info
+    /// Whether the log says once a day which locks cost most.
+    var reportsHotLocks = false
     /// The file of options, which HUP reads again; nil for the default file, which may be missing.
     public var file: String?
     /// The file of rules; nil for the default rules.

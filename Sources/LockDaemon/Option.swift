@@ -99,6 +99,11 @@ struct Option: Sendable {
                 help: "error, warning, notice, info or debug: say what matters so much or more",
                 isReloaded: true, set: { $0.logLevel = try level($1) }, show: { "\($0.logLevel)" }),
             Option(
+                name: "hot-report", value: "WHEN",
+                help: "say once a day in the log which ten locks cost most (daily or off)",
+                isReloaded: true, set: { $0.reportsHotLocks = try daily($1) },
+                show: { $0.reportsHotLocks ? "daily" : "off" }),
+            Option(
                 name: "config", value: "FILE",
                 help:
                     "file of `name = value` lines, with these names (default: \(Configuration.defaultFile), if it is there); "

@@ -39,6 +39,15 @@ extension Option {
         }
     }
 
+    /// Whether something is done once a day.
+    static func daily(_ text: String) throws(ConfigurationFault) -> Bool {
+        switch text {
+        case "daily": return true
+        case "off": return false
+        default: throw ConfigurationFault(description: "`\(text)` is neither daily nor off")
+        }
+    }
+
     static func mode(_ text: String) throws(ConfigurationFault) -> UInt32 {
         guard let mode = UInt32(text, radix: 8), mode <= 0o777 else {
             throw ConfigurationFault(description: "`\(text)` is not an octal mode such as 0660")

@@ -18,8 +18,10 @@ extension Daemon {
             configuration.limits.sessionRoom = room
             configuration.rules = new.rules
             configuration.logLevel = new.logLevel
+            configuration.reportsHotLocks = new.reportsHotLocks
             journal.level = new.logLevel
             reactor.server.setLimits(configuration.limits)
+            reactor.server.reportHotLocks(new.reportsHotLocks, at: reactor.now)
             if changesPolicy { reactor.setPolicy(settings.policy) }
             settingsFault = nil
             journal.write(.info, "limits, rules and log level are read again")

@@ -66,6 +66,9 @@ extension JournalEntry {
                 .error,
                 "a session was cut off, because a line of it has ended the process that serves more than once",
                 event: .fatalLine, fields: fields)
+        case .hotLock(let day):
+            guard let lock = event.lock else { preconditionFailure("a report without its lock") }
+            self.init(day, of: lock)
         case .more(let count):
             self.init(.notice, "\(count) more events were too many to tell")
         }

@@ -101,10 +101,13 @@ extension FactWriter {
         write(reply.tag)
         write(reply.count)
         switch reply.rest {
-        case .status(let name, let cursor):
-            write(0)
+        case .status(let name, let cursor, let room):
+            write(room.isUnbounded ? 0 : 5)
             write(name)
             write(cursor.position)
+            guard !room.isUnbounded else { return }
+            write(room.holders)
+            write(room.waiters)
         case .locks(let prefix, let after, let most):
             write(1)
             write(prefix)
@@ -121,7 +124,24 @@ extension FactWriter {
             write(4)
             write(name)
             write(written)
+        case .ranking(let ranking):
+            // It has no row yet, so it can begin again.
+            write(6)
+            write(ranking.prefix)
+            write(ranking.rank.rawValue)
+            write(ranking.most)
+        case .ranked(let names):
+            write(7)
+            write(names)
+        case .hot(let names):
+            write(8)
+            write(names)
         }
+    }
+
+    private mutating func write(_ names: ArraySlice<LockName>) {
+        write(names.count)
+        for name in names { write(name) }
     }
 
     private mutating func write(_ position: StatusCursor.Position) {
@@ -193,7 +213,7 @@ extension FactReader {
         let count = try count()
         let rest: RowReply.Rest
         switch try number() {
-        case 0: rest = .status(try name(), StatusCursor(at: try position()))
+        case 0: rest = .status(try name(), StatusCursor(at: try position()), StatusRoom(nil))
         case 1:
             rest = .locks(
                 prefix: try text(),
@@ -207,9 +227,25 @@ extension FactReader {
         case 3:
             rest = .rows(try list { reader throws(UnreadableFact) in Array(try reader.data()) }[...])
         case 4: rest = .claims(try name(), try self.count())
+        case 5:
+            rest = .status(
+                try name(), StatusCursor(at: try position()),
+                StatusRoom(holders: try self.count(), waiters: try self.count()))
+        case 6:
+            let prefix = try text()
+            let rank = WaitRank(rawValue: try text())
+            let most = try self.count()
+            guard let rank, 1...Request.mostRanked ~= most else { throw UnreadableFact() }
+            rest = .ranking(Ranking(prefix: prefix, by: rank, atMost: most))
+        case 7: rest = .ranked(try names()[...])
+        case 8: rest = .hot(try names()[...])
         default: throw UnreadableFact()
         }
         return RowReply(tag, rest, count: count)
+    }
+
+    private mutating func names() throws(UnreadableFact) -> [LockName] {
+        try list { reader throws(UnreadableFact) in try reader.name() }
     }
 
     private mutating func position() throws(UnreadableFact) -> StatusCursor.Position {

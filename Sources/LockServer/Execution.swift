@@ -114,11 +114,11 @@ extension Server {
             return !table.isBehind(session) && table.settle(name, for: session)
         case .release(let name, _), .releaseAtEnd(let name, _), .downgrade(let name, _, _),
             .renew(let name, _, _), .cancel(let name, _), .revoke(let name, _), .validate(let name, _),
-            .status(let name):
+            .status(let name, _):
             return table.settle(name, for: session)
         case .cancelTagged(let tag): return table.settle(tag, of: session)
         case .releaseAll(let owner): return table.settle(owner, of: session)
-        case .list, .sessions, .stats, .help, .watch, .hello, .ping, .quit: return true
+        case .list, .hot, .sessions, .stats, .help, .watch, .hello, .ping, .quit: return true
         }
     }
 
@@ -205,13 +205,19 @@ extension Server {
         case .validate(let name, let token):
             guard allow(.look, name, client) else { return denied("look", name, client) }
             return .reply(validate(name, token, now))
-        case .status(let name):
+        case .status(let name, let limit):
             guard allow(.look, name, client) else { return denied("look", name, client) }
             table.advance(to: now)
-            return .rows(.status(of: name, tag))
-        case .list(let prefix, let after, let limit):
+            return .rows(.status(of: name, atMost: limit, tag))
+        case .list(let prefix, let after, let limit, let rank):
             table.advance(to: now)
+            if let rank {
+                let ranking = Ranking(prefix: prefix, by: rank, atMost: limit ?? Self.usualRows)
+                return .rows(.ranking(ranking, tag))
+            }
             return .rows(.locks(prefix: prefix, after: after, atMost: limit, tag))
+        case .hot(let prefix, let rank, let limit):
+            return hot(prefix, by: rank ?? .waited, atMost: limit ?? Self.usualRows, tag, client, now)
         case .sessions: return .rows(.sessions(tag))
         case .stats: return .rows(.rows(statisticsRows(), tag))
         case .help: return .rows(.rows(Help.rows, tag))

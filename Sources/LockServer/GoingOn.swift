@@ -130,6 +130,7 @@ extension Server {
             verdict: verdicts.verdict(on: standing.peer), lineLimit: limits.line)
         conversation.client = standing.client
         conversation.restore(phase: standing.phase, ending: standing.ending, isMute: standing.isMute)
+        table.setProcess(standing.peer.processID, of: session)
         if standing.phase == .open { table.setShare(conversation.verdict.share, of: session) }
         conversations.open(conversation)
         guard let watch = standing.watch else { return }

@@ -14,10 +14,16 @@ struct RowReply {
     private(set) var count = 0
 
     enum Rest {
-        case status(LockName, StatusCursor)
+        case status(LockName, StatusCursor, StatusRoom)
         /// The hosts that claim a shared name, after the rows of `status`; so many were written.
         case claims(LockName, Int)
         case locks(prefix: String, after: LockName?, atMost: Int)
+        /// The search for locks for which requests wait; no row is written before it has ended.
+        case ranking(Ranking)
+        /// Locks for which requests waited, in the order of their rows.
+        case ranked(ArraySlice<LockName>)
+        /// Locks that have cost much, in the order of their rows.
+        case hot(ArraySlice<LockName>)
         case sessions(after: ConversationIndex?)
         /// Rows that are made in advance, as lines.
         case rows(ArraySlice<[UInt8]>)
@@ -29,15 +35,21 @@ struct RowReply {
         self.count = count
     }
 
-    /// The holders of a lock and the requests that wait for it.
-    static func status(of name: LockName, _ tag: Tag?) -> RowReply {
-        RowReply(tag, .status(name, StatusCursor()))
+    /// The holders of a lock and the requests that wait for it, at most so many of each.
+    static func status(of name: LockName, atMost: Int?, _ tag: Tag?) -> RowReply {
+        RowReply(tag, .status(name, StatusCursor(), StatusRoom(atMost)))
     }
 
     /// Locks with a prefix, in the order of their names.
     static func locks(prefix: String, after: LockName?, atMost: Int?, _ tag: Tag?) -> RowReply {
         RowReply(tag, .locks(prefix: prefix, after: after, atMost: atMost ?? .max))
     }
+
+    /// The locks for which most requests wait, or requests have waited longest.
+    static func ranking(_ ranking: Ranking, _ tag: Tag?) -> RowReply { RowReply(tag, .ranking(ranking)) }
+
+    /// What locks have cost.
+    static func hot(_ names: [LockName], _ tag: Tag?) -> RowReply { RowReply(tag, .hot(names[...])) }
 
     /// All sessions.
     static func sessions(_ tag: Tag?) -> RowReply { RowReply(tag, .sessions(after: nil)) }
@@ -60,11 +72,13 @@ struct RowReply {
         let rights = conversations[reader].verdict.rights
         defer { count += page.rows }
         switch rest {
-        case .status(let name, var cursor):
+        case .status(let name, var cursor, var room):
             page.examined = table.forEachStatusRow(on: name, from: &cursor, budget: page.most, at: now) {
-                page.write(Self.row($0, of: name, conversations, rights))
+                let hasRoom = page.write(Self.row($0, of: name, conversations, rights))
+                return room.take($0) && hasRoom
             }
-            rest = .status(name, cursor)
+            room.passOver(&cursor)
+            rest = .status(name, cursor, room)
             guard cursor.isAtEnd, fleet != nil, table.isShared(name) else { return cursor.isAtEnd }
             rest = .claims(name, 0)
             return false
@@ -93,6 +107,31 @@ struct RowReply {
             }
             rest = .locks(prefix: prefix, after: last, atMost: most - page.rows)
             return isComplete
+        case .ranking(var ranking):
+            let looked = ranking.goOn(table, rights, atMost: page.most, at: now)
+            page.examined = looked.rows
+            rest = looked.isComplete ? .ranked(ranking.names[...]) : .ranking(ranking)
+            return false
+        case .ranked(var left):
+            var hasRoom = true
+            while hasRoom, let name = left.popFirst() {
+                page.examined += 1
+                // What has not waited any longer has no row.
+                guard let waits = table.contention(of: name, at: now), let lock = table.summary(of: name)
+                else { continue }
+                page.examined += lock.looked / 8
+                hasRoom = page.write(Self.row(lock, waited: waits.waited, table, fleet))
+            }
+            rest = .ranked(left)
+            return left.isEmpty
+        case .hot(var left):
+            var hasRoom = true
+            while hasRoom, let name = left.popFirst() {
+                page.examined += 1
+                if let costs = table.times.hot[name] { hasRoom = page.write(.hot(Row.Hot(costs, at: now))) }
+            }
+            rest = .hot(left)
+            return left.isEmpty
         case .sessions(var last):
             var hasRoom = true
             while hasRoom, let next = conversations.firstOpen(after: last) {
@@ -140,12 +179,13 @@ struct RowReply {
     }
 
     private static func row(
-        _ lock: LockSummary, _ table: borrowing LockTable, _ fleet: borrowing Fleet?
+        _ lock: LockSummary, waited: Duration? = nil, _ table: borrowing LockTable, _ fleet: borrowing Fleet?
     ) -> Row {
         .lock(
             Row.Lock(
                 name: lock.name, mode: lock.mode, holders: lock.holders, waiters: lock.waiters,
-                ownerDied: lock.mark, cached: lock.cached, claim: Self.claim(on: lock.name, table, fleet)))
+                ownerDied: lock.mark, cached: lock.cached, claim: Self.claim(on: lock.name, table, fleet),
+                waited: waited))
     }
 
     private static func claim(

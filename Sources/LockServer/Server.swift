@@ -24,11 +24,13 @@ public struct Server: ~Copyable {
     var log = EventLog()
     var limits: ServerConfiguration.Limits
     let program: String
+    let start: Instant
     /// How many steps of due work are left for this batch.
     private var dueStepsLeft: Int
     /// An empty array that keeps its memory, to exchange for the rules' effects.
     var spareEffects: [Effect] = []
     var cachePolicy = CachePolicy()
+    var hotReport = HotReport()
     /// What the server has of a fleet; nil if it shares no names.
     var fleet: Fleet?
     /// When the claims of this host no longer count, and with them all grants on shared names; never without claims.
@@ -63,6 +65,7 @@ public struct Server: ~Copyable {
         dueStepsLeft = turns.batch
         accounts = Accounts(turns)
         program = configuration.program
+        start = configuration.start
         verdicts = Verdicts(by: configuration.policy, ownUserID: configuration.ownUserID)
         statistics = Statistics(hostRows: configuration.hostRows)
         conversations = Conversations(unreadLimit: configuration.limits.unread)
@@ -92,7 +95,10 @@ public struct Server: ~Copyable {
             noteRefusal(of: peer, at: now)
             return nil
         }
-        guard let session = table.openSession(account: account, share: verdict.share) else {
+        guard
+            let session = table.openSession(
+                account: account, share: verdict.share, processID: peer.processID)
+        else {
             accounts.leave(account, at: now)
             noteRefusal(of: peer, at: now)
             return nil
@@ -189,7 +195,7 @@ public struct Server: ~Copyable {
 
     /// The earliest instant at which something happens without input; nil for never.
     public var nextDeadline: Instant? {
-        let own = Instant.earliest(table.nextDeadline, accounts.nextThrottleEnd)
+        let own = Instant.earliest(.earliest(table.nextDeadline, accounts.nextThrottleEnd), hotReport.due)
         return fleet == nil ? own : Instant.earliest(own, nextFleetDeadline)
     }
 
@@ -203,6 +209,7 @@ public struct Server: ~Copyable {
         dueStepsLeft = turns.batch
         if table.hasWork { doDueWork() }
         if fleet != nil { advanceFleet(to: now) }
+        if let due = hotReport.due, due <= now { reportHotLocks(at: now) }
         return hasUnfinishedWork
     }
 

@@ -59,6 +59,9 @@ public struct ServerConfiguration: Sendable {
     /// How long a reader waits behind writers that came after it (G2); nil for as long as they come.
     public var patience: Duration?
 
+    /// When the server begins, for `uptime-s` of `STATS`.
+    public var start = Instant.zero
+
     /// This host's place in a fleet; nil if it shares no names.
     public var fleet: ClaimsConfiguration?
 

@@ -23,6 +23,8 @@ public struct ServerEvent: Sendable, Equatable {
         case orderBroken(holding: LockName, heldNote: Note, note: Note, isRefused: Bool)
         /// A session was cut off, because a line of it ended the process that served, again and again.
         case fatalLine
+        /// The lock is one of those that cost most in the last day.
+        case hotLock(DayOfLock)
         /// So many events of one kind were not logged.
         case more(Int)
 
@@ -39,11 +41,12 @@ public struct ServerEvent: Sendable, Equatable {
             case .denied: 7
             case .orderBroken: 8
             case .fatalLine: 9
-            case .more: 10
+            case .hotLock: 10
+            case .more: 11
             }
         }
 
-        static let count = 11
+        static let count = 12
     }
 
     public let kind: Kind

@@ -1,4 +1,5 @@
 import LockCore
+import LockVocabulary
 import LockWire
 
 /// Counters since the daemon's start.
@@ -55,6 +56,26 @@ extension Server {
             .stat(name: "total-refused-reloads", value: statistics.shell.refusedReloads),
             .stat(name: "total-lost-entries", value: statistics.shell.lostEntries),
             .stat(name: "total-fatal-lines", value: statistics.shell.fatalLines),
+        ] + timeRows("wait", "waited", table.times.waits) + timeRows("hold", "held", table.times.holds) + [
+            .stat(name: "max-sessions", value: sessionsToShare),
+            .stat(name: "max-grants", value: limits.rules.grants),
+            .stat(name: "max-waiters", value: limits.rules.waiters),
+            .stat(name: "uptime-s", value: Int(start.duration(to: table.now).components.seconds)),
         ] + fleetRows() + statistics.hostRows.map { .stat(name: $0.name, value: $0.value) }
+    }
+
+    /// How many times there were, their sum, and for each bucket how many were at most so long.
+    private func timeRows(_ noun: String, _ past: String, _ times: TimeBuckets) -> [Row] {
+        var rows: [Row] = [
+            .stat(name: "total-\(noun)s", value: times.all),
+            .stat(name: "total-\(past)-us", value: times.total),
+        ]
+        var count = 0
+        for bucket in 0..<TimeBuckets.count {
+            count += times[bucket]
+            guard let bound = TimeBuckets.bound(of: bucket) else { break }
+            rows.append(.stat(name: "\(noun)s-le-\(bound)us", value: count))
+        }
+        return rows
     }
 }

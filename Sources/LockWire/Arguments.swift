@@ -8,7 +8,7 @@ struct Arguments: ~Copyable {
     private var given = OptionKeys()
     /// The positions in the line where the values of the given options begin, by their keys' raw values. Most requests have no
     /// option, so this is small.
-    private var values = InlineArray<12, UInt32>(repeating: 0)
+    private var values = InlineArray<13, UInt32>(repeating: 0)
 
     init(_ words: consuming LineWords, of form: RequestForm) throws(WireError) {
         self.form = form
@@ -45,8 +45,9 @@ struct Arguments: ~Copyable {
         case .cancel: try cancel()
         case .validate: try .validate(name(), required(token()))
         case .revoke: try .revoke(name(), required(token()))
-        case .status: try .status(name())
-        case .list: try .list(prefix: prefix(), after: value(.after, or: .badName), limit: limit())
+        case .status: try .status(name(), limit: limit())
+        case .list: try list()
+        case .hot: try .hot(prefix: prefix(), by: rank(), limit: limit())
         case .sessions: try bare(.sessions)
         case .stats: try bare(.stats)
         case .watch: try .watch(prefix: prefix())
@@ -89,6 +90,14 @@ struct Arguments: ~Copyable {
         guard let tag = Tag(spelled: operand) else { throw WireError(.badTag) }
         guard given.isEmpty else { throw misfit(.unknownArgument) }
         return .cancelTagged(tag)
+    }
+
+    private func list() throws(WireError) -> Verb {
+        let rank: WaitRank? = try rank()
+        if rank != nil, given.contains(.after) { throw misfit(.unknownArgument) }
+        return .list(
+            prefix: try prefix(), after: try value(.after, or: .badName),
+            limit: try limit(atMost: rank == nil ? .max : Request.mostRanked), by: rank)
     }
 
     /// A request that takes no operand.
@@ -160,11 +169,17 @@ struct Arguments: ~Copyable {
         return mode
     }
 
-    private func limit() throws(WireError) -> Int? {
-        let explanation = "limit= is a decimal number from 1 to \(Int.max)"
+    private func limit(atMost most: Int = .max) throws(WireError) -> Int? {
+        let explanation = "limit= is a decimal number from 1 to \(most)"
         let limit: Int? = try value(.limit, or: .badNumber, explanation)
-        guard limit != 0 else { throw WireError(.badNumber, explanation) }
+        guard limit != 0, limit ?? 0 <= most else { throw WireError(.badNumber, explanation) }
         return limit
+    }
+
+    private func rank<Rank: Spelled>() throws(WireError) -> Rank? {
+        guard given.contains(.by) else { return nil }
+        guard let rank = Rank(spelled: spelledValue(.by)) else { throw misfit(.badValue) }
+        return rank
     }
 
     private func flag(_ key: OptionKey) throws(WireError) -> Bool? {

@@ -1,7 +1,7 @@
 /// The key of an option of a request, `key=value`. Keys match in exact case.
 enum OptionKey: Int, CaseIterable {
     // The list is searched in this order.
-    case wait, lease, owner, note, token, at, to, after, limit, client, recall, cache
+    case wait, lease, owner, note, token, at, to, after, limit, client, recall, cache, by
 
     var word: StaticString {
         switch self {
@@ -17,6 +17,7 @@ enum OptionKey: Int, CaseIterable {
         case .client: "client"
         case .recall: "recall"
         case .cache: "cache"
+        case .by: "by"
         }
     }
 

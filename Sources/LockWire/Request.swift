@@ -11,6 +11,9 @@ public struct Request: Hashable, Sendable {
         self.verb = verb
     }
 
+    /// The most locks that `LIST` with a rank may be asked for.
+    public static let mostRanked = 1_000
+
     /// The length of the longest request with one space between two words, in bytes with CR and LF: a tagged `WRITE`
     /// with every option.
     public static let longestLine = 648
@@ -39,9 +42,13 @@ public enum Verb: Hashable, Sendable {
     case cancelTagged(Tag)
     case validate(LockName, Token)
     case revoke(LockName, Token)
-    case status(LockName)
-    /// The prefix is encoded as a name is; it is empty for all locks.
-    case list(prefix: String, after: LockName?, limit: Int?)
+    /// With a limit, at most so many holders, and so many requests that wait.
+    case status(LockName, limit: Int? = nil)
+    /// The prefix is encoded as a name is; it is empty for all locks. With a rank, only locks for which requests wait, in its
+    /// order; `after` is nil then.
+    case list(prefix: String, after: LockName?, limit: Int?, by: WaitRank? = nil)
+    /// What locks have cost; without a rank, by the time that requests waited.
+    case hot(prefix: String, by: HotRank?, limit: Int?)
     case sessions
     case stats
     case help

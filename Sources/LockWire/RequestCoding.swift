@@ -98,11 +98,19 @@ extension LineWriter {
         case .revoke(let name, let token):
             put("REVOKE ", name)
             option(.token, token)
-        case .status(let name): put("STATUS ", name)
-        case .list(let prefix, let after, let limit):
+        case .status(let name, let limit):
+            put("STATUS ", name)
+            option(.limit, limit)
+        case .list(let prefix, let after, let limit, let rank):
             put("LIST")
             option(prefix: prefix)
+            option(.by, rank)
             option(.after, after)
+            option(.limit, limit)
+        case .hot(let prefix, let rank, let limit):
+            put("HOT")
+            option(prefix: prefix)
+            option(.by, rank)
             option(.limit, limit)
         case .sessions: put("SESSIONS")
         case .stats: put("STATS")

@@ -4,7 +4,7 @@
 /// options that the request takes; `Arguments.verb` reads what the arguments mean.
 enum RequestForm: Int, CaseIterable {
     case read, update, write, release, upgrade, downgrade, renew, cancel, validate, revoke, status
-    case list, sessions, stats, watch, hello, ping, quit, help
+    case list, hot, sessions, stats, watch, hello, ping, quit, help
 
     var usage: StaticString {
         switch self {
@@ -18,8 +18,9 @@ enum RequestForm: Int, CaseIterable {
         case .cancel: "CANCEL name [owner=word], or CANCEL #tag"
         case .validate: "VALIDATE name token=n"
         case .revoke: "REVOKE name token=n"
-        case .status: "STATUS name"
-        case .list: "LIST [prefix] [after=name] [limit=n]"
+        case .status: "STATUS name [limit=n]"
+        case .list: "LIST [prefix] [after=name] [limit=n], or LIST [prefix] by=waiters|waited [limit=n]"
+        case .hot: "HOT [prefix] [by=waited|waits|grants|held|longest] [limit=n]"
         case .sessions: "SESSIONS"
         case .stats: "STATS"
         case .watch: "WATCH [prefix]"
@@ -73,6 +74,7 @@ enum RequestForm: Int, CaseIterable {
 
     private init?(rarerVerb verb: UnsafeRawBufferPointer) {
         switch verb.count {
+        case 3 where verb.spellsVerb("HOT"): self = .hot
         case 4 where verb.spellsVerb("PING"): self = .ping
         case 4 where verb.spellsVerb("LIST"): self = .list
         case 4 where verb.spellsVerb("QUIT"): self = .quit

@@ -14,6 +14,8 @@ public enum Row: Hashable, Sendable {
     case claimWaiter(Claim)
     /// A lock, from `LIST`.
     case lock(Lock)
+    /// What a lock has cost, from `HOT`.
+    case hot(Hot)
     /// A session, from `SESSIONS`.
     case session(Session)
     /// A counter, from `STATS`.
@@ -115,6 +117,8 @@ public enum Row: Hashable, Sendable {
         public var cached: Int
         /// For a shared name, what hosts claim of it; nil for any other.
         public var claim: SharedClaim?
+        /// How long the oldest request has waited until now; only from `LIST` by a rank.
+        public var waited: Duration?
 
         /// What hosts claim of a shared name.
         public struct SharedClaim: Hashable, Sendable {
@@ -133,7 +137,7 @@ public enum Row: Hashable, Sendable {
         /// A row from its fields.
         public init(
             name: LockName, mode: LockMode?, holders: Int, waiters: Int, ownerDied: Mark?, cached: Int = 0,
-            claim: SharedClaim? = nil
+            claim: SharedClaim? = nil, waited: Duration? = nil
         ) {
             self.name = name
             self.mode = mode
@@ -142,6 +146,7 @@ public enum Row: Hashable, Sendable {
             self.ownerDied = ownerDied
             self.cached = cached
             self.claim = claim
+            self.waited = waited
         }
     }
 
@@ -210,8 +215,9 @@ extension Row {
                     name: try $0.next(), mode: try $0.value("mode"), holders: try $0.value("holders"),
                     waiters: try $0.value("waiters"), ownerDied: try $0.mark("ownerdied"),
                     cached: $0.ifNext { try $0.value("cached") } ?? 0,
-                    claim: $0.ifNext(Lock.SharedClaim.init)))
+                    claim: $0.ifNext(Lock.SharedClaim.init), waited: $0.ifNext { try $0.age("waited") }))
         },
+        LineForm("hot") { .hot(try Hot(&$0)) },
         LineForm("session") {
             .session(
                 Session(
@@ -286,6 +292,8 @@ extension LineWriter {
                 if let mode = claim.mode { put(" claim=", mode) } else { put(" claim=none") }
                 put(" host=", claim.host)
             }
+            if let waited = lock.waited { put(" waited=", Age(waited)) }
+        case .hot(let hot): hot.spell(into: &self)
         case .session(let session):
             put("* session id=", session.id)
             put(" pid=", ProcessNumber(session.processID))

@@ -58,12 +58,17 @@ extension Token: Spelled {
     func spell(into line: inout LineWriter) { line.put(number: rawValue) }
 }
 
-extension ChangeKind: Spelled {
+extension ChangeKind: Spelled {}
+
+extension WaitRank: Spelled {}
+extension HotRank: Spelled {}
+
+// MARK: - Numbers and words
+
+extension Spelled where Self: RawRepresentable<String> {
     init?(spelled bytes: UnsafeRawBufferPointer) { self.init(rawValue: bytes.text) }
     func spell(into line: inout LineWriter) { line.put(text: rawValue) }
 }
-
-// MARK: - Numbers and words
 
 extension Spelled where Self: FixedWidthInteger {
     init?(spelled bytes: UnsafeRawBufferPointer) {

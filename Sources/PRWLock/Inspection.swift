@@ -28,6 +28,10 @@ public struct LockStatus: Hashable, Sendable {
 /// last writer died (`ownerDied`). For a lock that hosts share, also which host claims it (`claim`).
 public typealias LockSummary = Row.Lock
 
+/// What a lock has cost: how often and how long requests waited for it and it was held, and its longest wait with the process
+/// that held it (`behind`).
+public typealias LockCosts = Row.Hot
+
 /// A change of a lock's holders or waiters: what happened (`change`), and the process, mode, owner and token of the grant,
 /// or of the request that waits.
 public typealias LockChange = Notice.Changed
@@ -68,6 +72,44 @@ extension Client {
             prefix: try Checked.prefix(prefix), after: after, limit: try Checked.limit(limit))
         let (_, rows) = try await ask(question, timeout: timeout)
         return rows.compactMap { if case .lock(let lock) = $0 { lock } else { nil } }
+    }
+
+    /// The locks for which requests wait, those for which most wait first, or those with the longest present wait.
+    ///
+    /// If the daemon goes away, the call asks the next one within the same time. A task that is cancelled does not wait.
+    /// - Parameters:
+    ///   - prefix: lists only the names that begin with this text.
+    ///   - rank: the order of the list.
+    ///   - limit: the number of locks that the list has at most, from 1 to 1,000; 100 if nil.
+    ///   - timeout: how long the daemon may be silent before the call throws `LockError.unreachable`.
+    /// - Throws: `LockError`, which is `LockError.invalidArgument` for a prefix of more than 255 encoded bytes or a limit
+    ///   below 1; `CancellationError` if the task is cancelled.
+    public func list(
+        prefix: String = "", by rank: WaitRank, limit: Int? = nil, timeout: Duration = defaultTimeout
+    ) async throws -> [LockSummary] {
+        let question = Verb.list(
+            prefix: try Checked.prefix(prefix), after: nil, limit: try Checked.limit(limit), by: rank)
+        let (_, rows) = try await ask(question, timeout: timeout)
+        return rows.compactMap { if case .lock(let lock) = $0 { lock } else { nil } }
+    }
+
+    /// What locks have cost since the daemon's process began to serve: the few hundred that cost most, the worst first.
+    ///
+    /// If the daemon goes away, the call asks the next one within the same time. A task that is cancelled does not wait.
+    /// - Parameters:
+    ///   - prefix: lists only the names that begin with this text.
+    ///   - rank: the order of the list.
+    ///   - limit: the number of locks that the list has at most, at least 1; 100 if nil.
+    ///   - timeout: how long the daemon may be silent before the call throws `LockError.unreachable`.
+    /// - Throws: `LockError`, which is `LockError.invalidArgument` for a prefix of more than 255 encoded bytes or a limit
+    ///   below 1; `CancellationError` if the task is cancelled.
+    public func hot(
+        prefix: String = "", by rank: HotRank = .waited, limit: Int? = nil, timeout: Duration = defaultTimeout
+    ) async throws -> [LockCosts] {
+        let question = Verb.hot(
+            prefix: try Checked.prefix(prefix), by: rank, limit: try Checked.limit(limit))
+        let (_, rows) = try await ask(question, timeout: timeout)
+        return rows.compactMap { if case .hot(let costs) = $0 { costs } else { nil } }
     }
 
     /// Waits for the daemon's answer to a `PING`. The call connects, and starts the user's own daemon, if needed.

@@ -191,7 +191,7 @@ extension Verb {
     /// Whether rows precede the reply.
     var isAnsweredWithRows: Bool {
         switch self {
-        case .status, .list, .sessions, .stats, .help: true
+        case .status, .list, .hot, .sessions, .stats, .help: true
         case .acquire, .release, .releaseAtEnd, .releaseAll, .upgrade, .downgrade, .renew, .cancel,
             .cancelTagged, .validate, .revoke, .watch, .hello, .ping, .quit:
             false

@@ -6,9 +6,13 @@ public struct ProcessStartTime: Hashable, Comparable, Sendable {
     public let ticks: UInt64
 
     /// The start time of a process that would start now.
-    public static var now: ProcessStartTime {
-        let ticksPerSecond = UInt64(max(1, sysconf(Int32(_SC_CLK_TCK))))
-        return ProcessStartTime(ticks: UInt64(BootClock.now()) / (1_000_000_000 / ticksPerSecond))
+    public static var now: ProcessStartTime { ProcessStartTime(ago: .zero) }
+
+    /// The start time of a process that started so long ago.
+    public init(ago age: Duration) {
+        let ticksPerSecond = Int64(max(1, sysconf(Int32(_SC_CLK_TCK))))
+        let start = BootClock.now() - Int64(clamping: age.attoseconds / 1_000_000_000)
+        self.init(ticks: UInt64(max(0, start / (1_000_000_000 / ticksPerSecond))))
     }
 
     private init(ticks: UInt64) { self.ticks = ticks }

@@ -8,13 +8,14 @@ import Posix
 ///
 /// The environment may be another user's (`sudo -E`), and others may add a program beside one in `/tmp`. So a program that
 /// another user could replace is not started, unless that user could replace the running program too.
-struct DaemonProgram {
+package struct DaemonProgram {
     static let name = "prwlockd"
 
     /// The absolute path of an executable file.
-    let path: String
+    package let path: String
 
-    static func find(in surroundings: Surroundings) throws(RendezvousError) -> DaemonProgram {
+    /// Finds the program that would be started now.
+    package static func find(in surroundings: Surroundings) throws(RendezvousError) -> DaemonProgram {
         if let chosen = surroundings.variable("PRWLOCK_DAEMON") {
             // An unusable choice is an error: a fallback would run a program that the user did not choose.
             guard chosen.hasPrefix("/"), isExecutable(chosen) else {

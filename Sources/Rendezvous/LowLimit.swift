@@ -49,7 +49,7 @@ public struct LowLimit: Hashable, Sendable {
     ]
 
     /// The first hard limit of this process that is too low, or nil if a daemon can serve under all of them.
-    static func find() -> LowLimit? { find(hardLimit: hardLimit(of:)) }
+    package static func find() -> LowLimit? { find(hardLimit: hardLimit(of:)) }
 
     static func find(hardLimit: (Int32) -> UInt64) -> LowLimit? {
         for need in needs {

@@ -49,6 +49,8 @@ public struct JournalEntry: Sendable {
         case denied
         /// An owner requested a lock that the lock order places before a lock that it holds.
         case orderBroken
+        /// A lock is one of those that cost most in the last day.
+        case hotLock
         /// Entries before this one were lost, because there was no room for them.
         case entriesLost
         /// The options or rules are invalid: a reload changed nothing, or a start used the last good ones.
@@ -108,6 +110,7 @@ extension JournalEntry.Event {
         case .outOfTokens: "972b9e4d664841edb80f81206001ec83"
         case .denied: "dd601df18c1f4c18b696f4c0af2b215a"
         case .orderBroken: "d76f6b510c8f4ec1963e60115cc756e3"
+        case .hotLock: "8dd1cacdee704e1d9d4e5bbf941516ba"
         case .entriesLost: "8d79b05c9485491c9a18ab7186746d21"
         case .configurationRefused: "6d4d22b8a5bd42f0ad22edfa475136fa"
         case .fatalLine: "ac26a790380d479a851999ac57cfd713"

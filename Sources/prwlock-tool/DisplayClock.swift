@@ -20,14 +20,20 @@ struct DisplayClock {
     func time(before age: Duration) -> String {
         let then = fields(now - age)
         let today = fields(now)
-        let clock = "\(pad(then.tm_hour)):\(pad(then.tm_min)):\(pad(then.tm_sec))"
+        let clock = "\(Self.pad(then.tm_hour)):\(Self.pad(then.tm_min)):\(Self.pad(then.tm_sec))"
         if then.tm_yday == today.tm_yday, then.tm_year == today.tm_year { return clock }
-        return "\(Int(then.tm_year) + 1900)-\(pad(then.tm_mon + 1))-\(pad(then.tm_mday)) \(clock)"
+        return "\(Int(then.tm_year) + 1900)-\(Self.pad(then.tm_mon + 1))-\(Self.pad(then.tm_mday)) \(clock)"
     }
 
+    /// The time of day at a moment since 1970, with the date if that is another day.
+    func time(at moment: Duration) -> String { time(before: now - moment) }
+
     /// The current time in UTC, in the format of RFC 3339.
-    var timestamp: String {
-        var seconds = Int(now.components.seconds)
+    var timestamp: String { Self.timestamp(of: now) }
+
+    /// A moment since 1970 in UTC, in the format of RFC 3339.
+    static func timestamp(of moment: Duration) -> String {
+        var seconds = Int(moment.components.seconds)
         var fields = tm()
         gmtime_r(&seconds, &fields)
         return "\(Int(fields.tm_year) + 1900)-\(pad(fields.tm_mon + 1))-\(pad(fields.tm_mday))"
@@ -41,5 +47,5 @@ struct DisplayClock {
         return fields
     }
 
-    private func pad(_ number: Int32) -> String { number < 10 ? "0\(number)" : "\(number)" }
+    private static func pad(_ number: Int32) -> String { number < 10 ? "0\(number)" : "\(number)" }
 }

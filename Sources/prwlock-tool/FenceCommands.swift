@@ -47,13 +47,7 @@ struct RevokeCommand: ParsableCommand {
     func run() throws {
         try complaining { () throws(Complaint) in
             var connection = try daemon.choice.connect()
-            let reply = try connection.ask(.revoke(lockName.name, token.token))
-            if case .denied = reply {
-                throw Complaint(
-                    "you may not revoke it: only root, the lock daemon's user, and users that a rule allows may",
-                    code: Complaint.notPermitted)
-            }
-            guard case .revoked = reply else { throw Complaint.unexpected }
+            try Revocation.carryOut(lockName.name, token.token, over: &connection)
         }
     }
 }

@@ -6,6 +6,7 @@ enum JSON {
     case bool(Bool)
     case integer(Int)
     case unsigned(UInt64)
+    case decimal(Double)
     case string(String)
     case array([JSON])
     case object([(String, JSON)])
@@ -23,6 +24,8 @@ enum JSON {
         case .bool(let value): output += value ? "true" : "false"
         case .integer(let value): output += String(value)
         case .unsigned(let value): output += String(value)
+        // Not all values of the type are numbers of JSON.
+        case .decimal(let value): output += value.isFinite ? String(value) : "null"
         case .string(let value): Self.encode(value, into: &output)
         case .array(let values):
             output += "["
@@ -72,6 +75,7 @@ extension JSON {
 
     static func optional(_ value: Int32?) -> JSON { value.map { .integer(Int($0)) } ?? .null }
     static func optional(_ value: String?) -> JSON { value.map(JSON.string) ?? .null }
+    static func optional(_ value: Double?) -> JSON { value.map(JSON.decimal) ?? .null }
     static func milliseconds(_ value: Duration?) -> JSON {
         value.map { .integer(Int($0.wholeMilliseconds)) } ?? .null
     }

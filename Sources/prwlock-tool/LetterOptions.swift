@@ -3,7 +3,7 @@
 /// The argument parser accepts letters that stand together, and a value joined to its letter, but not both in one word.
 enum LetterOptions {
     /// The subcommands with letter options.
-    static let commands: Set<String> = ["run", "hold"]
+    static let commands: Set<String> = ["run", "hold", "wait"]
     private static let withValue: Set<Character> = ["w", "E", "c", "k"]
     private static let withoutValue: Set<Character> = ["s", "x", "e", "n", "o", "F", "u"]
 

@@ -46,27 +46,33 @@ struct LockReport {
         try self.init(of: name, over: &connection, patience: patience ?? CallTime.patience)
     }
 
-    /// - Parameter patience: how long the daemon may stay silent.
+    /// - Parameters:
+    ///   - limit: the most holders, and the most waiters; nil for all.
+    ///   - patience: how long the daemon may stay silent.
+    ///   - facts: describes a process; nil to find out whether `/proc` shows the daemon's processes.
     init(
-        of name: LockName, over connection: inout BlockingConnection, patience: Duration = CallTime.patience
+        of name: LockName, over connection: inout BlockingConnection, limit: Int? = nil,
+        patience: Duration = CallTime.patience, facts: ((Int32?) -> ProcessDescription)? = nil
     ) throws(Complaint) {
         var holders: [Row.Holder] = []
         var waiters: [Row.Waiter] = []
         var cached = 0
         var (claims, claimWaiters): ([Row.Claim], [Row.Claim]) = ([], [])
-        _ = try connection.ask(.status(name), patience: patience) { row in
+        _ = try connection.ask(.status(name, limit: limit), patience: patience) { row in
             switch row {
             case .holder(let holder): holders.append(holder)
             case .waiter(let waiter): waiters.append(waiter)
             case .cached: cached += 1
             case .claim(let claim): claims.append(claim)
             case .claimWaiter(let claim): claimWaiters.append(claim)
-            case .lock, .session, .stat, .text: break
+            case .lock, .hot, .session, .stat, .text: break
             }
         }
-        self.init(
-            name, holders, waiters, claims: claims, claimWaiters: claimWaiters,
-            facts: try ProcessDescription.lookup(over: &connection, patience: patience))
+        let found =
+            if let facts { facts } else {
+                try ProcessDescription.lookup(over: &connection, patience: patience)
+            }
+        self.init(name, holders, waiters, claims: claims, claimWaiters: claimWaiters, facts: found)
         self.cached = cached
     }
 

@@ -19,8 +19,9 @@ struct Prwlock: ParsableCommand {
             CommandGroup(
                 name: "Looking",
                 subcommands: [
-                    StatusCommand.self, ListCommand.self, SessionsCommand.self, StatsCommand.self,
-                    WatchCommand.self, PingCommand.self,
+                    StatusCommand.self, ListCommand.self, TopCommand.self, GraphCommand.self,
+                    HotCommand.self, WatchCommand.self, WaitCommand.self, LogCommand.self,
+                    SessionsCommand.self, StatsCommand.self, PingCommand.self, DoctorCommand.self,
                 ]),
             CommandGroup(name: "Fencing", subcommands: [ValidateCommand.self, RevokeCommand.self]),
             CommandGroup(name: "Running", subcommands: [UpgradeCommand.self]),

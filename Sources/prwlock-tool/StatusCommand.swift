@@ -72,7 +72,7 @@ extension LockReport {
         cached == 0 ? "" : ", cached by \(cached == 1 ? "1 owner" : "\(cached) owners")"
     }
 
-    private func holderTable(_ style: Style, _ clock: DisplayClock) -> Shown {
+    func holderTable(_ style: Style, _ clock: DisplayClock) -> Shown {
         var table = Table(
             [
                 .init("HOLDER", isNumber: true), .init("MODE"), .init("SINCE", expendability: 1),
@@ -87,7 +87,8 @@ extension LockReport {
                 let process = holder.client?.process ?? holder.process
                 let client = holder.client.map { "for \($0.processID): " } ?? ""
                 return [
-                    spell(holder.row.processID), "\(holder.row.mode)", clock.time(before: holder.row.age),
+                    Self.spell(holder.row.processID), "\(holder.row.mode)",
+                    clock.time(before: holder.row.age),
                     holder.row.age.inWords, holder.row.leaseLeft?.inWords ?? "", "\(holder.row.token)",
                     process.user ?? "", process.unit ?? "",
                     Harmless.show(NameAlphabet.decodeBytes(holder.row.note.text)),
@@ -96,7 +97,7 @@ extension LockReport {
             })
     }
 
-    private func waiterTable(_ style: Style) -> Shown {
+    func waiterTable(_ style: Style) -> Shown {
         var table = Table(
             [
                 .init("WAITING", isNumber: true), .init("MODE"), .init("FOR"),
@@ -105,11 +106,14 @@ extension LockReport {
                 .init("UNIT", mayBeCut: true, expendability: 1),
                 .init("NOTE", mayBeCut: true, expendability: 2), .init("COMMAND", mayBeCut: true),
             ], style: style)
+        // Three do not fit in a narrow terminal.
+        let most = style.columns.map { $0 < 100 } ?? false ? 1 : 3
         return table.render(
             waiters.map { waiter in
                 [
-                    spell(waiter.row.processID), "\(waiter.row.mode)", waiter.row.waited.inWords,
-                    waiter.timeLeft?.inWords ?? "", obstacles(of: waiter), waiter.process.user ?? "",
+                    Self.spell(waiter.row.processID), "\(waiter.row.mode)", waiter.row.waited.inWords,
+                    waiter.timeLeft?.inWords ?? "", Self.spell(waiter.waitsFor, most: most),
+                    waiter.process.user ?? "",
                     waiter.process.unit ?? "", Harmless.show(NameAlphabet.decodeBytes(waiter.row.note.text)),
                     waiter.process.command ?? "",
                 ]
@@ -126,13 +130,14 @@ extension LockReport {
                 + claimWaiters.map { ["\($0.host)", "", "\($0.mode)"] })
     }
 
-    private func obstacles(of waiter: DescribedWaiter) -> String {
-        let named = waiter.waitsFor.prefix(3).map(spell)
-        let more = waiter.waitsFor.count - named.count
+    /// The first of the processes, and how many more there are.
+    static func spell(_ processes: [Int32?], most: Int) -> String {
+        let named = processes.prefix(most).map(spell)
+        let more = processes.count - named.count
         return (named + (more > 0 ? ["+\(more)"] : [])).joined(separator: ", ")
     }
 
-    private func spell(_ process: Int32?) -> String { process.map(String.init) ?? "?" }
+    private static func spell(_ process: Int32?) -> String { process.map(String.init) ?? "?" }
 
     /// For programs: durations are in milliseconds.
     var json: JSON {

@@ -24,7 +24,7 @@ struct Table {
     init(_ columns: [Column], style: Style) {
         self.columns = columns
         self.style = style
-        widths = columns.map(\.heading.count)
+        widths = columns.map(\.heading.columns)
     }
 
     /// Renders rows; the first call puts the heading before them. It escapes each cell, and shows an empty one as a
@@ -33,7 +33,7 @@ struct Table {
         let rows = rows.map { row in row.map { $0.isEmpty ? "-" : Harmless.show($0) } }
         for row in rows {
             for (index, cell) in row.enumerated() where index < widths.count {
-                widths[index] = max(widths[index], cell.count)
+                widths[index] = max(widths[index], cell.columns)
             }
         }
         var text: Shown = ""
@@ -50,7 +50,7 @@ struct Table {
         var line = ""
         for index in shown where index < cells.count {
             let cell = Self.cut(cells[index], to: widths[index])
-            let padding = String(repeating: " ", count: max(0, widths[index] - cell.count))
+            let padding = String(repeating: " ", count: max(0, widths[index] - cell.columns))
             line += columns[index].isNumber ? padding + cell : cell + padding
             line += "  "
         }
@@ -61,9 +61,9 @@ struct Table {
     /// Replaces the middle of the text with an ellipsis: the program and the last argument of a command line say the
     /// most.
     static func cut(_ text: String, to width: Int) -> String {
-        guard text.count > width, width > 1 else { return text }
+        guard width > 1, text.columns > width else { return text }
         let tail = (width - 1) / 2
-        return text.prefix(width - 1 - tail) + "…" + text.suffix(tail)
+        return text.prefix(columns: width - 1 - tail) + "…" + text.suffix(columns: tail)
     }
 }
 
@@ -113,7 +113,7 @@ enum TableWidths {
 
     private static func smallest(_ columns: [Table.Column], _ widths: [Int]) -> [Int] {
         zip(columns, widths).map { column, width in
-            column.mayBeCut ? min(width, max(leastCut, column.heading.count)) : width
+            column.mayBeCut ? min(width, max(leastCut, column.heading.columns)) : width
         }
     }
 
@@ -140,8 +140,8 @@ struct Style {
 
     /// Cuts the line to the terminal's width, so a row never wraps.
     func fit(_ line: String) -> String {
-        guard let columns, columns > 1, line.count > columns else { return line }
-        return line.prefix(columns - 1) + "…"
+        guard let columns, columns > 1, line.columns > columns else { return line }
+        return line.prefix(columns: columns - 1) + "…"
     }
 
     private func paint(_ text: String, _ code: String) -> Shown {

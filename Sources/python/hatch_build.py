@@ -70,8 +70,7 @@ class DaemonHook(BuildHookInterface):  # type: ignore[type-arg]
         self._folder = tempfile.TemporaryDirectory()
         daemon = Path(self._folder.name) / "prwlockd"
         shutil.copyfile(os.environ.get("PRWLOCK_WHEEL_DAEMON") or build(Path(self._folder.name)), daemon)
-        # The compiler's hashes of its input, which has the paths of this machine, are for building only.
-        subprocess.run(["strip", "--strip-all", "--remove-section=.swift_modhash", str(daemon)], check=True)
+        strip(daemon)
         daemon.chmod(0o755)
         build_data["force_include"][str(daemon)] = "prwlock/_bin/prwlockd"
         build_data["pure_python"] = False
@@ -95,6 +94,15 @@ def build(folder: Path) -> Path:
     prefix_map = ["-Xswiftc", "-file-prefix-map", "-Xswiftc", f"{sources}=."]
     subprocess.run([*command, *NAMELESS, *prefix_map], check=True, stdout=sys.stderr)
     return scratch / "release" / "prwlockd"
+
+
+def strip(program: Path) -> None:
+    """Removes symbols, and the compiler's hashes of its input, which has the paths of this machine."""
+    swift = shutil.which("swift")
+    of_swift = Path(swift).resolve().with_name("llvm-objcopy") if swift else None
+    # The tool of binutils makes a program without the segment GNU_RELRO.
+    tool = of_swift if of_swift is not None and of_swift.is_file() else "strip"
+    subprocess.run([tool, "--strip-all", "--remove-section=.swift_modhash", str(program)], check=True)
 
 
 def build_extension(folder: Path) -> Optional[Path]:

@@ -77,7 +77,7 @@ import Testing
             ["--frobnicate"], ["extra"], ["--drain"], ["--drain", "5"], ["--max-locks", "none"],
             ["--max-locks", "0"],
             ["--socket", "relative"], ["--socket-mode", "abc"], ["--socket-group", "no such group"],
-            ["--log-level", "loud"],
+            ["--log-level", "loud"], ["--hot-report", "weekly"],
             ["--listen-fd", "2"], ["--config", "/nonexistent"],
         ])
     func usage(arguments: [String]) throws {

@@ -13,6 +13,7 @@ import Testing
         case status = "STATUS"
         case validate = "VALIDATE"
         case list = "LIST"
+        case hot = "HOT"
         case watch = "WATCH"
         case revoke = "REVOKE"
         /// The note in a row of `STATUS`.
@@ -30,7 +31,7 @@ import Testing
         case .read: [.read]
         case .write: [.write, .update, .upgrade]
         // A note is part of a row that `look` shows.
-        case .look: [.status, .validate, .list, .watch, .note]
+        case .look: [.status, .validate, .list, .hot, .watch, .note]
         case .notes: [.note]
         case .watch: [.watch]
         case .revoke: [.revoke]
@@ -45,6 +46,7 @@ import Testing
         room.open("e", userID: 1_001)
         room.open("w", userID: 1_001)
         room.send("c", "WRITE secret/x note=of-alice\n")
+        room.send("d", "READ secret/x\nCANCEL secret/x\n")
         room.send("e", "READ secret/own\n")
         room.send("e", "WRITE secret/own2 lease=1h\n")
         let names = PolicyNames(user: { ["alice": 1_000, "bob": 1_001][$0] }, group: { _ in nil })
@@ -68,6 +70,7 @@ import Testing
             found.insert(.note)
         }
         if room.send("e", "LIST\n").contains(where: { $0.contains("secret/x") }) { found.insert(.list) }
+        if room.send("e", "HOT\n").contains(where: { $0.contains("secret/x") }) { found.insert(.hot) }
         #expect(room.send("w", "WATCH\n") == ["OK"])
         room.send("d", "READ secret/x\n")
         room.send("d", "READ open\n")
@@ -106,7 +109,7 @@ import Testing
                 """)
         let expected: Set<Ability> =
             switch right {
-            case .look: [.status, .validate, .list]
+            case .look: [.status, .validate, .list, .hot]
             // Both show nothing of a lock that the client may not look at.
             case .notes, .watch: []
             case .read, .write, .revoke: abilities(with: right)
@@ -118,8 +121,8 @@ import Testing
         func found(_ rights: String) throws -> Set<Ability> {
             try abilities(under: "allow user=bob \(rights) secret/\ndeny user=bob all secret/")
         }
-        #expect(try found("look,watch") == [.status, .validate, .list, .watch])
-        #expect(try found("look,notes") == [.status, .validate, .list, .note])
+        #expect(try found("look,watch") == [.status, .validate, .list, .hot, .watch])
+        #expect(try found("look,notes") == [.status, .validate, .list, .hot, .note])
         #expect(try found("all") == Set(Ability.allCases))
         #expect(try found("notes,watch,revoke") == [.revoke])
     }

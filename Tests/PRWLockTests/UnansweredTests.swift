@@ -85,6 +85,8 @@ import Testing
         "ping": { try await $0.ping(timeout: .milliseconds(100)) },
         "status": { _ = try await $0.lock("a").status(timeout: .milliseconds(100)) },
         "list": { _ = try await $0.list(timeout: .milliseconds(100)) },
+        "listByRank": { _ = try await $0.list(by: .waiters, timeout: .milliseconds(100)) },
+        "hot": { _ = try await $0.hot(timeout: .milliseconds(100)) },
         "watch": { _ = try await $0.watch(timeout: .milliseconds(100)) },
         "validate": {
             _ = try await $0.lock("a").validate(Token(rawValue: 1), timeout: .milliseconds(100))
@@ -98,6 +100,8 @@ import Testing
         "ping": { try await $0.ping(timeout: .seconds(3600)) },
         "status": { _ = try await $0.lock("a").status(timeout: .seconds(3600)) },
         "list": { _ = try await $0.list(timeout: .seconds(3600)) },
+        "listByRank": { _ = try await $0.list(by: .waited, timeout: .seconds(3600)) },
+        "hot": { _ = try await $0.hot(timeout: .seconds(3600)) },
         "watch": { _ = try await $0.watch(timeout: .seconds(3600)) },
         "validate": { _ = try await $0.lock("a").validate(Token(rawValue: 1), timeout: .seconds(3600)) },
     ]

@@ -42,9 +42,13 @@ struct Composer {
             return Line(id: said, tag: tag, .command(command), command.text(by: client.userID))
         case ..<83:
             let lock = generator.pick(Self.locks)
-            return Line(id: said, tag: tag, .status(lock), "STATUS \(lock)")
+            let limit = generator.pick(["", "", " limit=1", " limit=2"])
+            return Line(id: said, tag: tag, .status(lock), "STATUS \(lock)\(limit)")
         case ..<86:
-            let text = generator.pick(["LIST", "LIST c/ limit=1", "SESSIONS", "STATS", "HELP"])
+            let text = generator.pick([
+                "LIST", "LIST c/ limit=1", "LIST by=waiters", "LIST c/ by=waited limit=1", "HOT",
+                "HOT c/ by=longest limit=1", "SESSIONS", "STATS", "HELP",
+            ])
             return Line(id: said, tag: tag, .list, text)
         case ..<88: return Line(id: said, tag: tag, .watch, generator.pick(["WATCH", "WATCH c/"]))
         case ..<89: return Line(id: said, tag: tag, .hello, "HELLO client=of-\(client.userID)")

@@ -29,7 +29,7 @@ struct ImportTests {
         ],
         "prwlock-tool": [
             "PRWLock", "LockWire", "LockVocabulary", "Posix", "Rendezvous", "CLinux", "CRun", "Glibc",
-            "Synchronization", "ArgumentParser",
+            "Synchronization", "Systemd", "ArgumentParser",
         ],
         "prwlock-bench": ["CBench", "CPeers", "PRWLock", "Glibc", "ArgumentParser"],
     ]

@@ -49,13 +49,4 @@ struct ReadmeTests {
         }
         #expect(Set(named) == Set(try SourceTree.entries("Tests")).subtracting(["README.md"]))
     }
-
-    @Test("the newest entry of the changes is this version")
-    func changes() throws {
-        let release = try SourceTree.text("Sources/LockVocabulary/Release.swift")
-        let version = try #require(release.firstMatch(of: /version = "(.*?)"/)).output.1
-        let changes = try SourceTree.text(".github/CHANGELOG.md")
-        let newest = try #require(changes.firstMatch(of: /\n## (\S+)/)).output.1
-        #expect(newest == version)
-    }
 }

@@ -136,6 +136,7 @@ struct FalseServerTests {
         ["sessions"],
         ["sessions", "--json"], ["stats"], ["stats", "--json"], ["watch"], ["watch", "--json"], ["ping"],
         ["ping", "--json"], ["validate", "jobs", "1"], ["revoke", "jobs", "1"],
+        ["top", "--once", "--interval", "0.1"], ["top", "--once", "--interval", "0.1", "--json"],
     ]
 
     @Test("by any command, whatever it says", arguments: sayings)

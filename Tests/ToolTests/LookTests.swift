@@ -228,10 +228,12 @@ import Testing
         let daemon = try DaemonProcess()
         let holder = try daemon.connect()
         #expect(try holder.ask("WRITE jobs lease=1h note=n")?.hasPrefix("GRANTED") == true)
-        for command in [["stats"], ["ping"], ["sessions"], ["list"], ["status"], ["status", "jobs"]] {
+        for command in [
+            ["stats"], ["ping"], ["sessions"], ["list"], ["status"], ["status", "jobs"], ["top", "--once"],
+        ] {
             let text = try ToolProcess(command + ["--json"], at: daemon).rest()
             for match in text.matches(of: /"([^"]*)":/) {
-                #expect(match.output.1.wholeMatch(of: /[a-z]+(_[a-z]+)*/) != nil, "\(match.output.1)")
+                #expect(match.output.1.wholeMatch(of: /[a-z]+(_[a-z0-9]+)*/) != nil, "\(match.output.1)")
             }
         }
     }

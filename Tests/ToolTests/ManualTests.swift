@@ -8,7 +8,7 @@ import Testing
         "the manual describes every option of every subcommand",
         arguments: [
             "run", "hold", "release", "status", "list", "sessions", "stats", "watch", "ping", "validate",
-            "revoke", "upgrade",
+            "revoke", "upgrade", "top", "graph", "hot", "wait", "log", "doctor",
         ])
     func options(subcommand: String) throws {
         let file = #filePath.split(separator: "/").dropLast(3)

@@ -15,7 +15,7 @@ extension Examples {
 private enum VerbKind: CaseIterable {
     case acquire, release, releaseAtEnd, releaseAll, upgrade, downgrade, renew, cancel, cancelTagged,
         validate, revoke
-    case status, list, sessions, stats, help, watch, hello, ping, quit
+    case status, list, hot, sessions, stats, help, watch, hello, ping, quit
 
     init(_ verb: Verb) {
         self =
@@ -33,6 +33,7 @@ private enum VerbKind: CaseIterable {
             case .revoke: .revoke
             case .status: .status
             case .list: .list
+            case .hot: .hot
             case .sessions: .sessions
             case .stats: .stats
             case .help: .help
@@ -117,7 +118,8 @@ private enum VerbKind: CaseIterable {
         case .cancelTagged: [("CANCEL #a.b_c-1", .cancelTagged(tag("a.b_c-1")))]
         case .validate: [("VALIDATE jobs token=1", .validate(jobs, Token(rawValue: 1)))]
         case .revoke: [("REVOKE jobs token=18446744073709551615", .revoke(jobs, Token(rawValue: .max)))]
-        case .status: [("STATUS jobs", .status(jobs))]
+        case .status:
+            [("STATUS jobs", .status(jobs, limit: nil)), ("STATUS jobs limit=25", .status(jobs, limit: 25))]
         case .list:
             [
                 ("LIST", .list(prefix: "", after: nil, limit: nil)),
@@ -126,7 +128,17 @@ private enum VerbKind: CaseIterable {
                     .list(
                         prefix: "jobs", after: name("jobs/a"), limit: .max)
                 ),
+                ("LIST by=waiters", .list(prefix: "", after: nil, limit: nil, by: .waiters)),
+                (
+                    "LIST jobs by=waited limit=1000",
+                    .list(prefix: "jobs", after: nil, limit: 1_000, by: .waited)
+                ),
             ]
+        case .hot:
+            [("HOT", .hot(prefix: "", by: nil, limit: nil))]
+                + HotRank.allCases.map {
+                    ("HOT jobs by=\($0.rawValue) limit=12", .hot(prefix: "jobs", by: $0, limit: 12))
+                }
         case .sessions: [("SESSIONS", .sessions)]
         case .stats: [("STATS", .stats)]
         case .help: [("HELP", .help)]

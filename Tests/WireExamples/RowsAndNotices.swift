@@ -23,7 +23,7 @@ extension Examples {
 
 /// The cases of `Row`.
 private enum RowKind: CaseIterable {
-    case holder, cached, waiter, claim, claimWaiter, lock, session, stat, text
+    case holder, cached, waiter, claim, claimWaiter, lock, hot, session, stat, text
 
     init(_ row: Row) {
         self =
@@ -34,10 +34,17 @@ private enum RowKind: CaseIterable {
             case .claim: .claim
             case .claimWaiter: .claimWaiter
             case .lock: .lock
+            case .hot: .hot
             case .session: .session
             case .stat: .stat
             case .text: .text
             }
+    }
+
+    private func hot(_ set: (inout Row.Hot) -> Void) -> Row.Hot {
+        var row = Row.Hot(name: jobs)
+        set(&row)
+        return row
     }
 
     var examples: [(String, Row)] {
@@ -138,6 +145,37 @@ private enum RowKind: CaseIterable {
                 (
                     "* lock jobs mode=- holders=0 waiters=0 ownerdied=1",
                     .lock(.init(name: jobs, mode: nil, holders: 0, waiters: 0, ownerDied: .yes))
+                ),
+                (
+                    "* lock jobs mode=write holders=1 waiters=2 ownerdied=0 waited=2s",
+                    .lock(
+                        .init(
+                            name: jobs, mode: .write, holders: 1, waiters: 2, ownerDied: nil,
+                            waited: .seconds(2)))
+                ),
+            ]
+        case .hot:
+            [
+                (
+                    """
+                    * hot jobs grants=0 waits=0 waited=0ms held=0ms longest=0ms behind=- ago=- over=0 \
+                    wait-buckets=0 hold-buckets=0
+                    """,
+                    .hot(hot { ($0.waitBuckets, $0.holdBuckets) = ([0], [0]) })
+                ),
+                (
+                    """
+                    * hot jobs grants=48 waits=3 waited=4s held=2.500s longest=2s behind=811/write ago=3s over=70 \
+                    wait-buckets=1,0,2 hold-buckets=48,0,0
+                    """,
+                    .hot(
+                        hot {
+                            ($0.grants, $0.waits, $0.over) = (48, 3, 70)
+                            ($0.waited, $0.held) = (.seconds(4), .milliseconds(2_500))
+                            ($0.longest, $0.ago) = (.seconds(2), .seconds(3))
+                            $0.behind = .init(processID: 811, mode: .write)
+                            ($0.waitBuckets, $0.holdBuckets) = ([1, 0, 2], [48, 0, 0])
+                        })
                 ),
             ]
         case .session:

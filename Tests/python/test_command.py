@@ -183,7 +183,8 @@ def test_a_daemon_that_is_not_there_is_one_line(home: Any) -> None:
 def test_help_and_version_are_there(daemon: Any) -> None:
     assert "run" in command("--help")
     for word in (
-        "run", "hold", "release", "status", "list", "sessions", "stats", "watch", "ping", "validate", "revoke", "bench",
+        "run", "hold", "release", "status", "list", "hot", "sessions", "stats", "watch", "wait", "ping", "validate",
+        "revoke", "bench",
     ):  # fmt: skip
         assert f"usage: python -m prwlock {word}" in command(word, "--help")
     python = ".".join(map(str, sys.version_info[:3]))

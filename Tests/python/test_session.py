@@ -6,7 +6,7 @@ import random
 from typing import Any, Callable, Optional
 
 import pytest
-from prwlock import _session
+from prwlock import _session, _status
 from prwlock._session import Request, Session
 
 from steps import AtSteps
@@ -63,6 +63,23 @@ def test_a_listing_gets_the_rows_before_its_end(wire: Wire) -> None:
     wire.hear(b"* lock a", b"* lock b", b"#1 END 2", b"#2 END 0")
     assert list(one.rows) == [b"* lock a", b"* lock b"]
     assert list(two.rows) == []
+
+
+def test_fields_of_later_daemons_at_the_end_of_a_line_are_ignored(wire: Wire) -> None:
+    request = wire.ask(b"#1", b"LIST")
+    wire.hear(b"* lock a later=1", b"#1 END 1 later=1 2")
+    assert list(request.rows) == [b"* lock a later=1"]
+    assert wire.session.fault is None
+
+
+def test_rows_of_later_daemons_are_ignored() -> None:
+    moon = b"* moon phase=full later=1"
+    lock = b"* lock a mode=read holders=1 waiters=0 ownerdied=0 later=1"
+    assert [lock.name for lock in _status.lock_summaries([moon, lock, moon])] == ["a"]
+    assert _status.next_page([lock] * _status.PAGE + [moon]) == b"a"
+    session = b"* session id=1 pid=2 uid=3 client=- grants=0 waiters=0 age=3s later=1"
+    assert [session.id for session in _status.sessions([moon, session])] == [1]
+    assert _status.stats([moon, b"* sessions 4 later=1"]) == {"sessions": 4}
 
 
 @pytest.mark.parametrize("line", [b"#1 END 2", b"#1 END x", b"!", b"! EXPIRED"])

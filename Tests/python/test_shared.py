@@ -255,6 +255,22 @@ def test_a_grant_of_a_task(server: Server, loop_run: Run) -> None:
     wait_until(lambda: any(line.endswith(f"RELEASE jobs token={TOKEN}") for line in server.lines))
 
 
+@pytest.mark.parametrize("notice", ["", f"! REVOKED jobs token={TOKEN}\n"])
+def test_a_loss_that_comes_with_the_grant_is_reported(server: Server, loop_run: Run, notice: str) -> None:
+    server.lasts, server.notice = AN_HOUR if notice else 0, lambda: notice
+
+    async def main() -> None:
+        lost = asyncio.Event()
+        async with aio.Client(server.path) as client:
+            grant = await client.acquire("jobs", on_lost=lambda _: lost.set())
+            assert not lost.is_set()
+            await asyncio.wait_for(lost.wait(), 60)
+            with pytest.raises(prwlock.LockLost):
+                await grant.release()
+
+    loop_run(main())
+
+
 def test_a_grant_of_a_task_that_is_confirmed(server: Server, loop_run: Run) -> None:
     server.is_silent, server.notice = False, lambda: f"! UNTIL {until(AN_HOUR)}\n"
 

@@ -16,8 +16,11 @@ from ._shown import Shown
 
 #: The subcommands, in the order of the help.
 _COMMANDS = (
-    "run", "hold", "release", "status", "list", "sessions", "stats", "watch", "ping", "validate", "revoke", "bench",
+    "run", "hold", "release", "status", "list", "hot", "sessions", "stats", "watch", "wait", "ping", "validate",
+    "revoke", "bench",
 )  # fmt: skip
+#: Those that only the native command has.
+_NATIVE = ("top", "graph", "log", "doctor", "upgrade")
 
 
 def command() -> NoReturn:
@@ -54,6 +57,8 @@ def _run_command(arguments: Sequence[str]) -> int:
             arguments = ["--help"]
         elif arguments[0] == "help":
             arguments = [*arguments[1:2], "--help"]
+        if arguments[0] in _NATIVE:
+            raise _standard.Complaint(_is_native(arguments[0]), USAGE)
         if not arguments[0].startswith("-") and arguments[0] not in _COMMANDS:
             raise _standard.Complaint(_unknown(arguments[0]), USAGE)
         words, command = split(arguments)
@@ -72,6 +77,13 @@ def _run_command(arguments: Sequence[str]) -> int:
     except (OSError, ValueError) as error:
         _standard.complain(str(error))
         return exit_status(error)
+
+
+def _is_native(word: str) -> str:
+    return (
+        f"only the native command has `{word}`, which the service installs as /usr/bin/prwlock; to build it: "
+        "`swift build -c release --product prwlock`"
+    )
 
 
 def _unknown(word: str) -> str:

@@ -66,11 +66,12 @@ def _add_lock_options(command: argparse.ArgumentParser) -> None:
     nonblock = ("-n", "--nb", "--nonblock", "--nonblocking")
     command.add_argument(*nonblock, dest="nonblock", action="store_true", help="fail rather than wait")
     command.add_argument(
-        "-w", "--wait", "--timeout", type=_duration, metavar="SECONDS", help="wait for so long; also 250ms, 2m, 1h"
+        "-w", "--wait", "--timeout", type=duration, metavar="SECONDS", help="wait for so long; also 250ms, 2m, 1h"
     )
     command.add_argument(
-        "-E", "--conflict-exit-code", dest="conflict", type=_code, default=1, metavar="NUMBER", help="with -n or -w (1)"
-    )
+        "-E", "--conflict-exit-code", dest="conflict", type=exit_code, default=1, metavar="NUMBER",
+        help="with -n or -w (1)",
+    )  # fmt: skip
     command.add_argument(
         "--lease", type=_lease, metavar="SECONDS", help="the grant ends if it is not renewed in time"
     )
@@ -88,14 +89,15 @@ def _add_run_options(run: argparse.ArgumentParser) -> None:
         "-F", "--no-fork", action="store_true", help="become the command, without a parent that guards it"
     )
     run.add_argument(
-        "-k", "--kill-after", type=_duration, default=10.0, metavar="SECONDS", help="from SIGTERM to SIGKILL (10)"
+        "-k", "--kill-after", type=duration, default=10.0, metavar="SECONDS", help="from SIGTERM to SIGKILL (10)"
     )
     run.add_argument(
         "--inherit", action="store_true", help="a command that runs under this lock already runs under that grant"
     )
 
 
-def _duration(text: str) -> float:
+def duration(text: str) -> float:
+    """Returns the seconds of a time on the command line."""
     parts = _TIME.fullmatch(text)
     seconds = -1.0 if parts is None else float(parts[1]) * _UNITS[parts[2] or "s"]
     if not 0 <= seconds <= _LONGEST:
@@ -104,13 +106,14 @@ def _duration(text: str) -> float:
 
 
 def _lease(text: str) -> float:
-    lease = _duration(text)
+    lease = duration(text)
     if lease < 0.001:
         raise argparse.ArgumentTypeError("it must be at least 1ms")
     return lease
 
 
-def _code(text: str) -> int:
+def exit_code(text: str) -> int:
+    """Returns an exit status on the command line."""
     if text.isascii() and text.isdecimal() and int(text) <= 255:
         return int(text)
     raise argparse.ArgumentTypeError(f"{text!r} is not a number from 0 to 255")

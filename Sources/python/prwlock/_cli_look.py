@@ -7,7 +7,7 @@ import os
 import time
 from typing import Any
 
-from ._cli_lock import plain_name
+from ._cli_lock import duration, exit_code, location_of, plain_name
 from ._client import Client
 from ._described import lookup, user_name
 from ._exit_status import NO, NOT_PERMITTED
@@ -21,9 +21,11 @@ from ._wire import check, check_encoded, decode_name
 TEXTS = {
     "status": "Show who holds a lock and who waits for it",
     "list": "List locks, in the order of their names",
+    "hot": "Show which locks have cost most, the worst first",
     "sessions": "List the clients that are connected",
     "stats": "Show the daemon's counters",
     "watch": "Show what happens on locks, until it is interrupted",
+    "wait": "Wait until a lock is free, without taking it",
     "ping": "Ask the daemon for a sign of life",
     "validate": "Tell whether a fencing token still holds",
     "revoke": "Take a grant from its holder; for root and the daemon's own user",
@@ -49,18 +51,64 @@ def add_options(command: argparse.ArgumentParser, name: str) -> None:
         command.add_argument("--json", action="store_true", help="print JSON, for programs")
     if name in ("status", "validate", "revoke"):
         command.add_argument("name", help="the lock's name", nargs="?" if name == "status" else None)
-    if name in ("list", "watch"):
+    if name == "wait":
+        _add_wait_options(command)
+    if name in ("list", "watch", "hot"):
         command.add_argument("name", nargs="?", metavar="prefix", help="only the locks whose names begin so")
-    if name in ("status", "validate", "revoke", "list", "watch"):
+    if name in ("status", "validate", "revoke", "list", "watch", "hot", "wait"):
         command.add_argument("--encoded", action="store_true", help="the name is encoded already: %%20 is a space")
     if name in ("validate", "revoke"):
         command.add_argument("token", type=_token, help="the fencing token, as `status` shows it")
+    if name == "hot":
+        from ._cli_hot import COSTS
+
+        command.add_argument("--by", choices=COSTS, default="waited", help="what to order them by (waited)")
+        command.add_argument("--limit", type=_limit, default=20, metavar="N", help="show at most so many locks (20)")
+    if name == "stats":
+        for option in ("--openmetrics", "--prometheus"):
+            command.add_argument(option, action=_NativeOnly, nargs=0, help=argparse.SUPPRESS)
     if name == "bench":
         command.add_argument("--runs", type=int, default=5, metavar="N", help="how often to measure all of them (5)")
         command.add_argument("--seconds", type=float, default=2, metavar="S", help="how long each is measured in a run")
         command.add_argument("--pin", action="store_true", help="have all processes on one processor")
         command.add_argument("--echo", metavar="PROGRAM", help="prwlock-bench, for its echo server in C")
         command.add_argument("--original", metavar="DIR", help="a folder with prwlock 0.4.1 in it")
+
+
+def _add_wait_options(command: argparse.ArgumentParser) -> None:
+    command.description = (
+        "Waits until a lock is free, without taking it. It promises nothing about the next moment: for work that must "
+        "not run beside a holder, use `prwlock run`."
+    )
+    command.add_argument(
+        "-s", "--shared", "--read", dest="reads", action="store_true", help="wait until the lock may be read"
+    )
+    nonblock = ("-n", "--nb", "--nonblock", "--nonblocking")
+    command.add_argument(*nonblock, dest="nonblock", action="store_true", help="look once rather than wait")
+    command.add_argument(
+        "-w", "--wait", "--timeout", type=duration, metavar="SECONDS", help="give up after so long; also 250ms, 2m, 1h"
+    )
+    command.add_argument(
+        "-E", "--conflict-exit-code", dest="conflict", type=exit_code, default=1, metavar="NUMBER",
+        help="the status if a lock is not free, with -n or -w (1)",
+    )  # fmt: skip
+    command.add_argument("names", nargs="+", metavar="name", help="the lock's name; several are to be free at once")
+
+
+class _NativeOnly(argparse.Action):
+    """An option that only the native command has."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
+        parser.error(
+            "only the native command prints metrics, which the service installs as /usr/bin/prwlock; this one has "
+            "`stats --json`"
+        )
+
+
+def _limit(text: str) -> int:
+    if text.isascii() and text.isdecimal() and 0 < int(text) < 1 << 63:
+        return int(text)
+    raise argparse.ArgumentTypeError(f"{text!r} is not a number from 1 on")
 
 
 def _token(text: str) -> int:
@@ -135,6 +183,15 @@ def _lock_members(row: LockSummary) -> dict[str, Any]:
     return members
 
 
+def _hot(options: argparse.Namespace) -> int:
+    from ._cli_hot import Asked, show
+
+    client = _client(options)
+    status = show(client, Asked(_prefix(options), options.by, options.limit, options.json))
+    _say_space(options, client)
+    return status
+
+
 def _sessions(options: argparse.Namespace) -> int:
     client = _client(options)
     listing = Listing(_SESSIONS, options.json)
@@ -173,6 +230,15 @@ def _watch(options: argparse.Namespace) -> int:
     from ._cli_watch import show
 
     return show(_client(options), _prefix(options), options.json)
+
+
+def _wait(options: argparse.Namespace) -> int:
+    from ._cli_wait import Asked, wait
+
+    timeout = 0.0 if options.nonblock else options.wait
+    names = [plain_name(word, options.encoded) for word in options.names]
+    mode = "read" if options.reads else "write"
+    return wait(Asked(location_of(options), names, mode, timeout, options.conflict, options.json))
 
 
 def _ping(options: argparse.Namespace) -> int:

@@ -291,7 +291,7 @@ class Session:
             if self._rows:
                 request.rows = self._rows
                 self._rows = []
-            if len(request.rows) != int(line.rpartition(b" ")[2]):
+            if len(request.rows) != int(line.split(b" ", 3)[2]):
                 raise ValueError("rows are missing")
         if b" until=" in line:
             self.extend(line)

@@ -81,6 +81,28 @@ class LockSummary(NamedTuple):
     claim: Optional[tuple[Optional[str], Optional[str]]] = None
 
 
+class HotLock(NamedTuple):
+    """What a lock has cost since the daemon's process began to serve. Times are in seconds."""
+
+    name: str
+    #: The grants that have ended, and the time of all of them together: estimates.
+    grants: int
+    held: float
+    waits: int
+    #: The time of all waits together, and the longest of them.
+    waited: float
+    longest: float
+    #: The process that held the lock for most of the longest wait, and its mode; None if no request has waited.
+    behind: Optional[tuple[Optional[int], str]]
+    #: The time since the longest wait ended; None if no request has waited.
+    ago: Optional[float]
+    #: The most that the row may lack, in microseconds of waiting.
+    over: int
+    #: How many waits and grants were how long, on a logarithmic scale.
+    wait_buckets: list[int]
+    hold_buckets: list[int]
+
+
 class SessionStatus(NamedTuple):
     """A connection."""
 
@@ -175,7 +197,13 @@ def list_request(prefix: Text, after: bytes) -> bytes:
 
 def next_page(rows: Sequence[bytes]) -> Optional[bytes]:
     """Returns the encoded name that the next page of ``LIST`` begins behind; None if these rows are the last page."""
-    return rows[-1].split(b" ")[2] if len(rows) >= PAGE else None
+    locks = _rows_of(b"* lock ", rows)
+    return locks[-1].split(b" ")[2] if len(locks) >= PAGE else None
+
+
+def _rows_of(kind: bytes, rows: Sequence[bytes]) -> list[bytes]:
+    """The rows of one kind. A later daemon may send others, which are ignored."""
+    return [row for row in rows if row.startswith(kind)]
 
 
 def lock_summary(row: bytes) -> LockSummary:
@@ -201,15 +229,43 @@ def _claimed(values: dict[bytes, bytes]) -> tuple[Optional[str], Optional[str]]:
 
 def lock_summaries(rows: Sequence[bytes]) -> list[LockSummary]:
     """Parses the rows of ``LIST``, without the locks that are only cached: nothing holds them or waits for them."""
-    summaries = map(lock_summary, rows)
+    summaries = map(lock_summary, _rows_of(b"* lock ", rows))
     return [lock for lock in summaries if lock.holders or lock.waiters or lock.owner_died or lock.mode]
+
+
+def hot_request(prefix: Text, by: str, limit: int) -> bytes:
+    """Returns the request for what locks have cost, the worst first."""
+    return b"HOT %s by=%s limit=%d" % (encode_name(prefix, "a prefix") if prefix else b"", by.encode(), limit)
+
+
+def hot_locks(rows: Sequence[bytes]) -> list[HotLock]:
+    """Parses the rows of ``HOT``."""
+    with PARSING:
+        return [_hot_lock(decode_name(words[2]), fields(words)) for words in (row.split(b" ") for row in rows)]
+
+
+def _hot_lock(name: str, row: dict[bytes, bytes]) -> HotLock:
+    process, _, mode = row[b"behind"].partition(b"/")
+    return HotLock(
+        name=name,
+        grants=int(row[b"grants"]),
+        held=_seconds(row[b"held"]) or 0,
+        waits=int(row[b"waits"]),
+        waited=_seconds(row[b"waited"]) or 0,
+        longest=_seconds(row[b"longest"]) or 0,
+        behind=(_number(process), mode.decode()) if mode else None,
+        ago=_seconds(row[b"ago"]),
+        over=int(row[b"over"]),
+        wait_buckets=[int(number) for number in row[b"wait-buckets"].split(b",")],
+        hold_buckets=[int(number) for number in row[b"hold-buckets"].split(b",")],
+    )
 
 
 def stats(rows: Sequence[bytes]) -> dict[str, int]:
     """Parses the rows of ``STATS``."""
     with PARSING:
         words = (row.split(b" ") for row in rows)
-        return {name.decode(): int(value) for _, name, value in words}
+        return {row[1].decode(): int(row[2]) for row in words if len(row) > 2 and row[2].isdigit()}
 
 
 def sessions(rows: Sequence[bytes]) -> list[SessionStatus]:
@@ -225,7 +281,7 @@ def sessions(rows: Sequence[bytes]) -> list[SessionStatus]:
                 waiters=int(row[b"waiters"]),
                 age=_seconds(row[b"age"]) or 0,
             )
-            for row in (fields(line.split(b" ")) for line in rows)
+            for row in (fields(line.split(b" ")) for line in _rows_of(b"* session ", rows))
         ]
 
 

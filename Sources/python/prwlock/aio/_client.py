@@ -168,6 +168,8 @@ class Client:
                 if on_lost is not None:
                     connection.losses = connection.losses or TaskLosses()
                     connection.losses.add(grant, on_lost)
+                    # The loss may have come with the grant, before there was anything to call.
+                    connection.loop.call_soon(connection.hear)
                 return grant
             pause = retry_pause(words, deadline)
             if pause is None:

@@ -1,0 +1,80 @@
+import ArgumentParser
+import LockVocabulary
+import LockWire
+import PRWLock
+import Posix
+
+/// `prwlock hot`: the locks that have cost most.
+struct HotCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "hot", abstract: "Show which locks have cost most, the worst first.",
+        discussion: "The daemon counts since its process began to serve, for a few hundred locks.")
+
+    @Option(
+        help: ArgumentHelp(
+            "What to order them by.", valueName: "cost"))
+    var by = CostArgument(rank: .waited)
+
+    @Option(help: ArgumentHelp("Show at most so many locks.", valueName: "number"))
+    var limit = 20
+
+    @OptionGroup var show: ShowOptions
+    @OptionGroup var daemon: DaemonOptions
+
+    @OptionGroup var names: PrefixOptions
+
+    func validate() throws {
+        if limit < 1 { throw ValidationError("--limit is a number from 1 on") }
+    }
+
+    func run() throws {
+        var listing = Listing(HotLock.columns, show)
+        let space = try complaining { () throws(Complaint) in
+            var connection = try daemon.choice.connect()
+            let facts = try ProcessDescription.lookup(over: &connection)
+            let clock = DisplayClock()
+            try connection.askForHotLocks(prefix: names.prefix, by: by.rank, limit: limit) { row in
+                let lock = HotLock(row, facts: facts)
+                listing.add(lock.cells(clock), lock.json)
+            }
+            return LockSpace(of: connection)
+        }
+        listing.finish(orPrint: "no lock has cost anything")
+        space.printRemark(show)
+    }
+}
+
+/// What locks are ordered by, as a word of the command line.
+struct CostArgument: ExpressibleByArgument {
+    let rank: HotRank
+
+    init(rank: HotRank) { self.rank = rank }
+
+    init?(argument: String) {
+        guard let rank = HotRank(rawValue: argument) else { return nil }
+        self.rank = rank
+    }
+
+    var defaultValueDescription: String { rank.rawValue }
+
+    static var allValueStrings: [String] { HotRank.allCases.map(\.rawValue) }
+}
+
+extension BlockingConnection {
+    /// Passes the rows of `HOT` to `row`, the worst first.
+    mutating func askForHotLocks(
+        prefix: String = "", by rank: HotRank?, limit: Int, patience: Duration = CallTime.patience,
+        row: (Row.Hot) -> Void
+    ) throws(Complaint) {
+        do throws(Complaint) {
+            _ = try ask(.hot(prefix: prefix, by: rank, limit: limit), patience: patience) { content in
+                if case .hot(let hot) = content { row(hot) }
+            }
+        } catch {
+            guard error.code == Complaint.protocolFault else { throw error }
+            throw Complaint(
+                "the lock daemon is older than this command, and does not count what locks cost: "
+                    + "install the new one, then `prwlock upgrade`", code: Complaint.protocolFault)
+        }
+    }
+}
