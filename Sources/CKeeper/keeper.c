@@ -131,6 +131,7 @@ static int start(void) {
         int *const own[] = {&control[0], &control[1], &signals, NULL};
         keeper_become(configuration, own, &last);
     }
+    if (is_upgrading) last.replaced = 0;
     is_upgrading = 0;
     keeper_describe(control[1], has_last ? &last : NULL, starts_empty);
     pid_t child = fork();
@@ -207,6 +208,7 @@ static int bury(void) {
     if (!judge_death(info.si_status)) return KEEPER_GIVES_UP;
     last.restarts += 1;
     last.signal = info.si_status;
+    last.replaced = is_upgrading && info.si_status == SIGKILL;
     has_last = 1;
     start_at = now();
     return -1;

@@ -39,6 +39,8 @@ struct keeper_last_worker {
     int signal;
     /* Whether it, or one before it, hung or crashed since a worker was ready. */
     int crashed;
+    /* Whether the keeper ended it, for the program that is now on disk. */
+    int replaced;
     /* What it wrote; -1 if the kernel does not tell. */
     long long bytes, calls;
 };

@@ -90,6 +90,7 @@ int keeper_passed_sockets(void) { return passed_sockets; }
 static void describe_last(const struct keeper_last_worker *last) {
     char *end = before + sprintf(before, "PRWLOCK_BEFORE=restarts=%u;signal=%d", last->restarts, last->signal);
     if (last->crashed) end += sprintf(end, ";crashed=1");
+    if (last->replaced) end += sprintf(end, ";replaced=1");
     if (last->bytes >= 0 && last->calls >= 0) sprintf(end, ";wchar=%lld;syscw=%lld", last->bytes, last->calls);
     variables[used++] = before;
 }
@@ -102,6 +103,7 @@ int keeper_read_last(char *const *environment, struct keeper_last_worker *last) 
     last->restarts = (unsigned)keeper_number(text, "restarts=");
     last->signal = (int)keeper_number(text, "signal=");
     last->crashed = keeper_number(text, "crashed=") == 1;
+    last->replaced = keeper_number(text, "replaced=") == 1;
     last->bytes = keeper_number(text, "wchar=");
     last->calls = keeper_number(text, "syscw=");
     return 1;

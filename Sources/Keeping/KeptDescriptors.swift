@@ -76,6 +76,8 @@ public struct LastWorker: Equatable, Sendable {
     public let signal: Int32
     /// Whether a worker has hung or crashed since one was ready. The last one may have been killed from outside after it.
     public let hasCrashed: Bool
+    /// Whether the keeper ended the last one, for the program that is now on disk.
+    public let wasReplaced: Bool
     /// What the last one wrote; nil if the kernel does not tell.
     public let output: Output?
 
@@ -85,7 +87,7 @@ public struct LastWorker: Equatable, Sendable {
         public let calls: UInt64
     }
 
-    /// Parses `restarts=7;signal=9;crashed=1;wchar=123;syscw=4`, where the last three may be missing.
+    /// Parses `restarts=7;signal=9;crashed=1;replaced=1;wchar=123;syscw=4`, where all but the first two may be missing.
     init?(_ text: String) {
         var values: [Substring: UInt64] = [:]
         for part in text.split(separator: ";") {
@@ -98,6 +100,7 @@ public struct LastWorker: Equatable, Sendable {
         self.restarts = restarts
         self.signal = signal
         hasCrashed = values["crashed"] == 1
+        wasReplaced = values["replaced"] == 1
         if let bytes = values["wchar"], let calls = values["syscw"] {
             output = Output(bytes: bytes, calls: calls)
         } else {

@@ -79,12 +79,14 @@ extension JournalEntry {
         JournalEntry(.error, "\(consequence): \(fault)", event: .configurationRefused)
     }
 
-    /// The daemon goes on where a worker died.
+    /// The daemon goes on where a worker died, or made room for the program that is now on disk.
     static func wentOn(after worker: LastWorker, _ counts: Reactor.Counts) -> JournalEntry {
-        JournalEntry(
-            .warning,
-            "goes on with \(counts.sessions) sessions and \(counts.locks) locks, as signal \(worker.signal) ended the process that "
-                + "served (restart \(worker.restarts))")
+        let cause =
+            worker.wasReplaced
+            ? "this program has replaced the one that served" : "signal \(worker.signal) ended the process that served"
+        return JournalEntry(
+            worker.wasReplaced ? .notice : .warning,
+            "goes on with \(counts.sessions) sessions and \(counts.locks) locks, as \(cause) (restart \(worker.restarts))")
     }
 
     /// The kernel takes no more sockets into the parcel.

@@ -35,6 +35,7 @@ final class ScriptedWorker {
             words.append("restarts=\(before.restarts)")
             words.append("signal=\(before.signal)")
             if before.hasCrashed { words.append("crashed") }
+            if before.wasReplaced { words.append("replaced") }
             words.append(before.output.map { "wrote=\($0.bytes)/\($0.calls)" } ?? "wrote=?")
         }
         if kept.mustStartEmpty { words.append("empty") }

@@ -60,6 +60,8 @@ extension BoxTests {
                     expect "active $keeper 0" "$(show ActiveState) $(show MainPID) $(show NRestarts)"
                     expect_sessions check same
                 done
+                replaced() { journalctl --quiet --unit=prwlockd.service | grep -q 'this program has replaced the one that served'; }
+                eventually replaced
                 expect_sessions release 'granted 100'
                 """)
         }

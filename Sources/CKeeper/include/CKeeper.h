@@ -92,9 +92,10 @@ enum {
    keeper's start, and:
      PRWLOCK_KEPT    the numbers: `control=5;ledger=6;parcel=7,8,9,10`. Orders go to `control`; its end means that the
                      keeper is gone.
-     PRWLOCK_BEFORE  `restarts=7;signal=9;crashed=1;wchar=123;syscw=4`, if there was a worker before: how many there were,
-                     the signal that ended the last one, whether a worker has hung or crashed since one was ready (no
-                     word if not), and the bytes and calls that the last one wrote, from /proc/PID/io; the two last ones
+     PRWLOCK_BEFORE  `restarts=7;signal=9;crashed=1;replaced=1;wchar=123;syscw=4`, if there was a worker before: how many
+                     there were, the signal that ended the last one, whether a worker has hung or crashed since one was
+                     ready, whether the keeper ended the last one for the program that is now on disk (no word if not, in
+                     both cases), and the bytes and calls that the last one wrote, from /proc/PID/io; the two last ones
                      only if the kernel tells them. They count write and writev, not send.
      PRWLOCK_EMPTY   `1`: trust nothing that was kept. Five workers hung or crashed within ten seconds (any signal but
                      KILL), or five in a row were killed before they were ready, for `unready_milliseconds`.
