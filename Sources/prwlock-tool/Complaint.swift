@@ -1,5 +1,6 @@
 import ArgumentParser
 import Glibc
+import LockVocabulary
 import LockWire
 import PRWLock
 import Posix
@@ -87,6 +88,12 @@ struct Complaint: Error {
             .repeatedArgument, .badMode, .badValue, .notWaiting, .ambiguous, .wrongMode, .unlisted:
             self.init(error.text, code: Self.protocolFault)
         }
+    }
+
+    /// The rules deny this user what it asked for: a mode, or one of the words of the rules.
+    static func denied(_ name: LockName, _ what: String, _ reason: String) -> Complaint {
+        let verb = what == "look" ? "look at" : what
+        return Complaint("you may not \(verb) \(name.shown): \(reason)", code: notPermitted)
     }
 
     static let unexpected = Complaint(

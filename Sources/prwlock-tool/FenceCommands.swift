@@ -21,6 +21,9 @@ struct ValidateCommand: ParsableCommand {
             var connection = try daemon.choice.connect()
             let reply = try connection.ask(.validate(lockName.name, token.token))
             if case .valid = reply { return true }
+            if case .denied(let name, let what, let reason) = reply {
+                throw Complaint.denied(name, what, reason)
+            }
             guard case .stale = reply else { throw Complaint.unexpected }
             return false
         }

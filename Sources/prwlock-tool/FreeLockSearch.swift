@@ -160,8 +160,8 @@ struct FreeLockSearch: ~Copyable {
                 if occupancy.isFree(for: mode) { try refuseForeign(claims, name) }
                 return occupancy
             case .line(.reply(_, .error(let error))): throw Complaint(error)
-            case .line(.reply(_, .denied(_, _, let reason))):
-                throw Complaint("you may not look at \(name.shown): \(reason)", code: Complaint.notPermitted)
+            case .line(.reply(_, .denied(let name, let what, let reason))):
+                throw Complaint.denied(name, what, reason)
             case .line(.reply): throw Complaint.unexpected
             case .line(.notice), .ready: break
             case .moment: throw Complaint(.noAnswer(connection.silentDaemon))

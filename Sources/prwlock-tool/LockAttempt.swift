@@ -179,8 +179,7 @@ struct LockAttempt: ~Copyable {
     private static func complaint(about reply: Reply) -> Complaint {
         switch reply {
         case .error(let error): Complaint(error)
-        case .denied(let name, let what, let reason):
-            Complaint("you may not \(what) \(name.shown): \(reason)", code: Complaint.notPermitted)
+        case .denied(let name, let what, let reason): .denied(name, what, reason)
         case .deadlock(let name, _, _):
             Complaint("waiting for \(name.shown) would be a deadlock", code: Complaint.temporary)
         case .cancelled(let name, _):

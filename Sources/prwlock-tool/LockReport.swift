@@ -58,7 +58,7 @@ struct LockReport {
         var waiters: [Row.Waiter] = []
         var cached = 0
         var (claims, claimWaiters): ([Row.Claim], [Row.Claim]) = ([], [])
-        _ = try connection.ask(.status(name, limit: limit), patience: patience) { row in
+        let reply = try connection.ask(.status(name, limit: limit), patience: patience) { row in
             switch row {
             case .holder(let holder): holders.append(holder)
             case .waiter(let waiter): waiters.append(waiter)
@@ -67,6 +67,9 @@ struct LockReport {
             case .claimWaiter(let claim): claimWaiters.append(claim)
             case .lock, .hot, .session, .stat, .text: break
             }
+        }
+        if case .denied(let name, let what, let reason) = reply {
+            throw Complaint.denied(name, what, reason)
         }
         let found =
             if let facts { facts } else {
