@@ -83,10 +83,12 @@ extension JournalEntry {
     static func wentOn(after worker: LastWorker, _ counts: Reactor.Counts) -> JournalEntry {
         let cause =
             worker.wasReplaced
-            ? "this program has replaced the one that served" : "signal \(worker.signal) ended the process that served"
+            ? "this program has replaced the one that served"
+            : "signal \(worker.signal) ended the process that served"
         return JournalEntry(
             worker.wasReplaced ? .notice : .warning,
-            "goes on with \(counts.sessions) sessions and \(counts.locks) locks, as \(cause) (restart \(worker.restarts))")
+            "goes on with \(counts.sessions) sessions and \(counts.locks) locks, as \(cause) "
+                + "(restart \(worker.restarts))")
     }
 
     /// The kernel takes no more sockets into the parcel.
