@@ -8,7 +8,10 @@ import Posix
 struct HotCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "hot", abstract: "Show which locks have cost most, the worst first.",
-        discussion: "The daemon counts since its process began to serve, for a few hundred locks.")
+        discussion: """
+            The daemon counts since its process began to serve, for a few hundred locks. A wait counts when it ends; \
+            `prwlock top` shows what waits now.
+            """)
 
     @Option(
         help: ArgumentHelp(
@@ -29,17 +32,21 @@ struct HotCommand: ParsableCommand {
 
     func run() throws {
         var listing = Listing(HotLock.columns, show)
-        let space = try complaining { () throws(Complaint) in
+        let (space, wait) = try complaining { () throws(Complaint) in
             var connection = try daemon.choice.connect()
             let facts = try ProcessDescription.lookup(over: &connection)
             let clock = DisplayClock()
+            var longest = Duration.zero
             try connection.askForHotLocks(prefix: names.prefix, by: by.rank, limit: limit) { row in
+                longest = max(longest, row.longest)
                 let lock = HotLock(row, facts: facts)
                 listing.add(lock.cells(clock), lock.json)
             }
-            return LockSpace(of: connection)
+            let wait = show.json ? nil : try connection.presentWait(names.prefix, longerThan: longest)
+            return (LockSpace(of: connection), wait)
         }
         listing.finish(orPrint: "no lock has cost anything")
+        if let wait { StandardError.report(wait) }
         space.printRemark(show)
     }
 }
@@ -61,6 +68,20 @@ struct CostArgument: ExpressibleByArgument {
 }
 
 extension BlockingConnection {
+    /// Names the longest wait that goes on, if it is longer than all that the table shows: the table then lacks what costs most at
+    /// this moment.
+    fileprivate mutating func presentWait(
+        _ prefix: String, longerThan longest: Duration
+    ) throws(Complaint) -> String? {
+        var found: Row.Lock?
+        _ = try ask(.list(prefix: prefix, after: nil, limit: 1, by: .waited)) { content in
+            if case .lock(let lock) = content { found = lock }
+        }
+        guard let lock = found, let waited = lock.waited, waited > longest else { return nil }
+        let name = Table.cut(lock.name.shown, to: 48)
+        return "not counted yet: a wait of \(waited.inWords) for '\(name)' goes on (`prwlock top` shows it)"
+    }
+
     /// Passes the rows of `HOT` to `row`, the worst first.
     mutating func askForHotLocks(
         prefix: String = "", by rank: HotRank?, limit: Int, patience: Duration = CallTime.patience,

@@ -18,7 +18,11 @@ struct Seconds: ExpressibleByArgument {
         duration = .nanoseconds(nanoseconds)
     }
 
-    var defaultValueDescription: String { "\(duration.components.seconds)" }
+    /// A spelling that `init(argument:)` reads, to the millisecond.
+    var defaultValueDescription: String {
+        let milliseconds = duration.wholeNanoseconds / 1_000_000
+        return milliseconds % 1000 == 0 ? "\(milliseconds / 1000)" : "\(milliseconds)ms"
+    }
 }
 
 /// A decimal number, kept as its digits: `0.1` is a tenth and not the nearest binary fraction.

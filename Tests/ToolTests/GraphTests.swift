@@ -63,7 +63,7 @@ import Testing
                 3 processes wait for 2 locks
                   blocks most:    10 (ann, work): 3 processes for 2 minutes in all, has deploy (write, for 5 minutes)
                   oldest wait:    2 minutes, by 20 for deploy (write), behind 10 (ann, work)
-                  longest chain:  3 processes: 30 for mail, 20 for deploy, 10
+                  longest chain:  3 processes, behind 10 (ann, work): 20 for deploy, 30 for mail
 
                 10  blocks 3 processes  ann  work
                 └ deploy, held (write) for 5 minutes, 2 waiting

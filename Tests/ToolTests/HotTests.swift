@@ -91,6 +91,10 @@ import Testing
         #expect(try holder.ask("WRITE waited/%1B")?.hasPrefix("GRANTED") == true)
         try waiter.send("WRITE waited/%1B")
         #expect(try waiter.ask("PING") == "PONG")
+        let early = try ToolProcess(["hot"], at: daemon)
+        #expect(try early.rest() == "no lock has cost anything\n")
+        let remark = "for 'waited/\\x1B' goes on (`prwlock top` shows it)"
+        #expect(try early.complaints().contains(remark))
         #expect(try holder.ask("RELEASE waited/%1B")?.hasPrefix("RELEASED") == true)
         #expect(try waiter.nextLine()?.hasPrefix("GRANTED") == true)
         let lines = try ToolProcess(["hot"], at: daemon).rest().split(separator: "\n")

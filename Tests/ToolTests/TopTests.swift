@@ -63,7 +63,8 @@ import Testing
         let full = try sample()
         var process = full
         process.process = ProcessReport(of: 811, ProcessDescription())
-        let revocation = Revocation(of: try #require(full.report?.holders.first), try #require(full.report))
+        let report = try #require(full.report)
+        let revocation = Revocation(of: try #require(report.holders.first), report, full.locks.first)
         let views: [TopState.View] = [
             .locks, .people, .help, .process(811), .typing("a"), .question(revocation),
         ]
@@ -133,7 +134,7 @@ import Testing
         let text = screen(state, sample).text
         #expect(text.contains("Revoke shop/orders (write, token 42)"))
         #expect(text.contains("from process 811 of ann (job-811)?"))
-        #expect(text.contains("15 requests wait"))
+        #expect(text.contains("15 requests wait; the first one gets the lock at once."))
         #expect(state.press(.enter, over: sample) == .none)
         #expect(screen(state, sample).text.contains("nothing was revoked"))
         _ = state.press(.character("r"), over: sample)
@@ -180,6 +181,40 @@ import Testing
             bytes.split(separator: "\u{1B}").dropFirst(2).allSatisfy {
                 $0.wholeMatch(of: /\[\d+;\d+H[^\u{1B}]*/) != nil
             })
+    }
+
+    @Test(
+        "the question counts all requests, also those without room, and says whether one of them gets the lock"
+    )
+    func consequences() throws {
+        let report = try #require(try sample().report)
+        let holder = try #require(report.holders.first)
+        func consequence(_ holders: Int, _ waiters: Int) -> String {
+            let row = TopLock(name: report.name, mode: .write, holders: holders, waiters: waiters)
+            return Revocation(of: holder, report, row).consequence
+        }
+        #expect(consequence(1, 400) == "400 requests wait; the first one gets the lock at once.")
+        #expect(consequence(2, 400) == "400 requests wait; another grant is still held.")
+        #expect(consequence(4, 400) == "400 requests wait; 3 other grants are still held.")
+        let alone = LockReport(report.name, [holder.row], []) { _ in ProcessDescription() }
+        #expect(Revocation(of: holder, alone, nil).consequence == "No request waits for the lock.")
+    }
+
+    @Test("the order has its own line, also beside long counters")
+    func order() throws {
+        var sample = try sample()
+        for name in ["timeouts", "deadlocks", "busy", "denied"] {
+            sample.counters["total-\(name)"] = 1_234_567
+        }
+        var state = TopState()
+        for (key, words) in [("g", "sorted by grants a second"), ("t", "sorted by time waited")] {
+            #expect(state.press(.character(Character(key)), over: sample) == .ask)
+            #expect(screen(state, sample).text.contains("\n\(words)"))
+        }
+        state.prefix = "shop/"
+        #expect(
+            screen(state, sample).text.contains("\nsorted by time waited, only names that begin with 'shop/'")
+        )
     }
 
     @Test("grants a second come from two readings; a counter that began anew has no rate")

@@ -17,6 +17,13 @@ import Testing
     }
 
     @Test(
+        "a default value is shown as one that can be typed", arguments: [0, 100, 500, 1_000, 1_500, 90_000])
+    func shownSeconds(milliseconds: Int) {
+        let duration = Duration.milliseconds(milliseconds)
+        #expect(Seconds(argument: Seconds(duration).defaultValueDescription)?.duration == duration)
+    }
+
+    @Test(
         "malformed durations are rejected",
         arguments: [
             "", ".", "s", "-1", "+1", "1e", "e3", "1e+", "1e99", "1e99999", "inf", "1.2.3", "5 s", "5d",

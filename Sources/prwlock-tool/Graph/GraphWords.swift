@@ -79,7 +79,7 @@ extension WaitGraph {
         }
         if findings.chainLength > 2 {
             lines.append(
-                ("longest chain", "\(Count.processes(findings.chainLength)): \(spell(findings.chain))"))
+                ("longest chain", "\(Count.processes(findings.chainLength)), \(spell(findings.chain))"))
         }
         return lines
     }
@@ -92,17 +92,18 @@ extension WaitGraph {
         return ", has \(name) (\(words(for: grant)))\(note(of: grant))"
     }
 
-    /// The parties of a chain, each with the lock that it waits for. The middle of a long chain is left out.
+    /// The party that all others of a chain wait for, then these, each with the lock that it waits for. The middle of a long
+    /// chain is left out.
     private func spell(_ chain: [WaitFindings.Step]) -> String {
         let most = 6
-        var words = chain.map { step in
+        var words = chain.reversed().map { step in
             let wait = waits[step.wait]
             let name = Table.cut(locks[wait.lock].name.shown, to: 24)
             return "\(parties[wait.party].identity.shown) for \(name)"
         }
         if words.count > most { words.replaceSubrange(most / 2..<words.count - most / 2, with: ["..."]) }
-        let end = chain.last.map { parties[grants[$0.grant].party].identity.shown } ?? ""
-        return (words + [end]).joined(separator: ", ")
+        let first = chain.last.map { describe(grants[$0.grant].party) } ?? ""
+        return "behind \(first): \(words.joined(separator: ", "))"
     }
 
     /// What is not in the graph; nil if it has all.

@@ -13,7 +13,8 @@ struct MetricsOptions: ParsableArguments {
     @Option(
         name: .customLong("locks"),
         help: ArgumentHelp(
-            "The most locks that have metrics of their own; 0 for none.", valueName: "number"))
+            "The most locks that have metrics of their own; 0 for none, \(Self.usualLocks) without it.",
+            valueName: "number"))
     var lockLimit: Int?
 
     @Option(

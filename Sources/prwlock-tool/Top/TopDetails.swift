@@ -63,15 +63,12 @@ extension TopLayout {
             ScreenLine(
                 "Revoke \(revocation.lock.shown) (\(revocation.mode), token \(revocation.token))", .alarm),
             ScreenLine("from \(revocation.holder)?", .alarm),
-            ScreenLine("The process goes on without the lock: it is told, and its token counts no more."),
-            ScreenLine(
-                revocation.waiters == 0
-                    ? "No request waits for the lock."
-                    : "\(revocation.waiters) requests wait; the first of them gets the lock at once."),
+            ScreenLine("The process gets a notice, and goes on without the lock. Its token counts no more."),
+            ScreenLine(revocation.consequence),
         ]
         if revocation.mode == .write {
             lines.append(
-                ScreenLine("What it has half written stays; the next writer is told of that (ownerdied)."))
+                ScreenLine("What it has half written stays. The next grant has the mark ownerdied=1."))
         }
         return lines
     }
@@ -89,7 +86,7 @@ extension TopLayout {
         if !report.parts.isEmpty {
             var table = Table(
                 [
-                    .init("IT"), .init("MODE"), .init("FOR"),
+                    .init("STATE"), .init("MODE"), .init("FOR"),
                     .init("TOKEN", isNumber: true, expendability: 2),
                     .init("WAITING", isNumber: true, expendability: 3), .init("WAITS FOR", mayBeCut: true),
                     .init("NOTE", mayBeCut: true, expendability: 1), .init("NAME", mayBeCut: true),

@@ -2,7 +2,7 @@ import LockVocabulary
 
 /// Lays out the screen of `prwlock top`: what was chosen and what the daemon answered in, lines out.
 ///
-///     title, counters, refusals, message      4 lines
+///     title, counters, refusals, order        4 lines; a message takes the place of the order
 ///     the table of locks                      at most two fifths of the rest, unless few requests wait
 ///     the chosen lock, or a process, or help  the rest
 ///     keys                                    the last line
@@ -56,17 +56,17 @@ struct TopLayout {
 
     private var refusals: ScreenLine {
         func count(_ name: String) -> String { String(sample.counters["total-\(name)"] ?? 0) }
-        var line = ScreenLine(
+        return ScreenLine(
             "refused so far: \(count("timeouts")) timeouts  \(count("deadlocks")) deadlocks  "
                 + "\(count("busy")) busy  \(count("denied")) denied", .faint)
-        line.appendRight(state.order.inWords, .faint, columns: columns)
-        return line
     }
 
     private var notice: ScreenLine {
         if let problem { return ScreenLine(problem, .alarm) }
         if !state.message.isEmpty { return ScreenLine(state.message, .strong) }
-        return ScreenLine(state.prefix.isEmpty ? "" : "only names that begin with '\(state.prefix)'", .strong)
+        var line = ScreenLine(state.order.inWords, .faint)
+        if !state.prefix.isEmpty { line.append(", only names that begin with '\(state.prefix)'", .strong) }
+        return line
     }
 
     // MARK: - Locks

@@ -12,9 +12,9 @@ enum TopOrder: String, CaseIterable, ExpressibleByArgument {
 
     var inWords: String {
         switch self {
-        case .waiters: "by waiting requests"
-        case .waited: "by time waited"
-        case .grants: "by grants a second"
+        case .waiters: "sorted by waiting requests"
+        case .waited: "sorted by time waited"
+        case .grants: "sorted by grants a second"
         }
     }
 }

@@ -188,7 +188,8 @@ struct TopState {
             message = "this process waits and holds nothing: choose a holder"
             return
         }
-        view = .question(Revocation(of: report.holders[index], report))
+        let row = sample.locks.first { $0.name == report.name }
+        view = .question(Revocation(of: report.holders[index], report, row))
         keep(report)
     }
 
