@@ -3,6 +3,8 @@
 # Installs prwlock from the folder that this file is in, without the network. Needs a shell and the usual commands.
 
 set -eu
+# All users are to reach what root installs, whatever root's mask is.
+umask 022
 here=$(cd "$(dirname "$0")" && pwd)
 program=install.sh
 
@@ -34,8 +36,8 @@ fail() {
 prefix='' user=false service=false uninstall=false
 while [ $# -gt 0 ]; do
     case $1 in
-        --prefix) [ $# -gt 1 ] || fail '--prefix needs a folder' 64; prefix=$2; shift ;;
-        --prefix=*) prefix=${1#*=} ;;
+        --prefix) [ -n "${2-}" ] || fail '--prefix needs a folder' 64; prefix=$2; shift ;;
+        --prefix=*) prefix=${1#*=}; [ -n "$prefix" ] || fail '--prefix needs a folder' 64 ;;
         --user) user=true ;;
         --service) service=true ;;
         --uninstall) uninstall=true ;;
@@ -55,6 +57,10 @@ case $prefix in
     /*) prefix=${prefix%/} ;;
     *) prefix=$(pwd)/${prefix%/} ;;
 esac
+case $prefix in
+    *'
+'*) fail 'a folder with a line feed in its name cannot be recorded: choose another --prefix' ;;
+esac
 if $service; then
     [ "$(id -u)" = 0 ] || fail '--service needs root'
     [ -d /run/systemd/system ] || fail '--service needs a systemd that runs'
@@ -63,6 +69,12 @@ fi
 # What was installed: a line of "STATE PLACE" for each file, and of "folder PLACE" for each folder that was made.
 record=$prefix/share/prwlock/installed
 units=/usr/local/lib
+for tool in awk cut grep mktemp readlink sed sha256sum sort; do
+    command -v "$tool" >/dev/null || fail "nothing was changed: this needs the command $tool"
+done
+# One run at a time, as two would both write the record.
+exec 9<"$here"
+if command -v flock >/dev/null; then flock -n 9 || fail 'nothing was changed: another run is not over yet'; fi
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
@@ -70,8 +82,11 @@ trap 'rm -rf "$work"' EXIT
 state() {
     if [ -L "$1" ]; then
         printf 'link:%s\n' "$(readlink "$1")"
-    elif [ -e "$1" ]; then
+    elif [ -f "$1" ] && [ -r "$1" ]; then
         sha256sum <"$1" | cut -d' ' -f1
+    elif [ -e "$1" ]; then
+        # A folder, or a file that cannot be read, was not installed from here.
+        printf 'unknown\n'
     fi
 }
 # What the record says of a place.
@@ -111,7 +126,7 @@ if $uninstall; then
     sed -n 's/^folder //p' "$record" | sort -r >"$work/folders"
     while read -r state place; do remove "$state" "$place"; done <"$work/files"
     rm -f "$record"
-    while read -r folder; do rmdir "$folder" 2>/dev/null || true; done <"$work/folders"
+    while IFS= read -r folder; do rmdir "$folder" 2>/dev/null || true; done <"$work/folders"
     if $had_service; then
         systemctl daemon-reload
         journalctl --update-catalog
@@ -129,6 +144,10 @@ files/bin/prwlockd --version >/dev/null 2>"$work/fault" || fail "the programs do
 plan() { printf '%s %s %s\n' "$1" "$2" "$3" >>"$work/plan"; }
 # plan_unit SOURCE PLACE: a unit, with the place of the programs.
 plan_unit() {
+    case $prefix in
+        *[[:space:]\"\'\\%\$\&\|\;]*)
+            fail "a unit cannot name programs below $prefix, as it has a character that units or sed give a meaning" ;;
+    esac
     mkdir -p "$work/units/user"
     sed "s|/usr/bin/prwlock|$prefix/bin/prwlock|" "systemd/$1" >"$work/units/$1"
     plan "$work/units/$1" 644 "$2/${1##*/}"
@@ -174,12 +193,16 @@ make_folder() {
 }
 : >"$work/record"
 if [ -f "$record" ]; then sed -n '/^folder /p' "$record" >"$work/record"; fi
-changed=0
 while read -r source mode place; do
     make_folder "$(dirname "$place")"
-    now=$(state "$source")
-    printf '%s %s\n' "$now" "$place" >>"$work/record"
-    if [ "$now" != "$(state "$place")" ]; then
+    printf '%s %s\n' "$(state "$source")" "$place" >>"$work/record"
+done <"$work/plan"
+make_folder "$(dirname "$record")"
+# The first record comes before the files, so that a run that was interrupted can be undone.
+[ -f "$record" ] || LC_ALL=C sort -u "$work/record" >"$record"
+changed=0
+while read -r source mode place; do
+    if [ "$(state "$source")" != "$(state "$place")" ]; then
         # Renamed, so that a program that runs goes on with its file.
         cp -P "$source" "$place.new$$"
         [ -L "$source" ] || chmod "$mode" "$place.new$$"
@@ -187,18 +210,13 @@ while read -r source mode place; do
         changed=$((changed + 1))
     fi
 done <"$work/plan"
-make_folder "$(dirname "$record")"
 # What an earlier version had and this one has not.
-if [ -f "$record" ]; then
-    cp "$record" "$work/former"
-    LC_ALL=C sort -u "$work/record" >"$record.new$$"
-    mv -f "$record.new$$" "$record"
-    grep -v '^folder ' "$work/former" | while read -r state place; do
-        [ -n "$(recorded "$place")" ] || remove "$state" "$place"
-    done
-else
-    LC_ALL=C sort -u "$work/record" >"$record"
-fi
+cp "$record" "$work/former"
+LC_ALL=C sort -u "$work/record" >"$record.new$$"
+mv -f "$record.new$$" "$record"
+grep -v '^folder ' "$work/former" | while read -r state place; do
+    [ -n "$(recorded "$place")" ] || remove "$state" "$place"
+done
 
 say "$changed files are new, of $(grep -c . "$work/plan")"
 if $service || has_service; then
