@@ -98,6 +98,8 @@ expect end "$(sed -n 2p holder)"
 expect next "$(<waiter)"
 cat requests
 grep -q '^all ' requests || fail 'a request failed during the upgrade'
+prwlock log >log
+grep -q ' goes on with ' log || fail 'the log does not say that the sessions stay'
 if journalctl --unit=prwlockd.service | grep -i 'without its former sessions'; then fail 'sessions were lost'; fi
 
 step 'an administrator has stopped the socket: an upgrade does not start the service'
