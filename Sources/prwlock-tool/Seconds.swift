@@ -18,7 +18,10 @@ struct Seconds: ExpressibleByArgument {
         duration = .nanoseconds(nanoseconds)
     }
 
-    var defaultValueDescription: String { "\(duration.components.seconds)" }
+    var defaultValueDescription: String {
+        let whole = duration.components.seconds
+        return duration == .seconds(whole) ? "\(whole)" : "\(duration.wholeMilliseconds)ms"
+    }
 }
 
 /// A decimal number, kept as its digits: `0.1` is a tenth and not the nearest binary fraction.
