@@ -39,7 +39,7 @@ struct HotCommand: ParsableCommand {
             }
             return LockSpace(of: connection)
         }
-        listing.finish(orPrint: "no lock has cost anything")
+        listing.finish(orPrint: "no lock has cost anything yet; a time counts when it ends")
         space.printRemark(show)
     }
 }
