@@ -174,15 +174,21 @@ static int keep_connection(int connection) {
     return fcntl(connection, F_DUPFD, 200) >= 0 || fcntl(connection, F_SETFD, 0) == 0;
 }
 
-/* Executes the command. Returns only if that fails. */
-static void execute(const struct run_line *line) {
+/* Executes the command. Returns only if that fails, with the error. */
+static int execute(const struct run_line *line, const struct grant *grant) {
+    /* Swift's runtime finds this program's arguments below the environment that the kernel has made. */
+    char **own_environment = environ;
+    set_environment(line, grant);
     if (line->command) {
         execvp(line->command[0], line->command);
-        return;
+    } else {
+        const char *shell = getenv("SHELL");
+        char *words[] = {(char *)(shell && *shell ? shell : "/bin/sh"), "-c", line->command_line, NULL};
+        execvp(words[0], words);
     }
-    const char *shell = getenv("SHELL");
-    char *words[] = {(char *)(shell && *shell ? shell : "/bin/sh"), "-c", line->command_line, NULL};
-    execvp(words[0], words);
+    int error = errno;
+    environ = own_environment;
+    return error;
 }
 
 /* Asks for the lock, and becomes the command. Returns if anything is not usual. */
@@ -196,12 +202,10 @@ static enum run_place become_command(const struct run_line *line, enum run_place
         close(connection);
         return otherwise;
     }
-    set_environment(line, &grant);
     struct message message = {HOLDING, grant.token, grant.until};
     if (begun.channel >= 0)
         linux_send_message(begun.channel, &message, sizeof message, connection);
-    execute(line);
-    begun.error = errno;
+    begun.error = execute(line, &grant);
     return RUN_UNEXECUTED;
 }
 

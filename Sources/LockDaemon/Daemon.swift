@@ -222,6 +222,8 @@ import Systemd
         supervision.begin(status)
         if let before = kept.inspect({ $0.before }) ?? nil {
             journal.write(.wentOn(after: before, reactor.counts))
+        } else if reactor.counts.sessions > 0 {
+            journal.write(.tookOver(reactor.counts))
         }
         if reactor.care.hasFoundCause {
             _ = tellKeeper { channel throws(SystemError) in try channel.pardon() }

@@ -91,6 +91,14 @@ extension JournalEntry {
                 + "(restart \(worker.restarts))")
     }
 
+    /// The daemon has the sessions of a service that the service manager has ended, for a restart.
+    static func tookOver(_ counts: Reactor.Counts) -> JournalEntry {
+        JournalEntry(
+            .notice,
+            "goes on with \(counts.sessions) sessions and \(counts.locks) locks of the service before this one"
+        )
+    }
+
     /// The kernel takes no more sockets into the parcel.
     static var notKept: JournalEntry {
         JournalEntry(

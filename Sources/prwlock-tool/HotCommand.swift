@@ -45,7 +45,7 @@ struct HotCommand: ParsableCommand {
             let wait = show.json ? nil : try connection.presentWait(names.prefix, longerThan: longest)
             return (LockSpace(of: connection), wait)
         }
-        listing.finish(orPrint: "no lock has cost anything")
+        listing.finish(orPrint: "no lock has cost anything yet; a time counts when it ends")
         if let wait { StandardError.report(wait) }
         space.printRemark(show)
     }

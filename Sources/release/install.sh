@@ -131,7 +131,7 @@ if $uninstall; then
         systemctl daemon-reload
         journalctl --update-catalog
         say 'kept: the user prwlock, /etc/prwlock and the tokens in /var/lib/prwlock. To remove them, too:'
-        say '    userdel prwlock; rm -rf /etc/prwlock /var/lib/prwlock'
+        say '    groupdel --force prwlock; userdel prwlock; rm -rf /etc/prwlock /var/lib/prwlock'
     fi
     say "prwlock is no longer installed below ${prefix:-/}"
     exit 0

@@ -84,6 +84,8 @@ import Testing
             columns: 80, isUnicode: false)
         for line in text.split(separator: "\n") { #expect(line.count <= 80, "\(line)") }
         #expect(text.utf8.allSatisfy { $0 < 0x80 })
+        // A number behind a dash would look negative.
+        #expect(text.contains("+ 20  ") && text.contains("` 21  "))
         #expect(GraphCommand.isUnicode(["LANG": "de_DE.UTF-8"]))
         #expect(!GraphCommand.isUnicode(["LC_ALL": "C", "LANG": "de_DE.UTF-8"]))
     }

@@ -35,6 +35,14 @@ import Testing
     }
 
     @Test(
+        "the help shows a default as it can be typed",
+        arguments: [("10", .seconds(10)), ("500ms", .milliseconds(500))] as [(String, Duration)])
+    func defaults(text: String, duration: Duration) {
+        #expect(Seconds(duration).defaultValueDescription == text)
+        #expect(Seconds(argument: text)?.duration == duration)
+    }
+
+    @Test(
         "a duration is shown in the units that a person would use",
         arguments: [
             (250, "250 ms"), (1000, "1 second"), (59_999, "59 seconds"), (60_000, "1 minute"),

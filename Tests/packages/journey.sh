@@ -98,6 +98,8 @@ expect end "$(sed -n 2p holder)"
 expect next "$(<waiter)"
 cat requests
 grep -q '^all ' requests || fail 'a request failed during the upgrade'
+prwlock log >log
+grep -q ' goes on with ' log || fail 'the log does not say that the sessions stay'
 if journalctl --unit=prwlockd.service | grep -i 'without its former sessions'; then fail 'sessions were lost'; fi
 
 step 'an administrator has stopped the socket: an upgrade does not start the service'
@@ -140,8 +142,8 @@ wait "$holder"
 echo '# of an administrator' >>/usr/local/share/man/man1/prwlock.1
 expect 1 "$(unpacked/install.sh >/dev/null 2>&1; echo $?)"
 sed -i '$d' /usr/local/share/man/man1/prwlock.1
-unpacked/install.sh --uninstall >/dev/null
-userdel prwlock 2>/dev/null
-rm -rf /var/lib/prwlock
-getent group prwlock >/dev/null && groupdel prwlock
+unpacked/install.sh --uninstall >end.log
+# What it advises, to remove the rest. The group has a member.
+eval "$(sed -n 's/^    //p' end.log)"
+for file in passwd group; do diff "$file" "/etc/$file" || fail "$file has changed"; done
 files | diff before - || fail 'files are left, or missing'

@@ -32,7 +32,7 @@ def test_a_percentile_is_that_of_the_native_command(
 
 
 def test_the_lock_that_was_waited_for_is_shown_with_its_holder(client: prwlock.Client, peer: Any) -> None:
-    assert command("hot") == "no lock has cost anything\n"
+    assert command("hot") == "no lock has cost anything yet; a time counts when it ends\n"
     assert command("hot", "--json") == "[]\n"
     holder, waiter = peer(), peer()
     assert holder.ask("write", "hot\x1b") == "True"
@@ -50,7 +50,7 @@ def test_the_lock_that_was_waited_for_is_shown_with_its_holder(client: prwlock.C
         assert row["waits"] == 1
         assert row["longest_wait_behind"]["pid"] == holder.pid
         assert len(row["wait_buckets"]) == 15
-    assert command("hot", "other") == "no lock has cost anything\n"
+    assert command("hot", "other") == "no lock has cost anything yet; a time counts when it ends\n"
 
 
 def test_wrong_options_get_one_line(daemon: Any) -> None:

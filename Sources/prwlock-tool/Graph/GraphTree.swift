@@ -27,7 +27,7 @@ struct GraphTree {
         let dots: String
 
         static let drawn = Lines(fork: "├ ", last: "└ ", bar: "│ ", arrow: "◀", dots: "…")
-        static let ascii = Lines(fork: "|-", last: "`-", bar: "| ", arrow: "<-", dots: "...")
+        static let ascii = Lines(fork: "+ ", last: "` ", bar: "| ", arrow: "<-", dots: "...")
     }
 
     /// - Parameter isUnicode: whether the terminal shows more than ASCII.

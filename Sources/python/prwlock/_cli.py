@@ -81,8 +81,8 @@ def _run_command(arguments: Sequence[str]) -> int:
 
 def _is_native(word: str) -> str:
     return (
-        f"only the native command has `{word}`, which the service installs as /usr/bin/prwlock; to build it: "
-        "`swift build -c release --product prwlock`"
+        f"only the native command has `{word}`, which is usually /usr/bin/prwlock, of the package prwlock; to build "
+        "it: `swift build -c release --product prwlock`"
     )
 
 

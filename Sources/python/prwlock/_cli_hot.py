@@ -50,7 +50,7 @@ def show(client: Client, asked: Asked) -> int:
     for row in rows:
         holder = _holder(row, facts)
         listing.add(_cells(row, holder), _members(row, holder))
-    listing.finish("no lock has cost anything")
+    listing.finish("no lock has cost anything yet; a time counts when it ends")
     return 0
 
 

@@ -100,8 +100,8 @@ class _NativeOnly(argparse.Action):
 
     def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
         parser.error(
-            "only the native command prints metrics, which the service installs as /usr/bin/prwlock; this one has "
-            "`stats --json`"
+            "only the native command prints metrics, which is usually /usr/bin/prwlock, of the package prwlock; "
+            "this one has `stats --json`"
         )
 
 
