@@ -40,7 +40,10 @@ enum MetricTable {
             gauge("process-watches", "process_watches", "Whether the daemon can watch processes: 1 or 0."),
             gauge("token-files", "token_files", "Files that remember the fencing tokens."),
             gauge("uptime-s", "uptime_seconds", "Time since the serving process began to serve.", .seconds),
-            counter("restarts", "restarts", "How often another process began to serve, by an upgrade too."),
+            counter(
+                "restarts", "restarts",
+                "How often another process began to serve, by an upgrade too; "
+                    + "a restart of the service sets it to 0."),
             Entry(row: "ledger-format", meaning: .buildLabel("ledger_format")),
             Entry(row: "pid-namespace", meaning: .omitted("it identifies a namespace and measures nothing")),
         ]
