@@ -38,7 +38,7 @@ struct ValidateCommand: ParsableCommand {
 struct RevokeCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "revoke", abstract: "Take a grant from its holder; for root and the daemon's own user.",
-        discussion: "The token is what `prwlock status` shows, so that nobody else's grant is hit by then.")
+        discussion: "The token is what `prwlock status` shows, so that no later grant is hit.")
 
     @OptionGroup var daemon: DaemonOptions
 

@@ -7,7 +7,7 @@ import PRWLock
 struct ListCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "list", abstract: "List locks, in the order of their names.",
-        discussion: "A lock that nobody holds or waits for is listed only if its last writer died.")
+        discussion: "A free lock that no request waits for is listed only if its last writer died.")
 
     @OptionGroup var show: ShowOptions
     @OptionGroup var daemon: DaemonOptions

@@ -200,6 +200,23 @@ import Testing
         #expect(Revocation(of: holder, alone, nil).consequence == "No request waits for the lock.")
     }
 
+    @Test("an empty table says why it is empty, and whether that is so for all names")
+    func emptiness() throws {
+        var sample = try sample()
+        sample.locks = []
+        #expect(sample.text(.plain, .waiters, isFiltered: false).text.hasSuffix("\nno request waits\n"))
+        #expect(
+            sample.text(.plain, .waited, isFiltered: true).text.hasSuffix(
+                "\nno request waits for a lock with such a name\n"))
+        #expect(
+            sample.text(.plain, .grants, isFiltered: true).text.hasSuffix(
+                "\nno lock with such a name was granted since the last look\n"))
+        sample.rate = nil
+        #expect(
+            sample.text(.plain, .grants, isFiltered: false).text.hasSuffix(
+                "\nthe rates are known after the next look\n"))
+    }
+
     @Test("the order has its own line, also beside long counters")
     func order() throws {
         var sample = try sample()

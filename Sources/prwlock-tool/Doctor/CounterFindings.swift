@@ -116,7 +116,7 @@ extension DaemonFacts {
                     "marks",
                     count == 1 ? "the last writer of 1 lock died" : "the last writers of \(count) locks died",
                     meaning:
-                        "The next holders are told so (ownerdied), until a writer has released the lock. `prwlock list` names them.",
+                        "Each later grant has a mark (ownerdied), until a writer has released the lock. `prwlock list` names them.",
                     [("marks", .integer(count))]))
         }
         return findings

@@ -78,7 +78,10 @@ struct TopCommand: ParsableCommand {
         // Rates need two looks.
         usleep(UInt32(clamping: interval.duration.wholeNanoseconds / 1000))
         let sample = try source.ask(question)
-        StandardOutput.write(show.json ? "\(sample.json.encoded)\n" : sample.text(show.style))
+        StandardOutput.write(
+            show.json
+                ? "\(sample.json.encoded)\n"
+                : sample.text(show.style, question.order, isFiltered: !names.prefix.isEmpty))
     }
 }
 
@@ -94,14 +97,24 @@ extension Pen {
 
 extension TopSample {
     /// For people: the counters, and the table of locks.
-    func text(_ style: Style) -> Shown {
+    func text(_ style: Style, _ order: TopOrder, isFiltered: Bool) -> Shown {
         let layout = TopLayout(
             columns: style.columns ?? 1000, rows: 0, state: TopState(), sample: self, problem: nil)
         var text: Shown = "\(daemon)\n\(layout.counters)\n"
-        guard !locks.isEmpty else { return text + "no request waits\n" }
+        guard !locks.isEmpty else { return text + "\(emptiness(order, isFiltered: isFiltered))\n" }
         var table = TopLayout.table(style)
         text += "\n" + table.render(locks.map(\.cells))
         return text
+    }
+
+    /// Why the table is empty.
+    func emptiness(_ order: TopOrder, isFiltered: Bool) -> String {
+        let names = isFiltered ? " with such a name" : ""
+        switch order {
+        case .waiters, .waited: return "no request waits" + (isFiltered ? " for a lock" + names : "")
+        case .grants where rate == nil: return "the rates are known after the next look"
+        case .grants: return "no lock\(names) was granted since the last look"
+        }
     }
 
     /// For programs: durations are in milliseconds.

@@ -90,15 +90,11 @@ struct TopLayout {
             ], style: style)
     }
 
-    /// Why the table is empty.
+    /// Why the table is empty, and what else there is to see.
     private var emptiness: String {
         if problem != nil { return "" }
-        switch state.order {
-        case .waiters, .waited: return "no request waits (g shows the locks with most grants)"
-        case .grants:
-            return sample.rate == nil
-                ? "the rates are known after the next look" : "no lock was granted since the last look"
-        }
+        let words = sample.emptiness(state.order, isFiltered: !state.prefix.isEmpty)
+        return state.order == .grants ? words : words + " (g sorts by grants a second)"
     }
 
     /// The heading of a table and as many of its rows as there is room for, among them the chosen one.
