@@ -17,7 +17,9 @@ extension Server {
         let chosen =
             kept
             .filter { $0.name.text.utf8.starts(with: prefix.utf8) && rights.allow(.look, $0.name) }
-            .sorted { ($0.key(rank), $1.name.text) > ($1.key(rank), $0.name.text) }
+            // The costs of a lock are much to move, and few names need to be compared.
+            .map { (key: $0.key(rank), name: $0.name) }
+            .sorted { $0.key != $1.key ? $0.key > $1.key : $0.name.text < $1.name.text }
             .prefix(most)
         return .rows(.hot(chosen.map(\.name), tag))
     }
