@@ -135,6 +135,7 @@ import Testing
         #expect(text.contains("Revoke shop/orders (write, token 42)"))
         #expect(text.contains("from process 811 of ann (job-811)?"))
         #expect(text.contains("15 requests wait; the first one gets the lock at once."))
+        #expect(text.contains(" Its token is void."))
         #expect(state.press(.enter, over: sample) == .none)
         #expect(screen(state, sample).text.contains("nothing was revoked"))
         _ = state.press(.character("r"), over: sample)

@@ -63,7 +63,7 @@ extension TopLayout {
             ScreenLine(
                 "Revoke \(revocation.lock.shown) (\(revocation.mode), token \(revocation.token))", .alarm),
             ScreenLine("from \(revocation.holder)?", .alarm),
-            ScreenLine("The process gets a notice, and goes on without the lock. Its token counts no more."),
+            ScreenLine("The process gets a notice and goes on without the lock. Its token is void."),
             ScreenLine(revocation.consequence),
         ]
         if revocation.mode == .write {

@@ -64,6 +64,10 @@ struct TopLayout {
     private var notice: ScreenLine {
         if let problem { return ScreenLine(problem, .alarm) }
         if !state.message.isEmpty { return ScreenLine(state.message, .strong) }
+        switch state.view {
+        case .help, .process: return ScreenLine()
+        case .locks, .people, .typing, .question: break
+        }
         var line = ScreenLine(state.order.inWords, .faint)
         if !state.prefix.isEmpty { line.append(", only names that begin with '\(state.prefix)'", .strong) }
         return line
