@@ -29,6 +29,10 @@ struct Prwlock: ParsableCommand {
 
     static func main() {
         StandardDescriptors.openClosed()
+        if let fault = CommandWords.fault {
+            StandardError.report(fault)
+            Glibc.exit(Complaint.system)
+        }
         do {
             var command = try parseAsRoot(ArgumentSpelling.read(CommandLine.carriedArguments))
             try command.run()

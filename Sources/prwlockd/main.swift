@@ -3,6 +3,7 @@ import Posix
 import Rendezvous
 
 StandardDescriptors.openClosed()
+if let fault = CommandWords.fault { Daemon.refuse(fault) }
 
 // Makes a configuration of options, environment and file, and carries out what the command line requests.
 // A worker is a copy of the keeper, in which the run returns: it begins again. If the options have a fault by then, it goes on

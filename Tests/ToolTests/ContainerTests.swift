@@ -94,6 +94,18 @@ struct ContainerTests {
         #expect(try session.ask("STATUS jobs") == "END 0")
     }
 
+    @Test("without /proc no program takes its command line for an empty one")
+    func unreadableCommandLine() throws {
+        for program in ["prwlock list", "\(DaemonProcess.executable) --version"] {
+            let script = "mount -t tmpfs none /proc && exec \(program)"
+            let shell = try ToolProcess(
+                "/usr/bin/unshare", ["unshare", "-m", "sh", "-c", script], socket: daemon.socketPath)
+            #expect(try shell.rest().isEmpty)
+            #expect(try shell.complaints().contains("the command line cannot be read: mount /proc here"))
+            #expect([64, 71].contains(try shell.status()))
+        }
+    }
+
     @Test("a process is described only if the daemon is in the same namespace of process ids")
     func facts() throws {
         #expect(try session.ask("WRITE jobs") == "GRANTED jobs write token=1")
