@@ -116,8 +116,9 @@ struct RowReply {
             var hasRoom = true
             while hasRoom, let name = left.popFirst() {
                 page.examined += 1
-                // What has not waited any longer has no row.
-                guard let waits = table.contention(of: name, at: now), let lock = table.summary(of: name)
+                // Other rules may hold by now, and nothing may wait any longer.
+                guard rights.allow(.look, name), let waits = table.contention(of: name, at: now),
+                    let lock = table.summary(of: name)
                 else { continue }
                 page.examined += lock.looked / 8
                 hasRoom = page.write(Self.row(lock, waited: waits.waited, table, fleet))
@@ -128,7 +129,8 @@ struct RowReply {
             var hasRoom = true
             while hasRoom, let name = left.popFirst() {
                 page.examined += 1
-                if let costs = table.times.hot[name] { hasRoom = page.write(.hot(Row.Hot(costs, at: now))) }
+                guard rights.allow(.look, name), let costs = table.times.hot[name] else { continue }
+                hasRoom = page.write(.hot(Row.Hot(costs, at: now)))
             }
             rest = .hot(left)
             return left.isEmpty

@@ -116,6 +116,26 @@ import Testing
         #expect(names(room).count == 2)
     }
 
+    @Test(
+        "rules that come while rows are written hold for those that are left",
+        arguments: ["HOT", "LIST by=waiters"])
+    func newRules(request: String) throws {
+        let room = Room { $0.turns.rows = 4 }
+        for number in 10..<50 {
+            for name in ["secret/\(number)", "waited/\(number)"] {
+                room.send("a", "WRITE \(name)\n")
+                room.send("b", "READ \(name)\n")
+            }
+            room.send("a", "RELEASE secret/\(number)\nWRITE secret/\(number)\n")
+            room.send("c", "READ secret/\(number)\n")
+        }
+        room.open("q", userID: 7)
+        room.say("q", "\(request) secret/\n")
+        let users = PolicyNames(user: { $0 == "bob" ? 7 : nil }, group: { _ in nil })
+        room.server.setPolicy(try Policy(parsing: "deny user=bob look secret/\n", users))
+        #expect(room.hear("q").count < 20)
+    }
+
     @Test("short grants that nothing waits for are counted by samples, in all exactly") func samples() {
         let room = Room()
         for _ in 0..<4_000 { room.send("a", "WRITE jobs\nRELEASE jobs\n") }
