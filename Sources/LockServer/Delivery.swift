@@ -37,7 +37,7 @@ extension Server {
             noteAnswer(to: client)
         case .refused(let session, let tag, let name, let mode, let refusal):
             guard let client = conversations.openIndex(of: session) else { return }
-            conversations[client].write(reply(refusal, name, mode, client), tag)
+            conversations[client].write(reply(refusal, name, mode, client, hasWaited: true), tag)
             noteAnswer(to: client)
         case .expired(let session, let name, let token, _):
             #if DEBUG

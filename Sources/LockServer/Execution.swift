@@ -315,7 +315,7 @@ extension Server {
         case .waiting: return .later(cost: cost)
         case .refused(let refusal):
             if carriedOut != nil { noteLimit(refusal) }
-            return .reply(reply(refusal, name, mode, client), cost: cost)
+            return .reply(reply(refusal, name, mode, client, hasWaited: false), cost: cost)
         }
     }
 

@@ -14,10 +14,11 @@ extension Server {
 
     /// The reply to a request for a lock that is refused, now or after it waited. Counts and notes the refusal.
     mutating func reply(
-        _ refusal: Refusal, _ name: LockName, _ mode: LockMode, _ client: ConversationIndex
+        _ refusal: Refusal, _ name: LockName, _ mode: LockMode, _ client: ConversationIndex, hasWaited: Bool
     ) -> Reply {
         switch refusal {
-        case .busy(let blockers) where isUndecided(blockers, name):
+        // What is busy at once is so for a request of this host, which may itself wait for a claim.
+        case .busy(let blockers) where hasWaited && isUndecided(blockers, name):
             return .error(unavailable(name).about(name, mode))
         case .busy(let blockers):
             statistics.busy += 1

@@ -250,6 +250,20 @@ import Testing
         #expect(room.hosts[1].sessions["a"].map { room.hosts[1].server.interest(in: $0) } == .close)
     }
 
+    @Test("behind a request of this host that waits for a claim, a lock is busy, and not unavailable")
+    func busyBehindClaim() {
+        let room = FleetRoom()
+        room.play("1 is cut off")
+        room.say(1, "a", "WRITE jobs wait=300ms\n")
+        room.play(
+            """
+            1b> WRITE jobs wait=0
+            1b< BUSY jobs write held-by=?
+            1b> READ jobs wait=0
+            1b< BUSY jobs read held-by=?
+            """)
+    }
+
     @Test("the death of a client ends what other hosts are asked about at once (G6)") func deadProbe() {
         let room = FleetRoom()
         room.play("1 is cut off")
