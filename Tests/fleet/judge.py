@@ -51,8 +51,6 @@ class Judge:
         self._validations: list[dict[str, Any]] = []
         #: By host: when a worker was killed last.
         self._worker_killed: dict[str, int] = {}
-        #: When a worker of any host was killed.
-        self._worker_kills: list[int] = []
         #: The sessions that have got an answer.
         self._answered: set[tuple[int, Any]] = set()
         for event in events:
@@ -76,7 +74,6 @@ class Judge:
             self.counts[f"VALIDATE: {event['how']}"] += 1
         elif kind == "worker-killing":
             self._worker_killed[event["host"]] = time
-            self._worker_kills.append(time)
         elif "op" in event:
             self._hear(self._by_name[process, event["op"]], event)
         elif kind == "extended":
@@ -267,9 +264,6 @@ class Judge:
                 self.fail("late", f"{one} was answered {late:.0f} ms after its time was over")
         if one.how in ("TIMEOUT", "cluster-unavailable") and one.of is None and self.is_calm(one.ask, answer):
             if one.how == "cluster-unavailable":
-                # With `wait=0` the other host has half a second to answer, and its next worker needs some of it.
-                if one.wait == 0 and any(one.ask - SECOND <= time <= answer for time in self._worker_kills):
-                    return
                 self.fail("unavailable", f"{one} was refused while nothing was wrong")
             elif one.wait * MILLISECOND >= PATIENCE:
                 self.fail("starved", f"{one} waited for {one.wait} ms while nothing was wrong")

@@ -236,14 +236,6 @@ class Answers(unittest.TestCase):
         self.assertEqual(self.refused(20, "cluster-unavailable", 300, FleetStory().fault(1, 5)), [])
         self.assertEqual(self.refused(9_020, "cluster-unavailable", 10_000, FleetStory().fault(1, 5)), [])
 
-    def test_unavailable_beside_a_killed_worker(self) -> None:
-        def story() -> FleetStory:
-            return FleetStory().note(5, 1, "worker-killing", host="host1")
-
-        self.assertEqual(self.refused(520, "cluster-unavailable", 0, story()), [])
-        self.assertEqual(self.refused(520, "cluster-unavailable", 0), ["unavailable"])
-        self.assertEqual(self.refused(520, "cluster-unavailable", 300, story()), ["unavailable"])
-
     def test_never_answered(self) -> None:
         story = FleetStory()
         story.ask(10, WRITER, "write", lock="f/jobs")
