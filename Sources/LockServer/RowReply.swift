@@ -72,6 +72,9 @@ struct RowReply {
         let rights = conversations[reader].verdict.rights
         defer { count += page.rows }
         switch rest {
+        // Rules that come while rows are written hold for those that are left.
+        case .status(let name, _, _) where !rights.allow(.look, name): return true
+        case .claims(let name, _) where !rights.allow(.look, name): return true
         case .status(let name, var cursor, var room):
             page.examined = table.forEachStatusRow(on: name, from: &cursor, budget: page.most, at: now) {
                 let hasRoom = page.write(Self.row($0, of: name, conversations, rights))
@@ -116,7 +119,7 @@ struct RowReply {
             var hasRoom = true
             while hasRoom, let name = left.popFirst() {
                 page.examined += 1
-                // Other rules may hold by now, and nothing may wait any longer.
+                // Nothing may wait any longer.
                 guard rights.allow(.look, name), let waits = table.contention(of: name, at: now),
                     let lock = table.summary(of: name)
                 else { continue }

@@ -13,7 +13,7 @@ extension Character {
         }
     }
 
-    /// The blocks whose characters are wide. A character that is not assigned is escaped before it gets here.
+    /// The blocks of wide characters. A character that is not assigned was escaped before.
     private static let wide: [ClosedRange<UInt32>] = [
         0x1100...0x115F, 0x2E80...0x303E, 0x3041...0x4DBF, 0x4E00...0xA4CF, 0xA960...0xA97C, 0xAC00...0xD7A3,
         0xF900...0xFAFF, 0xFE30...0xFE6F, 0xFF01...0xFF60, 0xFFE0...0xFFE6, 0x16FE0...0x18D08,

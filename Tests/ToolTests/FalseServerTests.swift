@@ -170,4 +170,17 @@ struct FalseServerTests {
             #expect(try tool.status() == 75)
         }
     }
+
+    @Test(
+        "a lock that the rules hide is not called free or stale",
+        arguments: [["status", "jobs"], ["status", "--json", "jobs"], ["validate", "jobs", "1"]])
+    func hidden(words: [String]) throws {
+        let server = try FalseServer(
+            verbs: ["STATUS", "VALIDATE"], reply: "DENIED jobs look reason=not-permitted")
+        let tool = try ToolProcess(
+            ToolProcess.programs + "/prwlock", ["prwlock"] + words, socket: server.socketPath)
+        #expect(try tool.complaints() == "prwlock: you may not look at jobs: not-permitted\n")
+        #expect(try tool.rest() == "")
+        #expect(try tool.status() == 77)
+    }
 }

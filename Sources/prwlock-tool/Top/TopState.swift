@@ -28,7 +28,7 @@ struct TopState {
 
     var view = View.locks
     var order = TopOrder.waiters
-    /// Only locks whose names begin so, as plain text.
+    /// The beginning of the names to show, as plain text.
     var prefix = ""
     var isPaused = false
     /// What happened last, until the next key.

@@ -10,7 +10,7 @@ from pathlib import Path
 from kit.case import Trial, case, require_root
 from kit.failure import Failure, Skipped, require, require_equal
 
-#: A user of whom no process is trusted: `nobody`.
+#: A user that no client trusts: `nobody`.
 STRANGER = 65534
 
 #: Serves at a path until its input ends: grants everything, and prints each line that it reads.
