@@ -23,6 +23,8 @@ struct FleetSimulation {
         var isGone = false
         /// The highest epoch that its daemons have kept in a file.
         var epoch: Int64 = 0
+        /// The names of which a transaction that is not answered gives up the write claim.
+        var yielded: [StoreRequestID: [String]] = [:]
     }
 
     /// A process with a session.
@@ -160,6 +162,7 @@ struct FleetSimulation {
             case .death(let session): daemon.died(session, at: local)
             case .delivery(let delivery):
                 trace.add(now, hosts[index].name, "<- \(delivery)")
+                noteAnswer(delivery, to: index)
                 daemon.deliver(delivery, at: local)
             }
         }
@@ -181,10 +184,20 @@ struct FleetSimulation {
         while let (id, request, deadline) = daemon.nextRequest(at: local) {
             trace.add(now, hosts[index].name, "-> \(id.rawValue) \(request)")
             let end = hosts[index].clock.world(deadline)
+            let yielded = registers.names(yieldedBy: request, of: hosts[index].name)
+            if !yielded.isEmpty { hosts[index].yielded[id] = yielded }
             network.send(id, request, deadline: end, from: index, at: now)
             count += 1
             if count > 1_000 { throw Violation("\(hosts[index].name) sends without an end") }
         }
+    }
+
+    /// Without an answer, a host cannot know whether it had a claim all the time, or has got it back with another writer's mark.
+    private mutating func noteAnswer(_ delivery: SimulatedNetwork.Delivery, to index: Int) {
+        guard case .answer(let id, let answer) = delivery,
+            let names = hosts[index].yielded.removeValue(forKey: id), case .unknown = answer
+        else { return }
+        for name in names { oracle.mayBeMarked(name) }
     }
 
     private mutating func killWorker(_ index: Int) throws {

@@ -144,6 +144,9 @@ struct Oracle {
         marks[name] = max(marks[name] ?? .none, state)
     }
 
+    /// A host cannot know whether a writer of another one has died with the name in the meantime.
+    mutating func mayBeMarked(_ name: String) { raiseMark(name, .possible) }
+
     private mutating func forget(_ isMeant: (Party) -> Bool) {
         for hold in releasing.values where isMeant(hold.party) { raiseMark(hold.name, .possible) }
         holds.removeAll { isMeant($0.party) }

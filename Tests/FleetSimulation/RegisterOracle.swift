@@ -95,6 +95,27 @@ struct RegisterOracle {
 
     func hasSession(_ host: String) -> Bool { sessions[host] != nil }
 
+    /// The names of which a transaction gives up the write claim of a host.
+    func names(yieldedBy request: StoreRequest, of host: String) -> [String] {
+        guard case .transaction(let transaction) = request else { return [] }
+        func isWriter(_ register: PlainRegister?) -> Bool {
+            register?.holders.contains { $0.host == host && $0.mode == "write" } ?? false
+        }
+        return transaction.then.compactMap { operation in
+            guard let (key, next) = Self.change(operation), key.hasPrefix(prefix + "n/") else { return nil }
+            let name = String(key.dropFirst(prefix.count + 2))
+            return isWriter(registers[name]) && !isWriter(next) ? name : nil
+        }
+    }
+
+    private static func change(_ operation: StoreOperation) -> (key: String, next: PlainRegister?)? {
+        switch operation {
+        case .put(let key, let value, _): (String(decoding: key, as: UTF8.self), try? PlainRegister(value))
+        case .delete(let key): (String(decoding: key, as: UTF8.self), nil)
+        case .get, .list: nil
+        }
+    }
+
     /// The registers, for a failure.
     var described: String {
         registers.filter { $0.value != PlainRegister() }.map { "\($0.key): \($0.value)" }.sorted()
