@@ -340,6 +340,11 @@ struct Oracle {
         if let hold = late.first(where: { $0.until.advanced(by: .milliseconds(3)) < now }) {
             throw Violation("G9: extended, and not revoked: \(hold)")
         }
+        // The daemon sees a writer return them in order, unless it takes them before.
+        for hold in late where releasing[hold.key] == nil {
+            releasing[hold.key] = hold
+            if hold.isWriter { marks[hold.name] = .possible }
+        }
         for place in holds.indices
         where holds[place].party.client == client && settings.isShared(holds[place].name) {
             holds[place].until = max(holds[place].until, until)

@@ -212,9 +212,17 @@ public struct SimulatedNetwork {
         for host in links.indices { disconnect(host, for: .milliseconds(generator.number(1...100)), at: now) }
     }
 
-    /// Ends all faults of the network: what is silent speaks again.
+    /// Ends all faults of the network: what is silent speaks again, and what is late arrives. A late keep-alive of a dead host
+    /// would otherwise have its lease live on in the calm.
     public mutating func calm(at now: Instant) {
         faults = .none
+        var late: [Event] = []
+        agenda.removeAll { event in
+            guard case .arrival = event else { return false }
+            late.append(event)
+            return true
+        }
+        for event in late { agenda.note(event, at: now.advanced(by: delay())) }
         for host in links.indices {
             links[host].silentUntil = min(links[host].silentUntil, now)
             links[host].muteUntil = min(links[host].muteUntil, now)
