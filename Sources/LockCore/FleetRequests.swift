@@ -174,7 +174,7 @@ extension LockTable {
     private mutating func unlinkFleetWaiter(of lock: Slot<Lock>) {
         guard let waiter = stake(of: lock).waiter else { return }
         let record = waiters[waiter]
-        forgetFirstWriter(waiter, record)
+        forgetFirstWriter(waiter)
         locks[lock].removeWaiter(waiter, record.mode, isUpgrade: record.upgrades != nil, in: &waiters)
         Self.changeStake(in: &waits, of: record.owner, owners, on: lock) { $0.remove(waiter) }
         owners[record.owner].waiters.remove(waiter, in: &waiters)

@@ -26,9 +26,8 @@ extension LockTable {
             refuse(waiter, .noToken, as: .refused)
             return
         }
-        let record = waiters[waiter]
+        let record = removeWaiter(waiter, keepingOwner: true)
         let session = id(of: owners[record.owner].session)
-        removeWaiter(waiter, keepingOwner: true)
         let grant: Slot<Grant>
         var former: Change?
         if let upgraded = record.upgrades {

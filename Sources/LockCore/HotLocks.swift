@@ -84,7 +84,7 @@ public struct HotLocks: Sendable {
 
     private var kept: [Costs] = []
     private var places: NamePlaces?
-    /// The places as a binary heap, with the least weight first.
+    /// The places as a binary heap, with the least weight first; empty while places are left for new names.
     private var heap: [Int] = []
     /// The place that was found last: of a lock that goes from one owner to the next, a wait and a grant end together.
     private var lastFound = 0
@@ -93,7 +93,7 @@ public struct HotLocks: Sendable {
     mutating func count(_ weight: Int, at place: Int, _ count: (inout Costs) -> Void) {
         kept[place].counted &+= weight
         count(&kept[place])
-        sink(place)
+        if !heap.isEmpty { sink(place) }
     }
 
     /// The costs of all locks that have a place, in no stated order.
@@ -129,29 +129,24 @@ public struct HotLocks: Sendable {
         if places == nil { places = NamePlaces(capacity: Self.most) }
         let place = kept.count
         kept.append(Costs(name: name, over: 0))
-        kept[place].position = place
-        heap.append(place)
-        rise(place)
         return place
     }
 
     /// Gives the place with the least weight to another lock.
     private mutating func yieldPlace(_ name: LockName) -> Int {
+        if heap.isEmpty { makeHeap() }
         let place = heap[0]
         places?.remove(place)
-        // Its weight stays the same, so it stays at the top of the heap.
+        // Its weight stays the same, so it stays at the top of the heap, where a new one is.
         kept[place] = Costs(name: name, over: kept[place].weight)
         return place
     }
 
     // MARK: - The heap
 
-    private mutating func rise(_ place: Int) {
-        while kept[place].position > 0 {
-            let above = heap[(kept[place].position - 1) / 2]
-            guard kept[place].weight < kept[above].weight else { return }
-            exchange(place, above)
-        }
+    private mutating func makeHeap() {
+        heap = kept.indices.sorted { kept[$0].weight < kept[$1].weight }
+        for (position, place) in heap.enumerated() { kept[place].position = position }
     }
 
     private mutating func sink(_ place: Int) {

@@ -54,11 +54,13 @@ public struct LockTimes: Sendable {
         let since: Instant
         let end: Instant
 
+        var isLong: Bool { end.nanoseconds &- since.nanoseconds >= Int64(LockTimes.long) * 1_000 }
+
         /// How much of the time since an instant it took.
         func overlap(since start: Instant) -> Int64 { end.nanoseconds - max(since, start).nanoseconds }
     }
 
-    /// The last such grant of a lock, and the longest one.
+    /// The last such grant of a lock, and the longest one of those of a millisecond and more.
     private struct Recent {
         var lock = UInt32.max
         var last: Hold?
@@ -68,12 +70,18 @@ public struct LockTimes: Sendable {
     /// How many locks `recent` knows. Two locks with one place displace each other; then a holder is not known.
     private static var recentCount: Int { 64 }
 
-    /// Notes a grant that ends while requests wait for its lock, the oldest since an instant.
-    mutating func noteEnd(_ hold: Hold, on lock: Slot<Lock>, oldest: Instant) {
+    /// Notes a grant that ends while requests wait for its lock. Returns whether it was long: then call `noteLong` too.
+    mutating func noteEnd(_ hold: Hold, on lock: Slot<Lock>) -> Bool {
         if recent.isEmpty { recent = Array(repeating: Recent(), count: Self.recentCount) }
         let place = Int(lock.raw) % Self.recentCount
         if recent[place].lock != lock.raw { recent[place] = Recent(lock: lock.raw) }
         recent[place].last = hold
+        return hold.isLong
+    }
+
+    /// Notes a long grant that has just been noted, with the instant since when the oldest request has waited.
+    mutating func noteLong(_ hold: Hold, on lock: Slot<Lock>, oldest: Instant) {
+        let place = Int(lock.raw) % Self.recentCount
         guard let longest = recent[place].longest, longest.end > oldest,
             longest.overlap(since: oldest) > hold.overlap(since: oldest)
         else {
@@ -117,17 +125,18 @@ extension LockTable {
     /// Notes a grant that ends while requests wait for its lock.
     @inline(never)
     mutating func noteBlocker(_ grant: Grant) {
-        guard let oldest = oldestWait(on: grant.lock) else { return }
-        times.noteEnd(hold(grant), on: grant.lock, oldest: oldest)
+        let hold = hold(grant)
+        guard times.noteEnd(hold, on: grant.lock), let oldest = oldestWait(on: grant.lock) else { return }
+        times.noteLong(hold, on: grant.lock, oldest: oldest)
     }
 
     /// Counts a wait that ends, whatever its end. Call this while the records of the request and its lock are there.
-    mutating func noteWait(_ waiter: Waiter) {
-        let time = microseconds(since: waiter.since)
+    mutating func noteWait(_ waiter: Slot<Waiter>) {
+        let time = microseconds(since: waiters[waiter].since)
         times.noteWait(time)
-        let place = times.hot.place(of: name(of: waiter.lock))
+        let place = times.hot.place(of: name(of: waiters[waiter].lock))
         let isLongest = time > times.hot.longestWait(at: place)
-        let behind = isLongest ? blocker(of: waiter) : nil
+        let behind = isLongest ? blocker(of: waiters[waiter]) : nil
         times.hot.count(time, at: place) {
             $0.waits.add(time)
             if isLongest { $0.longest = HotLocks.LongestWait(time: time, end: clock, behind: behind) }

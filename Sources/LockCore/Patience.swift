@@ -219,8 +219,8 @@ extension LockTable {
 
     /// Takes note that a contender leaves its row.
     @inline(__always)
-    mutating func forgetFirstWriter(_ contender: Slot<Waiter>, _ record: Waiter) {
-        guard !firstWriters.isEmpty, firstWriters[record.lock] == contender else { return }
-        firstWriters[record.lock] = record.rowLinks.next
+    mutating func forgetFirstWriter(_ contender: Slot<Waiter>) {
+        guard !firstWriters.isEmpty, firstWriters[waiters[contender].lock] == contender else { return }
+        firstWriters[waiters[contender].lock] = waiters[contender].rowLinks.next
     }
 }

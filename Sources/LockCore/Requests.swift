@@ -202,24 +202,26 @@ extension LockTable {
         return waiter
     }
 
-    /// Removes a waiting request without an answer. The caller reconciles the lock.
-    mutating func removeWaiter(_ waiter: Slot<Waiter>, keepingOwner: Bool = false) {
-        let record = waiters[waiter]
-        let lock = record.lock
-        let session = owners[record.owner].session
-        noteWait(record)
+    /// Removes a waiting request without an answer, and returns it. The caller reconciles the lock.
+    @discardableResult
+    mutating func removeWaiter(_ waiter: Slot<Waiter>, keepingOwner: Bool = false) -> Waiter {
+        let (lock, owner) = (waiters[waiter].lock, waiters[waiter].owner)
+        let session = owners[owner].session
+        noteWait(waiter)
         if locks[lock].isShared { noteWaiter(-1, waiter) }
-        forgetFirstWriter(waiter, record)
+        forgetFirstWriter(waiter)
         endPatience(waiter)
-        locks[lock].removeWaiter(waiter, record.mode, isUpgrade: record.upgrades != nil, in: &waiters)
-        Self.changeStake(in: &waits, of: record.owner, owners, on: lock) { $0.remove(waiter) }
-        if let tag = record.tag { labels[labels(of: session)].tags[tag] = nil }
+        locks[lock].removeWaiter(
+            waiter, waiters[waiter].mode, isUpgrade: waiters[waiter].upgrades != nil, in: &waiters)
+        Self.changeStake(in: &waits, of: owner, owners, on: lock) { $0.remove(waiter) }
+        if let tag = waiters[waiter].tag { labels[labels(of: session)].tags[tag] = nil }
         charge(session, waiters: -1)
-        if let deadline = record.deadline { agenda.remove(deadline, of: sessions[session].account) }
-        owners[record.owner].waiters.remove(waiter, in: &waiters)
-        waiters.remove(waiter)
+        if let deadline = waiters[waiter].deadline { agenda.remove(deadline, of: sessions[session].account) }
+        owners[owner].waiters.remove(waiter, in: &waiters)
+        let record = waiters.take(waiter)
         noteFact(.waiter, waiter.raw)
-        if !keepingOwner { removeIfIdle(record.owner) }
+        if !keepingOwner { removeIfIdle(owner) }
+        return record
     }
 
     /// Removes a waiting request and answers it with a refusal. The caller reconciles the lock.

@@ -71,20 +71,38 @@ struct Slab<Record: Placeable>: ~Copyable {
         return chunks[Int(slot.raw >> Self.chunkBits)] + (Int(slot.raw) & (Self.chunkSize - 1))
     }
 
-    mutating func insert(_ record: Record) -> Slot<Record> {
-        var slot = free.popLast()
-        if slot == nil {
-            grow()
-            slot = free.popLast()
-        }
-        guard let slot else { preconditionFailure("a slab that has grown has free slots") }
-        self[Slot(raw: slot)] = record
+    // Inlined: a call would copy the record.
+    @inline(__always)
+    mutating func insert(_ record: consuming Record) -> Slot<Record> {
+        let slot = takeVacant()
+        // What is vacant keeps no object alive, so nothing needs to end.
+        pointer(to: slot).initialize(to: record)
         count += 1
+        return slot
+    }
+
+    private mutating func takeVacant() -> Slot<Record> {
+        if let slot = free.popLast() { return Slot(raw: slot) }
+        grow()
+        guard let slot = free.popLast() else { preconditionFailure("a slab that has grown has free slots") }
         return Slot(raw: slot)
     }
 
     mutating func remove(_ slot: Slot<Record>) {
         self[slot] = .vacant
+        noteVacant(slot)
+    }
+
+    /// Removes a record, and returns it.
+    mutating func take(_ slot: Slot<Record>) -> Record {
+        let record = pointer(to: slot).move()
+        pointer(to: slot).initialize(to: .vacant)
+        noteVacant(slot)
+        return record
+    }
+
+    @inline(__always)
+    private mutating func noteVacant(_ slot: Slot<Record>) {
         count -= 1
         if count == 0, bound > 1 << Self.chunkBits {
             for index in 0..<Int(bound >> Self.chunkBits) { Self.dispose(of: chunks[index]) }
