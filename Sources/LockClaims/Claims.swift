@@ -223,7 +223,7 @@ public struct Claims: ~Copyable {
     /// States for which locks of other hosts the holders of recalled locks wait.
     public mutating func updateWaits(_ edges: [WaitEdge], at now: Instant) {
         advance(to: now)
-        if waits.update(edges, at: now, stamp: newestRevision), session != nil {
+        if waits.update(edges, of: configuration.host, at: now, stamp: newestRevision), session != nil {
             outbox.append(.publishWaits)
         }
     }

@@ -47,8 +47,8 @@ struct FleetWaits {
         return isWanted
     }
 
-    /// Returns whether something else is to be published.
-    mutating func update(_ edges: [WaitEdge], at now: Instant, stamp: Revision) -> Bool {
+    /// Takes the edges of this moment, and looks for circles with them. Returns whether something else is to be published.
+    mutating func update(_ edges: [WaitEdge], of host: HostName, at now: Instant, stamp: Revision) -> Bool {
         var next: [WaitEdge: Revision] = [:]
         for edge in edges { next[edge] = latest[edge] ?? stamp }
         var lasting = next.filter { latest[$0.key] != nil }
@@ -59,8 +59,10 @@ struct FleetWaits {
             lasting = Dictionary(uniqueKeysWithValues: oldest.prefix(Self.limit).map { ($0.key, $0.value) })
         }
         latest = next
-        defer { (published, isUncertain) = (lasting, false) }
-        return isUncertain || published != lasting
+        let isOther = isUncertain || published != lasting
+        (published, isUncertain) = (lasting, false)
+        look(at: now, of: host)
+        return isOther
     }
 
     /// The value of this host's key; nil for none.
@@ -125,11 +127,10 @@ struct FleetWaits {
         return circles
     }
 
-    mutating func advance(to now: Instant, of host: HostName, isRecalling: Bool) {
+    mutating func advance(to now: Instant, isRecalling: Bool) {
         guard isActive(isRecalling), now >= nextQuestion else { return }
         isWanted = true
         nextQuestion = now.advanced(by: Self.period)
-        look(at: now, of: host)
     }
 
     func nextDeadline(isRecalling: Bool) -> Instant? { isActive(isRecalling) ? nextQuestion : nil }

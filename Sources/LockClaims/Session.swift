@@ -46,7 +46,7 @@ extension Claims {
             settle(name)
         }
         sweepSome()
-        if session != nil { waits.advance(to: now, of: configuration.host, isRecalling: recalls > 0) }
+        if session != nil { waits.advance(to: now, isRecalling: recalls > 0) }
         if isLeaving { goOnLeaving() }
     }
 

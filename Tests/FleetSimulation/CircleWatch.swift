@@ -62,7 +62,7 @@ struct CircleWatch {
             for other in waiting
             where other.name == request.name && other.party != request.party
                 && (oracle.settings.isShared(other.name) || other.party.host == request.party.host)
-                && other.mode.conflicts(with: request.mode)
+                && conflicts(other.mode, of: other.party, request)
             {
                 parties.insert(other.party)
             }
@@ -91,9 +91,12 @@ struct CircleWatch {
     private static func blocks(_ hold: Hold, _ request: Asked, _ settings: FleetSettings) -> Bool {
         guard hold.name == request.name, hold.party != request.party else { return false }
         guard settings.isShared(hold.name) || hold.party.host == request.party.host else { return false }
-        if hold.party.host != request.party.host, hold.mode == .update || request.mode == .update {
-            return true
-        }
-        return hold.mode.conflicts(with: request.mode)
+        return conflicts(hold.mode, of: hold.party, request)
+    }
+
+    /// Over hosts, a session that may upgrade excludes all others.
+    private static func conflicts(_ mode: LockMode, of party: Party, _ request: Asked) -> Bool {
+        if party.host != request.party.host, mode == .update || request.mode == .update { return true }
+        return mode.conflicts(with: request.mode)
     }
 }
