@@ -182,6 +182,7 @@ def full(fleet: Fleet) -> Iterator[Affected]:
 def lease_revoked(fleet: Fleet) -> Iterator[Affected]:
     host = fleet.a_host()
     if lease := fleet.cluster.lease_of(f"prwlock/hosts/{host}"):
+        fleet.hosts[host].recorder.note("lease-revoking", host=host)
         fleet.cluster.revoke(lease)
     yield []
 

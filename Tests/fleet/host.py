@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import select
 import signal
 import socket
 import subprocess
@@ -87,18 +88,29 @@ class Host:
             return False
         self.recorder.note("worker-killing", host=self.name)
         os.kill(worker, signal.SIGKILL)
-        self._probe.send(b"PING\n")
+        try:
+            self._probe.send(b"PING\n")
+        except OSError:
+            # It was accepted in the instant of the kill.
+            self._probe = None
         return True
 
     def kill(self) -> None:
         """Kills the keeper and the worker at once, as a power cut would."""
         self.recorder.note("host-killing", host=self.name)
-        worker = self.worker()
+        # Else the keeper may start another worker meanwhile.
         self.process.send_signal(signal.SIGSTOP)
+        os.waitid(os.P_PID, self.process.pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
+        worker = self.worker()
+        ended = os.pidfd_open(worker) if worker is not None else None
         for process in (self.process.pid, worker):
             if process is not None:
                 os.kill(process, signal.SIGKILL)
         self.process.wait()
+        if ended is not None:
+            # Until the worker has ended, its socket listens.
+            select.select([ended], [], [])
+            os.close(ended)
         self._probe = None
 
     def stop(self) -> None:

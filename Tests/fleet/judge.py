@@ -30,6 +30,8 @@ SLACK = 2 * SECOND
 PRECISION = 2 * MILLISECOND
 #: A request that waits for so long is served, if nothing is wrong with the fleet.
 PATIENCE = 20 * SECOND
+#: A request that must not wait asks other hosts for half a second. The daemon's clock rounds, and the client's was read before.
+PROBE = 500 * MILLISECOND - PRECISION
 
 
 class Judge:
@@ -49,8 +51,10 @@ class Judge:
         self.faults: list[Window] = []
         self._silent: dict[str | int, list[Window]] = defaultdict(list)
         self._validations: list[dict[str, Any]] = []
-        #: By host: when a worker was killed last.
-        self._worker_killed: dict[str, int] = {}
+        #: By host: when its workers were killed.
+        self._workers_killed: dict[str, list[int]] = defaultdict(list)
+        #: By host: when an administrator revoked its lease.
+        self._leases_revoked: dict[str, list[int]] = defaultdict(list)
         #: The sessions that have got an answer.
         self._answered: set[tuple[int, Any]] = set()
         for event in events:
@@ -73,7 +77,7 @@ class Judge:
             self._validations.append(event)
             self.counts[f"VALIDATE: {event['how']}"] += 1
         elif kind == "worker-killing":
-            self._worker_killed[event["host"]] = time
+            self._workers_killed[event["host"]].append(time)
         elif "op" in event:
             self._hear(self._by_name[process, event["op"]], event)
         elif kind == "extended":
@@ -83,6 +87,8 @@ class Judge:
             self._end_session(process, event["s"], time, kind)
         elif kind in ("killing", "killed", "stopping", "continuing"):
             self._driven(kind, event["pid"], time)
+        elif kind == "lease-revoking":
+            self._leases_revoked[event["host"]].append(time)
         elif kind in ("host-killing", "host-stopping"):
             self._silent[event["host"]].append(Window(time, kind))
         elif kind in ("host-serving", "host-continued"):
@@ -144,7 +150,7 @@ class Judge:
         if kind == "lost" and host is not None and not self._is_silent(host, time):
             # A connection that was accepted in the instant of the kill of a worker may be closed (G14).
             is_new = (process, session) not in self._answered
-            if is_new and time - self._worker_killed.get(host, -SLACK) < SLACK:
+            if is_new and self._is_worker_killed(host, time - SLACK, time):
                 return
             self.fail("session", f"{process} lost its session {session} with {host}, of which no daemon was killed")
 
@@ -181,7 +187,7 @@ class Judge:
 
     def _judge_exclusion(self, name: str, requests: list[Request]) -> None:
         """G1 across hosts: no two holds that conflict have a moment in common."""
-        holds = [hold for one in requests for hold in one.holds(self._end_with_host(one))]
+        holds = [hold for one in requests for hold in one.holds(self._end_of_promise(one))]
         held: list[Hold] = []
         for hold in sorted(holds, key=lambda hold: hold.begin):
             held = [other for other in held if other.end > hold.begin]
@@ -191,10 +197,17 @@ class Judge:
                     self.fail("exclusion", f"{hold.request} and {other.request} held {name} for {common:.1f} ms together")
             held.append(hold)
 
-    def _end_with_host(self, one: Request) -> float:
-        """Without `until=`, a grant ends with its daemon, and the next daemon lets its grace pass."""
-        if one.is_shared or one.granted is None:
+    def _end_of_promise(self, one: Request) -> float:
+        """Until when a grant excludes others, if it is not released before.
+
+        Without `until=`, it ends with its daemon, and the next daemon lets its grace pass. On a shared name, an administrator
+        who revokes the host's lease ends it, and the host finds that out, and takes it back, a moment later.
+        """
+        if one.granted is None:
             return math.inf
+        if one.is_shared:
+            moments = (time for time in self._leases_revoked[one.host] if one.revoked is not None)
+            return max((time for time in moments if 0 <= one.revoked - time <= 2 * SLACK), default=math.inf)
         ends = [
             window.begin for window in self._silent[one.host]
             if window.kind == "host-killing" and window.begin >= one.ask
@@ -264,6 +277,10 @@ class Judge:
                 self.fail("late", f"{one} was answered {late:.0f} ms after its time was over")
         if one.how in ("TIMEOUT", "cluster-unavailable") and one.of is None and self.is_calm(one.ask, answer):
             if one.how == "cluster-unavailable":
+                # With a worker end the answers that it waited for. The next one asks again, in what is left of the half second.
+                if one.wait == 0 and answer >= one.ask + PROBE and self._is_worker_killed(one.host, one.ask, answer):
+                    self.counts["probes that ended with workers"] += 1
+                    return
                 self.fail("unavailable", f"{one} was refused while nothing was wrong")
             elif one.wait * MILLISECOND >= PATIENCE:
                 self.fail("starved", f"{one} waited for {one.wait} ms while nothing was wrong")
@@ -295,6 +312,11 @@ class Judge:
         """A grant is only revoked for a fault that can end a claim."""
         if one.revoked is not None and self.is_calm(one.revoked, one.revoked, only_losing=True):
             self.fail("revoked", f"{one} was revoked while nothing was wrong with the lease of {one.host}")
+
+    def _is_worker_killed(self, host: str, begin: int, end: int) -> bool:
+        killed = self._workers_killed[host]
+        last = bisect_right(killed, end)
+        return last > 0 and killed[last - 1] >= begin
 
     def is_calm(self, begin: int, end: int, only_losing: bool = False) -> bool:
         """Whether no fault was on, nor just over, at any time between."""

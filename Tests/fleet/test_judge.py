@@ -92,6 +92,19 @@ class Exclusion(unittest.TestCase):
             story.get(20, READER, "write", 2, seen=seen, died="maybe")
             self.assertEqual(story.found(), expected)
 
+    def test_a_revoked_lease_ends_what_its_host_then_takes_back(self) -> None:
+        for host, at, is_taken_back, expected in [
+            ("host1", 24, True, []), ("host1", 26, True, ["exclusion"]), ("host2", 24, True, ["exclusion"]),
+            ("host1", 24, False, ["exclusion"]),
+        ]:
+            story = FleetStory().fault(5, 50)
+            first = story.get(10, WRITER, "write", 1)
+            story.note(at, 1, "lease-revoking", host=host)
+            story.get(20, READER, "write", 2, seen=25, died="maybe")
+            if is_taken_back:
+                story.note(30, WRITER, "revoked", op=first, how="REVOKED")
+            self.assertEqual(story.found(), expected, (host, at, is_taken_back))
+
     def test_the_daemon_of_a_holder_is_killed(self) -> None:
         """A shared name stays held, as other hosts do not see the kill; a local one is free after the grace."""
         for lock, process, seen, expected in [
@@ -235,6 +248,17 @@ class Answers(unittest.TestCase):
         self.assertEqual(self.refused(20, "cluster-unavailable", 300), ["unavailable"])
         self.assertEqual(self.refused(20, "cluster-unavailable", 300, FleetStory().fault(1, 5)), [])
         self.assertEqual(self.refused(9_020, "cluster-unavailable", 10_000, FleetStory().fault(1, 5)), [])
+
+    def test_a_probe_that_ends_with_the_worker(self) -> None:
+        def found(answer: float, killed: float, host: str = "host2", wait: int = 0) -> list[str]:
+            story = FleetStory().note(killed, 1, "worker-killing", host=host)
+            return self.refused(answer, "cluster-unavailable", wait, story)
+
+        self.assertEqual(found(515, 200), [])
+        self.assertEqual(found(300, 200), ["unavailable"])
+        self.assertEqual(found(515, 5), ["unavailable"])
+        self.assertEqual(found(515, 200, host="host1"), ["unavailable"])
+        self.assertEqual(found(515, 200, wait=600), ["unavailable"])
 
     def test_never_answered(self) -> None:
         story = FleetStory()
