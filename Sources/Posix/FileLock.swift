@@ -41,6 +41,9 @@ public struct FileLock: ~Copyable, Sendable {
         try self.init(trying: Self.openFile(at: path, mode: mode))
     }
 
+    /// Releases the lock at once, for all processes that share it.
+    public borrowing func unlock() { flock(file.rawValue, LOCK_UN) }
+
     /// Opens the file to lock; makes it if it is missing.
     public static func openFile(at path: String, mode: UInt32 = 0o600) throws(SystemError) -> OwnedDescriptor
     {

@@ -47,6 +47,9 @@ public struct StartLock: ~Copyable {
     public let socketPath: String
     private let file: FileLock
 
+    /// It is free at once, also while a child that another thread has forked keeps the file.
+    deinit { file.unlock() }
+
     private static func path(beside socketPath: String) -> String { socketPath + ".lock" }
 
     private init(socketPath: String, file: consuming FileLock) {

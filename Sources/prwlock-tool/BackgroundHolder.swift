@@ -130,7 +130,8 @@ struct BackgroundHolder {
             // One of the waiters is the request of this process.
             return isHeld || waiters > 1 ? .waiting : .absent
         } catch {
-            return .absent
+            // The daemon is slow, or leaves. That says nothing of other requests, so look again.
+            return .waiting
         }
     }
 

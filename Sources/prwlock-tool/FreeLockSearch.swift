@@ -32,7 +32,7 @@ struct FreeLockSearch: ~Copyable {
     private var connection: BlockingConnection
 
     /// How long to search for another daemon after the end of one, and the pause between two attempts.
-    private static let patience = Duration.seconds(2)
+    private static let patience = Duration.seconds(10)
     private static let pause = Duration.milliseconds(100)
     /// When to ask again although no notice has come. A rule may deny `watch` without a word.
     private static let firstRepetition = Duration.seconds(1)

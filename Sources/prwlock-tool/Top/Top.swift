@@ -81,9 +81,11 @@ struct Top: ~Copyable {
 
     private mutating func revoke(_ revocation: Revocation) {
         do throws(Complaint) {
+            if source == nil { source = try TopSource(choice, mayStart: false) }
             try source?.revoke(revocation)
             state.message = "revoked: \(revocation.lock.shown), token \(revocation.token)"
         } catch {
+            source = nil
             state.message = error.line
         }
         look()

@@ -71,7 +71,7 @@ struct TopCommand: ParsableCommand {
     }
 
     private func printOnce() throws(Complaint) {
-        var source = try TopSource(daemon.choice, mayStart: true)
+        var source = try TopSource(daemon.choice, mayStart: true, patience: CallTime.patience)
         var question = TopQuestion(order: sort, prefix: names.prefix, rows: Self.rows)
         question.hasReport = false
         _ = try source.ask(question)

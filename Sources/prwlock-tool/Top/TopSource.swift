@@ -29,23 +29,25 @@ struct TopSource: ~Copyable {
     private let facts: (Int32?) -> ProcessDescription
     private var rates = GrantRates()
 
-    /// How long the daemon may stay silent. The screen does not react meanwhile.
-    private static let patience = Duration.seconds(1)
+    /// How long the daemon may stay silent.
+    private let patience: Duration
     /// The most rows of `HOT`.
     private static let hottest = 200
     /// The most locks that are looked at for a process, and the most rows of each.
     private static let mostLocks = 1000
 
     /// Connects. The first time, the user's own daemon is started if none runs, as by every command that looks.
-    init(_ choice: DaemonChoice, mayStart: Bool) throws(Complaint) {
-        var connection = try Self.connect(choice, mayStart: mayStart)
+    /// The default is for a screen, which does not react while the daemon is silent.
+    init(_ choice: DaemonChoice, mayStart: Bool, patience: Duration = .seconds(1)) throws(Complaint) {
+        self.patience = patience
+        var connection = try Self.connect(choice, mayStart: mayStart, patience)
         facts = try ProcessDescription.lookup(over: &connection)
         daemon = Self.describe(connection)
         self.connection = connection
     }
 
     private static func connect(
-        _ choice: DaemonChoice, mayStart: Bool
+        _ choice: DaemonChoice, mayStart: Bool, _ patience: Duration
     ) throws(Complaint) -> BlockingConnection {
         if mayStart { return try choice.connect() }
         var surroundings = Surroundings.current()
@@ -78,7 +80,7 @@ struct TopSource: ~Copyable {
         sample.daemon = daemon
         sample.clock = DisplayClock()
         sample.time = .now
-        _ = try connection.ask(.stats, patience: Self.patience) { row in
+        _ = try connection.ask(.stats, patience: patience) { row in
             if case .stat(let name, let value) = row { sample.counters[name] = value }
         }
         try readRates(question.prefix, total: sample.counters["total-grants"] ?? 0)
@@ -89,7 +91,7 @@ struct TopSource: ~Copyable {
         }
         if question.hasReport, let lock = question.lock ?? sample.locks.first?.name {
             sample.report = try LockReport(
-                of: lock, over: &connection, limit: question.rows, patience: Self.patience, facts: facts)
+                of: lock, over: &connection, limit: question.rows, patience: patience, facts: facts)
         }
         return sample
     }
@@ -154,7 +156,7 @@ struct TopSource: ~Copyable {
     /// Asks what an older daemon does not know.
     private mutating func ask(_ verb: Verb, row: (Row) -> Void) throws(Complaint) {
         do throws(Complaint) {
-            _ = try connection.ask(verb, patience: Self.patience) { content throws(Complaint) in row(content)
+            _ = try connection.ask(verb, patience: patience) { content throws(Complaint) in row(content)
             }
         } catch {
             throw error.code == Complaint.protocolFault ? Self.tooOld : error
@@ -170,7 +172,7 @@ struct TopSource: ~Copyable {
     /// Looks at all locks if these are not many, and else at those for which most requests wait.
     private mutating func report(of process: Int32, locks count: Int) throws(Complaint) -> ProcessReport {
         var report = ProcessReport(of: process, facts(process))
-        _ = try connection.ask(.sessions, patience: Self.patience) { row in
+        _ = try connection.ask(.sessions, patience: patience) { row in
             guard case .session(let session) = row, session.processID == process else { return }
             report.grants += session.grants
             report.waiting += session.waiters
@@ -179,7 +181,7 @@ struct TopSource: ~Copyable {
         for lock in locks where report.unseen > 0 {
             report.add(
                 try LockReport(
-                    of: lock.name, over: &connection, limit: Self.mostLocks, patience: Self.patience,
+                    of: lock.name, over: &connection, limit: Self.mostLocks, patience: patience,
                     facts: { _ in .init() }))
         }
         return report
