@@ -132,7 +132,8 @@ let package = Package(
 
         // Tests, and what they share: a daemon and its peers as real processes
         .target(name: "CTestSupport", path: "Tests/CTestSupport"),
-        .target(name: "TestSupport", dependencies: ["CTestSupport", "Posix"], path: "Tests/TestSupport"),
+        .target(
+            name: "TestSupport", dependencies: ["CLinux", "CTestSupport", "Posix"], path: "Tests/TestSupport"),
         .testTarget(name: "LockVocabularyTests", dependencies: ["LockVocabulary"]),
         .target(name: "Seeded", path: "Tests/Seeded"),
         .target(name: "SlotSupport", dependencies: ["CSlot", "LockCore"], path: "Tests/SlotSupport"),

@@ -57,7 +57,10 @@ struct KeeperTests {
         keeper.killWorker()
         // One of the 16 is the test's channel.
         #expect(try keeper.started().filter { $0.hasPrefix("kept=") }.count == 15)
-        // The keeper holds no descriptor of those that it let go: 0 to 2, the signals, the channel's ends, the counts.
+        // The keeper opens the counts while the worker starts; it has them once it has carried out an order, and waits again.
+        keeper.ask("ready")
+        while try !keeper.isWaiting() { sched_yield() }
+        // It holds no descriptor of those that it let go: 0 to 2, the signals, the channel's ends, the counts.
         let open = try FileManager.default.contentsOfDirectory(atPath: "/proc/\(keeper.processID)/fd")
         #expect(open.count == 3 + 1 + 2 + 1 + 16)
     }

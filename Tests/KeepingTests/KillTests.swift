@@ -66,10 +66,7 @@ private final class EchoWorld {
     private(set) var kills = 0
 
     init() throws {
-        let resource = Int32(RLIMIT_NOFILE.rawValue)
-        var (soft, hard): (UInt64, UInt64) = (0, 0)
-        linux_limit(resource, &soft, &hard)
-        linux_set_limit(resource, hard, hard)
+        TestProcess.raiseDescriptorLimit()
         directory = try TemporaryDirectory()
         keeper = try KeeperProcess("echo", environment: ["TEST_SOCKET=\(directory("s"))"])
         try waitUntilServed()

@@ -85,7 +85,7 @@ import Testing
         let daemon = try DaemonProcess()
         let first = try number(of: daemon.connect())
         daemon.signal(SIGSTOP)
-        for _ in 0..<100 { try daemon.connect().close() }
+        for _ in 0..<100 { try daemon.connect().end() }
         let next = try daemon.connect()
         daemon.signal(SIGCONT)
         #expect(try number(of: next) == first + 1)

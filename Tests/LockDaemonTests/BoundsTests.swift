@@ -152,7 +152,7 @@ import Testing
         let daemon = try DaemonProcess()
         let holder = try daemon.connect()
         let waiter = try daemon.connect()
-        #expect(try holder.ask("WRITE jobs lease=1s") == "GRANTED jobs write token=1")
+        #expect(try holder.ask("WRITE jobs lease=5s") == "GRANTED jobs write token=1")
         try waiter.send("WRITE jobs wait=50ms", "WRITE jobs owner=t2")
         let timeout = try waiter.nextLine()
         #expect(timeout?.hasPrefix("TIMEOUT jobs write waited=") == true)

@@ -132,7 +132,7 @@ import Testing
         let more = try (0..<10).map { _ in try daemon.connect() }
         for session in more { #expect(try session.ask("PING") == "PONG") }
         #expect(daemon.descriptorCount == before + 10)
-        for session in more { session.close() }
+        for session in more { session.end() }
         let peer = try PeerProcess(of: daemon)
         #expect(try peer.session.ask("PING") == "PONG")
         #expect(try first.ask("SESSIONS")?.hasPrefix("* session") == true)
@@ -204,8 +204,8 @@ import Testing
             #expect(try waiter.nextLine() == "PONG")
         }
         daemon.signal(SIGSTOP)
-        holder.close()
-        waiters[0].close()
+        holder.end()
+        waiters[0].end()
         daemon.signal(SIGCONT)
         #expect(try waiters[1].nextLine() == "GRANTED jobs write token=2 ownerdied=1")
     }

@@ -124,7 +124,10 @@ private final class ShellDaemon {
         }
         _ = consume listener
         let session = try RawSession(connectingTo: path)
-        guard try session.ask("PING") == "PONG" else {
+        try session.send("PING")
+        // At idle priority, on one processor that others keep busy, a start may take minutes.
+        session.wait(seconds: 300)
+        guard try session.nextLine() == "PONG" else {
             throw RawSession.TimedOut(description: "no PONG")
         }
     }

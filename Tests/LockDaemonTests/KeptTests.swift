@@ -68,7 +68,7 @@ import Testing
         let holder = try daemon.connect()
         #expect(try holder.ask("WRITE jobs") == "GRANTED jobs write token=1")
         let waiter = try daemon.connect()
-        try waiter.send("WRITE jobs wait=20ms", "PING")
+        try waiter.send(bytes: "WRITE jobs wait=20ms\nPING\n".utf8)
         #expect(try waiter.nextLine() == "PONG")
         daemon.signal(SIGSTOP)
         try daemon.killWorker()
@@ -180,7 +180,7 @@ import Testing
         let session = try daemon.connect()
         let name = String(repeating: "n", count: 240)
         for number in 0..<8_000 {
-            try session.send("READ \(name)\(number) lease=20s")
+            try session.send("READ \(name)\(number) lease=1h")
             #expect(try session.nextLine()?.hasPrefix("GRANTED") == true)
         }
         // Each of these grants is revoked, which the session is told and does not read.

@@ -50,7 +50,7 @@ import Testing
     func grace() throws {
         let daemon = try DaemonProcess()
         daemon.kill()
-        try daemon.restart("--grace", "300ms")
+        try daemon.restart("--grace", "5s")
         let session = try daemon.connect()
         #expect(try session.ask("WRITE jobs wait=0") == "BUSY jobs write held-by=?")
         #expect(try session.ask("WRITE jobs")?.hasPrefix("GRANTED jobs write") == true)

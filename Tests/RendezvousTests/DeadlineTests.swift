@@ -33,6 +33,7 @@ import Testing
 
     /// Kills the program that hangs.
     private func endHangingDaemon() throws {
+        for _ in 0..<30_000 where ((try? FileContents.read(directory("pid"))) ?? []).isEmpty { usleep(1_000) }
         let text = String(decoding: try FileContents.read(directory("pid")), as: UTF8.self)
         if let process = Int32(text.dropLast()) { kill(process, SIGKILL) }
     }

@@ -21,7 +21,10 @@ public final class RawSession {
 
     private static let patience: Int32 = 30_000
 
-    public init(_ socket: consuming OwnedDescriptor) { self.socket = consume socket }
+    public init(_ socket: consuming OwnedDescriptor) {
+        TestProcess.raiseDescriptorLimit()
+        self.socket = consume socket
+    }
 
     public convenience init(connectingTo path: String) throws {
         self.init(try UnixSocket.connect(to: path))
@@ -46,6 +49,13 @@ public final class RawSession {
     /// Sends lines, each with its line feed.
     public func send(_ lines: String...) throws {
         for line in lines { try send(bytes: Array("\(line)\n".utf8)) }
+    }
+
+    /// Waits for so long until a line or the end can be read, where the patience of the other calls is too short.
+    public func wait(seconds: Int32) {
+        guard buffer.isEmpty else { return }
+        var request = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)
+        while poll(&request, 1, 1_000 * seconds) < 0, errno == EINTR {}
     }
 
     /// Reads the next line, without its line feed; nil at the end.
@@ -121,5 +131,13 @@ public final class RawSession {
     /// Shuts down the sending direction.
     public func endInput() { shutdown(descriptor, Int32(SHUT_WR)) }
 
+    /// Closes the socket. For the daemon the connection goes on while another process has a copy, as a child has that another test
+    /// forks, for a moment.
     public func close() { socket = nil }
+
+    /// Ends the connection at once, whoever has copies of the socket.
+    public func end() {
+        shutdown(descriptor, Int32(SHUT_RDWR))
+        close()
+    }
 }

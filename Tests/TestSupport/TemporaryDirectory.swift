@@ -7,6 +7,7 @@ public final class TemporaryDirectory: Sendable {
     public let path: String
 
     public init() throws {
+        TestProcess.raiseDescriptorLimit()
         var template = Array("/tmp/prwlock-tests-XXXXXX".utf8CString)
         guard let made = mkdtemp(&template) else { throw SystemError.last("mkdtemp") }
         path = String(cString: made)

@@ -26,6 +26,7 @@ struct ReadmeTests {
         """.write(to: package.appending(path: "Package.swift"), atomically: true, encoding: .utf8)
         try "import \(product)\n".write(
             to: package.appending(path: "Sources/app/App.swift"), atomically: true, encoding: .utf8)
+        try mirrorDependency(for: package)
         let swift = Process()
         swift.executableURL = URL(filePath: "/usr/bin/env")
         swift.arguments = ["swift", "package", "--package-path", package.path, "show-dependencies"]
@@ -37,6 +38,21 @@ struct ReadmeTests {
         swift.waitUntilExit()
         #expect(swift.terminationStatus == 0, "\(said)")
         #expect(said.contains("prwlock"))
+    }
+
+    /// Has a package take the one dependency from where these tests were built, and not from the network.
+    private func mirrorDependency(for package: URL) throws {
+        let scratch = URL(filePath: DaemonProcess.executable).resolvingSymlinksInPath()
+            .deletingLastPathComponent().deletingLastPathComponent().deletingLastPathComponent()
+        let clones = try FileManager.default.contentsOfDirectory(
+            at: scratch.appending(path: "repositories"), includingPropertiesForKeys: nil)
+        let name = "swift-argument-parser"
+        let clone = try #require(clones.first { $0.lastPathComponent.hasPrefix(name + "-") })
+        let mirror = #"{"original": "https://github.com/apple/\#(name)", "mirror": "file://\#(clone.path)"}"#
+        let configuration = package.appending(path: ".swiftpm/configuration")
+        try FileManager.default.createDirectory(at: configuration, withIntermediateDirectories: true)
+        try #"{"object": [\#(mirror)], "version": 1}"#.write(
+            to: configuration.appending(path: "mirrors.json"), atomically: true, encoding: .utf8)
     }
 
     @Test("Tests/README.md names every folder and file of Tests, and no other")

@@ -44,9 +44,9 @@ import Testing
     /// The calls on a lock that another process holds.
     static let held = [
         Call("-n L true"), Call("-xn L true"), Call("-sn L true"), Call("--nb L true"), Call("--non L true"),
-        Call("-w 0 L true"), Call("-w 0.05 L true"), Call("-w 5e-2 L true"), Call("-nE7 L true"),
+        Call("-w 0 L true"), Call("-w 0.5 L true"), Call("-w 5e-1 L true"), Call("-nE7 L true"),
         Call("--conf=7 -n L true"), Call("-E 0 -n L true"), Call("-n -- L true"), Call("-n L -c true"),
-        Call("-w 0.05 --conflict-exit-code 9 L true"),
+        Call("-w 0.5 --conflict-exit-code 9 L true"),
     ]
 
     @Test("calls on a free lock end as those of flock(1), except for the differences in the manual")
@@ -72,7 +72,11 @@ import Testing
 
     private func compare(_ call: Call, _ daemon: DaemonProcess, _ folder: TemporaryDirectory) throws {
         let flock = try status("cd \(folder("")) && flock \(call.line)", daemon)
-        let prwlock = try status("cd \(folder("")) && prwlock run \(call.line)", daemon)
+        var prwlock = try status("cd \(folder("")) && prwlock run \(call.line)", daemon)
+        // 75: on a busy machine the daemon may not answer within 750 ms. No call ends so otherwise.
+        for _ in 0..<5 where prwlock == 75 {
+            prwlock = try status("cd \(folder("")) && prwlock run \(call.line)", daemon)
+        }
         #expect(prwlock == call.differs ?? flock, "\(call.line): flock ends with \(flock)")
         if let differs = call.differs {
             #expect(differs != flock, "\(call.line): the manual names a difference that is none")

@@ -169,10 +169,10 @@ import Testing
     @Test("after a change, a loss ends the script, and the lease is renewed (G9, G13)")
     func upkeep() throws {
         let script = try ToolProcess(
-            shell: "prwlock hold -s --lease 1s jobs; prwlock hold --print-token jobs; read a; exit 3",
+            shell: "prwlock hold -s --lease 6s jobs; prwlock hold --print-token jobs; read a; exit 3",
             at: daemon)
         #expect(try script.nextLine() == "2")
-        #expect(try session.ask("READ jobs wait=1500ms")?.hasPrefix("TIMEOUT") == true)
+        #expect(try session.ask("READ jobs wait=8s")?.hasPrefix("TIMEOUT") == true)
         #expect(try session.ask("REVOKE jobs token=2") == "REVOKED jobs token=2")
         #expect(try script.status() == -SIGTERM)
     }

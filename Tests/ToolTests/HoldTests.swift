@@ -185,8 +185,8 @@ import Testing
 
     @Test("a lease is renewed for as long as the process lives (G9)")
     func renewal() throws {
-        let script = try ToolProcess(shell: "prwlock hold --lease 2s jobs; echo up; read a", at: daemon)
+        let script = try ToolProcess(shell: "prwlock hold --lease 6s jobs; echo up; read a", at: daemon)
         #expect(try script.nextLine() == "up")
-        #expect(try session.ask("READ jobs wait=3s")?.hasPrefix("TIMEOUT") == true)
+        #expect(try session.ask("READ jobs wait=8s")?.hasPrefix("TIMEOUT") == true)
     }
 }

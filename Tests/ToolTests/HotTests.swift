@@ -32,7 +32,7 @@ import Testing
         let hot = try lock(ago: .zero, behind: getpid())
         var table = Table(HotLock.columns, style: .plain)
         var text = table.render([hot.cells(DisplayClock(now: 1_700_000_000))]).text
-        text = text.replacing(String(getpid()), with: "PID")
+        text = text.replacing("\(getpid()) (write)", with: "PID (write)")
         let lines = text.split(separator: "\n").map { $0.split(separator: #/ {2,}/#).map(String.init) }
         #expect(
             lines == [

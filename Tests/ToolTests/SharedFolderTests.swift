@@ -67,7 +67,8 @@ struct SharedFolderTests {
     private func install(owner: UInt32) throws {
         let path = "\(shared)/prwlockd"
         unlink(path)
-        try write(Array("#!/bin/sh\n: >\(host("ran"))\n".utf8), to: path)
+        try write(Array("#!/bin/sh\n: >\(host("ran"))\n".utf8), to: host("script"))
+        try copy(host("script"), to: path)
         chown(path, owner, owner)
     }
 

@@ -65,7 +65,7 @@ private final class SilentServer: Sendable {
         case "PING": "PONG\n"
         case "HELLO": "HELLO version=1 server=x session=1\n"
         case "STATUS": "END 0\n"
-        case "WRITE": "GRANTED jobs write token=4611686018427387905\(mark) until=100ms clock=\(clock)ms\n"
+        case "WRITE": "GRANTED jobs write token=4611686018427387905\(mark) until=1000ms clock=\(clock)ms\n"
         case "RELEASE": "OK\n"
         default: ""
         }
@@ -83,7 +83,7 @@ private final class SilentServer: Sendable {
     func run(mark: String) throws {
         let server = try SilentServer(mark: mark)
         let script =
-            "echo $PRWLOCK_TOKEN $PRWLOCK_OWNERDIED; trap 'echo TERM; exit 0' TERM; while :; do read x; done"
+            "trap 'echo TERM; exit 0' TERM; echo $PRWLOCK_TOKEN $PRWLOCK_OWNERDIED; while :; do read x; done"
         let tool = try ToolProcess(
             ToolProcess.programs + "/prwlock", ["prwlock", "run", "jobs", "-c", script],
             socket: server.socketPath)
