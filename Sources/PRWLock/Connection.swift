@@ -161,6 +161,8 @@ final class Connection: Sendable {
 
     /// Releases a grant without waiting, unless its release was asked for, and reports its loss no more.
     func letGo(_ grant: Session.GrantID) {
+        // Here another thread's lock may never be free, and the parent's grants are its own.
+        if isInChild { return }
         perform { shared in
             shared.fates[grant] = nil
             shared.session.abandon(grant, at: .now)
@@ -168,7 +170,7 @@ final class Connection: Sendable {
     }
 
     /// Ends the session as soon as nothing is asked or held. It takes no new requests.
-    func retire() { perform { $0.isRetired = true } }
+    func retire() { if !isInChild { perform { $0.isRetired = true } } }
 
     /// Ends the session now: every grant is lost, and every call that waits gets `LockError.closed`.
     ///
