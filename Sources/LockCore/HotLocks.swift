@@ -84,7 +84,7 @@ public struct HotLocks: Sendable {
 
     private var kept: [Costs] = []
     private var places: NamePlaces?
-    /// The places as a binary heap, with the least weight first; empty while places are left for new names.
+    /// The places as a binary heap, with the least weight first; empty until the first name is displaced.
     private var heap: [Int] = []
     /// The place that was found last: of a lock that goes from one owner to the next, a wait and a grant end together.
     private var lastFound = 0

@@ -170,7 +170,7 @@ final class Connection: Sendable {
     }
 
     /// Ends the session as soon as nothing is asked or held. It takes no new requests.
-    func retire() { if !isInChild { perform { $0.isRetired = true } } }
+    func retire() { perform { $0.isRetired = true } }
 
     /// Ends the session now: every grant is lost, and every call that waits gets `LockError.closed`.
     ///

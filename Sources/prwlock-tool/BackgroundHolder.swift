@@ -117,9 +117,8 @@ struct BackgroundHolder {
     ///
     /// This process would wait for it until the client ends. The daemon does not see that, because the two requests are
     /// of two sessions.
-    private func lookForOtherRequest() -> LockAttempt.OtherRequest {
+    private func lookForOtherRequest(by end: Deadline) -> LockAttempt.OtherRequest {
         do throws(Complaint) {
-            let end = Deadline(after: .seconds(1))
             var connection = try daemon.connect(by: end)
             var (isHeld, waiters) = (false, 0)
             _ = try connection.ask(.status(request.name), patience: patience(by: end)) { row in
@@ -130,8 +129,8 @@ struct BackgroundHolder {
             // One of the waiters is the request of this process.
             return isHeld || waiters > 1 ? .waiting : .absent
         } catch {
-            // The daemon is slow, or leaves. That says nothing of other requests, so look again.
-            return .waiting
+            // The daemon is slow, has no room, or leaves. That says nothing of other requests.
+            return .unknown
         }
     }
 

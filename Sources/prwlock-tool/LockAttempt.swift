@@ -30,6 +30,8 @@ struct LockAttempt: ~Copyable {
     enum OtherRequest: ~Copyable {
         case absent
         case waiting
+        /// The daemon did not say.
+        case unknown
         /// The connection leads to the process that holds the grant.
         case granted(OwnedDescriptor)
     }
@@ -47,8 +49,12 @@ struct LockAttempt: ~Copyable {
 
     /// How long to search for another daemon, if the time limit permits.
     private static let patience = Duration.seconds(2)
-    /// The pause between two attempts to connect.
+    /// The pause between two attempts to connect, and between two looks for another request.
     private static let pause = Duration.milliseconds(100)
+    /// The pause after looks that the daemon does not answer grows up to this.
+    private static let longestPause = Duration.seconds(30)
+    /// How long a look may take.
+    private static let lookTime = Duration.seconds(1)
 
     init(
         _ request: Acquire, at daemon: DaemonChoice, reportingTo manager: WaitingLine.Manager = .none
@@ -78,10 +84,11 @@ struct LockAttempt: ~Copyable {
     ///
     /// - Parameter look: looks for another request for the same client, which may be ahead of this one.
     mutating func decide(
-        watching descriptors: [Int32] = [], lookingBy look: (() -> OtherRequest)? = nil
+        watching descriptors: [Int32] = [], lookingBy look: ((Deadline) -> OtherRequest)? = nil
     ) throws(Complaint) -> Outcome {
         var line = WaitingLine(request, daemon, for: manager)
         var nextLook = look == nil || asksHolder ? Deadline.never : Deadline(after: Self.pause)
+        var pause = Self.pause
         defer { line.erase() }
         try ask()
         while true {
@@ -109,12 +116,18 @@ struct LockAttempt: ~Copyable {
             case .moment where nextLook.isOver:
                 nextLook = .never
                 guard let look else { break }
-                switch look() {
+                switch look(min(end, Deadline(after: Self.lookTime))) {
                 case .granted(let holder):
                     withdraw()
                     ask(holder: holder)
                     try ask()
-                case .waiting: nextLook = Deadline(after: Self.pause)
+                case .waiting:
+                    pause = Self.pause
+                    nextLook = Deadline(after: pause)
+                case .unknown:
+                    // A look costs the daemon a session, and a grant is not seen meanwhile.
+                    pause = min(pause * 4, Self.longestPause)
+                    nextLook = Deadline(after: pause)
                 case .absent: break
                 }
             case .moment: line.update(waited: elapsed, by: end)

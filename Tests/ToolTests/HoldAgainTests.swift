@@ -205,6 +205,26 @@ import Testing
         #expect(try daemon.connect().ask("STATUS jobs") == "END 0")
     }
 
+    @Test("a hold that cannot look for another one, as the daemon has no room, looks again and finds it")
+    func laterLook() throws {
+        let daemon = try DaemonProcess("--max-sessions", "3")
+        let holder = try daemon.connect()
+        #expect(try holder.ask("WRITE jobs") == "GRANTED jobs write token=1")
+        #expect(try holder.ask("WATCH jobs") == "OK")
+        let script = try ToolProcess(
+            shell:
+                "for i in 1 2; do (prwlock hold --pid $$ jobs; echo $?) & done; wait; prwlock release jobs",
+            at: daemon)
+        for _ in 1...2 { while try holder.nextLine()?.hasPrefix("! CHANGED jobs waiting") != true {} }
+        // One of the two has looked at least twice.
+        for _ in 0..<30_000 where daemon.log.matches(of: /a limit was hit: limit-sessions/).count < 3 {
+            usleep(1_000)
+        }
+        holder.end()
+        #expect(try script.rest() == "0\n0\n")
+        #expect(try daemon.connect().ask("STATUS jobs") == "END 0")
+    }
+
     @Test("a change that would wait for a shell above is refused (G4)")
     func ancestor() throws {
         let script = try ToolProcess(

@@ -85,7 +85,8 @@ struct Top: ~Copyable {
             try source?.revoke(revocation)
             state.message = "revoked: \(revocation.lock.shown), token \(revocation.token)"
         } catch {
-            source = nil
+            // After an answer the connection is in order; else one may be on its way.
+            if error.code != Complaint.notPermitted, error.code != Complaint.no { source = nil }
             state.message = error.line
         }
         look()
