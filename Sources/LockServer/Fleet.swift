@@ -223,6 +223,8 @@ extension Server {
 
     private mutating func endCircles(at now: Instant) {
         if fleet?.claims.takeWaitsWanted() ?? false {
+            // A lease or a deadline that is over makes no edge.
+            table.advance(to: now)
             // Of the requests that wait for this host's claim, the first one on the way: those behind which it waits need not be
             // in a circle.
             let edges = table.fleetDependencies().compactMap { part in

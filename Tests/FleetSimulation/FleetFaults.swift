@@ -149,6 +149,7 @@ extension FleetSimulation {
         hosts[host].isStopped = false
         hosts[host].inbox = []
         hosts[host].clients = []
+        hosts[host].yielded = [:]
         oracle.daemonDies(host)
         network.restart(host, at: now)
         if generator.happens(30) {

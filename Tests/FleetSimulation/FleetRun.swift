@@ -64,7 +64,8 @@ extension FleetSimulation {
         try pass(settings.recovery + settings.lease, &step)
         // A mark stays until a writer releases the lock.
         let marks = registers.onlyMarks.filter { name, mark in
-            oracle.marks[name] ?? .none != .none || mark == "maybe" && oracle.isUnsure
+            oracle.marks[name] ?? .none != .none
+                || mark == "maybe" && (oracle.isUnsure || oracle.unproven.contains(name))
         }.map { "prwlock/n/\($0.key)" }
         let left = network.store.pairs(prefix: Array("prwlock/".utf8)).map {
             String(decoding: $0.key, as: UTF8.self)

@@ -204,6 +204,7 @@ struct FleetSimulation {
         oracle.count("killed workers")
         oracle.isUnsure = true
         trace.add(now, hosts[index].name, "the worker is killed")
+        hosts[index].yielded = [:]
         network.restart(index, at: now)
         do {
             try hosts[index].daemon?.succeed(at: local(index))

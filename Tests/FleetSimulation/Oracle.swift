@@ -30,6 +30,8 @@ struct Oracle {
     /// Whether a host has died or lost its claims, or a worker was killed: a next holder may be told of a death for which there is
     /// no proof.
     var isUnsure = false
+    /// The names of which a host may be told so without a proof.
+    private(set) var unproven: Set<String> = []
     /// Since when there are no faults; nil while there are.
     var calmSince: Instant?
     /// When a request was last decided or a lock released, anywhere.
@@ -144,8 +146,8 @@ struct Oracle {
         marks[name] = max(marks[name] ?? .none, state)
     }
 
-    /// A host cannot know whether a writer of another one has died with the name in the meantime.
-    mutating func mayBeMarked(_ name: String) { raiseMark(name, .possible) }
+    /// A host cannot know whether a writer of another one has died with the name in the meantime: it may say `maybe`.
+    mutating func mayBeMarked(_ name: String) { unproven.insert(name) }
 
     private mutating func forget(_ isMeant: (Party) -> Bool) {
         for hold in releasing.values where isMeant(hold.party) { raiseMark(hold.name, .possible) }
@@ -236,7 +238,8 @@ struct Oracle {
         if state == .required, died == nil {
             throw Violation("G11: \(hold) is not told of the writer that died")
         }
-        if state == .none, let died, died == "1" || !isUnsure {
+        let mayBeUnproven = isUnsure || unproven.contains(hold.name)
+        if state == .none, let died, died == "1" || !mayBeUnproven {
             throw Violation("G11: \(hold) is told ownerdied=\(died), and no writer died")
         }
         if let died { count("ownerdied=\(died)") }
@@ -247,6 +250,7 @@ struct Oracle {
     private mutating func clearMark(_ name: String) {
         // A client that has died may have been granted the lock after this release.
         marks[name] = unseenDeaths.values.contains { $0.contains(name) } ? .possible : MarkState.none
+        unproven.remove(name)
     }
 
     /// An answer of another kind.

@@ -68,7 +68,11 @@ import Testing
         let directory = try TemporaryDirectory()
         var started: DaemonProcess?
         for _ in 0..<50 where started == nil {
-            started = try? DaemonProcess("--exit-when-idle=1ms", in: directory)
+            do {
+                started = try DaemonProcess("--exit-when-idle=1ms", in: directory)
+            } catch let failure as DaemonProcess.Failure {
+                #expect(failure.description.hasPrefix("prwlockd ended with 0:"), "\(failure)")
+            } catch is SystemError {}
         }
         let daemon = try #require(started)
         for _ in 0..<200 {

@@ -54,7 +54,7 @@ import Testing
         try holder.send("RELEASE jobs")
         waiter.kill()
         try next.send("WRITE other wait=0")
-        holder.close()
+        holder.end()
         daemon.signal(SIGCONT)
         #expect(try next.nextLine() == "GRANTED jobs write token=3")
         #expect(try next.nextLine() == "GRANTED other write token=4 ownerdied=1")

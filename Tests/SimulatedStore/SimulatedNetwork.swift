@@ -212,13 +212,15 @@ public struct SimulatedNetwork {
         for host in links.indices { disconnect(host, for: .milliseconds(generator.number(1...100)), at: now) }
     }
 
-    /// Ends all faults of the network: what is silent speaks again, and what is late arrives. A late keep-alive of a dead host
-    /// would otherwise have its lease live on in the calm.
+    /// Ends all faults of the network: what is silent speaks again, and late keep-alives of processes that have ended arrive. They
+    /// would otherwise have the leases of dead hosts live on in the calm.
     public mutating func calm(at now: Instant) {
         faults = .none
         var late: [Event] = []
         agenda.removeAll { event in
-            guard case .arrival = event else { return false }
+            guard case .arrival(let host, _, .keepAlive, let incarnation) = event,
+                incarnation != links[host].incarnation
+            else { return false }
             late.append(event)
             return true
         }

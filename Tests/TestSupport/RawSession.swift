@@ -51,7 +51,7 @@ public final class RawSession {
         for line in lines { try send(bytes: Array("\(line)\n".utf8)) }
     }
 
-    /// Waits for so long until a line or the end can be read, where the patience of the other calls is too short.
+    /// Waits for so long until something or the end can be read, where the patience of the other calls is too short.
     public func wait(seconds: Int32) {
         guard buffer.isEmpty else { return }
         var request = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)

@@ -42,7 +42,7 @@ struct ReadmeTests {
 
     /// Has a package take the one dependency from where these tests were built, and not from the network.
     private func mirrorDependency(for package: URL) throws {
-        let scratch = URL(filePath: DaemonProcess.executable).resolvingSymlinksInPath()
+        let scratch = URL(filePath: "/proc/self/exe").resolvingSymlinksInPath()
             .deletingLastPathComponent().deletingLastPathComponent().deletingLastPathComponent()
         let clones = try FileManager.default.contentsOfDirectory(
             at: scratch.appending(path: "repositories"), includingPropertiesForKeys: nil)

@@ -71,7 +71,7 @@ class Host:
         return int(children[0]) if children else None
 
     def kill_worker(self) -> bool:
-        """Kills the process that serves, if it has answered since the last kill; returns whether it did."""
+        """Kills the process that serves, if it has answered or let a client in since the last kill; returns whether it did."""
         if (worker := self.worker()) is None:
             return False
         try:

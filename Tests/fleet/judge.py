@@ -2,7 +2,8 @@
 """Reads the histories of clients on several hosts (history.py) and reports what the fleet must not do.
 
 All times are of one clock. So what a client saw is enough: it holds a lock from the moment it has read GRANTED until its
-release is sent, its loss is received, or its `until=` is over, whichever is first. No search for points in time is needed.
+release is sent, its loss is received, or its `until=` is over, whichever is first. (An administrator who revokes a lease ends it
+too.) No search for points in time is needed.
 A name that is not shared is one lock on each host.
 """
 
@@ -30,7 +31,7 @@ SLACK = 2 * SECOND
 PRECISION = 2 * MILLISECOND
 #: A request that waits for so long is served, if nothing is wrong with the fleet.
 PATIENCE = 20 * SECOND
-#: A request that must not wait asks other hosts for half a second. The daemon's clock rounds, and the client's was read before.
+#: A request that must not wait asks other hosts for half a second. The daemon rounds times.
 PROBE = 500 * MILLISECOND - PRECISION
 
 
@@ -206,7 +207,10 @@ class Judge:
         if one.granted is None:
             return math.inf
         if one.is_shared:
-            moments = (time for time in self._leases_revoked[one.host] if one.revoked is not None)
+            if one.revoked is None:
+                return math.inf
+            # What was asked later may be granted under a new claim.
+            moments = (time for time in self._leases_revoked[one.host] if one.ask <= time)
             return max((time for time in moments if 0 <= one.revoked - time <= 2 * SLACK), default=math.inf)
         ends = [
             window.begin for window in self._silent[one.host]
@@ -277,9 +281,11 @@ class Judge:
                 self.fail("late", f"{one} was answered {late:.0f} ms after its time was over")
         if one.how in ("TIMEOUT", "cluster-unavailable") and one.of is None and self.is_calm(one.ask, answer):
             if one.how == "cluster-unavailable":
-                # With a worker end the answers that it waited for. The next one asks again, in what is left of the half second.
-                if one.wait == 0 and answer >= one.ask + PROBE and self._is_worker_killed(one.host, one.ask, answer):
-                    self.counts["probes that ended with workers"] += 1
+                # With a worker end the answers that it waited for. The next one asks again, in what is left of the half second:
+                # that is enough after one kill.
+                killed = [time for time in self._workers_killed[one.host] if one.ask <= time <= answer]
+                if one.wait == 0 and answer >= one.ask + PROBE and len(killed) >= 2:
+                    self.counts["refused with its workers"] += 1
                     return
                 self.fail("unavailable", f"{one} was refused while nothing was wrong")
             elif one.wait * MILLISECOND >= PATIENCE:

@@ -105,6 +105,19 @@ class Exclusion(unittest.TestCase):
                 story.note(30, WRITER, "revoked", op=first, how="REVOKED")
             self.assertEqual(story.found(), expected, (host, at, is_taken_back))
 
+    def test_a_revoked_lease_ends_only_what_is_taken_back_soon_after(self) -> None:
+        for moments, taken_back, expected in [
+            ([24], 4_020, []), ([24], 4_030, ["exclusion"]), ([4_000], 30, ["exclusion"]), ([24, 26], 30, ["exclusion"]),
+            ([24, 5_000], 30, []), ([9], 30, ["exclusion"]),
+        ]:
+            story = FleetStory().fault(5, 50)
+            first = story.get(10, WRITER, "write", 1)
+            for moment in moments:
+                story.note(moment, 1, "lease-revoking", host="host1")
+            story.get(20, READER, "write", 2, seen=25, died="maybe")
+            story.note(taken_back, WRITER, "revoked", op=first, how="REVOKED")
+            self.assertEqual(story.found(), expected, (moments, taken_back))
+
     def test_the_daemon_of_a_holder_is_killed(self) -> None:
         """A shared name stays held, as other hosts do not see the kill; a local one is free after the grace."""
         for lock, process, seen, expected in [
@@ -249,16 +262,23 @@ class Answers(unittest.TestCase):
         self.assertEqual(self.refused(20, "cluster-unavailable", 300, FleetStory().fault(1, 5)), [])
         self.assertEqual(self.refused(9_020, "cluster-unavailable", 10_000, FleetStory().fault(1, 5)), [])
 
-    def test_a_probe_that_ends_with_the_worker(self) -> None:
-        def found(answer: float, killed: float, host: str = "host2", wait: int = 0) -> list[str]:
-            story = FleetStory().note(killed, 1, "worker-killing", host=host)
+    def test_a_probe_that_ends_with_its_workers(self) -> None:
+        def found(answer: float, *killed: float, host: str = "host2", wait: int = 0) -> list[str]:
+            story = FleetStory()
+            for time in killed:
+                story.note(time, 1, "worker-killing", host=host)
             return self.refused(answer, "cluster-unavailable", wait, story)
 
-        self.assertEqual(found(515, 200), [])
-        self.assertEqual(found(300, 200), ["unavailable"])
-        self.assertEqual(found(515, 5), ["unavailable"])
-        self.assertEqual(found(515, 200, host="host1"), ["unavailable"])
-        self.assertEqual(found(515, 200, wait=600), ["unavailable"])
+        self.assertEqual(found(515, 200, 300), [])
+        self.assertEqual(found(515, 200), ["unavailable"])
+        self.assertEqual(found(300, 200, 250), ["unavailable"])
+        self.assertEqual(found(507, 200, 300), ["unavailable"])
+        self.assertEqual(found(508, 200, 300), [])
+        self.assertEqual(found(515, 5, 200), ["unavailable"])
+        self.assertEqual(found(515, 200, 520), ["unavailable"])
+        self.assertEqual(found(515, 5, 200, 300, 900), [])
+        self.assertEqual(found(515, 200, 300, host="host1"), ["unavailable"])
+        self.assertEqual(found(515, 200, 300, wait=600), ["unavailable"])
 
     def test_never_answered(self) -> None:
         story = FleetStory()
@@ -305,6 +325,11 @@ class Losses(unittest.TestCase):
         self.assertEqual(self.revoked(FleetStory().fault(5, 50, loses=False)), ["revoked"])
         self.assertEqual(self.revoked(FleetStory().fault(5, 50)), [])
         self.assertEqual(self.revoked(FleetStory().fault(5, 50), at=8_100), ["revoked"])
+
+    def test_session_that_ends_long_after_a_kill_or_with_the_worker_of_another_host(self) -> None:
+        for host, lost, expected in [("host1", 2_015, []), ("host1", 2_016, ["session"]), ("host2", 20, ["session"])]:
+            story = FleetStory().note(15, 1, "worker-killing", host=host).note(lost, WRITER, "lost", s=1)
+            self.assertEqual(story.found(), expected, (host, lost))
 
     def test_session_that_ends_while_its_daemon_lives(self) -> None:
         for killed, expected in [(False, ["session"]), (True, [])]:
