@@ -193,6 +193,32 @@ import Testing
         #expect(heard.first?.contains(">host:web") ?? false, "\(heard)")
     }
 
+    @Test("a circle that ended with a lease while its host was stopped is not refused when that goes on (G8)")
+    func formerCircle() {
+        let room = FleetRoom()
+        room.play(
+            """
+            1a> WRITE db
+            1a< GRANTED db write token=T until
+            2a> WRITE jobs lease=700ms
+            2a< GRANTED jobs write token=T until
+            1a> WRITE jobs
+            2a> WRITE db
+            + 300ms
+            2 stops
+            + 200ms
+            1b> WRITE other
+            1b< GRANTED other write token=T until
+            + 300ms
+            2 goes on
+            2a< ! EXPIRED jobs token=T
+            1a< GRANTED jobs write token=T ownerdied=1 until
+            1a> RELEASE db
+            1a< RELEASED db token=T
+            2a< GRANTED db write token=T until
+            """)
+    }
+
     @Test("a reader that wants more, and waits for a host that waits for it to release, is in a circle (G8)")
     func deadlockOnOneName() {
         let room = FleetRoom()
