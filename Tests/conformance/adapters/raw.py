@@ -195,8 +195,11 @@ def carry_out(command: dict[str, Any]) -> dict[str, Any]:
         return facts(reply)
     if do == "cancel":
         session, tag = waiting[command["request"]]
+        # The daemon's answer may come first, and ends the request.
+        answer = session.open.get(tag)
         session.give_up(tag)
-        session.open[tag].put(["CANCELLED"])
+        if answer is not None:
+            answer.put(["CANCELLED"])
         return {}
     if do in ("list", "watch"):
         prefix = encode(command["prefix"].encode())
