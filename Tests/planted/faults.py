@@ -176,4 +176,5 @@ UNSEEN = {
     # A watch that is behind is noticed in another way too (`WatchCare`), only later.
     "a lost watch is not begun again",
     "a claim that came back unseen keeps its old tokens",
+    "the absence of a key is forgotten before the watch has passed it",
 }
