@@ -41,7 +41,7 @@ public struct FileLock: ~Copyable, Sendable {
         try self.init(trying: Self.openFile(at: path, mode: mode))
     }
 
-    /// Releases the lock at once, for all processes that share it, at the end of its owner.
+    /// Releases the lock at once, also if a forked child shares it. For the `deinit` of its owner: it is no lock afterwards.
     public borrowing func unlock() { flock(file.rawValue, LOCK_UN) }
 
     /// Opens the file to lock; makes it if it is missing.

@@ -131,11 +131,10 @@ public final class RawSession {
     /// Shuts down the sending direction.
     public func endInput() { shutdown(descriptor, Int32(SHUT_WR)) }
 
-    /// Closes the socket. For the daemon the connection goes on while another process has a copy, as a child has that another test
-    /// forks, for a moment.
+    /// Closes the socket. The connection ends when no process has a copy: a child that another test forks has one for a moment.
     public func close() { socket = nil }
 
-    /// Ends the connection at once, whoever has copies of the socket.
+    /// Ends the connection at once, also if another process has a copy of the socket.
     public func end() {
         shutdown(descriptor, Int32(SHUT_RDWR))
         close()

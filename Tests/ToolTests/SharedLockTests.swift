@@ -9,7 +9,7 @@ import Testing
 
 @testable import prwlock_tool
 
-/// A server that grants each lock for a tenth of a second, as one that hosts share, and says nothing about it any more.
+/// A server that grants each lock for a second, as one that hosts share, and says nothing about it any more.
 private final class SilentServer: Sendable {
     let socketPath: String
     private let directory: TemporaryDirectory
